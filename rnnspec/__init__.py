@@ -1,0 +1,36 @@
+"""rnnspec: recurrent networks from a declarative spec to fused native code, forward and backward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.version import __version__
+
+if TYPE_CHECKING:
+    from rnnspec.compiler import compile, load
+    from rnnspec.diagnostics import SpecError
+    from rnnspec.runtime.model import Model
+
+__all__ = ["Model", "SpecError", "__version__", "compile", "load"]
+
+_HOMES = {
+    "compile": "rnnspec.compiler",
+    "load": "rnnspec.compiler",
+    "Model": "rnnspec.runtime.model",
+    "SpecError": "rnnspec.diagnostics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported from its home at first use: `import rnnspec` itself loads nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
