@@ -1,0 +1,363 @@
+"""Builds functions of the tensor IR: one method an operation, result types inferred, names made unique."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir import inference
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Compare,
+    CompareKind,
+    Concat,
+    Constant,
+    FillSum,
+    Function,
+    Index,
+    Mask,
+    Matmul,
+    Operation,
+    Pack,
+    PackSum,
+    Parameter,
+    Random,
+    Reduce,
+    ReduceKind,
+    Region,
+    Reshape,
+    RestoreRows,
+    Result,
+    Role,
+    Scan,
+    ScatterAdd,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    UnaryKind,
+    Unpack,
+    Value,
+)
+from rnnspec.ir.traverse import defined_values, results_of
+from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
+
+
+class Names:
+    """Hands out names that are unique in one function."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, function: Function) -> Names:
+        """Names that are not yet in `function`."""
+        return cls(value.name for value in defined_values(function))
+
+    def fresh(self, hint: str | None = None) -> str:
+        """`hint` itself if it is free, else `hint_1`, `hint_2`, ...; without a hint a number."""
+        if hint is not None and hint not in self._taken:
+            self._taken.add(hint)
+            return hint
+        key = hint or ""
+        while True:
+            number = self._next.get(key, 0 if hint is None else 1)
+            self._next[key] = number + 1
+            name = str(number) if hint is None else f"{hint}_{number}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+
+class Builder:
+    """Appends operations to a function's body, or to a scan's region (see `scan`)."""
+
+    def __init__(self, names: Names | None = None) -> None:
+        self.names = Names() if names is None else names
+        self._operations: list[Operation] = []
+        self._parameters: list[Parameter] = []
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(self._operations)
+
+    def value(self, type_: Type, name: str | None = None) -> Value:
+        """A value with a fresh name that nothing defines yet."""
+        return Value(self.names.fresh(name), type_)
+
+    def append(self, operation: Operation) -> tuple[Value, ...]:
+        """Appends an operation as it is; its results."""
+        self._operations.append(operation)
+        return results_of(operation)
+
+    def parameter(self, role: Role, name: str, type_: Type) -> Value:
+        """A parameter of the function under its exact name."""
+        value = self.value(type_, name)
+        if value.name != name:
+            raise InternalError(f"two values are named %{name}")
+        self._parameters.append(Parameter(role, value))
+        return value
+
+    def function(self, name: str, results: Sequence[Result]) -> Function:
+        """The function of what was built so far."""
+        return Function(name, tuple(self._parameters), self.operations, tuple(results))
+
+    def constant(self, value: float, type_: TensorType, name: str | None = None) -> Value:
+        return self._one(Constant(self.value(type_, name), float(value)))
+
+    def constant_like(self, value: float, like: Value, name: str | None = None) -> Value:
+        """A constant of the type of `like`."""
+        return self.constant(value, self.tensor(like), name)
+
+    def unary(self, kind: UnaryKind, operand: Value, name: str | None = None) -> Value:
+        return self._one(Unary(self.value(inference.unary(kind, operand.type), name), kind, operand))
+
+    def neg(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.NEG, operand, name)
+
+    def abs(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.ABS, operand, name)
+
+    def sign(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.SIGN, operand, name)
+
+    def sqrt(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.SQRT, operand, name)
+
+    def exp(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.EXP, operand, name)
+
+    def expm1(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.EXPM1, operand, name)
+
+    def log(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.LOG, operand, name)
+
+    def log1p(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.LOG1P, operand, name)
+
+    def tanh(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.TANH, operand, name)
+
+    def sigmoid(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.SIGMOID, operand, name)
+
+    def erf(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.ERF, operand, name)
+
+    def stop_gradient(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.STOP_GRADIENT, operand, name)
+
+    def binary(self, kind: BinaryKind, left: Value, right: Value, name: str | None = None) -> Value:
+        return self._one(Binary(self.value(inference.binary(kind, left.type, right.type), name), kind, left, right))
+
+    def add(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.ADD, left, right, name)
+
+    def sub(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.SUB, left, right, name)
+
+    def mul(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.MUL, left, right, name)
+
+    def div(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.DIV, left, right, name)
+
+    def max(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.MAX, left, right, name)
+
+    def min(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.MIN, left, right, name)
+
+    def and_(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.AND, left, right, name)
+
+    def compare(self, kind: CompareKind, left: Value, right: Value, name: str | None = None) -> Value:
+        return self._one(Compare(self.value(inference.compare(left.type, right.type), name), kind, left, right))
+
+    def select(self, condition: Value, on_true: Value, on_false: Value, name: str | None = None) -> Value:
+        type_ = inference.select(condition.type, on_true.type, on_false.type)
+        return self._one(Select(self.value(type_, name), condition, on_true, on_false))
+
+    def broadcast(self, operand: Value, shape: tuple[Dim, ...], name: str | None = None) -> Value:
+        return self._one(Broadcast(self.value(inference.broadcast(operand.type, shape), name), operand))
+
+    def broadcast_to(self, operand: Value, shape: tuple[Dim, ...], name: str | None = None) -> Value:
+        """The operand itself where it already has `shape`."""
+        return operand if self.tensor(operand).shape == shape else self.broadcast(operand, shape, name)
+
+    def broadcast_together(self, *operands: Value) -> tuple[Value, ...]:
+        """The operands, broadcast to one shape by numpy's rule."""
+        shape = common_shape([self.tensor(operand).shape for operand in operands])
+        return tuple(self.broadcast_to(operand, shape) for operand in operands)
+
+    def reshape(self, operand: Value, shape: tuple[Dim, ...], name: str | None = None) -> Value:
+        return self._one(Reshape(self.value(inference.reshape(operand.type, shape), name), operand))
+
+    def split(self, operand: Value, parts: int | Sequence[int], axis: int, names: Sequence[str | None] = ()) -> tuple[Value, ...]:
+        """Into a number of equal parts, or into parts of the given sizes."""
+        if isinstance(parts, int):
+            length = self.tensor(operand).shape[axis]
+            if not isinstance(length, int) or parts < 1 or length % parts:
+                raise InternalError(f"split of {operand.type} along axis {axis} into {parts} equal parts")
+            parts = [length // parts] * parts
+        types = inference.split(operand.type, parts, axis)
+        hints = list(names) or [None] * len(types)
+        results = tuple(self.value(type_, hint) for type_, hint in zip(types, hints, strict=True))
+        return self.append(Split(results, operand, axis))
+
+    def concat(self, operands: Sequence[Value], axis: int, name: str | None = None) -> Value:
+        type_ = inference.concat([operand.type for operand in operands], axis)
+        return self._one(Concat(self.value(type_, name), tuple(operands), axis))
+
+    def matmul(
+        self, left: Value, right: Value, *, transpose_left: bool = False, transpose_right: bool = False, name: str | None = None
+    ) -> Value:
+        type_ = inference.matmul(left.type, right.type, transpose_left, transpose_right)
+        return self._one(Matmul(self.value(type_, name), left, right, transpose_left, transpose_right))
+
+    def reduce(self, kind: ReduceKind, operand: Value, axis: int, name: str | None = None) -> Value:
+        return self._one(Reduce(self.value(inference.reduce(kind, operand.type, axis), name), kind, operand, axis))
+
+    def reduce_sum(self, operand: Value, axis: int, name: str | None = None) -> Value:
+        return self.reduce(ReduceKind.SUM, operand, axis, name)
+
+    def reduce_max(self, operand: Value, axis: int, name: str | None = None) -> Value:
+        return self.reduce(ReduceKind.MAX, operand, axis, name)
+
+    def reduce_min(self, operand: Value, axis: int, name: str | None = None) -> Value:
+        return self.reduce(ReduceKind.MIN, operand, axis, name)
+
+    def take(self, table: Value, ids: Value, name: str | None = None) -> Value:
+        return self._one(Take(self.value(inference.take(table.type, ids.type), name), table, ids))
+
+    def scatter_add(self, ids: Value, updates: Value, rows: int, name: str | None = None) -> Value:
+        """Into a table of `rows` rows."""
+        return self._one(ScatterAdd(self.value(inference.scatter_add(ids.type, updates.type, rows), name), ids, updates))
+
+    def random(self, key: Value, stream: int, type_: TensorType, name: str | None = None) -> Value:
+        return self._one(Random(self.value(inference.random(key.type, type_), name), key, stream))
+
+    def mask(self, operand: Value, value: float, name: str | None = None) -> Value:
+        return self._one(Mask(self.value(inference.mask(operand.type), name), operand, float(value)))
+
+    def index(self, mask: Value, tokens: str = TOKENS, name: str | None = None) -> Value:
+        """`tokens` names the new dimension; a second index in a function needs another name."""
+        return self._one(Index(self.value(inference.make_index(mask.type, tokens), name), mask))
+
+    def pack(self, operand: Value, index: Value, name: str | None = None) -> Value:
+        return self._one(Pack(self.value(inference.pack(operand.type, index.type), name), operand, index))
+
+    def unpack(self, operand: Value, fill: Value, index: Value, *, hold: bool, flip: bool, name: str | None = None) -> Value:
+        type_ = inference.unpack(operand.type, fill.type, index.type)
+        return self._one(Unpack(self.value(type_, name), operand, fill, index, hold, flip))
+
+    def pack_sum(self, operand: Value, index: Value, *, hold: bool, flip: bool, name: str | None = None) -> Value:
+        return self._one(PackSum(self.value(inference.pack_sum(operand.type, index.type), name), operand, index, hold, flip))
+
+    def fill_sum(self, operand: Value, index: Value, *, hold: bool, flip: bool, name: str | None = None) -> Value:
+        return self._one(FillSum(self.value(inference.fill_sum(operand.type, index.type), name), operand, index, hold, flip))
+
+    def sort_rows(self, operand: Value, index: Value, name: str | None = None) -> Value:
+        return self._one(SortRows(self.value(inference.permuted_rows(operand.type, index.type), name), operand, index))
+
+    def restore_rows(self, operand: Value, index: Value, name: str | None = None) -> Value:
+        return self._one(RestoreRows(self.value(inference.permuted_rows(operand.type, index.type), name), operand, index))
+
+    def scan(
+        self,
+        index: Value,
+        inits: Sequence[Value],
+        sequences: Sequence[Value],
+        *,
+        reverse: bool = False,
+        carried_names: Sequence[str | None] = (),
+        slice_names: Sequence[str | None] = (),
+    ) -> ScanBuilder:
+        """A builder of the scan's region; its `finish` appends the scan here."""
+        return ScanBuilder(self, index, inits, sequences, reverse, carried_names, slice_names)
+
+    @staticmethod
+    def tensor(value: Value) -> TensorType:
+        """The value's type, which must be a tensor's."""
+        return inference.tensor(value.type, f"%{value.name}")
+
+    def _one(self, operation: Operation) -> Value:
+        return self.append(operation)[0]
+
+
+class ScanBuilder(Builder):
+    """Builds a scan's region: read `carried` and `slices`, append operations, then `finish`."""
+
+    def __init__(
+        self,
+        parent: Builder,
+        index: Value,
+        inits: Sequence[Value],
+        sequences: Sequence[Value],
+        reverse: bool,
+        carried_names: Sequence[str | None],
+        slice_names: Sequence[str | None],
+    ) -> None:
+        super().__init__(parent.names)
+        place = inference.index(index.type)
+        carried = [inference.step_of(init.type, place.batch, ROWS, "an init") for init in inits]
+        slices = [inference.step_of(sequence.type, place.tokens, ROWS, "a sequence") for sequence in sequences]
+        self.carried = tuple(self.value(t, hint) for t, hint in zip(carried, list(carried_names) or [None] * len(carried), strict=True))
+        self.slices = tuple(self.value(t, hint) for t, hint in zip(slices, list(slice_names) or [None] * len(slices), strict=True))
+        self._parent, self._index, self._inits, self._sequences, self._reverse = parent, index, tuple(inits), tuple(sequences), reverse
+        self._tokens: Dim = place.tokens
+
+    def append(self, operation: Operation) -> tuple[Value, ...]:
+        if isinstance(operation, Scan):
+            raise InternalError("a scan inside a scan's region")
+        return super().append(operation)
+
+    def finish(
+        self,
+        carries: Sequence[Value],
+        stacks: Sequence[Value] = (),
+        sums: Sequence[Value] = (),
+        *,
+        final_names: Sequence[str | None] = (),
+        stack_names: Sequence[str | None] = (),
+        sum_names: Sequence[str | None] = (),
+    ) -> Scan:
+        """Appends the scan to the enclosing function; read its `finals`, `stacks` and `sums`."""
+        if [value.type for value in carries] != [value.type for value in self.carried]:
+            before, after = (", ".join(str(value.type) for value in values) for values in (self.carried, carries))
+            raise InternalError(f"a scan's carried values change their types: from {before} to {after}")
+        stacked = [inference.step_of(value.type, ROWS, self._tokens, "a stacked value") for value in stacks]
+        finals = [init.type for init in self._inits]
+        region = Region(self.carried, self.slices, self.operations, tuple(carries), tuple(stacks), tuple(sums))
+        scan = Scan(
+            self._results(finals, final_names),
+            self._results(stacked, stack_names),
+            self._results([value.type for value in sums], sum_names),
+            self._index,
+            self._inits,
+            self._sequences,
+            region,
+            self._reverse,
+        )
+        self._parent.append(scan)
+        return scan
+
+    def _results(self, types: Sequence[Type], names: Sequence[str | None]) -> tuple[Value, ...]:
+        return tuple(self.value(type_, hint) for type_, hint in zip(types, list(names) or [None] * len(types), strict=True))
+
+
+def common_shape(shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+    """The shape that numpy's rule broadcasts all of `shapes` to."""
+    common: list[Dim] = [1] * max(len(shape) for shape in shapes)
+    for shape in shapes:
+        for place, dim in zip(range(-len(shape), 0), shape, strict=True):
+            if common[place] == 1:
+                common[place] = dim
+            elif dim not in (1, common[place]):
+                raise InternalError(f"shapes don't broadcast together: {', '.join(map(str, shapes))}")
+    return tuple(common)

@@ -1,0 +1,229 @@
+"""Result types of operations from their operands' types; ill-typed operands raise `InternalError`.
+
+One function for each rule of `rnnspec.ir.ops`; the builder makes results with them and the
+verifier compares declared results with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
+from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InternalError(message)
+
+
+def tensor(type_: Type, what: str) -> TensorType:
+    if isinstance(type_, TensorType):
+        return type_
+    raise InternalError(f"{what} must be a tensor, not {type_}")
+
+
+def index(type_: Type, what: str = "the index") -> IndexType:
+    if isinstance(type_, IndexType):
+        return type_
+    raise InternalError(f"{what} must be an index, not {type_}")
+
+
+def is_fixed(type_: TensorType) -> bool:
+    return all(isinstance(dim, int) for dim in type_.shape)
+
+
+def is_padded(type_: TensorType) -> bool:
+    """[batch, time, d]: a sequence with its masked steps."""
+    return type_.rank == 3 and isinstance(type_.shape[0], str)
+
+
+def _dense(type_: Type, what: str) -> TensorType:
+    """A tensor that computing operations take: only its first dimension may be symbolic."""
+    checked = tensor(type_, what)
+    require(not is_padded(checked), f"{what} must not be a padded sequence, not {checked}")
+    require(all(isinstance(dim, int) for dim in checked.shape[1:]), f"{what} has a symbolic dimension after the first: {checked}")
+    return checked
+
+
+def _float(type_: Type, what: str) -> TensorType:
+    checked = _dense(type_, what)
+    require(checked.dtype.is_float, f"{what} must be float, not {checked}")
+    return checked
+
+
+def _matrix(type_: Type, what: str) -> TensorType:
+    checked = _float(type_, what)
+    require(checked.rank == 2, f"{what} must be a matrix, not {checked}")
+    return checked
+
+
+def unary(kind: UnaryKind, operand: Type) -> TensorType:
+    return _float(operand, f"the operand of {kind.value}")
+
+
+def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
+    require(left == right, f"the sides of {kind.value} differ: {left} and {right}")
+    if kind is BinaryKind.AND:
+        checked = tensor(left, "the left side of and")
+        require(checked.dtype is DType.I1, f"and takes i1, not {checked}")
+        return checked
+    return _float(left, f"the left side of {kind.value}")
+
+
+def compare(left: Type, right: Type) -> TensorType:
+    require(left == right, f"the sides of a comparison differ: {left} and {right}")
+    return TensorType(DType.I1, _float(left, "the left side of a comparison").shape)
+
+
+def select(condition: Type, on_true: Type, on_false: Type) -> TensorType:
+    require(on_true == on_false, f"the sides of select differ: {on_true} and {on_false}")
+    chosen = _float(on_true, "a side of select")
+    require(condition == TensorType(DType.I1, chosen.shape), f"the condition of select over {chosen} is {condition}")
+    return chosen
+
+
+def broadcast(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
+    source = _dense(operand, "the operand of broadcast")
+    result = source.with_shape(shape)
+    missing = result.rank - source.rank
+    fits = missing >= 0 and all(dim in (1, wanted) for dim, wanted in zip(source.shape, shape[max(missing, 0) :], strict=False))
+    require(fits, f"{source} doesn't broadcast to {result}")
+    _dense(result, "the result of broadcast")
+    return result
+
+
+def reshape(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
+    source = _dense(operand, "the operand of reshape")
+    result = source.with_shape(shape)
+    require(is_fixed(source) and is_fixed(result), f"reshape takes and gives fixed dimensions, not {source} and {result}")
+    kept = [dim for dim in source.shape if dim != 1] == [dim for dim in shape if dim != 1]
+    require(kept, f"reshape from {source} to {result} does more than add or drop dimensions of length 1")
+    return result
+
+
+def _axis_length(type_: TensorType, axis: int, what: str) -> int:
+    require(0 <= axis < type_.rank, f"{what} has no axis {axis}: {type_}")
+    length = type_.shape[axis]
+    if isinstance(length, int):
+        return length
+    raise InternalError(f"{what} isn't fixed along axis {axis}: {type_}")
+
+
+def _with_axis(type_: TensorType, axis: int, length: int) -> TensorType:
+    return type_.with_shape((*type_.shape[:axis], length, *type_.shape[axis + 1 :]))
+
+
+def split(operand: Type, sizes: Sequence[int], axis: int) -> tuple[TensorType, ...]:
+    source = _dense(operand, "the operand of split")
+    length = _axis_length(source, axis, "the operand of split")
+    require(len(sizes) > 0 and min(sizes) > 0 and sum(sizes) == length, f"split of {source} along axis {axis} into {list(sizes)}")
+    return tuple(_with_axis(source, axis, size) for size in sizes)
+
+
+def concat(operands: Sequence[Type], axis: int) -> TensorType:
+    require(len(operands) > 0, "concat of nothing")
+    parts = [_dense(operand, "an operand of concat") for operand in operands]
+    length = sum(_axis_length(part, axis, "an operand of concat") for part in parts)
+    same = len({_with_axis(part, axis, 0) for part in parts}) == 1
+    require(same, f"concat along axis {axis} of {', '.join(map(str, parts))}")
+    return _with_axis(parts[0], axis, length)
+
+
+def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool) -> TensorType:
+    first, second = _matrix(left, "the left side of matmul"), _matrix(right, "the right side of matmul")
+    rows, inner = reversed(first.shape) if transpose_left else first.shape
+    inner_right, columns = reversed(second.shape) if transpose_right else second.shape
+    text = f"{'transpose ' if transpose_left else ''}{first} by {'transpose ' if transpose_right else ''}{second}"
+    require(inner == inner_right and first.dtype == second.dtype, f"matmul of {text}")
+    require(isinstance(columns, int), f"matmul of {text} would have a symbolic second dimension")
+    return TensorType(first.dtype, (rows, columns))
+
+
+def reduce(kind: ReduceKind, operand: Type, axis: int) -> TensorType:
+    source = _float(operand, f"the operand of reduce_{kind.value}")
+    require(source.rank in (1, 2) and 0 <= axis < source.rank, f"reduce_{kind.value} of {source} along axis {axis}")
+    if axis == source.rank - 1:
+        return source.with_shape((*source.shape[:-1], 1))
+    return source.with_shape(source.shape[1:])
+
+
+def _ids(type_: Type) -> TensorType:
+    ids = _dense(type_, "ids")
+    require(ids.dtype is DType.I32 and ids.rank == 2 and ids.shape[1] == 1, f"ids must be i32 [rows, 1], not {ids}")
+    return ids
+
+
+def take(table: Type, ids: Type) -> TensorType:
+    rows = _matrix(table, "the table of take")
+    require(is_fixed(rows), f"the table of take must have fixed dimensions, not {rows}")
+    return rows.with_shape((_ids(ids).shape[0], rows.shape[1]))
+
+
+def scatter_add(ids: Type, updates: Type, table_rows: Dim) -> TensorType:
+    source = _matrix(updates, "the updates of scatter_add")
+    require(_ids(ids).shape[0] == source.shape[0], f"scatter_add of {source} by ids {ids}")
+    require(isinstance(table_rows, int), f"scatter_add into {table_rows} rows, which must be fixed")
+    return source.with_shape((table_rows, source.shape[1]))
+
+
+def random(key: Type, type_: TensorType) -> TensorType:
+    require(key == TensorType(DType.I32, ()), f"the key of random must be an i32 scalar, not {key}")
+    return _float(type_, "the result of random")
+
+
+def mask(operand: Type) -> TensorType:
+    source = tensor(operand, "the operand of mask")
+    require(is_padded(source) and source.dtype is not DType.I1, f"mask takes [batch, time, d], not {source}")
+    return TensorType(DType.I1, source.shape[:2])
+
+
+def make_index(mask_: Type, tokens: Dim) -> IndexType:
+    source = tensor(mask_, "the operand of index")
+    fits = source.dtype is DType.I1 and source.rank == 2 and isinstance(source.shape[0], str)
+    require(fits, f"index takes i1 [batch, time], not {source}")
+    require(isinstance(tokens, str) and tokens not in source.shape, f"the tokens of an index need a name of their own, not {tokens}")
+    return IndexType(source.shape[0], source.shape[1], tokens)
+
+
+def _padded(operand: Type, index_: Type, what: str) -> tuple[TensorType, IndexType]:
+    source, place = tensor(operand, what), index(index_)
+    require(source.rank == 3 and source.shape[:2] == (place.batch, place.time), f"{what} is {source}, its index {place}")
+    return source, place
+
+
+def pack(operand: Type, index_: Type) -> TensorType:
+    source, place = _padded(operand, index_, "the operand of pack")
+    return _dense(source.with_shape((place.tokens, source.shape[2])), "the result of pack")
+
+
+def unpack(operand: Type, fill: Type, index_: Type) -> TensorType:
+    source, place = _matrix(operand, "the operand of unpack"), index(index_)
+    require(source.shape[0] == place.tokens, f"the operand of unpack is {source}, its index {place}")
+    require(fill == source.with_shape((1, source.shape[1])), f"the fill of {source} is {fill}")
+    return source.with_shape((place.batch, place.time, source.shape[1]))
+
+
+def pack_sum(operand: Type, index_: Type) -> TensorType:
+    source, place = _padded(operand, index_, "the operand of pack_sum")
+    return _float(source.with_shape((place.tokens, source.shape[2])), "the result of pack_sum")
+
+
+def fill_sum(operand: Type, index_: Type) -> TensorType:
+    source, _ = _padded(operand, index_, "the operand of fill_sum")
+    return _float(source.with_shape((1, source.shape[2])), "the result of fill_sum")
+
+
+def permuted_rows(operand: Type, index_: Type) -> TensorType:
+    """Of `SortRows` and `RestoreRows`."""
+    source, place = _dense(operand, "the operand"), index(index_)
+    require(source.rank == 2 and source.shape[0] == place.batch, f"rows of {source} can't be sorted by {place}")
+    return source
+
+
+def step_of(type_: Type, rows: Dim, step_rows: Dim, what: str) -> TensorType:
+    """[rows, w] as a region sees it, or the other way round: [step_rows, w] outside."""
+    source = _dense(type_, what)
+    require(source.rank == 2 and source.shape[0] == rows, f"{what} must be [{rows}, w], not {source}")
+    return source.with_shape((step_rows, source.shape[1]))

@@ -1,0 +1,213 @@
+"""Uniform access to operations: results, operands, free values of regions, substitution, walking."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import (
+    Binary,
+    Broadcast,
+    Compare,
+    Concat,
+    Constant,
+    FillSum,
+    Function,
+    Index,
+    Mask,
+    Matmul,
+    Operation,
+    Pack,
+    PackSum,
+    Random,
+    Reduce,
+    Region,
+    Reshape,
+    RestoreRows,
+    Scan,
+    ScatterAdd,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    Unpack,
+    Value,
+)
+
+OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
+    Constant: (),
+    Unary: ("operand",),
+    Binary: ("left", "right"),
+    Compare: ("left", "right"),
+    Select: ("condition", "on_true", "on_false"),
+    Broadcast: ("operand",),
+    Reshape: ("operand",),
+    Split: ("operand",),
+    Matmul: ("left", "right"),
+    Reduce: ("operand",),
+    Take: ("table", "ids"),
+    ScatterAdd: ("ids", "updates"),
+    Random: ("key",),
+    Mask: ("operand",),
+    Index: ("mask",),
+    Pack: ("operand", "index"),
+    Unpack: ("operand", "fill", "index"),
+    PackSum: ("operand", "index"),
+    FillSum: ("operand", "index"),
+    SortRows: ("operand", "index"),
+    RestoreRows: ("operand", "index"),
+}
+"""The fields that hold one operand each; `Concat` and `Scan` hold tuples and are handled apart."""
+
+
+def results_of(operation: Operation) -> tuple[Value, ...]:
+    """The results in printed order; a scan's are its finals, stacks and sums."""
+    match operation:
+        case Split():
+            return operation.results
+        case Scan():
+            return operation.finals + operation.stacks + operation.sums
+        case _:
+            return (operation.result,)
+
+
+def with_results(operation: Operation, results: tuple[Value, ...]) -> Operation:
+    """The same operation with other results, as many as before."""
+    if len(results) != len(results_of(operation)):
+        raise InternalError(f"{len(results)} results for an operation with {len(results_of(operation))}")
+    match operation:
+        case Split():
+            return replace(operation, results=results)
+        case Scan():
+            finals, stacks = len(operation.finals), len(operation.stacks)
+            return replace(operation, finals=results[:finals], stacks=results[finals : finals + stacks], sums=results[finals + stacks :])
+        case _:
+            return replace(operation, result=results[0])
+
+
+def operands_of(operation: Operation) -> tuple[Value, ...]:
+    """The values an operation reads; a scan's are its index, inits, sequences and its region's free values."""
+    match operation:
+        case Concat():
+            return operation.operands
+        case Scan():
+            return (operation.index, *operation.inits, *operation.sequences, *free_values(operation.region))
+        case _:
+            return tuple(getattr(operation, field) for field in OPERAND_FIELDS[type(operation)])
+
+
+def yields_of(region: Region) -> tuple[Value, ...]:
+    return region.carries + region.stacks + region.sums
+
+
+def parameters_of(region: Region) -> tuple[Value, ...]:
+    return region.carried + region.slices
+
+
+def free_values(region: Region) -> tuple[Value, ...]:
+    """Values of the enclosing function that a region uses, each once, in order of first use."""
+    defined = set(parameters_of(region))
+    free: dict[Value, None] = {}
+    for operation in region.operations:
+        free.update((value, None) for value in operands_of(operation) if value not in defined)
+        defined.update(results_of(operation))
+    free.update((value, None) for value in yields_of(region) if value not in defined)
+    return tuple(free)
+
+
+def substitute(values: tuple[Value, ...], mapping: Mapping[Value, Value]) -> tuple[Value, ...]:
+    return tuple(mapping.get(value, value) for value in values)
+
+
+def replace_operands(operation: Operation, mapping: Mapping[Value, Value]) -> Operation:
+    """The operation reading `mapping[v]` wherever it read v, inside its region too; results stay."""
+    match operation:
+        case Concat():
+            return replace(operation, operands=substitute(operation.operands, mapping))
+        case Scan():
+            return replace(
+                operation,
+                index=mapping.get(operation.index, operation.index),
+                inits=substitute(operation.inits, mapping),
+                sequences=substitute(operation.sequences, mapping),
+                region=replace_in_region(operation.region, mapping),
+            )
+        case _:
+            fields = {field: getattr(operation, field) for field in OPERAND_FIELDS[type(operation)]}
+            if not any(value in mapping for value in fields.values()):
+                return operation
+            return replace(operation, **{field: mapping.get(value, value) for field, value in fields.items()})
+
+
+def replace_in_region(region: Region, mapping: Mapping[Value, Value]) -> Region:
+    """The region reading `mapping[v]` wherever it read v; its parameters stay."""
+    return replace(
+        region,
+        operations=tuple(replace_operands(operation, mapping) for operation in region.operations),
+        carries=substitute(region.carries, mapping),
+        stacks=substitute(region.stacks, mapping),
+        sums=substitute(region.sums, mapping),
+    )
+
+
+def rename(operation: Operation, mapping: Mapping[Value, Value]) -> Operation:
+    """The operation with values replaced wherever they are defined or read: operands, results, region parameters."""
+    replaced = replace_operands(operation, mapping)
+    if isinstance(replaced, Scan):
+        region = replaced.region
+        replaced = replace(
+            replaced,
+            region=replace(
+                region,
+                carried=substitute(region.carried, mapping),
+                slices=substitute(region.slices, mapping),
+                operations=tuple(rename(inner, mapping) for inner in region.operations),
+            ),
+        )
+    return with_results(replaced, substitute(results_of(replaced), mapping))
+
+
+def walk(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Every operation, a scan before the operations of its region."""
+    for operation in operations:
+        yield operation
+        if isinstance(operation, Scan):
+            yield from walk(operation.region.operations)
+
+
+def defined_values(function: Function) -> Iterator[Value]:
+    """Every value of a function, those of its regions included."""
+    for parameter in function.parameters:
+        yield parameter.value
+    for operation in walk(function.operations):
+        yield from results_of(operation)
+        if isinstance(operation, Scan):
+            yield from parameters_of(operation.region)
+
+
+def use_counts(operations: Iterable[Operation]) -> Counter[Value]:
+    """How often each value is read by operations or yielded, inside regions too."""
+    counts: Counter[Value] = Counter()
+    for operation in operations:
+        if isinstance(operation, Scan):
+            counts.update((operation.index, *operation.inits, *operation.sequences))
+            counts.update(use_counts(operation.region.operations))
+            counts.update(yields_of(operation.region))
+        else:
+            counts.update(operands_of(operation))
+    return counts
+
+
+def function_use_counts(function: Function) -> Counter[Value]:
+    """How often each value is read in a function, its results included."""
+    counts = use_counts(function.operations)
+    counts.update(result.value for result in function.results)
+    return counts
+
+
+def definitions(operations: Iterable[Operation]) -> dict[Value, Operation]:
+    """The operation that defines each result, regions not entered."""
+    return {result: operation for operation in operations for result in results_of(operation)}
