@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up .venv first; once that is done they need no network.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test check clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+DATA := examples/data/japanese_vowels.npz
+
+demo: $(VENV)/.installed
+	@mkdir -p build
+	$(BIN)/rnnspec train examples/japanese_vowels.rnn --data $(DATA) -o build/vowels.rnnc --seed 0
+	$(BIN)/rnnspec predict build/vowels.rnnc --data $(DATA) --show 9
+
+test: check
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first Python on the path that is new enough and can make virtual environments; PYTHON=... overrides.
+$(BIN)/python:
+	@python="$(PYTHON)"; \
+	for candidate in $${python:-python3 python3.14 python3.13 python3.12 python3.11 python}; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "Setting up $(VENV) with $$("$$candidate" --version)"; exec "$$candidate" -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo "rnnspec needs Python 3.11 or newer, with venv; tried: $${python:-python3, python3.11 to python3.14, python}" >&2; exit 1
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[test]'
+	@touch $(VENV)/.installed $@
