@@ -1,0 +1,68 @@
+"""Types of the tensor IR: element types, symbolic dimensions, tensors and packing indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+Dim: TypeAlias = int | str
+"""A dimension: a fixed length, or the name of one that is known when the function runs."""
+
+BATCH = "batch"
+"""Rows of a batch, in the caller's order unless an operation says that they are sorted."""
+TOKENS = "tokens"
+"""Real steps of all rows together, step-major (see `IndexType`)."""
+ROWS = "rows"
+"""Rows that are still running at one step of a scan; exists inside a scan's region only."""
+
+
+class DType(Enum):
+    """An element type; the value is its spelling in the printed IR."""
+
+    F32 = "f32"
+    F64 = "f64"
+    I32 = "i32"
+    I1 = "i1"
+
+    @property
+    def is_float(self) -> bool:
+        return self in (DType.F32, DType.F64)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Elements of one type over a shape; a shape of `()` is a scalar."""
+
+    dtype: DType
+    shape: tuple[Dim, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def with_shape(self, shape: tuple[Dim, ...]) -> TensorType:
+        return TensorType(self.dtype, shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype.value}[{', '.join(str(dim) for dim in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexType:
+    """The packing of a mask over `batch` rows and `time` steps into `tokens` real steps.
+
+    Rows are sorted by their number of real steps, longest first (stable). The k-th real steps of
+    all rows that have one lie together, in sorted row order, for k = 0, 1, ...: token `offset[k] + r`
+    is the k-th real step of sorted row r.
+    """
+
+    batch: Dim
+    time: Dim
+    tokens: Dim
+
+    def __str__(self) -> str:
+        return f"index[{self.batch}, {self.time}, {self.tokens}]"
+
+
+Type: TypeAlias = TensorType | IndexType
