@@ -1,0 +1,325 @@
+"""Runs the tensor IR in numpy, in float64 whatever the declared types: slow, obvious, the oracle of every pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Compare,
+    CompareKind,
+    Concat,
+    Constant,
+    FillSum,
+    Function,
+    Index,
+    Mask,
+    Matmul,
+    Operation,
+    Pack,
+    PackSum,
+    Random,
+    Reduce,
+    ReduceKind,
+    Reshape,
+    RestoreRows,
+    Role,
+    Scan,
+    ScatterAdd,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    UnaryKind,
+    Unpack,
+    Value,
+)
+from rnnspec.ir.random import uniform
+from rnnspec.ir.traverse import results_of
+from rnnspec.ir.types import ROWS, DType, IndexType, TensorType
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """An index as plain lists.
+
+    `order[r]`: the caller's row of sorted row r. `tokens[i]`: the caller's row and the time step of
+    token i. `steps[k]`: the tokens of the k-th packed step, those of sorted rows 0, 1, ....
+    """
+
+    batch: int
+    time: int
+    order: list[int]
+    tokens: list[tuple[int, int]]
+    steps: list[range]
+
+
+Held: TypeAlias = Array | Packing
+Outcome: TypeAlias = tuple[Role, str]
+
+UNARY: Mapping[UnaryKind, Callable[[Array], Array]] = {
+    UnaryKind.NEG: np.negative,
+    UnaryKind.ABS: np.abs,
+    UnaryKind.SIGN: np.sign,
+    UnaryKind.SQRT: np.sqrt,
+    UnaryKind.EXP: np.exp,
+    UnaryKind.EXPM1: np.expm1,
+    UnaryKind.LOG: np.log,
+    UnaryKind.LOG1P: np.log1p,
+    UnaryKind.TANH: np.tanh,
+    UnaryKind.SIGMOID: lambda x: 1.0 / (1.0 + np.exp(-x)),
+    UnaryKind.ERF: lambda x: np.vectorize(math.erf, otypes=[np.float64])(x),
+    UnaryKind.STOP_GRADIENT: lambda x: x,
+}
+
+BINARY: Mapping[BinaryKind, Callable[[Array, Array], Array]] = {
+    BinaryKind.ADD: np.add,
+    BinaryKind.SUB: np.subtract,
+    BinaryKind.MUL: np.multiply,
+    BinaryKind.DIV: np.divide,
+    BinaryKind.MAX: np.maximum,
+    BinaryKind.MIN: np.minimum,
+    BinaryKind.AND: np.logical_and,
+}
+
+COMPARE: Mapping[CompareKind, Callable[[Array, Array], Array]] = {
+    CompareKind.LT: np.less,
+    CompareKind.LE: np.less_equal,
+    CompareKind.GT: np.greater,
+    CompareKind.GE: np.greater_equal,
+    CompareKind.EQ: np.equal,
+    CompareKind.NE: np.not_equal,
+}
+
+
+def pack_mask(mask: Array) -> Packing:
+    """The packing of a mask, bool [batch, time], by the definition at `rnnspec.ir.types.IndexType`."""
+    batch, time = mask.shape
+    real = [[t for t in range(time) if mask[row, t]] for row in range(batch)]
+    order = sorted(range(batch), key=lambda row: -len(real[row]))
+    tokens: list[tuple[int, int]] = []
+    steps: list[range] = []
+    for k in range(max((len(times) for times in real), default=0)):
+        rows = [row for row in order if len(real[row]) > k]
+        steps.append(range(len(tokens), len(tokens) + len(rows)))
+        tokens.extend((row, real[row][k]) for row in rows)
+    return Packing(batch, time, order, tokens, steps)
+
+
+def interpret(function: Function, arguments: Mapping[str, Array | Packing]) -> dict[Outcome, Array | Packing]:
+    """The results of a verified function by role and name; `arguments` by parameter name, shapes as declared.
+
+    Floats are computed in float64; i32 stays int32, i1 is bool.
+    """
+    names = {parameter.value.name for parameter in function.parameters}
+    if names != set(arguments):
+        raise InternalError(f"@{function.name} takes {sorted(names)}, not {sorted(arguments)}")
+    frame = _Frame({}, {})
+    for parameter in function.parameters:
+        frame.bind(parameter.value, arguments[parameter.value.name])
+    with np.errstate(all="ignore"):
+        for operation in function.operations:
+            frame.run(operation)
+    return {(result.role, result.name): frame.values[result.value] for result in function.results}
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What values and symbolic dimensions hold while a function runs."""
+
+    values: dict[Value, Held]
+    dims: dict[str, int]
+
+    def bind(self, value: Value, held: Held) -> None:
+        """Sets a value; its array's shape must agree with the dimensions known so far."""
+        match value.type:
+            case TensorType():
+                if isinstance(held, Packing):
+                    raise InternalError(f"%{value.name} is {value.type}, not a packing")
+                array = np.asarray(held)
+                if array.ndim != value.type.rank:
+                    raise InternalError(f"%{value.name} is {value.type}, not of shape {array.shape}")
+                wanted, given, held = value.type.shape, array.shape, array.astype(_dtype(value.type.dtype))
+            case IndexType():
+                if not isinstance(held, Packing):
+                    raise InternalError(f"%{value.name} is {value.type}, not an array")
+                wanted, given = (value.type.batch, value.type.time, value.type.tokens), (held.batch, held.time, len(held.tokens))
+            case _:
+                assert_never(value.type)
+        for dim, length in zip(wanted, given, strict=True):
+            expected = self.dims.setdefault(dim, length) if isinstance(dim, str) else dim
+            if expected != length:
+                raise InternalError(f"%{value.name} is {value.type} with {dim} = {expected}, not of shape {given}")
+        self.values[value] = held
+
+    def run(self, operation: Operation) -> None:
+        held = self._scan(operation) if isinstance(operation, Scan) else self._simple(operation)
+        for result, one in zip(results_of(operation), held, strict=True):
+            self.bind(result, one)
+
+    def array(self, value: Value) -> Array:
+        held = self.values[value]
+        if isinstance(held, Packing):
+            raise InternalError(f"%{value.name} is a packing")
+        return held
+
+    def packing(self, value: Value) -> Packing:
+        held = self.values[value]
+        if isinstance(held, Packing):
+            return held
+        raise InternalError(f"%{value.name} is no packing")
+
+    def shape(self, value: Value) -> tuple[int, ...]:
+        if not isinstance(value.type, TensorType):
+            raise InternalError(f"%{value.name} has no shape")
+        return tuple(self.dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
+
+    def _simple(self, operation: Operation) -> list[Held]:
+        match operation:
+            case Constant():
+                return [np.full(self.shape(operation.result), operation.value)]
+            case Unary():
+                return [UNARY[operation.kind](self.array(operation.operand))]
+            case Binary():
+                return [BINARY[operation.kind](self.array(operation.left), self.array(operation.right))]
+            case Compare():
+                return [COMPARE[operation.kind](self.array(operation.left), self.array(operation.right))]
+            case Select():
+                return [np.where(self.array(operation.condition), self.array(operation.on_true), self.array(operation.on_false))]
+            case Broadcast():
+                return [np.broadcast_to(self.array(operation.operand), self.shape(operation.result))]
+            case Reshape():
+                return [self.array(operation.operand).reshape(self.shape(operation.result))]
+            case Split():
+                ends = np.cumsum([self.shape(result)[operation.axis] for result in operation.results])
+                return list(np.split(self.array(operation.operand), ends[:-1], axis=operation.axis))
+            case Concat():
+                return [np.concatenate([self.array(operand) for operand in operation.operands], axis=operation.axis)]
+            case Matmul():
+                left, right = self.array(operation.left), self.array(operation.right)
+                return [(left.T if operation.transpose_left else left) @ (right.T if operation.transpose_right else right)]
+            case Reduce():
+                return [_reduce(operation, self.array(operation.operand))]
+            case Take():
+                return [self.array(operation.table)[self.array(operation.ids)[:, 0]]]
+            case ScatterAdd():
+                sums = np.zeros(self.shape(operation.result))
+                np.add.at(sums, self.array(operation.ids)[:, 0], self.array(operation.updates))
+                return [sums]
+            case Random():
+                return [uniform(int(self.array(operation.key)), operation.stream, self.shape(operation.result))]
+            case Mask():
+                return [np.any(self.array(operation.operand) != operation.value, axis=2)]
+            case Index():
+                return [pack_mask(self.array(operation.mask))]
+            case Pack():
+                sequence = self.array(operation.operand)
+                rows = [sequence[row, t] for row, t in self.packing(operation.index).tokens]
+                return [np.array(rows).reshape(-1, sequence.shape[2])]
+            case Unpack():
+                return [self._unpack(operation)]
+            case PackSum() | FillSum():
+                return [self._shown_sum(operation)]
+            case SortRows():
+                return [self.array(operation.operand)[self.packing(operation.index).order]]
+            case RestoreRows():
+                rows = self.array(operation.operand)
+                restored = np.empty_like(rows)
+                restored[self.packing(operation.index).order] = rows
+                return [restored]
+            case Scan():
+                raise InternalError("a scan is no simple operation")
+            case _:
+                assert_never(operation)
+
+    def _unpack(self, operation: Unpack) -> Array:
+        packing, fill, rows = self.packing(operation.index), self.array(operation.fill), self.array(operation.operand)
+        unpacked = np.empty((packing.batch, packing.time, rows.shape[1]))
+        for (row, t), token in shown_tokens(packing, operation.hold, operation.flip).items():
+            unpacked[row, t] = fill[0] if token is None else rows[token]
+        return unpacked
+
+    def _shown_sum(self, operation: PackSum | FillSum) -> Array:
+        packing, padded, sums = self.packing(operation.index), self.array(operation.operand), np.zeros(self._sum_shape(operation))
+        for (row, t), token in shown_tokens(packing, operation.hold, operation.flip).items():
+            if isinstance(operation, FillSum) and token is None:
+                sums[0] += padded[row, t]
+            if isinstance(operation, PackSum) and token is not None:
+                sums[token] += padded[row, t]
+        return sums
+
+    def _sum_shape(self, operation: PackSum | FillSum) -> tuple[int, int]:
+        rows = 1 if isinstance(operation, FillSum) else len(self.packing(operation.index).tokens)
+        return rows, self.array(operation.operand).shape[2]
+
+    def _scan(self, scan: Scan) -> list[Held]:
+        packing, region = self.packing(scan.index), scan.region
+        state = [self.array(init).copy() for init in scan.inits]
+        stacks = [np.zeros(self.shape(stack)) for stack in scan.stacks]
+        sums = [np.zeros(self.shape(total)) for total in scan.sums]
+        for tokens in reversed(packing.steps) if scan.reverse else packing.steps:
+            running = len(tokens)
+            step = _Frame(dict(self.values), {**self.dims, ROWS: running})
+            for value, held in zip(region.carried, state, strict=True):
+                step.bind(value, held[:running])
+            for value, sequence in zip(region.slices, scan.sequences, strict=True):
+                step.bind(value, self.array(sequence)[tokens.start : tokens.stop])
+            for operation in region.operations:
+                step.run(operation)
+            for held, value in zip(state, region.carries, strict=True):
+                held[:running] = step.array(value)
+            for stack, value in zip(stacks, region.stacks, strict=True):
+                stack[tokens.start : tokens.stop] = step.array(value)
+            for total, value in zip(sums, region.sums, strict=True):
+                total += step.array(value)
+        return [*state, *stacks, *sums]
+
+
+def shown_tokens(packing: Packing, hold: bool, flip: bool) -> dict[tuple[int, int], int | None]:
+    """The token that each step (row, t) of an unpacked sequence shows, None for its fill; see `rnnspec.ir.ops.Unpack`."""
+    token_of = {place: token for token, place in enumerate(packing.tokens)}
+    shown: dict[tuple[int, int], int | None] = {}
+    for row in range(packing.batch):
+        latest: int | None = None
+        for t in range(packing.time):
+            token = token_of.get((row, packing.time - 1 - t if flip else t))
+            latest = latest if token is None else token
+            shown[row, t] = latest if hold else token
+    return shown
+
+
+def _reduce(operation: Reduce, operand: Array) -> Array:
+    keep = operation.axis == operand.ndim - 1
+    match operation.kind:
+        case ReduceKind.SUM:
+            return np.sum(operand, axis=operation.axis, keepdims=keep)
+        case ReduceKind.MAX:
+            return np.max(operand, axis=operation.axis, keepdims=keep, initial=-np.inf)
+        case ReduceKind.MIN:
+            return np.min(operand, axis=operation.axis, keepdims=keep, initial=np.inf)
+        case _:
+            assert_never(operation.kind)
+
+
+def _dtype(dtype: DType) -> type[np.generic]:
+    match dtype:
+        case DType.F32 | DType.F64:
+            return np.float64
+        case DType.I32:
+            return np.int32
+        case DType.I1:
+            return np.bool_
+        case _:
+            assert_never(dtype)

@@ -1,0 +1,293 @@
+"""Checks a module against every rule of `rnnspec.ir.ops`; a broken rule is the compiler's bug and raises `InternalError`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import assert_never
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir import inference
+from rnnspec.ir.inference import require
+from rnnspec.ir.ops import (
+    Binary,
+    Broadcast,
+    Compare,
+    Concat,
+    Constant,
+    FillSum,
+    Function,
+    Index,
+    Mask,
+    Matmul,
+    Module,
+    Operation,
+    Pack,
+    PackSum,
+    Parameter,
+    Random,
+    Reduce,
+    Reshape,
+    RestoreRows,
+    Result,
+    Role,
+    Scan,
+    ScatterAdd,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    Unpack,
+    Value,
+)
+from rnnspec.ir.printer import print_operation
+from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_of
+from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
+
+OUTSIDE_ONLY = (Random, Mask, Index, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
+"""Operations that a region must not hold."""
+
+PARAMETER_ROLES = (Role.INPUT, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
+RESULT_ROLES = (Role.OUTPUT, Role.RESIDUAL, Role.GRADIENT)
+
+
+def verify(module: Module) -> None:
+    """Raises `InternalError` at the first broken rule, with the operation's text."""
+    names = [function.name for function in module.functions]
+    require(len(set(names)) == len(names), f"module {module.name} has two functions of one name")
+    for function in module.functions:
+        verify_function(function)
+
+
+def verify_function(function: Function) -> None:
+    """As `verify`, for one function."""
+    scope = _Scope(function.name)
+    for parameter in function.parameters:
+        with scope.about(f"parameter {parameter.role.value} %{parameter.value.name}: {parameter.value.type}"):
+            scope.define(parameter.value)
+            _check_parameter(parameter)
+            scope.dims.update(dim for dim in _dims(parameter.value.type) if isinstance(dim, str))
+    keys = [parameter for parameter in function.parameters if parameter.role is Role.KEY]
+    require(len(keys) <= 1, f"@{function.name} has more than one key")
+    for operation in function.operations:
+        with scope.about(print_operation(operation)):
+            scope.operation(operation)
+    for result in function.results:
+        with scope.about(f"result {result.role.value} {result.name!r} %{result.value.name}: {result.value.type}"):
+            scope.read(result.value)
+            _check_result(result)
+    slots = [(result.role, result.name) for result in function.results]
+    require(len(set(slots)) == len(slots), f"@{function.name} has two results of one role and name")
+
+
+class _Scope:
+    """What is defined so far; names stay taken after their region has ended."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._names: set[str] = set()
+        self._visible: set[Value] = set()
+        self.dims: set[str] = set()
+
+    @contextmanager
+    def about(self, text: str) -> Generator[None]:
+        """Adds the place to what goes wrong inside; the innermost place wins."""
+        try:
+            yield
+        except _LocatedError:
+            raise
+        except InternalError as error:
+            raise _LocatedError(f"in @{self._function}: {error}\n{text}") from None
+
+    def define(self, value: Value) -> None:
+        require(value.name not in self._names, f"%{value.name} is defined twice")
+        self._names.add(value.name)
+        self._visible.add(value)
+
+    def read(self, value: Value) -> None:
+        require(value in self._visible, f"%{value.name}: {value.type} is not defined where it is read")
+
+    def operation(self, operation: Operation) -> None:
+        if isinstance(operation, Scan):
+            self._scan(operation)
+        else:
+            for operand in operands_of(operation):
+                self.read(operand)
+        if isinstance(operation, Index):
+            tokens = inference.index(operation.result.type).tokens
+            require(tokens not in self.dims, f"the dimension {tokens} is already taken")
+            self.dims.add(str(tokens))
+        declared = tuple(result.type for result in results_of(operation))
+        expected = expected_types(operation)
+        require(declared == expected, f"result types are {_types(declared)}, must be {_types(expected)}")
+        for result in results_of(operation):
+            self.define(result)
+            for dim in _dims(result.type):
+                require(isinstance(dim, int) or dim in self.dims, f"the dimension {dim} is unknown here")
+
+    def _scan(self, scan: Scan) -> None:
+        for operand in (scan.index, *scan.inits, *scan.sequences):
+            self.read(operand)
+        outside, dims = set(self._visible), set(self.dims)
+        self._visible = {value for value in outside if isinstance(value.type, TensorType) and inference.is_fixed(value.type)}
+        self.dims = {ROWS}
+        for parameter in parameters_of(scan.region):
+            self.define(parameter)
+        for operation in scan.region.operations:
+            with self.about(print_operation(operation)):
+                require(not isinstance(operation, OUTSIDE_ONLY), "a scan's region must not hold this operation")
+                self.operation(operation)
+        for value in yields_of(scan.region):
+            self.read(value)
+        self._visible, self.dims = outside, dims
+
+
+class _LocatedError(InternalError):
+    """An error that names its operation already."""
+
+
+def expected_types(operation: Operation) -> tuple[Type, ...]:
+    """The types that an operation's results must have; raises `InternalError` if its operands are ill-typed."""
+    match operation:
+        case Scan():
+            return _scan_types(operation)
+        case Split():
+            return _split_types(operation)
+        case _:
+            return (_single_type(operation),)
+
+
+def _single_type(operation: Operation) -> Type:
+    match operation:
+        case Constant():
+            return _constant_type(operation)
+        case Unary():
+            return inference.unary(operation.kind, operation.operand.type)
+        case Binary():
+            return inference.binary(operation.kind, operation.left.type, operation.right.type)
+        case Compare():
+            return inference.compare(operation.left.type, operation.right.type)
+        case Select():
+            return inference.select(operation.condition.type, operation.on_true.type, operation.on_false.type)
+        case Broadcast():
+            return inference.broadcast(operation.operand.type, _declared(operation.result).shape)
+        case Reshape():
+            return inference.reshape(operation.operand.type, _declared(operation.result).shape)
+        case Concat():
+            return inference.concat([operand.type for operand in operation.operands], operation.axis)
+        case Matmul():
+            return inference.matmul(operation.left.type, operation.right.type, operation.transpose_left, operation.transpose_right)
+        case Reduce():
+            return inference.reduce(operation.kind, operation.operand.type, operation.axis)
+        case Take():
+            return inference.take(operation.table.type, operation.ids.type)
+        case ScatterAdd():
+            return inference.scatter_add(operation.ids.type, operation.updates.type, _declared(operation.result).shape[0])
+        case Random():
+            return inference.random(operation.key.type, _declared(operation.result))
+        case Mask() | Index() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
+            return _packing_type(operation)
+        case Split() | Scan():
+            raise InternalError("this operation may have several results")
+        case _:
+            assert_never(operation)
+
+
+def _packing_type(operation: Mask | Index | Pack | Unpack | PackSum | FillSum | SortRows | RestoreRows) -> Type:
+    match operation:
+        case Mask():
+            return inference.mask(operation.operand.type)
+        case Index():
+            return inference.make_index(operation.mask.type, inference.index(operation.result.type, "the result").tokens)
+        case Pack():
+            return inference.pack(operation.operand.type, operation.index.type)
+        case Unpack():
+            return inference.unpack(operation.operand.type, operation.fill.type, operation.index.type)
+        case PackSum():
+            return inference.pack_sum(operation.operand.type, operation.index.type)
+        case FillSum():
+            return inference.fill_sum(operation.operand.type, operation.index.type)
+        case SortRows() | RestoreRows():
+            return inference.permuted_rows(operation.operand.type, operation.index.type)
+        case _:
+            assert_never(operation)
+
+
+def _constant_type(operation: Constant) -> TensorType:
+    declared = _declared(operation.result)
+    if declared.dtype is DType.I1:
+        require(operation.value in (0, 1), f"an i1 constant of {operation.value}")
+    if declared.dtype is DType.I32:
+        require(operation.value == int(operation.value), f"an i32 constant of {operation.value}")
+    return declared
+
+
+def _split_types(operation: Split) -> tuple[TensorType, ...]:
+    sizes: list[int] = []
+    for result in operation.results:
+        declared = _declared(result)
+        require(0 <= operation.axis < declared.rank, f"split along axis {operation.axis} into {declared}")
+        size = declared.shape[operation.axis]
+        require(isinstance(size, int), f"split into a symbolic length {size}")
+        sizes.append(int(size))
+    return inference.split(operation.operand.type, sizes, operation.axis)
+
+
+def _scan_types(scan: Scan) -> tuple[Type, ...]:
+    place, region = inference.index(scan.index.type), scan.region
+    require(len(results_of(scan)) > 0, "a scan without results")
+    counts = (len(scan.finals), len(scan.inits), len(region.carried), len(region.carries))
+    require(len(set(counts)) == 1, f"finals, inits, carried values before and after the step are {counts} in number")
+    require(len(scan.sequences) == len(region.slices), f"{len(scan.sequences)} sequences for {len(region.slices)} slices")
+    inside = [inference.step_of(init.type, place.batch, ROWS, f"the init %{init.name}") for init in scan.inits]
+    inside += [inference.step_of(value.type, place.tokens, ROWS, f"the sequence %{value.name}") for value in scan.sequences]
+    parameters = tuple(value.type for value in parameters_of(region))
+    require(parameters == tuple(inside), f"region parameters are {_types(parameters)}, must be {_types(inside)}")
+    before, after = (tuple(value.type for value in values) for values in (region.carried, region.carries))
+    require(before == after, f"carried values are {_types(before)} before the step and {_types(after)} after it")
+    for value in region.sums:
+        type_ = inference.tensor(value.type, f"the sum %{value.name}")
+        require(type_.dtype.is_float and inference.is_fixed(type_), f"the sum %{value.name} must be float of fixed shape, not {type_}")
+    stacks = [inference.step_of(value.type, ROWS, place.tokens, f"the stacked %{value.name}") for value in region.stacks]
+    return (*(init.type for init in scan.inits), *stacks, *(value.type for value in region.sums))
+
+
+def _check_parameter(parameter: Parameter) -> None:
+    role, type_ = parameter.role, parameter.value.type
+    require(role in PARAMETER_ROLES, f"a parameter can't be {role.value}")
+    if role is Role.RESIDUAL:
+        return
+    given = inference.tensor(type_, f"a parameter that is {role.value}")
+    batched = given.rank > 0 and isinstance(given.shape[0], str)
+    match role:
+        case Role.INPUT | Role.COTANGENT:
+            ids = given.dtype is DType.I32 and given.rank == 3 and given.shape[2] == 1 and role is Role.INPUT
+            fits = batched and given.rank in (2, 3) and isinstance(given.shape[-1], int) and (given.dtype.is_float or ids)
+        case Role.MASK:
+            fits = batched and given.rank == 2 and given.dtype is DType.I1
+        case Role.KEY:
+            fits = given == TensorType(DType.I32, ())
+        case _:
+            fits = given.dtype.is_float and inference.is_fixed(given)
+    require(fits, f"a parameter that is {role.value} can't be {given}")
+
+
+def _check_result(result: Result) -> None:
+    require(result.role in RESULT_ROLES, f"a result can't be {result.role.value}")
+    if result.role is Role.RESIDUAL:
+        return
+    given = inference.tensor(result.value.type, f"a result that is {result.role.value}")
+    require(given.dtype.is_float, f"a result that is {result.role.value} must be float, not {given}")
+
+
+def _declared(value: Value) -> TensorType:
+    return inference.tensor(value.type, f"the result %{value.name}")
+
+
+def _dims(type_: Type) -> tuple[Dim, ...]:
+    return (type_.batch, type_.time, type_.tokens) if isinstance(type_, IndexType) else type_.shape
+
+
+def _types(types: Sequence[Type]) -> str:
+    return ", ".join(str(type_) for type_ in types) or "none"
