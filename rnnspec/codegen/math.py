@@ -1,0 +1,63 @@
+"""Elementary functions over vectors, as LLVM text: the fixed prelude of every generated module.
+
+Each function is straight-line code without tables, calls or fast-math flags; `llvm.fma` is the only
+intrinsic. Infinity, NaN, signed zero and denormals come out as IEEE 754 says, gradual underflow
+included. Where the caller's floating-point state flushes denormals, a denormal counts as a zero of
+its sign and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from rnnspec.codegen.math_exponential import write_exp, write_expm1, write_sigmoid
+from rnnspec.codegen.math_hyperbolic import write_erf, write_tanh
+from rnnspec.codegen.math_logarithm import write_log, write_log1p
+from rnnspec.codegen.math_writer import FORMATS, Float, FloatName, MathWriter, fma_declaration, vector_suffix
+from rnnspec.diagnostics import InternalError
+
+LANES = (1, 2, 4, 8, 16)
+
+FUNCTIONS: dict[str, Callable[[MathWriter], Float]] = {
+    "erf": write_erf,
+    "exp": write_exp,
+    "expm1": write_expm1,
+    "log": write_log,
+    "log1p": write_log1p,
+    "sigmoid": write_sigmoid,
+    "tanh": write_tanh,
+}
+
+
+def math_symbol(name: str, dtype: FloatName, lanes: int) -> str:
+    """The name of the function in a module, without the leading `@`."""
+    if name not in FUNCTIONS:
+        raise InternalError(f"no elementary function {name!r}")
+    if lanes not in LANES:
+        raise InternalError(f"no elementary functions over {lanes} lanes")
+    return f"rnnspec.{name}.{vector_suffix(FORMATS[dtype], lanes)}"
+
+
+def math_function(name: str, dtype: FloatName, lanes: int, fma: bool) -> str:
+    """The definition of one function: `lanes` elements in, as many out; a scalar if there is one."""
+    symbol = math_symbol(name, dtype, lanes)
+    writer = MathWriter(FORMATS[dtype], lanes, fma)
+    return writer.function(symbol, FUNCTIONS[name](writer))
+
+
+def math_declarations(dtype: FloatName, lanes_list: Collection[int], fma: bool) -> str:
+    """The intrinsics that definitions over these lane counts call, each declared once."""
+    if not fma:
+        return ""
+    return "".join(f"{fma_declaration(FORMATS[dtype], lanes)}\n" for lanes in sorted(set(lanes_list)))
+
+
+def math_definitions(names: Collection[str], dtype: FloatName, lanes_list: Collection[int], fma: bool) -> str:
+    """All of `names` over each of the lane counts, in a fixed order, without declarations."""
+    return "\n".join(math_function(name, dtype, lanes, fma) for name in sorted(set(names)) for lanes in sorted(set(lanes_list)))
+
+
+def math_prelude(names: Collection[str], dtype: FloatName, lanes_list: Collection[int], fma: bool) -> str:
+    """Declarations and definitions; the text is the same for the same sets."""
+    declarations = math_declarations(dtype, lanes_list, fma) if names else ""
+    return "\n".join(part for part in (declarations, math_definitions(names, dtype, lanes_list, fma)) if part)
