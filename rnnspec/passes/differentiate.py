@@ -1,0 +1,146 @@
+"""Adds `@backward`: reverse-mode differentiation of `@forward`, scans included, derived from the operations alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
+from rnnspec.ir.traverse import defined_values, operands_of, rename, results_of
+from rnnspec.ir.types import IndexType, TensorType
+from rnnspec.passes.activity import active_values
+from rnnspec.passes.adjoints import Adjoints
+from rnnspec.passes.lift_invariants import lift_invariants
+from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
+from rnnspec.passes.reverse_scan import reverse_scan
+
+
+@dataclass(frozen=True)
+class Differentiate:
+    """A module with `@forward` alone, to one with `@forward` and `@backward`.
+
+    `@forward` returns what `@backward` needs as residuals. `@backward` takes, in this order, the
+    residuals, weights and key that it uses and one cotangent for each output, under the output's
+    name; it returns the gradient of every weight and, with `input_gradients`, of every float input.
+    A masked step's input has gradient zero.
+    """
+
+    name: ClassVar[str] = "differentiate"
+    input_gradients: bool = True
+
+    def run(self, module: Module) -> Module:
+        if any(function.name == "backward" for function in module.functions):
+            raise InternalError(f"module {module.name} already has @backward")
+        forward = module.function("forward")
+        forward = lift_invariants(forward, self._active(forward))
+        extended, backward = _Reversal(forward, self._sources(forward), self._active(forward)).functions()
+        functions = tuple(extended if function.name == "forward" else function for function in module.functions)
+        return replace(module, functions=(*functions, backward))
+
+    def _sources(self, forward: Function) -> tuple[Value, ...]:
+        roles = (Role.WEIGHT, Role.INPUT) if self.input_gradients else (Role.WEIGHT,)
+        return tuple(parameter.value for parameter in forward.parameters if parameter.role in roles and _is_float(parameter.value))
+
+    def _active(self, forward: Function) -> frozenset[Value]:
+        return active_values(forward.operations, self._sources(forward), [result.value for result in _outputs(forward)])
+
+
+class _Reversal:
+    """One function's backward pass: built in forward names, renamed to the caller's at the end."""
+
+    def __init__(self, forward: Function, sources: Sequence[Value], active: Collection[Value]) -> None:
+        self._forward = forward
+        self._sources = sources
+        reserved = [result.name for result in _outputs(forward)]
+        self._body = Builder(Names([*reserved, *(value.name for value in defined_values(forward))]))
+        self._adjoints = Adjoints(self._body, active)
+        self._active = active
+
+    def functions(self) -> tuple[Function, Function]:
+        """`@forward` with residuals, and `@backward`."""
+        cotangents = {result: self._body.value(result.value.type, f"d_{result.name}") for result in _outputs(self._forward)}
+        for result, cotangent in cotangents.items():
+            self._adjoints.add(result.value, cotangent)
+        operations = self._propagate()
+        gradients = [Result(Role.GRADIENT, source.name, self._gradient(source)) for source in self._sources]
+        needed = _read(self._body.operations, gradients) - set(cotangents.values())
+        needed.update(self._shape_witnesses(gradients, needed))
+        parameters = tuple(p.value for p in self._forward.parameters if p.role not in (Role.WEIGHT, Role.KEY))
+        order = [p.value for p in self._forward.parameters] + [value for operation in operations for value in results_of(operation)]
+        residuals = choose_residuals(parameters, operations, [value for value in order if value in needed], _size)
+        return self._assemble(operations, residuals, cotangents, gradients)
+
+    def _propagate(self) -> tuple[Operation, ...]:
+        """Emits the adjoint of every operation; the forward operations, scans stacking what they must keep."""
+        extended: list[Operation] = []
+        for operation in reversed(self._forward.operations):
+            if isinstance(operation, Scan):
+                extended.append(reverse_scan(operation, self._adjoints, self._active, self._body))
+            else:
+                self._adjoints.propagate(operation)
+                extended.append(operation)
+        return tuple(reversed(extended))
+
+    def _gradient(self, source: Value) -> Value:
+        return self._adjoints.total(source) or self._body.constant_like(0.0, source)
+
+    def _assemble(
+        self, operations: tuple[Operation, ...], residuals: Residuals, cotangents: Mapping[Result, Value], gradients: Sequence[Result]
+    ) -> tuple[Function, Function]:
+        body = (*residuals.recomputed, *self._body.operations)
+        used = _read(body, gradients)
+        parameters = [Parameter(Role.RESIDUAL, value) for value in residuals.saved]
+        for role in (Role.WEIGHT, Role.KEY):
+            parameters.extend(p for p in self._forward.parameters if p.role is role and p.value in used)
+        parameters.extend(Parameter(Role.COTANGENT, value) for value in cotangents.values())
+        backward = self._named(Function("backward", tuple(parameters), body, tuple(gradients)), cotangents)
+        names = [parameter.value.name for parameter in backward.parameters if parameter.role is Role.RESIDUAL]
+        kept = tuple(Result(Role.RESIDUAL, name, value) for name, value in zip(names, residuals.saved, strict=True))
+        return replace(self._forward, operations=operations, results=(*self._forward.results, *kept)), backward
+
+    def _named(self, backward: Function, cotangents: Mapping[Result, Value]) -> Function:
+        """Cotangents take their outputs' names, forward values of these names take others."""
+        taken = {result.name for result in cotangents}
+        naming = {value: self._body.value(value.type, value.name) for value in defined_values(backward) if value.name in taken}
+        naming.update((cotangent, replace(cotangent, name=result.name)) for result, cotangent in cotangents.items())
+        return replace(
+            backward,
+            parameters=tuple(replace(parameter, value=naming.get(parameter.value, parameter.value)) for parameter in backward.parameters),
+            operations=tuple(rename(operation, naming) for operation in backward.operations),
+            results=tuple(replace(result, value=naming.get(result.value, result.value)) for result in backward.results),
+        )
+
+    def _shape_witnesses(self, gradients: Sequence[Result], needed: Collection[Value]) -> list[Value]:
+        """Sources with zero gradient whose dimensions no parameter of `@backward` would know."""
+        known = [result.value for result in _outputs(self._forward)] + list(needed)
+        dims = {dim for value in known for dim in _dims(value)}
+        return [source for source in self._sources if any(dim not in dims for dim in _dims(source))]
+
+
+def _outputs(function: Function) -> tuple[Result, ...]:
+    return tuple(result for result in function.results if result.role is Role.OUTPUT)
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype.is_float
+
+
+def _dims(value: Value) -> set[str]:
+    """The symbolic dimensions that a value's type names."""
+    dims = value.type.shape if isinstance(value.type, TensorType) else (value.type.batch, value.type.time, value.type.tokens)
+    return {dim for dim in dims if isinstance(dim, str)}
+
+
+def _read(operations: Iterable[Operation], results: Iterable[Result]) -> set[Value]:
+    """Values that operations and results read without defining them."""
+    listed = tuple(operations)
+    read = {value for operation in listed for value in operands_of(operation)} | {result.value for result in results}
+    return read - {value for operation in listed for value in results_of(operation)}
+
+
+def _size(value: Value) -> int | None:
+    """Bytes, symbolic dimensions being long; None for masks, which are always computed again."""
+    return 1 if isinstance(value.type, IndexType) else size_of(value.type)

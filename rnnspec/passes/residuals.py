@@ -1,0 +1,181 @@
+"""Which forward values the backward pass keeps and which it computes again: a minimum cut.
+
+Cheap operations may be repeated, everything else must be kept if the backward pass depends on it.
+Among all choices the one that keeps the fewest bytes is a minimum cut between what only the forward
+pass can compute and what the backward pass reads; among equal ones, the latest, which repeats least.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Compare,
+    Concat,
+    Constant,
+    Operation,
+    Random,
+    Reshape,
+    Select,
+    Split,
+    Unary,
+    UnaryKind,
+    Value,
+)
+from rnnspec.ir.traverse import definitions, operands_of, results_of
+from rnnspec.ir.types import DType, TensorType
+
+Cost: TypeAlias = Callable[[Value], int | None]
+"""What keeping a value costs, at least 1; None where it can't be kept."""
+
+SYMBOLIC_LENGTH = 1024
+"""What a symbolic dimension counts for when sizes are compared."""
+
+BYTES: Mapping[DType, int] = {DType.F32: 4, DType.F64: 8, DType.I32: 4}
+"""Of the element types that are kept: an i1 is always computed again."""
+
+CHEAP_UNARY = frozenset({UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT})
+
+
+def is_cheap(operation: Operation) -> bool:
+    """Whether computing an operation again costs less than reading its result from memory."""
+    match operation:
+        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
+            return True
+        case Unary():
+            return operation.kind in CHEAP_UNARY
+        case Binary():
+            return operation.kind is not BinaryKind.DIV
+        case _:
+            return False
+
+
+def size_of(type_: TensorType) -> int | None:
+    """The bytes of a tensor, as a cost: symbolic dimensions count as long; None for an i1."""
+    width = BYTES.get(type_.dtype)
+    return None if width is None else width * prod(dim if isinstance(dim, int) else SYMBOLIC_LENGTH for dim in type_.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """`saved`: kept by the forward pass; `recomputed`: repeated by the backward pass, in order."""
+
+    saved: tuple[Value, ...]
+    recomputed: tuple[Operation, ...]
+
+
+def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation], needed: Collection[Value], cost: Cost) -> Residuals:
+    """What to keep of a block so that the values `needed` can be had without it.
+
+    `parameters` are the block's own values that nothing can compute again. Values that neither they
+    nor the operations define are free: the backward pass has them too.
+    """
+    defined_by = definitions(operations)
+    network = _Network()
+    for value in _ancestors(needed, defined_by):
+        price = cost(value)
+        network.connect(("in", value), ("out", value), UNBOUNDED if price is None else price)
+        operation = defined_by.get(value)
+        if operation is None:
+            if value in parameters:
+                network.connect(SOURCE, ("in", value), UNBOUNDED)
+        elif is_cheap(operation) or all(cost(result) is None for result in results_of(operation)):
+            for operand in operands_of(operation):
+                network.connect(("out", operand), ("in", value), UNBOUNDED)
+        else:
+            network.connect(SOURCE, ("in", value), UNBOUNDED)
+    for value in needed:
+        network.connect(("out", value), SINK, UNBOUNDED)
+    network.saturate()
+    late = network.reaching_sink()
+    cut = {value for value in _ancestors(needed, defined_by) if ("out", value) in late and ("in", value) not in late}
+    repeated: dict[Value, None] = {}
+    pending = [value for value in needed if value not in cut]
+    while pending:
+        value = pending.pop()
+        operation = defined_by.get(value)
+        if operation is not None and value not in repeated:
+            repeated.update((result, None) for result in results_of(operation))
+            pending.extend(operand for operand in operands_of(operation) if operand not in cut)
+    order = (*parameters, *defined_by)
+    saved = tuple(value for value in order if value in cut and value not in repeated)
+    recomputed = tuple(operation for operation in operations if any(result in repeated for result in results_of(operation)))
+    return Residuals(saved, recomputed)
+
+
+def _ancestors(values: Collection[Value], defined_by: dict[Value, Operation]) -> tuple[Value, ...]:
+    """`values` and all that they are computed from, each once."""
+    found: dict[Value, None] = {}
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if value not in found:
+            found[value] = None
+            operation = defined_by.get(value)
+            pending.extend(() if operation is None else operands_of(operation))
+    return tuple(found)
+
+
+Node: TypeAlias = tuple[str, Value] | str
+SOURCE: Node = "source"
+SINK: Node = "sink"
+UNBOUNDED = 1 << 60
+
+
+class _Network:
+    """A flow network; `saturate` finds a maximum flow by shortest augmenting paths (Edmonds and Karp 1972)."""
+
+    def __init__(self) -> None:
+        self._residual: dict[Node, dict[Node, int]] = {SOURCE: {}, SINK: {}}
+
+    def connect(self, start: Node, end: Node, capacity: int) -> None:
+        self._residual.setdefault(start, {})[end] = capacity
+        self._residual.setdefault(end, {}).setdefault(start, 0)
+
+    def saturate(self) -> None:
+        while path := self._augmenting_path():
+            flow = min(self._residual[start][end] for start, end in path)
+            if flow > UNBOUNDED // 2:
+                names = ", ".join(f"%{node[1].name}" for node, _ in path if isinstance(node, tuple))
+                raise InternalError(f"the backward pass needs what can neither be kept nor computed again: {names}")
+            for start, end in path:
+                self._residual[start][end] -= flow
+                self._residual[end][start] += flow
+
+    def reaching_sink(self) -> set[Node]:
+        """Nodes with capacity left on some path to the sink: the far side of the latest minimum cut."""
+        reaching: set[Node] = {SINK}
+        pending: list[Node] = [SINK]
+        while pending:
+            node = pending.pop()
+            for other in self._residual[node]:
+                if other not in reaching and self._residual[other][node] > 0:
+                    reaching.add(other)
+                    pending.append(other)
+        return reaching
+
+    def _augmenting_path(self) -> list[tuple[Node, Node]]:
+        came_from: dict[Node, Node] = {SOURCE: SOURCE}
+        pending: deque[Node] = deque([SOURCE])
+        while pending and SINK not in came_from:
+            node = pending.popleft()
+            for other, left in self._residual[node].items():
+                if left > 0 and other not in came_from:
+                    came_from[other] = node
+                    pending.append(other)
+        if SINK not in came_from:
+            return []
+        path: list[tuple[Node, Node]] = []
+        node = SINK
+        while node != SOURCE:
+            path.append((came_from[node], node))
+            node = came_from[node]
+        return path
