@@ -98,7 +98,7 @@ class _Scope:
         except _LocatedError:
             raise
         except InternalError as error:
-            raise _LocatedError(f"in @{self._function}: {error}\n{text}") from None
+            raise _LocatedError(f"in @{self._function}: {error.args[0]}\n{text}") from None
 
     def define(self, value: Value) -> None:
         require(value.name not in self._names, f"%{value.name} is defined twice")

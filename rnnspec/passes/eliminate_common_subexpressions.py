@@ -1,0 +1,84 @@
+"""Computes equal expressions once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+from rnnspec.ir.inference import is_fixed
+from rnnspec.ir.ops import Binary, BinaryKind, Function, Module, Operation, Scan, Value
+from rnnspec.ir.traverse import replace_operands, results_of, substitute
+from rnnspec.ir.types import TensorType
+from rnnspec.passes.rewrite import rewrite_functions
+
+COMMUTATIVE = (BinaryKind.ADD, BinaryKind.MUL, BinaryKind.MAX, BinaryKind.MIN, BinaryKind.AND)
+
+Seen = dict[Hashable, tuple[Value, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class EliminateCommonSubexpressions:
+    """Operations of one kind on the same operands become the first of them, whose value inside a scan
+    may come from outside. Every operation but a scan is a pure function of its operands, `Random` included.
+    """
+
+    name: ClassVar[str] = "eliminate-common-subexpressions"
+
+    def run(self, module: Module) -> Module:
+        return rewrite_functions(module, _function)
+
+
+def _function(function: Function) -> Function:
+    renamed: dict[Value, Value] = {}
+    operations = _operations(function.operations, {}, renamed)
+    results = tuple(replace(result, value=renamed.get(result.value, result.value)) for result in function.results)
+    return replace(function, operations=operations, results=results)
+
+
+def _operations(operations: Iterable[Operation], seen: Seen, renamed: dict[Value, Value]) -> tuple[Operation, ...]:
+    kept: list[Operation] = []
+    for operation in operations:
+        current = replace_operands(operation, renamed)
+        if isinstance(current, Scan):
+            kept.append(_scan(current, seen, renamed))
+            continue
+        earlier = seen.setdefault(_key(current), results_of(current))
+        if earlier == results_of(current):
+            kept.append(current)
+        else:
+            renamed.update(zip(results_of(current), earlier, strict=True))
+    return tuple(kept)
+
+
+def _scan(scan: Scan, seen: Seen, renamed: dict[Value, Value]) -> Scan:
+    visible = {key: results for key, results in seen.items() if all(_is_visible(result) for result in results)}
+    region = scan.region
+    operations = _operations(region.operations, visible, renamed)
+    return replace(
+        scan,
+        region=replace(
+            region,
+            operations=operations,
+            carries=substitute(region.carries, renamed),
+            stacks=substitute(region.stacks, renamed),
+            sums=substitute(region.sums, renamed),
+        ),
+    )
+
+
+def _is_visible(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and is_fixed(value.type)
+
+
+def _key(operation: Operation) -> Hashable:
+    """Equal for operations that compute the same; zeros of different sign are different constants."""
+    parts: list[Hashable] = [type(operation), tuple(result.type for result in results_of(operation))]
+    for field in fields(operation):
+        if field.name not in ("result", "results"):
+            part = getattr(operation, field.name)
+            parts.append(repr(part) if isinstance(part, float) else part)
+    if isinstance(operation, Binary) and operation.kind in COMMUTATIVE:
+        parts.append(frozenset((operation.left, operation.right)))
+        parts = [part for part in parts if not isinstance(part, Value)]
+    return tuple(parts)

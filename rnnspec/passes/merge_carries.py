@@ -1,0 +1,80 @@
+"""Keeps one of several carried values, slices or stacks of a scan that are always equal."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import Constant, Function, Module, Scan, Value
+from rnnspec.ir.traverse import definitions, replace_in_region
+from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCarries:
+    """Carried values with equal inits and one yielded value are one carried value; slices of one
+    sequence are one slice; stacks of one value are one stack. The first stays.
+
+    A layer's held output is carried beside its state; where the cell returns that state and both
+    start from zeros, this makes them one.
+    """
+
+    name: ClassVar[str] = "merge-carries"
+
+    def run(self, module: Module) -> Module:
+        return rewrite_functions(module, _function)
+
+
+def _function(function: Function) -> Function:
+    constants = {value: operation.value for value, operation in definitions(function.operations).items() if isinstance(operation, Constant)}
+    return rewrite_scans(function, partial(_scan, constants))
+
+
+def _scan(constants: Mapping[Value, float], builder: Builder, scan: Scan) -> Mapping[Value, Value]:
+    region = scan.region
+    # Carried values that yield themselves stay apart unless their inits agree, so the yielded value is a fair key.
+    carried = _first_places([(_init_key(init, constants), value) for init, value in zip(scan.inits, region.carries, strict=True)])
+    slices = _first_places(scan.sequences)
+    stacks = _first_places(region.stacks)
+    inside = _merged(region.carried, carried) | _merged(region.slices, slices)
+    outside = _merged(scan.finals, carried) | _merged(scan.stacks, stacks)
+    region = replace_in_region(region, inside)
+    region = replace(
+        region,
+        carried=_firsts(region.carried, carried),
+        slices=_firsts(region.slices, slices),
+        carries=_firsts(region.carries, carried),
+        stacks=_firsts(region.stacks, stacks),
+    )
+    builder.append(
+        replace(
+            scan,
+            finals=_firsts(scan.finals, carried),
+            stacks=_firsts(scan.stacks, stacks),
+            inits=_firsts(scan.inits, carried),
+            sequences=_firsts(scan.sequences, slices),
+            region=region,
+        )
+    )
+    return outside
+
+
+def _init_key(init: Value, constants: Mapping[Value, float]) -> Hashable:
+    return (init.type, repr(constants[init])) if init in constants else init
+
+
+def _first_places(keys: Sequence[Hashable]) -> list[int]:
+    """For each place the first one that has an equal key."""
+    first: dict[Hashable, int] = {}
+    return [first.setdefault(key, place) for place, key in enumerate(keys)]
+
+
+def _merged(values: Sequence[Value], places: Sequence[int]) -> dict[Value, Value]:
+    return {value: values[place] for value, place in zip(values, places, strict=True) if values[place] != value}
+
+
+def _firsts(values: Sequence[Value], places: Sequence[int]) -> tuple[Value, ...]:
+    return tuple(value for number, (value, place) in enumerate(zip(values, places, strict=True)) if number == place)

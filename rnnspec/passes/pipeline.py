@@ -1,0 +1,50 @@
+"""Runs passes over a module in order, and verifies it before the first and after each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Module
+from rnnspec.ir.verify import verify
+
+
+class Pass(Protocol):
+    """Module to module; a frozen dataclass whose fields are its options."""
+
+    name: ClassVar[str]
+    """As on the command line: `hoist-projection`."""
+
+    def run(self, module: Module) -> Module: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    passes: tuple[Pass, ...]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """One label a pass: its name, and from its second place on `name-2`, `name-3`, ..."""
+        seen: Counter[str] = Counter()
+        labels: list[str] = []
+        for step in self.passes:
+            seen[step.name] += 1
+            labels.append(step.name if seen[step.name] == 1 else f"{step.name}-{seen[step.name]}")
+        return tuple(labels)
+
+    def run(self, module: Module, after: str | None = None) -> Module:
+        """The module after all passes, or after the stage labelled `after`; raises KeyError if there is none."""
+        if after is not None and after not in self.stages:
+            raise KeyError(after)
+        verify(module)
+        for label, step in zip(self.stages, self.passes, strict=True):
+            module = step.run(module)
+            try:
+                verify(module)
+            except InternalError as error:
+                raise InternalError(f"after {label}: {error.args[0]}") from None
+            if label == after:
+                break
+        return module
