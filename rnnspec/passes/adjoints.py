@@ -84,10 +84,17 @@ class Adjoints:
             case Scan():
                 raise InternalError("a scan has no adjoint rule of its own")
             case _:
-                adjoint = self.total(operation.result)
-                if adjoint is not None:
+                for adjoint in self._addends(operation.result):
                     for operand, term in contributions(operation, adjoint, self._active, self._builder):
                         self.add(operand, term)
+
+    def _addends(self, value: Value) -> tuple[Value, ...]:
+        """Values that add up to an adjoint: one, but for a padded sequence, which no operation adds."""
+        terms = self._terms.get(value, [])
+        if terms and inference.is_padded(Builder.tensor(value)):
+            return tuple(terms)
+        total = self.total(value)
+        return () if total is None else (total,)
 
 
 SingleResult: TypeAlias = (
