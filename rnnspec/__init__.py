@@ -9,14 +9,14 @@ from rnnspec.version import __version__
 if TYPE_CHECKING:
     from rnnspec.compiler import compile, load
     from rnnspec.diagnostics import SpecError
-    from rnnspec.runtime.model import Model
+    from rnnspec.training.model import Model
 
 __all__ = ["Model", "SpecError", "__version__", "compile", "load"]
 
 _HOMES = {
     "compile": "rnnspec.compiler",
     "load": "rnnspec.compiler",
-    "Model": "rnnspec.runtime.model",
+    "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",
 }
 

@@ -1,0 +1,1 @@
+"""What runs a compiled model: its weights, its inputs, its file; no compiler stage is known here."""

@@ -1,0 +1,201 @@
+"""A compiled model as one file, `.rnnc`: a zip of the spec's text, the weights as safetensors and a manifest.
+
+There is no code and no pickle in it, so that opening a stranger's file is safe; loading compiles the
+spec again. Everything read is bounded by the file's own size and checked against the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import stat
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.signature import Argument
+from rnnspec.version import __version__
+
+FORMAT = 1
+"""The newest format this version reads, and the one it writes."""
+
+SPEC, WEIGHTS, MANIFEST = "model.rnn", "weights.safetensors", "manifest.json"
+_MEMBERS = (MANIFEST, SPEC, WEIGHTS)
+_MANIFEST_LIMIT = 2**24
+_DTYPES = ("float32", "float64")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The same model gives the same bytes whenever it is saved."""
+
+
+class ArtifactError(ValueError):
+    """A file that isn't a sound `.rnnc`; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a `.rnnc` holds: enough to compile the model again and give it its weights."""
+
+    name: str
+    text: str
+    parameters: Mapping[str, Argument]
+    dtype: str
+    weights: Mapping[str, Array]
+
+
+def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
+    """Write the file so that a failure leaves an older one as it was; OSError if it can't be written."""
+    write_atomically(Path(path), encode(artifact))
+
+
+def load(path: str | os.PathLike[str]) -> Artifact:
+    """Read and check a file; OSError if it can't be read, `ArtifactError` if it isn't what `save` wrote."""
+    try:
+        return decode(Path(path).read_bytes())
+    except ArtifactError as error:
+        raise ArtifactError(f"{os.fspath(path)}: {error}") from None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file beside its place and move it there; OSError leaves an older file as it was."""
+    place = path.resolve()
+    if place.exists() and not stat.S_ISREG(place.stat().st_mode):
+        raise OSError(f"{path} exists and isn't a regular file")
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def encode(artifact: Artifact) -> bytes:
+    """The file's bytes; the same artifact gives the same bytes."""
+    from safetensors.numpy import save as save_tensors
+
+    weights = {name: np.ascontiguousarray(value) for name, value in artifact.weights.items()}
+    members = {SPEC: artifact.text.encode(), WEIGHTS: save_tensors(weights)}
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "rnnspec": __version__,
+        "model": artifact.name,
+        "dtype": artifact.dtype,
+        "parameters": dict(artifact.parameters),
+        "weights": [{"name": name, "shape": list(value.shape)} for name, value in weights.items()],
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
+    }
+    manifest["sha256"][MANIFEST] = _own_digest(manifest)
+    members[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in _MEMBERS:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+    return buffer.getvalue()
+
+
+def decode(content: bytes) -> Artifact:
+    """The artifact in a file's bytes; `ArtifactError` says what is wrong."""
+    members = _read_members(content)
+    manifest = _read_manifest(members[MANIFEST])
+    for name in (SPEC, WEIGHTS):
+        if hashlib.sha256(members[name]).hexdigest() != manifest["sha256"].get(name):
+            raise ArtifactError(f"{name} isn't what was saved: its digest differs from the manifest's")
+    try:
+        text = members[SPEC].decode()
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{SPEC} isn't UTF-8 text: {error}") from None
+    weights = _read_weights(members[WEIGHTS], manifest)
+    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights)
+
+
+def _read_members(content: bytes) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            if MANIFEST not in (entry.filename for entry in entries):
+                raise ArtifactError(f"a zip file without {MANIFEST}, not a model")
+            stored = all(entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size for entry in entries)
+            if not stored or sum(entry.file_size for entry in entries) > len(content):
+                raise ArtifactError("its members are compressed or larger than the file, which a model's never are")
+            if archive.getinfo(MANIFEST).file_size > _MANIFEST_LIMIT:
+                raise ArtifactError(f"{MANIFEST} is larger than {_MANIFEST_LIMIT} bytes")
+            _read_format(archive.read(MANIFEST))
+            names = sorted(entry.filename for entry in entries)
+            if names != sorted(_MEMBERS):
+                raise ArtifactError(f"expected the members {', '.join(_MEMBERS)}, found {', '.join(names)}")
+            return {name: archive.read(name) for name in _MEMBERS}
+    except ArtifactError:
+        raise
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ArtifactError(f"truncated, damaged or not a compiled model ({error})") from None
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        manifest: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{MANIFEST} isn't JSON: {error}") from None
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{MANIFEST} isn't an object")
+    return cast(dict[str, Any], manifest)
+
+
+def _read_format(content: bytes) -> None:
+    """Refuse a newer format before anything else is looked at: the rest may have changed its meaning."""
+    manifest = _parse(content)
+    found = manifest.get("format")
+    if type(found) is not int or found < 1:
+        raise ArtifactError(f"{MANIFEST} has no format number")
+    if found > FORMAT:
+        writer = f"format {found}, written by rnnspec {manifest.get('rnnspec', '?')}"
+        raise ArtifactError(f"{writer}; version {__version__} reads up to format {FORMAT}: upgrade rnnspec")
+
+
+def _read_manifest(content: bytes) -> dict[str, Any]:
+    manifest = _parse(content)
+    fields = {"model": str, "dtype": str, "rnnspec": str, "parameters": dict, "weights": list, "sha256": dict}
+    for name, kind in fields.items():
+        if not isinstance(manifest.get(name), kind):
+            raise ArtifactError(f"{MANIFEST}: {name} is missing or not a {kind.__name__}")
+    if manifest["sha256"].get(MANIFEST) != _own_digest(manifest):
+        raise ArtifactError(f"{MANIFEST} isn't what was saved: its digest differs")
+    if manifest["dtype"] not in _DTYPES:
+        raise ArtifactError(f"{MANIFEST}: unknown dtype {manifest['dtype']}")
+    return manifest
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    """The digest of all that the manifest says, its own digest aside."""
+    digests = {name: digest for name, digest in manifest["sha256"].items() if name != MANIFEST}
+    content = json.dumps({**manifest, "sha256": digests}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _read_weights(content: bytes, manifest: Mapping[str, Any]) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    try:
+        found: dict[str, Array] = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{WEIGHTS} can't be read: {error}") from None
+    expected = {weight["name"]: tuple(weight["shape"]) for weight in manifest["weights"]}
+    if set(found) != set(expected):
+        raise ArtifactError(f"{WEIGHTS} holds {', '.join(sorted(found))}, the manifest says {', '.join(sorted(expected))}")
+    for name, shape in expected.items():
+        if found[name].shape != shape or found[name].dtype != np.dtype(manifest["dtype"]):
+            said = f"the manifest says {shape} {manifest['dtype']}"
+            raise ArtifactError(f"weight {name} is {found[name].shape} {found[name].dtype}, {said}")
+    return {name: found[name] for name in expected}

@@ -1,0 +1,129 @@
+"""First values of weights, by Keras's formulas (keras.src.initializers, 3.15), from numpy's generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.randomness import generator
+from rnnspec.runtime.signature import Configured, WeightSignature
+
+Shape = tuple[int, ...]
+Draw = Callable[..., Array]
+
+_TRUNCATED_DEVIATION = 0.87962566103423978
+"""Standard deviation of a unit normal cut off at two: Keras divides by it so that the cut keeps the variance."""
+
+
+def initial_value(weight: WeightSignature, seed: int) -> Array:
+    """The weight's first value, float64, from the stream of (seed, weight name).
+
+    An initializer with a seed of its own draws from that alone, as in Keras. A part's formula is
+    taken over the whole weight's shape: fans, and the matrix that orthogonal factors; the part then
+    keeps its own columns.
+    """
+    random = generator(seed, f"weight {weight.name}")
+    value = np.zeros(weight.shape, np.float64)
+    for part in weight.initializer:
+        value[..., part.start : part.stop] = _draw(part.initializer, random, weight.shape)[..., part.start : part.stop]
+    return value
+
+
+def _draw(initializer: Configured, random: np.random.Generator, shape: Shape) -> Array:
+    draw = INITIALIZERS.get(initializer.name)
+    if draw is None:
+        raise InternalError(f"no initializer is called {initializer.name}")
+    arguments = dict(initializer.arguments)
+    own_seed = arguments.pop("seed", None)
+    if isinstance(own_seed, int):
+        random = generator(own_seed, "initializer")
+    return draw(random, shape, **arguments)
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """Fan in and fan out of a weight (Keras's `compute_fans`)."""
+    if len(shape) < 2:
+        size = math.prod(shape)
+        return size, size
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+def _zeros(random: np.random.Generator, shape: Shape) -> Array:
+    return np.zeros(shape)
+
+
+def _ones(random: np.random.Generator, shape: Shape) -> Array:
+    return np.ones(shape)
+
+
+def _constant(random: np.random.Generator, shape: Shape, *, value: float = 0.0) -> Array:
+    return np.full(shape, float(value))
+
+
+def _identity(random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> Array:
+    if len(shape) != 2:
+        raise InternalError(f"identity needs a matrix, got shape {shape}")
+    return gain * np.eye(*shape)
+
+
+def _random_uniform(random: np.random.Generator, shape: Shape, *, minval: float = -0.05, maxval: float = 0.05) -> Array:
+    return random.uniform(minval, maxval, shape)
+
+
+def _random_normal(random: np.random.Generator, shape: Shape, *, mean: float = 0.0, stddev: float = 0.05) -> Array:
+    return mean + stddev * random.standard_normal(shape)
+
+
+def _truncated_normal(random: np.random.Generator, shape: Shape, *, mean: float = 0.0, stddev: float = 0.05) -> Array:
+    values = random.standard_normal(math.prod(shape))
+    while (outside := np.flatnonzero(np.abs(values) > 2.0)).size:
+        values[outside] = random.standard_normal(outside.size)
+    return mean + stddev * values.reshape(shape)
+
+
+def _orthogonal(random: np.random.Generator, shape: Shape, *, gain: float = 1.0) -> Array:
+    if len(shape) < 2:
+        raise InternalError(f"orthogonal needs two axes, got shape {shape}")
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
+    return gain * (q.T if rows < columns else q).reshape(shape)
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> Draw:
+    """Keras's VarianceScaling: a variance of scale over the fan, drawn uniformly or from a truncated normal."""
+
+    def draw(random: np.random.Generator, shape: Shape) -> Array:
+        fan_in, fan_out = fans(shape)
+        fan = fan_in if mode == "fan_in" else (fan_in + fan_out) / 2.0
+        variance = scale / max(1.0, fan)
+        if distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return _random_uniform(random, shape, minval=-limit, maxval=limit)
+        return _truncated_normal(random, shape, stddev=math.sqrt(variance) / _TRUNCATED_DEVIATION)
+
+    return draw
+
+
+INITIALIZERS: dict[str, Draw] = {
+    "zeros": _zeros,
+    "ones": _ones,
+    "constant": _constant,
+    "identity": _identity,
+    "random_uniform": _random_uniform,
+    "random_normal": _random_normal,
+    "truncated_normal": _truncated_normal,
+    "orthogonal": _orthogonal,
+    "glorot_uniform": _scaled(1.0, "fan_avg", "uniform"),
+    "glorot_normal": _scaled(1.0, "fan_avg", "truncated_normal"),
+    "lecun_uniform": _scaled(1.0, "fan_in", "uniform"),
+    "lecun_normal": _scaled(1.0, "fan_in", "truncated_normal"),
+    "he_uniform": _scaled(2.0, "fan_in", "uniform"),
+    "he_normal": _scaled(2.0, "fan_in", "truncated_normal"),
+}
+"""Keras's initializers by name; arguments are Keras's."""

@@ -1,0 +1,181 @@
+"""A compiled model as its user holds it: forward, backward, weights, predictions, its file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast, overload
+
+import numpy as np
+
+from rnnspec.runtime import artifact
+from rnnspec.runtime.columns import as_numbers
+from rnnspec.runtime.executable import Array, Executable
+from rnnspec.runtime.initializers import initial_value
+from rnnspec.runtime.inputs import CheckedInputs, check_inputs, whole_number
+from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
+from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
+from rnnspec.runtime.signature import Signature
+from rnnspec.runtime.summary import ModelSource, summary_text
+from rnnspec.runtime.tape import Gradients, Tape
+
+Outputs: TypeAlias = Any
+"""The model's output, an array; a tuple of them, in the signature's order, if it has several."""
+
+
+class CompiledModel:
+    """Native code with its weights, callable from several threads; `training.model.Model` adds training.
+
+    Inputs are as `check_inputs` describes: a padded array, a list of arrays of different lengths, or a
+    mapping from input names. An array that is C-contiguous and of the model's dtype isn't copied.
+    An empty batch, sequences of no steps and rows without a real step are legal everywhere here, and
+    go through native code like all others.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        executable: Executable,
+        source: ModelSource,
+        *,
+        seed: int | None = None,
+        weights: Sequence[object] | Mapping[str, object] | None = None,
+    ) -> None:
+        """`weights` as for `set_weights`; None draws them from `seed`, and that from the system if it is None."""
+        self.signature = signature
+        self.source = source
+        self._executable = executable
+        self._parameters = Parameters(signature.weights, signature.dtype)
+        self._changing = threading.RLock()
+        seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
+        self._random = generator(seed, "dropout and shuffling")
+        self._drawing = threading.Lock()
+        drawn = {weight.name: initial_value(weight, seed) for weight in signature.weights} if weights is None else weights
+        self.set_weights(drawn)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.signature.model}, {self.signature.dtype}, {self._parameters.size:,} weights>"
+
+    @overload
+    def forward(
+        self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: Literal[False] = False
+    ) -> Outputs: ...
+
+    @overload
+    def forward(
+        self, x: object, mask: object = None, lengths: object = None, training: bool = False, *, record: Literal[True]
+    ) -> tuple[Outputs, Tape]: ...
+
+    @overload
+    def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs: ...
+
+    def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs:
+        """The output for a batch, padded and newly allocated; with `record` also the tape for `backward`.
+
+        `mask` (batch, time), True or 1 for a real step; `lengths` (batch,), real steps from the start.
+        `training` turns dropout on. ValueError for a bad input, before native code runs.
+        """
+        batch = check_inputs(self.signature, x, mask, lengths).batch()
+        key = self._draw_key() if training else 0
+        if not record:
+            with self._parameters.reading() as (weights, version):
+                return self._given_out(
+                    self._executable.forward(batch.inputs, batch.index, weights, weights_version=version, training=training, key=key)
+                )
+        batch = batch.owned()
+        with self._parameters.reading() as (weights, version):
+            outputs, native = self._executable.record(
+                batch.inputs, batch.index, weights, weights_version=version, training=training, key=key
+            )
+        tape = Tape(native, version, training, key, tuple(output.shape for output in outputs))
+        return self._given_out(outputs), tape
+
+    def backward(self, tape: Tape, dy: object) -> Gradients:
+        """The gradients of Σ y·dy by the weights and the float inputs, at the recorded call.
+
+        `dy`: an array of the padded output's shape; a list of them if the model has several outputs.
+        ValueError if a shape doesn't fit, or if the weights aren't those of the recorded call any more.
+        """
+        cotangents = self._cotangents(tape, dy)
+        with self._parameters.reading() as (weights, version):
+            if version != tape.weights_version:
+                raise ValueError(
+                    "this tape can't be used: it was recorded with other weights. They have changed since "
+                    "(set_weights, train_on_batch, fit), or it is another model's; call forward(record=True) again"
+                )
+            flat, inputs = self._executable.backward(
+                tape.native,
+                cotangents,
+                weights,
+                weights_version=version,
+                training=tape.training,
+                key=tape.key,
+                input_gradients=True,
+            )
+        return Gradients(self._parameters.split(flat), inputs)
+
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """The weights by name in Keras's order, layout and shapes; read-only, each array a copy of this moment's."""
+        return WeightView(self._parameters)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights in Keras's order."""
+        return list(self._parameters.copies().values())
+
+    def set_weights(self, weights: Sequence[object] | Mapping[str, object]) -> None:
+        """Replace all weights: arrays in Keras's order, or a mapping from names; ValueError names what doesn't fit."""
+        checked = checked_weights(self.signature.weights, self._parameters.dtype, weights)
+        with self._changing:
+            self._parameters.assign(checked)
+
+    def predict(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
+        """The output for all samples, computed `batch_size` at a time, without dropout; as `forward` would give it."""
+        batch_size = whole_number("batch_size", batch_size, 1)
+        inputs = check_inputs(self.signature, x, mask, lengths, at_once=False)
+        parts = [
+            self._infer(inputs, slice(start, min(start + batch_size, inputs.samples)))
+            for start in range(0, max(inputs.samples, 1), batch_size)
+        ]
+        return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
+
+    def summary(self) -> None:
+        """Print the layer table."""
+        print(summary_text(self.source))
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage of the compiler, of the tensor IR after the pass `after` if given."""
+        return self._executable.inspect(stage, after)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, `rnnspec.load` reads it; OSError leaves an older file as it was."""
+        source = self.source
+        artifact.save(artifact.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies()), path)
+
+    def _infer(self, inputs: CheckedInputs, rows: slice) -> tuple[Array, ...]:
+        batch = inputs.batch(rows)
+        with self._parameters.reading() as (weights, version):
+            return self._executable.forward(batch.inputs, batch.index, weights, weights_version=version, training=False, key=0)
+
+    def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _draw_key(self) -> int:
+        with self._drawing:
+            return draw_key(self._random)
+
+    def _cotangents(self, tape: Tape, dy: object) -> list[Array]:
+        names = [output.name for output in self.signature.outputs]
+        several = len(names) > 1
+        given = list(cast(Sequence[object], dy)) if several and isinstance(dy, Sequence) else [dy]
+        if len(given) != len(names):
+            raise ValueError(f"dy: expected a list of {len(names)} arrays, for {', '.join(names)}; got {len(given)}")
+        cotangents: list[Array] = []
+        for name, shape, value in zip(names, tape.shapes, given, strict=True):
+            what = f"dy of {name}" if several else "dy"
+            array = as_numbers(value, what)
+            if array.shape != shape:
+                raise ValueError(f"{what}: expected the output's shape {shape}, got {array.shape}")
+            cotangents.append(np.require(array, self._parameters.dtype, ["C", "A"]))
+        return cotangents

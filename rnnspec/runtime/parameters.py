@@ -1,0 +1,173 @@
+"""A model's weights: one flat array, a version that rises with every change, and who may read it when."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.signature import WeightSignature
+
+_versions = count(1)
+"""Versions are unique in the process: an executable or a tape can't take one model's weights for another's."""
+
+
+class Parameters:
+    """The weights one after the other, in the signature's order, as one flat array that stays at its address.
+
+    Readers hold `reading()`, writers `updating()`; many readers or one writer at a time.
+    """
+
+    def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
+        self.signatures = tuple(signatures)
+        self.ranges: dict[str, slice] = {}
+        start = 0
+        for weight in self.signatures:
+            stop = start + math.prod(weight.shape)
+            self.ranges[weight.name] = slice(start, stop)
+            start = stop
+        self._flat: Array = np.zeros(start, np.dtype(dtype))
+        self._version = next(_versions)
+        self._turn = threading.Condition()
+        self._readers = 0
+        self._writing = False
+        self._writers_waiting = 0
+
+    @property
+    def size(self) -> int:
+        return self._flat.size
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return self._flat.dtype
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    @contextmanager
+    def reading(self) -> Generator[tuple[Array, int]]:
+        """The flat array and its version; nothing changes them meanwhile. Not to be nested in one thread."""
+        with self._turn:
+            while self._writing or self._writers_waiting:
+                self._turn.wait()
+            self._readers += 1
+        try:
+            yield self._flat, self._version
+        finally:
+            with self._turn:
+                self._readers -= 1
+                if not self._readers:
+                    self._turn.notify_all()
+
+    @contextmanager
+    def updating(self) -> Generator[Array]:
+        """The flat array, to be changed in place; the version rises, whatever happens inside."""
+        with self._turn:
+            self._writers_waiting += 1
+            try:
+                while self._writing or self._readers:
+                    self._turn.wait()
+            finally:
+                self._writers_waiting -= 1
+            self._writing = True
+        try:
+            yield self._flat
+        finally:
+            with self._turn:
+                self._version = next(_versions)
+                self._writing = False
+                self._turn.notify_all()
+
+    def split(self, flat: Array) -> dict[str, Array]:
+        """Views of a flat array of this layout, by weight name, each in its weight's shape."""
+        return {weight.name: flat[self.ranges[weight.name]].reshape(weight.shape) for weight in self.signatures}
+
+    def copy_of(self, name: str) -> Array:
+        """A copy of one weight in its shape; KeyError if there is none of that name."""
+        taken = self.ranges[name]
+        shape = next(weight.shape for weight in self.signatures if weight.name == name)
+        with self.reading() as (flat, _):
+            return flat[taken].reshape(shape).copy()
+
+    def copies(self) -> dict[str, Array]:
+        """Copies of all weights, of one moment."""
+        with self.reading() as (flat, _):
+            return self.split(flat.copy())
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        """Replace all weights; `values` as `checked_weights` returns them."""
+        with self.updating() as flat:
+            for name, value in values.items():
+                flat[self.ranges[name]] = value.reshape(-1)
+
+
+class WeightView(Mapping[str, Array]):
+    """The weights by name, in Keras's order, layout and shapes, as they are at the moment of each look-up.
+
+    Every array is a copy that can't be written to; `Model.set_weights` changes weights.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __getitem__(self, name: str) -> Array:
+        value = self._parameters.copy_of(name)
+        value.flags.writeable = False
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters.ranges)
+
+    def __len__(self) -> int:
+        return len(self._parameters.ranges)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{weight.name!r}: {weight.shape}" for weight in self._parameters.signatures)
+        return f"<weights {{{shapes}}}>"
+
+
+def checked_weights(
+    signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: Sequence[object] | Mapping[str, object]
+) -> dict[str, Array]:
+    """The given values by weight name, of the model's dtype.
+
+    `given`: arrays in the signature's order, or a mapping from weight names. ValueError names the
+    weight and says what was expected: a missing or unknown one, a wrong shape, not numbers.
+    """
+    if isinstance(given, Mapping):
+        named: Mapping[str, object] = given
+        missing = [weight.name for weight in signatures if weight.name not in named]
+        unknown = sorted(set(named) - {weight.name for weight in signatures})
+        if missing or unknown:
+            said = [f"missing: {', '.join(missing)}"] if missing else []
+            said += [f"unknown: {', '.join(map(str, unknown))}"] if unknown else []
+            raise ValueError(f"the weights don't fit the model; {'; '.join(said)}")
+        values = [named[weight.name] for weight in signatures]
+    else:
+        values = list(given)
+        if len(values) != len(signatures):
+            expected = ", ".join(f"{weight.name} {weight.shape}" for weight in signatures)
+            raise ValueError(f"the model has {len(signatures)} weights, {len(values)} were given; expected {expected}")
+    return {weight.name: _checked_weight(weight, dtype, value) for weight, value in zip(signatures, values, strict=True)}
+
+
+def _checked_weight(weight: WeightSignature, dtype: np.dtype[np.generic], value: object) -> Array:
+    try:
+        array: Array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"weight {weight.name}: not an array of numbers ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"weight {weight.name}: expected numbers, got dtype {array.dtype}")
+    if array.shape != weight.shape:
+        raise ValueError(f"weight {weight.name}: expected shape {weight.shape}, got {array.shape}")
+    with np.errstate(over="ignore"):
+        converted: Array = array.astype(dtype)
+    if np.any(np.isinf(converted) & np.isfinite(array)):
+        raise ValueError(f"weight {weight.name}: a value is too large for {dtype}")
+    return converted

@@ -1,0 +1,23 @@
+"""Seeds, streams and keys: where a model's random numbers come from."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def fresh_seed() -> int:
+    """A seed from the system's entropy, for a model that was given none."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """The stream of random numbers for one purpose: a weight's stream doesn't depend on the other weights."""
+    words = np.frombuffer(hashlib.sha256(purpose.encode()).digest(), "<u4")
+    return np.random.default_rng(np.random.SeedSequence([seed, *map(int, words)]))
+
+
+def draw_key(random: np.random.Generator) -> int:
+    """The next key for a call's dropout, 0 .. 2³² - 1."""
+    return int(random.integers(0, 2**32, dtype=np.uint64))

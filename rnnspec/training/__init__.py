@@ -1,0 +1,1 @@
+"""Losses, metrics, optimizers and the loop that trains a compiled model; knows the runtime, no compiler stage."""

@@ -1,0 +1,142 @@
+"""Data files of the command, `.npz`: padded arrays, or sequences of different lengths one after the other.
+
+A file holds one set, or one for each of `_train` and `_test` at the end of the keys:
+
+- `x`, `y`, and optionally `mask` (samples, time): arrays with the samples in front; or
+- `x`, `length`, `y`: all sequences one after the other, how long each is, and what is expected of each
+  sample, or of each step.
+
+A bool array `test` (samples,) cuts one set in two. `classes` may name the classes. Other keys aren't looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.inputs import whole_number
+
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and zipfile raise for files that aren't sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Inputs, as `Model.fit` takes them, with their targets, None if the file has none."""
+
+    x: Array | list[Array]
+    y: Array | list[Array] | None
+    mask: Array | None = None
+
+    @property
+    def samples(self) -> int:
+        return len(self.x)
+
+    def first(self, count: int) -> DataSet:
+        """The first samples."""
+        count = whole_number("count", count, 0)
+        return DataSet(self.x[:count], None if self.y is None else self.y[:count], None if self.mask is None else self.mask[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file's sets: `train` and `test`, or `whole` where it doesn't tell them apart."""
+
+    path: str
+    sets: Mapping[str, DataSet]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def for_training(self) -> DataSet:
+        """The training set; ValueError if the file has only a test set."""
+        return self._named("train")
+
+    @property
+    def for_testing(self) -> DataSet:
+        """The test set; ValueError if the file has only a training set."""
+        return self._named("test")
+
+    def _named(self, name: str) -> DataSet:
+        chosen = self.sets.get(name, self.sets.get("whole"))
+        if chosen is None:
+            raise ValueError(f"{self.path}: there is no {name} set; it has {', '.join(self.sets)}")
+        return chosen
+
+
+def load_data(path: str | os.PathLike[str]) -> DataFile:
+    """Read a data file; OSError if it can't be opened, ValueError that names the file and what is wrong with it."""
+    name = os.fspath(path)
+    arrays = _read(name)
+    sets: dict[str, DataSet] = {}
+    for suffix, key in (("", "whole"), ("_train", "train"), ("_test", "test")):
+        if f"x{suffix}" in arrays:
+            sets[key] = _data_set(name, arrays, suffix)
+    if not sets:
+        raise ValueError(f"{name}: expected the key x, or x_train and x_test; found {', '.join(arrays) or 'none'}")
+    if "whole" in sets and "test" in arrays:
+        sets = _cut(name, sets["whole"], arrays["test"])
+    classes = tuple(str(value) for value in arrays["classes"].reshape(-1)) if "classes" in arrays else ()
+    return DataFile(name, sets, classes)
+
+
+def _read(name: str) -> dict[str, Array]:
+    """All arrays of the file. Nothing in it is unpickled."""
+    with Path(name).open("rb") as file:
+        try:
+            content: Any = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it is a single array")
+            return {key: content[key] for key in content.files}
+        except _UNREADABLE as error:
+            raise ValueError(f"{name}: not a readable .npz file: {error}") from None
+
+
+def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:
+    x, y, lengths, mask = (arrays.get(f"{key}{suffix}") for key in ("x", "y", "length", "mask"))
+    assert x is not None
+    if x.ndim == 0:
+        raise ValueError(f"{name}: x{suffix} is a single number")
+    if lengths is None:
+        if y is not None and y.shape[:1] != x.shape[:1]:
+            raise ValueError(f"{name}: x{suffix} has {len(x)} samples, y{suffix} has shape {y.shape}")
+        return DataSet(x, y, mask)
+    if mask is not None:
+        raise ValueError(f"{name}: mask{suffix} is for padded arrays, length{suffix} for sequences one after the other; it has both")
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        found = f"{lengths.dtype} of shape {lengths.shape}"
+        raise ValueError(f"{name}: length{suffix} should be whole numbers from 0, one a sample; it is {found}")
+    total = int(lengths.sum(dtype=np.int64))
+    if total != len(x):
+        raise ValueError(f"{name}: length{suffix} adds up to {total} steps, x{suffix} has {len(x)}")
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if y is None or y.shape[:1] == lengths.shape:
+        return DataSet(_pieces(x, ends), y)
+    if y.shape[:1] != (total,):
+        raise ValueError(f"{name}: y{suffix} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
+    return DataSet(_pieces(x, ends), _pieces(y, ends))
+
+
+def _pieces(flat: Array, ends: NDArray[np.int64]) -> list[Array]:
+    return [flat[start:stop] for start, stop in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)] if len(ends) else []
+
+
+def _cut(name: str, whole: DataSet, test: Array) -> dict[str, DataSet]:
+    if test.dtype != np.bool_ or test.shape != (whole.samples,):
+        raise ValueError(f"{name}: test should be bool of shape ({whole.samples},); it is {test.dtype} of shape {test.shape}")
+    return {"train": _chosen(whole, np.flatnonzero(~test)), "test": _chosen(whole, np.flatnonzero(test))}
+
+
+def _chosen(data: DataSet, rows: NDArray[np.intp]) -> DataSet:
+    def taken(values: Array | list[Array]) -> Array | list[Array]:
+        return [values[row] for row in rows] if isinstance(values, list) else values[rows]
+
+    return DataSet(taken(data.x), None if data.y is None else taken(data.y), None if data.mask is None else data.mask[rows])

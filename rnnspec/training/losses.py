@@ -1,0 +1,158 @@
+"""Losses with their gradients, by Keras's formulas (keras.src.losses and the JAX backend's, 3.15), in float64 inside.
+
+A loss here looks at counted rows only, samples or real steps: the caller leaves masked steps out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+
+EPSILON = 1e-7
+"""Probabilities are clipped to EPSILON .. 1 - EPSILON before a logarithm, where the gradient is zero beyond."""
+
+RowLoss = Callable[[Array, Array], tuple[Array, Array]]
+"""(predictions (rows, width), targets) to (each row's loss (rows,), its gradient (rows, width)), float64."""
+
+
+class Loss(Protocol):
+    """A loss over rows.
+
+    `classes`: whether targets are class numbers, int64 (rows,), or values, float64 (rows, width).
+    `from_logits`: whether predictions are logits rather than probabilities.
+    """
+
+    @property
+    def classes(self) -> bool: ...
+
+    @property
+    def from_logits(self) -> bool: ...
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """Each row's loss and its gradient, see `RowLoss`."""
+        ...
+
+
+def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: Array | None = None) -> tuple[float, Array]:
+    """The loss Σ l·w / rows, 0 if there is no row, and its gradient by the predictions, of their shape and dtype.
+
+    `predictions` (rows, width); `targets` as the loss wants them; `weights` (rows,), sample weights
+    that multiply in without entering the divisor, as in Keras.
+    """
+    count = max(len(predictions), 1)
+    with np.errstate(all="ignore"):
+        losses, gradient = loss.rows(predictions.astype(np.float64), targets)
+        if weights is not None:
+            losses = losses * weights
+            gradient = gradient * weights[:, None]
+        return float(losses.sum()) / count, (gradient / count).astype(predictions.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanSquaredError:
+    """mean((p - t)²) over the width."""
+
+    classes: bool = False
+    from_logits: bool = False
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        difference = predictions - targets
+        return np.square(difference).mean(axis=1), 2.0 * difference / difference.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAbsoluteError:
+    """mean(|p - t|) over the width; the gradient where they are equal is 0."""
+
+    classes: bool = False
+    from_logits: bool = False
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        difference = predictions - targets
+        return np.abs(difference).mean(axis=1), np.sign(difference) / difference.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryCrossentropy:
+    """mean(-t log p - (1 - t) log(1 - p)) over the width."""
+
+    from_logits: bool = False
+    classes: bool = False
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        width = predictions.shape[1]
+        if self.from_logits:
+            decay = np.exp(-np.abs(predictions))
+            losses = np.maximum(predictions, 0.0) - predictions * targets + np.log1p(decay)
+            sigmoid = np.where(predictions >= 0.0, 1.0, decay) / (1.0 + decay)
+            return losses.mean(axis=1), (sigmoid - targets) / width
+        clipped, inside = _clipped(predictions)
+        losses = -(targets * np.log(clipped) + (1.0 - targets) * np.log(1.0 - clipped))
+        gradient = inside * (clipped - targets) / (clipped * (1.0 - clipped))
+        return losses.mean(axis=1), gradient / width
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalCrossentropy:
+    """-Σ t log p over the classes, p scaled to sum 1 first; targets are one value a class."""
+
+    from_logits: bool = False
+    classes: bool = False
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        if self.from_logits:
+            logarithms = _log_softmax(predictions)
+            return -(targets * logarithms).sum(axis=1), np.exp(logarithms) * targets.sum(axis=1, keepdims=True) - targets
+        total = predictions.sum(axis=1, keepdims=True)
+        scaled = predictions / total
+        clipped, inside = _clipped(scaled)
+        by_scaled = -inside * targets / clipped
+        gradient = (by_scaled - (by_scaled * scaled).sum(axis=1, keepdims=True)) / total
+        return -(targets * np.log(clipped)).sum(axis=1), gradient
+
+
+@dataclass(frozen=True, slots=True)
+class SparseCategoricalCrossentropy:
+    """-log p of the target's class, p scaled to sum 1 first; targets are class numbers."""
+
+    from_logits: bool = False
+    classes: bool = True
+
+    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        row = np.arange(len(predictions))
+        if self.from_logits:
+            logarithms = _log_softmax(predictions)
+            gradient = np.exp(logarithms)
+            gradient[row, targets] -= 1.0
+            return -logarithms[row, targets], gradient
+        total = predictions.sum(axis=1)
+        clipped, inside = _clipped(predictions[row, targets] / total)
+        gradient = np.repeat((inside / total)[:, None], predictions.shape[1], axis=1)
+        gradient[row, targets] -= inside / (clipped * total)
+        return -np.log(clipped), gradient
+
+
+def _clipped(probabilities: Array) -> tuple[Array, Array]:
+    """The clipped probabilities, and 1 where clipping left them alone."""
+    clipped = np.clip(probabilities, EPSILON, 1.0 - EPSILON)
+    return clipped, (clipped == probabilities).astype(np.float64)
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "mean_squared_error": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+}
+"""By Keras's names; arguments: from_logits, for the crossentropies."""

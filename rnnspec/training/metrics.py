@@ -1,0 +1,77 @@
+"""Metrics as means over counted rows, by Keras's formulas (keras.src.metrics, 3.15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+from rnnspec.training.losses import Loss
+
+RowMetric: TypeAlias = Callable[[Array, Array], Array]
+"""(predictions (rows, width), targets as the loss takes them) to each row's value (rows,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named mean over rows. Sample weights don't enter, as in Keras's `metrics`."""
+
+    name: str
+    rows: RowMetric
+
+
+def metric(name: str, loss: Loss, width: int) -> Metric:
+    """The metric of that name beside a loss whose predictions have `width` values a row.
+
+    `accuracy` is binary for one value a row, sparse for targets that are class numbers, categorical
+    otherwise, as Keras resolves it; binary accuracy's threshold is 0.5, and 0 for logits, which is
+    the same decision. ValueError for an unknown name, or one that needs other targets than the loss.
+    """
+    if name == "accuracy":
+        name_of_rows = "binary_accuracy" if width == 1 else "sparse_categorical_accuracy" if loss.classes else "categorical_accuracy"
+    else:
+        name_of_rows = name
+    if name_of_rows not in METRICS:
+        raise ValueError(f"no metric is called {name}; there are accuracy, {', '.join(METRICS)}")
+    if (name_of_rows == "sparse_categorical_accuracy") != loss.classes:
+        wanted = "class numbers" if not loss.classes else "one value for each output"
+        given = "class numbers" if loss.classes else "one value for each output"
+        raise ValueError(f"metric {name} needs targets that are {wanted}, the loss takes {given}")
+    if name_of_rows == "binary_accuracy":
+        return Metric(name, _binary_accuracy(0.0 if loss.from_logits else 0.5))
+    return Metric(name, METRICS[name_of_rows])
+
+
+def _binary_accuracy(threshold: float) -> RowMetric:
+    def rows(predictions: Array, targets: Array) -> Array:
+        return ((predictions > threshold) == targets).mean(axis=1)
+
+    return rows
+
+
+def _categorical_accuracy(predictions: Array, targets: Array) -> Array:
+    return (predictions.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
+
+
+def _sparse_categorical_accuracy(predictions: Array, targets: Array) -> Array:
+    return (predictions.argmax(axis=1) == targets).astype(np.float64)
+
+
+def _mean_squared_error(predictions: Array, targets: Array) -> Array:
+    return np.square(predictions - targets).mean(axis=1)
+
+
+def _mean_absolute_error(predictions: Array, targets: Array) -> Array:
+    return np.abs(predictions - targets).mean(axis=1)
+
+
+METRICS: dict[str, RowMetric] = {
+    "binary_accuracy": _binary_accuracy(0.5),
+    "categorical_accuracy": _categorical_accuracy,
+    "sparse_categorical_accuracy": _sparse_categorical_accuracy,
+    "mean_squared_error": _mean_squared_error,
+    "mean_absolute_error": _mean_absolute_error,
+}

@@ -1,0 +1,215 @@
+"""The model that users hold: a compiled model that can be trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+
+from rnnspec.runtime.executable import Executable
+from rnnspec.runtime.inputs import ALL_ROWS, check_inputs, whole_number
+from rnnspec.runtime.model import CompiledModel
+from rnnspec.runtime.randomness import generator
+from rnnspec.runtime.signature import Configured, Signature
+from rnnspec.runtime.summary import ModelSource
+from rnnspec.training.callbacks import Callback, History
+from rnnspec.training.examples import Examples, check_examples
+from rnnspec.training.loop import Fit, Totals, Trainer
+from rnnspec.training.losses import Loss
+from rnnspec.training.metrics import metric
+from rnnspec.training.optimizers import Extent, Optimizer
+from rnnspec.training.settings import make_loss, make_optimizer, metric_name
+
+Value = TypeVar("Value")
+
+_LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
+
+
+class Model(CompiledModel):
+    """A compiled model with training.
+
+    Loss, optimizer, metrics and the defaults of `fit` come from the spec's train section; `configure`
+    replaces the first three. The optimizer keeps its state over calls of `fit` and `train_on_batch`.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        executable: Executable,
+        source: ModelSource,
+        *,
+        seed: int | None = None,
+        weights: Sequence[object] | Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(signature, executable, source, seed=seed, weights=weights)
+        train = signature.train
+        self._trainer: Trainer | None = None
+        self._optimizer: Optimizer | None = None
+        self._metrics: tuple[str | Configured, ...] = train.metrics
+        if train.loss is not None:
+            self._set_loss(make_loss(train.loss))
+        if train.optimizer is not None:
+            self._set_optimizer(make_optimizer(train.optimizer))
+
+    def configure(
+        self,
+        loss: str | Configured | Loss | None = None,
+        optimizer: str | Configured | Optimizer | None = None,
+        metrics: Sequence[str | Configured] | None = None,
+    ) -> None:
+        """Replace the loss, the optimizer (its state starts anew) or the metrics of the spec's train section.
+
+        Names are Keras's ("mse", "Adam"); `rnnspec.training.losses` and `.optimizers` have the classes
+        for settings. What is None stays. ValueError for an unknown name, or a metric that needs other
+        targets than the loss.
+        """
+        chosen = None if loss is None else make_loss(loss)
+        if chosen is None and self._trainer is not None:
+            chosen = self._trainer.loss
+        with self._changing:
+            before = self._metrics
+            self._metrics = before if metrics is None else tuple(metrics)
+            try:
+                if chosen is not None:
+                    self._set_loss(chosen)
+            except ValueError:
+                self._metrics = before
+                raise
+            if optimizer is not None:
+                self._set_optimizer(make_optimizer(optimizer))
+
+    def fit(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        validation_data: Sequence[object] | None = None,
+        validation_split: float | None = None,
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        verbose: bool | int = True,
+        *,
+        mask: object = None,
+        lengths: object = None,
+        sample_weight: object = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> History:
+        """Train; the means of each epoch are in the result's `history`.
+
+        `x`, `mask`, `lengths` as for `forward`, `y` and `sample_weight` as for `check_examples`: all of
+        it is checked before the first step. What is None comes from the spec's train section, or is
+        batch_size 32, epochs 1, validation_split 0, shuffle True. `validation_split`: the last fraction
+        of the samples, taken before shuffling; `validation_data` (x, y) or (x, y, sample_weight) goes
+        before it. From the same weights and optimizer state the same `seed` gives the same bits; None
+        goes on with the model's own stream, which starts at the seed that it was compiled with.
+        """
+        train = self.signature.train
+        trainer, optimizer = self._ready()
+        batch_size = whole_number("batch_size", _first(batch_size, train.batch_size, 32), 1)
+        epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
+        split = _first(validation_split, train.validation_split, 0.0)
+        seed = train.seed if seed is None else seed
+        examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
+        rows, validation = _split(examples, split if validation_data is None else 0.0)
+        if validation_data is not None:
+            if len(validation_data) not in (2, 3):
+                raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)} values")
+            held_out = self._examples(trainer, *validation_data)
+            validation = held_out, range(held_out.samples)
+        history = History()
+        shown: list[Callback] = []
+        if verbose:
+            from rnnspec.training.progress import progress
+
+            shown.append(progress())
+        with self._changing:
+            random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
+            shuffled = _first(shuffle, train.shuffle, True)
+            fit = Fit(trainer, optimizer, examples, rows, batch_size, epochs, shuffled, random, validation)
+            fit.run((history, *shown, *callbacks))
+        return history
+
+    def train_on_batch(
+        self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None
+    ) -> float:
+        """One forward, backward and update on all samples at once; the loss before the update."""
+        trainer, optimizer = self._ready()
+        batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
+        with self._changing:
+            return trainer.step(batch, optimizer, self._draw_key(), Totals(trainer.metrics))
+
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        batch_size: int | None = None,
+        *,
+        sample_weight: object = None,
+        mask: object = None,
+        lengths: object = None,
+    ) -> dict[str, float]:
+        """The loss and the metrics by name, as means over all samples, or all real steps of a sequence output."""
+        trainer = self._loss_ready()
+        examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
+        size = whole_number("batch_size", _first(batch_size, self.signature.train.batch_size, 32), 1)
+        return trainer.evaluate(examples, range(examples.samples), size)
+
+    def _examples(
+        self,
+        trainer: Trainer,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        mask: object = None,
+        lengths: object = None,
+        *,
+        at_once: bool = False,
+    ) -> Examples:
+        inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
+        if not inputs.samples:
+            raise ValueError("there are no samples to train or evaluate on")
+        return check_examples(inputs, self.signature.outputs[0], self.signature.dtype, trainer.loss, y, sample_weight)
+
+    def _loss_ready(self) -> Trainer:
+        if self._trainer is None:
+            raise ValueError(f"model {self.signature.model} has no loss: {_LOSS_HELP}")
+        return self._trainer
+
+    def _ready(self) -> tuple[Trainer, Optimizer]:
+        trainer = self._loss_ready()
+        if self._optimizer is None:
+            raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
+        return trainer, self._optimizer
+
+    def _set_loss(self, loss: Loss) -> None:
+        outputs = self.signature.outputs
+        if len(outputs) != 1:
+            raise ValueError(f"model {self.signature.model} has {len(outputs)} outputs; only models with one can be trained")
+        width = cast(int, outputs[0].shape[-1])
+        metrics = tuple(metric(metric_name(given), loss, width) for given in self._metrics)
+        self._trainer = Trainer(self._executable, self._parameters, loss, metrics)
+
+    def _set_optimizer(self, optimizer: Optimizer) -> None:
+        ranges = self._parameters.ranges
+        extents = [Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable) for weight in self.signature.weights]
+        optimizer.bind(extents, self._parameters.dtype)
+        self._optimizer = optimizer
+
+
+def _first(*choices: Value | None) -> Value:
+    """The first that isn't None; the last must not be."""
+    return next(choice for choice in choices if choice is not None)
+
+
+def _split(examples: Examples, fraction: float) -> tuple[range, tuple[Examples, range] | None]:
+    """The samples to train on, and those to validate on: the last fraction, as Keras cuts it."""
+    if not 0.0 <= fraction < 1.0:
+        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction}")
+    samples = examples.samples
+    cut = math.floor(samples * (1.0 - fraction))
+    if fraction == 0.0:
+        return range(samples), None
+    if cut in (0, samples):
+        raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
+    return range(cut), (examples, range(cut, samples))

@@ -1,0 +1,227 @@
+"""Optimizers on the flat weights, in place, by Keras's formulas (keras.src.optimizers, 3.15)."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+
+CHUNK = 1 << 15
+"""Elements updated at a time, so that what one update touches stays in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A weight's place in the flat array."""
+
+    start: int
+    stop: int
+    trainable: bool = True
+
+
+@dataclass(kw_only=True)
+class Optimizer(ABC):
+    """An update rule with its state over one flat array.
+
+    `clipnorm` bounds each weight's gradient norm, `global_clipnorm` that of all together,
+    `clipvalue` each element; at most one of them. `weight_decay` takes that fraction, times the
+    learning rate, off the weights before the update. `iterations` counts the updates so far.
+    """
+
+    learning_rate: float
+    weight_decay: float | None = None
+    clipnorm: float | None = None
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+
+    def __post_init__(self) -> None:
+        clippings = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
+        if len(clippings) > 1:
+            raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}")
+        self.iterations = 0
+        self._extents: list[Extent] = []
+        self._state: list[Array] = []
+        self._scratch: Array = np.empty(0)
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many numbers of state there are for a weight."""
+
+    @abstractmethod
+    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
+        """One update of a run of weights in place; `gradient` and `scratch`, of the same length, may be overwritten."""
+
+    def bind(self, extents: Sequence[Extent], dtype: np.dtype[np.generic]) -> None:
+        """Forget all state and take on flat arrays of this layout."""
+        size = max((extent.stop for extent in extents), default=0)
+        self.iterations = 0
+        self._extents = [extent for extent in extents if extent.trainable]
+        self._state = [np.zeros(size, dtype) for _ in range(self.slots)]
+        self._scratch = np.empty(min(CHUNK, size), dtype)
+
+    def step(self, weights: Array, gradient: Array) -> None:
+        """One update of the trainable weights in place; `gradient` is overwritten. Nothing is allocated by size."""
+        with np.errstate(all="ignore"):
+            self._clip(gradient)
+            self.iterations += 1
+            for start, stop in _runs(self._extents):
+                for begin in range(start, stop, CHUNK):
+                    part = slice(begin, min(begin + CHUNK, stop))
+                    scratch = self._scratch[: part.stop - part.start]
+                    if self.weight_decay is not None:
+                        np.multiply(weights[part], self.weight_decay * self.learning_rate, out=scratch)
+                        weights[part] -= scratch
+                    self.update(weights[part], gradient[part], [values[part] for values in self._state], scratch)
+
+    def _clip(self, gradient: Array) -> None:
+        parts = [gradient[extent.start : extent.stop] for extent in self._extents]
+        if self.clipnorm is not None:
+            for part in parts:
+                part *= self.clipnorm / max(math.sqrt(self._squared_norm(part)), self.clipnorm)
+        elif self.global_clipnorm is not None:
+            norm = math.sqrt(sum(self._squared_norm(part) for part in parts))
+            scale = min(self.global_clipnorm / norm, 1.0) if norm else 1.0
+            for part in parts:
+                part *= scale if math.isfinite(norm) else math.nan
+        elif self.clipvalue is not None:
+            for part in parts:
+                np.clip(part, -self.clipvalue, self.clipvalue, out=part)
+
+    def _squared_norm(self, values: Array) -> float:
+        total = 0.0
+        for begin in range(0, values.size, CHUNK):
+            part = values[begin : begin + CHUNK]
+            scratch = np.square(part, out=self._scratch[: part.size])
+            total += float(scratch.sum(dtype=np.float64))
+        return total
+
+
+@dataclass(kw_only=True)
+class SGD(Optimizer):
+    """v = momentum v - rate g, w += v; with nesterov w += momentum v - rate g."""
+
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.momentum else 0
+
+    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
+        gradient *= self.learning_rate
+        if not state:
+            weights -= gradient
+            return
+        (velocity,) = state
+        velocity *= self.momentum
+        velocity -= gradient
+        if self.nesterov:
+            np.multiply(velocity, self.momentum, out=scratch)
+            scratch -= gradient
+            weights += scratch
+        else:
+            weights += velocity
+
+
+@dataclass(kw_only=True)
+class RMSprop(Optimizer):
+    """s = rho s + (1 - rho) g², w -= rate g / √(s + epsilon); centered takes the mean gradient's square off s."""
+
+    learning_rate: float = 0.001
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
+
+    @property
+    def slots(self) -> int:
+        return 1 + bool(self.momentum) + self.centered
+
+    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
+        square, rest = state[0], list(state[1:])
+        square *= self.rho
+        np.square(gradient, out=scratch)
+        scratch *= 1.0 - self.rho
+        square += scratch
+        if self.centered:
+            mean = rest.pop()
+            mean *= self.rho
+            np.multiply(gradient, 1.0 - self.rho, out=scratch)
+            mean += scratch
+            np.square(mean, out=scratch)
+            np.subtract(square, scratch, out=scratch)
+            scratch += self.epsilon
+        else:
+            np.add(square, self.epsilon, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        gradient *= self.learning_rate
+        gradient /= scratch
+        if rest:
+            (velocity,) = rest
+            velocity *= self.momentum
+            velocity += gradient
+            weights -= velocity
+        else:
+            weights -= gradient
+
+
+@dataclass(kw_only=True)
+class Adam(Optimizer):
+    """m += (1 - β1)(g - m), v += (1 - β2)(g² - v), w -= rate √(1 - β2ᵗ)/(1 - β1ᵗ) m / (√v + epsilon)."""
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    amsgrad: bool = False
+
+    @property
+    def slots(self) -> int:
+        return 3 if self.amsgrad else 2
+
+    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
+        rate = self.learning_rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
+        mean, variance = state[0], state[1]
+        np.subtract(gradient, mean, out=scratch)
+        scratch *= 1.0 - self.beta_1
+        mean += scratch
+        np.square(gradient, out=scratch)
+        scratch -= variance
+        scratch *= 1.0 - self.beta_2
+        variance += scratch
+        if self.amsgrad:
+            variance = np.maximum(state[2], variance, out=state[2])
+        np.sqrt(variance, out=scratch)
+        scratch += self.epsilon
+        np.multiply(mean, rate, out=gradient)
+        gradient /= scratch
+        weights -= gradient
+
+
+@dataclass(kw_only=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w -= rate · weight_decay · w before each update."""
+
+    weight_decay: float | None = 0.004
+
+
+def _runs(extents: Sequence[Extent]) -> list[tuple[int, int]]:
+    """The extents with neighbours joined."""
+    runs: list[tuple[int, int]] = []
+    for extent in extents:
+        if runs and runs[-1][1] == extent.start:
+            runs[-1] = (runs[-1][0], extent.stop)
+        else:
+            runs.append((extent.start, extent.stop))
+    return runs
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
+"""By Keras's names; arguments and defaults are Keras's."""
