@@ -144,7 +144,7 @@ class _Network:
         while path := self._augmenting_path():
             flow = min(self._residual[start][end] for start, end in path)
             if flow > UNBOUNDED // 2:
-                names = ", ".join(f"%{node[1].name}" for node, _ in path if isinstance(node, tuple))
+                names = " for ".join(f"%{end[1].name}" for _, end in reversed(path) if isinstance(end, tuple) and end[0] == "in")
                 raise InternalError(f"the backward pass needs what can neither be kept nor computed again: {names}")
             for start, end in path:
                 self._residual[start][end] -= flow
