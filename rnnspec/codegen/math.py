@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from rnnspec.codegen.math_exponential import write_exp, write_expm1, write_sigmoid
-from rnnspec.codegen.math_hyperbolic import write_erf, write_tanh
+from rnnspec.codegen.math_error_function import write_erf
+from rnnspec.codegen.math_exponential import write_exp, write_expm1
+from rnnspec.codegen.math_hyperbolic import write_sigmoid, write_tanh
 from rnnspec.codegen.math_logarithm import write_log, write_log1p
 from rnnspec.codegen.math_writer import FORMATS, Float, FloatName, MathWriter, fma_declaration, vector_suffix
 from rnnspec.diagnostics import InternalError

@@ -1,4 +1,4 @@
-"""exp, expm1 and sigmoid: reduction by multiples of ln 2, a polynomial, and a scale made of exponent bits."""
+"""exp and expm1: reduction by multiples of ln 2, a polynomial, and a scale made of exponent bits."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ class ExponentialConstants:
     """expm1 is -1 up to here."""
     expm1_is_identity: float
     """expm1(x) and log1p(x) are x, rounded, below this magnitude."""
-    sigmoid_is_one: float
-    """sigmoid is 1 from here on."""
-    sigmoid_scale: int
-    """sigmoid's fraction is scaled by 2**-sigmoid_scale above and below."""
 
 
 LOG2_E = 1.4426950408889634
@@ -50,8 +46,6 @@ EXPONENTIAL: dict[FloatName, ExponentialConstants] = {
         underflow=-104.0,
         expm1_is_minus_one=-18.0,
         expm1_is_identity=2.0**-26,
-        sigmoid_is_one=18.0,
-        sigmoid_scale=64,
     ),
     "f64": ExponentialConstants(
         ln2_high=0.6931471805601177,
@@ -72,8 +66,6 @@ EXPONENTIAL: dict[FloatName, ExponentialConstants] = {
         underflow=-746.0,
         expm1_is_minus_one=-38.0,
         expm1_is_identity=2.0**-55,
-        sigmoid_is_one=38.0,
-        sigmoid_scale=512,
     ),
 }
 
@@ -93,7 +85,7 @@ def write_exp(writer: MathWriter) -> Float:
     clamped = writer.clamp(writer.argument, constants.underflow, constants.overflow)
     reduced = _reduce(writer, clamped, constants)
     # 1 + expm1: the sum's rounding is the last but for the scale's, which matters for denormals only.
-    mantissa = writer.add(expm1_near_zero(writer, reduced.remainder), writer.constant(1.0))
+    mantissa = writer.add(_expm1_near_zero(writer, reduced.remainder), writer.constant(1.0))
     return _scale(writer, mantissa, reduced.exponent)
 
 
@@ -102,57 +94,29 @@ def write_expm1(writer: MathWriter) -> Float:
     constants = EXPONENTIAL[writer.form.name]
     clamped = writer.clamp(writer.argument, constants.expm1_is_minus_one, constants.overflow)
     reduced = _reduce(writer, clamped, constants)
-    near_zero = expm1_near_zero(writer, reduced.remainder)
+    near_zero = _expm1_near_zero(writer, reduced.remainder)
     # Twice 2**(n-1): 2**n itself overflows for the largest results.
-    half_power = power_of_two(writer, reduced.exponent, -1)
+    half_power = _power_of_two(writer, reduced.exponent, -1)
     half_result = writer.multiply_add(near_zero, half_power, writer.subtract(half_power, writer.constant(0.5)))
     result = writer.add(half_result, half_result)
     is_tiny = writer.compare("olt", writer.magnitude(writer.argument), writer.constant(constants.expm1_is_identity))
     return writer.select(is_tiny, writer.argument, result)
 
 
-def write_sigmoid(writer: MathWriter) -> Float:
-    """sigmoid as 1 / (1 + exp(-x)), both sides scaled so that exp(-x) cannot overflow.
-
-    0.5 + 0.5 tanh(x/2) would be a few instructions shorter but has no relative accuracy for
-    negative x. With the scale, the division is the only rounding to a denormal.
-    """
-    constants = EXPONENTIAL[writer.form.name]
-    clamped = writer.clamp(writer.argument, constants.underflow, constants.sigmoid_is_one)
-    shifted = writer.multiply_add(clamped, writer.constant(-LOG2_E), writer.constant(writer.form.rounder))
-    exponent = writer.subtract(shifted, writer.constant(writer.form.rounder))
-    # The negated remainder: x + n ln 2, where exp(-x) = 2**n exp(-remainder).
-    remainder = writer.multiply_add(exponent, writer.constant(constants.ln2_high), clamped)
-    remainder = writer.multiply_add(exponent, writer.constant(constants.ln2_low), remainder)
-    alternating = [-c if power % 2 else c for power, c in enumerate((1.0, 1.0, *constants.quotient))]
-    mantissa = writer.polynomial(remainder, alternating)
-    power = power_of_two(writer, writer.to_bits(shifted), -constants.sigmoid_scale)
-    one = writer.constant(2.0**-constants.sigmoid_scale)
-    return writer.divide(one, writer.multiply_add(mantissa, power, one))
-
-
 def exp_of_moderate(writer: MathWriter, value: Float) -> Float:
     """exp where the result is a normal number."""
     reduced = _reduce(writer, value, EXPONENTIAL[writer.form.name])
-    mantissa = writer.add(expm1_near_zero(writer, reduced.remainder), writer.constant(1.0))
-    return writer.multiply(mantissa, power_of_two(writer, reduced.exponent, 0))
+    mantissa = writer.add(_expm1_near_zero(writer, reduced.remainder), writer.constant(1.0))
+    return writer.multiply(mantissa, _power_of_two(writer, reduced.exponent, 0))
 
 
-def expm1_of_negative(writer: MathWriter, value: Float) -> Float:
-    """expm1 of a value in the range from where it is -1 up to 0."""
-    reduced = _reduce(writer, value, EXPONENTIAL[writer.form.name])
-    near_zero = expm1_near_zero(writer, reduced.remainder)
-    power = power_of_two(writer, reduced.exponent, 0)
-    return writer.multiply_add(near_zero, power, writer.subtract(power, writer.constant(1.0)))
-
-
-def expm1_near_zero(writer: MathWriter, remainder: Float) -> Float:
+def _expm1_near_zero(writer: MathWriter, remainder: Float) -> Float:
     """expm1 over |remainder| <= ln(2)/2."""
     quotient = writer.polynomial(remainder, EXPONENTIAL[writer.form.name].quotient)
     return writer.multiply_add(writer.multiply(remainder, remainder), quotient, remainder)
 
 
-def power_of_two(writer: MathWriter, exponent: Integer, offset: int) -> Float:
+def _power_of_two(writer: MathWriter, exponent: Integer, offset: int) -> Float:
     """2**(exponent + offset), which must be normal; `exponent` as in `Reduced`."""
     form = writer.form
     shifted = writer.shift_left(exponent, form.fraction_bits)

@@ -105,6 +105,9 @@ class MathWriter:
     def divide(self, left: Float, right: Float) -> Float:
         return self._float(f"fdiv {self._float_type} {left}, {right}")
 
+    def negate(self, value: Float) -> Float:
+        return self._float(f"fneg {self._float_type} {value}")
+
     def multiply_add(self, left: Float, right: Float, addend: Float) -> Float:
         """left * right + addend."""
         if not self._fma:
