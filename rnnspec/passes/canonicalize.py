@@ -1,0 +1,72 @@
+"""Brings operations into their simplest equal form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rnnspec.ir.ops import Function, Module, Operation, Region, Scan, Value
+from rnnspec.ir.traverse import replace_operands, results_of, substitute
+from rnnspec.passes.rewrite import rewrite_functions
+from rnnspec.passes.simplify import simplify
+
+
+@dataclass(frozen=True, slots=True)
+class Canonicalize:
+    """Applies the rules of `rnnspec.passes.simplify` until none applies.
+
+    Results are equal bit for bit but for two stated liberties: `x + 0` becomes x (the sign of a
+    zero may change), and constants are folded in float64.
+    """
+
+    name: ClassVar[str] = "canonicalize"
+
+    def run(self, module: Module) -> Module:
+        return rewrite_functions(module, _function)
+
+
+def _function(function: Function) -> Function:
+    rewriter = _Rewriter({}, {})
+    operations = rewriter.operations(function.operations)
+    results = tuple(replace(result, value=rewriter.renamed.get(result.value, result.value)) for result in function.results)
+    return replace(function, operations=operations, results=results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rewriter:
+    """`defined`: the operation behind each value seen so far. `renamed`: the values that others stand for.
+
+    One walk is enough: rules look at operands only, and those are in simplest form already.
+    """
+
+    defined: dict[Value, Operation]
+    renamed: dict[Value, Value]
+
+    def operations(self, operations: Iterable[Operation]) -> tuple[Operation, ...]:
+        kept: list[Operation] = []
+        for operation in operations:
+            current = replace_operands(operation, self.renamed)
+            if isinstance(current, Scan):
+                current = replace(current, region=self._region(current.region))
+            while True:
+                simpler = simplify(current, self.defined)
+                if simpler is None:
+                    kept.append(current)
+                    self.defined.update((result, current) for result in results_of(current))
+                    break
+                if isinstance(simpler, tuple):
+                    self.renamed.update(zip(results_of(current), simpler, strict=True))
+                    break
+                current = simpler
+        return tuple(kept)
+
+    def _region(self, region: Region) -> Region:
+        operations = self.operations(region.operations)
+        return replace(
+            region,
+            operations=operations,
+            carries=substitute(region.carries, self.renamed),
+            stacks=substitute(region.stacks, self.renamed),
+            sums=substitute(region.sums, self.renamed),
+        )
