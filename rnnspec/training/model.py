@@ -18,6 +18,7 @@ from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import metric
 from rnnspec.training.optimizers import Extent, Optimizer
+from rnnspec.training.progress import progress
 from rnnspec.training.settings import make_loss, make_optimizer, metric_name
 
 Value = TypeVar("Value")
@@ -118,11 +119,7 @@ class Model(CompiledModel):
             held_out = self._examples(trainer, *validation_data)
             validation = held_out, range(held_out.samples)
         history = History()
-        shown: list[Callback] = []
-        if verbose:
-            from rnnspec.training.progress import progress
-
-            shown.append(progress())
+        shown = (progress(),) if verbose else ()
         with self._changing:
             random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
             shuffled = _first(shuffle, train.shuffle, True)

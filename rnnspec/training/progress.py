@@ -1,18 +1,22 @@
-"""How a training looks on a terminal, and where there is none; only `fit` with verbose loads this."""
+"""How a training looks on a terminal, and where there is none; rich is loaded only when it is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from rnnspec.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def progress(console: Console | None = None) -> Callback:
     """A progress bar with a line for each epoch on a terminal, the lines alone elsewhere."""
-    console = console or Console(highlight=False)
+    if console is None:
+        from rich.console import Console
+
+        console = Console(highlight=False)
     return ProgressBar(console) if console.is_terminal else EpochLines()
 
 
@@ -30,14 +34,16 @@ class ProgressBar(Callback):
     """A bar over all updates, and above it a line for each finished epoch."""
 
     def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
         self._epochs = epochs
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
-        )
-        self._task: TaskID = self._progress.add_task("training", total=epochs * batches)
+        self._task = self._progress.add_task("training", total=epochs * batches)
         self._progress.start()
 
     def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
@@ -51,7 +57,7 @@ class ProgressBar(Callback):
 
 
 def epoch_line(epoch: int, epochs: int, logs: Mapping[str, float]) -> str:
-    """ "epoch 3/60: loss 0.4123, accuracy 0.9012" """
+    """For the epoch counted from 0: "epoch 3/60: loss 0.4123, accuracy 0.9012"."""
     return f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}: {_values(logs)}"
 
 

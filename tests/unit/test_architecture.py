@@ -22,7 +22,7 @@ CONTRACT = {"runtime.signature", "runtime.packing", "runtime.executable"}
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "compiler", "diagnostics", "runtime"},
+    "": {"version", "compiler", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
     "source": set(),
