@@ -1,0 +1,83 @@
+"""Loop nests of the kernel IR that move: scatter, gather of ids, packing of weights into panels."""
+
+from __future__ import annotations
+
+from rnnspec.codegen.nests import unit_tiles
+from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
+from rnnspec.codegen.vectors import Vectors
+from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Scatter
+
+
+def emit_scatter(vectors: Vectors, places: Places, node: Scatter, rows: str, target_rows: str) -> None:
+    """Zeros, then the rows in order."""
+    writer = vectors.writer
+    target = places.registers[node.target]
+    size = writer.multiply(target_rows, node.units * vectors.bytes)
+    vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
+    writer.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
+    per_tile = max(1, min(4, node.units // vectors.lanes))
+    with writer.loop("0", rows, hint="r") as row:
+        number = writer.load_index(places.registers[node.ids], row)
+        wanted = writer.assign(f"icmp {'slt' if node.missing else 'sge'} i64 {number}, 0")
+        with writer.when(wanted):
+            source = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1).row_pointer(node.source, 0)
+            to = target if node.missing else vectors.pointer(target, writer.multiply(number, node.units))
+
+            def add(units: UnitTile) -> None:
+                for vector in range(units.vectors):
+                    offset = writer.add(units.start, vector * vectors.lanes)
+                    lanes = units.lanes(vector, vectors.lanes)
+                    address = vectors.pointer(to, offset)
+                    value = vectors.load(vectors.pointer(source, offset), lanes)
+                    total = writer.assign(f"fadd {vectors.type} {vectors.load(address, lanes)}, {value}")
+                    vectors.store(total, address, lanes)
+
+            unit_tiles(vectors, node.units, per_tile, add)
+
+
+def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: str) -> None:
+    writer = vectors.writer
+    with writer.loop("0", rows, hint="r") as row:
+        source = row if node.via is None else writer.load_index(places.registers[node.via], row)
+        value = writer.assign(f"load i32, ptr {_element(vectors, places.registers[node.source], source)}, align 4")
+        writer.do(f"store i32 {value}, ptr {_element(vectors, places.registers[node.target], row)}, align 4")
+
+
+def _element(vectors: Vectors, base: str, position: str) -> str:
+    return vectors.writer.assign(f"getelementptr inbounds i32, ptr {base}, i64 {position}", "p")
+
+
+def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels) -> None:
+    """For each tile of units and each k: the gates' vectors, one after the other."""
+    writer, lanes = vectors.writer, vectors.lanes
+    block = node.vectors * len(node.gates) * lanes
+
+    def tile(units: UnitTile) -> None:
+        panel = vectors.pointer(places.registers[node.target], writer.multiply(units.number, node.depth * block))
+        with writer.loop("0", str(node.depth), hint="k") as k:
+            step = vectors.pointer(panel, writer.multiply(k, block))
+            for vector in range(units.vectors):
+                for gate, source in enumerate(node.gates):
+                    to = vectors.pointer(step, str((vector * len(node.gates) + gate) * lanes))
+                    first = writer.add(units.start, vector * lanes)
+                    _pack_vector(vectors, places, source, k, first, units.lanes(vector, lanes), to)
+
+    unit_tiles(vectors, node.units, node.vectors, tile)
+
+
+def _pack_vector(vectors: Vectors, places: Places, source: PanelColumn, k: str, unit: str, lanes: int, to: str) -> None:
+    """`lanes` weights for depth k and units from `unit` on; zeros fill the vector up."""
+    writer = vectors.writer
+    width = places.buffers[source.buffer].width
+    base = places.registers[source.buffer]
+    if not source.transposed:
+        offset = writer.add(writer.add(writer.multiply(writer.add(k, source.row), width), source.column), unit)
+        vectors.store(vectors.load(vectors.pointer(base, offset), lanes), to)
+        return
+    if lanes < vectors.lanes:
+        vectors.store("zeroinitializer", to)
+    column = writer.add(k, source.column)
+    with writer.loop("0", str(lanes), hint="lane") as lane:
+        row = writer.add(writer.add(unit, lane), source.row)
+        value = writer.assign(f"load {vectors.element}, ptr {vectors.pointer(base, writer.add(writer.multiply(row, width), column))}")
+        writer.do(f"store {vectors.element} {value}, ptr {vectors.pointer(to, lane)}")

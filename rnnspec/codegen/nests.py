@@ -1,0 +1,149 @@
+"""Loop nests of the kernel IR that compute: stages, reductions and outer products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
+from rnnspec.codegen.vectors import Vectors
+from rnnspec.kernel.nodes import Access, ColumnReduce, Contract, Outer, RowReduce, Stage
+from rnnspec.kernel.target import row_counts
+
+
+def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None]) -> None:
+    """Runs `body` for every tile of units: a loop over full ones, then the rest."""
+    lanes = vectors.lanes
+    columns = per_tile * lanes
+    full, rest = divmod(units, columns)
+    if full == 1:
+        body(UnitTile("0", "0", per_tile, lanes))
+    elif full:
+        with vectors.writer.loop("0", str(full), hint="tile") as number:
+            body(UnitTile(vectors.writer.multiply(number, columns), number, per_tile, lanes))
+    if rest:
+        used = -(-rest // lanes)
+        body(UnitTile(str(full * columns), str(full), used, rest - (used - 1) * lanes))
+
+
+def row_tiles(vectors: Vectors, rows: str, counts: tuple[int, ...], body: Callable[[str, int], None]) -> None:
+    """Runs `body(first row, count)` over all rows, by the largest count that fits."""
+    start = "0"
+    for count in counts:
+        if rows.isdigit() and count > int(rows):
+            continue
+        with vectors.writer.loop(start, rows, count, "r") as row:
+            body(row, count)
+        start = row
+
+
+def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: str) -> None:
+    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others: rows outside, along the memory."""
+    contracts = any(isinstance(statement, Contract) for statement in stage.body)
+
+    def tile(row: str, count: int, units: UnitTile) -> None:
+        TileEmitter(vectors, places, row, count, units, stage.tile.vectors).run(stage.body)
+
+    if contracts:
+        unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: row_tiles(vectors, rows, stage.tile.rows, lambda row, count: tile(row, count, units)))
+    else:
+        row_tiles(vectors, rows, stage.tile.rows, lambda row, count: unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: tile(row, count, units)))
+
+
+def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:
+    """One vector of partial results for each row, joined at the row's end."""
+    writer, lanes = vectors.writer, vectors.lanes
+    full, rest = divmod(node.units, lanes)
+
+    def part(row: str, units: UnitTile, partial: str) -> str:
+        emitter = TileEmitter(vectors, places, row, 1, units, 1)
+        emitter.run(node.body)
+        value = emitter.value(node.value, 0, 0)
+        if units.last < lanes:
+            value = vectors.select(vectors.mask(units.last), value, vectors.identity(node.kind))
+        return vectors.combine(node.kind, partial, value)
+
+    with writer.loop("0", rows, hint="r") as row:
+        partial = vectors.identity(node.kind)
+        if full:
+            with writer.carrying_loop("0", str(full), 1, [(vectors.type, partial)], "tile") as (number, (register,), following):
+                following.append(part(row, UnitTile(writer.multiply(number, lanes), number, 1, lanes), register))
+            partial = register
+        if rest:
+            partial = part(row, UnitTile(str(full * lanes), str(full), 1, rest), partial)
+        scalar = vectors.across(node.kind, partial)
+        emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
+        writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
+
+
+def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, rows: str) -> None:
+    """Rows are added in order, up to four vectors of units side by side."""
+    per_tile = max(1, min(4, node.units // vectors.lanes))
+
+    def column(units: UnitTile) -> None:
+        start = [(vectors.type, vectors.identity(node.kind))] * units.vectors
+        with vectors.writer.carrying_loop("0", rows, 1, start, "r") as (row, registers, following):
+            emitter = TileEmitter(vectors, places, row, 1, units, 1)
+            emitter.run(node.body)
+            for vector, register in enumerate(registers):
+                following.append(vectors.combine(node.kind, register, emitter.value(node.value, 0, vector)))
+        _store_row(vectors, places, node.target, "0", units, registers)
+
+    unit_tiles(vectors, node.units, per_tile, column)
+
+
+def _store_row(vectors: Vectors, places: Places, target: Access, row: str, units: UnitTile, registers: list[str]) -> None:
+    pointer = TileEmitter(vectors, places, row, 1, units, 1).row_pointer(target, 0)
+    for vector, register in enumerate(registers):
+        address = vectors.pointer(pointer, vectors.writer.add(units.start, vector * vectors.lanes))
+        vectors.store(register, address, units.lanes(vector, vectors.lanes))
+
+
+ROWS_AT_ONCE = 256
+"""Rows of both sides that an outer product goes through before the next tile: they stay in the second-level cache."""
+
+
+def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None:
+    """`left^T @ right`, in chunks of rows: each tile of the result is loaded, added to in registers, stored."""
+    writer = vectors.writer
+    per_tile = max(1, min(4 if vectors.target.registers >= 32 else 2, node.units // vectors.lanes))
+    counts = row_counts(max(1, min(6, node.height)))
+
+    def zero(row: str, count: int) -> None:
+        unit_tiles(vectors, node.units, 1, lambda units: _store_row(vectors, places, node.target, row, units, ["zeroinitializer"] * units.vectors))
+
+    row_tiles(vectors, str(node.height), (1,), zero)
+    chunks = writer.assign(f"sdiv i64 {writer.add(rows, ROWS_AT_ONCE - 1)}, {ROWS_AT_ONCE}", "chunks")
+    with writer.loop("0", chunks, hint="chunk") as chunk:
+        first = writer.multiply(chunk, ROWS_AT_ONCE)
+        end = writer.add(first, ROWS_AT_ONCE)
+        last = writer.assign(f"select i1 {writer.assign(f'icmp slt i64 {end}, {rows}')}, i64 {end}, i64 {rows}", "last")
+        unit_tiles(
+            vectors,
+            node.units,
+            per_tile,
+            lambda units: row_tiles(vectors, str(node.height), counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)),
+        )
+
+
+def _outer_tile(vectors: Vectors, places: Places, node: Outer, chunk: tuple[str, str], units: UnitTile, height: str, count: int) -> None:
+    writer = vectors.writer
+    keys = [(row, vector) for row in range(count) for vector in range(units.vectors)]
+    result = TileEmitter(vectors, places, height, count, units, 1)
+    addresses = {
+        (row, vector): vectors.pointer(result.row_pointer(node.target, row), writer.add(units.start, vector * vectors.lanes)) for row, vector in keys
+    }
+    lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
+    start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
+    with writer.carrying_loop(chunk[0], chunk[1], 1, start, "r") as (row, registers, following):
+        emitter = TileEmitter(vectors, places, row, 1, units, 1)
+        left = vectors.pointer(emitter.row_pointer(node.left, 0), height)
+        right = emitter.row_pointer(node.right, 0)
+        columns = [
+            vectors.load(vectors.pointer(right, writer.add(units.start, vector * vectors.lanes)), lanes[vector]) for vector in range(units.vectors)
+        ]
+        elements = [vectors.load_splat(vectors.pointer(left, str(offset))) for offset in range(count)]
+        for (offset, vector), register in zip(keys, registers, strict=True):
+            following.append(vectors.multiply_add(elements[offset], columns[vector], register))
+    for key, register in zip(keys, registers, strict=True):
+        vectors.store(register, addresses[key], lanes[key[1]])
+

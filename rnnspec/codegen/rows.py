@@ -1,0 +1,167 @@
+"""Executes a stage's statements for a few rows and vectors of units: the inside of every loop nest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from rnnspec.codegen.vectors import Vectors
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, RowMap, Splat, Statement, Store
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a loop nest's function knows: its buffers' registers and the step's first token."""
+
+    buffers: Mapping[str, Buffer]
+    registers: Mapping[str, str]
+    token: str = "0"
+
+
+@dataclass(frozen=True)
+class UnitTile:
+    """Units `start` .. of one tile: `vectors` of them, the last with `last` lanes; `number` counts tiles from 0."""
+
+    start: str
+    number: str
+    vectors: int
+    last: int
+
+    def lanes(self, vector: int, full: int) -> int:
+        return self.last if vector == self.vectors - 1 else full
+
+
+@dataclass
+class TileEmitter:
+    """Statements for `count` rows from row `row` on and one tile of units."""
+
+    vectors: Vectors
+    places: Places
+    row: str
+    count: int
+    units: UnitTile
+    panel_vectors: int
+    values: dict[tuple[str, int, int], str] = field(default_factory=dict[tuple[str, int, int], str])
+    _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
+
+    def run(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            self._statement(statement)
+
+    def value(self, name: str, row: int, vector: int) -> str:
+        return self.values[name, row, vector]
+
+    def _statement(self, statement: Statement) -> None:
+        match statement:
+            case Load():
+                self._load(statement)
+            case Splat():
+                self._set_all(statement.name, self.vectors.vector(statement.value))
+            case Map():
+                for row, vector in self._grid():
+                    operands = [self.values[name, row, vector] for name in statement.operands]
+                    self.values[statement.name, row, vector] = self.vectors.map(statement.kind, operands)
+            case Draw():
+                self._draw(statement)
+            case Contract():
+                self._contract(statement)
+            case Store():
+                for row, vector in self._grid():
+                    pointer = self._vector_pointer(statement.access, row, vector)
+                    lanes = self.units.lanes(vector, self.vectors.lanes)
+                    self.vectors.store(self.values[statement.value, row, vector], pointer, lanes)
+            case _:
+                assert_never(statement)
+
+    def _grid(self) -> list[tuple[int, int]]:
+        return [(row, vector) for row in range(self.count) for vector in range(self.units.vectors)]
+
+    def _set_all(self, name: str, register: str) -> None:
+        for row, vector in self._grid():
+            self.values[name, row, vector] = register
+
+    def _load(self, statement: Load) -> None:
+        access = statement.access
+        shared = access.rows is RowMap.FIRST and access.via is None
+        for row in range(self.count):
+            if shared and row > 0:
+                for vector in range(self.units.vectors):
+                    self.values[statement.name, row, vector] = self.values[statement.name, 0, vector]
+                continue
+            if access.splat:
+                register = self.vectors.load_splat(self.row_pointer(access, row))
+                for vector in range(self.units.vectors):
+                    self.values[statement.name, row, vector] = register
+                continue
+            for vector in range(self.units.vectors):
+                lanes = self.units.lanes(vector, self.vectors.lanes)
+                self.values[statement.name, row, vector] = self.vectors.load(self._vector_pointer(access, row, vector), lanes)
+
+    def _draw(self, statement: Draw) -> None:
+        writer = self.vectors.writer
+        key = writer.assign(f"load i32, ptr {self.places.registers[statement.key]}, align 4", "key")
+        for row, vector in self._grid():
+            number = writer.add(self.row, row)
+            column = str(statement.column)
+            if not statement.splat:
+                column = writer.add(self.units.start, statement.column + vector * self.vectors.lanes)
+            drawn = self.vectors.uniform(key, statement.stream, number, statement.width, column, statement.splat)
+            self.values[statement.name, row, vector] = drawn
+
+    def row_pointer(self, access: Access, row: int) -> str:
+        """The address of the access's first element for the tile's `row`-th row."""
+        key = (access, row)
+        if key not in self._pointers:
+            self._pointers[key] = self._row_pointer(access, row)
+        return self._pointers[key]
+
+    def _row_pointer(self, access: Access, row: int) -> str:
+        writer = self.vectors.writer
+        buffer = self.places.buffers[access.buffer]
+        base = self.places.registers[access.buffer]
+        match access.rows:
+            case RowMap.ROW:
+                number = writer.add(self.row, row + (0 if access.via else access.row))
+            case RowMap.TOKEN:
+                number = writer.add(writer.add(self.places.token, self.row), row + (0 if access.via else access.row))
+            case RowMap.FIRST:
+                number = str(access.row)
+        if access.via is not None:
+            looked_up = writer.load_index(self.places.registers[access.via], number)
+            found = self.vectors.pointer(base, writer.add(writer.multiply(writer.add(looked_up, access.row), buffer.width), access.column))
+            if access.fill is None:
+                return found
+            filled = self.vectors.pointer(self.places.registers[access.fill], str(access.column))
+            missing = writer.assign(f"icmp slt i64 {looked_up}, 0", "m")
+            return writer.assign(f"select i1 {missing}, ptr {filled}, ptr {found}", "p")
+        return self.vectors.pointer(base, writer.add(writer.multiply(number, buffer.width), access.column))
+
+    def _vector_pointer(self, access: Access, row: int, vector: int) -> str:
+        offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
+        return self.vectors.pointer(self.row_pointer(access, row), offset)
+
+    def _contract(self, statement: Contract) -> None:
+        """The loop over the depth, all accumulators in registers."""
+        vectors, writer = self.vectors, self.vectors.writer
+        gates, lanes = len(statement.names), vectors.lanes
+        block = self.panel_vectors * gates * lanes
+        panel = vectors.pointer(self.places.registers[statement.panels], writer.multiply(self.units.number, statement.depth * block))
+        left = [self.row_pointer(statement.left, row) for row in range(self.count)]
+        keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
+        carried: list[tuple[str, str]] = []
+        for gate, row, vector in keys:
+            init = statement.inits[gate]
+            carried.append((vectors.type, "zeroinitializer" if init is None else self.values[init, row, vector]))
+        with writer.carrying_loop("0", str(statement.depth), 1, carried, "k") as (k, registers, following):
+            step = vectors.pointer(panel, writer.multiply(k, block))
+            weights = {
+                (gate, vector): vectors.load(vectors.pointer(step, str((vector * gates + gate) * lanes)))
+                for vector in range(self.units.vectors)
+                for gate in range(gates)
+            }
+            elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
+            for (gate, row, vector), register in zip(keys, registers, strict=True):
+                following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
+        for (gate, row, vector), register in zip(keys, registers, strict=True):
+            self.values[statement.names[gate], row, vector] = register

@@ -1,0 +1,226 @@
+"""Which values of a block are stored, and in which order: levels, roots and the columns that they fall into.
+
+A value is evaluated inside the stage that needs it, unless it is needed *whole*: as the left side of
+a contraction, under a reduction, by a scan. Such a value is a root: a stage of an earlier level
+stores it. The level of an operation is the number of such waits before it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Reduce, Scan, Split, Unpack, Value
+from rnnspec.ir.traverse import free_values, operands_of, results_of
+from rnnspec.ir.types import TensorType
+from rnnspec.kernel.matrix import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
+from rnnspec.kernel.nodes import Rows
+
+StageKey = tuple[int, Rows, int]
+"""Level, rows and units: what is stored under one key is computed by one stage."""
+
+
+@dataclass
+class Analysis:
+    """`level[v]`: the earliest level at which v can be evaluated. `available[v]`: for a stored v, the earliest level that can load it."""
+
+    definitions: dict[Value, Operation] = field(default_factory=dict[Value, Operation])
+    level: dict[Value, int] = field(default_factory=dict[Value, int])
+    available: dict[Value, int] = field(default_factory=dict[Value, int])
+    node_level: dict[int, int] = field(default_factory=dict[int, int])
+    roots: dict[Value, None] = field(default_factory=dict[Value, None])
+    cuts: dict[Value, set[int]] = field(default_factory=lambda: defaultdict[Value, set[int]](set))
+
+    def pieces(self, value: Value) -> tuple[tuple[int, int], ...]:
+        """First column and width of each part of a root that is computed by itself."""
+        width = matrix(value)[1]
+        edges = [0, *sorted(cut for cut in self.cuts[value] if 0 < cut < width), width]
+        return tuple((start, stop - start) for start, stop in zip(edges, edges[1:], strict=False))
+
+    def keys(self, value: Value) -> set[StageKey]:
+        rows, _ = matrix(value)
+        return {(self.level[value], rows, width) for _, width in self.pieces(value)}
+
+    def is_lazy(self, value: Value) -> bool:
+        operation = self.definitions.get(value)
+        return operation is not None and form_of(operation) in (Form.POINTWISE, Form.LEAF)
+
+
+def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: Iterable[Value], panels_wait: bool) -> Analysis:
+    """The analysis of a block whose `stored` values exist before it and whose `wanted` ones must be stored by it.
+
+    `panels_wait`: the right sides of contractions are packed inside the block (the prepare function).
+    """
+    analysis = Analysis(definitions={result: operation for operation in operations for result in results_of(operation)})
+    for value in stored:
+        analysis.level[value] = analysis.available[value] = 0
+    for number, operation in enumerate(operations):
+        _place(analysis, number, operation, panels_wait)
+    for value in wanted:
+        if analysis.is_lazy(value) or value not in analysis.definitions:
+            analysis.roots[value] = None
+    _find_cuts(analysis, operations)
+    _store_shared(analysis, operations)
+    return analysis
+
+
+def _whole(analysis: Analysis, value: Value) -> int:
+    """The level from which on a value can be loaded; a lazy one becomes a root."""
+    if analysis.is_lazy(value):
+        if not is_storable(value):
+            raise InternalError(f"%{value.name} can't be stored: {value.type}")
+        analysis.roots[value] = None
+        return analysis.level[value] + 1
+    return analysis.available[value]
+
+
+def _tree(analysis: Analysis, value: Value) -> Iterator[Operation]:
+    """The operations that evaluating a value runs, down to stored values, each once."""
+    seen: set[Value] = set()
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        if current in seen or not analysis.is_lazy(current):
+            continue
+        seen.add(current)
+        operation = analysis.definitions[current]
+        yield operation
+        if form_of(operation) is Form.POINTWISE:
+            pending.extend(operands_of(operation))
+
+
+def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: bool) -> None:
+    form = form_of(operation)
+    level = 0
+    for operand in whole_operands(analysis, operation):
+        if isinstance(operand.type, TensorType):
+            level = max(level, _whole(analysis, operand))
+    for operand in inline_operands(analysis, operation):
+        level = max(level, analysis.level[operand])
+    if isinstance(operation, Matmul) and not operation.transpose_left and panels_wait:
+        level = max(level, _whole(analysis, operation.right) + 1)
+    if form is Form.NODE:
+        analysis.node_level[number] = level
+        level += 1
+    for result in results_of(operation):
+        analysis.level[result] = level
+        if form in (Form.NODE, Form.VIEW):
+            analysis.available[result] = level
+
+
+def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:
+    """The operands that must be stored before the operation runs."""
+    match operation:
+        case Matmul():
+            return (operation.left, operation.right) if operation.transpose_left else (operation.left,)
+        case Broadcast():
+            positional = any(depends_on_place(inner) for inner in _tree(analysis, operation.operand))
+            return (operation.operand,) if positional and matrix(operation.operand) != matrix(operation.result) else ()
+        case Reduce():
+            costly = any(is_expensive(inner) or form_of(inner) is Form.LEAF for inner in _tree(analysis, operation.operand))
+            return (operation.operand,) if costly else ()
+        case Scan():
+            inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
+            outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))
+            return (*inits, *operation.sequences, *outer)
+        case Unpack():
+            return (operation.operand,) if is_zero(analysis, operation.fill) else (operation.operand, operation.fill)
+        case _:
+            return operands_of(operation) if form_of(operation) is not Form.POINTWISE else ()
+
+
+def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:
+    """The operands that are evaluated where the operation is."""
+    match operation:
+        case Broadcast() | Reduce():
+            return () if whole_operands(analysis, operation) else (operation.operand,)
+        case _:
+            return operands_of(operation) if form_of(operation) is Form.POINTWISE else ()
+
+
+def is_neutral(analysis: Analysis, value: Value) -> bool:
+    """Whether a value comes from constants alone, so that any block can evaluate it."""
+    operation = analysis.definitions.get(value)
+    return operation is not None and form_of(operation) is Form.POINTWISE and all(is_neutral(analysis, operand) for operand in operands_of(operation))
+
+
+def is_zero(analysis: Analysis, value: Value) -> bool:
+    match analysis.definitions.get(value):
+        case Constant(value=0.0):
+            return True
+        case Broadcast(operand=operand):
+            return is_zero(analysis, operand)
+        case _:
+            return False
+
+
+def _find_cuts(analysis: Analysis, operations: Sequence[Operation]) -> None:
+    """Columns at which a value's parts are computed or used apart: gates of a joint projection, parts of a concatenation."""
+    cuts = analysis.cuts
+    for operation in operations:
+        match operation:
+            case Concat() if form_of(operation) is Form.POINTWISE:
+                start = 0
+                for operand in operation.operands:
+                    cuts[operation.result] |= {start, *(start + cut for cut in cuts[operand])}
+                    start += matrix(operand)[1]
+            case Split():
+                start = 0
+                for result in operation.results:
+                    width = matrix(result)[1]
+                    cuts[result] |= {cut - start for cut in cuts[operation.operand] if start < cut < start + width}
+                    start += width
+            case _ if form_of(operation) is Form.POINTWISE:
+                for operand in operands_of(operation):
+                    _merge(analysis, operation, operand, upwards=True)
+            case _:
+                pass
+    for operation in reversed(operations):
+        match operation:
+            case Concat() if form_of(operation) is Form.POINTWISE:
+                start = 0
+                for operand in operation.operands:
+                    width = matrix(operand)[1]
+                    cuts[operand] |= {cut - start for cut in cuts[operation.result] if start < cut < start + width}
+                    start += width
+            case Split() if form_of(operation) is Form.POINTWISE:
+                start = 0
+                for result in operation.results:
+                    cuts[operation.operand] |= {start, *(start + cut for cut in cuts[result])}
+                    start += matrix(result)[1]
+            case _ if form_of(operation) is Form.POINTWISE:
+                for operand in operands_of(operation):
+                    _merge(analysis, operation, operand, upwards=False)
+            case _:
+                pass
+
+
+def _merge(analysis: Analysis, operation: Operation, operand: Value, upwards: bool) -> None:
+    (result,) = results_of(operation)
+    if not isinstance(operand.type, TensorType) or matrix(operand)[1] != matrix(result)[1]:
+        return
+    if upwards and analysis.is_lazy(operand):
+        analysis.cuts[result] |= analysis.cuts[operand]
+    elif not upwards:
+        analysis.cuts[operand] |= analysis.cuts[result]
+
+
+def _store_shared(analysis: Analysis, operations: Sequence[Operation]) -> None:
+    """Makes roots of costly values that several stages would compute again."""
+    needed: dict[Value, set[StageKey | int]] = defaultdict(set)
+    for root in analysis.roots:
+        needed[root] |= analysis.keys(root)
+    for number, operation in reversed(tuple(enumerate(operations))):
+        form = form_of(operation)
+        if form is Form.NODE:
+            keys: set[StageKey | int] = {number}
+        else:
+            keys = set[StageKey | int]().union(*(needed[result] for result in results_of(operation)))
+            if form is not Form.VIEW and is_expensive(operation) and len(keys) > 1:
+                analysis.roots.update((result, None) for result in results_of(operation))
+            if any(result in analysis.roots for result in results_of(operation)):
+                keys = set[StageKey | int]().union(*(analysis.keys(result) for result in results_of(operation) if result in analysis.roots))
+        for operand in inline_operands(analysis, operation):
+            needed[operand] |= keys

@@ -1,0 +1,314 @@
+"""Turns a block of operations, a function's body or a scan's step, into loop nests in order of their levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Concat, FillSum, Matmul, Operation, Pack, PackSum, Reduce, Reshape, Scan, ScatterAdd, Split, Value
+from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
+from rnnspec.ir.types import DType
+from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero
+from rnnspec.kernel.matrix import Form, form_of, matrix, tensor_type
+from rnnspec.kernel.nodes import (
+    Access,
+    Buffer,
+    ColumnReduce,
+    GatherIds,
+    Load,
+    Node,
+    Outer,
+    PackPanels,
+    PanelColumn,
+    RowMap,
+    RowReduce,
+    Rows,
+    ScanLoop,
+    Scatter,
+    Space,
+    Stage,
+    State,
+    Statement,
+    Store,
+)
+from rnnspec.kernel.stages import Location, StageWriter, shown_name
+from rnnspec.kernel.states import settle_states
+from rnnspec.kernel.target import Target, Tile, contraction_tile, pointwise_tile
+
+PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
+"""A running number where panels aren't shared, depth, units, vectors, gates."""
+
+ZEROS = "zeros"
+"""The buffer that an indirect load falls back to."""
+
+
+@dataclass
+class Context:
+    """What all blocks of one function share: its buffers, and the panels that its prepare function has to pack."""
+
+    target: Target
+    dtype: DType
+    buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
+    panels: dict[PanelKey, PackPanels] = field(default_factory=dict[PanelKey, PackPanels])
+    preparing: bool = False
+
+    @property
+    def lanes(self) -> int:
+        return self.target.lanes(self.dtype)
+
+    def add(self, name: str, space: Space, dtype: DType, rows: Rows, width: int, offset: int = 0) -> str:
+        """A new buffer under a name that is made unique."""
+        unique, number = name, 1
+        while unique in self.buffers:
+            unique, number = f"{name}.{number}", number + 1
+        self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset)
+        return unique
+
+    def index(self, name: str) -> str:
+        """The buffer of one of the index's arrays (see `runtime.packing`)."""
+        if name not in self.buffers:
+            rows: Rows = {"source": "tokens", "order": "batch", "rank": "batch"}.get(name, "padded")
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1)
+        return name
+
+    def zeros(self, width: int) -> str:
+        """A row of at least `width` zeros: prepared memory that nothing writes."""
+        known = self.buffers.get(ZEROS)
+        self.buffers[ZEROS] = Buffer(ZEROS, Space.PREPARED, self.dtype, 1, max(width, known.width if known else 0))
+        return ZEROS
+
+    def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...]) -> str:
+        """The buffer of packed weights, made by the prepare function."""
+        key = (len(self.panels) if self.preparing else 0, depth, units, vectors, gates)
+        if key not in self.panels:
+            columns = vectors * self.lanes
+            size = -(-units // columns) * columns * depth * len(gates)
+            self.panels[key] = PackPanels(self.add("panels", Space.PREPARED, self.dtype, 1, size), depth, units, vectors, gates)
+        return self.panels[key].target
+
+
+@dataclass
+class Block:
+    """One block: where its inputs lie, and where what is wanted of it has to go."""
+
+    context: Context
+    operations: Sequence[Operation]
+    locations: dict[Value, Location]
+    wanted: Mapping[Value, Sequence[Location]]
+
+    def schedule(self) -> tuple[Node, ...]:
+        """The nodes in execution order; afterwards `locations` knows every stored value."""
+        self.analysis: Analysis = analyse(self.operations, self.locations, self.wanted, self.context.preparing)
+        self.uses = use_counts(self.operations)
+        for value in self.wanted:
+            self.uses[value] += 1
+        self.levels: list[tuple[int, Node]] = []
+        for root in self.analysis.roots:
+            if self.analysis.is_lazy(root):
+                self.locations[root] = self.destinations(root)[0]
+        events: list[tuple[int, int, Operation]] = []
+        for number, operation in enumerate(self.operations):
+            form = form_of(operation)
+            if form is Form.VIEW:
+                events.append((self.analysis.level[results_of(operation)[0]], number, operation))
+            elif form is Form.NODE:
+                events.append((self.analysis.node_level[number], number, operation))
+                self._reserve(operation)
+        for _, _, operation in sorted(events, key=lambda event: event[1]):
+            if form_of(operation) is Form.VIEW:
+                self._view(operation)
+        for level, _, operation in sorted(events, key=lambda event: event[:2]):
+            if form_of(operation) is Form.NODE:
+                for node in self._node(operation, level):
+                    self.levels.append((level, node))
+        self._stages()
+        return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
+
+    def destinations(self, value: Value) -> Sequence[Location]:
+        """Where a value is to be stored: where it is wanted, or in a new buffer."""
+        if value in self.wanted:
+            return self.wanted[value]
+        return (self._allocate(value),)
+
+    def _allocate(self, value: Value) -> Location:
+        rows, width = matrix(value)
+        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, "batch" if rows == "rows" else rows, width)
+        return Location(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
+
+    @property
+    def context_space(self) -> Space:
+        return Space.PREPARED if self.context.preparing else Space.SCRATCH
+
+    def locate(self, value: Value) -> Location | None:
+        if is_zero(self.analysis, value) and value not in self.locations:
+            return None
+        return self.locations.get(value)
+
+    def _reserve(self, operation: Operation) -> None:
+        """Places for a node's results, before any view of them is taken."""
+        for result in results_of(operation):
+            if self.uses[result]:
+                self.locations[result] = self.destinations(result)[0]
+
+    def _view(self, operation: Operation) -> None:
+        match operation:
+            case Split():
+                row = 0
+                source = self.locations[operation.operand]
+                for result in operation.results:
+                    rows, _ = matrix(result)
+                    if not isinstance(rows, int):
+                        raise InternalError(f"%{result.name}: a split along rows of unknown number")
+                    self.locations[result] = Location(source.buffer, RowMap.FIRST if rows == 1 else RowMap.ROW, source.row + row, source.column)
+                    row += rows
+            case Reshape():
+                source = self.locations[operation.operand]
+                buffer = self.context.buffers[source.buffer]
+                rows, width = matrix(operation.result)
+                if source.row or source.column or (buffer.rows, buffer.width) != matrix(operation.operand):
+                    raise InternalError(f"%{operation.result.name}: a reshape of a part of a buffer")
+                name = self.context.add(f"{buffer.name}.reshaped", buffer.space, buffer.dtype, rows, width, buffer.offset)
+                if buffer.space not in (Space.WEIGHT, Space.GRADIENT):
+                    raise InternalError(f"%{operation.result.name}: only weights can be reshaped to another width")
+                self.locations[operation.result] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+            case _:
+                raise InternalError(f"{type(operation).__name__} is no view")
+
+    # Stages
+
+    def _stages(self) -> None:
+        """One stage for all roots, and copies, of one level, number of rows and number of units."""
+        tasks: dict[StageKey, list[tuple[Value, int, Sequence[Location]]]] = {}
+        for root in self.analysis.roots:
+            targets = self.destinations(root) if root in self.wanted else (self.locations[root],)
+            for column, width in self.analysis.pieces(root):
+                tasks.setdefault((self.analysis.level[root], matrix(root)[0], width), []).append((root, column, targets))
+        for value, targets in self.wanted.items():
+            if value in self.analysis.roots:
+                continue
+            copies = [target for target in targets if target != self.locations[value]]
+            rows, width = matrix(value)
+            if copies:
+                tasks.setdefault((self.analysis.available[value], rows, width), []).append((value, 0, copies))
+        for (level, rows, units), parts in tasks.items():
+            writer = self._writer(level)
+            stores = [Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets]
+            self.levels.append((level, self._stage(writer, rows, units, stores)))
+
+    def _writer(self, level: int) -> StageWriter:
+        return StageWriter(self.analysis, level, self.locate, self.context.index, self.context.zeros, self.uses)
+
+    def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
+        lanes = self.context.lanes
+        gates = len(writer.pieces)
+        tile: Tile = contraction_tile(self.context.target, gates, units, lanes) if gates else pointwise_tile(units, lanes)
+        before = len(self.context.panels)
+        body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
+        if self.context.preparing:
+            self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
+        return Stage(rows, units, tile, (*body, *stores))
+
+    # Nodes
+
+    def _node(self, operation: Operation, level: int) -> tuple[Node, ...]:
+        match operation:
+            case Scan():
+                return (self._scan(operation),)
+            case Matmul():
+                height, units = matrix(operation.result)
+                rows, _ = matrix(operation.left)
+                if operation.transpose_right or not isinstance(height, int):
+                    raise InternalError(f"%{operation.result.name}: a matmul of two transposed sides")
+                left, right = self.locations[operation.left], self.locations[operation.right]
+                return (Outer(rows, height, units, left.access(0), right.access(0), self.locations[operation.result].access(0)),)
+            case Reduce():
+                return (self._reduce(operation, level),)
+            case ScatterAdd():
+                ids = self.locations[operation.ids].buffer
+                return (self._scatter(operation.updates, ids, operation.result, missing=False),)
+            case PackSum():
+                return (self._scatter(operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=False),)
+            case FillSum():
+                return (self._scatter(operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=True),)
+            case Pack():
+                source = self.locations[operation.operand].buffer
+                return (GatherIds("tokens", source, self.context.index("source"), self.locations[operation.result].buffer),)
+            case Concat():
+                return self._join_rows(operation)
+            case _:
+                raise InternalError(f"no loop nest for {type(operation).__name__}")
+
+    def _scatter(self, source: Value, ids: str, result: Value, missing: bool) -> Scatter:
+        rows, units = matrix(source)
+        target = self.locations[result]
+        return Scatter(rows, units, ids, self.locations[source].access(0), target.buffer, matrix(result)[0], missing)
+
+    def _reduce(self, operation: Reduce, level: int) -> Node:
+        rows, units = matrix(operation.operand)
+        writer = self._writer(level)
+        value = writer.evaluate(operation.operand, 0)
+        body = writer.body(lambda depth, columns: self.context.pack(depth, units, 1, columns))
+        kind = RowReduce if operation.axis == tensor_type(operation.operand).rank - 1 else ColumnReduce
+        return kind(rows, units, body, operation.kind, value, self.locations[operation.result].access(0))
+
+    def _join_rows(self, operation: Concat) -> tuple[Node, ...]:
+        """A concatenation along the rows: one copy for each operand."""
+        target = self.locations[operation.result]
+        nodes: list[Node] = []
+        start = 0
+        for operand in operation.operands:
+            rows, units = matrix(operand)
+            if not isinstance(rows, int):
+                raise InternalError(f"%{operand.name}: a concatenation along rows of unknown number")
+            source = self.locations[operand]
+            body: tuple[Statement, ...] = (
+                Load(operand.name, source.access(0)),
+                Store(Access(target.buffer, RowMap.ROW, target.column, target.row + start), operand.name),
+            )
+            nodes.append(Stage(rows, units, pointwise_tile(units, self.context.lanes), body))
+            start += rows
+        return tuple(nodes)
+
+    def _scan(self, scan: Scan) -> ScanLoop:
+        """The scan's step as a block of its own, around buffers for what is carried."""
+        region = scan.region
+        if region.sums:
+            raise InternalError("a scan still adds up over its steps: hoist_weight_gradients must run first")
+        context = self.context
+        locations: dict[Value, Location] = {}
+        wanted: dict[Value, list[Location]] = {}
+        states: list[State] = []
+        for parameter, value, init, final in zip(region.carried, region.carries, scan.inits, scan.finals, strict=True):
+            width = matrix(parameter)[1]
+            current = context.add(parameter.name, Space.SCRATCH, context.dtype, "batch", width)
+            following = context.add(f"{parameter.name}'", Space.SCRATCH, context.dtype, "batch", width)
+            locations[parameter] = Location(current, RowMap.ROW)
+            wanted.setdefault(value, []).append(Location(following, RowMap.ROW))
+            start = None if is_zero(self.analysis, init) and init not in self.locations else self.locations[init].buffer
+            states.append(State(width, current, following, start, self.locations[final].buffer if self.uses[final] else None))
+        for parameter, sequence in zip(region.slices, scan.sequences, strict=True):
+            source = self.locations[sequence]
+            locations[parameter] = Location(source.buffer, RowMap.TOKEN, source.row, source.column)
+        for value, stack in zip(region.stacks, scan.stacks, strict=True):
+            if self.uses[stack]:
+                target = self.locations[stack]
+                wanted.setdefault(value, []).append(Location(target.buffer, RowMap.TOKEN, target.row, target.column))
+        neutral: list[Operation] = []
+        for value in free_values(region):
+            if value in self.locations:
+                locations[value] = self.locations[value]
+            elif is_neutral(self.analysis, value):
+                self._neutral_definitions(value, neutral)
+            else:
+                raise InternalError(f"%{value.name}, used by a scan, isn't stored")
+        body = Block(context, (*neutral, *region.operations), locations, wanted).schedule()
+        return settle_states(ScanLoop(scan.reverse, tuple(states), body), context.buffers)
+
+    def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:
+        operation = self.analysis.definitions[value]
+        if operation in found:
+            return
+        for operand in operands_of(operation):
+            self._neutral_definitions(operand, found)
+        found.append(operation)

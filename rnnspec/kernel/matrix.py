@@ -1,0 +1,112 @@
+"""Every tensor as a matrix, and what each operation is to the scheduler."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Compare,
+    Concat,
+    Constant,
+    Matmul,
+    Operation,
+    Pack,
+    Random,
+    Reshape,
+    RestoreRows,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    UnaryKind,
+    Unpack,
+    Value,
+)
+from rnnspec.ir.types import DType, TensorType
+from rnnspec.kernel.nodes import Rows
+
+
+def tensor_type(value: Value) -> TensorType:
+    if not isinstance(value.type, TensorType):
+        raise InternalError(f"%{value.name} is no tensor")
+    return value.type
+
+
+def matrix(value: Value) -> tuple[Rows, int]:
+    """Rows and width of a value: a vector is one row, a padded sequence batch * time rows."""
+    shape = tensor_type(value).shape
+    width = shape[-1] if shape else 1
+    if not isinstance(width, int):
+        raise InternalError(f"%{value.name}: the width `{width}` isn't fixed")
+    match len(shape):
+        case 0 | 1:
+            return 1, width
+        case 2:
+            return shape[0], width
+        case 3 if shape[0] == "batch":
+            return "padded", width
+        case _:
+            raise InternalError(f"%{value.name}: no matrix has the shape {shape}")
+
+
+class Form(Enum):
+    """How the scheduler carries out an operation."""
+
+    POINTWISE = auto()
+    """Evaluated inside the stage that needs it."""
+    LEAF = auto()
+    """Evaluated inside a stage too, from operands that are stored before it."""
+    VIEW = auto()
+    """Nothing to compute: another look at a stored operand."""
+    NODE = auto()
+    """A loop nest of its own."""
+
+
+def form_of(operation: Operation) -> Form:
+    match operation:
+        case Constant() | Unary() | Binary() | Compare() | Select() | Broadcast() | Random():
+            return Form.POINTWISE
+        case Split():
+            return Form.POINTWISE if operation.axis == tensor_type(operation.operand).rank - 1 else Form.VIEW
+        case Concat():
+            return Form.POINTWISE if operation.axis == tensor_type(operation.result).rank - 1 else Form.NODE
+        case Reshape():
+            return Form.POINTWISE if matrix(operation.operand) == matrix(operation.result) else Form.VIEW
+        case Matmul():
+            return Form.NODE if operation.transpose_left else Form.LEAF
+        case Take() | Unpack() | SortRows() | RestoreRows():
+            return Form.LEAF
+        case Pack():
+            return Form.LEAF if tensor_type(operation.result).dtype.is_float else Form.NODE
+        case _:
+            return Form.NODE
+
+
+CHEAP_UNARY = (UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT)
+
+
+def is_expensive(operation: Operation) -> bool:
+    """Whether to store a result that several stages need, instead of computing it in each."""
+    match operation:
+        case Unary():
+            return operation.kind not in CHEAP_UNARY
+        case Binary():
+            return operation.kind is BinaryKind.DIV
+        case Matmul():
+            return True
+        case _:
+            return False
+
+
+def depends_on_place(operation: Operation) -> bool:
+    """Whether an operation can't be evaluated for one element that then stands for a whole row or column."""
+    return isinstance(operation, Matmul | Take | Pack | Unpack | SortRows | RestoreRows | Random | Concat)
+
+
+def is_storable(value: Value) -> bool:
+    return tensor_type(value).dtype is not DType.I1

@@ -1,0 +1,141 @@
+"""Plans memory: which buffers share a slot of the workspace, and where slots lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.kernel.nodes import (
+    Buffer,
+    ColumnReduce,
+    Contract,
+    Draw,
+    GatherIds,
+    KernelFunction,
+    Load,
+    Node,
+    Outer,
+    PackPanels,
+    RowReduce,
+    Rows,
+    ScanLoop,
+    Scatter,
+    Space,
+    Stage,
+    Statement,
+    Store,
+)
+from rnnspec.kernel.target import ELEMENT_BYTES
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """`row_bytes` for each of `rows` rows (at least one), rounded up to a cache line."""
+
+    rows: Rows
+    row_bytes: int
+
+    def size(self, dims: Mapping[str, int]) -> int:
+        rows = self.rows if isinstance(self.rows, int) else dims[self.rows]
+        return aligned(max(rows, 1) * self.row_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Slots of an arena one after the other, and the slot of each buffer."""
+
+    slots: tuple[Slot, ...]
+    slot_of: Mapping[str, int]
+
+    def size(self, dims: Mapping[str, int]) -> int:
+        """Bytes of the arena. `dims`: batch, tokens and padded."""
+        return sum(slot.size(dims) for slot in self.slots)
+
+
+def aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def buffers_of(node: Node) -> Iterator[str]:
+    """Every buffer that a node touches, its indices included; some more than once."""
+    match node:
+        case Stage():
+            yield from _buffers_of_body(node.body)
+        case RowReduce() | ColumnReduce():
+            yield from _buffers_of_body(node.body)
+            yield node.target.buffer
+        case Outer():
+            yield from (node.left.buffer, node.right.buffer, node.target.buffer)
+        case Scatter():
+            yield from (node.ids, node.source.buffer, node.target)
+        case GatherIds():
+            yield from (node.source, node.target)
+            if node.via is not None:
+                yield node.via
+        case PackPanels():
+            yield node.target
+            yield from (gate.buffer for gate in node.gates)
+        case ScanLoop():
+            for state in node.states:
+                yield from (name for name in (state.current, state.following, state.init, state.final) if name is not None)
+            for inner in node.body:
+                yield from buffers_of(inner)
+
+
+def _buffers_of_body(body: tuple[Statement, ...]) -> Iterator[str]:
+    for statement in body:
+        match statement:
+            case Load() | Store():
+                access = statement.access
+                yield from (name for name in (access.buffer, access.via, access.fill) if name is not None)
+            case Contract():
+                yield statement.left.buffer
+                yield statement.panels
+            case Draw():
+                yield statement.key
+            case _:
+                pass
+
+
+def plan_apart(function: KernelFunction, space: Space) -> Plan:
+    """Each buffer of a space in a slot of its own."""
+    buffers = [buffer for buffer in function.buffers if buffer.space is space]
+    return Plan(tuple(_slot(buffer) for buffer in buffers), {buffer.name: number for number, buffer in enumerate(buffers)})
+
+
+def plan_scratch(function: KernelFunction) -> Plan:
+    """Scratch buffers that are never alive together share slots; a buffer lives from its first to its last node."""
+    scratch = {buffer.name: buffer for buffer in function.buffers if buffer.space is Space.SCRATCH}
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for number, node in enumerate(function.nodes):
+        for name in buffers_of(node):
+            if name in scratch:
+                first.setdefault(name, number)
+                last[name] = number
+    slots: list[Slot] = []
+    busy_until: list[int] = []
+    slot_of: dict[str, int] = {}
+    for name in sorted(first, key=lambda name: (first[name], -scratch[name].width)):
+        wanted = _slot(scratch[name])
+        fitting = [number for number, slot in enumerate(slots) if slot.rows == wanted.rows and busy_until[number] < first[name]]
+        if fitting:
+            number = min(fitting, key=lambda number: abs(slots[number].row_bytes - wanted.row_bytes))
+            slots[number] = Slot(wanted.rows, max(slots[number].row_bytes, wanted.row_bytes))
+        else:
+            number = len(slots)
+            slots.append(wanted)
+            busy_until.append(0)
+        busy_until[number] = last[name]
+        slot_of[name] = number
+    return Plan(tuple(slots), slot_of)
+
+
+def _slot(buffer: Buffer) -> Slot:
+    if buffer.rows == "rows":
+        raise InternalError(f"{buffer.name}: a buffer of a step's rows")
+    return Slot(buffer.rows, buffer.width * ELEMENT_BYTES[buffer.dtype])

@@ -1,0 +1,270 @@
+"""Kernel IR: a function as buffers and loop nests over rows and units, still without vector instructions.
+
+A matrix `[R, w]` is a buffer of R rows of w elements. A *stage* computes one or more results of the
+same number of units for each row; its body is written for one row and one unit and is executed by
+tiles of several rows and several vectors of units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import Tile
+
+Rows: TypeAlias = int | str
+"""A number of rows: fixed, or "batch", "tokens", "padded" (batch * time) or "rows" (those of a scan's step)."""
+
+
+class Space(Enum):
+    """Who owns a buffer's memory."""
+
+    INPUT = "input"
+    KEY = "key"
+    """What random numbers are drawn from."""
+    INDEX = "index"
+    WEIGHT = "weight"
+    PREPARED = "prepared"
+    """Made once for a set of weights by the prepare function."""
+    TAPE = "tape"
+    SCRATCH = "scratch"
+    OUTPUT = "output"
+    COTANGENT = "cotangent"
+    GRADIENT = "gradient"
+    """The flat gradient of all weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only)."""
+
+    name: str
+    space: Space
+    dtype: DType
+    rows: Rows
+    width: int
+    offset: int = 0
+
+
+class RowMap(Enum):
+    """Which row of a buffer belongs to row r of a stage."""
+
+    ROW = "row"
+    """Row r."""
+    TOKEN = "token"
+    """Row r of the current step: first token of the step + r."""
+    FIRST = "first"
+    """Row 0 for every r."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A row of a buffer from `column` on.
+
+    `row` is added to the mapped row. `via`: the row is looked up, `via[r]`; where that is negative,
+    `fill` (a row of its own) stands in. `splat`: one element for all units.
+    """
+
+    buffer: str
+    rows: RowMap
+    column: int = 0
+    row: int = 0
+    via: str | None = None
+    fill: str | None = None
+    splat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    name: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Splat:
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Elementwise; `kind` None is a select."""
+
+    name: str
+    kind: UnaryKind | BinaryKind | CompareKind | None
+    operands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A uniform number for the element at row r, `column` + unit of a matrix `width` wide."""
+
+    name: str
+    key: str
+    stream: int
+    width: int
+    column: int
+    splat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """`names[g] = inits[g] + sum over k < depth of left[k] * panels[k, g]`, all accumulators in registers."""
+
+    names: tuple[str, ...]
+    left: Access
+    depth: int
+    panels: str
+    inits: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    access: Access
+    value: str
+
+
+Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """For each row and unit: the body."""
+
+    rows: Rows
+    units: int
+    tile: Tile
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowReduce:
+    """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
+
+    rows: Rows
+    units: int
+    body: tuple[Statement, ...]
+    kind: ReduceKind
+    value: str
+    target: Access
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnReduce:
+    """For each unit: the body over all rows, then `value` reduced over them into `target`."""
+
+    rows: Rows
+    units: int
+    body: tuple[Statement, ...]
+    kind: ReduceKind
+    value: str
+    target: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
+
+    rows: Rows
+    height: int
+    units: int
+    left: Access
+    right: Access
+    target: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """`target[ids[r]] += source[r]` in row order, from zeros over `target_rows`; a negative id is left out.
+
+    With `missing`, just the rows with a negative id are added, all to row 0.
+    """
+
+    rows: Rows
+    units: int
+    ids: str
+    source: Access
+    target: str
+    target_rows: Rows
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatherIds:
+    """`target[r] = source[via[r]]`, of i32."""
+
+    rows: Rows
+    source: str
+    via: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class PanelColumn:
+    """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer, or the other way round."""
+
+    buffer: str
+    row: int
+    column: int
+    transposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PackPanels:
+    """Weights in the order in which a contraction reads them: [units / (vectors * lanes)][depth][vectors][gates][lanes], zeros behind the last unit."""
+
+    target: str
+    depth: int
+    units: int
+    vectors: int
+    gates: tuple[PanelColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A carried value: `current` is read, `following` written (the same buffer if in place); rows enter from `init` (zeros if None) and leave to `final`."""
+
+    width: int
+    current: str
+    following: str
+    init: str | None
+    final: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanLoop:
+    """For each packed step, first to last or last to first: rows enter, the body runs over the step's rows, rows leave."""
+
+    reverse: bool
+    states: tuple[State, ...]
+    body: tuple[Node, ...]
+
+
+Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | PackPanels | ScanLoop
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFunction:
+    """`buffers` in the order of the first use; `nodes` in execution order."""
+
+    name: str
+    dtype: DType
+    buffers: tuple[Buffer, ...]
+    nodes: tuple[Node, ...]
+
+    def buffer(self, name: str) -> Buffer:
+        for buffer in self.buffers:
+            if buffer.name == name:
+                return buffer
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelModule:
+    """For each function of the tensor IR: `prepare` (weights only) and the function itself."""
+
+    name: str
+    functions: tuple[KernelFunction, ...]

@@ -1,0 +1,146 @@
+"""Tensor IR to kernel IR: what depends on weights alone goes into a prepare function, the rest becomes loop nests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Operation, Result, Role, Value
+from rnnspec.ir.traverse import operands_of, results_of
+from rnnspec.ir.types import DType, IndexType, TensorType
+from rnnspec.kernel.block import Block, Context
+from rnnspec.kernel.matrix import Form, form_of, matrix, tensor_type
+from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap, Space
+from rnnspec.kernel.stages import Location
+from rnnspec.kernel.target import Target
+
+
+def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> KernelModule:
+    """Each function of a module as its prepare function and itself.
+
+    `offsets`: elements before each weight in the flat array of all weights. Masks and the index
+    are the caller's work (see `runtime.packing`): the native function gets the index's arrays.
+    """
+    functions: list[KernelFunction] = []
+    for function in module.functions:
+        functions.extend(schedule_function(function, target, offsets))
+    return KernelModule(module.name, tuple(functions))
+
+
+def schedule_function(function: Function, target: Target, offsets: Mapping[str, int]) -> tuple[KernelFunction, KernelFunction]:
+    """The prepare function of a tensor-IR function, and the function itself."""
+    dtype = _float_type(function)
+    operations = tuple(operation for operation in function.operations if not _is_entry(operation))
+    weight_only, rest = _divide(operations, function)
+
+    preparing = Context(target, dtype, preparing=True)
+    weights = _weights(preparing, function, offsets)
+    wanted: dict[Value, Sequence[Location]] = {}
+    for value in _crossing(weight_only, rest, function.results):
+        rows, width = matrix(value)
+        name = preparing.add(value.name, Space.PREPARED, tensor_type(value).dtype, rows, width)
+        wanted[value] = (Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW),)
+    prepare_block = Block(preparing, weight_only, dict(weights), wanted)
+    prepare_nodes = prepare_block.schedule()
+
+    running = Context(target, dtype, dict(preparing.buffers))
+    locations = prepare_block.locations | _inputs(running, function)
+    nodes = Block(running, rest, locations, _results(running, function, offsets)).schedule()
+
+    packed = tuple(running.panels.values())
+    preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
+    prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
+    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes)
+
+
+def _float_type(function: Function) -> DType:
+    for value in (*(parameter.value for parameter in function.parameters), *(result.value for result in function.results)):
+        if isinstance(value.type, TensorType) and value.type.dtype.is_float:
+            return value.type.dtype
+    raise InternalError(f"@{function.name} has no float at all")
+
+
+def _is_entry(operation: Operation) -> bool:
+    """Whether an operation makes masks or the index, which are the caller's to make."""
+    match operation:
+        case Mask() | Index():
+            return True
+        case Binary(result=Value(type=TensorType(dtype=DType.I1, shape=("batch", _)))):
+            return True
+        case _:
+            return False
+
+
+def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+    """Operations on weights alone, and the others; those on constants alone belong to both."""
+    neutral: set[Value] = set()
+    weights = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
+    both: list[tuple[Operation, bool, bool]] = []
+    for operation in operations:
+        operands = operands_of(operation)
+        results = results_of(operation)
+        fixed = all(isinstance(value.type, TensorType) and all(isinstance(dim, int) for dim in value.type.shape) for value in results)
+        if isinstance(operation, Constant) or (form_of(operation) is Form.POINTWISE and operands and all(value in neutral for value in operands)):
+            neutral.update(results)
+            both.append((operation, fixed, True))
+        elif fixed and operands and all(value in weights or value in neutral for value in operands):
+            weights.update(results)
+            both.append((operation, True, False))
+        else:
+            both.append((operation, False, True))
+    return tuple(op for op, early, _ in both if early), tuple(op for op, _, late in both if late)
+
+
+def _crossing(weight_only: Sequence[Operation], rest: Sequence[Operation], results: Sequence[Result]) -> tuple[Value, ...]:
+    """Values that the prepare function computes for the other."""
+    later = {value for operation in rest for value in results_of(operation)}
+    needed = {value: None for operation in rest for value in operands_of(operation)} | {result.value: None for result in results}
+    made = {value for operation in weight_only if form_of(operation) is not Form.VIEW for value in results_of(operation)}
+    return tuple(value for value in needed if value in made and value not in later)
+
+
+def _weights(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, Location]:
+    locations: dict[Value, Location] = {}
+    for parameter in function.parameters:
+        if parameter.role is Role.WEIGHT:
+            value = parameter.value
+            rows, width = matrix(value)
+            name = context.add(value.name, Space.WEIGHT, context.dtype, rows, width, offsets[value.name])
+            locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+    return locations
+
+
+PARAMETER_SPACE = {Role.INPUT: Space.INPUT, Role.KEY: Space.KEY, Role.RESIDUAL: Space.TAPE, Role.COTANGENT: Space.COTANGENT}
+
+
+def _inputs(context: Context, function: Function) -> dict[Value, Location]:
+    locations: dict[Value, Location] = {}
+    for parameter in function.parameters:
+        value = parameter.value
+        space = PARAMETER_SPACE.get(parameter.role)
+        if space is None or isinstance(value.type, IndexType):
+            continue
+        rows, width = matrix(value)
+        name = context.add(f"tape.{value.name}" if space is Space.TAPE else value.name, space, value.type.dtype, rows, width)
+        locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+    return locations
+
+
+def _results(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, list[Location]]:
+    """Where each result goes; the gradients of weights into the flat array."""
+    weights = {parameter.value.name for parameter in function.parameters if parameter.role is Role.WEIGHT} | set(offsets)
+    wanted: dict[Value, list[Location]] = {}
+    for result in function.results:
+        if not isinstance(result.value.type, TensorType):
+            continue
+        rows, width = matrix(result.value)
+        dtype = result.value.type.dtype
+        match result.role:
+            case Role.RESIDUAL:
+                name = context.add(f"tape.{result.name}", Space.TAPE, dtype, rows, width)
+            case Role.GRADIENT if result.name in weights:
+                name = context.add(f"gradient.{result.name}", Space.GRADIENT, dtype, rows, width, offsets[result.name])
+            case _:
+                name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width)
+        wanted.setdefault(result.value, []).append(Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW))
+    return wanted

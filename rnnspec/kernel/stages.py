@@ -1,0 +1,251 @@
+"""Writes the body of a stage: evaluates values for one row and one unit, each once, contractions first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Compare,
+    Concat,
+    Constant,
+    Matmul,
+    Operation,
+    Pack,
+    Random,
+    Reshape,
+    RestoreRows,
+    Select,
+    SortRows,
+    Split,
+    Take,
+    Unary,
+    Unpack,
+    Value,
+)
+from rnnspec.kernel.analysis import Analysis
+from rnnspec.kernel.matrix import matrix
+from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a stored value lies: its first element is (row, column) of the buffer."""
+
+    buffer: str
+    rows: RowMap
+    row: int = 0
+    column: int = 0
+
+    def access(self, column: int | None, via: str | None = None, fill: str | None = None) -> Access:
+        return Access(self.buffer, self.rows, self.column + (column or 0), self.row, via, fill, column is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One gate's columns of a contraction, before the gates of one left side are put together."""
+
+    name: str
+    left: Access
+    depth: int
+    columns: PanelColumn
+    init: str | None
+
+
+@dataclass
+class StageWriter:
+    """Evaluates values of a block inside one stage of `level`.
+
+    `locate(v)`: where a value is stored, None if it isn't. `index_buffer(name)`: the buffer of an index's
+    array. `zeros(width)`: that of so many zeros.
+    """
+
+    analysis: Analysis
+    level: int
+    locate: Callable[[Value], Location | None]
+    index_buffer: Callable[[str], str]
+    zeros: Callable[[int], str]
+    uses: Mapping[Value, int]
+    taken: set[str] = field(default_factory=set[str])
+    leaves: list[Statement] = field(default_factory=list[Statement])
+    pieces: list[Piece] = field(default_factory=list[Piece])
+    statements: list[Statement] = field(default_factory=list[Statement])
+    _memory: dict[tuple[Value, int | None], str] = field(default_factory=dict[tuple[Value, int | None], str])
+    _loads: dict[Access, str] = field(default_factory=dict[Access, str])
+
+    def evaluate(self, value: Value, column: int | None) -> str:
+        """The statement that holds a value at `column` + unit; at column None, a value of width 1 for every unit."""
+        key = (value, column)
+        if key not in self._memory:
+            self._memory[key] = self._load(value, column) if self._is_loaded(value) else self._compute(value, column)
+        return self._memory[key]
+
+    def _is_loaded(self, value: Value) -> bool:
+        if self.analysis.is_lazy(value):
+            return value in self.analysis.roots and self.analysis.level[value] < self.level
+        return True
+
+    def _name(self, value: Value, column: int | None) -> str:
+        stem = value.name if not column else f"{value.name}@{column}"
+        name, number = stem, 1
+        while name in self.taken:
+            name, number = f"{stem}~{number}", number + 1
+        self.taken.add(name)
+        return name
+
+    def _location(self, value: Value) -> Location:
+        location = self.locate(value)
+        if location is None:
+            raise InternalError(f"%{value.name} isn't stored where it is needed")
+        return location
+
+    def _load(self, value: Value, column: int | None) -> str:
+        return self._emit_load(value, column, self._location(value).access(column))
+
+    def _emit_load(self, value: Value, column: int | None, access: Access) -> str:
+        if access not in self._loads:
+            self._loads[access] = self._name(value, column)
+            self.leaves.append(Load(self._loads[access], access))
+        return self._loads[access]
+
+    def _compute(self, value: Value, column: int | None) -> str:
+        operation = self.analysis.definitions[value]
+        match operation:
+            case Constant():
+                name = self._name(value, None)
+                self.leaves.append(Splat(name, operation.value))
+                return name
+            case Unary():
+                return self._map(operation.kind, value, column, operation.operand)
+            case Binary(kind=BinaryKind.ADD) if (fused := self._accumulate(operation, column)) is not None:
+                return fused
+            case Binary() | Compare():
+                return self._map(operation.kind, value, column, operation.left, operation.right)
+            case Select():
+                return self._map(None, value, column, operation.condition, operation.on_true, operation.on_false)
+            case Broadcast():
+                narrow = matrix(operation.operand)[1] == 1 and matrix(value)[1] != 1
+                return self.evaluate(operation.operand, None if narrow else column)
+            case Reshape():
+                return self.evaluate(operation.operand, column)
+            case Split():
+                return self._split(operation, value, column)
+            case Concat():
+                return self._concat(operation, column)
+            case Random():
+                name = self._name(value, column)
+                self.statements.append(Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column or 0, column is None))
+                return name
+            case Matmul():
+                return self._piece(operation, value, column, None)
+            case _:
+                return self._indirect(operation, value, column)
+
+    def _map(self, kind: object, value: Value, column: int | None, *operands: Value) -> str:
+        names = tuple(self.evaluate(operand, column) for operand in operands)
+        name = self._name(value, column)
+        self.statements.append(Map(name, kind, names))  # pyright: ignore
+        return name
+
+    def _split(self, operation: Split, value: Value, column: int | None) -> str:
+        start = 0
+        for result in operation.results:
+            if result == value:
+                break
+            start += matrix(result)[1]
+        if column is None:
+            raise InternalError(f"%{value.name}: a part of a split can't stand for a whole row")
+        return self.evaluate(operation.operand, start + column)
+
+    def _concat(self, operation: Concat, column: int | None) -> str:
+        start = 0
+        for operand in operation.operands:
+            width = matrix(operand)[1]
+            if column is not None and start <= column < start + width:
+                return self.evaluate(operand, column - start)
+            start += width
+        raise InternalError(f"%{operation.result.name}: no part at column {column}")
+
+    def _indirect(self, operation: Operation, value: Value, column: int | None) -> str:
+        """A row that an index looks up."""
+        fill = None
+        match operation:
+            case Take():
+                source, via = operation.table, self._location(operation.ids).buffer
+            case Pack():
+                source, via = operation.operand, self.index_buffer("source")
+            case SortRows():
+                source, via = operation.operand, self.index_buffer("order")
+            case RestoreRows():
+                source, via = operation.operand, self.index_buffer("rank")
+            case Unpack():
+                source, via = operation.operand, self.index_buffer(shown_name(operation.hold, operation.flip))
+                location = self.locate(operation.fill)
+                fill = self.zeros(matrix(value)[1]) if location is None else location.buffer
+                if location is not None and (location.row or location.column):
+                    raise InternalError(f"%{operation.fill.name}: a fill must be a buffer's first row")
+            case _:
+                raise InternalError(f"{type(operation).__name__} inside a stage")
+        return self._emit_load(value, column, self._location(source).access(column, via, fill))
+
+    def _accumulate(self, operation: Binary, column: int | None) -> str | None:
+        """`leaf + contraction` as a contraction that starts from the leaf."""
+        for product, other in ((operation.right, operation.left), (operation.left, operation.right)):
+            matmul = self.analysis.definitions.get(product)
+            if not isinstance(matmul, Matmul) or self._is_loaded(product) or self.uses[product] != 1 or product in self.analysis.roots:
+                continue
+            if self._is_leaf(other):
+                return self._piece(matmul, operation.result, column, self.evaluate(other, column))
+        return None
+
+    def _is_leaf(self, value: Value) -> bool:
+        while not self._is_loaded(value):
+            operation = self.analysis.definitions[value]
+            match operation:
+                case Broadcast() | Reshape() | Split():
+                    value = operation.operand
+                case Constant():
+                    return True
+                case _:
+                    return False
+        return True
+
+    def _piece(self, operation: Matmul, value: Value, column: int | None, init: str | None) -> str:
+        if column is None:
+            raise InternalError(f"%{value.name}: a contraction can't stand for a whole row")
+        left, right = self._location(operation.left), self._location(operation.right)
+        transposed = operation.transpose_right
+        columns = PanelColumn(
+            right.buffer,
+            right.row + (column if transposed else 0),
+            right.column + (0 if transposed else column),
+            transposed,
+        )
+        name = self._name(value, column)
+        self.pieces.append(Piece(name, left.access(0), matrix(operation.left)[1], columns, init))
+        return name
+
+    def body(self, panels: Callable[[int, tuple[PanelColumn, ...]], str]) -> tuple[Statement, ...]:
+        """All statements so far: loads, then one contraction for each left side, then the rest."""
+        groups: dict[tuple[Access, int], list[Piece]] = {}
+        for piece in self.pieces:
+            groups.setdefault((piece.left, piece.depth), []).append(piece)
+        contractions = [
+            Contract(
+                tuple(piece.name for piece in group),
+                left,
+                depth,
+                panels(depth, tuple(piece.columns for piece in group)),
+                tuple(piece.init for piece in group),
+            )
+            for (left, depth), group in groups.items()
+        ]
+        return (*self.leaves, *contractions, *self.statements)
+
+
+def shown_name(hold: bool, flip: bool) -> str:
+    """The name of the index array that says which token a padded step shows."""
+    return f"shown_{'hold' if hold else 'fill'}{'_flip' if flip else ''}"

@@ -1,0 +1,47 @@
+"""Object bytes to callable functions, through LLVM's LLJIT."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+NativeCall = Callable[[Any, Any], None]
+"""Takes the addresses of the pointer table and of the dims; releases the GIL while it runs."""
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Jit:
+    """One LLJIT instance; each loaded object is a library of its own, unloaded when its `Loaded` goes."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self._llvm = llvm
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+        self._lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    def load(self, object_code: bytes, symbols: Sequence[str]) -> Loaded:
+        """Links an object and looks its symbols up."""
+        with self._lock:
+            builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+            for symbol in symbols:
+                builder.export_symbol(symbol)
+            tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
+        return Loaded(self, tracker, {symbol: _PROTOTYPE(tracker[symbol]) for symbol in symbols})
+
+
+class Loaded:
+    """Functions of one object; they live as long as this does."""
+
+    def __init__(self, jit: Jit, tracker: object, functions: dict[str, NativeCall]) -> None:
+        self._jit = jit
+        self._tracker = tracker
+        self.functions = functions

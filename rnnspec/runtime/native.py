@@ -1,0 +1,250 @@
+"""Calls native functions: arenas, pointer tables, prepared weights."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array, NativeTape
+from rnnspec.runtime.jit import Jit, Loaded
+from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, arena_bytes
+
+SHOWN = {
+    "shown_hold": (True, False),
+    "shown_fill": (False, False),
+    "shown_hold_flip": (True, True),
+    "shown_fill_flip": (False, True),
+}
+"""Index arrays by name: hold and flip (see `PackedIndex.shown`)."""
+
+
+def aligned_bytes(size: int) -> Array:
+    """Uninitialised memory that starts at a cache line."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + size]
+
+
+def address(array: Array) -> int:
+    return array.__array_interface__["data"][0]
+
+
+class Scratch:
+    """Memory for calls under way, kept for the next ones."""
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[Array]:
+        """At least `size` bytes, nobody else's until the block ends."""
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = aligned_bytes(size)
+        if len(memory) < size:
+            memory = aligned_bytes(size)
+        try:
+            yield memory
+        finally:
+            self._free.append(memory)
+
+
+@dataclass
+class _Prepared:
+    version: int
+    memory: Array
+    users: int = 0
+
+
+@dataclass
+class BoundFunction:
+    """A loaded native function with the prepared form of the weights it was last called with."""
+
+    function: NativeFunction
+    loaded: Loaded
+    scratch: Scratch
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _prepared: _Prepared | None = None
+
+    @contextmanager
+    def prepared(self, weights: Array, version: int) -> Iterator[Array]:
+        """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
+        with self._lock:
+            prepared = self._prepared
+            if prepared is None or prepared.version != version:
+                if prepared is None or prepared.users:
+                    memory = aligned_bytes(self.function.prepared_bytes)
+                    memory[:] = 0
+                else:
+                    memory = prepared.memory
+                self._prepared = None
+                self._prepare(weights, memory)
+                prepared = self._prepared = _Prepared(version, memory)
+            prepared.users += 1
+        try:
+            yield prepared.memory
+        finally:
+            with self._lock:
+                prepared.users -= 1
+
+    def _prepare(self, weights: Array, memory: Array) -> None:
+        dims = {"batch": 0, "tokens": 0, "padded": 0}
+        with self.scratch.taken(arena_bytes(self.function.prepare_scratch, dims)) as scratch:
+            known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory, Kind.SCRATCH: scratch}
+            pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
+            self._call(self.function.prepare_symbol, pointers, (0, 0, 0, 0))
+
+    def _call(self, symbol: str, pointers: Sequence[int], dims: tuple[int, int, int, int]) -> None:
+        table = (ctypes.c_void_p * len(pointers))(*pointers)
+        sizes = (ctypes.c_int64 * 4)(*dims)
+        self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+
+    def call(
+        self,
+        given: Mapping[tuple[Kind, str], Array],
+        index: PackedIndex | None,
+        batch: int,
+        dtype: np.dtype,
+        weights: Array,
+        weights_version: int,
+        tape: Array | None = None,
+    ) -> tuple[dict[str, Array], Array]:
+        """Runs the function; its outputs by name, and the tape (newly made unless given)."""
+        time, tokens, steps = (index.time, index.tokens, index.steps) if index is not None else (0, 0, 0)
+        sizes = {"batch": batch, "tokens": tokens, "padded": batch * time}
+        outputs: dict[str, Array] = {}
+        kept = aligned_bytes(arena_bytes(self.function.tape, sizes)) if tape is None else tape
+        with self.scratch.taken(arena_bytes(self.function.scratch, sizes)) as scratch, self.prepared(weights, weights_version) as prepared:
+            arenas = {Kind.WEIGHTS: weights, Kind.PREPARED: prepared, Kind.TAPE: kept, Kind.SCRATCH: scratch}
+            alive: list[Array] = []
+            for argument in self.function.arguments:
+                array = arenas.get(argument.kind)
+                if array is None:
+                    match argument.kind:
+                        case Kind.OUTPUT:
+                            array = outputs[argument.name] = np.empty(_output_shape(argument, batch, time), dtype)
+                        case Kind.INDEX:
+                            array = index_array(index, argument.name)
+                        case _:
+                            array = given[argument.kind, argument.name]
+                alive.append(array)
+            self._call(self.function.symbol, [address(array) for array in alive], (batch, time, tokens, steps))
+        return outputs, kept
+
+
+def _output_shape(argument: Argument, batch: int, time: int) -> tuple[int, ...]:
+    if argument.rows == "padded":
+        return batch, time, argument.width
+    return (batch if argument.rows == "batch" else int(argument.rows)), argument.width
+
+
+def index_array(index: PackedIndex | None, name: str) -> Array:
+    """One of the index's arrays under the name that native functions know it by."""
+    if index is None:
+        raise ValueError("a model with a sequence input was called without an index")
+    if name in SHOWN:
+        return index.shown(*SHOWN[name])
+    return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which native function is needed: "forward", "record" or "backward"; `training` with dropout; backward with or without the inputs' gradients."""
+
+    name: str
+    training: bool
+    input_gradients: bool = True
+
+
+class NativeExecutable:
+    """The native functions of one model, each compiled and loaded when it is first needed.
+
+    `build` makes a function, `print_stage` prints a stage of the compiler. Implements
+    `runtime.executable.Executable`.
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        outputs: Sequence[str],
+        input_names: Sequence[str],
+        build: Callable[[Wanted], NativeFunction],
+        print_stage: Callable[[str, str | None], str],
+    ) -> None:
+        self._dtype = np.dtype(dtype)
+        self._outputs = tuple(outputs)
+        self._input_names = tuple(input_names)
+        self._build = build
+        self._print_stage = print_stage
+        self._functions: dict[Wanted, BoundFunction] = {}
+        self._lock = threading.Lock()
+        self._scratch = Scratch()
+        self._jit: Jit | None = None
+
+    def _function(self, wanted: Wanted) -> BoundFunction:
+        with self._lock:
+            if wanted not in self._functions:
+                function = self._build(wanted)
+                self._jit = self._jit or Jit()
+                loaded = self._jit.load(function.object_code, (function.symbol, function.prepare_symbol))
+                self._functions[wanted] = BoundFunction(function, loaded, self._scratch)
+            return self._functions[wanted]
+
+    def forward(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[Array, ...]:
+        """The outputs, padded, newly allocated."""
+        outputs, _ = self._run(Wanted("forward", training), inputs, index, weights, weights_version, key)
+        return outputs
+
+    def record(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        """As `forward`, and the tape for `backward`."""
+        outputs, tape = self._run(Wanted("record", training), inputs, index, weights, weights_version, key)
+        return outputs, NativeTape(_batch(inputs), tape, inputs, index)
+
+    def _run(
+        self, wanted: Wanted, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, weights_version: int, key: int
+    ) -> tuple[tuple[Array, ...], Array]:
+        given = {(Kind.INPUT, name): array for name, array in inputs.items()}
+        given[Kind.KEY, ""] = np.array([key], np.uint32)
+        outputs, tape = self._function(wanted).call(given, index, _batch(inputs), self._dtype, weights, weights_version)
+        return tuple(outputs[name] for name in self._outputs), tape
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
+        function = self._function(Wanted("backward", training, input_gradients))
+        gradient = np.zeros_like(weights)
+        given = {(Kind.COTANGENT, name): array for name, array in zip(self._outputs, cotangents, strict=True)}
+        given[Kind.KEY, ""] = np.array([key], np.uint32)
+        given[Kind.GRADIENT, ""] = gradient
+        outputs, _ = function.call(given, tape.index, tape.batch, self._dtype, weights, weights_version, tape.residuals)
+        return gradient, outputs
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage."""
+        return self._print_stage(stage, after)
+
+
+def _batch(inputs: Mapping[str, Array]) -> int:
+    return next(iter(inputs.values())).shape[0]
+
+

@@ -1,0 +1,74 @@
+"""A native function as the runtime sees it: object bytes, and what to pass. Plain data, no compiler stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a pointer argument is."""
+
+    INPUT = "input"
+    KEY = "key"
+    INDEX = "index"
+    OUTPUT = "output"
+    COTANGENT = "cotangent"
+    WEIGHTS = "weights"
+    """All weights, flat."""
+    PREPARED = "prepared"
+    """What the prepare function makes of the weights."""
+    TAPE = "tape"
+    SCRATCH = "scratch"
+    GRADIENT = "gradient"
+    """The gradient of all weights, flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """`name`: of the input, index array, output or cotangent. `rows` ("batch" or "padded") and `width`: of an output."""
+
+    kind: Kind
+    name: str = ""
+    rows: int | str = 1
+    width: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A part of an arena: `row_bytes` for each of `rows` rows, at least one, rounded up to `ALIGNMENT`."""
+
+    rows: int | str
+    row_bytes: int
+
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NativeFunction:
+    """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments`; dims are batch, time, tokens, steps.
+
+    `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch).
+    `gradient_is_total`: every weight's gradient is written.
+    """
+
+    object_code: bytes
+    symbol: str
+    arguments: tuple[Argument, ...]
+    prepare_symbol: str
+    prepare_arguments: tuple[Argument, ...]
+    scratch: tuple[Slot, ...]
+    prepare_scratch: tuple[Slot, ...]
+    tape: tuple[Slot, ...]
+    prepared_bytes: int
+
+
+def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:
+    """Bytes of an arena for a call's sizes (batch, tokens and padded, which is batch * time)."""
+    total = 0
+    for slot in slots:
+        rows = slot.rows if isinstance(slot.rows, int) else dims[slot.rows]
+        total += -(-max(rows, 1) * slot.row_bytes // ALIGNMENT) * ALIGNMENT
+    return total

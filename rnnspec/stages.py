@@ -1,0 +1,120 @@
+"""The stages of the compiler in order, each a function of the one before: from a layer graph's tensor IR to object bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from rnnspec.codegen.module import emit_module, symbol
+from rnnspec.codegen.objects import Machine
+from rnnspec.ir.ops import Function, Module, Role
+from rnnspec.kernel.convention import Convention, convention
+from rnnspec.kernel.memory import Plan
+from rnnspec.kernel.nodes import Buffer, KernelFunction, KernelModule, Space
+from rnnspec.kernel.schedule import schedule_function
+from rnnspec.kernel.target import Target
+from rnnspec.passes.canonicalize import Canonicalize
+from rnnspec.passes.differentiate import Differentiate
+from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.hoist_projection import HoistProjection
+from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
+from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.pipeline import Pass, Pipeline
+from rnnspec.runtime.cache import ObjectCache
+from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot
+
+CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
+
+FORWARD = Pipeline((*CLEAN, MergeCarries(), HoistProjection(), *CLEAN))
+"""What inference runs."""
+
+BACKWARD = Pipeline((*FORWARD.passes, Differentiate(), HoistWeightGradients(), *CLEAN))
+"""What training runs: `@forward` with residuals, and `@backward`."""
+
+
+def without_input_gradients(backward: Function) -> Function:
+    """The same function with the gradients of weights alone; its residuals stay, so that it reads the same tape."""
+    weights = tuple(result for result in backward.results if result.role is not Role.GRADIENT or result.name not in _inputs(backward))
+    slim = replace(backward, results=weights)
+    return EliminateDeadCode().run(Module("slim", (slim,))).functions[0]
+
+
+def _inputs(backward: Function) -> set[str]:
+    return {result.name for result in backward.results} - {parameter.value.name for parameter in backward.parameters if parameter.role is Role.WEIGHT}
+
+
+KINDS = {
+    Space.INPUT: Kind.INPUT,
+    Space.KEY: Kind.KEY,
+    Space.INDEX: Kind.INDEX,
+    Space.OUTPUT: Kind.OUTPUT,
+    Space.COTANGENT: Kind.COTANGENT,
+    Space.WEIGHT: Kind.WEIGHTS,
+    Space.PREPARED: Kind.PREPARED,
+    Space.TAPE: Kind.TAPE,
+    Space.SCRATCH: Kind.SCRATCH,
+    Space.GRADIENT: Kind.GRADIENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """A tensor-IR function on a target: its kernels and how they are called."""
+
+    prepare: KernelFunction
+    function: KernelFunction
+    target: Target
+
+    @property
+    def module(self) -> KernelModule:
+        return KernelModule(self.function.name, (self.prepare, self.function))
+
+
+def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> Kernels:
+    """Schedules a function; `offsets`: elements before each weight in the flat array."""
+    prepare, main = schedule_function(function, target, offsets)
+    return Kernels(prepare, main, target)
+
+
+def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFunction:
+    """Emits, optimises and assembles, unless the cache has it."""
+    text = emit_module(compiled.module, compiled.target)
+    key = cache.key(text, compiled.target.cpu, compiled.target.features, machine.version)
+    object_code = cache.read(key)
+    if object_code is None:
+        object_code = machine.object_code(text)
+        cache.write(key, object_code)
+    preparing, calling = convention(compiled.prepare), convention(compiled.function)
+    return NativeFunction(
+        object_code,
+        symbol(compiled.function.name),
+        _arguments(calling),
+        symbol(compiled.prepare.name),
+        _arguments(preparing),
+        _slots(calling.scratch),
+        _slots(preparing.scratch),
+        _slots(calling.tape),
+        calling.prepared.size({}),
+    )
+
+
+def _arguments(calling: Convention) -> tuple[Argument, ...]:
+    single = [_argument(buffer) for buffer in calling.buffers]
+    offsets = [Argument(Kind.INDEX, "offsets")] if calling.scans else []
+    return (*single, *offsets, *(Argument(KINDS[space]) for space in calling.arenas))
+
+
+def _argument(buffer: Buffer) -> Argument:
+    match buffer.space:
+        case Space.OUTPUT:
+            name = buffer.name.split(".", 1)[1]
+        case Space.KEY:
+            name = ""
+        case _:
+            name = buffer.name
+    return Argument(KINDS[buffer.space], name, buffer.rows, buffer.width)
+
+
+def _slots(plan: Plan) -> tuple[Slot, ...]:
+    return tuple(Slot(slot.rows, slot.row_bytes) for slot in plan.slots)
