@@ -37,9 +37,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "codegen": GROUND | {"ir", "kernel"},
     "runtime": GROUND | CONTRACT,
     "training": GROUND | CONTRACT | {"runtime"},
-    "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "runtime", "training"},
+    "stages": GROUND | CONTRACT | {"ir", "passes", "kernel", "codegen", "runtime"},
+    "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
     "interop": GROUND | CONTRACT | {"compiler", "runtime", "training", "frontend"},
-    "cli": {"", "version", "diagnostics", "compiler", "runtime", "training", "interop", "runtime.signature"},
+    "cli": GROUND | CONTRACT | {"", "compiler", "runtime", "training", "interop"},
 }
 """What each room may import besides itself; a room is a folder or module of the package, or one module of a folder by name."""
 

@@ -1,0 +1,36 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnnspec.cli import check, compile, evaluate, inspect, predict, train
+from rnnspec.cli.console import print_text
+from rnnspec.version import __version__
+
+app = typer.Typer(
+    name="rnnspec",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print_text(f"rnnspec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rnnspec(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Compile recurrent networks from a spec to native code; train and run them."""
+
+
+for command in (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile):
+    app.command()(command)

@@ -1,0 +1,30 @@
+"""`rnnspec compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnspec import compiler
+from rnnspec.cli.console import messages
+from rnnspec.cli.options import Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
+from rnnspec.interop.safetensors import read_weights
+
+WEIGHTS = "Weights for the model, a .safetensors file; without it they are drawn anew."
+
+
+def compile(
+    spec: SpecPath,
+    output: OutputPath,
+    weights: Annotated[Path | None, typer.Option("--weights", "-w", metavar="FILE", help=WEIGHTS, show_default=False)] = None,
+    seed: Seed = None,
+    parameter: Parameters = None,
+    dtype: Dtype = Precision.float32,
+) -> None:
+    """Compile a spec, with given or fresh weights, to a model file."""
+    values = None if weights is None else read_weights(weights)
+    model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, **parse_parameters(parameter))
+    model.save(output)
+    messages.print(f"wrote {output}", markup=False)

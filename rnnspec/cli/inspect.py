@@ -1,0 +1,23 @@
+"""`rnnspec inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnnspec import compiler
+from rnnspec.cli.console import print_text
+from rnnspec.cli.options import Dtype, Parameters, Precision, SpecPath, parse_parameters
+
+
+def inspect(
+    spec: SpecPath,
+    stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to print: " + ", ".join(compiler.STAGES) + ".")] = "tensor",
+    after: Annotated[str | None, typer.Option("--after", metavar="PASS", help="Stop after this pass.", show_default=False)] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the stages and the passes in their order.")] = False,
+    parameter: Parameters = None,
+    dtype: Dtype = Precision.float32,
+) -> None:
+    """Print what a spec has become after a stage of the compiler."""
+    print_text(compiler.inspect(spec, stage, after=after, parameters=parse_parameters(parameter), dtype=dtype.value))

@@ -1,0 +1,81 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Literal: TypeAlias = int | float | bool | str | None
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
+
+
+def check_output_path(path: Path | None) -> Path | None:
+    """Refuse before the work what couldn't be written after it."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder `{path.parent}`")
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"`{path}` is a folder")
+    return path
+
+
+class Precision(StrEnum):
+    """Of every float input, weight and output of a model."""
+
+    float32 = "float32"
+    float64 = "float64"
+
+
+SpecPath: TypeAlias = Annotated[Path, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)]
+ArtifactPath: TypeAlias = Annotated[Path, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
+DataPath: TypeAlias = Annotated[Path, typer.Option("--data", "-d", metavar="FILE", help="The data, an .npz file.", show_default=False)]
+OutputPath: TypeAlias = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", callback=check_output_path, show_default=False),
+]
+OptionalOutputPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", callback=check_output_path, show_default=False),
+]
+Parameters: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-P", metavar="NAME=VALUE", help="A value for a parameter of the model; repeatable.", show_default=False),
+]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option("--seed", min=0, help="What every random choice follows from; drawn anew without it.", show_default=False)
+]
+Dtype: TypeAlias = Annotated[Precision, typer.Option("--dtype", help="The precision to compile for.")]
+
+
+def parse_parameters(assignments: list[str] | None) -> dict[str, Literal]:
+    """`NAME=VALUE` pairs as parameter values, each value written as in the language."""
+    values: dict[str, Literal] = {}
+    for assignment in assignments or ():
+        name, equals, text = (part.strip() for part in assignment.partition("="))
+        if not equals or not _NAME.fullmatch(name):
+            raise typer.BadParameter(f"`{assignment}` is not of the form NAME=VALUE", param_hint="--parameter / -P")
+        if name in values:
+            raise typer.BadParameter(f"`{name}` is given twice", param_hint="--parameter / -P")
+        values[name] = parse_literal(name, text)
+    return values
+
+
+def parse_literal(name: str, text: str) -> Literal:
+    """A literal of the language: an integer, a number, `true`, `false`, `none` or a name."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NAME.fullmatch(text):
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    message = f"`{text}`, the value of `{name}`, is neither a number nor `true`, `false`, `none` or a name"
+    raise typer.BadParameter(message, param_hint="--parameter / -P")

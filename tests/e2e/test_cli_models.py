@@ -1,0 +1,165 @@
+"""`rnnspec train`, `evaluate`, `predict` and `compile`: the way of a model, and what stops it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e.conftest import SPEC, Workplace
+
+
+def accuracy(shown: str) -> float:
+    found = re.search(r"^test accuracy (\d\.\d+)$", shown, re.MULTILINE)
+    assert found, shown
+    return float(found[1])
+
+
+def test_train_learns_and_says_so(trained: Workplace, workplace: Workplace) -> None:
+    done = workplace.succeeds("train", "trend.rnn", "--data", "trend.npz", "-o", "trend.rnnc", "--seed", "0")
+    assert accuracy(done.out) >= 0.9
+    assert (workplace.folder / "trend.rnnc").read_bytes() == (trained.folder / "trend.rnnc").read_bytes()
+
+
+def test_train_takes_options(workplace: Workplace) -> None:
+    workplace.succeeds(
+        "train", "trend.rnn", "-d", "trend.npz", "-o", "other.rnnc", "-P", "units=3", "--epochs", "2", "--batch-size", "5",
+        "--validation-split", "0.25", "--dtype", "float64",
+    )  # fmt: skip
+    workplace.succeeds("predict", "other.rnnc", "-d", "trend.npz", "-o", "predictions.npz")
+    with np.load(workplace.folder / "predictions.npz") as predictions:
+        assert {predictions[name].dtype for name in predictions.files} == {np.dtype(np.float64)}
+
+
+def test_evaluate_repeats_what_train_said(trained: Workplace) -> None:
+    done = trained.succeeds("evaluate", "trend.rnnc", "--data", "trend.npz")
+    assert accuracy(done.out) >= 0.9
+    assert re.search(r"^test loss \d+\.\d+$", done.out, re.MULTILINE)
+
+
+def test_predict_writes_outputs(trained: Workplace, tmp_path: Path) -> None:
+    trained.succeeds("predict", "trend.rnnc", "--data", "trend.npz", "-o", tmp_path / "predictions.npz")
+    with np.load(tmp_path / "predictions.npz") as predictions:
+        [probabilities] = [predictions[name] for name in predictions.files if predictions[name].shape == (20, 2)]
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_predict_shows_some(trained: Workplace) -> None:
+    shown = trained.succeeds("predict", "trend.rnnc", "--data", "trend.npz", "--show", "4").out
+    assert "rises" in shown
+    assert "falls" in shown
+
+
+def test_compile_with_weights(trained: Workplace, tmp_path: Path) -> None:
+    trained.succeeds("compile", "trend.rnn", "-o", tmp_path / "fresh.rnnc", "--seed", "1")
+    assert trained.succeeds("evaluate", tmp_path / "fresh.rnnc", "-d", "trend.npz").out
+
+
+WRONG_DATA: dict[str, dict[str, np.ndarray]] = {
+    "features": {"x_train": np.ones((10, 4), np.float32), "length_train": np.array([4, 6]), "y_train": np.array([0, 1])},
+    "lengths": {"x_train": np.ones((10, 3), np.float32), "length_train": np.array([4, 7]), "y_train": np.array([0, 1])},
+    "targets": {"x_train": np.ones((10, 3), np.float32), "length_train": np.array([4, 6]), "y_train": np.array([0, 1, 1])},
+    "class": {"x_train": np.ones((10, 3), np.float32), "length_train": np.array([4, 6]), "y_train": np.array([0, 2])},
+    "text": {"x_train": np.full((10, 3), "a"), "length_train": np.array([4, 6]), "y_train": np.array([0, 1])},
+    "objects": {"x_train": np.full((10, 3), None), "length_train": np.array([4, 6]), "y_train": np.array([0, 1])},
+    "names": {"frames": np.ones((10, 3), np.float32)},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DATA)
+def test_train_refuses_data_that_does_not_fit(workplace: Workplace, name: str) -> None:
+    np.savez(workplace.folder / "wrong.npz", **WRONG_DATA[name])
+    workplace.refuses("train", "trend.rnn", "--data", "wrong.npz", "-o", "trend.rnnc")
+    assert not (workplace.folder / "trend.rnnc").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 100], ids=["empty", "cut", "other"])
+def test_train_refuses_a_file_that_is_no_data(workplace: Workplace, content: bytes) -> None:
+    (workplace.folder / "wrong.npz").write_bytes(content)
+    assert "wrong.npz" in workplace.refuses("train", "trend.rnn", "--data", "wrong.npz", "-o", "trend.rnnc")
+
+
+IMPOSSIBLE = {
+    "--epochs": ["-1", "many"],
+    "--batch-size": ["0"],
+    "--validation-split": ["1", "-0.1", "nan"],
+    "--seed": ["-1"],
+    "--data": ["absent.npz"],
+    "-o": ["absent/trend.rnnc"],
+    "-P": ["units=0"],
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [(option, value) for option, values in IMPOSSIBLE.items() for value in values])
+def test_train_refuses_options_that_cannot_be(workplace: Workplace, option: str, value: str) -> None:
+    arguments = {"--data": "trend.npz", "-o": "out.rnnc", option: value}
+    workplace.refuses("train", "trend.rnn", *(word for pair in arguments.items() for word in pair))
+    assert not (workplace.folder / "out.rnnc").exists()
+
+
+def test_train_needs_a_train_section(workplace: Workplace) -> None:
+    text = SPEC[: SPEC.index("    train {")] + "}\n"
+    (workplace.folder / "trend.rnn").write_text(text, encoding="utf-8")
+    assert "loss" in workplace.refuses("train", "trend.rnn", "--data", "trend.npz", "-o", "trend.rnnc")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_model_that_cannot_be_read(trained: Workplace, tmp_path: Path, command: str) -> None:
+    whole = (trained.folder / "trend.rnnc").read_bytes()
+    wrong = {
+        "empty": b"",
+        "cut": whole[: len(whole) // 2],
+        "edited": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
+        "other": b"hello",
+    }
+    for name, content in wrong.items():
+        (tmp_path / f"{name}.rnnc").write_bytes(content)
+        assert f"{name}.rnnc" in trained.refuses(command, tmp_path / f"{name}.rnnc", "--data", "trend.npz")
+    assert "absent.rnnc" in trained.refuses(command, "absent.rnnc", "--data", "trend.npz")
+
+
+def test_evaluate_refuses_data_of_another_model(trained: Workplace, tmp_path: Path) -> None:
+    np.savez(tmp_path / "wrong.npz", x_test=np.ones((10, 4), np.float32), length_test=np.array([4, 6]), y_test=np.array([0, 1]))
+    message = trained.refuses("evaluate", "trend.rnnc", "--data", tmp_path / "wrong.npz")
+    assert "4" in message
+    assert "3" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0{}"], ids=["empty", "other", "none"])
+def test_compile_refuses_weights_that_do_not_fit(workplace: Workplace, content: bytes) -> None:
+    (workplace.folder / "wrong.safetensors").write_bytes(content)
+    workplace.refuses("compile", "trend.rnn", "-o", "trend.rnnc", "--weights", "wrong.safetensors")
+    assert not (workplace.folder / "trend.rnnc").exists()
+
+
+def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
+    """Once the first bytes of the progress are out, Ctrl-C ends the command with 130, no traceback and no model."""
+    command = [sys.executable, "-c", "from rnnspec.cli import main; main()", "train", "trend.rnn", "--data", "trend.npz", "-o", "long.rnnc"]
+    process = subprocess.Popen(
+        [*command, "--epochs", "1000000"], cwd=workplace.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "RNNSPEC_CACHE": str(workplace.folder / "cache")},
+    )  # fmt: skip
+    with process:
+        assert process.stderr is not None
+        process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in out + err
+    assert not (workplace.folder / "long.rnnc").exists()
+
+
+def test_closed_pipe_ends_quietly(workplace: Workplace) -> None:
+    code = "from rnnspec.cli import main; main()"
+    shell = f"{sys.executable} -c '{code}' inspect trend.rnn --stage llvm | head -c 10"
+    done = subprocess.run(shell, shell=True, cwd=workplace.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.stderr == ""
+    assert len(done.stdout) == 10
