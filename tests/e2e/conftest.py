@@ -49,7 +49,7 @@ class Workplace:
     def rnnspec(self, *arguments: str | Path) -> Done:
         """Run the command here; a traceback on either stream fails the test whatever it expected."""
         environment = {**os.environ, "RNNSPEC_CACHE": str(self.folder / "cache"), "COLUMNS": "120", "NO_COLOR": "1"}
-        command = [sys.executable, "-c", "from rnnspec.cli import main; main()", *map(str, arguments)]
+        command = [sys.executable, "-m", "rnnspec", *map(str, arguments)]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return Done(done.returncode, done.stdout, done.stderr)

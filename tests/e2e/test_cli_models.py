@@ -142,7 +142,7 @@ def test_compile_refuses_weights_that_do_not_fit(workplace: Workplace, content: 
 
 def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
     """Once the first bytes of the progress are out, Ctrl-C ends the command with 130, no traceback and no model."""
-    command = [sys.executable, "-c", "from rnnspec.cli import main; main()", "train", "trend.rnn", "--data", "trend.npz", "-o", "long.rnnc"]
+    command = [sys.executable, "-m", "rnnspec", "train", "trend.rnn", "--data", "trend.npz", "-o", "long.rnnc"]
     process = subprocess.Popen(
         [*command, "--epochs", "1000000"], cwd=workplace.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "RNNSPEC_CACHE": str(workplace.folder / "cache")},
@@ -158,8 +158,7 @@ def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
 
 
 def test_closed_pipe_ends_quietly(workplace: Workplace) -> None:
-    code = "from rnnspec.cli import main; main()"
-    shell = f"{sys.executable} -c '{code}' inspect trend.rnn --stage llvm | head -c 10"
+    shell = f"{sys.executable} -m rnnspec inspect trend.rnn --stage llvm | head -c 10"
     done = subprocess.run(shell, shell=True, cwd=workplace.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.stderr == ""
     assert len(done.stdout) == 10

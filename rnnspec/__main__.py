@@ -1,0 +1,5 @@
+"""`python -m rnnspec`."""
+
+from rnnspec.cli import main
+
+main()
