@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import WeightSignature
+from rnnspec.runtime.signature import WeightSignature, weight_ranges
 
 _versions = count(1)
 """Versions are unique in the process: an executable or a tape can't take one model's weights for another's."""
@@ -25,13 +25,9 @@ class Parameters:
 
     def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
         self.signatures = tuple(signatures)
-        self.ranges: dict[str, slice] = {}
-        start = 0
-        for weight in self.signatures:
-            stop = start + math.prod(weight.shape)
-            self.ranges[weight.name] = slice(start, stop)
-            start = stop
-        self._flat: Array = np.zeros(start, np.dtype(dtype))
+        self.ranges = weight_ranges(self.signatures)
+        size = sum(math.prod(weight.shape) for weight in self.signatures)
+        self._flat: Array = np.zeros(size, np.dtype(dtype))
         self._version = next(_versions)
         self._turn = threading.Condition()
         self._readers = 0

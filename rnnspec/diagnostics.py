@@ -1,0 +1,148 @@
+"""What goes wrong with a spec, as data, and how it is shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import ClassVar
+
+from rnnspec.source import SourceFile, Span
+
+
+class InternalError(Exception):
+    """A bug of the compiler, never the user's fault."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\nThis is a bug in rnnspec. Please report it together with the spec that showed it."
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A remark on another place than the primary one."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One fault at one place; a subclass is one kind of fault.
+
+    `code` is E and four digits for an error, W and four digits for a warning. `title`, `label` and
+    `advice` are templates over the subclass's own fields; empty ones aren't shown. `help` adds advice
+    that only this instance has.
+    """
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    label: ClassVar[str] = ""
+    advice: ClassVar[str] = ""
+
+    span: Span
+    secondary: tuple[Label, ...] = ()
+    help: str = ""
+
+    @property
+    def is_warning(self) -> bool:
+        return self.code.startswith("W")
+
+    @property
+    def message(self) -> str:
+        """The title, filled in."""
+        return self._fill(self.title)
+
+    @property
+    def label_text(self) -> str:
+        return self._fill(self.label)
+
+    @property
+    def helps(self) -> tuple[str, ...]:
+        """All advice, one sentence each."""
+        return tuple(text for text in (self._fill(self.advice), self.help) if text)
+
+    def render(self) -> str:
+        """The diagnostic as the user sees it: header, place, lines with carets, help."""
+        return render(self)
+
+    def _fill(self, template: str) -> str:
+        return template.format_map({entry.name: getattr(self, entry.name) for entry in fields(self)})
+
+
+class SpecWarning(UserWarning):
+    """What is doubtful in a spec that compiles, rendered."""
+
+
+class SpecError(ValueError):
+    """A spec that can't be compiled, with everything that the stage found wrong."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return render_all(self.diagnostics)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Advice that names the known name which `name` was probably meant to be; empty if none is near."""
+    candidates = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
+    return f"did you mean `{candidates[matches[0]]}`?" if matches else ""
+
+
+def render_all(diagnostics: Iterable[Diagnostic]) -> str:
+    """Every diagnostic, an empty line between two."""
+    return "\n".join(render(diagnostic) for diagnostic in diagnostics)
+
+
+def render(diagnostic: Diagnostic) -> str:
+    """One diagnostic as plain text; ends with a newline."""
+    kind = "warning" if diagnostic.is_warning else "error"
+    labels = [Label(diagnostic.span, diagnostic.label_text), *diagnostic.secondary]
+    numbers = [place.span.source.position(place.span.start)[0] for place in labels]
+    gutter = len(str(max(numbers))) + 1
+    lines = [f"{kind}[{diagnostic.code}]: {_printable(diagnostic.message)}"]
+    sources = list(dict.fromkeys(place.span.source for place in labels))
+    for source in sources:
+        here = [place for place in labels if place.span.source == source]
+        lines += _snippet(source, here, diagnostic.span, gutter, first=source is sources[0])
+    lines += [f"{' ' * gutter} = help: {_printable(text)}" for text in diagnostic.helps]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _snippet(source: SourceFile, labels: Sequence[Label], primary: Span, gutter: int, *, first: bool) -> list[str]:
+    margin = " " * gutter
+    line, column = source.position(labels[0].span.start)
+    lines = [f"{margin}{'-->' if first else ':::'} {_printable(source.path)}:{line}:{column}"]
+    if not source.text:
+        return lines
+    lines.append(f"{margin} |")
+    for place in sorted(labels, key=lambda place: (source.position(place.span.start)[0], place.span is not primary, place.span.start)):
+        number = source.position(place.span.start)[0]
+        text, before, width = _underlined(source, place.span)
+        mark = ("^" if place.span is primary else "-") * width
+        shown = f"{number:>{gutter}} | {text}"
+        if shown not in lines:
+            lines.append(shown)
+        lines.append(f"{margin} | {' ' * before}{mark} {_printable(place.text)}")
+    lines.append(f"{margin} |")
+    return lines
+
+
+def _underlined(source: SourceFile, span: Span) -> tuple[str, int, int]:
+    """The span's first line as shown, with the columns before the span and under it."""
+    number, column = source.position(span.start)
+    line = source.line(number)
+    before, inside = line[: column - 1], line[column - 1 : column - 1 + span.stop - span.start]
+    return _printable(line), _columns(before), max(1, _columns(inside))
+
+
+def _printable(text: str) -> str:
+    """Tabs as four columns, everything else that a terminal wouldn't show as itself replaced."""
+    return "".join("    " if c == "\t" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
+
+
+def _columns(text: str) -> int:
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _printable(text))

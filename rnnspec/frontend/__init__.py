@@ -1,0 +1,1 @@
+"""From a spec's text to the tensor IR."""

@@ -1,0 +1,198 @@
+"""Activations and elementary functions in the operations of the tensor IR, in forms that neither overflow nor cancel.
+
+The formulas are Keras's (`keras.activations`, 3.15); every one is elementwise but softmax and
+log_softmax, which go over the last axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.runtime.signature import Argument as Plain
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+"""The fixed point of Klambauer et al. 2017 (mean 0, variance 1)."""
+
+Emitter = Callable[[Builder, Value, Mapping[str, float]], Value]
+
+
+def emit(b: Builder, name: str, options: tuple[tuple[str, Plain], ...], x: Value) -> Value:
+    """`name(x)`, `x` a matrix or a weight row; the result has its type."""
+    if name not in _EMITTERS:
+        raise InternalError(f"the function {name} has no formula")
+    numbers = {key: float(value) for key, value in options if isinstance(value, int | float)}
+    if len(numbers) != len(options):
+        raise InternalError(f"{name} has an option that isn't a number")
+    return _EMITTERS[name](b, x, numbers)
+
+
+def _scaled(b: Builder, x: Value, factor: float) -> Value:
+    return b.mul(x, b.constant_like(factor, x))
+
+
+def _shifted(b: Builder, x: Value, by: float) -> Value:
+    return b.add(x, b.constant_like(by, x))
+
+
+def _clipped(b: Builder, x: Value, low: float, high: float) -> Value:
+    return b.min(b.max(x, b.constant_like(low, x)), b.constant_like(high, x))
+
+
+def _linear(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return x
+
+
+def _relu(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return b.max(x, b.constant_like(0.0, x))
+
+
+def _relu6(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return _clipped(b, x, 0.0, 6.0)
+
+
+def _leaky_relu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    positive = b.compare(CompareKind.GE, x, b.constant_like(0.0, x))
+    return b.select(positive, x, _scaled(b, x, options["negative_slope"]))
+
+
+def _exponential_below_zero(b: Builder, x: Value, alpha: float, divisor: float = 1.0) -> Value:
+    """x above zero, alpha (exp(x / divisor) - 1) below; the exponential never sees a positive argument."""
+    zero = b.constant_like(0.0, x)
+    below = b.min(x, zero)
+    curved = b.expm1(below if divisor == 1.0 else _scaled(b, below, 1.0 / divisor))
+    curved = curved if alpha == 1.0 else _scaled(b, curved, alpha)
+    return b.select(b.compare(CompareKind.GT, x, zero), x, curved)
+
+
+def _elu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return _exponential_below_zero(b, x, options["alpha"])
+
+
+def _celu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return _exponential_below_zero(b, x, options["alpha"], options["alpha"])
+
+
+def _selu(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return _scaled(b, _exponential_below_zero(b, x, SELU_ALPHA), SELU_SCALE)
+
+
+def _gelu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    if options["approximate"]:
+        cubed = b.mul(b.mul(x, x), x)
+        inner = _scaled(b, b.add(x, _scaled(b, cubed, 0.044715)), math.sqrt(2.0 / math.pi))
+        # (1 + tanh(u)) / 2 is sigmoid(2 u), which keeps its digits where x is far below 0.
+        return b.mul(x, b.sigmoid(_scaled(b, inner, 2.0)))
+    share = _shifted(b, b.erf(_scaled(b, x, math.sqrt(0.5))), 1.0)
+    return b.mul(_scaled(b, x, 0.5), share)
+
+
+def _silu(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return b.mul(x, b.sigmoid(x))
+
+
+def _hard_sigmoid(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return _clipped(b, _shifted(b, _scaled(b, x, 1.0 / 6.0), 0.5), 0.0, 1.0)
+
+
+def _hard_silu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return b.mul(x, _hard_sigmoid(b, x, options))
+
+
+def _softplus(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    """max(x, 0) + log1p(exp(-|x|)): the exponential's argument is never positive."""
+    return b.add(b.max(x, b.constant_like(0.0, x)), b.log1p(b.exp(b.neg(b.abs(x)))))
+
+
+def _mish(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return b.mul(x, b.tanh(_softplus(b, x, options)))
+
+
+def _softsign(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return b.div(x, _shifted(b, b.abs(x), 1.0))
+
+
+def _below_maximum(b: Builder, x: Value) -> Value:
+    """x minus its maximum over the last axis. The gradient of softmax doesn't depend on the maximum."""
+    shape = b.tensor(x).shape
+    largest = b.stop_gradient(b.reduce_max(x, axis=len(shape) - 1))
+    return b.sub(x, b.broadcast(largest, shape))
+
+
+def _softmax(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    shape = b.tensor(x).shape
+    powers = b.exp(_below_maximum(b, x))
+    return b.div(powers, b.broadcast(b.reduce_sum(powers, axis=len(shape) - 1), shape))
+
+
+def _log_softmax(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    shape = b.tensor(x).shape
+    below = _below_maximum(b, x)
+    return b.sub(below, b.broadcast(b.log(b.reduce_sum(b.exp(below), axis=len(shape) - 1)), shape))
+
+
+def _log_sigmoid(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return b.neg(_softplus(b, b.neg(x), options))
+
+
+def _tanh_shrink(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return b.sub(x, b.tanh(x))
+
+
+def _hard_tanh(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return _clipped(b, x, -1.0, 1.0)
+
+
+def _hard_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    outside = b.compare(CompareKind.GT, b.abs(x), b.constant_like(options["threshold"], x))
+    return b.select(outside, x, b.constant_like(0.0, x))
+
+
+def _soft_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return b.sub(x, _clipped(b, x, -options["threshold"], options["threshold"]))
+
+
+def _squareplus(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    return _scaled(b, b.add(x, b.sqrt(_shifted(b, b.mul(x, x), options["b"]))), 0.5)
+
+
+_EMITTERS: Mapping[str, Emitter] = MappingProxyType(
+    {
+        "abs": lambda b, x, _: b.abs(x),
+        "exp": lambda b, x, _: b.exp(x),
+        "log": lambda b, x, _: b.log(x),
+        "sqrt": lambda b, x, _: b.sqrt(x),
+        "linear": _linear,
+        "relu": _relu,
+        "relu6": _relu6,
+        "leaky_relu": _leaky_relu,
+        "elu": _elu,
+        "celu": _celu,
+        "selu": _selu,
+        "gelu": _gelu,
+        "silu": _silu,
+        "hard_silu": _hard_silu,
+        "mish": _mish,
+        "softplus": _softplus,
+        "softsign": _softsign,
+        "softmax": _softmax,
+        "log_softmax": _log_softmax,
+        "exponential": lambda b, x, _: b.exp(x),
+        "sigmoid": lambda b, x, _: b.sigmoid(x),
+        "log_sigmoid": _log_sigmoid,
+        "hard_sigmoid": _hard_sigmoid,
+        "tanh": lambda b, x, _: b.tanh(x),
+        "tanh_shrink": _tanh_shrink,
+        "hard_tanh": _hard_tanh,
+        "hard_shrink": _hard_shrink,
+        "soft_shrink": _soft_shrink,
+        "squareplus": _squareplus,
+    }
+)
+
+NAMES = frozenset(_EMITTERS)

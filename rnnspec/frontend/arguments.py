@@ -1,0 +1,239 @@
+"""Arguments of a call: matched to their names, checked against their kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from rnnspec.diagnostics import InternalError, Label, nearest
+from rnnspec.frontend import ast, kinds
+from rnnspec.frontend.catalogue import FAMILIES
+from rnnspec.frontend.errors.names import (
+    ArgumentNotYet,
+    MissingArgument,
+    PositionalAfterNamed,
+    RepeatedArgument,
+    TooManyArguments,
+    UnknownArgument,
+    UnknownChoice,
+    UnknownName,
+    WrongValue,
+)
+from rnnspec.frontend.evaluate import evaluate
+from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family
+from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Symbol, Value, describe
+from rnnspec.runtime.signature import Argument as Plain
+from rnnspec.runtime.signature import Configured
+from rnnspec.source import Span
+
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """Checked arguments by name, read with the type that their kind promises."""
+
+    values: Mapping[str, Given]
+
+    def given(self, name: str) -> Given:
+        return self.values[name]
+
+    def span(self, name: str) -> Span:
+        return self.values[name].span
+
+    def whole(self, name: str) -> int:
+        value = self.values[name].value
+        if isinstance(value, int):
+            return value
+        raise _unchecked(name)
+
+    def real(self, name: str) -> float:
+        value = self.values[name].value
+        if isinstance(value, int | float):
+            return float(value)
+        raise _unchecked(name)
+
+    def flag(self, name: str) -> bool:
+        value = self.values[name].value
+        if isinstance(value, bool):
+            return value
+        raise _unchecked(name)
+
+    def word(self, name: str) -> str | None:
+        value = self.values[name].value
+        if value is None or isinstance(value, str):
+            return value
+        raise _unchecked(name)
+
+    def configured(self, name: str) -> Configured:
+        value = self.values[name].value
+        if isinstance(value, Configured):
+            return value
+        raise _unchecked(name)
+
+    def plain(self) -> tuple[tuple[str, Plain], ...]:
+        """All of them, none being a name or a call."""
+        return tuple((name, _plain(given)) for name, given in self.values.items())
+
+
+def _unchecked(name: str) -> InternalError:
+    return InternalError(f"the argument {name} wasn't checked against its kind")
+
+
+def bind(callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scope, report: Report) -> Bindings | None:
+    """Every argument of `arguments` with its value, defaults filled in; None where something is wrong, which is reported."""
+    before = report.count
+    written = match_arguments(callee, arguments, call, report)
+    values: dict[str, Given] = {}
+    for argument in arguments:
+        with report.catching():
+            if argument.name in written:
+                given = evaluate(written[argument.name], scope)
+                values[argument.name] = checked(argument, given, callee, scope)
+            elif argument.default is not REQUIRED:
+                values[argument.name] = checked(argument, default_of(argument, call.callee.span), callee, scope)
+    return Bindings(values) if report.count == before else None
+
+
+def match_arguments(callee: str, arguments: Sequence[Argument], call: ast.Call, report: Report) -> dict[str, ast.Expression]:
+    """The written arguments by name; those that are too many, unknown, doubled or missing are reported."""
+    known = {argument.name: argument for argument in arguments}
+    positional = [argument.name for argument in arguments if argument.positional]
+    written: dict[str, ast.Expression] = {}
+    places: dict[str, Span] = {}
+    named = False
+    for place, argument in enumerate(call.arguments):
+        if argument.name is None:
+            if named:
+                report.add(PositionalAfterNamed(span=argument.span))
+                continue
+            if place >= len(positional):
+                report.add(TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
+                continue
+            name = positional[place]
+        else:
+            named, name = True, argument.name.text
+            if name not in known:
+                help_ = nearest(name, known) or _list_of(callee, arguments)
+                report.add(UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
+                continue
+        if name in written:
+            earlier = (Label(places[name], "given here"),)
+            report.add(RepeatedArgument(span=argument.span, callee=callee, name=name, secondary=earlier))
+            continue
+        written[name], places[name] = argument.value, argument.span
+    for argument in arguments:
+        if argument.default is REQUIRED and argument.name not in written:
+            report.add(MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
+    return written
+
+
+def default_of(argument: Argument, span: Span) -> Given:
+    if argument.default is REQUIRED:
+        raise InternalError(f"the argument {argument.name} has no default")
+    return Given(_written(argument.default, span), span)
+
+
+def _written(plain: Plain, span: Span) -> Value:
+    if isinstance(plain, tuple):
+        return tuple(Given(_written(item, span), span) for item in plain)
+    return plain
+
+
+def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
+    """The value as its kind has it (numbers in range, names looked up); raises `Fault`."""
+    kind, value = argument.kind, given.value
+    if isinstance(kind, kinds.Later):
+        if value != argument.default or type(value) is not type(argument.default):
+            default = describe(_written(None if argument.default is REQUIRED else argument.default, given.span))
+            raise Fault(ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=default))
+        return given
+    if value is None and argument.optional:
+        return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
+    owner = f"`{argument.name}` of {callee}"
+    match kind:
+        case kinds.Free() | kinds.RecurrentLayer():
+            return given
+        case kinds.Chosen(family):
+            return Given(choose(family, given, owner, scope), given.span)
+        case kinds.ListOf(family):
+            return Given(_choose_all(family, given, owner, kind.expected, scope), given.span)
+        case kinds.OneOf(words):
+            word = value.name if isinstance(value, Symbol) else value
+            if word in words and (word is None or isinstance(word, str)):
+                return Given(word, given.span)
+        case kinds.Flag():
+            if isinstance(value, bool):
+                return given
+        case kinds.Label():
+            if isinstance(value, str) and _LABEL.fullmatch(value) and len(value) <= 100:
+                return given
+        case kinds.Whole(minimum, maximum):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum:
+                return Given(value, given.span)
+        case kinds.Real():
+            if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
+                return Given(float(value), given.span)
+        case _:
+            assert_never(kind)
+    raise Fault(_mismatch(owner, kind.expected, given, scope))
+
+
+def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured:
+    """The member of a catalogue that a value names, its arguments filled in; raises `Fault`."""
+    match given.value:
+        case Configured() as configured if configured.name in FAMILIES[family]:
+            return configured
+        case Symbol(name):
+            return _member(family, name, given.span, None, scope)
+        case str() as name:
+            return _member(family, name, given.span, None, scope)
+        case Applied(call, inner):
+            return _member(family, call.callee.text, call.callee.span, call, inner)
+        case _:
+            raise Fault(_mismatch(owner, Chosen(family).expected, given, scope))
+
+
+def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
+    catalogue = FAMILIES[family]
+    if name not in catalogue:
+        known = {*catalogue, *(() if call else scope.parameters)}
+        help_ = nearest(name, known) or f"there are {', '.join(sorted({entry.name for entry in catalogue.values()}))}"
+        raise Fault(UnknownChoice(span=span, family=family.value, name=name, help=help_))
+    entry = catalogue[name]
+    report = Report()
+    nothing = ast.Call(span, ast.Identifier(span, name), ())
+    bindings = bind(name, entry.arguments, call or nothing, scope, report)
+    if bindings is None:
+        raise Fault(report.errors[0])
+    return Configured(entry.name, bindings.plain())
+
+
+def _plain(given: Given) -> Plain:
+    match given.value:
+        case Symbol() | Applied() | Configured() | tuple():
+            raise InternalError(f"{describe(given.value)} isn't a plain argument")
+        case value:
+            return value
+
+
+def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: Scope) -> tuple[Given, ...]:
+    if not isinstance(given.value, tuple):
+        raise Fault(_mismatch(owner, expected, given, scope))
+    return tuple(Given(choose(family, item, owner, scope), item.span) for item in given.value)
+
+
+def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> UnknownName | WrongValue:
+    if isinstance(given.value, Symbol):
+        name = given.value.name
+        return UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=nearest(name, scope.parameters))
+    return WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
+
+
+def _list_of(callee: str, arguments: Sequence[Argument]) -> str:
+    names = [argument.name for argument in arguments if not isinstance(argument.kind, kinds.Later)]
+    return f"{callee} has {', '.join(f'`{name}`' for name in names)}" if names else f"{callee} has no arguments"

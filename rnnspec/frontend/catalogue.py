@@ -1,0 +1,323 @@
+"""Everything that a spec can name, with Keras's argument names, order and defaults (Keras 3.15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from rnnspec.frontend.kinds import (
+    Argument,
+    Chosen,
+    Entry,
+    Family,
+    Flag,
+    Label,
+    Later,
+    ListOf,
+    OneOf,
+    Real,
+    RecurrentLayer,
+    Whole,
+)
+
+Catalogue = Mapping[str, Entry]
+
+
+def _catalogue(entries: Sequence[Entry]) -> Catalogue:
+    return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
+
+
+def _option(name: str, kind: Whole | Real | Flag | OneOf | Label, default: float | int | bool | str | None) -> Argument:
+    """An argument that must be named."""
+    return Argument(name, kind, default, optional=default is None, positional=False)
+
+
+def _later(name: str, default: float | int | bool | str | None = None) -> Argument:
+    return Argument(name, Later(), default, optional=True)
+
+
+def _activation(default: str | None) -> Argument:
+    return Argument("activation", Chosen(Family.ACTIVATION), default, optional=True)
+
+
+def _initializer(name: str, default: str) -> Argument:
+    return Argument(name, Chosen(Family.INITIALIZER), default)
+
+
+NAME = _option("name", Label(), None)
+
+# Layers. The arguments of a recurrent layer are its cell's parameters, then these.
+
+SEQUENCE_OPTIONS = (
+    _option("return_sequences", Flag(), False),
+    _option("go_backwards", Flag(), False),
+    _option("zero_output_for_mask", Flag(), False),
+    NAME,
+    _later("return_state", False),
+    _later("stateful", False),
+    _later("dropout", 0.0),
+    _later("recurrent_dropout", 0.0),
+    _later("initial_state"),
+    _later("unroll", False),
+    _later("seed"),
+    _later("reset_after", True),
+    _later("kernel_regularizer"),
+    _later("recurrent_regularizer"),
+    _later("bias_regularizer"),
+    _later("activity_regularizer"),
+    _later("kernel_constraint"),
+    _later("recurrent_constraint"),
+    _later("bias_constraint"),
+)
+
+LAYERS = _catalogue(
+    [
+        Entry(
+            "Embedding",
+            (
+                Argument("input_dim", Whole()),
+                Argument("output_dim", Whole()),
+                _initializer("embeddings_initializer", "uniform"),
+                _later("embeddings_regularizer"),
+                _later("embeddings_constraint"),
+                Argument("mask_zero", Flag(), False),
+                _later("weights"),
+                _later("lora_rank"),
+                NAME,
+            ),
+        ),
+        Entry("Masking", (Argument("mask_value", Real(), 0.0), NAME)),
+        Entry(
+            "Bidirectional",
+            (
+                Argument("layer", RecurrentLayer()),
+                Argument("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
+                _later("weights"),
+                _later("backward_layer"),
+                NAME,
+            ),
+        ),
+        Entry(
+            "Dense",
+            (
+                Argument("units", Whole()),
+                _activation(None),
+                Argument("use_bias", Flag(), True),
+                _initializer("kernel_initializer", "glorot_uniform"),
+                _initializer("bias_initializer", "zeros"),
+                _later("kernel_regularizer"),
+                _later("bias_regularizer"),
+                _later("activity_regularizer"),
+                _later("kernel_constraint"),
+                _later("bias_constraint"),
+                _later("lora_rank"),
+                NAME,
+            ),
+        ),
+        Entry(
+            "Dropout",
+            (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("noise_shape"), _later("seed"), NAME),
+        ),
+        Entry("Activation", (_activation("linear"), NAME)),
+    ]
+)
+
+KERAS_LAYERS_NOT_YET = frozenset(
+    {
+        "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average", "AveragePooling1D", "BatchNormalization", "Concatenate",
+        "Conv1D", "Conv2D", "ELU", "Flatten", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "LayerNormalization",
+        "LeakyReLU", "MaxPooling1D", "Maximum", "Multiply", "PReLU", "Permute", "RNN", "ReLU", "RepeatVector", "Reshape", "Softmax",
+        "SpatialDropout1D", "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization", "ZeroPadding1D",
+    }
+)  # fmt: skip
+
+# Activations. Their arguments are Keras's, after the value that they are applied to.
+
+ACTIVATIONS = _catalogue(
+    [
+        Entry("linear"),
+        Entry("relu"),
+        Entry("relu6"),
+        Entry("leaky_relu", (Argument("negative_slope", Real(), 0.2),)),
+        Entry("elu", (Argument("alpha", Real(), 1.0),)),
+        Entry("celu", (Argument("alpha", Real(0.0, above_minimum=True), 1.0),)),
+        Entry("selu"),
+        Entry("gelu", (Argument("approximate", Flag(), False),)),
+        Entry("silu", spellings=("swish",)),
+        Entry("hard_silu", spellings=("hard_swish",)),
+        Entry("mish"),
+        Entry("softplus"),
+        Entry("softsign"),
+        Entry("softmax"),
+        Entry("log_softmax"),
+        Entry("exponential"),
+        Entry("sigmoid"),
+        Entry("log_sigmoid"),
+        Entry("hard_sigmoid"),
+        Entry("tanh"),
+        Entry("tanh_shrink"),
+        Entry("hard_tanh"),
+        Entry("hard_shrink", (Argument("threshold", Real(0.0), 0.5),)),
+        Entry("soft_shrink", (Argument("threshold", Real(0.0), 0.5),)),
+        Entry("squareplus", (Argument("b", Real(0.0), 4.0),)),
+    ]
+)
+
+# Initializers, by function name and by class name.
+
+_SEED = Argument("seed", Whole(0), None, optional=True)
+_GAIN = Argument("gain", Real(), 1.0)
+
+
+def _seeded(name: str, class_name: str, *spellings: str) -> Entry:
+    return Entry(name, (_SEED,), (class_name, *spellings))
+
+
+INITIALIZERS = _catalogue(
+    [
+        Entry("zeros", spellings=("Zeros", "zero")),
+        Entry("ones", spellings=("Ones", "one")),
+        Entry("constant", (Argument("value", Real(), 0.0),), ("Constant",)),
+        Entry("identity", (_GAIN,), ("Identity", "IdentityInitializer")),
+        Entry("orthogonal", (_GAIN, _SEED), ("Orthogonal", "OrthogonalInitializer")),
+        _seeded("glorot_uniform", "GlorotUniform"),
+        _seeded("glorot_normal", "GlorotNormal"),
+        _seeded("he_uniform", "HeUniform"),
+        _seeded("he_normal", "HeNormal"),
+        _seeded("lecun_uniform", "LecunUniform"),
+        _seeded("lecun_normal", "LecunNormal"),
+        Entry(
+            "random_uniform",
+            (Argument("minval", Real(), -0.05), Argument("maxval", Real(), 0.05), _SEED),
+            ("RandomUniform", "uniform"),
+        ),
+        Entry(
+            "random_normal",
+            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            ("RandomNormal", "normal"),
+        ),
+        Entry(
+            "truncated_normal",
+            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            ("TruncatedNormal",),
+        ),
+    ]
+)
+
+# Training.
+
+_FROM_LOGITS = Argument("from_logits", Flag(), False)
+
+LOSSES = _catalogue(
+    [
+        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
+        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
+        Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy",)),
+        Entry("categorical_crossentropy", (_FROM_LOGITS,), ("CategoricalCrossentropy",)),
+        Entry("sparse_categorical_crossentropy", (_FROM_LOGITS,), ("SparseCategoricalCrossentropy",)),
+    ]
+)
+
+_CLIPPING = (
+    Argument("clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+    Argument("clipvalue", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+    Argument("global_clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+)
+_FRACTION = Real(0.0, 1.0, below_maximum=True)
+
+
+def _rate(default: float) -> Argument:
+    return Argument("learning_rate", Real(0.0), default)
+
+
+OPTIMIZERS = _catalogue(
+    [
+        Entry(
+            "SGD",
+            (
+                _rate(0.01),
+                Argument("momentum", Real(0.0, 1.0), 0.0),
+                Argument("nesterov", Flag(), False),
+                _later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("sgd",),
+        ),
+        Entry(
+            "RMSprop",
+            (
+                _rate(0.001),
+                Argument("rho", Real(0.0, 1.0), 0.9),
+                Argument("momentum", Real(0.0, 1.0), 0.0),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("centered", Flag(), False),
+                _later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("rmsprop",),
+        ),
+        Entry(
+            "Adam",
+            (
+                _rate(0.001),
+                Argument("beta_1", _FRACTION, 0.9),
+                Argument("beta_2", _FRACTION, 0.999),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("amsgrad", Flag(), False),
+                _later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("adam",),
+        ),
+        Entry(
+            "AdamW",
+            (
+                _rate(0.001),
+                Argument("weight_decay", Real(0.0), 0.004),
+                Argument("beta_1", _FRACTION, 0.9),
+                Argument("beta_2", _FRACTION, 0.999),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("amsgrad", Flag(), False),
+                *_CLIPPING,
+            ),
+            ("adamw",),
+        ),
+    ]
+)
+
+METRICS = _catalogue(
+    [
+        Entry("accuracy", spellings=("acc", "Accuracy")),
+        Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
+        Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
+        Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),
+        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
+        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
+    ]
+)
+
+FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
+    {
+        Family.ACTIVATION: ACTIVATIONS,
+        Family.INITIALIZER: INITIALIZERS,
+        Family.LOSS: LOSSES,
+        Family.OPTIMIZER: OPTIMIZERS,
+        Family.METRIC: METRICS,
+    }
+)
+
+SETTINGS: Mapping[str, Argument] = MappingProxyType(
+    {
+        argument.name: argument
+        for argument in (
+            Argument("loss", Chosen(Family.LOSS), None),
+            Argument("optimizer", Chosen(Family.OPTIMIZER), None),
+            Argument("metrics", ListOf(Family.METRIC), None),
+            Argument("batch_size", Whole(), None),
+            Argument("epochs", Whole(0), None),
+            Argument("validation_split", Real(0.0, 1.0, below_maximum=True), None),
+            Argument("shuffle", Flag(), None),
+            Argument("seed", Whole(0), None),
+        )
+    }
+)

@@ -1,0 +1,363 @@
+"""Cells: their parameters bound where they are used, their weights, states and equations checked for a width of input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from rnnspec.diagnostics import Label
+from rnnspec.frontend import ast
+from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
+from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.equations import (
+    Assignment,
+    CellState,
+    CellWeight,
+    Step,
+    Term,
+    TermShape,
+    Variable,
+    WeightTerm,
+    Zeros,
+)
+from rnnspec.frontend.errors.cells import (
+    AfterReturn,
+    AssignedTwice,
+    InitializerBlocks,
+    NoReturn,
+    NoState,
+    NotAState,
+    SplitMisfit,
+    SplitTargets,
+    StateWidth,
+    StateWithoutUpdate,
+    TooLarge,
+    UnfitDimension,
+    UnfitOperand,
+    UnusedEquation,
+    UnusedWeight,
+    WeightRank,
+)
+from rnnspec.frontend.errors.names import DuplicateName
+from rnnspec.frontend.evaluate import evaluate, truth
+from rnnspec.frontend.functions import FUNCTIONS
+from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
+from rnnspec.frontend.terms import Names, fit, term_of
+from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.runtime.signature import InitializerPart
+from rnnspec.source import Span
+
+ELEMENT_LIMIT = 2**31 - 1
+_PREDEFINED = {"x": "the step's input", "features": "the input's width"}
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCell:
+    """A cell with its arguments, not yet with a width of input. `scope` holds the parameters, `options` the sequence options."""
+
+    definition: ast.Cell
+    scope: Scope
+    options: Bindings
+    call: ast.Call
+
+
+def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
+    """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
+    before = report.count
+    name = definition.name.text
+    own = _parameters(definition)
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own]
+    keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
+    written = match_arguments(name, [*own.values(), *keyword_only], call, report)
+    values: dict[str, Given] = {}
+    for parameter in definition.parameters:
+        argument = own[parameter.name.text]
+        with report.catching():
+            if argument.name in written:
+                given = evaluate(written[argument.name], scope)
+                values[argument.name] = checked(argument, given, name, scope)
+            elif parameter.default is not None:
+                inner = Scope(dict(values))
+                values[argument.name] = checked(argument, evaluate(parameter.default, inner), name, inner)
+    chosen: dict[str, Given] = {}
+    for option in keyword_only:
+        with report.catching():
+            plain = None if option.default is REQUIRED or isinstance(option.default, tuple) else option.default
+            given = evaluate(written[option.name], scope) if option.name in written else Given(plain, call.callee.span)
+            chosen[option.name] = checked(option, given, name, scope)
+    return BoundCell(definition, Scope(values), Bindings(chosen), call) if report.count == before else None
+
+
+def _parameters(definition: ast.Cell) -> dict[str, Argument]:
+    """The cell's parameters as arguments; the default and the use tell the kind."""
+    widths = set(_widths(definition))
+    arguments: dict[str, Argument] = {}
+    for parameter in definition.parameters:
+        name, default = parameter.name.text, parameter.default
+        match default:
+            case ast.Boolean():
+                argument = Argument(name, Flag(), None, optional=False)
+            case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in ACTIVATIONS:
+                argument = Argument(name, Chosen(Family.ACTIVATION), None, optional=True)
+            case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in INITIALIZERS:
+                argument = Argument(name, Chosen(Family.INITIALIZER), None)
+            case _:
+                kind = Whole() if name in widths else Free()
+                argument = Argument(name, kind, REQUIRED if default is None else None)
+        arguments[name] = argument
+    return arguments
+
+
+def _widths(definition: ast.Cell) -> Iterator[str]:
+    """Parameters that are a dimension as they are, or one side of a product that is."""
+    for statement in definition.statements:
+        match statement:
+            case ast.Weight(dimensions=dimensions):
+                pending = list(dimensions)
+            case ast.States(items=items):
+                pending = [dimension for item in items for dimension in item.dimensions]
+            case _:
+                continue
+        while pending:
+            match pending.pop():
+                case ast.Name(text=name):
+                    yield name
+                case ast.Binary(operator="*", left=left, right=right):
+                    pending += [left, right]
+                case _:
+                    pass
+
+
+def instantiate(cell: BoundCell, features: int, report: Report) -> Step | None:
+    """The cell's step for inputs of `features` features; None where something is wrong, which is reported."""
+    return _Instance(cell, features, report).step()
+
+
+class _Instance:
+    def __init__(self, cell: BoundCell, features: int, report: Report) -> None:
+        self._cell = cell
+        self._definition = cell.definition
+        self._features = features
+        self._report = report
+        width = Given(features, cell.definition.name.span)
+        self._scope = Scope({**cell.scope.parameters, "features": width})
+        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set())
+        self._owners: dict[str, str] = dict(_PREDEFINED)
+        self._weights: list[CellWeight] = []
+        self._weight_spans: dict[str, Span] = {}
+        self._states: dict[str, CellState | None] = {}
+        self._state_spans: dict[str, Span] = {}
+        self._assignments: list[Assignment] = []
+        self._locals: dict[str, Span] = {}
+        self._output: Term | None = None
+
+    def step(self) -> Step | None:
+        before = self._report.count
+        for parameter in self._definition.parameters:
+            with self._report.catching():
+                self._take(parameter.name.text, "another parameter", parameter.name.span)
+        for statement in self._definition.statements:
+            if isinstance(statement, ast.Weight):
+                with self._report.catching():
+                    self._weight(statement)
+            elif isinstance(statement, ast.States):
+                for state in statement.items:
+                    with self._report.catching():
+                        self._state(state)
+        self._equations()
+        if self._report.count == before:
+            self._check_use()
+        if self._report.count != before or self._output is None:
+            return None
+        states = tuple(state for state in self._states.values() if state is not None)
+        name = self._definition.name.text
+        return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output)
+
+    def _take(self, name: str, owner: str, span: Span) -> None:
+        taken = self._owners.get(name)
+        if taken is not None:
+            raise Fault(DuplicateName(span=span, name=name, owner=taken))
+        self._owners[name] = owner
+
+    def _weight(self, weight: ast.Weight) -> None:
+        name = weight.name.text
+        self._names.values.setdefault(name, None)
+        self._take(name, "another weight", weight.name.span)
+        shape = self._dimensions(weight.dimensions)
+        if not 1 <= len(shape) <= 2:
+            what = f"the weight `{name}`"
+            raise Fault(WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix"))
+        if prod(shape) > ELEMENT_LIMIT:
+            raise Fault(TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape)), secondary=self._use()))
+        exists = weight.condition is None or truth(evaluate(weight.condition, self._scope))
+        parts = self._initializer(weight.initializer, shape[-1])
+        term_shape = TermShape(shape, False)
+        self._names.values[name] = WeightTerm(name, term_shape) if exists else Zeros(term_shape)
+        if exists:
+            self._weights.append(CellWeight(name, shape, parts))
+            self._weight_spans[name] = weight.name.span
+
+    def _initializer(self, expression: ast.Expression, width: int) -> tuple[InitializerPart, ...]:
+        given = evaluate(expression, self._scope)
+        if not isinstance(given.value, tuple):
+            return (InitializerPart(0, width, choose(Family.INITIALIZER, given, "a weight", self._scope)),)
+        blocks = given.value
+        if not blocks or width % len(blocks):
+            raise Fault(InitializerBlocks(span=expression.span, parts=len(blocks), width=width, secondary=self._use()))
+        size = width // len(blocks)
+        chosen = [choose(Family.INITIALIZER, block, "a weight", self._scope) for block in blocks]
+        if all(initializer == chosen[0] for initializer in chosen):
+            return (InitializerPart(0, width, chosen[0]),)
+        return tuple(InitializerPart(place * size, (place + 1) * size, initializer) for place, initializer in enumerate(chosen))
+
+    def _state(self, state: ast.State) -> None:
+        name = state.name.text
+        self._names.values.setdefault(name, None)
+        self._names.states.add(name)
+        self._states[name] = None
+        self._state_spans[name] = state.name.span
+        self._take(name, "another name of the cell", state.name.span)
+        shape = self._dimensions(state.dimensions)
+        if len(shape) != 1:
+            what = f"the state `{name}`"
+            raise Fault(WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
+        self._states[name] = CellState(name, shape[0])
+        self._names.values[name] = Variable(name, TermShape(shape, True))
+
+    def _dimensions(self, expressions: Sequence[ast.Expression]) -> tuple[int, ...]:
+        return tuple(self._dimension(expression) for expression in expressions)
+
+    def _dimension(self, expression: ast.Expression) -> int:
+        value = evaluate(expression, self._scope).value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= ELEMENT_LIMIT:
+            found = f"the unknown name `{value.name}`" if isinstance(value, Symbol) else describe(value)
+            raise Fault(UnfitDimension(span=expression.span, found=found, secondary=self._use()))
+        return value
+
+    def _use(self) -> tuple[Label, ...]:
+        return (Label(self._cell.call.callee.span, f"used here, with `features` = {self._features}"),)
+
+    def _equations(self) -> None:
+        returned = False
+        for statement in self._definition.statements:
+            if not isinstance(statement, ast.Equation | ast.Return):
+                continue
+            if returned:
+                self._report.add(AfterReturn(span=statement.span))
+                return
+            with self._report.catching():
+                if isinstance(statement, ast.Equation):
+                    self._equation(statement)
+                else:
+                    returned = True
+                    self._return(statement)
+            if isinstance(statement, ast.Equation):
+                for target in statement.targets:
+                    self._names.values.setdefault(target.spelling, None)
+        if not returned:
+            self._report.add(NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
+
+    def _equation(self, equation: ast.Equation) -> None:
+        for target in equation.targets:
+            self._declare(target)
+        call = equation.value
+        if isinstance(call, ast.Call) and call.callee.text == "split":
+            value, parts = self._split(call, len(equation.targets))
+        elif len(equation.targets) > 1:
+            raise Fault(SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
+        else:
+            value, parts = term_of(equation.value, self._names), 1
+        shape = (
+            TermShape((*value.shape.dimensions[:-1], value.shape.dimensions[-1] // parts), value.shape.stepwise)
+            if value.shape.dimensions
+            else value.shape
+        )
+        for target in equation.targets:
+            if target.primed:
+                value, shape = self._update(target, value, shape, parts, equation)
+        for target in equation.targets:
+            self._names.values[target.spelling] = Variable(target.spelling, shape)
+        self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value))
+
+    def _declare(self, target: ast.Name) -> None:
+        """Makes the target known, without a value: what reads it before it has one isn't reported again."""
+        spelling = target.spelling
+        if target.primed and target.text not in self._states:
+            raise Fault(NotAState(span=target.span, name=target.text))
+        if spelling in self._locals:
+            secondary = (Label(self._locals[spelling], "its first equation"),)
+            raise Fault(AssignedTwice(span=target.span, name=spelling, secondary=secondary))
+        if not target.primed:
+            self._take(spelling, "something else in this cell", target.span)
+        self._locals[spelling] = target.span
+
+    def _update(self, target: ast.Name, value: Term, shape: TermShape, parts: int, equation: ast.Equation) -> tuple[Term, TermShape]:
+        state = self._states[target.text]
+        if state is None:
+            raise Suppressed
+        expected = TermShape((state.width,), True)
+        if parts > 1:
+            fits = shape == expected
+            fitted = value
+        else:
+            spread = fit(value, state.width)
+            fits, fitted = spread is not None, spread or value
+        if not fits:
+            secondary = (Label(self._state_spans[target.text], f"declared here: {expected}"),)
+            raise Fault(
+                StateWidth(span=equation.value.span, state=target.text, found=str(shape), expected=str(expected), secondary=secondary)
+            )
+        return fitted, expected
+
+    def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
+        if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
+            raise Fault(SplitTargets(span=call.span, problem="takes a value and the number of parts"))
+        value = term_of(call.arguments[0].value, self._names)
+        count = evaluate(call.arguments[1].value, self._scope).value
+        if isinstance(count, bool) or not isinstance(count, int) or count != targets:
+            problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
+            raise Fault(SplitTargets(span=call.arguments[1].span, problem=problem))
+        if not value.shape.dimensions:
+            span = call.arguments[0].span
+            raise Fault(UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
+        width = value.shape.dimensions[-1]
+        if width % count:
+            raise Fault(SplitMisfit(span=call.span, width=width, parts=count, secondary=self._use()))
+        return value, count
+
+    def _return(self, statement: ast.Return) -> None:
+        term = term_of(statement.value, self._names)
+        if not term.shape.stepwise:
+            raise Fault(UnfitOperand(span=statement.value.span, place="`return`", expected="a value of the step", found=str(term.shape)))
+        self._output = term
+
+    def _check_use(self) -> None:
+        read = self._names.read
+        if not self._states:
+            self._report.add(NoState(span=self._definition.name.span, cell=self._definition.name.text))
+        for name in self._states:
+            if f"{name}'" not in self._locals:
+                self._report.add(StateWithoutUpdate(span=self._state_spans[name], state=name))
+        for name, span in self._weight_spans.items():
+            if name not in read:
+                self._report.add(UnusedWeight(span=span, weight=name))
+        for spelling, span in self._locals.items():
+            if spelling not in read and not spelling.endswith("'") and not spelling.startswith("_"):
+                self._report.add(UnusedEquation(span=span, name=spelling))
+
+
+def clashes(definition: ast.Cell) -> Iterator[DuplicateName]:
+    """Parameters whose name means something else wherever cells are used."""
+    reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_later(option)}
+    reserved |= dict.fromkeys(FUNCTIONS, "a function") | _PREDEFINED
+    for parameter in definition.parameters:
+        name = parameter.name.text
+        if name in reserved:
+            yield DuplicateName(span=parameter.name.span, name=name, owner=reserved[name])
+
+
+def _is_later(option: Argument) -> bool:
+    return option.optional and option.name != "name"

@@ -1,0 +1,1 @@
+"""Everything that can be wrong with a spec, by topic; one class a fault."""

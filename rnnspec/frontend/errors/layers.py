@@ -1,0 +1,188 @@
+"""E02xx: inputs, layers, shapes and masks; E04xx: the train section."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownElement(Diagnostic):
+    code = "E0201"
+    title = "unknown element type `{name}`"
+    label = "`float` for numbers, `int` for token ids"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfitInput(Diagnostic):
+    code = "E0202"
+    title = "an input can't have the shape {found}"
+    label = "{problem}"
+    advice = "write `float[time, 12]` for a sequence of frames with 12 features, `int[time]` for a sequence of ids, `float[12]` for one row"
+
+    found: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesNotFixed(Diagnostic):
+    code = "E0203"
+    title = "{layer} expects its input's last dimension to be fixed"
+    label = "needs a fixed number of features, got `{extent}`"
+
+    layer: str
+    extent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsSequence(Diagnostic):
+    code = "E0204"
+    title = "{layer} expects a sequence"
+    label = "got {found}"
+
+    layer: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsIds(Diagnostic):
+    code = "E0205"
+    title = "Embedding expects token ids"
+    label = "got {found}"
+    advice = "an input of ids is written `int[time]`"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsFeatures(Diagnostic):
+    code = "E0206"
+    title = "{layer} expects numbers, not token ids"
+    label = "got {found}"
+
+    layer: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskTooLate(Diagnostic):
+    code = "E0207"
+    title = "Masking must come before the layers that compute"
+    label = "what it compares is already computed by {layer}"
+    advice = "move it to the front: masked steps are left out from there on"
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoInput(Diagnostic):
+    code = "E0208"
+    title = "the model {model} has no input"
+    label = "needs an `input`"
+    advice = "for example `input x: float[time, 12]`"
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLayers(Diagnostic):
+    code = "E0209"
+    title = "the model {model} has no layers"
+    label = "does nothing with its input"
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerBeforeInput(Diagnostic):
+    code = "E0210"
+    title = "an input after the first layer"
+    label = "the layers above have nothing to work on"
+    advice = "move it to the top of the model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMerged(Diagnostic):
+    code = "E0211"
+    title = "a Bidirectional layer with `merge_mode = none` must be the last one"
+    label = "gives two values, and the next layer takes one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRecurrent(Diagnostic):
+    code = "E0212"
+    title = "Bidirectional expects a recurrent layer"
+    label = "{found} isn't one"
+    advice = "write a cell with its arguments, such as `Bidirectional(LSTM(64))`"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerOption(Diagnostic):
+    code = "E0213"
+    title = "`{option}` has no meaning inside of Bidirectional"
+    label = "Bidirectional decides it for both directions"
+
+    option: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerTooLarge(Diagnostic):
+    code = "E0214"
+    title = "a weight of {layer} is too large"
+    label = "{shape} is more than 2^31 - 1 elements"
+
+    layer: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerName(Diagnostic):
+    code = "E0215"
+    title = "two layers are named `{name}`"
+    label = "the name is taken"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownSetting(Diagnostic):
+    code = "E0401"
+    title = "`train` has no setting `{name}`"
+    label = "unknown setting"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralOutputs(Diagnostic):
+    code = "E0402"
+    title = "a model with two outputs can't have a loss"
+    label = "which output is it for?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWidth(Diagnostic):
+    code = "E0403"
+    title = "{loss} needs one output for each class"
+    label = "{problem}"
+
+    loss: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossExpectsProbabilities(Diagnostic):
+    code = "W0401"
+    title = "{loss} expects probabilities, but {layer} ends with {activation}"
+    label = "probabilities come from {expected}"
+    advice = "end the model with {expected}, or write `{loss}(from_logits = true)`"
+
+    loss: str
+    layer: str
+    activation: str
+    expected: str

@@ -1,0 +1,164 @@
+"""What an argument may be. Each kind says in words what it expects; `arguments.py` checks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from rnnspec.runtime.signature import Argument as Plain
+
+
+class Family(Enum):
+    """A catalogue that a value is chosen from by name; the value is what diagnostics call one of its members."""
+
+    ACTIVATION = "activation"
+    INITIALIZER = "initializer"
+    LOSS = "loss"
+    OPTIMIZER = "optimizer"
+    METRIC = "metric"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An integer of at least `minimum`."""
+
+    minimum: int = 1
+    maximum: int = 2**31 - 1
+
+    @property
+    def expected(self) -> str:
+        return f"a whole number of at least {self.minimum}"
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A finite number from `minimum` to `maximum`; `below_maximum` leaves the maximum out, `above_minimum` the minimum."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    below_maximum: bool = False
+    above_minimum: bool = False
+
+    @property
+    def expected(self) -> str:
+        limits: list[str] = []
+        if self.minimum is not None:
+            limits.append(f"above {self.minimum:g}" if self.above_minimum else f"of at least {self.minimum:g}")
+        if self.maximum is not None:
+            limits.append(f"below {self.maximum:g}" if self.below_maximum else f"of at most {self.maximum:g}")
+        return " ".join(["a number", " and ".join(limits)]).strip()
+
+    def holds(self, value: float) -> bool:
+        low = self.minimum is None or value > self.minimum or (value == self.minimum and not self.above_minimum)
+        high = self.maximum is None or value < self.maximum or (value == self.maximum and not self.below_maximum)
+        return low and high
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    @property
+    def expected(self) -> str:
+        return "true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A name that the user gives to a layer."""
+
+    @property
+    def expected(self) -> str:
+        return "a text of letters, digits and underscores that begins with a letter"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words, written bare or as a text."""
+
+    words: tuple[str | None, ...]
+
+    @property
+    def expected(self) -> str:
+        return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A member of a catalogue, bare or with arguments."""
+
+    family: Family
+
+    @property
+    def expected(self) -> str:
+        article = "a" if self.family.value[0] not in "aeiou" else "an"
+        return f"{article} {self.family.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of members of a catalogue."""
+
+    family: Family
+
+    @property
+    def expected(self) -> str:
+        return f"a list like `[...]` with one {self.family.value} each"
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentLayer:
+    """A cell with its arguments, used as a layer."""
+
+    @property
+    def expected(self) -> str:
+        return "a recurrent layer such as `LSTM(64)`"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Known from Keras, and not yet in this version: only its default is accepted."""
+
+    @property
+    def expected(self) -> str:
+        return "its default"
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Whatever the use makes of it: a parameter of a user's cell without a telling default."""
+
+    @property
+    def expected(self) -> str:
+        return "a value"
+
+
+Kind: TypeAlias = Whole | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Later | Free
+
+
+class Required(Enum):
+    """The default of an argument that has none."""
+
+    REQUIRED = "required"
+
+
+REQUIRED = Required.REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """`default` as it would be written, names as texts; `optional`: `none` is accepted too."""
+
+    name: str
+    kind: Kind
+    default: Plain | Required = REQUIRED
+    optional: bool = False
+    positional: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A member of a catalogue under its canonical name, with the other spellings that Keras knows for it."""
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    spellings: tuple[str, ...] = field(default=())

@@ -1,0 +1,126 @@
+"""A cell's step to the operations of a scan's region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import assert_never
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.activations import emit
+from rnnspec.frontend.equations import (
+    Applied,
+    Elementwise,
+    Joined,
+    Literal,
+    Negation,
+    Pairwise,
+    Product,
+    Reduced,
+    Reduction,
+    Row,
+    Spread,
+    Step,
+    Term,
+    TermShape,
+    Variable,
+    WeightTerm,
+    Zeros,
+)
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import BinaryKind, ReduceKind, Value
+from rnnspec.ir.types import ROWS, Dim, DType, TensorType
+
+_BINARY: Mapping[Elementwise, BinaryKind] = MappingProxyType(
+    {
+        Elementwise.ADD: BinaryKind.ADD,
+        Elementwise.SUB: BinaryKind.SUB,
+        Elementwise.MUL: BinaryKind.MUL,
+        Elementwise.DIV: BinaryKind.DIV,
+        Elementwise.MIN: BinaryKind.MIN,
+        Elementwise.MAX: BinaryKind.MAX,
+    }
+)
+_REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
+    {
+        Reduction.SUM: ReduceKind.SUM,
+        Reduction.MEAN: ReduceKind.SUM,
+        Reduction.MAX: ReduceKind.MAX,
+        Reduction.MIN: ReduceKind.MIN,
+    }
+)
+
+
+class StepLowering:
+    """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names."""
+
+    def __init__(self, builder: Builder, dtype: DType, weights: Mapping[str, Value], values: dict[str, Value]) -> None:
+        self._b = builder
+        self._dtype = dtype
+        self._weights = weights
+        self._values = values
+
+    def run(self, step: Step) -> tuple[tuple[Value, ...], Value]:
+        """The states after the step, and its output."""
+        for assignment in step.assignments:
+            names = [_printable(target) for target in assignment.targets]
+            if len(names) == 1:
+                self._values[assignment.targets[0]] = self._term(assignment.value)
+                continue
+            value = self._term(assignment.value)
+            parts = self._b.split(value, len(names), self._b.tensor(value).rank - 1, names)
+            self._values |= dict(zip(assignment.targets, parts, strict=True))
+        carries = tuple(self._values[f"{state.name}'"] for state in step.states)
+        return carries, self._term(step.output)
+
+    def _shape(self, shape: TermShape) -> tuple[Dim, ...]:
+        return (ROWS, *shape.dimensions) if shape.stepwise else shape.dimensions
+
+    def _term(self, term: Term) -> Value:
+        match term:
+            case Variable(name):
+                return self._values[name]
+            case WeightTerm(name):
+                return self._weights[name]
+            case Zeros(shape):
+                return self._b.constant(0.0, TensorType(self._dtype, self._shape(shape)))
+            case Literal():
+                raise InternalError("a number reached the lowering without a shape")
+            case Pairwise(kind, left, right, shape):
+                return self._b.binary(_BINARY[kind], self._as(left, shape), self._as(right, shape))
+            case Negation(operand):
+                return self._b.neg(self._term(operand))
+            case Applied(function, options, operand):
+                return emit(self._b, function, options, self._term(operand))
+            case Product(left, right):
+                return self._b.matmul(self._term(left), self._term(right))
+            case Reduced(kind, operand):
+                return self._reduced(kind, operand)
+            case Row(matrix, position, shape):
+                rows = self._b.split(self._term(matrix), matrix.shape.dimensions[0], 0)
+                return self._b.reshape(rows[position], shape.dimensions)
+            case Joined(parts, shape):
+                joined = [self._as(part, TermShape(part.shape.dimensions, shape.stepwise)) for part in parts]
+                return self._b.concat(joined, len(self._shape(shape)) - 1)
+            case Spread(operand, shape):
+                return self._as(operand, shape)
+            case _:
+                assert_never(term)
+
+    def _as(self, term: Term, shape: TermShape) -> Value:
+        """The term, repeated to a shape."""
+        if isinstance(term, Literal):
+            return self._b.constant(term.value, TensorType(self._dtype, self._shape(shape)))
+        return self._b.broadcast_to(self._term(term), self._shape(shape))
+
+    def _reduced(self, kind: Reduction, operand: Term) -> Value:
+        value = self._term(operand)
+        axis = self._b.tensor(value).rank - 1
+        result = self._b.reduce(_REDUCE[kind], value, axis)
+        if kind is not Reduction.MEAN:
+            return result
+        return self._b.mul(result, self._b.constant_like(1.0 / operand.shape.dimensions[0], result))
+
+
+def _printable(name: str) -> str:
+    return name.replace("'", ".next")

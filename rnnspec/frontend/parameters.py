@@ -1,0 +1,97 @@
+"""A model's compile-time parameters: their defaults, overridden from outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TypeAlias, cast
+
+from rnnspec.diagnostics import nearest
+from rnnspec.frontend import ast
+from rnnspec.frontend.errors.names import DuplicateName, MissingParameter, UnfitParameter, UnknownParameter
+from rnnspec.frontend.evaluate import INTEGER_LIMIT, evaluate
+from rnnspec.frontend.values import Fault, Given, Report, Scope, Value, describe
+from rnnspec.source import Span
+
+ParameterValue: TypeAlias = "int | float | bool | str | Sequence[ParameterValue] | None"
+"""A parameter from outside; a text also stands for a name, such as "tanh"."""
+
+
+def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], report: Report) -> Scope:
+    """The model's parameters by name; what is wrong is reported."""
+    declared = {parameter.name.text: parameter for parameter in model.parameters}
+    known = f"has {', '.join(f'`{name}`' for name in declared)}" if declared else "has no parameters"
+    for name in overrides:
+        if name not in declared:
+            help_ = nearest(name, declared)
+            report.add(UnknownParameter(span=model.name.span, model=model.name.text, name=name, known=known, help=help_))
+    values: dict[str, Given] = {}
+    for parameter in model.parameters:
+        name, span = parameter.name.text, parameter.name.span
+        with report.catching():
+            if declared[name] is not parameter and name in values:
+                raise Fault(DuplicateName(span=span, name=name, owner="another parameter"))
+            default = None if parameter.default is None else evaluate(parameter.default, Scope(dict(values)))
+            if name in overrides:
+                values[name] = _override(name, overrides[name], default, span)
+            elif default is not None:
+                values[name] = default
+            else:
+                raise Fault(MissingParameter(span=span, name=name))
+    return Scope(values)
+
+
+def _override(name: str, outside: object, default: Given | None, span: Span) -> Given:
+    value = _value(outside, span)
+    if default is not None and not _alike(value, default.value):
+        shown, expected = describe(value), describe(default.value)
+        raise Fault(UnfitParameter(span=span, name=name, found=shown, default=expected))
+    return Given(value, span)
+
+
+def _value(outside: object, span: Span) -> Value:
+    match outside:
+        case None | bool() | str():
+            return outside
+        case Integral() if abs(int(outside)) <= INTEGER_LIMIT:
+            return int(outside)
+        case Real() if math.isfinite(float(outside)) and not isinstance(outside, Integral):
+            return float(outside)
+        case list() | tuple():
+            return tuple(Given(_value(item, span), span) for item in cast(Sequence[object], outside))
+        case _:
+            found, default = repr(outside)[:60], "a number, a text, true, false, none or a list of these"
+            raise Fault(UnfitParameter(span=span, name=span.text, found=found, default=default))
+
+
+def _alike(value: Value, default: Value) -> bool:
+    """Whether a value can stand where the default stood: a number for a number, a text for a name."""
+    return _category(value) == _category(default) or default is None or value is None
+
+
+def _category(value: Value) -> str:
+    match value:
+        case bool():
+            return "flag"
+        case int() | float():
+            return "number"
+        case tuple():
+            return "list"
+        case _:
+            return "name"
+
+
+def constant(text: str) -> ParameterValue:
+    """A parameter as the command line gives it: a number, true, false, none, or else a text."""
+    words: Mapping[str, ParameterValue] = {"true": True, "false": False, "none": None}
+    if text in words:
+        return words[text]
+    try:
+        return int(text) if len(text) < 20 else float(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,215 @@
+"""Text to syntax tree: any text at all gives a tree or a `SpecError`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Protocol, cast
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from rnnspec.diagnostics import Diagnostic, SpecError
+from rnnspec.frontend import ast
+from rnnspec.frontend.errors.syntax import (
+    MalformedNumber,
+    NestedTooDeeply,
+    UnclosedText,
+    UnexpectedCharacter,
+    UnexpectedEnd,
+    UnexpectedText,
+)
+from rnnspec.frontend.tree import Parsed, TreeBuilder
+from rnnspec.resources import read_resource
+from rnnspec.source import SourceFile, Span
+
+DEPTH_LIMIT = 100
+ERROR_LIMIT = 20
+
+
+def parse(source: SourceFile) -> ast.File:
+    """The syntax tree of a spec's text; every syntax error that recovery can reach, at once."""
+    tokens, errors = _tokens(source)
+    tree = _Recovery(source, tokens, errors).parse()
+    if errors or tree is None:
+        raise SpecError(sorted(errors, key=lambda error: error.span.start)[:ERROR_LIMIT])
+    _check_depth(source, tree)
+    return TreeBuilder(source).file(tree)
+
+
+class _Parser(Protocol):
+    """What is used of Lark's interactive parser."""
+
+    def accepts(self) -> set[str]: ...
+    def copy(self, deepcopy_values: bool = True) -> _Parser: ...
+    def feed_token(self, token: Token) -> object: ...
+    def feed_eof(self) -> Parsed: ...
+
+
+class _Grammar(Protocol):
+    """What is used of Lark, whose own types leave parts unknown."""
+
+    def lex(self, text: str) -> Iterator[Token]: ...
+    def parse_interactive(self, text: str) -> _Parser: ...
+
+
+@cache
+def _lark() -> _Grammar:
+    return Lark(read_resource("grammar", "rnn.lark"), parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+
+
+def _tokens(source: SourceFile) -> tuple[list[Token], list[Diagnostic]]:
+    """The tokens, with what is no token reported and skipped."""
+    text, errors = source.text, list[Diagnostic]()
+    if text.startswith("\ufeff"):
+        text = " " + text[1:]
+    while True:
+        try:
+            return list(_lark().lex(text)), errors
+        except UnexpectedCharacters as error:
+            start = cast(int, error.pos_in_stream)
+            diagnostic = _unlexable(source, start)
+            errors.append(diagnostic)
+            stop = len(text) if len(errors) >= ERROR_LIMIT else diagnostic.span.stop
+            text = text[:start] + " " * (stop - start) + text[stop:]
+
+
+def _unlexable(source: SourceFile, start: int) -> Diagnostic:
+    text = source.text
+    if text[start] == '"':
+        line_end = text.find("\n", start)
+        return UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
+    word = re.compile(r"[0-9.][A-Za-z0-9_.]*").match(text, start)
+    if word:
+        return MalformedNumber(span=Span(source, start, word.end()), found=word.group()[:40])
+    return UnexpectedCharacter(span=Span(source, start, start + 1), found=_character(text[start]))
+
+
+def _character(character: str) -> str:
+    return f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
+
+
+class _Recovery:
+    """Feeds the tokens to the parser; after an error goes on with the next line of the same block.
+
+    A checkpoint is the parser's state before the first token of a line at which a statement may
+    begin. The statement with the error is dropped: parsing goes on from its checkpoint with the
+    first later line at the same depth of braces.
+    """
+
+    def __init__(self, source: SourceFile, tokens: list[Token], errors: list[Diagnostic]) -> None:
+        self._source = source
+        self._tokens = tokens
+        self._errors = errors
+
+    def parse(self) -> Parsed | None:
+        parser = _lark().parse_interactive("")
+        checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), 0
+        depths = list(_brace_depths(self._tokens))
+        place = 0
+        while place < len(self._tokens):
+            token, depth = self._tokens[place], depths[place]
+            if self._starts_line(place) and _ends_statement(parser, depth):
+                checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), depth
+            before = parser.copy(deepcopy_values=False)
+            try:
+                parser.feed_token(token)
+                place += 1
+            except UnexpectedToken:
+                self._report(token, before)
+                parser = checkpoint.copy(deepcopy_values=False)
+                place = self._next_line(place, depths, checkpoint_depth)
+        return self._finish(parser)
+
+    def _finish(self, parser: _Parser) -> Parsed | None:
+        expected = _expected(parser)
+        try:
+            return parser.feed_eof()
+        except UnexpectedToken:
+            if not self._errors:
+                self._errors.append(UnexpectedEnd(span=self._source.end(), expected=expected))
+            return None
+
+    def _starts_line(self, place: int) -> bool:
+        return place == 0 or self._tokens[place].line != self._tokens[place - 1].line
+
+    def _next_line(self, place: int, depths: list[int], depth: int) -> int:
+        """The first token after `place` that begins a line at `depth`, or closes the block."""
+        for later in range(place + 1, len(self._tokens)):
+            if depths[later] < depth or (depths[later] == depth and self._starts_line(later)):
+                return later
+        return len(self._tokens)
+
+    def _report(self, token: Token, parser: _Parser) -> None:
+        start = token.start_pos or 0
+        span = Span(self._source, start, start + len(token))
+        self._errors.append(UnexpectedText(span=span, found=_shown(token), expected=_expected(parser)))
+
+
+def _brace_depths(tokens: list[Token]) -> Iterator[int]:
+    """How many braces are open around each token; a closing brace counts as outside of its block."""
+    depth = 0
+    for token in tokens:
+        if token.type == "RBRACE":
+            depth = max(0, depth - 1)
+        yield depth
+        if token.type == "LBRACE":
+            depth += 1
+
+
+def _ends_statement(parser: _Parser, depth: int) -> bool:
+    return ("RBRACE" if depth else "$END") in parser.accepts()
+
+
+_STARTS = (
+    ({"NAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE", "PRIMED", "LPAR", "LSQB", "MINUS", "NOT"}, "a value"),
+    ({"INPUT", "TRAIN", "NAME", "REPEAT", "LSQB"}, "a layer, `input`, `train`"),
+    ({"WEIGHT", "STATE", "RETURN", "NAME", "PRIMED"}, "`weight`, `state`, an equation, `return`"),
+    ({"MODEL", "CELL", "BLOCK", "IMPORT"}, "`model`, `cell`"),
+    ({"NAME", "PRIMED"}, "a name"),
+    ({"NAME", "LSQB", "REPEAT"}, "a layer"),
+)
+_OPERATORS = {
+    "PLUS", "MINUS", "TIMES", "OVER", "MATMUL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT", "AND", "OR",
+    "IF", "LSQB", "ARROW",
+}  # fmt: skip
+_SPELLINGS = {
+    "NAME": "a name", "STRING": "a text in double quotes", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`",
+    "RBRACE": "`}`", "COLON": "`:`", "COMMA": "`,`", "ASSIGN": "`=`", "ELSE": "`else`",
+}  # fmt: skip
+
+
+def _expected(parser: _Parser) -> str:
+    """What could stand here, for a reader: groups by their name, operators only where nothing else fits."""
+    choices = parser.accepts() - {"$END"}
+    phrases: list[str] = []
+    for group, phrase in _STARTS:
+        if group <= choices:
+            phrases.append(phrase)
+            choices -= group
+    choices = choices - _OPERATORS or choices
+    phrases += [_SPELLINGS[name] for name in sorted(choices) if name in _SPELLINGS]
+    match phrases:
+        case []:
+            return "expected an operator"
+        case [one]:
+            return f"expected {one}"
+        case _:
+            return f"expected {', '.join(phrases[:-1])} or {phrases[-1]}"
+
+
+def _shown(token: Token) -> str:
+    text = str(token)
+    return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}...`"
+
+
+def _check_depth(source: SourceFile, tree: Parsed) -> None:
+    """Refuses what the recursive stages couldn't walk; itself iterative."""
+    pending = [(tree, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > DEPTH_LIMIT:
+            span = Span(source, node.meta.start_pos, node.meta.end_pos)
+            raise SpecError([NestedTooDeeply(span=span, limit=DEPTH_LIMIT)])
+        pending.extend((child, depth + 1) for child in node.children if isinstance(child, Tree))

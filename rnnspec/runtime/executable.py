@@ -1,0 +1,63 @@
+"""What the runtime asks of a compiled model's native code; the driver supplies it, the model uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from rnnspec.runtime.packing import PackedIndex
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeTape:
+    """What one recorded forward call left for its backward call; owned by the caller, never reused."""
+
+    batch: int
+    residuals: Array
+    inputs: Mapping[str, Array]
+    index: PackedIndex | None
+
+
+class Executable(Protocol):
+    """Native forward and backward of one model, reentrant.
+
+    Everything is already checked: contiguous, of the model's dtype (ids int32), shapes as in the
+    signature with the batch in front, ids in range, `index` made of the mask (None for a model
+    without a sequence input). `weights`: one flat array, the signature's weights one after the
+    other. `key`: what dropout draws from.
+    """
+
+    def forward(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[Array, ...]:
+        """The outputs, padded, newly allocated."""
+        ...
+
+    def record(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        """As `forward`, and the tape for `backward`."""
+        ...
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
+        ...
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage."""
+        ...

@@ -1,0 +1,79 @@
+"""A mask as a packing index: which padded step each real token is, and which token each padded step shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PackedIndex:
+    """The packing of a mask, bool (batch, time).
+
+    `order` (batch,): the caller's row of each sorted row; rows with more real steps first, stable.
+    `rank` (batch,): its inverse. `offsets` (steps + 1,): tokens before each packed step; the rows
+    at step k are `offsets[k + 1] - offsets[k]`. `source` (tokens,): the padded step `row * time + t`
+    of each token. `position` (batch * time,): the token of each padded step, -1 where masked.
+    """
+
+    batch: int
+    time: int
+    order: Int32
+    rank: Int32
+    offsets: Int32
+    source: Int32
+
+    @property
+    def tokens(self) -> int:
+        return len(self.source)
+
+    @property
+    def steps(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def position(self) -> Int32:
+        position = np.full(self.batch * self.time, -1, np.int32)
+        position[self.source] = np.arange(self.tokens, dtype=np.int32)
+        return position
+
+    def shown(self, hold: bool, flip: bool) -> Int32:
+        """The token that each step of an unpacked sequence shows, -1 for its fill; (batch * time,). See `ir.ops.Unpack`."""
+        return self._shown[hold, flip]
+
+    @cached_property
+    def _shown(self) -> dict[tuple[bool, bool], Int32]:
+        shown: dict[tuple[bool, bool], Int32] = {}
+        for flip in (False, True):
+            grid = self.position.reshape(self.batch, self.time)
+            grid = np.ascontiguousarray(grid[:, ::-1] if flip else grid)
+            shown[False, flip] = grid.reshape(-1)
+            steps = np.where(grid >= 0, np.arange(self.time, dtype=np.int32), np.int32(-1))
+            latest = np.maximum.accumulate(steps, axis=1) if self.time else steps
+            held = np.take_along_axis(grid, np.maximum(latest, 0), axis=1)
+            shown[True, flip] = np.where(latest >= 0, held, np.int32(-1)).astype(np.int32).reshape(-1)
+        return shown
+
+
+def pack(mask: NDArray[np.bool_]) -> PackedIndex:
+    """The packing index of a mask, bool (batch, time), True for a real step."""
+    batch, time = mask.shape
+    lengths = np.count_nonzero(mask, axis=1)
+    order = np.argsort(-lengths, kind="stable").astype(np.int32)
+    rank = np.empty(batch, np.int32)
+    rank[order] = np.arange(batch, dtype=np.int32)
+    steps = int(lengths.max(initial=0))
+    rows_at_step = np.count_nonzero(lengths[:, None] > np.arange(steps)[None, :], axis=0)
+    offsets = np.zeros(steps + 1, np.int32)
+    np.cumsum(rows_at_step, out=offsets[1:])
+    rows, times = np.nonzero(mask)
+    first = np.cumsum(lengths) - lengths
+    step_of = np.arange(len(rows)) - np.repeat(first, lengths)
+    source = np.empty(len(rows), np.int32)
+    source[offsets[step_of] + rank[rows]] = rows * time + times
+    return PackedIndex(batch, time, order, rank, offsets, source)

@@ -1,0 +1,112 @@
+"""What a compiled model is to its caller: inputs, outputs, weights. Plain data, no compiler stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Extent: TypeAlias = int | str
+"""A fixed length, or the name of a dynamic dimension (the same name is the same length in a call)."""
+
+Argument: TypeAlias = float | int | bool | str | tuple["Argument", ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Something chosen by name with arguments: an initializer, an optimizer, a loss, a metric.
+
+    `name` is the canonical one of the catalogue (`glorot_uniform`, `Adam`), `arguments` holds every
+    argument of the catalogue's entry, defaults filled in.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, Argument], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InputSignature:
+    """`shape` is without the batch: (features,) for a row, (time, features) or (time,) of ids for a sequence.
+
+    `mask_values`: a step is masked where all its features equal one of these (Masking, mask_zero).
+    `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs.
+    """
+
+    name: str
+    shape: tuple[Extent, ...]
+    integer: bool = False
+    vocabulary: int | None = None
+    mask_values: tuple[float, ...] = ()
+
+    @property
+    def is_sequence(self) -> bool:
+        return self.integer or len(self.shape) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSignature:
+    """`shape` is without the batch; `mask_out`: whether masked steps don't count in a loss over this sequence."""
+
+    name: str
+    shape: tuple[Extent, ...]
+    is_sequence: bool = False
+    mask_out: bool = False
+    flip: bool = False
+    """In reversed time order (a bare go_backwards with return_sequences): its mask is flipped with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitializerPart:
+    """An initializer for columns `start` to `stop` of the last axis (all of them for most weights)."""
+
+    start: int
+    stop: int
+    initializer: Configured
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSignature:
+    """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: tuple[InitializerPart, ...]
+    trainable: bool = True
+
+
+def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
+    """Where each weight lies in the flat array of all of them, one after the other in their order."""
+    ranges: dict[str, slice] = {}
+    start = 0
+    for weight in weights:
+        stop = start + math.prod(weight.shape)
+        ranges[weight.name] = slice(start, stop)
+        start = stop
+    return ranges
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """The spec's `train` section, defaults filled in; None where the spec says nothing."""
+
+    loss: Configured | None = None
+    optimizer: Configured | None = None
+    metrics: tuple[Configured, ...] = ()
+    batch_size: int | None = None
+    epochs: int | None = None
+    validation_split: float | None = None
+    shuffle: bool | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`dtype` is "float32" or "float64": of every float input, weight and output."""
+
+    model: str
+    dtype: str
+    inputs: tuple[InputSignature, ...]
+    outputs: tuple[OutputSignature, ...]
+    weights: tuple[WeightSignature, ...]
+    train: TrainSettings = TrainSettings()
