@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from rnnspec.codegen.module import emit_module, symbol
@@ -33,15 +33,10 @@ BACKWARD = Pipeline((*FORWARD.passes, Differentiate(), HoistWeightGradients(), *
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 
-def without_input_gradients(backward: Function) -> Function:
-    """The same function with the gradients of weights alone; its residuals stay, so that it reads the same tape."""
-    weights = tuple(result for result in backward.results if result.role is not Role.GRADIENT or result.name not in _inputs(backward))
-    slim = replace(backward, results=weights)
-    return EliminateDeadCode().run(Module("slim", (slim,))).functions[0]
-
-
-def _inputs(backward: Function) -> set[str]:
-    return {result.name for result in backward.results} - {parameter.value.name for parameter in backward.parameters if parameter.role is Role.WEIGHT}
+def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:
+    """The same function without the gradients of `inputs`; its residuals stay, so that it reads the same tape."""
+    results = tuple(result for result in backward.results if result.role is not Role.GRADIENT or result.name not in inputs)
+    return EliminateDeadCode().run(Module("slim", (replace(backward, results=results),))).functions[0]
 
 
 KINDS = {
@@ -80,7 +75,7 @@ def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> K
 def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFunction:
     """Emits, optimises and assembles, unless the cache has it."""
     text = emit_module(compiled.module, compiled.target)
-    key = cache.key(text, compiled.target.cpu, compiled.target.features, machine.version)
+    key = cache.key(text, compiled.target.cpu, compiled.target.features, machine.identity)
     object_code = cache.read(key)
     if object_code is None:
         object_code = machine.object_code(text)

@@ -14,4 +14,4 @@ def check(spec: SpecPath, parameter: Parameters = None) -> None:
     report = compiler.check(spec, parse_parameters(parameter))
     if report.warnings:
         print_diagnostics(render_all(report.warnings))
-    output.print(layer_table(report.graph.name, report.rows))
+    output.print(layer_table(report.model, report.rows))

@@ -25,6 +25,6 @@ def compile(
 ) -> None:
     """Compile a spec, with given or fresh weights, to a model file."""
     values = None if weights is None else read_weights(weights)
-    model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, **parse_parameters(parameter))
+    model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
     model.save(output)
     messages.print(f"wrote {output}", markup=False)

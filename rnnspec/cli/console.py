@@ -6,13 +6,13 @@ import os
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
 from rich.theme import Theme
 
-from rnnspec.diagnostics import InternalError, SpecError
+from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
 
 
 class DiagnosticHighlighter(RegexHighlighter):
@@ -67,6 +67,13 @@ def report_user_error(error: ValueError | OSError | MemoryError) -> None:
             print_diagnostics("error: not enough memory")
         case _:
             print_diagnostics(f"error: {error}")
+
+
+def report_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """What is doubtful, in place of Python's form of a warning."""
+    print_diagnostics(str(message) if category is SpecWarning else f"warning: {message}")
 
 
 def report_internal_error(error: Exception) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rnnspec import compiler
 from rnnspec.cli.console import print_text
-from rnnspec.cli.options import Dtype, Parameters, Precision, SpecPath, parse_parameters
+from rnnspec.cli.options import Dtype, Parameters, Precision, parse_parameters
 
 
 def inspect(
-    spec: SpecPath,
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)] = None,
     stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to print: " + ", ".join(compiler.STAGES) + ".")] = "tensor",
     after: Annotated[str | None, typer.Option("--after", metavar="PASS", help="Stop after this pass.", show_default=False)] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the stages and the passes in their order.")] = False,
@@ -20,4 +21,9 @@ def inspect(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Print what a spec has become after a stage of the compiler."""
+    if list_:
+        print_text(compiler.list_stages())
+        return
+    if spec is None:
+        raise typer.BadParameter("a spec is needed", param_hint="SPEC")
     print_text(compiler.inspect(spec, stage, after=after, parameters=parse_parameters(parameter), dtype=dtype.value))

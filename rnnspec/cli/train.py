@@ -28,7 +28,7 @@ def train(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
-    model = compiler.compile(spec, dtype=dtype.value, seed=seed, **parse_parameters(parameter))
+    model = compiler.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = load_data(data)
     examples = file.for_training
     model.fit(

@@ -44,9 +44,19 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: str) -> Non
         TileEmitter(vectors, places, row, count, units, stage.tile.vectors).run(stage.body)
 
     if contracts:
-        unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: row_tiles(vectors, rows, stage.tile.rows, lambda row, count: tile(row, count, units)))
+        unit_tiles(
+            vectors,
+            stage.units,
+            stage.tile.vectors,
+            lambda units: row_tiles(vectors, rows, stage.tile.rows, lambda row, count: tile(row, count, units)),
+        )
     else:
-        row_tiles(vectors, rows, stage.tile.rows, lambda row, count: unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: tile(row, count, units)))
+        row_tiles(
+            vectors,
+            rows,
+            stage.tile.rows,
+            lambda row, count: unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: tile(row, count, units)),
+        )
 
 
 def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:
@@ -109,7 +119,9 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None
     counts = row_counts(max(1, min(6, node.height)))
 
     def zero(row: str, count: int) -> None:
-        unit_tiles(vectors, node.units, 1, lambda units: _store_row(vectors, places, node.target, row, units, ["zeroinitializer"] * units.vectors))
+        unit_tiles(
+            vectors, node.units, 1, lambda units: _store_row(vectors, places, node.target, row, units, ["zeroinitializer"] * units.vectors)
+        )
 
     row_tiles(vectors, str(node.height), (1,), zero)
     chunks = writer.assign(f"sdiv i64 {writer.add(rows, ROWS_AT_ONCE - 1)}, {ROWS_AT_ONCE}", "chunks")
@@ -121,7 +133,9 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None
             vectors,
             node.units,
             per_tile,
-            lambda units: row_tiles(vectors, str(node.height), counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)),
+            lambda units: row_tiles(
+                vectors, str(node.height), counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)
+            ),
         )
 
 
@@ -130,7 +144,8 @@ def _outer_tile(vectors: Vectors, places: Places, node: Outer, chunk: tuple[str,
     keys = [(row, vector) for row in range(count) for vector in range(units.vectors)]
     result = TileEmitter(vectors, places, height, count, units, 1)
     addresses = {
-        (row, vector): vectors.pointer(result.row_pointer(node.target, row), writer.add(units.start, vector * vectors.lanes)) for row, vector in keys
+        (row, vector): vectors.pointer(result.row_pointer(node.target, row), writer.add(units.start, vector * vectors.lanes))
+        for row, vector in keys
     }
     lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
     start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
@@ -139,11 +154,11 @@ def _outer_tile(vectors: Vectors, places: Places, node: Outer, chunk: tuple[str,
         left = vectors.pointer(emitter.row_pointer(node.left, 0), height)
         right = emitter.row_pointer(node.right, 0)
         columns = [
-            vectors.load(vectors.pointer(right, writer.add(units.start, vector * vectors.lanes)), lanes[vector]) for vector in range(units.vectors)
+            vectors.load(vectors.pointer(right, writer.add(units.start, vector * vectors.lanes)), lanes[vector])
+            for vector in range(units.vectors)
         ]
         elements = [vectors.load_splat(vectors.pointer(left, str(offset))) for offset in range(count)]
         for (offset, vector), register in zip(keys, registers, strict=True):
             following.append(vectors.multiply_add(elements[offset], columns[vector], register))
     for key, register in zip(keys, registers, strict=True):
         vectors.store(register, addresses[key], lanes[key[1]])
-

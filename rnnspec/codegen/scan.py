@@ -22,7 +22,10 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
     for state in finals:
         _enter(vectors, state, registers, str(registers[state.final or ""]), stepped, "%batch")
     doubled = [state for state in loop.states if state.current != state.following]
-    carried = [("i64", "0"), *(pair for state in doubled for pair in (("ptr", registers[state.current]), ("ptr", registers[state.following])))]
+    carried = [
+        ("i64", "0"),
+        *(pair for state in doubled for pair in (("ptr", registers[state.current]), ("ptr", registers[state.following]))),
+    ]
     with writer.carrying_loop("0", "%steps", 1, carried, "turn") as (turn, held, following):
         entered, pointers = held[0], held[1:]
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
@@ -81,4 +84,5 @@ def _copy(vectors: Vectors, source: str, to: str, start: str, stop: str, width: 
     with writer.when(writer.assign(f"icmp slt i64 {start}, {stop}")):
         size = writer.multiply(writer.subtract(stop, start), width * vectors.bytes)
         offset = writer.multiply(start, width)
-        writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {vectors.pointer(to, offset)}, ptr {vectors.pointer(source, offset)}, i64 {size}, i1 false)")
+        target, origin = vectors.pointer(to, offset), vectors.pointer(source, offset)
+        writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {origin}, i64 {size}, i1 false)")

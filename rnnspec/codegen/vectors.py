@@ -93,8 +93,8 @@ class Vectors:
             return self.writer.assign(f"load {self.type}, ptr {pointer}, align {self.bytes}")
         name = f"@llvm.masked.load.{self.suffix}.p0"
         self.library.declarations[f"declare {self.type} {name}(ptr, <{self.lanes} x i1>, {self.type})"] = None
-        call = f"call {self.type} {name}(ptr align {self.bytes} {pointer}, <{self.lanes} x i1> {self.mask(lanes)}, {self.type} zeroinitializer)"
-        return self.writer.assign(call)
+        mask = f"<{self.lanes} x i1> {self.mask(lanes)}"
+        return self.writer.assign(f"call {self.type} {name}(ptr align {self.bytes} {pointer}, {mask}, {self.type} zeroinitializer)")
 
     def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
         if lanes is None or lanes == self.lanes:
@@ -116,7 +116,9 @@ class Vectors:
         if not self.target.fused_multiply_add:
             return self.writer.assign(f"fadd {self.type} {self.writer.assign(f'fmul {self.type} {left}, {right}')}, {addend}", "a")
         self.library.declarations[f"declare {self.type} @llvm.fma.{self.suffix}({self.type}, {self.type}, {self.type})"] = None
-        return self.writer.assign(f"call {self.type} @llvm.fma.{self.suffix}({self.type} {left}, {self.type} {right}, {self.type} {addend})", "a")
+        return self.writer.assign(
+            f"call {self.type} @llvm.fma.{self.suffix}({self.type} {left}, {self.type} {right}, {self.type} {addend})", "a"
+        )
 
     def compare(self, predicate: str, left: str, right: str) -> str:
         return self.writer.assign(f"fcmp {predicate} {self.type} {left}, {right}", "m")

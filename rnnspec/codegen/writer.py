@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 
@@ -71,7 +71,7 @@ class FunctionWriter:
     # Control flow
 
     @contextmanager
-    def loop(self, start: str, stop: str, step: int = 1, hint: str = "i") -> Iterator[str]:
+    def loop(self, start: str, stop: str, step: int = 1, hint: str = "i") -> Generator[str]:
         """`for i = start; i + step <= stop; i += step`; yields the register of i."""
         with self.carrying_loop(start, stop, step, (), hint) as (index, _, _):
             yield index
@@ -79,7 +79,7 @@ class FunctionWriter:
     @contextmanager
     def carrying_loop(
         self, start: str, stop: str, step: int, carried: Sequence[tuple[str, str]], hint: str = "i"
-    ) -> Iterator[tuple[str, list[str], list[str]]]:
+    ) -> Generator[tuple[str, list[str], list[str]]]:
         """As `loop`, with values carried from turn to turn: (type, initial value) each.
 
         Yields the index, the registers of the carried values, and a list that the body fills with
@@ -107,7 +107,7 @@ class FunctionWriter:
         self.block(f"{name}.end")
 
     @contextmanager
-    def when(self, condition: str) -> Iterator[None]:
+    def when(self, condition: str) -> Generator[None]:
         """What is written inside runs only if the i1 is true."""
         name = self.fresh("when")
         self.branch_if(condition, f"{name}.then", f"{name}.end")

@@ -188,7 +188,10 @@ class ScatterAdd:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Uniform numbers in [0, 1) of any shape, a function of `key` (i32 scalar), `stream` and the element's place (see `rnnspec.ir.random`)."""
+    """Uniform numbers in [0, 1) of any shape, a function of `key`, `stream` and the element's place (see `rnnspec.ir.random`).
+
+    `key`: an i32 scalar.
+    """
 
     result: Value
     key: Value
@@ -318,8 +321,29 @@ class Scan:
 
 
 Operation: TypeAlias = (
-    Constant | Unary | Binary | Compare | Select | Broadcast | Reshape | Split | Concat | Matmul | Reduce | Take
-    | ScatterAdd | Random | Mask | Index | Pack | Unpack | PackSum | FillSum | SortRows | RestoreRows | Scan
+    Constant
+    | Unary
+    | Binary
+    | Compare
+    | Select
+    | Broadcast
+    | Reshape
+    | Split
+    | Concat
+    | Matmul
+    | Reduce
+    | Take
+    | ScatterAdd
+    | Random
+    | Mask
+    | Index
+    | Pack
+    | Unpack
+    | PackSum
+    | FillSum
+    | SortRows
+    | RestoreRows
+    | Scan
 )
 
 

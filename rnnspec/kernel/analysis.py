@@ -7,6 +7,7 @@ stores it. The level of an operation is the number of such waits before it.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Analysis:
         """First column and width of each part of a root that is computed by itself."""
         width = matrix(value)[1]
         edges = [0, *sorted(cut for cut in self.cuts[value] if 0 < cut < width), width]
-        return tuple((start, stop - start) for start, stop in zip(edges, edges[1:], strict=False))
+        return tuple((start, stop - start) for start, stop in itertools.pairwise(edges))
 
     def keys(self, value: Value) -> set[StageKey]:
         rows, _ = matrix(value)
@@ -143,7 +144,11 @@ def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ..
 def is_neutral(analysis: Analysis, value: Value) -> bool:
     """Whether a value comes from constants alone, so that any block can evaluate it."""
     operation = analysis.definitions.get(value)
-    return operation is not None and form_of(operation) is Form.POINTWISE and all(is_neutral(analysis, operand) for operand in operands_of(operation))
+    return (
+        operation is not None
+        and form_of(operation) is Form.POINTWISE
+        and all(is_neutral(analysis, operand) for operand in operands_of(operation))
+    )
 
 
 def is_zero(analysis: Analysis, value: Value) -> bool:

@@ -160,7 +160,9 @@ class Block:
                     rows, _ = matrix(result)
                     if not isinstance(rows, int):
                         raise InternalError(f"%{result.name}: a split along rows of unknown number")
-                    self.locations[result] = Location(source.buffer, RowMap.FIRST if rows == 1 else RowMap.ROW, source.row + row, source.column)
+                    self.locations[result] = Location(
+                        source.buffer, RowMap.FIRST if rows == 1 else RowMap.ROW, source.row + row, source.column
+                    )
                     row += rows
             case Reshape():
                 source = self.locations[operation.operand]
@@ -193,7 +195,9 @@ class Block:
                 tasks.setdefault((self.analysis.available[value], rows, width), []).append((value, 0, copies))
         for (level, rows, units), parts in tasks.items():
             writer = self._writer(level)
-            stores = [Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets]
+            stores = [
+                Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
+            ]
             self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _writer(self, level: int) -> StageWriter:
@@ -228,9 +232,17 @@ class Block:
                 ids = self.locations[operation.ids].buffer
                 return (self._scatter(operation.updates, ids, operation.result, missing=False),)
             case PackSum():
-                return (self._scatter(operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=False),)
+                return (
+                    self._scatter(
+                        operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=False
+                    ),
+                )
             case FillSum():
-                return (self._scatter(operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=True),)
+                return (
+                    self._scatter(
+                        operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=True
+                    ),
+                )
             case Pack():
                 source = self.locations[operation.operand].buffer
                 return (GatherIds("tokens", source, self.context.index("source"), self.locations[operation.result].buffer),)

@@ -35,7 +35,9 @@ class Convention:
 def convention(function: KernelFunction) -> Convention:
     """The calling convention of a function."""
     used = {name for node in function.nodes for name in buffers_of(node)}
-    single = tuple(buffer for buffer in function.buffers if buffer.space not in ARENAS and (buffer.name in used or buffer.space is Space.COTANGENT))
+    single = tuple(
+        buffer for buffer in function.buffers if buffer.space not in ARENAS and (buffer.name in used or buffer.space is Space.COTANGENT)
+    )
     arenas = tuple(space for space in ARENAS if any(buffer.space is space for buffer in function.buffers))
     return Convention(
         single,

@@ -204,7 +204,10 @@ class GatherIds:
 
 @dataclass(frozen=True, slots=True)
 class PanelColumn:
-    """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer, or the other way round."""
+    """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer.
+
+    `transposed`: it is row `column + unit`, column `row + k`.
+    """
 
     buffer: str
     row: int
@@ -214,7 +217,10 @@ class PanelColumn:
 
 @dataclass(frozen=True, slots=True)
 class PackPanels:
-    """Weights in the order in which a contraction reads them: [units / (vectors * lanes)][depth][vectors][gates][lanes], zeros behind the last unit."""
+    """Weights in the order in which a contraction reads them, zeros behind the last unit.
+
+    [units / (vectors * lanes)][depth][vectors][gates][lanes].
+    """
 
     target: str
     depth: int
@@ -225,7 +231,10 @@ class PackPanels:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A carried value: `current` is read, `following` written (the same buffer if in place); rows enter from `init` (zeros if None) and leave to `final`."""
+    """A carried value: `current` is read, `following` written, the same buffer if in place.
+
+    Rows enter from `init` (zeros if None) and leave to `final`.
+    """
 
     width: int
     current: str

@@ -80,7 +80,9 @@ def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[
         operands = operands_of(operation)
         results = results_of(operation)
         fixed = all(isinstance(value.type, TensorType) and all(isinstance(dim, int) for dim in value.type.shape) for value in results)
-        if isinstance(operation, Constant) or (form_of(operation) is Form.POINTWISE and operands and all(value in neutral for value in operands)):
+        if isinstance(operation, Constant) or (
+            form_of(operation) is Form.POINTWISE and operands and all(value in neutral for value in operands)
+        ):
             neutral.update(results)
             both.append((operation, fixed, True))
         elif fixed and operands and all(value in weights or value in neutral for value in operands):

@@ -31,6 +31,7 @@ from rnnspec.kernel.analysis import Analysis
 from rnnspec.kernel.matrix import matrix
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
 
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """Where a stored value lies: its first element is (row, column) of the buffer."""
@@ -137,7 +138,9 @@ class StageWriter:
                 return self._concat(operation, column)
             case Random():
                 name = self._name(value, column)
-                self.statements.append(Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column or 0, column is None))
+                self.statements.append(
+                    Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column or 0, column is None)
+                )
                 return name
             case Matmul():
                 return self._piece(operation, value, column, None)

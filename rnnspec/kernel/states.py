@@ -79,7 +79,9 @@ def _in_place(loop: ScanLoop, state: State) -> bool:
         return True
     if not isinstance(node, Stage) or any(number != writer for number in writes):
         return False
-    stored = {statement.access.column for statement in node.body if isinstance(statement, Store) and statement.access.buffer == state.following}
+    stored = {
+        statement.access.column for statement in node.body if isinstance(statement, Store) and statement.access.buffer == state.following
+    }
     for statement in node.body:
         match statement:
             case Load() if statement.access.buffer == state.current:

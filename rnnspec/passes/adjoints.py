@@ -98,8 +98,27 @@ class Adjoints:
 
 
 SingleResult: TypeAlias = (
-    Constant | Unary | Binary | Compare | Select | Broadcast | Reshape | Concat | Matmul | Reduce | Take
-    | ScatterAdd | Random | Mask | Index | Pack | Unpack | PackSum | FillSum | SortRows | RestoreRows
+    Constant
+    | Unary
+    | Binary
+    | Compare
+    | Select
+    | Broadcast
+    | Reshape
+    | Concat
+    | Matmul
+    | Reduce
+    | Take
+    | ScatterAdd
+    | Random
+    | Mask
+    | Index
+    | Pack
+    | Unpack
+    | PackSum
+    | FillSum
+    | SortRows
+    | RestoreRows
 )
 
 

@@ -18,7 +18,7 @@ from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 from rnnspec.passes.reverse_scan import reverse_scan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Differentiate:
     """A module with `@forward` alone, to one with `@forward` and `@backward`.
 

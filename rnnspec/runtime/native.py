@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class Scratch:
         self._free: list[Array] = []
 
     @contextmanager
-    def taken(self, size: int) -> Iterator[Array]:
+    def taken(self, size: int) -> Generator[Array]:
         """At least `size` bytes, nobody else's until the block ends."""
         try:
             memory = self._free.pop()
@@ -74,7 +74,7 @@ class BoundFunction:
     _prepared: _Prepared | None = None
 
     @contextmanager
-    def prepared(self, weights: Array, version: int) -> Iterator[Array]:
+    def prepared(self, weights: Array, version: int) -> Generator[Array]:
         """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
         with self._lock:
             prepared = self._prepared
@@ -156,7 +156,10 @@ def index_array(index: PackedIndex | None, name: str) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which native function is needed: "forward", "record" or "backward"; `training` with dropout; backward with or without the inputs' gradients."""
+    """Which native function is needed: "forward", "record" or "backward".
+
+    `training`: with dropout. `input_gradients`: whether backward gives those of the inputs.
+    """
 
     name: str
     training: bool
@@ -174,13 +177,11 @@ class NativeExecutable:
         self,
         dtype: str,
         outputs: Sequence[str],
-        input_names: Sequence[str],
         build: Callable[[Wanted], NativeFunction],
         print_stage: Callable[[str, str | None], str],
     ) -> None:
         self._dtype = np.dtype(dtype)
         self._outputs = tuple(outputs)
-        self._input_names = tuple(input_names)
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[Wanted, BoundFunction] = {}
@@ -246,5 +247,3 @@ class NativeExecutable:
 
 def _batch(inputs: Mapping[str, Array]) -> int:
     return next(iter(inputs.values())).shape[0]
-
-

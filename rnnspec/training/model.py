@@ -127,9 +127,7 @@ class Model(CompiledModel):
             fit.run((history, *shown, *callbacks))
         return history
 
-    def train_on_batch(
-        self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None
-    ) -> float:
+    def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:
         """One forward, backward and update on all samples at once; the loss before the update."""
         trainer, optimizer = self._ready()
         batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)

@@ -17,17 +17,20 @@ def progress(console: Console | None = None) -> Callback:
         from rich.console import Console
 
         console = Console(highlight=False)
-    return ProgressBar(console) if console.is_terminal else EpochLines()
+    return ProgressBar(console) if console.is_terminal else EpochLines(console)
 
 
 class EpochLines(Callback):
-    """One plain line to standard output for each epoch."""
+    """One plain line for each epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        print(epoch_line(epoch, self._epochs, logs), flush=True)
+        self._console.out(epoch_line(epoch, self._epochs, logs), highlight=False)
 
 
 class ProgressBar(Callback):
@@ -37,9 +40,7 @@ class ProgressBar(Callback):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-        )
+        self._progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
         self._epochs = epochs

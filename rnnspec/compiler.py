@@ -1,0 +1,255 @@
+"""The driver: parse, resolve, lower, passes, schedule, emit; and the four things that users ask of it."""
+
+from __future__ import annotations
+
+import os
+import warnings as python_warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnnspec import stages
+from rnnspec.codegen.module import emit_module
+from rnnspec.codegen.objects import Machine, host_target
+from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, SpecWarning, nearest, render_all
+from rnnspec.frontend import ast
+from rnnspec.frontend.errors.syntax import UnreadableSpec
+from rnnspec.frontend.graph import Graph
+from rnnspec.frontend.lower import Precision, lower
+from rnnspec.frontend.parameters import ParameterValue
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.printer import print_ast, print_graph
+from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.signature import signature
+from rnnspec.frontend.summary import layer_rows
+from rnnspec.ir.ops import Function, Module
+from rnnspec.ir.printer import print_module
+from rnnspec.kernel.printer import print_kernels
+from rnnspec.kernel.target import Target
+from rnnspec.passes.pipeline import Pipeline
+from rnnspec.runtime import artifact
+from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.native import NativeExecutable, Wanted
+from rnnspec.runtime.program import NativeFunction
+from rnnspec.runtime.signature import Argument, weight_ranges
+from rnnspec.runtime.summary import LayerRow, ModelSource
+from rnnspec.source import SourceFile, Span
+from rnnspec.training.model import Model
+
+Spec: TypeAlias = str | os.PathLike[str]
+"""The path of a `.rnn` file, or a spec's text: a str with a brace or more than one line, or an empty one."""
+
+Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "kernel", "llvm", "llvm.opt", "asm"]
+
+STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "kernel", "llvm", "llvm.opt", "asm")
+
+PIPELINES: Mapping[str, Pipeline] = {"tensor": stages.FORWARD, "tensor.backward": stages.BACKWARD}
+"""The stages that passes run in."""
+
+LOWER = "lower"
+"""What `after` calls the tensor IR before the first pass."""
+
+
+def compile(
+    spec: Spec,
+    *,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+    weights: Sequence[object] | Mapping[str, object] | None = None,
+    parameters: Mapping[str, ParameterValue] | None = None,
+    **named: ParameterValue,
+) -> Model:
+    """The model of a spec.
+
+    `dtype`: float32 or float64, of every float input, weight and output. `seed`: what weights, dropout
+    and shuffling are drawn from; None draws it from the system. `weights`: as for `set_weights`.
+    `parameters` and all other keywords: the model's own parameters (`units=64`).
+    SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit.
+    """
+    source = read_spec(spec)
+    precision = _precision(dtype)
+    return _model(source, {**(parameters or {}), **named}, precision, seed=seed, weights=weights)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
+
+    OSError if the file can't be read, ValueError if it is damaged, edited or from a newer version.
+    """
+    found = artifact.load(path)
+    source = SourceFile(f"{os.fspath(path)}!{artifact.SPEC}", found.text)
+    return _model(source, found.parameters, _precision(found.dtype), weights=found.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec without errors: its model's name, a row for each layer, and what is doubtful in it."""
+
+    model: str
+    rows: tuple[LayerRow, ...]
+    warnings: tuple[Diagnostic, ...]
+
+
+def check(spec: Spec, parameters: Mapping[str, ParameterValue] | None = None) -> Checked:
+    """The layers of a spec; SpecError with all that is wrong with it."""
+    graph = resolve(parse(read_spec(spec)), parameters)
+    return Checked(graph.model, layer_rows(graph), graph.warnings)
+
+
+def inspect(
+    spec: Spec,
+    stage: str = "tensor",
+    *,
+    after: str | None = None,
+    parameters: Mapping[str, ParameterValue] | None = None,
+    dtype: DTypeLike = "float32",
+) -> str:
+    """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
+    tree = parse(read_spec(spec))
+    return Compilation(tree, resolve(tree, parameters), _precision(dtype)).print(stage, after)
+
+
+def list_stages() -> str:
+    """The stages, and the passes that run in them, as `inspect` takes them."""
+    lines: list[str] = []
+    for stage in STAGES:
+        lines.append(stage)
+        if stage in PIPELINES:
+            lines += [f"  --after {label}" for label in (LOWER, *PIPELINES[stage].stages)]
+    return "\n".join(lines)
+
+
+def read_spec(spec: Spec) -> SourceFile:
+    """The text of a spec that is given as a path or as the text itself; SpecError if the file can't be read."""
+    if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
+        return SourceFile.of_text(spec)
+    path = os.fspath(spec)
+    try:
+        return SourceFile(path, Path(path).read_bytes().decode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except UnicodeDecodeError as error:
+        reason = f"it isn't UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02X}"
+    except ValueError as error:
+        reason = str(error)
+    nowhere = SourceFile(path, "")
+    raise SpecError([UnreadableSpec(span=Span(nowhere, 0, 0), reason=reason)])
+
+
+def _precision(dtype: DTypeLike) -> Precision:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in ("float32", "float64"):
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+    return name
+
+
+def _model(
+    source: SourceFile,
+    parameters: Mapping[str, ParameterValue],
+    dtype: Precision,
+    *,
+    seed: int | None = None,
+    weights: Sequence[object] | Mapping[str, object] | None = None,
+    target: Target | None = None,
+) -> Model:
+    tree = parse(source)
+    graph = resolve(tree, parameters)
+    if graph.warnings:
+        python_warnings.warn(SpecWarning(render_all(graph.warnings)), stacklevel=3)
+    compilation = Compilation(tree, graph, dtype, target)
+    described = signature(graph, dtype)
+    outputs = [output.name for output in described.outputs]
+    executable = NativeExecutable(dtype, outputs, compilation.native, compilation.print)
+    kept = cast(Mapping[str, Argument], dict(parameters))
+    return Model(described, executable, ModelSource(graph.model, source.text, kept, dtype, layer_rows(graph)), seed=seed, weights=weights)
+
+
+@dataclass
+class Compilation:
+    """One spec at one precision for one target (this machine if None); each stage is computed when it is first asked for."""
+
+    tree: ast.File
+    graph: Graph
+    dtype: Precision
+    target: Target | None = None
+    _modules: dict[tuple[str, bool], Module] = field(default_factory=dict[tuple[str, bool], Module])
+    _machine: Machine | None = None
+
+    def module(self, stage: str, training: bool, after: str | None = None) -> Module:
+        """The tensor IR after all passes of a stage, or after one of them; `training`: with dropout."""
+        if after is not None:
+            lowered = lower(self.graph, dtype=self.dtype, training=training)
+            return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
+        key = stage, training
+        if key not in self._modules:
+            self._modules[key] = PIPELINES[stage].run(lower(self.graph, dtype=self.dtype, training=training))
+        return self._modules[key]
+
+    def function(self, wanted: Wanted) -> Function:
+        """The tensor-IR function behind a native one."""
+        match wanted.name:
+            case "forward":
+                return self.module("tensor", wanted.training).function("forward")
+            case "record":
+                return self.module("tensor.backward", wanted.training).function("forward")
+            case "backward":
+                backward = self.module("tensor.backward", wanted.training).function("backward")
+                return backward if wanted.input_gradients else stages.without_input_gradients(backward, {self.graph.input.name})
+            case _:
+                raise InternalError(f"there is no native function {wanted.name}")
+
+    def kernels(self, wanted: Wanted) -> stages.Kernels:
+        offsets = {name: taken.start for name, taken in weight_ranges(signature(self.graph, self.dtype).weights).items()}
+        if self.target is None:
+            self.target = host_target()
+        return stages.kernels(self.function(wanted), self.target, offsets)
+
+    def native(self, wanted: Wanted) -> NativeFunction:
+        """Object bytes and how to call them."""
+        kernels = self.kernels(wanted)
+        return stages.native(kernels, self._back_end(kernels.target), ObjectCache(default_folder()))
+
+    def print(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
+        if stage not in STAGES:
+            raise ValueError(f"there is no stage `{stage}`; {nearest(stage, STAGES)} The stages are {', '.join(STAGES)}")
+        if after is not None:
+            known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
+            if not known:
+                raise ValueError(f"no passes run in stage `{stage}`; they do in {' and '.join(PIPELINES)}")
+            if after not in known:
+                raise ValueError(
+                    f"there is no pass `{after}` in stage `{stage}`; {nearest(after, known)} The passes are {', '.join(known)}"
+                )
+        return self._printed(stage, after)
+
+    def _printed(self, stage: Stage, after: str | None) -> str:
+        match stage:
+            case "ast":
+                return print_ast(self.tree)
+            case "graph":
+                return print_graph(self.graph)
+            case "tensor":
+                return print_module(self.module(stage, False, after))
+            case "tensor.backward":
+                return print_module(self.module(stage, True, after))
+            case "kernel":
+                return print_kernels(self.kernels(Wanted("forward", False)).module)
+            case "llvm" | "llvm.opt" | "asm":
+                kernels = self.kernels(Wanted("forward", False))
+                text = emit_module(kernels.module, kernels.target)
+                if stage == "llvm":
+                    return text
+                machine = self._back_end(kernels.target)
+                return str(machine.optimise(text)) if stage == "llvm.opt" else machine.assembly(text)
+
+    def _back_end(self, target: Target) -> Machine:
+        self._machine = self._machine or Machine(target)
+        return self._machine

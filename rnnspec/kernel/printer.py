@@ -1,0 +1,151 @@
+"""Prints the kernel IR: r is a stage's row, u its unit, t the step's first token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from rnnspec.kernel.memory import buffers_of
+from rnnspec.kernel.nodes import (
+    Access,
+    Buffer,
+    ColumnReduce,
+    Contract,
+    Draw,
+    GatherIds,
+    KernelFunction,
+    KernelModule,
+    Load,
+    Map,
+    Node,
+    Outer,
+    PackPanels,
+    RowMap,
+    RowReduce,
+    ScanLoop,
+    Scatter,
+    Space,
+    Splat,
+    Stage,
+    State,
+    Statement,
+    Store,
+)
+
+INDENT = "  "
+
+
+def print_kernels(module: KernelModule) -> str:
+    """The module's text, ending in a line break."""
+    return "\n".join([f"kernels {module.name}\n", *(print_kernel(function) for function in module.functions)])
+
+
+def print_kernel(function: KernelFunction) -> str:
+    """The function's text, ending in a line break: the buffers that it touches, then its loop nests."""
+    touched = {name for node in function.nodes for name in buffers_of(node)}
+    lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
+    lines += [INDENT + _buffer(buffer) for buffer in function.buffers if buffer.name in touched]
+    for node in function.nodes:
+        lines += [INDENT + line for line in _node(node)]
+    return "\n".join([*lines, "}\n"])
+
+
+def _buffer(buffer: Buffer) -> str:
+    at = f" at {buffer.offset}" if buffer.space in (Space.WEIGHT, Space.GRADIENT) else ""
+    return f"buffer {buffer.name} : {buffer.space.value} {buffer.dtype.value}[{buffer.rows}, {buffer.width}]{at}"
+
+
+def _node(node: Node) -> Iterator[str]:
+    match node:
+        case Stage():
+            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors"
+            yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
+        case RowReduce() | ColumnReduce():
+            name = "row_reduce" if isinstance(node, RowReduce) else "column_reduce"
+            result = f"{_access(node.target)} = {node.kind.value} %{node.value}"
+            yield from _block(f"{name} {node.rows} rows, {node.units} units", (*_body(node.body), result))
+        case Outer():
+            product = f"{_access(node.left)}^T {_access(node.right)}"
+            yield f"outer {node.rows} rows, {node.height} by {node.units}: {_access(node.target)} = {product}"
+        case Scatter():
+            where = "rows without an id, to row 0" if node.missing else f"by {node.ids}"
+            yield f"scatter {node.rows} rows, {node.units} units, {where}: {node.target}[{node.target_rows}] += {_access(node.source)}"
+        case GatherIds():
+            yield f"gather_ids {node.rows} rows: {node.target}[r] = {node.source}[{'r' if node.via is None else f'{node.via}[r]'}]"
+        case PackPanels():
+            shape = f"depth {node.depth}, {node.units} units, {node.vectors} vectors, {len(node.gates)} gates"
+            gates = ", ".join(
+                f"{gate.buffer}[{gate.column}+u, {gate.row}+k]" if gate.transposed else f"{gate.buffer}[{gate.row}+k, {gate.column}+u]"
+                for gate in node.gates
+            )
+            yield f"pack_panels {node.target} : {shape} = {gates}"
+        case ScanLoop():
+            lines = [line for state in node.states for line in _state(state)]
+            lines += [line for inner in node.body for line in _node(inner)]
+            yield from _block(f"scan {'last to first' if node.reverse else 'first to last'}", lines)
+        case _:
+            assert_never(node)
+
+
+def _block(head: str, lines: Sequence[str]) -> Iterator[str]:
+    yield f"{head} {{"
+    yield from (INDENT + line for line in lines)
+    yield "}"
+
+
+def _state(state: State) -> Iterator[str]:
+    how = "in place" if state.following == state.current else f"then {state.following}"
+    final = "" if state.final is None else f", leaves to {state.final}"
+    yield f"state {state.current}[{state.width}] {how}, enters from {state.init or 'zeros'}{final}"
+
+
+def _body(body: Sequence[Statement]) -> tuple[str, ...]:
+    return tuple(_statement(statement) for statement in body)
+
+
+def _statement(statement: Statement) -> str:
+    match statement:
+        case Load():
+            return f"%{statement.name} = load {_access(statement.access)}"
+        case Splat():
+            return f"%{statement.name} = splat {statement.value!r}"
+        case Map():
+            kind = "select" if statement.kind is None else statement.kind.value
+            return f"%{statement.name} = {kind} {_names(statement.operands)}"
+        case Draw():
+            at = f"[r, {statement.column}]" if statement.splat else f"[r, {_plus(statement.column)}u]"
+            return f"%{statement.name} = draw {statement.key} stream {statement.stream} at {at} of {statement.width}"
+        case Contract():
+            inits = ", ".join("0" if init is None else f"%{init}" for init in statement.inits)
+            product = f"{_access(statement.left)} over {statement.depth} with {statement.panels}"
+            return f"{_names(statement.names)} = contract {product} from {inits}"
+        case Store():
+            return f"store {_access(statement.access)} = %{statement.value}"
+        case _:
+            assert_never(statement)
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"%{name}" for name in names)
+
+
+def _access(access: Access) -> str:
+    offset = f"+{access.row}" if access.row else ""
+    match access.rows:
+        case RowMap.ROW:
+            row = "r"
+        case RowMap.TOKEN:
+            row = "t+r"
+        case RowMap.FIRST:
+            row, offset = str(access.row), ""
+        case _:
+            assert_never(access.rows)
+    if access.via is not None:
+        row = f"{access.via}[{row}]"
+    column = str(access.column) if access.splat else f"{_plus(access.column)}u"
+    fill = "" if access.fill is None else f" else {access.fill}[0, {column}]"
+    return f"{access.buffer}[{row}{offset}, {column}]{fill}"
+
+
+def _plus(column: int) -> str:
+    return f"{column}+" if column else ""
