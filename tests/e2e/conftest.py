@@ -105,5 +105,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     workplace = Workplace(folder)
     workplace.succeeds("train", "trend.rnn", "--data", "trend.npz", "-o", "trend.rnnc", "--seed", "0")
     return workplace
-
-

@@ -18,7 +18,7 @@ ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
 GROUND = {"version", "resources", "source", "diagnostics"}
-CONTRACT = {"runtime.signature", "runtime.packing", "runtime.executable"}
+CONTRACT = {"runtime.signature", "runtime.packing", "runtime.executable", "runtime.summary"}
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
@@ -29,6 +29,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "diagnostics": {"source", "version"},
     "runtime.signature": set(),
     "runtime.packing": set(),
+    "runtime.summary": {"runtime.signature"},
     "runtime.executable": {"runtime.packing", "runtime.signature"},
     "ir": GROUND | CONTRACT,
     "frontend": GROUND | CONTRACT | {"ir"},
@@ -68,9 +69,7 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {
-    module_name(path): path
-    for path in sorted(ROOT.rglob("*.py"))
-    if not {"grammar", "templates"} & set(path.relative_to(ROOT).parts)
+    module_name(path): path for path in sorted(ROOT.rglob("*.py")) if not {"grammar", "templates"} & set(path.relative_to(ROOT).parts)
 }
 
 

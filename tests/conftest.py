@@ -1,0 +1,24 @@
+"""Options that the tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regenerate", action="store_true", help="rewrite golden files instead of comparing with them")
+
+
+@pytest.fixture
+def regenerate(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--regenerate"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled objects of a run stay in the run: neither read from nor left in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNSPEC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

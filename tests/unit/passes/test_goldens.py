@@ -1,0 +1,63 @@
+"""Each pass turns `<case>.before.ir` into `<case>.after.ir`, and doesn't change what it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnspec.ir.parser import parse_module
+from rnnspec.ir.printer import print_module
+from rnnspec.passes.canonicalize import Canonicalize
+from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.hoist_projection import HoistProjection
+from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
+from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.pipeline import Pass, Pipeline
+from tests.ir_arguments import LENGTHS, run_module
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "passes"
+PASSES: tuple[Pass, ...] = (
+    Canonicalize(),
+    EliminateCommonSubexpressions(),
+    EliminateDeadCode(),
+    HoistProjection(),
+    HoistWeightGradients(),
+    MergeCarries(),
+)
+CASES = [(step, path) for step in PASSES for path in sorted((GOLDEN / step.name.replace("-", "_")).glob("*.before.ir"))]
+CASE_NAMES = [f"{step.name}/{path.name.removesuffix('.before.ir')}" for step, path in CASES]
+
+
+def test_every_pass_has_a_golden() -> None:
+    assert {step for step, _ in CASES} == set(PASSES)
+
+
+@pytest.mark.parametrize(("step", "path"), CASES, ids=CASE_NAMES)
+def test_text(step: Pass, path: Path, regenerate: bool) -> None:
+    before = path.read_text(encoding="utf-8")
+    assert print_module(parse_module(before)) == before
+    after = print_module(Pipeline((step,)).run(parse_module(before)))
+    expected = path.with_name(path.name.replace(".before.", ".after."))
+    if regenerate:
+        expected.write_text(after, encoding="utf-8")
+    assert after == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, {"batch": 1, "time": 3}, {"batch": 4, "time": 0}], ids=["several", "one", "none"])
+@pytest.mark.parametrize(("step", "path"), CASES, ids=CASE_NAMES)
+def test_meaning(step: Pass, path: Path, lengths: dict[str, int]) -> None:
+    before = parse_module(path.read_text(encoding="utf-8"))
+    after = step.run(before)
+    expected, got = run_module(before, lengths), run_module(after, lengths)
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=0, atol=1e-12, err_msg=str(name))
+
+
+@pytest.mark.parametrize(("step", "path"), CASES, ids=CASE_NAMES)
+def test_a_second_run_changes_nothing(step: Pass, path: Path) -> None:
+    once = step.run(parse_module(path.read_text(encoding="utf-8")))
+    assert print_module(step.run(once)) == print_module(once)

@@ -1,0 +1,162 @@
+"""Executables in numpy, with exact gradients, in the place of native code; they look at real steps through the index only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array, NativeTape
+from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.signature import (
+    Configured,
+    InitializerPart,
+    InputSignature,
+    OutputSignature,
+    Signature,
+    TrainSettings,
+    WeightSignature,
+)
+from rnnspec.runtime.summary import LayerRow, ModelSource
+from rnnspec.training.model import Model
+
+FEATURES, WIDTH, VOCABULARY = 3, 4, 10
+GLOROT, ZEROS = Configured("glorot_uniform"), Configured("zeros")
+
+
+def weight(name: str, *shape: int, initializer: Configured = GLOROT, trainable: bool = True) -> WeightSignature:
+    return WeightSignature(name, shape, (InitializerPart(0, shape[-1], initializer),), trainable)
+
+
+def signature(
+    *,
+    dtype: str = "float64",
+    inputs: Sequence[InputSignature] = (InputSignature("x", ("time", FEATURES)),),
+    sequence: bool = False,
+    width: int = WIDTH,
+    flip: bool = False,
+    train: TrainSettings | None = None,
+) -> Signature:
+    output = OutputSignature("dense", ("time", width) if sequence else (width,), sequence, sequence, flip)
+    rows = VOCABULARY if inputs[0].integer else inputs[0].shape[-1]
+    assert isinstance(rows, int)
+    weights = (weight("dense/kernel", rows, width), weight("dense/bias", width, initializer=ZEROS))
+    return Signature("Fake", dtype, tuple(inputs), (output,), weights, train or TrainSettings())
+
+
+class FakeExecutable:
+    """Dense on the mean of a row's real steps, or with `sequence` on every real step (held); half dropout of the inputs in training.
+
+    Ids are looked up as one-hot rows. `calls` keeps the inputs and the index of every call.
+    """
+
+    def __init__(self, made_for: Signature, softmax: bool = False) -> None:
+        self.signature = made_for
+        self.softmax = softmax
+        self.calls: list[tuple[str, Mapping[str, Array], PackedIndex | None]] = []
+
+    def forward(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[Array, ...]:
+        self.calls.append(("forward", inputs, index))
+        return (self._run(inputs, index, weights, training, key)[0],)
+
+    def record(
+        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        self.calls.append(("record", inputs, index))
+        output, rows = self._run(inputs, index, weights, training, key)
+        batch = len(next(iter(inputs.values())))
+        return (output,), NativeTape(batch, np.concatenate([rows.reshape(-1), output.reshape(-1)]), inputs, index)
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        (dy,) = cotangents
+        kernel, _ = self._weights(weights)
+        spec = self.signature.inputs[0]
+        x = tape.inputs[spec.name]
+        count = self._row_count(tape.batch, tape.index)
+        rows = tape.residuals[: count * len(kernel)].reshape(count, len(kernel))
+        if self.softmax:
+            y = tape.residuals[rows.size :].reshape(dy.shape)
+            dy = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+        d_rows = dy
+        if self.signature.outputs[0].is_sequence:
+            assert tape.index is not None
+            shown = tape.index.shown(True, self.signature.outputs[0].flip)
+            d_rows = np.zeros((count, dy.shape[-1]), dy.dtype)
+            np.add.at(d_rows, shown[shown >= 0], dy.reshape(-1, dy.shape[-1])[shown >= 0])
+        gradient = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
+        if not input_gradients or spec.integer:
+            return gradient, {}
+        d_x = d_rows @ kernel.T
+        if tape.index is not None:
+            d_tokens = d_x
+            if not self.signature.outputs[0].is_sequence:
+                row_of = tape.index.source // tape.index.time
+                d_tokens = (d_x / np.maximum(np.bincount(row_of, minlength=tape.batch), 1)[:, None])[row_of]
+            d_x = np.zeros((tape.batch * tape.index.time, len(kernel)), x.dtype)
+            d_x[tape.index.source] = d_tokens * self._dropout(d_tokens.shape, training, key)
+        return gradient, {spec.name: d_x.reshape(x.shape).astype(x.dtype)}
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        return f"{stage} after {after}"
+
+    def _weights(self, weights: Array) -> tuple[Array, Array]:
+        (rows, width), _ = (weight.shape for weight in self.signature.weights)
+        return weights[: rows * width].reshape(rows, width), weights[rows * width :]
+
+    def _row_count(self, batch: int, index: PackedIndex | None) -> int:
+        return index.tokens if index is not None and self.signature.outputs[0].is_sequence else batch
+
+    def _dropout(self, shape: tuple[int, ...], training: bool, key: int) -> Array:
+        return 2.0 * (np.random.default_rng(key).random(shape) >= 0.5) if training else np.ones(shape)
+
+    def _run(self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, training: bool, key: int) -> tuple[Array, Array]:
+        spec, output = self.signature.inputs[0], self.signature.outputs[0]
+        kernel, bias = self._weights(weights)
+        rows = inputs[spec.name]
+        batch = len(rows)
+        if index is not None:
+            steps = rows.reshape(batch * index.time, -1)[index.source]
+            tokens = np.eye(len(kernel))[steps[:, 0]] if spec.integer else steps
+            tokens = tokens * self._dropout(tokens.shape, training, key)
+            if output.is_sequence:
+                rows = tokens
+            else:
+                row_of = index.source // index.time
+                rows = np.zeros((batch, len(kernel)))
+                np.add.at(rows, row_of, tokens)
+                rows /= np.maximum(np.bincount(row_of, minlength=batch), 1)[:, None]
+        y = rows @ kernel + bias
+        if output.is_sequence:
+            assert index is not None
+            shown = index.shown(True, output.flip)
+            y = np.where((shown >= 0)[:, None], y[shown] if len(y) else 0.0, 0.0).reshape(batch, index.time, -1)
+        if self.softmax:
+            y = np.exp(y - y.max(axis=-1, keepdims=True))
+            y /= y.sum(axis=-1, keepdims=True)
+        return y.astype(weights.dtype), rows
+
+
+SOURCE = ModelSource("Fake", "model Fake() {}\n", {"units": 4}, "float64", (LayerRow("dense", "Dense", "(batch, 4)", "-", 16),))
+
+
+def model(made_for: Signature | None = None, *, softmax: bool = False, seed: int | None = 0) -> Model:
+    made_for = made_for or signature()
+    return Model(made_for, FakeExecutable(made_for, softmax), SOURCE, seed=seed)
+
+
+def executable(of: Model) -> FakeExecutable:
+    fake = vars(of)["_executable"]
+    assert isinstance(fake, FakeExecutable)
+    return fake
