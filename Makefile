@@ -15,9 +15,10 @@ demo: $(VENV)/.installed
 	$(BIN)/rnnspec predict build/vowels.rnnc --data $(DATA) --show 9
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/.installed-test
+	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 

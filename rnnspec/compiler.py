@@ -18,6 +18,7 @@ from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, SpecWarning, nearest, render_all
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import UnreadableSpec
+from rnnspec.frontend.formatter import format_spec
 from rnnspec.frontend.graph import Graph
 from rnnspec.frontend.lower import Precision, lower
 from rnnspec.frontend.parameters import ParameterValue
@@ -111,6 +112,12 @@ def inspect(
     """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
     tree = parse(read_spec(spec))
     return Compilation(tree, resolve(tree, parameters), _precision(dtype)).print(stage, after)
+
+
+def format(spec: Spec) -> tuple[SourceFile, str]:
+    """A spec and its canonical form; SpecError if it can't be read or parsed."""
+    source = read_spec(spec)
+    return source, format_spec(source)
 
 
 def list_stages() -> str:

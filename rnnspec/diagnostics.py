@@ -67,7 +67,7 @@ class Diagnostic:
         return render(self)
 
     def _fill(self, template: str) -> str:
-        return template.format_map({entry.name: getattr(self, entry.name) for entry in fields(self)})
+        return template.format_map({entry.name: _clipped(getattr(self, entry.name)) for entry in fields(self)})
 
 
 class SpecWarning(UserWarning):
@@ -85,11 +85,27 @@ class SpecError(ValueError):
         return render_all(self.diagnostics)
 
 
+_LONGEST_FIELD = 160
+_LONGEST_LINE = 120
+
+
+def _clipped(value: object) -> object:
+    return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name which `name` was probably meant to be."""
+    candidates: dict[str, str] = {}
+    for candidate in known:
+        candidates.setdefault(candidate.lower(), candidate)
+    matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
+    return candidates[matches[0]] if matches else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Advice that names the known name which `name` was probably meant to be; empty if none is near."""
-    candidates = {candidate.lower(): candidate for candidate in known}
-    matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
-    return f"did you mean `{candidates[matches[0]]}`?" if matches else ""
+    found = nearest_name(name, known)
+    return "" if found is None else f"did you mean `{found}`?"
 
 
 def render_all(diagnostics: Iterable[Diagnostic]) -> str:
@@ -108,6 +124,8 @@ def render(diagnostic: Diagnostic) -> str:
     for source in sources:
         here = [place for place in labels if place.span.source == source]
         lines += _snippet(source, here, diagnostic.span, gutter, first=source is sources[0])
+    if diagnostic.helps:
+        lines.append(f"{' ' * gutter} |")
     lines += [f"{' ' * gutter} = help: {_printable(text)}" for text in diagnostic.helps]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -116,7 +134,7 @@ def _snippet(source: SourceFile, labels: Sequence[Label], primary: Span, gutter:
     margin = " " * gutter
     line, column = source.position(labels[0].span.start)
     lines = [f"{margin}{'-->' if first else ':::'} {_printable(source.path)}:{line}:{column}"]
-    if not source.text:
+    if not source.text and not any(place.text for place in labels):
         return lines
     lines.append(f"{margin} |")
     for place in sorted(labels, key=lambda place: (source.position(place.span.start)[0], place.span is not primary, place.span.start)):
@@ -127,16 +145,19 @@ def _snippet(source: SourceFile, labels: Sequence[Label], primary: Span, gutter:
         if shown not in lines:
             lines.append(shown)
         lines.append(f"{margin} | {' ' * before}{mark} {_printable(place.text)}")
-    lines.append(f"{margin} |")
     return lines
 
 
 def _underlined(source: SourceFile, span: Span) -> tuple[str, int, int]:
-    """The span's first line as shown, with the columns before the span and under it."""
+    """The span's first line as shown, with the columns before the span and under it; of a very long line what is around its start."""
     number, column = source.position(span.start)
-    line = source.line(number)
-    before, inside = line[: column - 1], line[column - 1 : column - 1 + span.stop - span.start]
-    return _printable(line), _columns(before), max(1, _columns(inside))
+    line, start, stop = source.line(number), column - 1, column - 1 + span.stop - span.start
+    if len(line) > _LONGEST_LINE:
+        first, last = max(0, start - _LONGEST_LINE // 2), min(len(line), start + _LONGEST_LINE // 2)
+        head, tail = "..." if first else "", "..." if last < len(line) else ""
+        line = head + line[first:last] + tail
+        start, stop = start - first + len(head), min(stop, last) - first + len(head)
+    return _printable(line), _columns(line[:start]), max(1, _columns(line[start:stop]))
 
 
 def _printable(text: str) -> str:
@@ -145,4 +166,6 @@ def _printable(text: str) -> str:
 
 
 def _columns(text: str) -> int:
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _printable(text))
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _printable(text)
+    )

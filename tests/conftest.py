@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import Phase, settings
+
+settings.register_profile("rnnspec", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
+settings.register_profile("shrink", derandomize=True, deadline=None)
+settings.load_profile("rnnspec")
+"""The same examples in every run, and no shrinking: an example that compiles costs a second. `--hypothesis-profile shrink` shrinks."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli import check, compile, evaluate, inspect, predict, train
+from rnnspec.cli import check, compile, evaluate, format, inspect, predict, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -34,3 +34,4 @@ def rnnspec(
 
 for command in (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile):
     app.command()(command)
+app.command("fmt")(format.format)

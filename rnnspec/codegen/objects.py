@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef
 
 PASSES = ("always_inliner", "global_dead_code_eliminate", "new_gvn", "loop_rotate", "simplify_cfg", "instruction_combine")
-"""LLVM's passes that run, chosen by measurement: the text is tiled and vectorised already, so that its
-standard pipeline takes twice as long to compile for a few hundredths of the running time."""
+"""LLVM's passes that run. Measured on AVX2 against its standard pipeline at level 2: a third to a half of the time to
+compile, the running time between 7 % less and 15 % more. The text is tiled and vectorised before LLVM sees it."""
 
 
 def host_target() -> Target:

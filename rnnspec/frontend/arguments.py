@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from rnnspec.diagnostics import InternalError, Label, nearest
+from rnnspec.diagnostics import InternalError, Label, nearest, nearest_name
 from rnnspec.frontend import ast, kinds
-from rnnspec.frontend.catalogue import FAMILIES
+from rnnspec.frontend.catalogue import FAMILIES, names_a_member
 from rnnspec.frontend.errors.names import (
     ArgumentNotYet,
     MissingArgument,
@@ -98,24 +98,31 @@ def bind(callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scop
 
 
 def match_arguments(callee: str, arguments: Sequence[Argument], call: ast.Call, report: Report) -> dict[str, ast.Expression]:
-    """The written arguments by name; those that are too many, unknown, doubled or missing are reported."""
+    """The written arguments by name; those that are too many, unknown, doubled or missing are reported.
+
+    A missing one isn't where a faulty argument was probably meant to be it.
+    """
     known = {argument.name: argument for argument in arguments}
     positional = [argument.name for argument in arguments if argument.positional]
     written: dict[str, ast.Expression] = {}
     places: dict[str, Span] = {}
+    meant: set[str | None] = set()
     named = False
     for place, argument in enumerate(call.arguments):
         if argument.name is None:
             if named:
                 report.add(PositionalAfterNamed(span=argument.span))
+                meant |= known.keys()
                 continue
             if place >= len(positional):
-                report.add(TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
+                if place == len(positional):
+                    report.add(TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
                 continue
             name = positional[place]
         else:
             named, name = True, argument.name.text
             if name not in known:
+                meant.add(nearest_name(name, known))
                 help_ = nearest(name, known) or _list_of(callee, arguments)
                 report.add(UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
                 continue
@@ -125,7 +132,7 @@ def match_arguments(callee: str, arguments: Sequence[Argument], call: ast.Call, 
             continue
         written[name], places[name] = argument.value, argument.span
     for argument in arguments:
-        if argument.default is REQUIRED and argument.name not in written:
+        if argument.default is REQUIRED and argument.name not in written and argument.name not in meant:
             report.add(MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
     return written
 
@@ -154,8 +161,13 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
         return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
     owner = f"`{argument.name}` of {callee}"
     match kind:
-        case kinds.Free() | kinds.RecurrentLayer():
+        case kinds.RecurrentLayer():
             return given
+        case kinds.Free():
+            if not isinstance(value, Symbol) or names_a_member(value.name):
+                return given
+            help_ = nearest(value.name, [*scope.parameters, *FAMILIES[Family.ACTIVATION], *FAMILIES[Family.INITIALIZER]])
+            raise Fault(UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_))
         case kinds.Chosen(family):
             return Given(choose(family, given, owner, scope), given.span)
         case kinds.ListOf(family):
@@ -173,8 +185,12 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
         case kinds.Whole(minimum, maximum):
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum:
-                return Given(value, given.span)
+            if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
+                if value <= maximum:
+                    return Given(value, given.span)
+                raise Fault(
+                    WrongValue(span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value))
+                )
         case kinds.Real():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return Given(float(value), given.span)
@@ -201,15 +217,17 @@ def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured
 def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
     catalogue = FAMILIES[family]
     if name not in catalogue:
-        known = {*catalogue, *(() if call else scope.parameters)}
-        help_ = nearest(name, known) or f"there are {', '.join(sorted({entry.name for entry in catalogue.values()}))}"
+        members = sorted({entry.name for entry in catalogue.values()})
+        help_ = (
+            nearest(name, [*members, *(() if call else scope.parameters)]) or nearest(name, catalogue) or f"there are {', '.join(members)}"
+        )
         raise Fault(UnknownChoice(span=span, family=family.value, name=name, help=help_))
     entry = catalogue[name]
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report)
     if bindings is None:
-        raise Fault(report.errors[0])
+        raise report.fault()
     return Configured(entry.name, bindings.plain())
 
 
@@ -223,12 +241,21 @@ def _plain(given: Given) -> Plain:
 
 def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: Scope) -> tuple[Given, ...]:
     if not isinstance(given.value, tuple):
-        raise Fault(_mismatch(owner, expected, given, scope))
-    return tuple(Given(choose(family, item, owner, scope), item.span) for item in given.value)
+        named = isinstance(given.value, Symbol | str | Applied)
+        help_ = f"write `[{describe(given.value)}]`" if named else ""
+        raise Fault(WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
+    report = Report()
+    chosen: list[Given] = []
+    for item in given.value:
+        with report.catching():
+            chosen.append(Given(choose(family, item, owner, scope), item.span))
+    if report.count:
+        raise report.fault()
+    return tuple(chosen)
 
 
 def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> UnknownName | WrongValue:
-    if isinstance(given.value, Symbol):
+    if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
         return UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=nearest(name, scope.parameters))
     return WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))

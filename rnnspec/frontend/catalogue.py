@@ -306,6 +306,12 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
     }
 )
 
+
+def names_a_member(name: str) -> bool:
+    """Whether a bare name means something in any of the catalogues."""
+    return any(name in catalogue for catalogue in FAMILIES.values())
+
+
 SETTINGS: Mapping[str, Argument] = MappingProxyType(
     {
         argument.name: argument

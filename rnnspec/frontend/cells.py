@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 
-from rnnspec.diagnostics import Label
+from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
-from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.equations import (
+    ELEMENT_LIMIT,
     Assignment,
     CellState,
     CellWeight,
@@ -24,7 +26,9 @@ from rnnspec.frontend.equations import (
 from rnnspec.frontend.errors.cells import (
     AfterReturn,
     AssignedTwice,
+    IndexMisuse,
     InitializerBlocks,
+    MatmulWidths,
     NoReturn,
     NoState,
     NotAState,
@@ -33,23 +37,36 @@ from rnnspec.frontend.errors.cells import (
     StateWidth,
     StateWithoutUpdate,
     TooLarge,
+    UnequalWidths,
     UnfitDimension,
     UnfitOperand,
     UnusedEquation,
     UnusedWeight,
     WeightRank,
 )
-from rnnspec.frontend.errors.names import DuplicateName
+from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
 from rnnspec.frontend.evaluate import evaluate, truth
 from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
-from rnnspec.frontend.terms import Names, fit, term_of
+from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import InitializerPart
 from rnnspec.source import Span
 
-ELEMENT_LIMIT = 2**31 - 1
 _PREDEFINED = {"x": "the step's input", "features": "the input's width"}
+_OF_THE_USE = (
+    DivisionByZero,
+    IndexMisuse,
+    InitializerBlocks,
+    MatmulWidths,
+    NumberTooLarge,
+    SplitMisfit,
+    StateWidth,
+    TooLarge,
+    UnequalWidths,
+    UnfitDimension,
+)
+"""Faults of a cell that may lie in the arguments or the input that it is used with: they show the use too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,7 @@ def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report
     keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
     written = match_arguments(name, [*own.values(), *keyword_only], call, report)
     values: dict[str, Given] = {}
+    faulty: set[str] = set()
     for parameter in definition.parameters:
         argument = own[parameter.name.text]
         with report.catching():
@@ -78,8 +96,9 @@ def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report
                 given = evaluate(written[argument.name], scope)
                 values[argument.name] = checked(argument, given, name, scope)
             elif parameter.default is not None:
-                inner = Scope(dict(values))
-                values[argument.name] = checked(argument, evaluate(parameter.default, inner), name, inner)
+                values[argument.name] = _default(parameter.default, argument, call, Scope(dict(values), frozenset(faulty)))
+        if argument.name not in values:
+            faulty.add(argument.name)
     chosen: dict[str, Given] = {}
     for option in keyword_only:
         with report.catching():
@@ -87,6 +106,14 @@ def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report
             given = evaluate(written[option.name], scope) if option.name in written else Given(plain, call.callee.span)
             chosen[option.name] = checked(option, given, name, scope)
     return BoundCell(definition, Scope(values), Bindings(chosen), call) if report.count == before else None
+
+
+def _default(expression: ast.Expression, argument: Argument, call: ast.Call, scope: Scope) -> Given:
+    try:
+        return checked(argument, evaluate(expression, scope), call.callee.text, scope)
+    except Fault as fault:
+        use = Label(call.callee.span, "used here")
+        raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
 
 
 def _parameters(definition: ast.Cell) -> dict[str, Argument]:
@@ -103,7 +130,8 @@ def _parameters(definition: ast.Cell) -> dict[str, Argument]:
             case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in INITIALIZERS:
                 argument = Argument(name, Chosen(Family.INITIALIZER), None)
             case _:
-                kind = Whole() if name in widths else Free()
+                broken = isinstance(default, ast.Number) and not float(default.value).is_integer()
+                kind = Whole() if name in widths and not broken else Free()
                 argument = Argument(name, kind, REQUIRED if default is None else None)
         arguments[name] = argument
     return arguments
@@ -142,28 +170,28 @@ class _Instance:
         self._report = report
         width = Given(features, cell.definition.name.span)
         self._scope = Scope({**cell.scope.parameters, "features": width})
-        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set())
-        self._owners: dict[str, str] = dict(_PREDEFINED)
+        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), _targets(self._definition))
+        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in _PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
         self._states: dict[str, CellState | None] = {}
         self._state_spans: dict[str, Span] = {}
         self._assignments: list[Assignment] = []
         self._locals: dict[str, Span] = {}
+        self._constants: set[str] = set()
         self._output: Term | None = None
 
     def step(self) -> Step | None:
         before = self._report.count
         for parameter in self._definition.parameters:
-            with self._report.catching():
-                self._take(parameter.name.text, "another parameter", parameter.name.span)
+            self._owners[parameter.name.text] = "a parameter", parameter.name.span
         for statement in self._definition.statements:
             if isinstance(statement, ast.Weight):
-                with self._report.catching():
+                with self._catching():
                     self._weight(statement)
             elif isinstance(statement, ast.States):
                 for state in statement.items:
-                    with self._report.catching():
+                    with self._catching():
                         self._state(state)
         self._equations()
         if self._report.count == before:
@@ -175,22 +203,23 @@ class _Instance:
         return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output)
 
     def _take(self, name: str, owner: str, span: Span) -> None:
-        taken = self._owners.get(name)
-        if taken is not None:
-            raise Fault(DuplicateName(span=span, name=name, owner=taken))
-        self._owners[name] = owner
+        if name in self._owners:
+            taken, place = self._owners[name]
+            secondary = () if place is None else (Label(place, "declared here"),)
+            raise Fault(DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
+        self._owners[name] = owner, span
 
     def _weight(self, weight: ast.Weight) -> None:
         name = weight.name.text
         self._names.values.setdefault(name, None)
-        self._take(name, "another weight", weight.name.span)
+        self._take(name, "a weight", weight.name.span)
         shape = self._dimensions(weight.dimensions)
         if not 1 <= len(shape) <= 2:
             what = f"the weight `{name}`"
             raise Fault(WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix"))
         if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape)), secondary=self._use()))
-        exists = weight.condition is None or truth(evaluate(weight.condition, self._scope))
+            raise Fault(TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
+        exists = weight.condition is None or truth(evaluate(weight.condition, self._scope), self._scope)
         parts = self._initializer(weight.initializer, shape[-1])
         term_shape = TermShape(shape, False)
         self._names.values[name] = WeightTerm(name, term_shape) if exists else Zeros(term_shape)
@@ -204,7 +233,7 @@ class _Instance:
             return (InitializerPart(0, width, choose(Family.INITIALIZER, given, "a weight", self._scope)),)
         blocks = given.value
         if not blocks or width % len(blocks):
-            raise Fault(InitializerBlocks(span=expression.span, parts=len(blocks), width=width, secondary=self._use()))
+            raise Fault(InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
         size = width // len(blocks)
         chosen = [choose(Family.INITIALIZER, block, "a weight", self._scope) for block in blocks]
         if all(initializer == chosen[0] for initializer in chosen):
@@ -217,7 +246,7 @@ class _Instance:
         self._names.states.add(name)
         self._states[name] = None
         self._state_spans[name] = state.name.span
-        self._take(name, "another name of the cell", state.name.span)
+        self._take(name, "a state", state.name.span)
         shape = self._dimensions(state.dimensions)
         if len(shape) != 1:
             what = f"the state `{name}`"
@@ -229,16 +258,31 @@ class _Instance:
         return tuple(self._dimension(expression) for expression in expressions)
 
     def _dimension(self, expression: ast.Expression) -> int:
-        value = evaluate(expression, self._scope).value
+        value = evaluate(expression, Scope(self._scope.parameters, computed=frozenset({"x"}))).value
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= ELEMENT_LIMIT:
-            found = f"the unknown name `{value.name}`" if isinstance(value, Symbol) else describe(value)
-            raise Fault(UnfitDimension(span=expression.span, found=found, secondary=self._use()))
+            if isinstance(value, Symbol):
+                help_ = nearest(value.name, self._scope.parameters)
+                raise Fault(UnknownName(span=expression.span, name=value.name, expected="neither a parameter nor `features`", help=help_))
+            raise Fault(UnfitDimension(span=expression.span, found=describe(value)))
         return value
 
-    def _use(self) -> tuple[Label, ...]:
-        return (Label(self._cell.call.callee.span, f"used here, with `features` = {self._features}"),)
+    @contextmanager
+    def _catching(self) -> Generator[None]:
+        """As the report's own; what may lie in the use of the cell shows the use."""
+        with self._report.catching():
+            try:
+                yield
+            except Fault as fault:
+                raise Fault(*map(self._with_use, fault.diagnostics)) from fault
+
+    def _with_use(self, diagnostic: Diagnostic) -> Diagnostic:
+        at_parameter = diagnostic.span.text in self._cell.scope.parameters and not isinstance(diagnostic, DuplicateName)
+        if not isinstance(diagnostic, _OF_THE_USE) and not at_parameter:
+            return diagnostic
+        use = Label(self._cell.call.callee.span, f"used here, with `features` = {self._features}")
+        return replace(diagnostic, secondary=(*diagnostic.secondary, use))
 
     def _equations(self) -> None:
         returned = False
@@ -248,7 +292,7 @@ class _Instance:
             if returned:
                 self._report.add(AfterReturn(span=statement.span))
                 return
-            with self._report.catching():
+            with self._catching():
                 if isinstance(statement, ast.Equation):
                     self._equation(statement)
                 else:
@@ -256,7 +300,8 @@ class _Instance:
                     self._return(statement)
             if isinstance(statement, ast.Equation):
                 for target in statement.targets:
-                    self._names.values.setdefault(target.spelling, None)
+                    if target.spelling not in self._constants:
+                        self._names.values.setdefault(target.spelling, None)
         if not returned:
             self._report.add(NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
 
@@ -266,10 +311,14 @@ class _Instance:
         call = equation.value
         if isinstance(call, ast.Call) and call.callee.text == "split":
             value, parts = self._split(call, len(equation.targets))
-        elif len(equation.targets) > 1:
-            raise Fault(SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
+        elif len(equation.targets) == 1:
+            operand, target = operand_of(equation.value, self._names), equation.targets[0]
+            if isinstance(operand, Given) and isinstance(operand.value, int | float) and not target.primed:
+                self._constant(target, operand)
+                return
+            value, parts = as_term(operand, equation.value.span), 1
         else:
-            value, parts = term_of(equation.value, self._names), 1
+            raise Fault(SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
         shape = (
             TermShape((*value.shape.dimensions[:-1], value.shape.dimensions[-1] // parts), value.shape.stepwise)
             if value.shape.dimensions
@@ -282,16 +331,21 @@ class _Instance:
             self._names.values[target.spelling] = Variable(target.spelling, shape)
         self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value))
 
+    def _constant(self, target: ast.Name, value: Given) -> None:
+        """A name for what is known when the spec is compiled: it computes nothing, and can stand wherever a parameter can."""
+        self._names.scope = Scope({**self._names.scope.parameters, target.text: value}, self._names.scope.faulty)
+        self._constants.add(target.text)
+
     def _declare(self, target: ast.Name) -> None:
         """Makes the target known, without a value: what reads it before it has one isn't reported again."""
         spelling = target.spelling
         if target.primed and target.text not in self._states:
-            raise Fault(NotAState(span=target.span, name=target.text))
+            raise Fault(NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
         if spelling in self._locals:
             secondary = (Label(self._locals[spelling], "its first equation"),)
             raise Fault(AssignedTwice(span=target.span, name=spelling, secondary=secondary))
         if not target.primed:
-            self._take(spelling, "something else in this cell", target.span)
+            self._take(spelling, "an earlier equation", target.span)
         self._locals[spelling] = target.span
 
     def _update(self, target: ast.Name, value: Term, shape: TermShape, parts: int, equation: ast.Equation) -> tuple[Term, TermShape]:
@@ -316,7 +370,7 @@ class _Instance:
         if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
             raise Fault(SplitTargets(span=call.span, problem="takes a value and the number of parts"))
         value = term_of(call.arguments[0].value, self._names)
-        count = evaluate(call.arguments[1].value, self._scope).value
+        count = evaluate(call.arguments[1].value, self._names.constants()).value
         if isinstance(count, bool) or not isinstance(count, int) or count != targets:
             problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
             raise Fault(SplitTargets(span=call.arguments[1].span, problem=problem))
@@ -325,13 +379,20 @@ class _Instance:
             raise Fault(UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
         width = value.shape.dimensions[-1]
         if width % count:
-            raise Fault(SplitMisfit(span=call.span, width=width, parts=count, secondary=self._use()))
+            raise Fault(SplitMisfit(span=call.span, width=width, parts=count))
         return value, count
 
     def _return(self, statement: ast.Return) -> None:
         term = term_of(statement.value, self._names)
         if not term.shape.stepwise:
-            raise Fault(UnfitOperand(span=statement.value.span, place="`return`", expected="a value of the step", found=str(term.shape)))
+            raise Fault(
+                UnfitOperand(
+                    span=statement.value.span,
+                    place="`return`",
+                    expected="a value of the step",
+                    found=f"{term.shape}, the same in every step",
+                )
+            )
         self._output = term
 
     def _check_use(self) -> None:
@@ -345,18 +406,30 @@ class _Instance:
             if name not in read:
                 self._report.add(UnusedWeight(span=span, weight=name))
         for spelling, span in self._locals.items():
-            if spelling not in read and not spelling.endswith("'") and not spelling.startswith("_"):
+            if spelling not in read | self._constants and not spelling.endswith("'") and not spelling.startswith("_"):
                 self._report.add(UnusedEquation(span=span, name=spelling))
 
 
+def _targets(definition: ast.Cell) -> frozenset[str]:
+    equations = [statement for statement in definition.statements if isinstance(statement, ast.Equation)]
+    return frozenset(target.spelling for equation in equations for target in equation.targets)
+
+
 def clashes(definition: ast.Cell) -> Iterator[DuplicateName]:
-    """Parameters whose name means something else wherever cells are used."""
+    """Names of the cell and of its parameters that mean something else wherever it is used."""
+    if definition.name.text in LAYERS:
+        yield DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
     reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_later(option)}
     reserved |= dict.fromkeys(FUNCTIONS, "a function") | _PREDEFINED
+    places: dict[str, Span] = {}
     for parameter in definition.parameters:
         name = parameter.name.text
         if name in reserved:
             yield DuplicateName(span=parameter.name.span, name=name, owner=reserved[name])
+        elif name in places:
+            secondary = (Label(places[name], "declared here"),)
+            yield DuplicateName(span=parameter.name.span, name=name, owner="another parameter", secondary=secondary)
+        places.setdefault(name, parameter.name.span)
 
 
 def _is_later(option: Argument) -> bool:

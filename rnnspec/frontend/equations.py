@@ -13,6 +13,9 @@ from typing import TypeAlias
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import InitializerPart
 
+ELEMENT_LIMIT = 2**31 - 1
+"""Of one weight, and of one row."""
+
 
 @dataclass(frozen=True, slots=True)
 class TermShape:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.diagnostics import nearest
 from rnnspec.frontend import ast
-from rnnspec.frontend.errors.names import DivisionByZero, NotAConstant, NumberTooLarge, OperandMismatch
-from rnnspec.frontend.values import Applied, Fault, Given, Scope, Symbol, Value, describe
+from rnnspec.frontend.catalogue import names_a_member
+from rnnspec.frontend.errors.names import DivisionByZero, NotAConstant, NumberTooLarge, OperandMismatch, UnknownName
+from rnnspec.frontend.values import Applied, Fault, Given, Scope, Suppressed, Symbol, describe
 from rnnspec.source import Span
 
 INTEGER_LIMIT = 2**53
@@ -23,7 +25,7 @@ _ORDER: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
 
 
 def evaluate(expression: ast.Expression, scope: Scope) -> Given:
-    """The value of a compile-time expression; raises `Fault`."""
+    """The value of a compile-time expression; raises `Fault`, or `Suppressed` where it depends on a faulty parameter."""
     span = expression.span
     match expression:
         case ast.Number(value=number):
@@ -37,6 +39,10 @@ def evaluate(expression: ast.Expression, scope: Scope) -> Given:
         case ast.Name(text=name, primed=primed):
             if primed:
                 raise Fault(NotAConstant(span=span, found=f"`{name}'`"))
+            if name in scope.faulty:
+                raise Suppressed
+            if name in scope.computed:
+                raise Fault(NotAConstant(span=span, found=f"`{name}`"))
             known = scope.parameters.get(name)
             return Given(Symbol(name) if known is None else known.value, span)
         case ast.List(items=items):
@@ -44,43 +50,43 @@ def evaluate(expression: ast.Expression, scope: Scope) -> Given:
         case ast.Call():
             return Given(Applied(expression, scope), span)
         case ast.Unary(operator=sign, operand=operand):
-            return unary(sign, evaluate(operand, scope), span)
+            return unary(sign, evaluate(operand, scope), span, scope)
         case ast.Binary(operator="and" | "or" as word, left=left, right=right):
-            first = truth(evaluate(left, scope))
+            first = truth(evaluate(left, scope), scope)
             decided = first is (word == "or")
-            return Given(first if decided else truth(evaluate(right, scope)), span)
+            return Given(first if decided else truth(evaluate(right, scope), scope), span)
         case ast.Binary(operator=sign, left=left, right=right):
-            return binary(sign, evaluate(left, scope), evaluate(right, scope), span)
+            return binary(sign, evaluate(left, scope), evaluate(right, scope), span, scope)
         case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
-            chosen = on_true if truth(evaluate(condition, scope)) else on_false
+            chosen = on_true if truth(evaluate(condition, scope), scope) else on_false
             return Given(evaluate(chosen, scope).value, span)
         case ast.Subscript():
-            return _item(evaluate(expression.value, scope), evaluate(expression.position, scope), span)
+            return item(evaluate(expression.value, scope), evaluate(expression.position, scope), span, scope)
         case _:
             assert_never(expression)
 
 
-def truth(given: Given) -> bool:
+def truth(given: Given, scope: Scope) -> bool:
     """A condition's value."""
     if not isinstance(given.value, bool):
-        raise Fault(OperandMismatch(span=given.span, problem=f"a condition must be true or false, not {describe(given.value)}"))
+        raise _unfit(given, "a condition must be true or false", scope)
     return given.value
 
 
-def unary(sign: str, operand: Given, span: Span) -> Given:
+def unary(sign: str, operand: Given, span: Span, scope: Scope) -> Given:
     """`-operand` or `not operand`."""
     if sign == "not":
-        return Given(not truth(operand), span)
-    return Given(-_number(operand, "-"), span)
+        return Given(not truth(operand, scope), span)
+    return Given(-_number(operand, "-", scope), span)
 
 
-def binary(sign: str, left: Given, right: Given, span: Span) -> Given:
+def binary(sign: str, left: Given, right: Given, span: Span, scope: Scope) -> Given:
     """Arithmetic and comparison; a quotient of integers that divide is an integer."""
     if sign in ("==", "!="):
-        return Given((_plain(left) == _plain(right)) is (sign == "=="), span)
+        return Given((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
     if sign == "@":
         raise Fault(OperandMismatch(span=span, problem="`@` multiplies a step's value with a weight, and neither is a constant"))
-    first, second = _number(left, sign), _number(right, sign)
+    first, second = _number(left, sign, scope), _number(right, sign, scope)
     if sign in _ORDER:
         return Given(_ORDER[sign](first, second), span)
     if sign != "/":
@@ -91,21 +97,24 @@ def binary(sign: str, left: Given, right: Given, span: Span) -> Given:
     return Given(_in_range(first // second if exact else first / second, span), span)
 
 
-def _number(given: Given, sign: str) -> int | float:
+def _number(given: Given, sign: str, scope: Scope) -> int | float:
     if isinstance(given.value, bool) or not isinstance(given.value, int | float):
-        problem = f"`{sign}` needs numbers, not {_kind(given.value)}"
-        raise Fault(OperandMismatch(span=given.span, problem=problem))
+        raise _unfit(given, f"`{sign}` needs numbers", scope)
     return given.value
 
 
-def _plain(given: Given) -> int | float | bool | str | None:
+def _plain(given: Given, sign: str, scope: Scope) -> int | float | bool | str | None:
     if given.value is None or isinstance(given.value, int | float | str):
         return given.value
-    raise Fault(OperandMismatch(span=given.span, problem=f"{_kind(given.value)} can't be compared"))
+    raise _unfit(given, f"`{sign}` compares numbers, texts, true, false and none", scope)
 
 
-def _kind(value: Value) -> str:
-    return f"the name `{value.name}`" if isinstance(value, Symbol) else describe(value)
+def _unfit(given: Given, needed: str, scope: Scope) -> Fault:
+    """A value that can't stand where it stands; a bare name there is one that nothing has."""
+    if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
+        name = given.value.name
+        return Fault(UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))
+    return Fault(OperandMismatch(span=given.span, problem=f"{needed}, not {describe(given.value)}"))
 
 
 def _in_range(number: int | float, span: Span) -> int | float:
@@ -114,11 +123,14 @@ def _in_range(number: int | float, span: Span) -> int | float:
     return number
 
 
-def _item(items: Given, position: Given, span: Span) -> Given:
+def item(items: Given, position: Given, span: Span, scope: Scope) -> Given:
+    """`items[position]`, of a list."""
     if not isinstance(items.value, tuple):
-        raise Fault(OperandMismatch(span=items.span, problem=f"only a list has elements, {_kind(items.value)} has none"))
+        raise _unfit(items, "only a list has elements", scope)
     place = position.value
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(items.value):
-        problem = f"{describe(place)} is no place in a list of {len(items.value)}"
+        if isinstance(place, Symbol):
+            raise _unfit(position, "a place in a list is a number", scope)
+        problem = f"{describe(place)} is no place in a list of {len(items.value)}, whose first place is 0"
         raise Fault(OperandMismatch(span=position.span, problem=problem))
     return Given(items.value[place].value, span)

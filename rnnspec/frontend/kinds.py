@@ -102,7 +102,7 @@ class ListOf:
 
     @property
     def expected(self) -> str:
-        return f"a list like `[...]` with one {self.family.value} each"
+        return f"a list of {self.family.value}s in `[` and `]`"
 
 
 @dataclass(frozen=True, slots=True)

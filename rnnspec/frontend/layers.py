@@ -10,10 +10,12 @@ from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET, LAYERS
-from rnnspec.frontend.cells import ELEMENT_LIMIT, BoundCell, bind_cell, instantiate
+from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
+from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.layers import (
     FeaturesNotFixed,
     InnerOption,
+    LayerNotCalled,
     LayerTooLarge,
     MaskTooLate,
     NeedsFeatures,
@@ -39,7 +41,7 @@ from rnnspec.frontend.graph import (
     gives_two,
 )
 from rnnspec.frontend.naming import LayerNames
-from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, describe
+from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import Span
 
@@ -78,13 +80,18 @@ class LayerChain:
     def add(self, call: ast.Call) -> None:
         layer: Layer | None = None
         with self._report.catching():
-            if self.layers and gives_two(self.layers[-1]):
+            if self._value is not None and self.layers and gives_two(last := self.layers[-1]):
                 self._value = None
-                self._report.add(NotMerged(span=call.callee.span))
+                secondary = (Label(self._names.place(last.name), "gives two values"),)
+                self._report.add(NotMerged(span=call.callee.span, secondary=secondary))
             layer = self._layer(call)
         if layer is not None:
             self.layers.append(layer)
         self._value = None if layer is None else layer.output
+
+    def lose_track(self) -> None:
+        """What flows on from here is unknown, and why is reported."""
+        self._value = None
 
     def _layer(self, call: ast.Call) -> Layer | None:
         type_name = call.callee.text
@@ -163,6 +170,8 @@ class LayerChain:
 
     def _bidirectional(self, bindings: Bindings, call: ast.Call) -> Bidirectional | None:
         given = bindings.given("layer")
+        if isinstance(given.value, Symbol) and given.value.name in self._cells:
+            raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
         if not isinstance(given.value, Applied):
             raise Fault(NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
         inner = given.value.call
@@ -208,8 +217,11 @@ class LayerChain:
         if value.sequence:
             return
         last = next((layer for layer in reversed(self.layers) if isinstance(layer, Recurrent | Bidirectional)), None)
-        help_ = "" if last is None else f"`return_sequences = true` in {last.name} gives the whole sequence"
-        labels = self._input_label() if last is None else ()
+        if last is None:
+            help_, labels = f"write `float[time, {value.shape[-1]}]` if it is a sequence", self._input_label()
+        else:
+            help_ = "write `return_sequences = true` there for all steps"
+            labels = (Label(self._names.place(last.name), "gives only its last step"),)
         raise Fault(NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_))
 
     def _input_label(self) -> tuple[Label, ...]:

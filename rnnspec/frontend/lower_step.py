@@ -97,8 +97,9 @@ class StepLowering:
             case Reduced(kind, operand):
                 return self._reduced(kind, operand)
             case Row(matrix, position, shape):
-                rows = self._b.split(self._term(matrix), matrix.shape.dimensions[0], 0)
-                return self._b.reshape(rows[position], shape.dimensions)
+                sizes = [position, 1, matrix.shape.dimensions[0] - position - 1]
+                parts = self._b.split(self._term(matrix), [size for size in sizes if size], 0)
+                return self._b.reshape(parts[min(position, 1)], shape.dimensions)
             case Joined(parts, shape):
                 joined = [self._as(part, TermShape(part.shape.dimensions, shape.stepwise)) for part in parts]
                 return self._b.concat(joined, len(self._shape(shape)) - 1)

@@ -31,6 +31,10 @@ class LayerNames:
         self._seen[stem] += 1
         return f"{stem}_{number}" if number else stem
 
+    def place(self, name: str) -> Span:
+        """Where the layer of a name is."""
+        return self._taken[name]
+
     def take(self, name: str, span: Span) -> str:
         """The name itself, taken from here on; raises `Fault` if it was."""
         if name in self._taken:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TypeAlias, cast
 
-from rnnspec.diagnostics import nearest
+from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.names import DuplicateName, MissingParameter, UnfitParameter, UnknownParameter
 from rnnspec.frontend.evaluate import INTEGER_LIMIT, evaluate
@@ -27,26 +27,34 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
             help_ = nearest(name, declared)
             report.add(UnknownParameter(span=model.name.span, model=model.name.text, name=name, known=known, help=help_))
     values: dict[str, Given] = {}
+    places: dict[str, Span] = {}
     for parameter in model.parameters:
         name, span = parameter.name.text, parameter.name.span
+        if name in places:
+            secondary = (Label(places[name], "declared here"),)
+            report.add(DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary))
+            continue
+        before = _scope(values, places)
+        places[name] = span
         with report.catching():
-            if declared[name] is not parameter and name in values:
-                raise Fault(DuplicateName(span=span, name=name, owner="another parameter"))
-            default = None if parameter.default is None else evaluate(parameter.default, Scope(dict(values)))
+            default = None if parameter.default is None else evaluate(parameter.default, before)
             if name in overrides:
                 values[name] = _override(name, overrides[name], default, span)
             elif default is not None:
                 values[name] = default
             else:
                 raise Fault(MissingParameter(span=span, name=name))
-    return Scope(values)
+    return _scope(values, places)
+
+
+def _scope(values: Mapping[str, Given], seen: Mapping[str, Span]) -> Scope:
+    return Scope(dict(values), frozenset(name for name in seen if name not in values))
 
 
 def _override(name: str, outside: object, default: Given | None, span: Span) -> Given:
     value = _value(outside, span)
     if default is not None and not _alike(value, default.value):
-        shown, expected = describe(value), describe(default.value)
-        raise Fault(UnfitParameter(span=span, name=name, found=shown, default=expected))
+        raise Fault(UnfitParameter(span=span, name=name, found=describe(value), expected=f"its default is {describe(default.value)}"))
     return Given(value, span)
 
 
@@ -61,8 +69,8 @@ def _value(outside: object, span: Span) -> Value:
         case list() | tuple():
             return tuple(Given(_value(item, span), span) for item in cast(Sequence[object], outside))
         case _:
-            found, default = repr(outside)[:60], "a number, a text, true, false, none or a list of these"
-            raise Fault(UnfitParameter(span=span, name=span.text, found=found, default=default))
+            expected = "expected a finite number, a text, true, false, none or a list of these"
+            raise Fault(UnfitParameter(span=span, name=span.text, found=repr(outside), expected=expected))
 
 
 def _alike(value: Value, default: Value) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from rnnspec.diagnostics import Diagnostic, SpecError
+from rnnspec.diagnostics import Diagnostic, Label, SpecError
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import (
     MalformedNumber,
@@ -25,6 +25,8 @@ from rnnspec.resources import read_resource
 from rnnspec.source import SourceFile, Span
 
 DEPTH_LIMIT = 100
+STACK_LIMIT = 6 * DEPTH_LIMIT
+"""What the parser may hold before it has closed anything: more than any tree within the depth limit needs."""
 ERROR_LIMIT = 20
 
 
@@ -38,9 +40,16 @@ def parse(source: SourceFile) -> ast.File:
     return TreeBuilder(source).file(tree)
 
 
+class _State(Protocol):
+    @property
+    def state_stack(self) -> list[int]: ...
+
+
 class _Parser(Protocol):
     """What is used of Lark's interactive parser."""
 
+    @property
+    def parser_state(self) -> _State: ...
     def accepts(self) -> set[str]: ...
     def copy(self, deepcopy_values: bool = True) -> _Parser: ...
     def feed_token(self, token: Token) -> object: ...
@@ -80,14 +89,32 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
     if text[start] == '"':
         line_end = text.find("\n", start)
         return UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
-    word = re.compile(r"[0-9.][A-Za-z0-9_.]*").match(text, start)
+    number = _NUMBER_LIKE.match(text, start)
+    if number:
+        return MalformedNumber(span=Span(source, start, number.end()), found=number.group()[:40])
+    word = _WORD.match(text, start)
     if word:
-        return MalformedNumber(span=Span(source, start, word.end()), found=word.group()[:40])
-    return UnexpectedCharacter(span=Span(source, start, start + 1), found=_character(text[start]))
+        span = Span(source, _word_start(text, start), word.end())
+        help_ = "names consist of the letters a to z and A to Z, digits and underscores"
+        return UnexpectedCharacter(span=span, found=f"`{span.text[:40]}`", help=help_)
+    character = text[start]
+    found = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
+    return UnexpectedCharacter(span=Span(source, start, start + 1), found=found, help=_HINTS.get(character, ""))
 
 
-def _character(character: str) -> str:
-    return f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
+_NUMBER_LIKE = re.compile(r"[0-9.][A-Za-z0-9_.]*")
+_WORD = re.compile(r"\w+")
+_HINTS = {
+    ";": "a statement needs no mark at its end",
+    **dict.fromkeys("'`\u2018\u2019\u201c\u201d\u201e", "a text stands in straight double quotes"),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "the minus sign is the hyphen of the keyboard"),
+}
+
+
+def _word_start(text: str, place: int) -> int:
+    while place > 0 and _WORD.fullmatch(text, place - 1, place):
+        place -= 1
+    return place
 
 
 class _Recovery:
@@ -102,22 +129,29 @@ class _Recovery:
         self._source = source
         self._tokens = tokens
         self._errors = errors
+        self._unlexable = tuple(errors)
 
     def parse(self) -> Parsed | None:
         parser = _lark().parse_interactive("")
         checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), 0
         depths = list(_brace_depths(self._tokens))
-        place = 0
+        place = begin = 0
         while place < len(self._tokens):
             token, depth = self._tokens[place], depths[place]
+            if len(parser.parser_state.state_stack) > STACK_LIMIT:
+                self._errors.append(NestedTooDeeply(span=self._span(token), limit=DEPTH_LIMIT))
+                return None
             if self._starts_line(place) and _ends_statement(parser, depth):
-                checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), depth
+                checkpoint, checkpoint_depth, begin = parser.copy(deepcopy_values=False), depth, token.start_pos or 0
             before = parser.copy(deepcopy_values=False)
             try:
                 parser.feed_token(token)
                 place += 1
             except UnexpectedToken:
-                self._report(token, before)
+                if not self._unreadable(begin, token):
+                    self._report(token, before)
+                if len(self._errors) >= ERROR_LIMIT:
+                    return None
                 parser = checkpoint.copy(deepcopy_values=False)
                 place = self._next_line(place, depths, checkpoint_depth)
         return self._finish(parser)
@@ -128,8 +162,25 @@ class _Recovery:
             return parser.feed_eof()
         except UnexpectedToken:
             if not self._errors:
-                self._errors.append(UnexpectedEnd(span=self._source.end(), expected=expected))
+                self._errors.append(UnexpectedEnd(span=self._end(), expected=expected, secondary=self._unclosed()))
             return None
+
+    def _end(self) -> Span:
+        """The empty place after the last token."""
+        if not self._tokens:
+            return self._source.end()
+        stop = self._span(self._tokens[-1]).stop
+        return Span(self._source, stop, stop)
+
+    def _unclosed(self) -> tuple[Label, ...]:
+        """The innermost bracket that is open at the end, if one is."""
+        opened: list[Token] = []
+        for token in self._tokens:
+            if token.type in ("LBRACE", "LPAR", "LSQB"):
+                opened.append(token)
+            elif token.type in ("RBRACE", "RPAR", "RSQB") and opened:
+                opened.pop()
+        return (Label(self._span(opened[-1]), "never closed"),) if opened else ()
 
     def _starts_line(self, place: int) -> bool:
         return place == 0 or self._tokens[place].line != self._tokens[place - 1].line
@@ -137,14 +188,26 @@ class _Recovery:
     def _next_line(self, place: int, depths: list[int], depth: int) -> int:
         """The first token after `place` that begins a line at `depth`, or closes the block."""
         for later in range(place + 1, len(self._tokens)):
-            if depths[later] < depth or (depths[later] == depth and self._starts_line(later)):
+            closes_what_is_dropped = depths[later] == depth and self._tokens[later].type == "RBRACE"
+            if depths[later] < depth or (depths[later] == depth and self._starts_line(later) and not closes_what_is_dropped):
                 return later
         return len(self._tokens)
 
+    def _unreadable(self, begin: int, token: Token) -> bool:
+        """Whether the statement holds what is no token: then that is its fault, and what follows from it isn't reported."""
+        return any(begin <= error.span.start < (token.start_pos or 0) for error in self._unlexable)
+
     def _report(self, token: Token, parser: _Parser) -> None:
+        help_ = ""
+        if token.type != "NAME" and token.isidentifier() and "NAME" in parser.accepts():
+            help_ = f"`{token}` is a word of the language and can't be a name"
+        if token.type == "OVER" and self._source.text.startswith("//", token.start_pos):
+            help_ = "a comment begins with `#`"
+        self._errors.append(UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_))
+
+    def _span(self, token: Token) -> Span:
         start = token.start_pos or 0
-        span = Span(self._source, start, start + len(token))
-        self._errors.append(UnexpectedText(span=span, found=_shown(token), expected=_expected(parser)))
+        return Span(self._source, start, start + len(token))
 
 
 def _brace_depths(tokens: list[Token]) -> Iterator[int]:
@@ -163,12 +226,12 @@ def _ends_statement(parser: _Parser, depth: int) -> bool:
 
 
 _STARTS = (
-    ({"NAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE", "PRIMED", "LPAR", "LSQB", "MINUS", "NOT"}, "a value"),
-    ({"INPUT", "TRAIN", "NAME", "REPEAT", "LSQB"}, "a layer, `input`, `train`"),
-    ({"WEIGHT", "STATE", "RETURN", "NAME", "PRIMED"}, "`weight`, `state`, an equation, `return`"),
-    ({"MODEL", "CELL", "BLOCK", "IMPORT"}, "`model`, `cell`"),
-    ({"NAME", "PRIMED"}, "a name"),
-    ({"NAME", "LSQB", "REPEAT"}, "a layer"),
+    ({"NAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE", "PRIMED", "LPAR", "LSQB", "MINUS", "NOT"}, ["a value"]),
+    ({"INPUT", "TRAIN", "NAME", "REPEAT", "LSQB"}, ["a layer", "`input`", "`train`"]),
+    ({"WEIGHT", "STATE", "RETURN", "NAME", "PRIMED"}, ["`weight`", "`state`", "an equation", "`return`"]),
+    ({"MODEL", "CELL", "BLOCK", "IMPORT"}, ["`model`", "`cell`"]),
+    ({"NAME", "PRIMED"}, ["a name"]),
+    ({"NAME", "LSQB", "REPEAT"}, ["a layer"]),
 )
 _OPERATORS = {
     "PLUS", "MINUS", "TIMES", "OVER", "MATMUL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT", "AND", "OR",
@@ -184,9 +247,9 @@ def _expected(parser: _Parser) -> str:
     """What could stand here, for a reader: groups by their name, operators only where nothing else fits."""
     choices = parser.accepts() - {"$END"}
     phrases: list[str] = []
-    for group, phrase in _STARTS:
+    for group, words in _STARTS:
         if group <= choices:
-            phrases.append(phrase)
+            phrases += words
             choices -= group
     choices = choices - _OPERATORS or choices
     phrases += [_SPELLINGS[name] for name in sorted(choices) if name in _SPELLINGS]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnnspec.diagnostics import Label, SpecError
+from rnnspec.diagnostics import Diagnostic, Label, SpecError, nearest
 from rnnspec.frontend import ast
+from rnnspec.frontend.catalogue import LAYERS
 from rnnspec.frontend.cells import clashes
-from rnnspec.frontend.errors.layers import LayerBeforeInput, NoInput, NoLayers, UnfitInput, UnknownElement
-from rnnspec.frontend.errors.names import DuplicateDeclaration
+from rnnspec.frontend.errors.layers import LayerBeforeInput, LayerNotCalled, NoInput, NoLayers, UnfitInput, UnknownElement
+from rnnspec.frontend.errors.names import DuplicateDeclaration, UnknownLayer
 from rnnspec.frontend.errors.syntax import NoModel, NotYet, SeveralModels
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Flowing, Graph, GraphInput
@@ -28,8 +29,13 @@ def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = No
     model, cells = _declarations(tree, report)
     graph = None if model is None else _model(model, cells, parameters or {}, report)
     if graph is None or report.errors:
-        raise SpecError(report.errors)
+        raise SpecError(sorted(report.errors, key=lambda error: _order(error, tree)))
     return graph
+
+
+def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, int]:
+    """Sorts by the place in the spec's own text, what is in another text at the end."""
+    return diagnostic.span.source != tree.span.source, diagnostic.span.start
 
 
 def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, dict[str, ast.Cell]]:
@@ -75,10 +81,11 @@ def _model(model: ast.Model, cells: Mapping[str, ast.Cell], parameters: Mapping[
         match statement:
             case ast.Flow():
                 started = True
-                _flow(statement, chain, report)
+                _flow(statement, chain, {*LAYERS, *cells}, report)
             case ast.Repeat():
                 started = True
                 report.add(NotYet(span=statement.span, what="`repeat`"))
+                chain.lose_track()
             case ast.Inputs():
                 if started:
                     report.add(LayerBeforeInput(span=statement.span))
@@ -95,18 +102,24 @@ def _model(model: ast.Model, cells: Mapping[str, ast.Cell], parameters: Mapping[
     return Graph(model.name.text, first, tuple(chain.layers), settings, report.warnings)
 
 
-def _flow(flow: ast.Flow, chain: LayerChain, report: Report) -> None:
+def _flow(flow: ast.Flow, chain: LayerChain, layers: set[str], report: Report) -> None:
+    first, *others = flow.stages
+    if isinstance(first, ast.Call) and not others and flow.target is None:
+        chain.add(first)
+        return
+    chain.lose_track()
     if flow.target is not None:
         report.add(NotYet(span=flow.target.span, what="a named value"))
-        return
-    first, *others = flow.stages
-    if others:
+    elif others:
         report.add(NotYet(span=flow.span, what="an arrow between layers"))
-    elif isinstance(first, ast.Call):
-        chain.add(first)
     elif isinstance(first, ast.Reference):
-        help_ = f"a layer is written with its arguments: `{first.name}(...)`"
-        report.add(NotYet(span=first.span, what="a named value", help=help_))
+        help_ = nearest(first.name, layers)
+        if first.name in layers:
+            report.add(LayerNotCalled(span=first.span, name=first.name))
+        elif help_:
+            report.add(UnknownLayer(span=first.span, name=first.name, help=help_))
+        else:
+            report.add(NotYet(span=first.span, what="a named value"))
     else:
         report.add(NotYet(span=first.span, what="a list of named values"))
 
@@ -116,22 +129,18 @@ def _input(item: ast.Input, scope: Scope, report: Report) -> GraphInput | None:
         element = item.element.text
         if element not in ("float", "int"):
             raise Fault(UnknownElement(span=item.element.span, name=element))
-        extents = tuple(_extent(dimension, item, scope) for dimension in item.dimensions)
+        extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
         ids = element == "int"
         limit = 1 if ids else 2
         if not 1 <= len(extents) <= limit:
             dimensions = "one dimension" if ids else "one or two dimensions"
             problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
-            raise Fault(UnfitInput(span=item.element.span.to(item.span), found=_shown(element, extents), problem=problem))
+            raise Fault(UnfitInput(span=item.element.span.to(item.span), problem=problem))
         return GraphInput(item.name.text, Flowing(extents, sequence=ids or len(extents) == 2, ids=ids))
     return None
 
 
-def _shown(element: str, extents: tuple[Extent, ...]) -> str:
-    return f"{element}[{', '.join(map(str, extents))}]"
-
-
-def _extent(expression: ast.Expression, item: ast.Input, scope: Scope) -> Extent:
+def _extent(expression: ast.Expression, scope: Scope) -> Extent:
     value = evaluate(expression, scope).value
     if isinstance(value, Symbol) and value.name not in _RESERVED_EXTENTS:
         return value.name
@@ -143,5 +152,4 @@ def _extent(expression: ast.Expression, item: ast.Input, scope: Scope) -> Extent
         problem = f"`{value.name}` has another meaning" + (": the batch dimension is implicit" if value.name == "batch" else "")
     else:
         problem = f"a dimension is a name or a whole number of at least 1, not {describe(value)}"
-    whole = item.element.span.to(item.span)
-    raise Fault(UnfitInput(span=expression.span, found=f"`{whole.text}`", problem=problem))
+    raise Fault(UnfitInput(span=expression.span, problem=problem))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import nearest
 from rnnspec.frontend import ast
-from rnnspec.frontend.arguments import bind
+from rnnspec.frontend.arguments import bind, choose
 from rnnspec.frontend.catalogue import ACTIVATIONS
 from rnnspec.frontend.equations import (
+    ELEMENT_LIMIT,
     NUMBER,
     Applied,
     Elementwise,
@@ -34,14 +36,17 @@ from rnnspec.frontend.errors.cells import (
     ReadBeforeUpdate,
     SplitTargets,
     StepCondition,
+    TooLarge,
     UnequalWidths,
     UnfitOperand,
     UnknownFunction,
 )
 from rnnspec.frontend.errors.names import UnknownName
-from rnnspec.frontend.evaluate import binary, evaluate, truth, unary
+from rnnspec.frontend.evaluate import binary, evaluate, item, truth, unary
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
-from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, describe
+from rnnspec.frontend.kinds import Family
+from rnnspec.frontend.values import Applied as Calling
+from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
@@ -52,12 +57,20 @@ Operand: TypeAlias = Term | Given
 
 @dataclass(slots=True)
 class Names:
-    """What equations can read. `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong."""
+    """What equations can read.
+
+    `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong. `targets`: of all equations.
+    """
 
     scope: Scope
     values: dict[str, Term | None]
     states: set[str]
+    targets: frozenset[str]
     read: set[str] = field(default_factory=set[str])
+
+    def constants(self) -> Scope:
+        """The scope where a constant is needed."""
+        return replace(self.scope, computed=frozenset(self.values))
 
     def known(self) -> set[str]:
         return {*self.values, *self.scope.parameters}
@@ -65,7 +78,7 @@ class Names:
 
 def term_of(expression: ast.Expression, names: Names) -> Term:
     """The typed form of an expression that stands where a value of the step is needed; raises `Fault`."""
-    return as_term(_operand(expression, names), expression.span)
+    return as_term(operand_of(expression, names), expression.span)
 
 
 def as_term(operand: Operand, span: Span) -> Term:
@@ -77,7 +90,8 @@ def as_term(operand: Operand, span: Span) -> Term:
     return Literal(float(value))
 
 
-def _operand(expression: ast.Expression, names: Names) -> Operand:
+def operand_of(expression: ast.Expression, names: Names) -> Operand:
+    """The typed form of an expression, or its value if that is known when the spec is compiled; raises `Fault`."""
     span = expression.span
     match expression:
         case ast.Name():
@@ -85,22 +99,34 @@ def _operand(expression: ast.Expression, names: Names) -> Operand:
         case ast.Call():
             return _call(expression, names)
         case ast.Unary(operator=sign, operand=inner):
-            operand = _operand(inner, names)
+            operand = operand_of(inner, names)
             if isinstance(operand, Given):
-                return unary(sign, operand, span)
+                return unary(sign, operand, span, names.scope)
             if sign == "not":
                 raise Fault(StepCondition(span=inner.span))
             return Negation(operand)
         case ast.Binary():
             return _binary(expression, names)
         case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
-            return _operand(on_true if _truth(condition, names) else on_false, names)
+            return operand_of(on_true if _truth(condition, names) else on_false, names)
         case ast.Subscript(value=value, position=position):
             return _row(value, position, names, span)
         case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing() | ast.List():
-            return evaluate(expression, names.scope)
+            return evaluate(expression, names.constants())
         case _:
             assert_never(expression)
+
+
+def _operands(expressions: Sequence[ast.Expression], names: Names) -> list[Operand]:
+    """Of each expression, with what is wrong in all of them raised at once."""
+    report = Report()
+    found: list[Operand] = []
+    for expression in expressions:
+        with report.catching():
+            found.append(operand_of(expression, names))
+    if report.count:
+        raise report.fault()
+    return found
 
 
 def _name(name: ast.Name, names: Names) -> Operand:
@@ -115,15 +141,19 @@ def _name(name: ast.Name, names: Names) -> Operand:
         if name.text in names.states:
             raise Fault(ReadBeforeUpdate(span=name.span, state=name.text))
         raise Fault(NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
+    if spelling in names.scope.faulty:
+        raise Suppressed
     if spelling in names.scope.parameters:
         return names.scope.parameters[spelling]
+    if spelling in names.targets:
+        raise Fault(UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
     raise Fault(UnknownName(span=name.span, name=spelling, expected="not known in this cell", help=nearest(spelling, names.known())))
 
 
 def _truth(condition: ast.Expression, names: Names) -> bool:
-    operand = _operand(condition, names)
+    operand = operand_of(condition, names)
     if isinstance(operand, Given):
-        return truth(Given(operand.value, condition.span))
+        return truth(Given(operand.value, condition.span), names.scope)
     raise Fault(StepCondition(span=condition.span))
 
 
@@ -132,9 +162,9 @@ def _binary(expression: ast.Binary, names: Names) -> Operand:
     if sign in ("and", "or"):
         first = _truth(expression.left, names)
         return Given(first if first is (sign == "or") else _truth(expression.right, names), span)
-    left, right = _operand(expression.left, names), _operand(expression.right, names)
+    left, right = _operands([expression.left, expression.right], names)
     if isinstance(left, Given) and isinstance(right, Given):
-        return binary(sign, Given(left.value, expression.left.span), Given(right.value, expression.right.span), span)
+        return binary(sign, Given(left.value, expression.left.span), Given(right.value, expression.right.span), span, names.scope)
     if sign not in ("+", "-", "*", "/", "@"):
         raise Fault(StepCondition(span=span))
     left_term, right_term = as_term(left, expression.left.span), as_term(right, expression.right.span)
@@ -186,10 +216,10 @@ def _product(left: Term, right: Term, expression: ast.Binary) -> Term:
 
 
 def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Span) -> Operand:
-    operand = _operand(value, names)
-    place = evaluate(position, names.scope).value
+    operand = operand_of(value, names)
     if isinstance(operand, Given):
-        return evaluate(ast.Subscript(span, value, position), names.scope)
+        return item(Given(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
+    place = evaluate(position, names.constants()).value
     if len(operand.shape.dimensions) != 2:
         raise Fault(IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
     rows, columns = operand.shape.dimensions
@@ -201,11 +231,15 @@ def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Sp
 
 def _call(call: ast.Call, names: Names) -> Operand:
     name = call.callee.text
+    if name in names.scope.faulty:
+        raise Suppressed
     if name in names.scope.parameters:
-        value = names.scope.parameters[name].value
+        given = names.scope.parameters[name]
+        value = given.value
+        if isinstance(value, Symbol | Calling | str):
+            value = choose(Family.ACTIVATION, given, f"the parameter `{name}`", names.scope)
         if not isinstance(value, Configured) or value.name not in ACTIVATIONS:
-            found = f"the parameter `{name}` is {describe(value)}, not an activation"
-            raise Fault(FunctionMisuse(span=call.callee.span, function=name, problem=found))
+            raise Fault(UnfitOperand(span=call.callee.span, place=f"a call of `{name}`", expected="an activation", found=describe(value)))
         (argument,) = _positional(call, 1)
         return _apply(value.name, value.arguments, term_of(argument, names), argument.span)
     if name in ACTIVATIONS and name not in PAIRS:
@@ -214,13 +248,13 @@ def _call(call: ast.Call, names: Names) -> Operand:
         (argument,) = _positional(call, 1)
         return _apply(name, (), term_of(argument, names), argument.span)
     if name in PAIRS and len(call.arguments) == 2:
-        first, second = (_operand(argument, names) for argument in _positional(call, 2))
+        first, second = _operands(_positional(call, 2), names)
         return _extreme(PAIRS[name], first, second, call.span)
     if name in REDUCTIONS:
         (argument,) = _positional(call, 1)
         return _reduce(call, argument, names)
     if name == "clip":
-        value, low, high = (_operand(argument, names) for argument in _positional(call, 3))
+        value, low, high = _operands(_positional(call, 3), names)
         return _extreme(Elementwise.MIN, _extreme(Elementwise.MAX, value, low, call.span), high, call.span)
     if name == "concat":
         return _concat(call, names)
@@ -249,9 +283,9 @@ def _activation(call: ast.Call, names: Names) -> Term:
     term = term_of(argument, names)
     report = Report()
     rest = ast.Call(call.span, call.callee, call.arguments[1:])
-    bindings = bind(call.callee.text, entry.arguments, rest, names.scope, report)
+    bindings = bind(call.callee.text, entry.arguments, rest, names.constants(), report)
     if bindings is None:
-        raise Fault(report.errors[0])
+        raise report.fault()
     return _apply(entry.name, bindings.plain(), term, argument.span)
 
 
@@ -273,11 +307,14 @@ def _concat(call: ast.Call, names: Names) -> Term:
     arguments = _positional(call, None)
     if not arguments:
         raise Fault(FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
-    parts = [term_of(argument, names) for argument in arguments]
+    operands = _operands(arguments, names)
+    parts = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
     for part, argument in zip(parts, arguments, strict=True):
         if len(part.shape.dimensions) != 1:
             raise Fault(UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape)))
     width = sum(part.shape.dimensions[0] for part in parts)
+    if width > ELEMENT_LIMIT:
+        raise Fault(TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
     return Joined(tuple(parts), TermShape((width,), any(part.shape.stepwise for part in parts)))
 
 

@@ -41,17 +41,22 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The parameters in sight, of a model or of a cell."""
+    """The parameters in sight, of a model or of a cell.
+
+    `faulty`: those whose value is wrong, which is reported already. `computed`: names that have a value in a step only.
+    """
 
     parameters: Mapping[str, Given]
+    faulty: frozenset[str] = frozenset()
+    computed: frozenset[str] = frozenset()
 
 
 class Fault(Exception):
     """Stops the evaluation of one thing; what can still be checked goes on."""
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(diagnostic)
-        self.diagnostic = diagnostic
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
 
 
 class Suppressed(Exception):
@@ -59,16 +64,20 @@ class Suppressed(Exception):
 
 
 class Report:
-    """What a stage found; the same fault at the same place is kept once."""
+    """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
 
     def __init__(self) -> None:
-        self._diagnostics: dict[tuple[str, Span], Diagnostic] = {}
+        self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
-        """Errors so far, repeated ones included: unchanged means that nothing went wrong since."""
+        """Errors so far, repeated and suppressed ones included: unchanged means that nothing went wrong since."""
 
     def add(self, diagnostic: Diagnostic) -> None:
-        self._diagnostics.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+        self._diagnostics.setdefault((diagnostic.code, diagnostic.span, diagnostic.message), diagnostic)
         self.count += not diagnostic.is_warning
+
+    def fault(self) -> Fault | Suppressed:
+        """What to raise for all the errors at once."""
+        return Fault(*self.errors) if self.errors else Suppressed()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -84,20 +93,25 @@ class Report:
         try:
             yield
         except Fault as fault:
-            self.add(fault.diagnostic)
+            for diagnostic in fault.diagnostics:
+                self.add(diagnostic)
         except Suppressed:
-            pass
+            self.count += 1
+
+
+_SHOWN_ITEMS = 8
+_SHOWN_TEXT = 40
 
 
 def describe(value: Value) -> str:
-    """A value as a spec would write it."""
+    """A value as a spec would write it; of long texts and lists the beginning, of a list in a list nothing."""
     match value:
         case bool():
             return "true" if value else "false"
         case None:
             return "none"
         case str():
-            return f'"{value}"'
+            return f'"{value}"' if len(value) <= _SHOWN_TEXT else f'"{value[: _SHOWN_TEXT - 3]}..."'
         case int() | float():
             return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else str(value)
         case Symbol(name) | Configured(name):
@@ -105,4 +119,5 @@ def describe(value: Value) -> str:
         case Applied(call):
             return f"{call.callee.text}(...)"
         case _:
-            return f"[{', '.join(describe(item.value) for item in value)}]"
+            items = ["[...]" if isinstance(item.value, tuple) else describe(item.value) for item in value[:_SHOWN_ITEMS]]
+            return f"[{', '.join([*items, '...'] if len(value) > _SHOWN_ITEMS else items)}]"

@@ -1,6 +1,6 @@
 """How a kernel function is called: `void f(void **pointers, int64_t *dims)`.
 
-The pointers are those of `arguments`, in order; the dims are batch, time, tokens and steps.
+The pointers are those of `buffers`, then the index's offsets if it scans, then the arenas; the dims are batch, time, tokens and steps.
 Scratch, tape and prepared memory are one arena each, laid out by their plans; all weights are one
 flat array, and so are their gradients.
 """

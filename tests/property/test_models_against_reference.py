@@ -2,91 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import rnnspec
 from tests import reference
-from tests.specs import Layer, bidirectional, make, spec
-
-CELLS = st.sampled_from(["SimpleRNN", "LSTM", "GRU"])
-UNITS = st.sampled_from([1, 2, 3, 5, 8, 16, 17])
-"""Around what fills vectors of 2 to 16 lanes."""
-SMOOTH = st.sampled_from(["linear", "tanh", "sigmoid", "softmax", "softplus", "silu", "gelu", "exponential"])
-"""Activations without a kink that a complex step could straddle; relu and its kin have fixtures."""
-VOCABULARY = 5
-
-
-@st.composite
-def cell(draw: st.DrawFn, sequences: bool) -> Layer:
-    layer = make(draw(CELLS), units=draw(UNITS))
-    if sequences:
-        layer["return_sequences"] = True
-    if draw(st.booleans()):
-        layer["go_backwards"] = True
-    if draw(st.booleans()):
-        layer["zero_output_for_mask"] = True
-    if draw(st.integers(0, 3)) == 0:
-        layer["use_bias"] = False
-    return layer
-
-
-@st.composite
-def recurrent(draw: st.DrawFn, sequences: bool) -> Layer:
-    if draw(st.booleans()):
-        return draw(cell(sequences))
-    inner = {key: value for key, value in draw(cell(sequences)).items() if key not in ("go_backwards", "zero_output_for_mask")}
-    return bidirectional(inner, merge_mode=draw(st.sampled_from(["concat", "sum", "mul", "ave"])))
-
-
-DENSE = st.builds(lambda units, activation: make("Dense", units=units, activation=activation), UNITS, SMOOTH)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A model with a batch for it; `mask` is the caller's own, None for none: what it masks is 0 here, and NaN for the compiled model."""
-
-    layers: list[Layer]
-    of_input: str
-    x: np.ndarray
-    mask: np.ndarray | None
-    seed: int
-
-
-@st.composite
-def drawn_models(draw: st.DrawFn) -> Drawn:
-    batch, time, features = draw(st.integers(0, 5)), draw(st.integers(0, 6)), draw(st.integers(1, 9))
-    seed = draw(st.integers(0, 2**32 - 1))
-    random = np.random.default_rng(seed)
-    masked = random.random((batch, time)) < draw(st.sampled_from([0.0, 0.3, 0.7, 1.0]))
-    layers: list[Layer] = []
-    if draw(st.booleans()):
-        of_input, x = "int[time]", random.integers(1, VOCABULARY, (batch, time)).astype(np.int32)
-        layers.append(make("Embedding", input_dim=VOCABULARY, output_dim=features, mask_zero=draw(st.booleans())))
-        x[masked] = 0
-    else:
-        of_input, x = f"float[time, {features}]", random.normal(size=(batch, time, features))
-        if draw(st.booleans()):
-            layers.append(make("Masking", mask_value=0.0))
-            x[masked] = 0.0
-    mask = ~masked if draw(st.booleans()) else None
-    if mask is not None and x.dtype.kind == "f":
-        x[masked] = 0.0
-    layers += draw(st.lists(st.one_of(recurrent(True), DENSE), max_size=2))
-    layers += draw(st.lists(recurrent(False), min_size=0 if layers else 1, max_size=1))
-    layers += draw(st.lists(DENSE, max_size=1))
-    return Drawn(layers, of_input, x, mask, seed)
+from tests.property.drawing import Drawn, drawn_models
+from tests.specs import spec
 
 
 def near(actual: np.ndarray, expected: Any, scale: float = 1.0) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=1e-9 * max(scale, float(np.abs(expected).max(initial=0.0))))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(drawn_models())
 def test_outputs_and_gradients(drawn: Drawn) -> None:
     """The gradient is compared along one random direction through all weights and the input at once."""

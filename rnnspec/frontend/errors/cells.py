@@ -95,8 +95,8 @@ class AssignedTwice(Diagnostic):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitMisfit(Diagnostic):
     code = "E0310"
-    title = "a width of {width} doesn't split into {parts} equal parts"
-    label = "{width} is not a multiple of {parts}"
+    title = "`split` makes equal parts"
+    label = "a width of {width} isn't a multiple of {parts}"
 
     width: int
     parts: int
@@ -190,8 +190,8 @@ class UnfitOperand(Diagnostic):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitializerBlocks(Diagnostic):
     code = "E0320"
-    title = "{parts} initializers don't fit a width of {width}"
-    label = "needs a divisor of {width}"
+    title = "a list of {parts} initializers is for {parts} equal blocks"
+    label = "a width of {width} isn't a multiple of {parts}"
 
     parts: int
     width: int

@@ -19,11 +19,10 @@ class UnknownElement(Diagnostic):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitInput(Diagnostic):
     code = "E0202"
-    title = "an input can't have the shape {found}"
+    title = "an input can't have this shape"
     label = "{problem}"
     advice = "write `float[time, 12]` for a sequence of frames with 12 features, `int[time]` for a sequence of ids, `float[12]` for one row"
 
-    found: str
     problem: str
 
 
@@ -108,7 +107,7 @@ class LayerBeforeInput(Diagnostic):
 class NotMerged(Diagnostic):
     code = "E0211"
     title = "a Bidirectional layer with `merge_mode = none` must be the last one"
-    label = "gives two values, and the next layer takes one"
+    label = "takes one value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +144,15 @@ class LayerName(Diagnostic):
     code = "E0215"
     title = "two layers are named `{name}`"
     label = "the name is taken"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNotCalled(Diagnostic):
+    code = "E0216"
+    title = "the layer {name} without its arguments"
+    label = "write `{name}(...)`"
 
     name: str
 

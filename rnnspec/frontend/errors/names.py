@@ -119,11 +119,11 @@ class UnknownParameter(Diagnostic):
 class UnfitParameter(Diagnostic):
     code = "E0112"
     title = "the parameter `{name}` can't be {found}"
-    label = "its default is {default}"
+    label = "{expected}"
 
     name: str
     found: str
-    default: str
+    expected: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class MissingParameter(Diagnostic):
     code = "E0113"
     title = "the parameter `{name}` has no value"
     label = "has no default and wasn't given"
-    advice = "give it a default, `{name} = ...`, or a value from outside"
+    advice = "give it a default, `{name} = ...`, or a value: `-P {name}=...` for the command, `{name}=...` in Python"
 
     name: str
 

@@ -48,6 +48,7 @@ class NestedTooDeeply(Diagnostic):
     code = "E0005"
     title = "nested more than {limit} levels deep"
     label = "too deep from here on"
+    advice = "every bracket is a level, and every operator of a long chain is one"
 
     limit: int
 
@@ -56,7 +57,7 @@ class NestedTooDeeply(Diagnostic):
 class NotYet(Diagnostic):
     code = "E0006"
     title = "{what} is not yet in this version"
-    label = "reserved for it"
+    label = "comes with a later version"
 
     what: str
 

@@ -1,0 +1,368 @@
+"""Fills the generated parts of the pages, and the answers to specs with errors: `.venv/bin/python docs/generate.py`.
+
+A part stands between `<!-- begin: name argument ... -->` and `<!-- end -->`; `PARTS` has what a name
+stands for. A part about a spec takes the last ```rnn block above it. A ```text block right below a
+```rnn error or ```rnn warning block shows the diagnostics of that spec.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rnnspec import compiler
+from rnnspec.codegen.math import ULP_BOUNDS
+from rnnspec.codegen.objects import PASSES
+from rnnspec.diagnostics import SpecError, render_all
+from rnnspec.frontend.catalogue import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    KERAS_LAYERS_NOT_YET,
+    LAYERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    SEQUENCE_OPTIONS,
+    SETTINGS,
+    Catalogue,
+)
+from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
+from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Later
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.summary import layer_rows
+from rnnspec.ir.ops import Module
+from rnnspec.ir.printer import print_module
+from rnnspec.kernel.target import AVX2
+from rnnspec.runtime.summary import ModelSource, summary_text
+from rnnspec.source import SourceFile
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "passes"
+
+PART = re.compile(r"<!-- begin: (?P<call>[^>]*) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+SPEC = re.compile(r"^```rnn\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+DOUBTFUL = re.compile(r"^```rnn (?P<kind>error|warning)\n(?P<spec>.*?)^```\n\n```text\n(?P<shown>.*?)^```$", re.DOTALL | re.MULTILINE)
+
+FORMULAS: Mapping[str, str] = {
+    "linear": "x",
+    "relu": "maximum(x, 0)",
+    "relu6": "clip(x, 0, 6)",
+    "leaky_relu": "where(x >= 0, x, negative_slope * x)",
+    "elu": "where(x > 0, x, alpha * expm1(x))",
+    "celu": "where(x > 0, x, alpha * expm1(x / alpha))",
+    "selu": "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(x))",
+    "gelu": "x / 2 * (1 + where(approximate, tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)), erf(x / sqrt(2))))",
+    "silu": "x * sigmoid(x)",
+    "hard_silu": "x * hard_sigmoid(x)",
+    "mish": "x * tanh(softplus(x))",
+    "softplus": "log1p(exp(x))",
+    "softsign": "x / (1 + abs(x))",
+    "softmax": "exp(x) / sum(exp(x))",
+    "log_softmax": "x - log(sum(exp(x)))",
+    "exponential": "exp(x)",
+    "sigmoid": "1 / (1 + exp(-x))",
+    "log_sigmoid": "-softplus(-x)",
+    "hard_sigmoid": "clip(x / 6 + 0.5, 0, 1)",
+    "tanh": "tanh(x)",
+    "tanh_shrink": "x - tanh(x)",
+    "hard_tanh": "clip(x, -1, 1)",
+    "hard_shrink": "where(abs(x) > threshold, x, 0)",
+    "soft_shrink": "x - clip(x, -threshold, threshold)",
+    "squareplus": "(x + sqrt(x**2 + b)) / 2",
+}
+"""Activations in numpy's words; `sum` goes over the last axis and keeps it. A test computes with them."""
+
+LOSS_FORMULAS: Mapping[str, str] = {
+    "mean_squared_error": "mean((p - t)**2)",
+    "mean_absolute_error": "mean(abs(p - t))",
+    "binary_crossentropy": "mean(-t * log(p) - (1 - t) * log(1 - p))",
+    "categorical_crossentropy": "-sum(t * log(p / sum(p)))",
+    "sparse_categorical_crossentropy": "-log(p[t] / sum(p))",
+}
+"""One row's loss: p is what the model gives, t the target. A test computes with them."""
+
+METRIC_WORDS: Mapping[str, str] = {
+    "accuracy": "binary for one output, sparse categorical for targets that are class numbers, else categorical",
+    "binary_accuracy": "the share of outputs on the target's side of 0.5 (of 0 for a loss from logits)",
+    "categorical_accuracy": "1 where the largest output is the largest target",
+    "sparse_categorical_accuracy": "1 where the largest output is the target's class",
+    "mean_squared_error": "mean((p - t)**2)",
+    "mean_absolute_error": "mean(abs(p - t))",
+}
+
+SETTING_WORDS: Mapping[str, str] = {
+    "loss": "what training makes small",
+    "optimizer": "how the weights follow the gradient",
+    "metrics": "what is reported beside the loss",
+    "batch_size": "samples in one update; 32 if not set",
+    "epochs": "passes over the data; 1 if not set",
+    "validation_split": "the last fraction of the samples is validated on; 0 if not set",
+    "shuffle": "whether every epoch draws a new order; `true` if not set",
+    "seed": "what the order and dropout are drawn from; the model's own stream if not set",
+}
+
+FUNCTION_WORDS: Mapping[str, str] = {
+    "abs": "`abs(v)`, elementwise",
+    "exp": "`exp(v)`, elementwise",
+    "log": "`log(v)`, the natural logarithm, elementwise",
+    "sqrt": "`sqrt(v)`, elementwise",
+    "sum": "`sum(v)`, over the units: a row of width 1",
+    "mean": "`mean(v)`, over the units: a row of width 1",
+    "max": "`max(v)`, over the units: a row of width 1; `max(a, b)`, the larger one, elementwise",
+    "min": "`min(v)`, over the units: a row of width 1; `min(a, b)`, the smaller one, elementwise",
+    "clip": "`clip(v, low, high)`, which is `min(max(v, low), high)`",
+    "concat": "`concat(a, b, ...)`, rows one after the other",
+    "split": "`a, b = split(v, 2)`, equal parts of the last axis, one for each name on the left",
+}
+
+MASKS: Sequence[tuple[str, str, str]] = (
+    ("`Masking(v)`", "float[time, 3]", "Masking(0.0)"),
+    ("`Embedding(v, d)`", "int[time]", "Embedding(5, 3)"),
+    ("`Embedding(v, d, mask_zero = true)`", "int[time]", "Embedding(5, 3, mask_zero = true)"),
+    ("a cell", "float[time, 3]", "LSTM(2)"),
+    ("a cell with `return_sequences = true`", "float[time, 3]", "LSTM(2, return_sequences = true)"),
+    ("`Bidirectional` of a cell", "float[time, 3]", "Bidirectional(LSTM(2))"),
+    ("`Bidirectional` of a cell with `return_sequences = true`", "float[time, 3]", "Bidirectional(LSTM(2, return_sequences = true))"),
+    ("`Dense` on a sequence", "float[time, 3]", "Dense(2)"),
+    ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
+    ("`Activation` on a sequence", "float[time, 3]", "Activation(tanh)"),
+)
+"""How a layer is written in the table, an input it takes, and the layer itself."""
+
+
+def fence(text: str, language: str = "text") -> str:
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def literal(value: object) -> str:
+    """A default as a spec would write it."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)
+
+
+def file(path: str, language: str = "") -> str:
+    return fence((ROOT / path).read_text(encoding="utf-8"), language)
+
+
+# Stages of the spec above.
+
+
+def compilation(above: str) -> compiler.Compilation:
+    tree = parse(SourceFile.of_text(_spec(above)))
+    return compiler.Compilation(tree, resolve(tree), "float32", AVX2)
+
+
+def _spec(above: str) -> str:
+    return [match["text"] for match in SPEC.finditer(above)][-1]
+
+
+def stage(above: str, name: str, after: str | None = None) -> str:
+    return fence(compilation(above).print(name, after))
+
+
+def function(above: str, name: str, stage_name: str) -> str:
+    """One function of the tensor IR after all passes."""
+    module = compilation(above).module(stage_name, training=False)
+    return fence(print_module(Module(module.name, (module.function(name),))).split("\n", 2)[2])
+
+
+def scan(above: str) -> str:
+    """The first scan of the kernel IR."""
+    lines = compilation(above).print("kernel").splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("  scan "))
+    stop = next(place for place, line in enumerate(lines) if place > start and line == "  }")
+    return fence("\n".join(line.removeprefix("  ") for line in lines[start : stop + 1]))
+
+
+def kernel_nodes(above: str) -> str:
+    """The function's loop nests in the kernel IR, without its buffers."""
+    lines = compilation(above).print("kernel").splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("kernel @forward :"))
+    return fence("\n".join(line for line in lines[start:] if not line.startswith("  buffer ")))
+
+
+def llvm_loop(above: str, name: str) -> str:
+    """The last loop of a function that multiplies and adds, with what becomes of its sums: the tile of one row."""
+    text = compilation(above).print("llvm")
+    body = text[text.index(f"@{name}(") :]
+    lines = body[: body.index("\n}\n")].splitlines()
+    last = max(place for place, line in enumerate(lines) if "@llvm.fma" in line)
+    start = max(place for place, line in enumerate(lines[:last]) if line.endswith(".head:"))
+    stop = next(place for place, line in enumerate(lines) if place > last and line.startswith("  br label %r."))
+    return fence("\n".join(lines[start : stop + 1]), "llvm")
+
+
+def summary(above: str) -> str:
+    tree = parse(SourceFile.of_text(_spec(above)))
+    graph = resolve(tree)
+    return fence(summary_text(ModelSource(graph.model, "", {}, "float32", layer_rows(graph))))
+
+
+# Passes.
+
+
+def golden(_: str, name: str, case: str) -> str:
+    before, after = _golden(name, case)
+    return f"Before:\n\n{fence(before)}\nAfter:\n\n{fence(after)}"
+
+
+def difference(_: str, name: str, case: str) -> str:
+    before, after = (text.splitlines() for text in _golden(name, case))
+    return fence("\n".join(list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]), "diff")
+
+
+def _golden(name: str, case: str) -> tuple[str, str]:
+    folder = GOLDEN / name.replace("-", "_")
+    before, after = ((folder / f"{case}.{side}.ir").read_text(encoding="utf-8") for side in ("before", "after"))
+    return before, after
+
+
+# Tables of the language.
+
+
+def layer(_: str, name: str) -> str:
+    return arguments(LAYERS[name].arguments)
+
+
+def arguments(given: Sequence[Argument]) -> str:
+    """A table of arguments, and below it those that are known but of no use yet."""
+    now = [argument for argument in given if not isinstance(argument.kind, Later)]
+    later = [f"`{argument.name}`" for argument in given if isinstance(argument.kind, Later)]
+    rows = [(f"`{argument.name}`", expected(argument), default(argument)) for argument in now]
+    note = f"\nNot yet in this version, so that only its default is accepted: {', '.join(later)}.\n" if later else ""
+    return table(("argument", "what it may be", "default"), rows) + note
+
+
+def expected(argument: Argument) -> str:
+    words = argument.kind.expected + (" or `none`" if argument.optional else "")
+    return words if argument.positional else f"{words}; written with its name"
+
+
+def default(argument: Argument) -> str:
+    return "must be given" if argument.default is REQUIRED else f"`{literal(argument.default)}`"
+
+
+def entries(catalogue: Catalogue) -> list[Entry]:
+    """Each entry once, whatever its spellings."""
+    return list({entry.name: entry for entry in catalogue.values()}.values())
+
+
+def call(entry: Entry) -> str:
+    """An entry with the arguments that it has in this version, defaults written out."""
+    words = [
+        argument.name if argument.default is REQUIRED else f"{argument.name} = {literal(argument.default)}"
+        for argument in entry.arguments
+        if not isinstance(argument.kind, Later)
+    ]
+    return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
+
+
+def spellings(entry: Entry) -> str:
+    return ", ".join(f"`{spelling}`" for spelling in entry.spellings)
+
+
+def catalogue_table(catalogue: Catalogue, heading: str, words: Mapping[str, str], code: bool) -> str:
+    rows = [(call(each), spellings(each), f"`{words[each.name]}`" if code else words[each.name]) for each in entries(catalogue)]
+    return table(("name, with its arguments", "also written", heading), rows)
+
+
+def masks(_: str) -> str:
+    rows: list[tuple[str, str]] = []
+    for shown, of_input, written in MASKS:
+        tree = parse(SourceFile.of_text(f"model M {{\n    input x: {of_input}\n\n    {written}\n}}\n"))
+        rows.append((shown, layer_rows(resolve(tree))[-1].mask))
+    return table(("layer", "the mask is"), rows)
+
+
+PARTS: Mapping[str, Callable[..., str]] = {
+    "spec": lambda _, path: file(path, "rnn"),
+    "file": lambda _, path: file(path),
+    "stage": stage,
+    "function": function,
+    "scan": scan,
+    "kernel-nodes": kernel_nodes,
+    "llvm-loop": llvm_loop,
+    "summary": summary,
+    "stages": lambda _: fence(compiler.list_stages()),
+    "golden": golden,
+    "difference": difference,
+    "layer": layer,
+    "layers-not-yet": lambda _: ", ".join(f"`{name}`" for name in sorted(KERAS_LAYERS_NOT_YET)) + ".\n",
+    "sequence-options": lambda _: arguments(SEQUENCE_OPTIONS),
+    "masks": masks,
+    "activations": lambda _: catalogue_table(ACTIVATIONS, "value", FORMULAS, code=True),
+    "initializers": lambda _: table(
+        ("name, with its arguments", "also written"), [(call(each), spellings(each)) for each in entries(INITIALIZERS)]
+    ),
+    "losses": lambda _: catalogue_table(LOSSES, "one row's loss", LOSS_FORMULAS, code=True),
+    "optimizers": lambda _: "\n".join(
+        f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
+    ),
+    "metrics": lambda _: catalogue_table(METRICS, "one row's value", METRIC_WORDS, code=False),
+    "settings": lambda _: table(
+        ("setting", "what it may be", "what it does"),
+        [(f"`{name}`", expected(each), SETTING_WORDS[name]) for name, each in SETTINGS.items()],
+    ),
+    "functions": lambda _: table(
+        ("function", "value"),
+        [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS) | ELEMENTARY | set(REDUCTIONS) | set(PAIRS))],
+    ),
+    "llvm-passes": lambda _: "\n" + "".join(f"- `{name}`\n" for name in PASSES) + "\n",
+    "bounds": lambda _: table(("function", "units in the last place"), [(f"`{name}`", str(bound)) for name, bound in ULP_BOUNDS.items()]),
+}
+
+
+def filled(page: str) -> str:
+    """The page with its generated parts as they have to be."""
+    done, place = "", 0
+    for match in PART.finditer(page):
+        name, *words = match["call"].split()
+        done += page[place : match.start()]
+        done += f"<!-- begin: {match['call']} -->\n{PARTS[name](done, *words)}<!-- end -->"
+        place = match.end()
+    return DOUBTFUL.sub(_answered, done + page[place:])
+
+
+def _answered(match: re.Match[str]) -> str:
+    return match[0].replace(f"```text\n{match['shown']}```", f"```text\n{diagnostics(match['spec'], match['kind'])}```")
+
+
+def diagnostics(spec: str, kind: str) -> str:
+    """What the compiler says about a spec; ValueError if it finds nothing."""
+    try:
+        warnings = compiler.check(spec).warnings
+    except SpecError as error:
+        return str(error)
+    if kind == "error" or not warnings:
+        raise ValueError(f"this spec was expected to have a fault:\n{spec}")
+    return render_all(warnings)
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def main() -> None:
+    for path in pages():
+        page = path.read_text(encoding="utf-8")
+        now = filled(page)
+        if now != page:
+            path.write_text(now, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

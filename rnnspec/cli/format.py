@@ -1,0 +1,47 @@
+"""`rnnspec fmt`."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnspec import compiler
+from rnnspec.cli.console import messages, output
+from rnnspec.runtime.artifact import write_atomically
+from rnnspec.source import SourceFile
+
+SPECS = "The .rnn files, rewritten in place; without one, or with `-`, standard input is formatted to standard output."
+
+
+def format(
+    specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...", help=SPECS, show_default=False)] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; name the files that aren't in canonical form and end with 2.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+) -> None:
+    """Bring specs into their one canonical form."""
+    changed = False
+    for path in specs or [Path("-")]:
+        source, text = compiler.format(sys.stdin.read() or " " if str(path) == "-" else path)
+        changed |= text != source.text
+        if diff:
+            output.out(difference(source, text), end="", highlight=False)
+        elif check and text != source.text:
+            messages.print(f"{source.path} isn't in canonical form", markup=False, highlight=False)
+        elif str(path) == "-" and not check:
+            sys.stdout.write(text)
+        elif text != source.text and not check:
+            write_atomically(path, text.encode())
+    if check and changed:
+        raise typer.Exit(2)
+
+
+def difference(source: SourceFile, text: str) -> str:
+    """A unified diff from the text as it is to its canonical form."""
+    before, after = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, source.path, f"{source.path} (canonical)"))

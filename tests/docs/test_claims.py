@@ -1,0 +1,156 @@
+"""What the pages say about values: formulas, what masked steps hold, which bits a pass may change, what a model file holds."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from docs.generate import FORMULAS, GOLDEN, LOSS_FORMULAS, entries, literal
+from rnnspec.diagnostics import Diagnostic
+from rnnspec.frontend.catalogue import ACTIVATIONS
+from rnnspec.frontend.errors import cells, layers, names, syntax
+from rnnspec.frontend.kinds import Flag
+from rnnspec.ir.parser import parse_module
+from rnnspec.kernel.convention import DIMS
+from rnnspec.passes.canonicalize import Canonicalize
+from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.pipeline import Pass
+from tests.ir_arguments import LENGTHS, run_module
+
+X = np.array([[-3.0, -0.7, -0.1], [0.2, 0.6, 2.5]])
+
+
+def model_of(layers: str, of_input: str = "float[3]", loss: str = "") -> Any:
+    train = f"train {{ loss = {loss} }}" if loss else ""
+    return rnnspec.compile(f"model M {{\n input x: {of_input}\n {layers}\n {train}\n}}", dtype="float64", seed=0)
+
+
+def words(**names: Any) -> dict[str, Any]:
+    """What a formula may name: numpy's functions, and those activations that others are made of."""
+    known: dict[str, Any] = {name: getattr(np, name) for name in ("abs", "clip", "exp", "expm1", "log", "log1p", "maximum", "mean")}
+    known |= {name: getattr(np, name) for name in ("pi", "sqrt", "tanh", "where")}
+    known |= {"sum": lambda v: v.sum(axis=-1, keepdims=True), "erf": np.vectorize(math.erf)}
+    for name in ("sigmoid", "softplus", "hard_sigmoid"):
+        known[name] = lambda v, formula=FORMULAS[name]: eval(formula, {**known, "x": v})
+    return known | names
+
+
+def options(number: int) -> list[tuple[str, dict[str, Any]]]:
+    """Each activation with its defaults (0), or with other arguments (1); those without arguments once."""
+    chosen: list[tuple[str, dict[str, Any]]] = []
+    for entry in entries(ACTIVATIONS):
+        own = {a.name: a.default if not number else (True if isinstance(a.kind, Flag) else 0.7) for a in entry.arguments}
+        if own or not number:
+            chosen.append((entry.name, own))
+    return chosen
+
+
+@pytest.mark.parametrize(("name", "own"), [*options(0), *options(1)], ids=str)
+def test_an_activation_is_its_formula(name: str, own: dict[str, Any]) -> None:
+    written = f"{name}({', '.join(f'{key} = {literal(value)}' for key, value in own.items())})" if own else name
+    expected = eval(FORMULAS[name], words(x=X, **own))
+    np.testing.assert_allclose(model_of(f"Activation({written})").forward(X), expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSS_FORMULAS)
+def test_a_loss_is_its_formula(name: str) -> None:
+    p = np.array([[0.2, 0.3, 0.4], [0.6, 0.1, 0.5]])
+    targets = [0, 2] if name.startswith("sparse") else np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    rows = [np.sum(eval(LOSS_FORMULAS[name], words(p=p[row], t=targets[row]))) for row in range(2)]
+    found = model_of("Dropout(0.0)", loss=name).evaluate(p, np.array(targets))
+    assert found["loss"] == pytest.approx(np.mean(rows), rel=1e-9)
+
+
+def masked(layers: str, of_input: str = "float[time, 3]") -> tuple[Any, Any]:
+    """A model and its output for two real steps around a masked one, with a masked one in front."""
+    model = model_of(layers, of_input)
+    x = np.array([[3, 1, 4, 2]]) if of_input.startswith("int") else np.arange(12.0).reshape(1, 4, 3) / 10 + 0.1
+    return model, model.forward(x, mask=[[False, True, False, True]])[0]
+
+
+def test_what_masked_steps_hold() -> None:
+    _, y = masked("Masking(0.0)")
+    assert not y[[0, 2]].any()
+    model, y = masked("Embedding(5, 2)", "int[time]")
+    np.testing.assert_array_equal(y[[0, 2]], model.weights["embedding/embeddings"][[0, 0]])
+    _, y = masked("GRU(2, return_sequences = true)")
+    assert not y[0].any() and y[1].any()
+    np.testing.assert_array_equal(y[2], y[1])
+    for layer in ("GRU(2, return_sequences = true, zero_output_for_mask = true)", "Bidirectional(GRU(2, return_sequences = true))"):
+        _, y = masked(layer)
+        assert not y[[0, 2]].any()
+        assert y[[1, 3]].all()
+    model, y = masked("Masking(0.0) Dense(2, bias_initializer = ones) Activation(sigmoid)")
+    np.testing.assert_allclose(y[[0, 2]], 1 / (1 + np.exp(-1.0)), rtol=1e-12)
+
+
+def test_a_masked_step_reaches_nothing() -> None:
+    model = model_of("GRU(2)", "float[time, 3]")
+    x = np.ones((1, 3, 3))
+    x[0, 1] = np.nan
+    y, tape = model.forward(x, mask=[[True, False, True]], record=True)
+    np.testing.assert_array_equal(y, model.forward(np.ones((1, 2, 3))))
+    gradient = model.backward(tape, np.ones_like(y)).inputs["x"]
+    assert not gradient[0, 1].any() and gradient[0, [0, 2]].any()
+
+
+EXACT: tuple[Pass, ...] = (EliminateCommonSubexpressions(), EliminateDeadCode(), MergeCarries(), Canonicalize())
+CASES = [(step, path) for step in EXACT for path in sorted((GOLDEN / step.name.replace("-", "_")).glob("*.before.ir"))]
+
+
+@pytest.mark.parametrize(("step", "path"), CASES, ids=[f"{step.name}/{path.name}" for step, path in CASES])
+def test_a_pass_that_keeps_the_bits_keeps_them(step: Pass, path: Path) -> None:
+    """In the interpreter's float64; the sign of a zero isn't compared."""
+    before = parse_module(path.read_text(encoding="utf-8"))
+    expected, got = run_module(before, LENGTHS), run_module(step.run(before), LENGTHS)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=str(name))
+
+
+def test_a_model_file_holds_no_code(tmp_path: Path) -> None:
+    model = model_of("Dense(2)")
+    for name in ("one.rnnc", "two.rnnc"):
+        model.save(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "one.rnnc") as file:
+        assert sorted(file.namelist()) == ["manifest.json", "model.rnn", "weights.safetensors"]
+    assert (tmp_path / "one.rnnc").read_bytes() == (tmp_path / "two.rnnc").read_bytes()
+
+
+def test_parameters_are_replaced_from_outside() -> None:
+    text = "model M(units = 2, act = tanh) {\n input x: float[3]\n Dense(units, activation = act)\n}"
+    assert rnnspec.compile(text, units=5).forward(X).shape == (2, 5)
+    x = rnnspec.compile(text, units=5, act="relu", seed=0).forward(X)
+    assert (x >= 0).all() and (x > 1).any()
+    with pytest.raises(rnnspec.SpecError, match="E0112"):
+        rnnspec.compile(text, act=3)
+
+
+def test_a_cell_of_the_spec_takes_the_place_of_one_of_the_package() -> None:
+    cell = "cell LSTM(units) {\n state h [units]\n h' = h + 1\n return h'\n}\n"
+    text = cell + "model M {\n input x: float[time, 3]\n LSTM(2)\n}"
+    np.testing.assert_array_equal(rnnspec.compile(text).forward(np.ones((1, 4, 3))), [[4, 4]])
+
+
+@pytest.mark.parametrize(
+    ("topic", "allowed"),
+    [(syntax, {"00"}), (names, {"01"}), (layers, {"02", "04"}), (cells, {"03"})],
+    ids=["syntax", "names", "layers", "cells"],
+)
+def test_the_code_tells_what_an_error_is_about(topic: ModuleType, allowed: set[str]) -> None:
+    kinds = [kind for kind in vars(topic).values() if isinstance(kind, type) and issubclass(kind, Diagnostic) and kind is not Diagnostic]
+    assert {kind.code[1:3] for kind in kinds if kind.__module__ == topic.__name__} == allowed
+
+
+def test_the_calling_convention_is_the_one_of_the_page() -> None:
+    page = (GOLDEN.parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8")
+    assert f"`dims` are {', '.join(DIMS[:-1])} and {DIMS[-1]}." in page
+    assert "define dso_local void @rnnspec_forward(ptr %pointers, ptr %dims)" in model_of("Dense(2)").inspect("llvm")

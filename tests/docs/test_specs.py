@@ -1,0 +1,45 @@
+"""Every spec on a page compiles and runs, or is refused as the page says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnnspec
+from docs.generate import DOUBTFUL, diagnostics, pages
+from rnnspec import compiler
+from tests.docs.markdown import Block, blocks
+
+FAULTS = [
+    (f"{path.name}:{number}", match["kind"], match["spec"], match["shown"])
+    for path in pages()
+    for number, match in enumerate(DOUBTFUL.finditer(path.read_text(encoding="utf-8")), 1)
+]
+
+
+def distinct(found: list[Block]) -> list[Block]:
+    return list({block.text: block for block in found}.values())
+
+
+@pytest.mark.parametrize("block", distinct(blocks("rnn")), ids=str)
+def test_a_spec_compiles_and_runs(block: Block) -> None:
+    """Without a warning; forward and backward, the second sample with one real step."""
+    assert compiler.check(block.text).warnings == ()
+    model = rnnspec.compile(block.text, seed=0)
+    (source,) = model.signature.inputs
+    shape = tuple(3 if isinstance(extent, str) else extent for extent in source.shape)
+    x = np.ones((2, *shape), np.int32 if source.integer else np.float32)
+    lengths = [shape[0], 1] if source.is_sequence else None
+    output, tape = model.forward(x, lengths=lengths, record=True)
+    assert np.isfinite(output).all()
+    gradients = model.backward(tape, np.arange(output.size, dtype=output.dtype).reshape(output.shape))
+    assert any(gradient.any() for gradient in gradients.weights.values())
+
+
+@pytest.mark.parametrize(("place", "kind", "spec", "shown"), FAULTS, ids=[place for place, *_ in FAULTS])
+def test_a_fault_is_shown_as_the_compiler_shows_it(place: str, kind: str, spec: str, shown: str) -> None:
+    assert diagnostics(spec, kind) == shown
+
+
+def test_no_fault_is_without_its_diagnostics() -> None:
+    assert len(FAULTS) == len(blocks("rnn error", "rnn warning"))

@@ -1,0 +1,90 @@
+"""Each `cases/<name>.rnn` gives exactly the diagnostics of `cases/<name>.txt`, and every kind of diagnostic is shown by a case."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from rnnspec import compiler
+from rnnspec.diagnostics import Diagnostic, SpecError, render_all
+from rnnspec.frontend import errors
+from rnnspec.frontend.parameters import ParameterValue
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.resolve import resolve
+from rnnspec.source import SourceFile
+
+CASES = Path(__file__).parent / "cases"
+NAMES = sorted(path.stem for path in CASES.glob("*.rnn"))
+UNREADABLE = "unreadable_spec"
+
+OVERRIDES: Mapping[str, Mapping[str, ParameterValue]] = {
+    "unknown_parameter": {"unit": 32, "depth": 3},
+    "no_parameters": {"units": 32},
+    "unfit_parameter": {"units": "many", "rate": True, "act": 3, "bias": 1, "sizes": float("nan")},
+    "override_of_a_wrong_value": {"units": 2.25, "act": "tahn"},
+}
+"""Values from outside for the parameters of a case's model."""
+
+
+def compared(name: str, shown: str, regenerate: bool) -> None:
+    golden = CASES / f"{name}.txt"
+    if regenerate:
+        golden.write_text(shown, encoding="utf-8", newline="")
+    assert shown == golden.read_bytes().decode("utf-8")
+
+
+def diagnostics(name: str) -> tuple[Diagnostic, ...]:
+    """Of a case: its errors, or its warnings if it has no error."""
+    source = SourceFile(f"{name}.rnn", (CASES / f"{name}.rnn").read_bytes().decode("utf-8"))
+    try:
+        return resolve(parse(source), OVERRIDES.get(name)).warnings
+    except SpecError as error:
+        assert str(error) == render_all(error.diagnostics)
+        return error.diagnostics
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text(name: str, regenerate: bool) -> None:
+    compared(name, render_all(diagnostics(name)), regenerate)
+
+
+def test_a_spec_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regenerate: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError) as caught:
+        compiler.check("absent.rnn")
+    compared(UNREADABLE, str(caught.value), regenerate)
+
+
+def test_every_text_belongs_to_a_case() -> None:
+    assert {path.stem for path in CASES.glob("*.txt")} == {*NAMES, UNREADABLE}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_fault_is_one_error(name: str) -> None:
+    found = [(diagnostic.code, diagnostic.span, diagnostic.message) for diagnostic in diagnostics(name)]
+    assert found
+    assert len(set(found)) == len(found)
+
+
+def kinds() -> Iterator[type[Diagnostic]]:
+    for module in pkgutil.iter_modules(errors.__path__, f"{errors.__name__}."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, type) and issubclass(value, Diagnostic) and value is not Diagnostic:
+                yield value
+
+
+def test_codes_are_unique_and_well_formed() -> None:
+    codes = Counter(kind.code for kind in kinds())
+    assert [code for code, uses in codes.items() if uses > 1 or not re.fullmatch(r"[EW][0-9]{4}", code)] == []
+
+
+def test_every_kind_is_shown_by_a_case() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in CASES.glob("*.txt"))
+    shown = set(re.findall(r"^(?:error|warning)\[(\w+)\]: ", texts, re.MULTILINE))
+    assert {kind.code for kind in kinds()} - shown == set()

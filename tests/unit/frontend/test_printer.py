@@ -1,0 +1,43 @@
+"""The printed syntax tree and the printed graph of a small spec that uses a user's cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.printer import print_ast, print_graph
+from rnnspec.frontend.resolve import resolve
+from rnnspec.source import SourceFile
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "frontend"
+SPEC = SourceFile("leaky.rnn", (GOLDEN / "leaky.rnn").read_text(encoding="utf-8"))
+
+
+def compared(name: str, printed: str, regenerate: bool) -> None:
+    golden = GOLDEN / name
+    if regenerate:
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
+
+
+def test_syntax_tree(regenerate: bool) -> None:
+    compared("leaky.ast", print_ast(parse(SPEC)), regenerate)
+
+
+def test_graph(regenerate: bool) -> None:
+    compared("leaky.graph", print_graph(resolve(parse(SPEC))), regenerate)
+
+
+@pytest.mark.parametrize(
+    "term", ["2 * (h - x)", "-(h + x) * 2", "h - (x - 1)", "(h - x) - 1", "max(h, -x) / (1 + exp(-h))", "h * -x", "-(-h)"]
+)
+def test_a_printed_term_means_the_same_when_it_is_read_again(term: str) -> None:
+    def printed(equation: str) -> str:
+        cell = f"cell Own(units) {{ state h [units] h' = {equation} return h' }}"
+        graph = print_graph(resolve(parse(SourceFile.of_text(f"{cell} model Case {{ input x: float[time, 2] Own(2) }}"))))
+        return next(line.partition(" = ")[2] for line in graph.splitlines() if line.strip().startswith("h' = "))
+
+    assert printed(printed(term)) == printed(term)
+    assert printed(term) != printed("h")

@@ -1,0 +1,163 @@
+"""The driver: what it takes for a spec, what it passes on, and the text of every stage of one small model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.compiler import STAGES, Compilation, read_spec
+from rnnspec.diagnostics import SpecWarning
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.resolve import resolve
+from rnnspec.ir.parser import parse_module
+from rnnspec.ir.printer import print_module
+from rnnspec.kernel.target import AVX2
+from rnnspec.source import SourceFile
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
+SPEC = """\
+cell Leaky(units, leak = 0.25) {
+    weight kernel           [features, units] = glorot_uniform
+    weight recurrent_kernel [units, units]    = orthogonal
+    state  h [units]
+
+    h' = (1 - leak) * h + leak * tanh(x @ kernel + h @ recurrent_kernel)
+    return h'
+}
+
+model Small(units = 3) {
+    input x: float[time, 2]
+
+    Masking()
+    Leaky(units)
+    Dropout(0.5)
+    Dense(2, activation = softmax)
+
+    train {
+        loss      = sparse_categorical_crossentropy
+        optimizer = Adam()
+    }
+}
+"""
+PRINTED = [(stage, None) for stage in STAGES if stage not in ("llvm.opt", "asm")]
+"""All but LLVM's own text, which changes with its version."""
+PRINTED += [("tensor", "lower"), ("tensor", "hoist-projection"), ("tensor.backward", "differentiate")]
+
+
+def compilation(spec: str = SPEC) -> Compilation:
+    tree = parse(SourceFile("small.rnn", spec))
+    return Compilation(tree, resolve(tree), "float32", AVX2)
+
+
+@pytest.mark.parametrize(("stage", "after"), PRINTED, ids=lambda value: value or "whole")
+def test_text_of_a_stage(stage: str, after: str | None, regenerate: bool) -> None:
+    text = compilation().print(stage, after)
+    path = GOLDEN / f"{stage}{f'.after-{after}' if after else ''}.txt"
+    if regenerate:
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+    if stage.startswith("tensor"):
+        assert print_module(parse_module(text)) == text
+
+
+@pytest.mark.parametrize("stage", ["llvm.opt", "asm"])
+def test_text_that_llvm_prints(stage: str) -> None:
+    assert "rnnspec_forward" in compilation().print(stage)
+
+
+def test_every_listed_pass_prints() -> None:
+    shown = compiler.list_stages()
+    stage = ""
+    for line in shown.splitlines():
+        if line.startswith("  --after "):
+            assert compilation().print(stage, line.split()[-1]).startswith("module Small")
+        else:
+            stage = line
+    assert "hoist-projection" in shown
+
+
+@pytest.mark.parametrize(
+    ("stage", "after", "message"),
+    [
+        ("tensors", None, "there is no stage `tensors`; did you mean `tensor`?"),
+        ("kernel", "hoist-projection", "no passes run in stage `kernel`; they do in tensor and tensor.backward"),
+        ("tensor", "differentiate", "there is no pass `differentiate` in stage `tensor`"),
+        ("tensor.backward", "diferentiate", "did you mean `differentiate`?"),
+    ],
+)
+def test_stages_and_passes_that_do_not_exist(stage: str, after: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=r"there is no|no passes") as caught:
+        compilation().print(stage, after)
+    assert message in str(caught.value)
+
+
+def test_a_spec_is_a_path_or_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "small.rnn"
+    path.write_text(SPEC, encoding="utf-8")
+    assert read_spec(path) == SourceFile(str(path), SPEC)
+    assert read_spec(str(path)) == SourceFile(str(path), SPEC)
+    assert read_spec(SPEC) == SourceFile("<spec>", SPEC)
+    assert read_spec(" ") == SourceFile("<spec>", " ")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.rnn").write_bytes(b"model \xe9 {}")
+    for name, reason in (
+        ("absent.rnn", "No such file"),
+        ("latin.rnn", "isn't UTF-8 text: byte 6 is 0xE9"),
+        (".", "directory"),
+        ("a\0b", "null"),
+    ):
+        with pytest.raises(rnnspec.SpecError) as caught:
+            rnnspec.compile(tmp_path / name)
+        assert "error[E0010]" in str(caught.value)
+        assert reason in str(caught.value)
+        assert (tmp_path / name).name.replace("\0", "\ufffd") in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "float", "double precision", object(), 3])
+def test_precision(dtype: object) -> None:
+    if dtype == "float":
+        assert rnnspec.compile(SPEC, dtype="float").signature.dtype == "float64"  # numpy's meaning of the word
+        return
+    with pytest.raises(ValueError, match="dtype: expected float32 or float64"):
+        rnnspec.compile(SPEC, dtype=dtype)  # type: ignore[call-overload]
+
+
+def test_parameters_by_name_and_as_a_mapping() -> None:
+    assert rnnspec.compile(SPEC, units=5).weights["leaky/kernel"].shape == (2, 5)
+    assert rnnspec.compile(SPEC, parameters={"units": 4}).weights["leaky/kernel"].shape == (2, 4)
+    reserved = SPEC.replace("units = 3", "seed = 3").replace("Leaky(units)", "Leaky(seed)")
+    assert rnnspec.compile(reserved, seed=0, parameters={"seed": 7}).weights["leaky/kernel"].shape == (2, 7)
+    with pytest.raises(rnnspec.SpecError, match="unit"):
+        rnnspec.compile(SPEC, unit=3)
+
+
+def test_what_is_doubtful_is_a_warning() -> None:
+    doubtful = SPEC.replace("    return h'", "    spare = x @ kernel\n    return h'")
+    with pytest.warns(SpecWarning, match="spare"):
+        rnnspec.compile(doubtful)
+    assert [warning.code for warning in compiler.check(doubtful).warnings] == ["W0301"]
+
+
+def test_weights_and_seed() -> None:
+    first, second, other = (rnnspec.compile(SPEC, seed=seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+    assert not np.array_equal(first.weights["leaky/kernel"], other.weights["leaky/kernel"])
+    given = [weight + 1 for weight in first.get_weights()]
+    assert all(np.array_equal(a, b) for a, b in zip(rnnspec.compile(SPEC, weights=given).get_weights(), given, strict=True))
+    with pytest.raises(ValueError, match="leaky/kernel"):
+        rnnspec.compile(SPEC, weights=given[::-1])
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    model = rnnspec.compile(SPEC, dtype="float64", units=4, seed=0)
+    model.save(tmp_path / "small.rnnc")
+    loaded = rnnspec.load(tmp_path / "small.rnnc")
+    x = np.random.default_rng(0).normal(size=(2, 5, 2))
+    assert loaded.source == model.source
+    np.testing.assert_array_equal(loaded.forward(x), model.forward(x))
