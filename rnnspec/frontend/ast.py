@@ -197,6 +197,7 @@ class Weight(Node):
     dimensions: tuple[Expression, ...]
     initializer: Expression
     condition: Expression | None
+    frozen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +225,29 @@ class Return(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Body(Node):
+    """Statements in braces."""
+
+    statements: tuple[CellStatement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class When(Node):
+    """`body` if the condition holds, else `otherwise`."""
+
+    condition: Expression
+    body: Body
+    otherwise: Body | None
+
+
+CellStatement: TypeAlias = Weight | States | Equation | Return | When
+
+
+@dataclass(frozen=True, slots=True)
 class Cell(Node):
     name: Identifier
     parameters: tuple[Parameter, ...]
-    statements: tuple[Weight | States | Equation | Return, ...]
+    statements: tuple[CellStatement, ...]
 
 
 Declaration: TypeAlias = Model | Cell | Block | Import

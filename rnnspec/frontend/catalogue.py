@@ -60,7 +60,6 @@ SEQUENCE_OPTIONS = (
     _later("initial_state"),
     _later("unroll", False),
     _later("seed"),
-    _later("reset_after", True),
     _later("kernel_regularizer"),
     _later("recurrent_regularizer"),
     _later("bias_regularizer"),

@@ -137,9 +137,19 @@ def _parameters(definition: ast.Cell) -> dict[str, Argument]:
     return arguments
 
 
+def every_statement(statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
+    """All statements, those on both sides of a `when` included."""
+    for statement in statements:
+        if isinstance(statement, ast.When):
+            sides = (statement.body, statement.otherwise)
+            yield from every_statement([inner for side in sides if side is not None for inner in side.statements])
+        else:
+            yield statement
+
+
 def _widths(definition: ast.Cell) -> Iterator[str]:
     """Parameters that are a dimension as they are, or one side of a product that is."""
-    for statement in definition.statements:
+    for statement in every_statement(definition.statements):
         match statement:
             case ast.Weight(dimensions=dimensions):
                 pending = list(dimensions)
@@ -176,6 +186,7 @@ class _Instance:
         self._weight_spans: dict[str, Span] = {}
         self._states: dict[str, CellState | None] = {}
         self._state_spans: dict[str, Span] = {}
+        self._statements: tuple[ast.CellStatement, ...] = ()
         self._assignments: list[Assignment] = []
         self._locals: dict[str, Span] = {}
         self._constants: set[str] = set()
@@ -185,7 +196,11 @@ class _Instance:
         before = self._report.count
         for parameter in self._definition.parameters:
             self._owners[parameter.name.text] = "a parameter", parameter.name.span
-        for statement in self._definition.statements:
+        with self._catching():
+            self._statements = tuple(self._chosen(self._definition.statements))
+        if self._report.count != before:
+            return None
+        for statement in self._statements:
             if isinstance(statement, ast.Weight):
                 with self._catching():
                     self._weight(statement)
@@ -201,6 +216,16 @@ class _Instance:
         states = tuple(state for state in self._states.values() if state is not None)
         name = self._definition.name.text
         return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output)
+
+    def _chosen(self, statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
+        """The statements that are there: of each `when`, those of the side that its condition chooses."""
+        for statement in statements:
+            if not isinstance(statement, ast.When):
+                yield statement
+            elif truth(evaluate(statement.condition, self._scope), self._scope):
+                yield from self._chosen(statement.body.statements)
+            elif statement.otherwise is not None:
+                yield from self._chosen(statement.otherwise.statements)
 
     def _take(self, name: str, owner: str, span: Span) -> None:
         if name in self._owners:
@@ -224,7 +249,7 @@ class _Instance:
         term_shape = TermShape(shape, False)
         self._names.values[name] = WeightTerm(name, term_shape) if exists else Zeros(term_shape)
         if exists:
-            self._weights.append(CellWeight(name, shape, parts))
+            self._weights.append(CellWeight(name, shape, parts, trainable=not weight.frozen))
             self._weight_spans[name] = weight.name.span
 
     def _initializer(self, expression: ast.Expression, width: int) -> tuple[InitializerPart, ...]:
@@ -286,7 +311,7 @@ class _Instance:
 
     def _equations(self) -> None:
         returned = False
-        for statement in self._definition.statements:
+        for statement in self._statements:
             if not isinstance(statement, ast.Equation | ast.Return):
                 continue
             if returned:
@@ -411,7 +436,7 @@ class _Instance:
 
 
 def _targets(definition: ast.Cell) -> frozenset[str]:
-    equations = [statement for statement in definition.statements if isinstance(statement, ast.Equation)]
+    equations = [statement for statement in every_statement(definition.statements) if isinstance(statement, ast.Equation)]
     return frozenset(target.spelling for equation in equations for target in equation.targets)
 
 

@@ -170,6 +170,7 @@ class CellWeight:
     name: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
+    trainable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

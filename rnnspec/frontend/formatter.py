@@ -17,13 +17,14 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend import ast
 from rnnspec.frontend.layout import call_text, expression_text, wrapped
 from rnnspec.frontend.parser import parse
-from rnnspec.source import SourceFile
+from rnnspec.source import SourceFile, Span
 
 INDENT = "    "
 WIDTH = 120
 
 Statement: TypeAlias = ast.Inputs | ast.Flow | ast.Train | ast.Repeat | ast.Setting | ast.Weight | ast.States | ast.Equation | ast.Return
-Item: TypeAlias = ast.Declaration | Statement
+Item: TypeAlias = ast.Declaration | Statement | ast.When
+Braced: TypeAlias = ast.Model | ast.Cell | ast.Block | ast.Train | ast.Repeat | ast.When
 
 
 def format_spec(source: SourceFile) -> str:
@@ -119,9 +120,11 @@ class _Formatter:
     def _entry(self, item: Item, indent: str, stop: int) -> _Entry:
         kind, columns = type(item).__name__, ()
         match item:
-            case ast.Model() | ast.Cell() | ast.Block() | ast.Train() | ast.Repeat():
+            case ast.Model() | ast.Cell() | ast.Block() | ast.Train() | ast.Repeat() | ast.When():
                 head, lines = self._braced(item, indent)
                 above = self._inside(item.span.start, head)
+                if isinstance(item, ast.When) and item.otherwise is not None:
+                    above += self._inside(item.body.span.stop, item.otherwise.span.start)
                 finish = partial(_as_it_is, lines)
             case _:
                 above = self._inside(item.span.start, item.span.stop)
@@ -146,13 +149,20 @@ class _Formatter:
                 return comment.text
         return ""
 
-    def _braced(self, item: ast.Model | ast.Cell | ast.Block | ast.Train | ast.Repeat, indent: str) -> tuple[int, list[str]]:
+    def _braced(self, item: Braced, indent: str) -> tuple[int, list[str]]:
         """Where the body begins, and all lines."""
         match item:
             case ast.Train():
                 head, statements = ["train"], item.settings
             case ast.Repeat():
                 head, statements = [f"repeat {expression_text(item.count)}"], item.statements
+            case ast.When():
+                opening, lines = self._filled([f"when {expression_text(item.condition)}"], item.body.statements, item.body.span)
+                if item.otherwise is None:
+                    return opening, lines
+                closed = "}" if lines[-1] == "}" else ""
+                _, others = self._filled([f"{closed or lines[-1]} else"], item.otherwise.statements, item.otherwise.span)
+                return opening, [*lines[:-1], *others]
             case _:
                 word = type(item).__name__.lower()
                 parameters = [
@@ -163,8 +173,11 @@ class _Formatter:
                 bracketed = bool(parameters)
                 head = wrapped(f"{start}(", parameters, ")", WIDTH - len(indent) - 2) if bracketed else [start]
                 statements = item.statements
-        opening = self._opening_brace(item)
-        closing = item.span.stop - 1
+        return self._filled(head, statements, Span(self.source, self._opening_brace(item), item.span.stop))
+
+    def _filled(self, head: list[str], statements: Sequence[Item], braces: Span) -> tuple[int, list[str]]:
+        """Where the braces open, and `head` with them and what they hold."""
+        opening, closing = braces.start, braces.stop - 1
         remark = self._remark(opening + 1, closing) if "\n" in self.source.text[opening:closing] else ""
         body = self.block(statements, opening + 1, closing, INDENT)
         head[-1] += " {" + (f"  {remark}" if remark else "")
@@ -172,7 +185,7 @@ class _Formatter:
             return opening, [*head[:-1], f"{head[-1]}}}"]
         return opening, [*head, *body, "}"]
 
-    def _opening_brace(self, item: ast.Model | ast.Cell | ast.Block | ast.Train | ast.Repeat) -> int:
+    def _opening_brace(self, item: Braced) -> int:
         """A brace in a comment or a text isn't one: parameters hold neither texts with braces nor blocks."""
         place = item.span.start
         while True:
@@ -242,6 +255,7 @@ def _lines(item: Statement | ast.Import, width: int, head: str) -> list[str]:
             return _assigned(f"{head}= ", item.value, "", width)
         case ast.Weight():
             condition = "" if item.condition is None else f" if {expression_text(item.condition, 1)}"
+            condition += " frozen" if item.frozen else ""
             return _assigned(f"{head}= ", item.initializer, condition, width)
         case ast.States():
             return wrapped("state ", [f"{each.name.text} {_dimensions(each.dimensions)}" for each in item.items], "", width)

@@ -45,6 +45,7 @@ class LayerWeight:
     path: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
+    trainable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ class LayerChain:
         step = instantiate(cell, features, self._report)
         if step is None:
             raise Suppressed
-        weights = tuple(LayerWeight(f"{path}/{weight.name}", weight.shape, weight.initializer) for weight in step.weights)
+        weights = tuple(LayerWeight(f"{path}/{weight.name}", weight.shape, weight.initializer, weight.trainable) for weight in step.weights)
         sequences, backwards = cell.options.flag("return_sequences"), cell.options.flag("go_backwards")
         if sequences:
             shape, masked, flipped = (value.shape[0], step.width), value.masked, value.flipped is not backwards

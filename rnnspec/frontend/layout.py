@@ -42,7 +42,7 @@ def _text(expression: ast.Expression) -> tuple[str, int]:
             return f"-{expression_text(operand, SIGN)}", SIGN
         case ast.Binary(operator=operator, left=left, right=right):
             own = PRECEDENCE[operator]
-            first = expression_text(left, own + 1 if own == COMPARISON else own)
+            first = expression_text(left, own + 1 if own == COMPARISON or _unclear(operator, left) else own)
             return f"{first} {operator} {expression_text(right, own + 1)}", own
         case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
             return f"{expression_text(on_true, 1)} if {expression_text(condition, 1)} else {expression_text(on_false)}", 0
@@ -50,6 +50,11 @@ def _text(expression: ast.Expression) -> tuple[str, int]:
             return f"{expression_text(value, POSTFIX)}[{expression_text(position)}]", POSTFIX
         case _:
             assert_never(expression)
+
+
+def _unclear(operator: str, left: ast.Expression) -> bool:
+    """`r * h @ u` is written `(r * h) @ u`: few know that both bind alike."""
+    return isinstance(left, ast.Binary) and PRECEDENCE[left.operator] == PRECEDENCE["@"] and (operator == "@") != (left.operator == "@")
 
 
 def argument_text(argument: ast.Argument) -> str:

@@ -48,8 +48,10 @@ def _node_lines(node: ast.Node, label: str) -> Iterator[str]:
                 children.append((each.name, value))
             case tuple():
                 children += [(each.name, child) for child in cast(tuple[object, ...], value) if isinstance(child, ast.Node)]
-            case str() | int() | float() if not (each.name == "primed" and value is False):
-                words.append("primed" if each.name == "primed" else _plain(value))
+            case bool() if each.name != "value":
+                words += [each.name] if value else []
+            case str() | int() | float():
+                words.append(_plain(value))
             case _:
                 pass
     line, column = node.span.source.position(node.span.start)
@@ -92,7 +94,8 @@ def _layer(layer: Layer) -> Iterator[str]:
         case _:
             assert_never(layer)
     for weight in layer.weights:
-        yield f"{INDENT}weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}"
+        frozen = "" if weight.trainable else " frozen"
+        yield f"{INDENT}weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
 
 
 def _options(layer: Recurrent) -> str:

@@ -9,7 +9,11 @@ from rnnspec.runtime.signature import InputSignature, OutputSignature, Signature
 
 def signature(graph: Graph, dtype: Precision) -> Signature:
     """Inputs, outputs under the names that `lower` gives them, and the weights in Keras's order."""
-    weights = tuple(WeightSignature(weight.path, weight.shape, weight.initializer) for layer in graph.layers for weight in layer.weights)
+    weights = tuple(
+        WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable)
+        for layer in graph.layers
+        for weight in layer.weights
+    )
     return Signature(graph.model, dtype, (_input(graph),), _outputs(graph), weights, graph.train)
 
 

@@ -105,17 +105,19 @@ class TreeBuilder:
     def _reference(self, tree: Parsed) -> ast.Reference:
         return ast.Reference(self._span(tree), str(tree.children[0]))
 
-    def _cell_statement(self, tree: Parsed) -> ast.Weight | ast.States | ast.Equation | ast.Return:
+    def _cell_statement(self, tree: Parsed) -> ast.CellStatement:
         span = self._span(tree)
         match tree.data:
             case "weight":
-                name, dimensions, initializer, *condition = tree.children
+                frozen = bool(_trees(tree, "frozen"))
+                name, dimensions, initializer, *condition = tree.children[:-1] if frozen else tree.children
                 return ast.Weight(
                     span,
                     self._identifier(name),
                     self._dimensions(dimensions),
                     self._expression(initializer),
                     self._expression(condition[0]) if condition else None,
+                    frozen,
                 )
             case "states":
                 return ast.States(span, tuple(self._state(child) for child in _trees(tree)))
@@ -124,8 +126,14 @@ class TreeBuilder:
                 return ast.Equation(span, tuple(self._target(target) for target in targets), self._expression(value))
             case "output":
                 return ast.Return(span, self._expression(tree.children[0]))
+            case "when":
+                condition, body, *otherwise = _trees(tree)
+                return ast.When(span, self._expression(condition), self._body(body), self._body(otherwise[0]) if otherwise else None)
             case _:
                 raise _unknown(tree)
+
+    def _body(self, tree: Parsed) -> ast.Body:
+        return ast.Body(self._span(tree), tuple(self._cell_statement(child) for child in _trees(tree)))
 
     def _state(self, tree: Parsed) -> ast.State:
         name, dimensions = tree.children

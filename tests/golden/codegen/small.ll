@@ -1,0 +1,300 @@
+target triple = "x86_64-unknown-linux-gnu"
+declare <8 x float> @llvm.fma.v8f32(<8 x float>, <8 x float>, <8 x float>)
+declare <8 x float> @llvm.masked.load.v8f32.p0(ptr, <8 x i1>, <8 x float>)
+declare <8 x float> @llvm.sqrt.v8f32(<8 x float>)
+declare void @llvm.masked.store.v8f32.p0(<8 x float>, ptr, <8 x i1>)
+declare void @llvm.x86.sse.ldmxcsr(ptr)
+declare void @llvm.x86.sse.stmxcsr(ptr)
+define internal void @f.prepare.0(ptr %buffer.0, ptr %buffer.1) #0 {
+entry:
+  br label %k.1.head
+k.1.head:
+  %k.1 = phi i64 [ 0, %entry ], [ %i.9, %k.1.body ]
+  %i.2 = add nsw i64 %k.1, 1
+  %v.3 = icmp sle i64 %i.2, 3
+  br i1 %v.3, label %k.1.body, label %k.1.end
+k.1.body:
+  %i.4 = mul nsw i64 %k.1, 8
+  %p.5 = getelementptr inbounds float, ptr %buffer.0, i64 %i.4
+  %i.6 = mul nsw i64 %k.1, 5
+  %p.7 = getelementptr inbounds float, ptr %buffer.1, i64 %i.6
+  %v.8 = call <8 x float> @llvm.masked.load.v8f32.p0(ptr align 4 %p.7, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>, <8 x float> zeroinitializer)
+  store <8 x float> %v.8, ptr %p.5, align 4
+  %i.9 = add nsw i64 %k.1, 1
+  br label %k.1.head
+k.1.end:
+  ret void
+}
+
+define dso_local void @rnnspec_f_prepare(ptr %pointers, ptr %dims) #0 {
+entry:
+  %state.1 = alloca i32
+  %state.2 = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %state.1)
+  %v.3 = load i32, ptr %state.1
+  %v.4 = or i32 %v.3, 32832
+  store i32 %v.4, ptr %state.2
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
+  %p.5 = getelementptr inbounds i64, ptr %dims, i64 0
+  %batch.6 = load i64, ptr %p.5
+  %p.7 = getelementptr inbounds i64, ptr %dims, i64 1
+  %time.8 = load i64, ptr %p.7
+  %p.9 = getelementptr inbounds i64, ptr %dims, i64 2
+  %tokens.10 = load i64, ptr %p.9
+  %p.11 = getelementptr inbounds i64, ptr %dims, i64 3
+  %steps.12 = load i64, ptr %p.11
+  %padded.13 = mul nsw i64 %batch.6, %time.8
+  %p.14 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.15 = load ptr, ptr %p.14
+  %p.16 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.17 = load ptr, ptr %p.16
+  %slot.18 = getelementptr inbounds i8, ptr %pointer.17, i64 0
+  %p.19 = getelementptr inbounds i8, ptr %pointer.15, i64 0
+  call void @f.prepare.0(ptr %slot.18, ptr %p.19)
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
+  ret void
+}
+
+define internal void @f.0(ptr %buffer.0, ptr %buffer.1, ptr %buffer.2, i64 %rows, i64 %token) #0 {
+entry:
+  br label %r.1.head
+r.1.head:
+  %r.1 = phi i64 [ 0, %entry ], [ %i.87, %k.21.end ]
+  %i.2 = add nsw i64 %r.1, 6
+  %v.3 = icmp sle i64 %i.2, %rows
+  br i1 %v.3, label %r.1.body, label %r.1.end
+r.1.body:
+  %i.4 = mul nsw i64 %r.1, 3
+  %p.5 = getelementptr inbounds float, ptr %buffer.0, i64 %i.4
+  %i.6 = add nsw i64 %r.1, 1
+  %i.7 = mul nsw i64 %i.6, 3
+  %p.8 = getelementptr inbounds float, ptr %buffer.0, i64 %i.7
+  %i.9 = add nsw i64 %r.1, 2
+  %i.10 = mul nsw i64 %i.9, 3
+  %p.11 = getelementptr inbounds float, ptr %buffer.0, i64 %i.10
+  %i.12 = add nsw i64 %r.1, 3
+  %i.13 = mul nsw i64 %i.12, 3
+  %p.14 = getelementptr inbounds float, ptr %buffer.0, i64 %i.13
+  %i.15 = add nsw i64 %r.1, 4
+  %i.16 = mul nsw i64 %i.15, 3
+  %p.17 = getelementptr inbounds float, ptr %buffer.0, i64 %i.16
+  %i.18 = add nsw i64 %r.1, 5
+  %i.19 = mul nsw i64 %i.18, 3
+  %p.20 = getelementptr inbounds float, ptr %buffer.0, i64 %i.19
+  br label %k.21.head
+k.21.head:
+  %k.21 = phi i64 [ 0, %r.1.body ], [ %i.63, %k.21.body ]
+  %c.22 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.57, %k.21.body ]
+  %c.23 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.58, %k.21.body ]
+  %c.24 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.59, %k.21.body ]
+  %c.25 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.60, %k.21.body ]
+  %c.26 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.61, %k.21.body ]
+  %c.27 = phi <8 x float> [ zeroinitializer, %r.1.body ], [ %a.62, %k.21.body ]
+  %i.28 = add nsw i64 %k.21, 1
+  %v.29 = icmp sle i64 %i.28, 3
+  br i1 %v.29, label %k.21.body, label %k.21.end
+k.21.body:
+  %i.30 = mul nsw i64 %k.21, 8
+  %p.31 = getelementptr inbounds float, ptr %buffer.1, i64 %i.30
+  %v.32 = load <8 x float>, ptr %p.31, align 4
+  %p.33 = getelementptr inbounds float, ptr %p.5, i64 %k.21
+  %s.34 = load float, ptr %p.33, align 4
+  %v.35 = insertelement <8 x float> poison, float %s.34, i64 0
+  %v.36 = shufflevector <8 x float> %v.35, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.37 = getelementptr inbounds float, ptr %p.8, i64 %k.21
+  %s.38 = load float, ptr %p.37, align 4
+  %v.39 = insertelement <8 x float> poison, float %s.38, i64 0
+  %v.40 = shufflevector <8 x float> %v.39, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.41 = getelementptr inbounds float, ptr %p.11, i64 %k.21
+  %s.42 = load float, ptr %p.41, align 4
+  %v.43 = insertelement <8 x float> poison, float %s.42, i64 0
+  %v.44 = shufflevector <8 x float> %v.43, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.45 = getelementptr inbounds float, ptr %p.14, i64 %k.21
+  %s.46 = load float, ptr %p.45, align 4
+  %v.47 = insertelement <8 x float> poison, float %s.46, i64 0
+  %v.48 = shufflevector <8 x float> %v.47, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.49 = getelementptr inbounds float, ptr %p.17, i64 %k.21
+  %s.50 = load float, ptr %p.49, align 4
+  %v.51 = insertelement <8 x float> poison, float %s.50, i64 0
+  %v.52 = shufflevector <8 x float> %v.51, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.53 = getelementptr inbounds float, ptr %p.20, i64 %k.21
+  %s.54 = load float, ptr %p.53, align 4
+  %v.55 = insertelement <8 x float> poison, float %s.54, i64 0
+  %v.56 = shufflevector <8 x float> %v.55, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.57 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.36, <8 x float> %v.32, <8 x float> %c.22)
+  %a.58 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.40, <8 x float> %v.32, <8 x float> %c.23)
+  %a.59 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.44, <8 x float> %v.32, <8 x float> %c.24)
+  %a.60 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.48, <8 x float> %v.32, <8 x float> %c.25)
+  %a.61 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.52, <8 x float> %v.32, <8 x float> %c.26)
+  %a.62 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.56, <8 x float> %v.32, <8 x float> %c.27)
+  %i.63 = add nsw i64 %k.21, 1
+  br label %k.21.head
+k.21.end:
+  %v.64 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.22)
+  %v.65 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.23)
+  %v.66 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.24)
+  %v.67 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.25)
+  %v.68 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.26)
+  %v.69 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.27)
+  %i.70 = mul nsw i64 %r.1, 5
+  %p.71 = getelementptr inbounds float, ptr %buffer.2, i64 %i.70
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.64, ptr align 4 %p.71, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.72 = add nsw i64 %r.1, 1
+  %i.73 = mul nsw i64 %i.72, 5
+  %p.74 = getelementptr inbounds float, ptr %buffer.2, i64 %i.73
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.65, ptr align 4 %p.74, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.75 = add nsw i64 %r.1, 2
+  %i.76 = mul nsw i64 %i.75, 5
+  %p.77 = getelementptr inbounds float, ptr %buffer.2, i64 %i.76
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.66, ptr align 4 %p.77, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.78 = add nsw i64 %r.1, 3
+  %i.79 = mul nsw i64 %i.78, 5
+  %p.80 = getelementptr inbounds float, ptr %buffer.2, i64 %i.79
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.67, ptr align 4 %p.80, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.81 = add nsw i64 %r.1, 4
+  %i.82 = mul nsw i64 %i.81, 5
+  %p.83 = getelementptr inbounds float, ptr %buffer.2, i64 %i.82
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.68, ptr align 4 %p.83, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.84 = add nsw i64 %r.1, 5
+  %i.85 = mul nsw i64 %i.84, 5
+  %p.86 = getelementptr inbounds float, ptr %buffer.2, i64 %i.85
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.69, ptr align 4 %p.86, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.87 = add nsw i64 %r.1, 6
+  br label %r.1.head
+r.1.end:
+  br label %r.88.head
+r.88.head:
+  %r.88 = phi i64 [ %r.1, %r.1.end ], [ %i.135, %k.99.end ]
+  %i.89 = add nsw i64 %r.88, 3
+  %v.90 = icmp sle i64 %i.89, %rows
+  br i1 %v.90, label %r.88.body, label %r.88.end
+r.88.body:
+  %i.91 = mul nsw i64 %r.88, 3
+  %p.92 = getelementptr inbounds float, ptr %buffer.0, i64 %i.91
+  %i.93 = add nsw i64 %r.88, 1
+  %i.94 = mul nsw i64 %i.93, 3
+  %p.95 = getelementptr inbounds float, ptr %buffer.0, i64 %i.94
+  %i.96 = add nsw i64 %r.88, 2
+  %i.97 = mul nsw i64 %i.96, 3
+  %p.98 = getelementptr inbounds float, ptr %buffer.0, i64 %i.97
+  br label %k.99.head
+k.99.head:
+  %k.99 = phi i64 [ 0, %r.88.body ], [ %i.123, %k.99.body ]
+  %c.100 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.120, %k.99.body ]
+  %c.101 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.121, %k.99.body ]
+  %c.102 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.122, %k.99.body ]
+  %i.103 = add nsw i64 %k.99, 1
+  %v.104 = icmp sle i64 %i.103, 3
+  br i1 %v.104, label %k.99.body, label %k.99.end
+k.99.body:
+  %i.105 = mul nsw i64 %k.99, 8
+  %p.106 = getelementptr inbounds float, ptr %buffer.1, i64 %i.105
+  %v.107 = load <8 x float>, ptr %p.106, align 4
+  %p.108 = getelementptr inbounds float, ptr %p.92, i64 %k.99
+  %s.109 = load float, ptr %p.108, align 4
+  %v.110 = insertelement <8 x float> poison, float %s.109, i64 0
+  %v.111 = shufflevector <8 x float> %v.110, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.112 = getelementptr inbounds float, ptr %p.95, i64 %k.99
+  %s.113 = load float, ptr %p.112, align 4
+  %v.114 = insertelement <8 x float> poison, float %s.113, i64 0
+  %v.115 = shufflevector <8 x float> %v.114, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.116 = getelementptr inbounds float, ptr %p.98, i64 %k.99
+  %s.117 = load float, ptr %p.116, align 4
+  %v.118 = insertelement <8 x float> poison, float %s.117, i64 0
+  %v.119 = shufflevector <8 x float> %v.118, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.120 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.111, <8 x float> %v.107, <8 x float> %c.100)
+  %a.121 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.115, <8 x float> %v.107, <8 x float> %c.101)
+  %a.122 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.119, <8 x float> %v.107, <8 x float> %c.102)
+  %i.123 = add nsw i64 %k.99, 1
+  br label %k.99.head
+k.99.end:
+  %v.124 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.100)
+  %v.125 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.101)
+  %v.126 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.102)
+  %i.127 = mul nsw i64 %r.88, 5
+  %p.128 = getelementptr inbounds float, ptr %buffer.2, i64 %i.127
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.124, ptr align 4 %p.128, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.129 = add nsw i64 %r.88, 1
+  %i.130 = mul nsw i64 %i.129, 5
+  %p.131 = getelementptr inbounds float, ptr %buffer.2, i64 %i.130
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.125, ptr align 4 %p.131, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.132 = add nsw i64 %r.88, 2
+  %i.133 = mul nsw i64 %i.132, 5
+  %p.134 = getelementptr inbounds float, ptr %buffer.2, i64 %i.133
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.126, ptr align 4 %p.134, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.135 = add nsw i64 %r.88, 3
+  br label %r.88.head
+r.88.end:
+  br label %r.136.head
+r.136.head:
+  %r.136 = phi i64 [ %r.88, %r.88.end ], [ %i.157, %k.141.end ]
+  %i.137 = add nsw i64 %r.136, 1
+  %v.138 = icmp sle i64 %i.137, %rows
+  br i1 %v.138, label %r.136.body, label %r.136.end
+r.136.body:
+  %i.139 = mul nsw i64 %r.136, 3
+  %p.140 = getelementptr inbounds float, ptr %buffer.0, i64 %i.139
+  br label %k.141.head
+k.141.head:
+  %k.141 = phi i64 [ 0, %r.136.body ], [ %i.153, %k.141.body ]
+  %c.142 = phi <8 x float> [ zeroinitializer, %r.136.body ], [ %a.152, %k.141.body ]
+  %i.143 = add nsw i64 %k.141, 1
+  %v.144 = icmp sle i64 %i.143, 3
+  br i1 %v.144, label %k.141.body, label %k.141.end
+k.141.body:
+  %i.145 = mul nsw i64 %k.141, 8
+  %p.146 = getelementptr inbounds float, ptr %buffer.1, i64 %i.145
+  %v.147 = load <8 x float>, ptr %p.146, align 4
+  %p.148 = getelementptr inbounds float, ptr %p.140, i64 %k.141
+  %s.149 = load float, ptr %p.148, align 4
+  %v.150 = insertelement <8 x float> poison, float %s.149, i64 0
+  %v.151 = shufflevector <8 x float> %v.150, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.152 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.151, <8 x float> %v.147, <8 x float> %c.142)
+  %i.153 = add nsw i64 %k.141, 1
+  br label %k.141.head
+k.141.end:
+  %v.154 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.142)
+  %i.155 = mul nsw i64 %r.136, 5
+  %p.156 = getelementptr inbounds float, ptr %buffer.2, i64 %i.155
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.154, ptr align 4 %p.156, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.157 = add nsw i64 %r.136, 1
+  br label %r.136.head
+r.136.end:
+  ret void
+}
+
+define dso_local void @rnnspec_f(ptr %pointers, ptr %dims) #0 {
+entry:
+  %state.1 = alloca i32
+  %state.2 = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %state.1)
+  %v.3 = load i32, ptr %state.1
+  %v.4 = or i32 %v.3, 32832
+  store i32 %v.4, ptr %state.2
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
+  %p.5 = getelementptr inbounds i64, ptr %dims, i64 0
+  %batch.6 = load i64, ptr %p.5
+  %p.7 = getelementptr inbounds i64, ptr %dims, i64 1
+  %time.8 = load i64, ptr %p.7
+  %p.9 = getelementptr inbounds i64, ptr %dims, i64 2
+  %tokens.10 = load i64, ptr %p.9
+  %p.11 = getelementptr inbounds i64, ptr %dims, i64 3
+  %steps.12 = load i64, ptr %p.11
+  %padded.13 = mul nsw i64 %batch.6, %time.8
+  %p.14 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.15 = load ptr, ptr %p.14
+  %p.16 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.17 = load ptr, ptr %p.16
+  %p.18 = getelementptr inbounds ptr, ptr %pointers, i64 2
+  %pointer.19 = load ptr, ptr %p.18
+  %p.20 = getelementptr inbounds ptr, ptr %pointers, i64 3
+  %pointer.21 = load ptr, ptr %p.20
+  %slot.22 = getelementptr inbounds i8, ptr %pointer.21, i64 0
+  %p.23 = getelementptr inbounds i8, ptr %pointer.19, i64 0
+  call void @f.0(ptr %pointer.15, ptr %slot.22, ptr %pointer.17, i64 %batch.6, i64 0)
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
+  ret void
+}
+
+
+attributes #0 = { nounwind }
