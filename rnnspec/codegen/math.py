@@ -3,12 +3,13 @@
 Each function is straight-line code without tables, calls or fast-math flags; `llvm.fma` is the only
 intrinsic. Infinity, NaN, signed zero and denormals come out as IEEE 754 says, gradual underflow
 included. Where the caller's floating-point state flushes denormals, a denormal counts as a zero of
-its sign and nothing else changes.
+its sign (expm1 and log1p hand it back as it is) and nothing else changes, but for erf without fma:
+below 8 times the smallest normal number it is off by up to one such number, a correction that is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from rnnspec.codegen.math_error_function import write_erf
 from rnnspec.codegen.math_exponential import write_exp, write_expm1
@@ -28,6 +29,17 @@ FUNCTIONS: dict[str, Callable[[MathWriter], Float]] = {
     "sigmoid": write_sigmoid,
     "tanh": write_tanh,
 }
+
+ULP_BOUNDS: Mapping[str, float] = {
+    "erf": 1.5,
+    "exp": 1.1,
+    "expm1": 2.5,
+    "log": 1.0,
+    "log1p": 1.5,
+    "sigmoid": 3.0,
+    "tanh": 3.0,
+}
+"""No result is further from the truth than so many units in its last place: either format, with and without fma, denormals included."""
 
 
 def math_symbol(name: str, dtype: FloatName, lanes: int) -> str:

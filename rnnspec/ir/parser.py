@@ -15,7 +15,7 @@ from typing import Any, cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
-from rnnspec.ir.inference import index as index_type
+from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import step_of
 from rnnspec.ir.mnemonics import ATTRIBUTE_TYPES, ATTRIBUTES, KINDS, MNEMONICS
 from rnnspec.ir.ops import (
@@ -81,7 +81,7 @@ class _FunctionReader:
 
     def _result(self, node: Node) -> Result:
         role, name, value = (_token(child) for child in node.children)
-        return Result(_role(role), json.loads(name), self._read(value))
+        return Result(_role(role), _string(name), self._read(value))
 
     def _operation(self, node: Node) -> Operation:
         return self._scan(node) if node.data == "scan" else self._simple(node)
@@ -128,7 +128,9 @@ class _FunctionReader:
         names, index_name, attributes, carry, over, body, types = node.children
         place = _token(index_name)
         index = self._read(place)
-        extent = index_type(index.type)
+        if not isinstance(index.type, IndexType):
+            raise _error(place, f"{place} is no index but {index.type}")
+        extent = index.type
         carried, inits = self._bindings(_trees(carry), extent.batch)
         slices, sequences = self._bindings(_trees(over), extent.tokens)
         *operations, carries, stacks, sums = _trees(body)
@@ -144,11 +146,16 @@ class _FunctionReader:
 
     def _bindings(self, nodes: Sequence[Node], rows: Dim) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         outside = tuple(self._read(_token(node.children[1])) for node in nodes)
-        inside = tuple(
-            self._define(_token(node.children[0]), step_of(value.type, rows, ROWS, f"%{value.name}"))
-            for node, value in zip(nodes, outside, strict=True)
-        )
+        inside = tuple(self._inside(_token(node.children[0]), value, rows) for node, value in zip(nodes, outside, strict=True))
         return inside, outside
+
+    def _inside(self, name: Token, outside: Value, rows: Dim) -> Value:
+        """A region's parameter that is bound to a value outside."""
+        try:
+            type_ = step_of(outside.type, rows, ROWS, f"%{outside.name}")
+        except InternalError as error:
+            raise _error(name, error.args[0]) from None
+        return self._define(name, type_)
 
     def _results(self, names: Node, types: Node, place: Token) -> tuple[Value, ...]:
         if len(names.children) != len(types.children):
@@ -193,6 +200,13 @@ def _integer(token: Token) -> int:
         return int(token)
     except ValueError:
         raise _error(token, f"{token} is no integer") from None
+
+
+def _string(token: Token) -> str:
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        raise _error(token, f"{token} is no JSON string") from None
 
 
 def _role(token: Token) -> Role:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from rnnspec.ir.mnemonics import ATTRIBUTES, mnemonic
 from rnnspec.ir.ops import Function, Matmul, Module, Operation, Region, Scan, Value
@@ -61,7 +62,9 @@ def _scan_operands(scan: Scan) -> str:
 
 
 def _bindings(parameters: Sequence[Value], values: Sequence[Value]) -> str:
-    return ", ".join(f"{_name(parameter)} = {_name(value)}" for parameter, value in zip(parameters, values, strict=True))
+    """A broken scan prints too, for the verifier to show: `%?` stands where one of a pair is missing."""
+    pairs = zip_longest(map(_name, parameters), map(_name, values), fillvalue="%?")
+    return ", ".join(f"{parameter} = {value}" for parameter, value in pairs)
 
 
 def _operands(operation: Operation) -> str:

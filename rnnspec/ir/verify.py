@@ -115,7 +115,7 @@ class _Scope:
             for operand in operands_of(operation):
                 self.read(operand)
         if isinstance(operation, Index):
-            tokens = inference.index(operation.result.type).tokens
+            tokens = inference.index(operation.result.type, "the result").tokens
             require(tokens not in self.dims, f"the dimension {tokens} is already taken")
             self.dims.add(str(tokens))
         declared = tuple(result.type for result in results_of(operation))
@@ -183,7 +183,7 @@ def _single_type(operation: Operation) -> Type:
         case Take():
             return inference.take(operation.table.type, operation.ids.type)
         case ScatterAdd():
-            return inference.scatter_add(operation.ids.type, operation.updates.type, _declared(operation.result).shape[0])
+            return inference.scatter_add(operation.ids.type, operation.updates.type, _table_rows(operation.result))
         case Random():
             return inference.random(operation.key.type, _declared(operation.result))
         case Mask() | Index() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
@@ -219,7 +219,9 @@ def _constant_type(operation: Constant) -> TensorType:
     if declared.dtype is DType.I1:
         require(operation.value in (0, 1), f"an i1 constant of {operation.value}")
     if declared.dtype is DType.I32:
-        require(operation.value == int(operation.value), f"an i32 constant of {operation.value}")
+        # A NaN or an infinity fails the first comparison, so that it is never converted.
+        fits = -(2.0**31) <= operation.value < 2.0**31 and operation.value == int(operation.value)
+        require(fits, f"an i32 constant of {operation.value}")
     return declared
 
 
@@ -283,6 +285,12 @@ def _check_result(result: Result) -> None:
 
 def _declared(value: Value) -> TensorType:
     return inference.tensor(value.type, f"the result %{value.name}")
+
+
+def _table_rows(value: Value) -> Dim:
+    declared = _declared(value)
+    require(declared.rank == 2, f"scatter_add gives a matrix, not {declared}")
+    return declared.shape[0]
 
 
 def _dims(type_: Type) -> tuple[Dim, ...]:

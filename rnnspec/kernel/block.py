@@ -32,7 +32,7 @@ from rnnspec.kernel.nodes import (
     Statement,
     Store,
 )
-from rnnspec.kernel.stages import Location, StageWriter, shown_name
+from rnnspec.kernel.stages import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.states import settle_states
 from rnnspec.kernel.target import Target, Tile, contraction_tile, pointwise_tile
 
@@ -80,6 +80,9 @@ class Context:
 
     def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...]) -> str:
         """The buffer of packed weights, made by the prepare function."""
+        for gate in gates:
+            if self.buffers[gate.buffer].space not in (Space.WEIGHT, Space.PREPARED):
+                raise InternalError(f"{gate.buffer}: the right side of a contraction isn't made of weights alone")
         key = (len(self.panels) if self.preparing else 0, depth, units, vectors, gates)
         if key not in self.panels:
             columns = vectors * self.lanes
@@ -229,7 +232,7 @@ class Block:
             case Reduce():
                 return (self._reduce(operation, level),)
             case ScatterAdd():
-                ids = self.locations[operation.ids].buffer
+                ids = ids_buffer(operation.ids, self.locations[operation.ids])
                 return (self._scatter(operation.updates, ids, operation.result, missing=False),)
             case PackSum():
                 return (

@@ -206,7 +206,7 @@ class GatherIds:
 class PanelColumn:
     """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer.
 
-    `transposed`: it is row `column + unit`, column `row + k`.
+    `transposed`: it is row `row + unit`, column `column + k`.
     """
 
     buffer: str

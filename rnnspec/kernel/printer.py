@@ -75,7 +75,7 @@ def _node(node: Node) -> Iterator[str]:
         case PackPanels():
             shape = f"depth {node.depth}, {node.units} units, {node.vectors} vectors, {len(node.gates)} gates"
             gates = ", ".join(
-                f"{gate.buffer}[{gate.column}+u, {gate.row}+k]" if gate.transposed else f"{gate.buffer}[{gate.row}+k, {gate.column}+u]"
+                f"{gate.buffer}[{gate.row}+u, {gate.column}+k]" if gate.transposed else f"{gate.buffer}[{gate.row}+k, {gate.column}+u]"
                 for gate in node.gates
             )
             yield f"pack_panels {node.target} : {shape} = {gates}"

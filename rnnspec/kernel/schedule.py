@@ -9,7 +9,7 @@ from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Oper
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
-from rnnspec.kernel.matrix import Form, form_of, matrix, tensor_type
+from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix, tensor_type
 from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap, Space
 from rnnspec.kernel.stages import Location
 from rnnspec.kernel.target import Target
@@ -30,8 +30,7 @@ def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> Kern
 def schedule_function(function: Function, target: Target, offsets: Mapping[str, int]) -> tuple[KernelFunction, KernelFunction]:
     """The prepare function of a tensor-IR function, and the function itself."""
     dtype = _float_type(function)
-    operations = tuple(operation for operation in function.operations if not _is_entry(operation))
-    weight_only, rest = _divide(operations, function)
+    weight_only, rest = _divide(_without_masks(function), function)
 
     preparing = Context(target, dtype, preparing=True)
     weights = _weights(preparing, function, offsets)
@@ -60,19 +59,25 @@ def _float_type(function: Function) -> DType:
     raise InternalError(f"@{function.name} has no float at all")
 
 
-def _is_entry(operation: Operation) -> bool:
-    """Whether an operation makes masks or the index, which are the caller's to make."""
-    match operation:
-        case Mask() | Index():
-            return True
-        case Binary(result=Value(type=TensorType(dtype=DType.I1, shape=("batch", _)))):
-            return True
-        case _:
-            return False
+def _without_masks(function: Function) -> tuple[Operation, ...]:
+    """The operations but those that make masks and the index, which are the caller's to make."""
+    masks = {parameter.value for parameter in function.parameters if parameter.role is Role.MASK}
+    kept: list[Operation] = []
+    for operation in function.operations:
+        match operation:
+            case Mask(result=result):
+                masks.add(result)
+            case Binary(result=result, left=left, right=right) if left in masks or right in masks:
+                masks.add(result)
+            case Index():
+                pass
+            case _:
+                kept.append(operation)
+    return tuple(kept)
 
 
 def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
-    """Operations on weights alone, and the others; those on constants alone belong to both."""
+    """Operations on weights alone, and the others; those on constants alone, and what can't be stored between, belong to both."""
     neutral: set[Value] = set()
     weights = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
     both: list[tuple[Operation, bool, bool]] = []
@@ -87,7 +92,7 @@ def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[
             both.append((operation, fixed, True))
         elif fixed and operands and all(value in weights or value in neutral for value in operands):
             weights.update(results)
-            both.append((operation, True, False))
+            both.append((operation, True, not all(is_storable(result) for result in results)))
         else:
             both.append((operation, False, True))
     return tuple(op for op, early, _ in both if early), tuple(op for op, _, late in both if late)

@@ -177,7 +177,7 @@ class StageWriter:
         fill = None
         match operation:
             case Take():
-                source, via = operation.table, self._location(operation.ids).buffer
+                source, via = operation.table, ids_buffer(operation.ids, self._location(operation.ids))
             case Pack():
                 source, via = operation.operand, self.index_buffer("source")
             case SortRows():
@@ -247,6 +247,13 @@ class StageWriter:
             for (left, depth), group in groups.items()
         ]
         return (*self.leaves, *contractions, *self.statements)
+
+
+def ids_buffer(ids: Value, location: Location) -> str:
+    """The buffer of ids whose row r belongs to a nest's row r; those of a scan's step don't."""
+    if location.rows is RowMap.TOKEN or location.row or location.column:
+        raise InternalError(f"%{ids.name}: ids must be all rows of a buffer")
+    return location.buffer
 
 
 def shown_name(hold: bool, flip: bool) -> str:

@@ -114,5 +114,7 @@ def _rename(node: Node, renamed: dict[str, str]) -> Node:
             return replace(node, body=tuple(statement(old) for old in node.body), target=access(node.target))
         case Outer():
             return replace(node, left=access(node.left), right=access(node.right), target=access(node.target))
-        case Scatter() | GatherIds() | PackPanels() | ScanLoop():
+        case Scatter():
+            return replace(node, source=access(node.source))
+        case GatherIds() | PackPanels() | ScanLoop():
             return node

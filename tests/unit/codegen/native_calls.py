@@ -1,0 +1,82 @@
+"""Runs functions of the tensor IR as native code, without a model around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.codegen.objects import Machine
+from rnnspec.ir.ops import Function, Role
+from rnnspec.ir.types import DType, TensorType
+from rnnspec.kernel.target import Target
+from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.jit import Jit
+from rnnspec.runtime.native import BoundFunction, Scratch
+from rnnspec.runtime.packing import pack
+from rnnspec.runtime.program import Kind
+from rnnspec.stages import kernels, native
+
+Array = NDArray[Any]
+
+
+@cache
+def jit() -> Jit:
+    return Jit()
+
+
+@cache
+def machine(target: Target) -> Machine:
+    return Machine(target)
+
+
+def weight_offsets(function: Function) -> dict[str, int]:
+    """Elements before each weight, in the order of the parameters."""
+    offsets: dict[str, int] = {}
+    total = 0
+    for parameter in function.parameters:
+        if parameter.role is Role.WEIGHT:
+            assert isinstance(parameter.value.type, TensorType)
+            offsets[parameter.value.name] = total
+            total += int(np.prod([int(dim) for dim in parameter.value.type.shape], dtype=int))
+    return offsets
+
+
+def load(function: Function, target: Target) -> BoundFunction:
+    """The function, compiled for a target that this machine can run."""
+    compiled = native(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
+    return BoundFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Scratch())
+
+
+def float_type(function: Function) -> DType:
+    return next(
+        parameter.value.type.dtype
+        for parameter in function.parameters
+        if isinstance(parameter.value.type, TensorType) and parameter.value.type.dtype.is_float
+    )
+
+
+def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs by name for arguments as `interpret` takes them; a mask is the index's own, whatever the function makes of it."""
+    dtype = np.dtype(np.float32 if float_type(function) is DType.F32 else np.float64)
+    given: dict[tuple[Kind, str], Array] = {}
+    weights: list[Array] = []
+    index, batch = None, 0
+    for parameter in function.parameters:
+        name, array = parameter.value.name, np.asarray(arguments[parameter.value.name])
+        match parameter.role:
+            case Role.MASK:
+                index = pack(array)
+            case Role.KEY:
+                given[Kind.KEY, ""] = np.array([array], np.int32)
+            case Role.WEIGHT:
+                weights.append(array.astype(dtype).reshape(-1))
+            case _:
+                batch = len(array)
+                given[Kind.INPUT, name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
+    flat = np.concatenate([*weights, np.zeros(0, dtype)])
+    outputs, _ = bound.call(given, index, batch, dtype, flat, 0)
+    return outputs

@@ -1,0 +1,296 @@
+"""The scheduler at its edges: matrices, what is prepared once, levels, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Function, Module, Value
+from rnnspec.ir.parser import parse_module
+from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.verify import verify
+from rnnspec.kernel.analysis import analyse
+from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix
+from rnnspec.kernel.nodes import Contract, KernelFunction, PackPanels, ScanLoop, Space, Stage, Store
+from rnnspec.kernel.printer import print_kernel
+from rnnspec.kernel.schedule import schedule, schedule_function
+from rnnspec.kernel.target import AVX2
+
+
+def parsed(text: str) -> Function:
+    module = parse_module(f"module m\n{text}")
+    verify(module)
+    return module.functions[0]
+
+
+def scheduled(text: str, offsets: dict[str, int] | None = None) -> tuple[KernelFunction, KernelFunction]:
+    function = parsed(text)
+    known = {parameter.value.name: 0 for parameter in function.parameters} if offsets is None else offsets
+    return schedule_function(function, AVX2, known)
+
+
+def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
+    return Value("v", TensorType(dtype, shape))
+
+
+MATRICES = [
+    (value(), (1, 1)),
+    (value(5), (1, 5)),
+    (value("batch", 5), ("batch", 5)),
+    (value(2, 5), (2, 5)),
+    (value("batch", "time", 5), ("padded", 5)),
+    (value("batch", 4, 5), ("padded", 5)),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), MATRICES, ids=lambda given: str(getattr(given, "type", given)))
+def test_every_tensor_is_a_matrix(given: Value, expected: tuple[int | str, int]) -> None:
+    assert matrix(given) == expected
+
+
+def test_what_is_no_matrix() -> None:
+    with pytest.raises(InternalError, match="%v: the width `time` isn't fixed"):
+        matrix(value("batch", "time"))
+    with pytest.raises(InternalError, match="no matrix has the shape"):
+        matrix(value(2, 3, 4))
+    assert not is_storable(value("batch", 5, dtype=DType.I1))
+
+
+SIMPLE = """
+func @f(input %x: f32[batch, 4], weight %w: f32[4, 4], weight %b: f32[4]) {
+  %0 = neg %w : f32[4, 4]
+  %1 = matmul %x, %0 : f32[batch, 4]
+  %2 = broadcast %b : f32[batch, 4]
+  %3 = add %1, %2 : f32[batch, 4]
+  %4 = exp %3 : f32[batch, 4]
+  return output "y" %4
+}
+"""
+
+
+def test_what_depends_on_weights_alone_is_prepared_once() -> None:
+    prepare, function = scheduled(SIMPLE)
+    assert [type(node) for node in prepare.nodes] == [Stage, PackPanels]
+    assert [type(node) for node in function.nodes] == [Stage]
+    (stage,) = function.nodes
+    assert isinstance(stage, Stage)
+    (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
+    assert contract.inits == ("b",), "the accumulator starts from the bias"
+    assert prepare.buffer("0").space is Space.PREPARED
+
+
+def test_weights_stand_at_their_offsets() -> None:
+    prepare, function = scheduled(SIMPLE, {"w": 10, "b": 26})
+    assert prepare.buffer("w").offset == 10
+    assert function.buffer("b").offset == 26
+    assert "buffer b : weight f32[1, 4] at 26" in print_kernel(function)
+
+
+def test_each_function_of_a_module_has_its_prepare_function_before_it() -> None:
+    module = schedule(Module("m", (parsed(SIMPLE),)), AVX2, {"w": 0, "b": 16})
+    assert [function.name for function in module.functions] == ["f.prepare", "f"]
+    with pytest.raises(KeyError):
+        module.functions[0].buffer("unknown")
+
+
+def test_costly_values_that_two_stages_need_are_stored_once() -> None:
+    _, function = scheduled("""
+func @f(input %x: f32[batch, 8], weight %w: f32[8, 3]) {
+  %0 = tanh %x : f32[batch, 8]
+  %1 = matmul %0, %w : f32[batch, 3]
+  %2 = neg %0 : f32[batch, 8]
+  return output "y" %1, output "z" %2
+}
+""")
+    printed = print_kernel(function)
+    assert printed.count("= tanh") == 1
+    assert printed.count("store") == 3
+
+
+def test_cheap_values_that_two_stages_need_are_computed_in_each() -> None:
+    _, function = scheduled("""
+func @f(input %x: f32[batch, 8], weight %w: f32[8, 3]) {
+  %0 = tanh %x : f32[batch, 8]
+  %1 = neg %0 : f32[batch, 8]
+  %2 = exp %1 : f32[batch, 8]
+  %3 = reduce_sum %2 {axis = 1} : f32[batch, 1]
+  %4 = broadcast %3 : f32[batch, 8]
+  %5 = mul %1, %4 : f32[batch, 8]
+  return output "y" %5
+}
+""")
+    printed = print_kernel(function)
+    assert printed.count("= neg") == 2
+    assert printed.count("= tanh") == 1
+
+
+def test_a_result_under_two_names_is_computed_once_and_stored_twice() -> None:
+    _, function = scheduled("""
+func @f(input %x: f32[batch, 8]) {
+  %0 = tanh %x : f32[batch, 8]
+  return output "y" %0, output "z" %0, output "copy" %x
+}
+""")
+    stages = [node for node in function.nodes if isinstance(node, Stage)]
+    stored = [statement.access.buffer for stage in stages for statement in stage.body if isinstance(statement, Store)]
+    assert sorted(stored) == ["output.copy", "output.y", "output.z"]
+    assert print_kernel(function).count("= tanh") == 1
+
+
+def test_parts_of_a_joint_value_are_one_stage_of_their_own_width() -> None:
+    """A concatenation that a matmul reads whole is written part by part."""
+    _, function = scheduled("""
+func @f(input %x: f32[batch, 4], weight %w: f32[8, 3]) {
+  %0 = tanh %x : f32[batch, 4]
+  %1 = exp %x : f32[batch, 4]
+  %2 = concat %0, %1 {axis = 1} : f32[batch, 8]
+  %3 = matmul %2, %w : f32[batch, 3]
+  return output "y" %3
+}
+""")
+    parts, product = function.nodes
+    assert isinstance(parts, Stage) and isinstance(product, Stage)
+    assert (parts.units, product.units) == (4, 3)
+    assert [statement.access.column for statement in parts.body if isinstance(statement, Store)] == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("%1 = split %x {axis = 1} : f32[batch, 8]", Form.POINTWISE),
+        ("%1 = split %w {axis = 0} : f32[4, 3], f32[4, 3]", Form.VIEW),
+        ("%1 = concat %x, %x {axis = 1} : f32[batch, 16]", Form.POINTWISE),
+        ("%1 = concat %w, %w {axis = 0} : f32[16, 3]", Form.NODE),
+        ("%1 = matmul %x, %w : f32[batch, 3]", Form.LEAF),
+        ("%1 = matmul transpose %x, %x : f32[8, 8]", Form.NODE),
+        ("%1 = reshape %b : f32[1, 3]", Form.POINTWISE),
+        ("%1 = reshape %b : f32[3, 1]", Form.VIEW),
+        ("%1 = reduce_sum %x {axis = 1} : f32[batch, 1]", Form.NODE),
+    ],
+)
+def test_forms(text: str, form: Form) -> None:
+    names = "%1, %2" if text.count("f32[") == 2 and "split" in text else "%1"
+    function = parsed(
+        "func @f(input %x: f32[batch, 8], weight %w: f32[8, 3], weight %b: f32[3]) {\n"
+        + text.replace("%1", names, 1)
+        + '\nreturn output "y" %1\n}'
+    )
+    assert form_of(function.operations[0]) is form
+
+
+def test_levels_count_the_waits_before_a_value() -> None:
+    function = parsed("""
+func @f(input %x: f32[batch, 8], weight %w: f32[8, 8]) {
+  %a = exp %x : f32[batch, 8]
+  %b = matmul %a, %w : f32[batch, 8]
+  %c = exp %b : f32[batch, 8]
+  %d = matmul %c, %w : f32[batch, 8]
+  return output "y" %d
+}
+""")
+    stored = [parameter.value for parameter in function.parameters]
+    analysis = analyse(function.operations, stored, [function.results[0].value], panels_wait=False)
+    levels = {found.name: level for found, level in analysis.level.items()}
+    assert levels == {"x": 0, "w": 0, "a": 0, "b": 1, "c": 1, "d": 2}
+    assert [root.name for root in analysis.roots] == ["a", "c", "d"]
+
+
+# What it refuses
+
+
+def no_float() -> None:
+    scheduled("func @f(input %x: i32[batch, time, 1], mask %m: i1[batch, time]) {\nreturn \n}")
+
+
+def sums_in_a_scan() -> None:
+    scheduled("""
+func @f(input %x: f32[batch, time, 4], mask %m: i1[batch, time]) {
+  %i = index %m : index[batch, time, tokens]
+  %p = pack %x, %i : f32[tokens, 4]
+  %s = scan %i {reverse = false} carry() over(%step = %p) {
+    %0 = reduce_sum %step {axis = 0} : f32[4]
+    yield carry() stack() sum(%0)
+  } : f32[4]
+  return output "y" %s
+}
+""")
+
+
+def two_transposed_sides() -> None:
+    scheduled("""
+func @f(input %x: f32[batch, 4], weight %w: f32[3, 3]) {
+  %0 = matmul transpose %w, transpose %w : f32[3, 3]
+  return output "y" %0
+}
+""")
+
+
+def ids_of_a_step() -> None:
+    scheduled("""
+func @f(input %x: i32[batch, time, 1], mask %m: i1[batch, time], weight %table: f32[6, 4]) {
+  %i = index %m : index[batch, time, tokens]
+  %p = pack %x, %i : i32[tokens, 1]
+  %s = scan %i {reverse = false} carry() over(%step = %p) {
+    %0 = take %table, %step : f32[rows, 4]
+    yield carry() stack(%0) sum()
+  } : f32[tokens, 4]
+  return output "y" %s
+}
+""")
+
+
+def a_right_side_that_is_computed() -> None:
+    scheduled("""
+func @f(input %x: f32[batch, 4], weight %w: f32[4, 4]) {
+  %0 = matmul transpose %x, %x : f32[4, 4]
+  %1 = matmul %x, %0 : f32[batch, 4]
+  return output "y" %1
+}
+""")
+
+
+REFUSED: list[tuple[Callable[[], None], str]] = [
+    (no_float, "@f has no float at all"),
+    (sums_in_a_scan, "hoist_weight_gradients must run first"),
+    (two_transposed_sides, "%0: a matmul of two transposed sides"),
+    (a_right_side_that_is_computed, "0: the right side of a contraction isn't made of weights alone"),
+    (ids_of_a_step, "%step: ids must be all rows of a buffer"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSED, ids=[build.__name__ for build, _ in REFUSED])
+def test_refused(build: Callable[[], None], message: str) -> None:
+    with pytest.raises(InternalError, match=message):
+        build()
+
+
+def test_conditions_that_look_like_masks_are_kept() -> None:
+    """Of the shape [batch, fixed], as a mask of fixed time, but made of comparisons."""
+    _, function = scheduled("""
+func @f(input %x: f32[batch, 4]) {
+  %0 = lt %x, %x : i1[batch, 4]
+  %1 = and %0, %0 : i1[batch, 4]
+  %2 = neg %x : f32[batch, 4]
+  %3 = select %1, %x, %2 : f32[batch, 4]
+  return output "y" %3
+}
+""")
+    assert "%1 = and %0, %0" in print_kernel(function)
+
+
+def test_masks_and_the_index_are_the_caller_s() -> None:
+    _, function = scheduled("""
+func @f(input %x: f32[batch, time, 4], mask %m: i1[batch, time]) {
+  %0 = mask %x {value = 0.0} : i1[batch, time]
+  %1 = and %0, %m : i1[batch, time]
+  %i = index %1 : index[batch, time, tokens]
+  %p = pack %x, %i : f32[tokens, 4]
+  %fill = constant {value = 0.0} : f32[1, 4]
+  %u = unpack %p, %fill, %i {hold = true, flip = false} : f32[batch, time, 4]
+  return output "y" %u
+}
+""")
+    assert {buffer.name for buffer in function.buffers if buffer.space is Space.INDEX} == {"source", "shown_hold"}
+    assert not any(isinstance(node, ScanLoop) for node in function.nodes)

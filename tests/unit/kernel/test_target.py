@@ -1,0 +1,81 @@
+"""Tiles: what each target's registers allow."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import AVX2, AVX512, MOST_ROWS, NEON, SSE42, TARGETS, Target, Tile, contraction_tile, pointwise_tile, row_counts
+
+every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+
+TILES: list[tuple[Target, int, int, DType, Tile]] = [
+    # LSTM: four gates side by side.
+    (AVX512, 4, 64, DType.F32, Tile((6, 3, 1), 1)),
+    (NEON, 4, 64, DType.F32, Tile((6, 3, 1), 1)),
+    (AVX2, 4, 64, DType.F32, Tile((3, 1), 1)),
+    (SSE42, 4, 64, DType.F32, Tile((3, 1), 1)),
+    # GRU: three.
+    (AVX512, 3, 64, DType.F32, Tile((6, 3, 1), 1)),
+    (AVX2, 3, 64, DType.F32, Tile((4, 2, 1), 1)),
+    # SimpleRNN, Dense, projections: one gate, several vectors of units.
+    (AVX512, 1, 64, DType.F32, Tile((6, 3, 1), 4)),
+    (AVX2, 1, 64, DType.F32, Tile((3, 1), 4)),
+    (AVX2, 1, 64, DType.F64, Tile((3, 1), 4)),
+    (SSE42, 2, 64, DType.F32, Tile((3, 1), 2)),
+    # Few units: no vector is left empty.
+    (AVX512, 1, 17, DType.F32, Tile((6, 3, 1), 2)),
+    (AVX512, 1, 16, DType.F32, Tile((6, 3, 1), 1)),
+    (AVX2, 1, 1, DType.F32, Tile((6, 3, 1), 1)),
+    (AVX2, 1, 9, DType.F64, Tile((4, 2, 1), 3)),
+    # More gates than registers for rows.
+    (AVX2, 7, 64, DType.F32, Tile((1,), 1)),
+    (SSE42, 20, 64, DType.F32, Tile((1,), 1)),
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "gates", "units", "dtype", "tile"),
+    TILES,
+    ids=[f"{t.name}-{gates}x{units}-{dtype.value}" for t, gates, units, dtype, _ in TILES],
+)
+def test_contraction_tile(target: Target, gates: int, units: int, dtype: DType, tile: Tile) -> None:
+    assert contraction_tile(target, gates, units, target.lanes(dtype)) == tile
+
+
+@every_target
+def test_accumulators_leave_registers_for_weights_and_the_left_side(target: Target) -> None:
+    for gates, units, dtype in itertools.product(range(1, 13), (1, 3, 17, 64, 1000), (DType.F32, DType.F64)):
+        tile = contraction_tile(target, gates, units, target.lanes(dtype))
+        assert tile.rows[0] == 1 or tile.rows[0] * gates * tile.vectors <= target.registers * 3 // 4
+        assert tile.rows[0] <= MOST_ROWS
+        assert 1 <= tile.vectors <= -(-units // target.lanes(dtype))
+
+
+@pytest.mark.parametrize("most", range(1, 13))
+def test_row_counts_make_up_any_number_of_rows(most: int) -> None:
+    counts = row_counts(most)
+    assert counts[0] == most and counts[-1] == 1
+    assert list(counts) == sorted(set(counts), reverse=True)
+    for rows in range(40):
+        left = rows
+        for count in counts:
+            left -= left // count * count
+        assert left == 0
+
+
+@pytest.mark.parametrize(("units", "vectors"), [(1, 1), (7, 1), (8, 1), (16, 2), (31, 3), (32, 4), (1000, 4)])
+def test_pointwise_tile(units: int, vectors: int) -> None:
+    """Full vectors only: the rest gets a tile of its own."""
+    assert pointwise_tile(units, 8) == Tile((1,), vectors)
+
+
+def test_lanes() -> None:
+    lanes = {target.name: (target.lanes(DType.F32), target.lanes(DType.F64)) for target in TARGETS.values()}
+    assert lanes == {"avx512": (16, 8), "avx2": (8, 4), "sse4.2": (4, 2), "neon": (4, 2)}
+
+
+def test_targets_are_known_by_their_names() -> None:
+    assert {name: target.name for name, target in TARGETS.items()} == {name: name for name in ("avx512", "avx2", "sse4.2", "neon")}
