@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from rnnspec.runtime.artifact import write_atomically
 from rnnspec.runtime.executable import Array
 
@@ -18,12 +20,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     content = Path(path).read_bytes()
     try:
         return load(content)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise ValueError(f"{os.fspath(path)}: it holds numbers of type {error.args[0]}, which numpy doesn't have") from None
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: not a readable .safetensors file: {error}") from None
 
 
 def write_weights(path: str | os.PathLike[str], weights: Mapping[str, Array]) -> None:
-    """Write arrays by name; OSError leaves an older file as it was."""
+    """Write arrays by name, of any order in memory; OSError leaves an older file as it was."""
     from safetensors.numpy import save
 
-    write_atomically(Path(path), save(dict(weights)))
+    native = {name: np.asarray(value, value.dtype.newbyteorder("="), order="C") for name, value in weights.items()}
+    write_atomically(Path(path), save(native))

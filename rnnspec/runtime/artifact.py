@@ -13,13 +13,15 @@ import os
 import stat
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Argument
 from rnnspec.version import __version__
@@ -64,11 +66,20 @@ def load(path: str | os.PathLike[str]) -> Artifact:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file beside its place and move it there; OSError leaves an older file as it was."""
+    """Write a whole file beside its place and move it there; OSError, which names the path, leaves an older file as it was."""
+    try:
+        _write_beside(path, content)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def _write_beside(path: Path, content: bytes) -> None:
     place = path.resolve()
     if place.exists() and not stat.S_ISREG(place.stat().st_mode):
         raise OSError(f"{path} exists and isn't a regular file")
-    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    temporary = place.with_name(f".{uuid.uuid4().hex}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -92,7 +103,7 @@ def encode(artifact: Artifact) -> bytes:
         "rnnspec": __version__,
         "model": artifact.name,
         "dtype": artifact.dtype,
-        "parameters": dict(artifact.parameters),
+        "parameters": {name: _plain(value) for name, value in artifact.parameters.items()},
         "weights": [{"name": name, "shape": list(value.shape)} for name, value in weights.items()],
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
@@ -103,6 +114,21 @@ def encode(artifact: Artifact) -> bytes:
         for name in _MEMBERS:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
     return buffer.getvalue()
+
+
+def _plain(value: object) -> object:
+    """A parameter as JSON has it: numpy's numbers are numbers, tuples lists."""
+    match value:
+        case None | bool() | str():
+            return value
+        case Integral():
+            return int(value)
+        case Real():
+            return float(value)
+        case list() | tuple():
+            return [_plain(item) for item in cast(Sequence[object], value)]
+        case _:
+            raise InternalError(f"a parameter of type {type(value).__name__}")
 
 
 def decode(content: bytes) -> Artifact:
@@ -169,11 +195,27 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
     for name, kind in fields.items():
         if not isinstance(manifest.get(name), kind):
             raise ArtifactError(f"{MANIFEST}: {name} is missing or not a {kind.__name__}")
-    if manifest["sha256"].get(MANIFEST) != _own_digest(manifest):
+    try:
+        digest = _own_digest(manifest)
+    except RecursionError as error:
+        raise ArtifactError(f"{MANIFEST} isn't a model's: {error}") from None
+    if manifest["sha256"].get(MANIFEST) != digest:
         raise ArtifactError(f"{MANIFEST} isn't what was saved: its digest differs")
     if manifest["dtype"] not in _DTYPES:
         raise ArtifactError(f"{MANIFEST}: unknown dtype {manifest['dtype']}")
+    if not all(_describes_weight(entry) for entry in manifest["weights"]):
+        raise ArtifactError(f"{MANIFEST}: weights should be a list of names with shapes")
     return manifest
+
+
+def _describes_weight(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    described = cast(dict[str, object], entry)
+    shape = described.get("shape")
+    if not isinstance(described.get("name"), str) or not isinstance(shape, list):
+        return False
+    return all(type(extent) is int for extent in cast(list[object], shape))
 
 
 def _own_digest(manifest: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 MOST_BYTES = 256 * 1024 * 1024
-SUFFIX = ".object"
+SUFFIX, PART = ".object", ".part"
 DIGEST_BYTES = 32
 
 
@@ -53,9 +53,10 @@ class ObjectCache:
             if hashlib.sha256(data).digest() != digest:
                 path.unlink(missing_ok=True)
                 return None
-            os.utime(path)
         except OSError:
             return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
         return data
 
     def write(self, key: str, data: bytes) -> None:
@@ -64,22 +65,22 @@ class ObjectCache:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=PART)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(data).digest() + data)
                 Path(name).replace(self.folder / (key + SUFFIX))
-            except OSError:
+            except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
             self._evict()
 
     def _evict(self) -> None:
-        """Removes what was used longest ago until the rest fits."""
+        """Removes what was used longest ago until the rest fits; that counts what a killed process left half written."""
         if self.folder is None:
             return
         found: list[tuple[float, int, Path]] = []
-        for path in self.folder.glob(f"*{SUFFIX}"):
+        for path in (*self.folder.glob(f"*{SUFFIX}"), *self.folder.glob(f"*{PART}")):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((status.st_mtime, status.st_size, path))

@@ -69,7 +69,7 @@ def as_numbers(value: object, what: str) -> Array:
         raise ValueError(f"{what}: a masked array; give its data, and its steps' mask as mask=")
     try:
         array: Array = np.asarray(value)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{what}: not an array: {error}") from None
     if array.dtype.kind in "biuf":
         return array
@@ -103,10 +103,11 @@ def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, describe
     return Ragged(flat, lengths)
 
 
-def place(column: Column, entry: tuple[int, ...]) -> str:
+def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:
     """Where an entry of a column's array is, in the caller's terms; `entry` indexes `array` or `flat`."""
     if isinstance(column, Ragged):
         ends = np.cumsum(column.lengths)
         sample = int(np.searchsorted(ends, entry[0], side="right"))
         entry = (sample, entry[0] - int(column.starts[sample]), *entry[1:])
-    return ", ".join(f"{axis} {number}" for axis, number in zip(("sample", "step", "feature"), entry, strict=False))
+    axes = ("sample", "step", "feature") if sequence else ("sample", "feature")
+    return ", ".join(f"{axis} {number}" for axis, number in zip(axes, entry, strict=False))

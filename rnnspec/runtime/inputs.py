@@ -21,6 +21,9 @@ Mask = NDArray[np.bool_]
 STEP_LIMIT = 2**31
 """A batch has fewer padded steps than this: packing indices are int32."""
 
+KEPT_STEPS = 2**18
+"""A packing index of more steps isn't kept: a megabyte an array."""
+
 ALL_ROWS = slice(None)
 
 
@@ -97,20 +100,26 @@ class CheckedInputs:
         return frozenset(name for name, column in self.columns.items() if isinstance(column, Padded) and column.borrowed)
 
 
-@lru_cache(maxsize=16)
 def full_index(batch: int, time: int) -> PackedIndex:
-    """The packing index of a mask that is all real: nothing to sort, so nothing to look at."""
+    """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
+    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time)
+
+
+def _full_index(batch: int, time: int) -> PackedIndex:
     rows = np.arange(batch, dtype=np.int32)
     offsets = np.arange(time + 1 if batch else 1, dtype=np.int32) * np.int32(batch)
     source = (rows[None, :] * np.int32(time) + np.arange(time, dtype=np.int32)[:, None]).reshape(-1)
     return PackedIndex(batch, time, rows, rows, offsets, source)
 
 
+_kept_full_index = lru_cache(maxsize=16)(_full_index)
+
+
 def check_step_count(samples: int, time: int, name: str) -> None:
-    """ValueError if a batch has more padded steps than an index can count."""
+    """ValueError if a batch has more samples, steps or padded steps than an index can count."""
     steps = samples * time
-    if steps >= STEP_LIMIT:
-        raise ValueError(f"input {name}: {samples} samples of {time} steps are {steps} steps, a call takes fewer than {STEP_LIMIT}")
+    if max(samples, time, steps) >= STEP_LIMIT:
+        raise ValueError(f"input {name}: {samples} samples of {time} steps are too many, a call takes fewer than {STEP_LIMIT} steps in all")
 
 
 def whole_number(what: str, value: object, least: int) -> int:
@@ -255,8 +264,10 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
 def _unmasked(spec: InputSignature, column: Column, real: Mask | None) -> Mask | None:
     """The real steps less those that Masking or mask_zero mask; None where none is masked."""
     values = _values(column)
-    for masked in spec.mask_values:
-        present: Mask = values != int(masked) if spec.integer else (values != values.dtype.type(masked)).any(axis=-1)
+    with np.errstate(over="ignore"):
+        masks = [int(masked) if spec.integer else values.dtype.type(masked) for masked in spec.mask_values]
+    for masked in masks:
+        present: Mask = values != masked if spec.integer else (values != masked).any(axis=-1)
         real = present if real is None else real & present
     return None if real is None or real.all() else real
 
@@ -273,7 +284,7 @@ def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], r
         too_large &= np.isfinite(values)
         if real is not None:
             too_large &= real[..., None]
-        _refuse(f"input {spec.name}", column, too_large, f"a value that {dtype} holds")
+        _refuse(spec, column, too_large, f"a value that {dtype} holds")
     return Ragged(converted, column.lengths) if isinstance(column, Ragged) else Padded(converted, borrowed=False)
 
 
@@ -282,13 +293,15 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     values = _values(column)
     if values.dtype.kind == "b" and values.size:
         raise ValueError(f"input {spec.name}: expected token ids, got dtype {values.dtype}")
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
     limit = STEP_LIMIT if spec.vocabulary is None else spec.vocabulary
     if values.size and (values.dtype.kind == "f" or values.min() < 0 or values.max() >= limit):
         wrong = (values < 0) | (values >= limit)
         if values.dtype.kind == "f":
             wrong |= values != np.floor(values)
         expected = f"a whole number in 0..{limit - 1}" + ("" if spec.vocabulary is None else f" (vocabulary size {limit})")
-        _refuse(f"input {spec.name}", column, wrong if real is None else wrong & real, expected)
+        _refuse(spec, column, wrong if real is None else wrong & real, expected)
         values = np.where(wrong, 0, values)
     if values.dtype != np.int32 or not (values.flags.c_contiguous and values.flags.aligned):
         values = values.astype(np.int32, order="C")
@@ -297,10 +310,11 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     return Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
 
 
-def _refuse(what: str, column: Column, wrong: Mask, expected: str) -> None:
+def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) -> None:
     if wrong.any():
         entry = tuple(int(number) for number in np.argwhere(wrong)[0])
-        raise ValueError(f"{what}, {place(column, entry)}: expected {expected}, got {_values(column)[entry]}")
+        where = place(column, entry, sequence=spec.is_sequence)
+        raise ValueError(f"input {spec.name}, {where}: expected {expected}, got {_values(column)[entry]}")
 
 
 def _values(column: Column) -> Array:

@@ -97,6 +97,8 @@ class CompiledModel:
         `dy`: an array of the padded output's shape; a list of them if the model has several outputs.
         ValueError if a shape doesn't fit, or if the weights aren't those of the recorded call any more.
         """
+        if not isinstance(tape, Tape):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
         cotangents = self._cotangents(tape, dy)
         with self._parameters.reading() as (weights, version):
             if version != tape.weights_version:
@@ -177,5 +179,10 @@ class CompiledModel:
             array = as_numbers(value, what)
             if array.shape != shape:
                 raise ValueError(f"{what}: expected the output's shape {shape}, got {array.shape}")
-            cotangents.append(np.require(array, self._parameters.dtype, ["C", "A"]))
+            with np.errstate(over="ignore"):
+                converted = np.require(array, self._parameters.dtype, ["C", "A"])
+            if converted is not array and (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
+                entry = tuple(int(number) for number in wrong[0])
+                raise ValueError(f"{what}, entry {entry}: expected a value that {self._parameters.dtype} holds, got {array[entry]}")
+            cotangents.append(converted)
         return cotangents

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from typing import cast
 
 import numpy as np
 
+from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import WeightSignature, weight_ranges
 
@@ -128,25 +130,25 @@ class WeightView(Mapping[str, Array]):
         return f"<weights {{{shapes}}}>"
 
 
-def checked_weights(
-    signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: Sequence[object] | Mapping[str, object]
-) -> dict[str, Array]:
+def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
     """The given values by weight name, of the model's dtype.
 
     `given`: arrays in the signature's order, or a mapping from weight names. ValueError names the
     weight and says what was expected: a missing or unknown one, a wrong shape, not numbers.
     """
     if isinstance(given, Mapping):
-        named: Mapping[str, object] = given
+        named = cast(Mapping[str, object], given)
         missing = [weight.name for weight in signatures if weight.name not in named]
-        unknown = sorted(set(named) - {weight.name for weight in signatures})
+        unknown = sorted(map(str, set(named) - {weight.name for weight in signatures}))
         if missing or unknown:
             said = [f"missing: {', '.join(missing)}"] if missing else []
-            said += [f"unknown: {', '.join(map(str, unknown))}"] if unknown else []
+            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
             raise ValueError(f"the weights don't fit the model; {'; '.join(said)}")
         values = [named[weight.name] for weight in signatures]
+    elif not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        raise ValueError(f"the weights: expected a list of arrays or a mapping from weight names, got {type(given).__name__}")
     else:
-        values = list(given)
+        values = list(cast(Iterable[object], given))
         if len(values) != len(signatures):
             expected = ", ".join(f"{weight.name} {weight.shape}" for weight in signatures)
             raise ValueError(f"the model has {len(signatures)} weights, {len(values)} were given; expected {expected}")
@@ -154,16 +156,12 @@ def checked_weights(
 
 
 def _checked_weight(weight: WeightSignature, dtype: np.dtype[np.generic], value: object) -> Array:
-    try:
-        array: Array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"weight {weight.name}: not an array of numbers ({error})") from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"weight {weight.name}: expected numbers, got dtype {array.dtype}")
+    array = as_numbers(value, f"weight {weight.name}")
     if array.shape != weight.shape:
         raise ValueError(f"weight {weight.name}: expected shape {weight.shape}, got {array.shape}")
     with np.errstate(over="ignore"):
         converted: Array = array.astype(dtype)
-    if np.any(np.isinf(converted) & np.isfinite(array)):
-        raise ValueError(f"weight {weight.name}: a value is too large for {dtype}")
+    if (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
+        entry = tuple(int(number) for number in wrong[0])
+        raise ValueError(f"weight {weight.name}, entry {entry}: expected a value that {dtype} holds, got {array[entry]}")
     return converted

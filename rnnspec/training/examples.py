@@ -94,7 +94,7 @@ def check_examples(
     if output.is_sequence:
         ragged_both = isinstance(column, Ragged)
         counted = _counted(output, inputs.real if ragged_both else inputs.real_steps(ALL_ROWS, inputs.time))
-    values = _classes(column, counted, width) if loss.classes else _values(column, counted, loss, dtype)
+    values = _classes(column, output, counted, width) if loss.classes else _values(column, output, counted, loss, dtype)
     checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
     return Examples(inputs, output, checked, _sample_weight(inputs, output, sample_weight))
 
@@ -124,9 +124,11 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
         raise ValueError(f"targets: expected {inputs.samples} samples, got {len(y)}")
     if not y:
         return None
-    single = np.ndim(as_numbers(y[0], "targets, sample 0")) == 1
-    if single and not loss.classes and width != 1:
-        raise ValueError(f"targets, sample 0: expected shape (steps, {width}), got {np.shape(as_numbers(y[0], 'targets'))}")
+    first = next((number for number, sample in enumerate(y) if np.shape(as_numbers(sample, f"targets, sample {number}")) != (0,)), 0)
+    shape = np.shape(as_numbers(y[first], "targets"))
+    single = len(shape) == 1
+    if single and not loss.classes and width != 1 and shape != (0,):
+        raise ValueError(f"targets, sample {first}: expected shape (steps, {width}), got {shape}")
     tail = () if single else (1,) if loss.classes else (width,)
     column = ragged(y, tail, "targets", f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})")
     flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
@@ -143,17 +145,17 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     return Padded(column.padded(ALL_ROWS, inputs.time), borrowed=False)
 
 
-def _classes(column: Column, counted: Mask | None, width: int) -> Array:
+def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int) -> Array:
     """Class numbers as int64, 0 where they don't count."""
     values = _array(column)
     wrong = (values < 0) | (values >= width)
     if values.dtype.kind == "f":
         wrong |= values != np.floor(values)
-    _refuse(column, wrong if counted is None else wrong & counted, f"a class in 0..{width - 1}")
+    _refuse(column, output, wrong if counted is None else wrong & counted, f"a class in 0..{width - 1}")
     return np.where(wrong, 0, values).astype(np.int64)
 
 
-def _values(column: Column, counted: Mask | None, loss: Loss, dtype: str) -> Array:
+def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str) -> Array:
     """Values in the model's dtype, unchecked and unread where they don't count."""
     with np.errstate(over="ignore"):
         values: Array = _array(column).astype(dtype, copy=False)
@@ -161,7 +163,7 @@ def _values(column: Column, counted: Mask | None, loss: Loss, dtype: str) -> Arr
         wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
     else:
         wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
-    _refuse(column, wrong if counted is None else wrong & counted[..., None], expected)
+    _refuse(column, output, wrong if counted is None else wrong & counted[..., None], expected)
     return values
 
 
@@ -173,7 +175,10 @@ def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object
     if array.shape not in shapes:
         raise ValueError(f"sample_weight: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
     if (wrong := np.argwhere(~np.isfinite(array))).size:
-        raise ValueError(f"sample_weight: expected finite numbers, got {array[tuple(wrong[0])]} for sample {wrong[0][0]}")
+        entry = tuple(int(number) for number in wrong[0])
+        raise ValueError(
+            f"sample_weight, {place(Padded(array, borrowed=True), entry, sequence=True)}: expected a finite number, got {array[entry]}"
+        )
     return array.astype(np.float64)
 
 
@@ -184,10 +189,11 @@ def _counted(output: OutputSignature, real: Mask | None) -> Mask | None:
     return real[:, ::-1] if output.flip else real
 
 
-def _refuse(column: Column, wrong: Mask, expected: str) -> None:
+def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str) -> None:
     if wrong.any():
         entry = tuple(int(number) for number in np.argwhere(wrong)[0])
-        raise ValueError(f"targets, {place(column, entry)}: expected {expected}, got {_array(column)[entry]}")
+        where = place(column, entry, sequence=output.is_sequence)
+        raise ValueError(f"targets, {where}: expected {expected}, got {_array(column)[entry]}")
 
 
 def _array(column: Column) -> Array:

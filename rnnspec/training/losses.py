@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ RowLoss = Callable[[Array, Array], tuple[Array, Array]]
 """(predictions (rows, width), targets) to (each row's loss (rows,), its gradient (rows, width)), float64."""
 
 
+@runtime_checkable
 class Loss(Protocol):
     """A loss over rows.
 

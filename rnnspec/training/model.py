@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TypeVar, cast
 
 from rnnspec.runtime.executable import Executable
@@ -19,7 +20,7 @@ from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import metric
 from rnnspec.training.optimizers import Extent, Optimizer
 from rnnspec.training.progress import progress
-from rnnspec.training.settings import make_loss, make_optimizer, metric_name
+from rnnspec.training.settings import make_loss, make_optimizer, metric_names
 
 Value = TypeVar("Value")
 
@@ -46,9 +47,9 @@ class Model(CompiledModel):
         train = signature.train
         self._trainer: Trainer | None = None
         self._optimizer: Optimizer | None = None
-        self._metrics: tuple[str | Configured, ...] = train.metrics
+        self._metrics = metric_names(train.metrics)
         if train.loss is not None:
-            self._set_loss(make_loss(train.loss))
+            self._trainer = self._trainer_for(make_loss(train.loss), self._metrics)
         if train.optimizer is not None:
             self._set_optimizer(make_optimizer(train.optimizer))
 
@@ -62,22 +63,20 @@ class Model(CompiledModel):
 
         Names are Keras's ("mse", "Adam"); `rnnspec.training.losses` and `.optimizers` have the classes
         for settings. What is None stays. ValueError for an unknown name, or a metric that needs other
-        targets than the loss.
+        targets than the loss; then nothing has changed.
         """
-        chosen = None if loss is None else make_loss(loss)
-        if chosen is None and self._trainer is not None:
-            chosen = self._trainer.loss
+        given_loss = None if loss is None else make_loss(loss)
+        given_optimizer = None if optimizer is None else make_optimizer(optimizer)
+        given_metrics = None if metrics is None else metric_names(metrics)
         with self._changing:
-            before = self._metrics
-            self._metrics = before if metrics is None else tuple(metrics)
-            try:
-                if chosen is not None:
-                    self._set_loss(chosen)
-            except ValueError:
-                self._metrics = before
-                raise
-            if optimizer is not None:
-                self._set_optimizer(make_optimizer(optimizer))
+            names = self._metrics if given_metrics is None else given_metrics
+            before = None if self._trainer is None else self._trainer.loss
+            chosen = before if given_loss is None else given_loss
+            if chosen is not None:
+                self._trainer = self._trainer_for(chosen, names)
+            self._metrics = names
+            if given_optimizer is not None:
+                self._set_optimizer(given_optimizer)
 
     def fit(
         self,
@@ -114,9 +113,7 @@ class Model(CompiledModel):
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         rows, validation = _split(examples, split if validation_data is None else 0.0)
         if validation_data is not None:
-            if len(validation_data) not in (2, 3):
-                raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(validation_data)} values")
-            held_out = self._examples(trainer, *validation_data)
+            held_out = self._examples(trainer, *_held_out(validation_data))
             validation = held_out, range(held_out.samples)
         history = History()
         shown = (progress(),) if verbose else ()
@@ -177,13 +174,12 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._optimizer
 
-    def _set_loss(self, loss: Loss) -> None:
+    def _trainer_for(self, loss: Loss, metrics: Sequence[str]) -> Trainer:
         outputs = self.signature.outputs
         if len(outputs) != 1:
             raise ValueError(f"model {self.signature.model} has {len(outputs)} outputs; only models with one can be trained")
         width = cast(int, outputs[0].shape[-1])
-        metrics = tuple(metric(metric_name(given), loss, width) for given in self._metrics)
-        self._trainer = Trainer(self._executable, self._parameters, loss, metrics)
+        return Trainer(self._executable, self._parameters, loss, tuple(metric(name, loss, width) for name in metrics))
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         ranges = self._parameters.ranges
@@ -197,10 +193,20 @@ def _first(*choices: Value | None) -> Value:
     return next(choice for choice in choices if choice is not None)
 
 
-def _split(examples: Examples, fraction: float) -> tuple[range, tuple[Examples, range] | None]:
+def _held_out(given: object) -> Sequence[object]:
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {type(given).__name__}")
+    values = cast(Sequence[object], given)
+    if len(values) not in (2, 3):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(values)} values")
+    return values
+
+
+def _split(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:
     """The samples to train on, and those to validate on: the last fraction, as Keras cuts it."""
-    if not 0.0 <= fraction < 1.0:
-        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction}")
+    if not isinstance(fraction, Real) or not 0.0 <= float(fraction) < 1.0:
+        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction!r}")
+    fraction = float(fraction)
     samples = examples.samples
     cut = math.floor(samples * (1.0 - fraction))
     if fraction == 0.0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Real
 
 import numpy as np
 
@@ -13,6 +14,45 @@ from rnnspec.runtime.executable import Array
 
 CHUNK = 1 << 15
 """Elements updated at a time, so that what one update touches stays in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The finite numbers from `least` to `most`, without an end that is open."""
+
+    least: float = 0.0
+    most: float = math.inf
+    open_below: bool = False
+    open_above: bool = False
+
+    def checked(self, what: str, value: object) -> float:
+        """The value as a Python float, which leaves float32 arrays float32; ValueError, naming `what`, if it isn't inside."""
+        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(number := float(value)):
+            above = number > self.least if self.open_below else number >= self.least
+            if above and (number < self.most if self.open_above else number <= self.most):
+                return number
+        least = f"{'above' if self.open_below else 'from'} {self.least:g}"
+        most = "" if math.isinf(self.most) else f" to {'below ' if self.open_above else ''}{self.most:g}"
+        raise ValueError(f"{what}: expected a finite number {least}{most}, got {value!r}")
+
+
+_FRACTION, _ABOVE_ZERO = Range(most=1.0, open_above=True), Range(open_below=True)
+
+RANGES = {
+    "learning_rate": Range(),
+    "weight_decay": Range(),
+    "clipnorm": _ABOVE_ZERO,
+    "clipvalue": _ABOVE_ZERO,
+    "global_clipnorm": _ABOVE_ZERO,
+    "momentum": Range(most=1.0),
+    "rho": Range(most=1.0),
+    "beta_1": _FRACTION,
+    "beta_2": _FRACTION,
+    "epsilon": Range(),
+}
+"""What an optimizer's settings may be."""
+
+_OPTIONAL = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +71,7 @@ class Optimizer(ABC):
     `clipnorm` bounds each weight's gradient norm, `global_clipnorm` that of all together,
     `clipvalue` each element; at most one of them. `weight_decay` takes that fraction, times the
     learning rate, off the weights before the update. `iterations` counts the updates so far.
+    ValueError for settings outside `RANGES`.
     """
 
     learning_rate: float
@@ -40,6 +81,10 @@ class Optimizer(ABC):
     global_clipnorm: float | None = None
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            value: object = getattr(self, setting.name)
+            if setting.name in RANGES and not (value is None and setting.name in _OPTIONAL):
+                setattr(self, setting.name, RANGES[setting.name].checked(f"{type(self).__name__}: {setting.name}", value))
         clippings = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(clippings) > 1:
             raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
 from rnnspec.training.losses import LOSSES, Loss
@@ -15,18 +15,34 @@ Made = TypeVar("Made")
 _ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "acc": "accuracy"}
 
 
-def make_loss(given: str | Configured | Loss) -> Loss:
-    """The loss of that name, or the loss itself; ValueError for an unknown name or argument."""
-    return _make("loss", LOSSES, given) if isinstance(given, (str, Configured)) else given
+def make_loss(given: object) -> Loss:
+    """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or what is no loss."""
+    if isinstance(given, (str, Configured)):
+        return _make("loss", LOSSES, given)
+    if isinstance(given, type) or not isinstance(given, Loss):
+        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(LOSSES)}")
+    return given
 
 
-def make_optimizer(given: str | Configured | Optimizer) -> Optimizer:
+def make_optimizer(given: object) -> Optimizer:
     """A new optimizer without state: of that name, or with the settings of the given one; ValueError as for losses."""
-    return _make("optimizer", OPTIMIZERS, given) if isinstance(given, (str, Configured)) else replace(given)
+    if isinstance(given, (str, Configured)):
+        return _make("optimizer", OPTIMIZERS, given)
+    if not isinstance(given, Optimizer):
+        raise ValueError(f"optimizer: expected a name or an optimizer, got {given!r}; the names are {', '.join(OPTIMIZERS)}")
+    return replace(given)
 
 
-def metric_name(given: str | Configured) -> str:
-    """The metric's name as `metrics.metric` knows it; ValueError for arguments, which no metric takes."""
+def metric_names(given: object) -> tuple[str, ...]:
+    """The metrics' names as `metrics.metric` knows them; ValueError if it isn't a list of names, or one has arguments."""
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"metrics: expected a list of names, got {given!r}")
+    return tuple(_metric_name(entry) for entry in cast(Sequence[object], given))
+
+
+def _metric_name(given: object) -> str:
+    if not isinstance(given, (str, Configured)):
+        raise ValueError(f"metrics: expected names, got {given!r}")
     configured = Configured(given) if isinstance(given, str) else given
     if configured.arguments:
         raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")

@@ -127,7 +127,7 @@ class FakeExecutable:
         rows = inputs[spec.name]
         batch = len(rows)
         if index is not None:
-            steps = rows.reshape(batch * index.time, -1)[index.source]
+            steps = rows.reshape(batch * index.time, 1 if spec.integer else len(kernel))[index.source]
             tokens = np.eye(len(kernel))[steps[:, 0]] if spec.integer else steps
             tokens = tokens * self._dropout(tokens.shape, training, key)
             if output.is_sequence:
@@ -141,7 +141,9 @@ class FakeExecutable:
         if output.is_sequence:
             assert index is not None
             shown = index.shown(True, output.flip)
-            y = np.where((shown >= 0)[:, None], y[shown] if len(y) else 0.0, 0.0).reshape(batch, index.time, -1)
+            values = np.zeros((batch * index.time, y.shape[-1]))
+            values[shown >= 0] = y[shown[shown >= 0]]
+            y = values.reshape(batch, index.time, y.shape[-1])
         if self.softmax:
             y = np.exp(y - y.max(axis=-1, keepdims=True))
             y /= y.sum(axis=-1, keepdims=True)

@@ -1,0 +1,226 @@
+"""The cache of compiled objects: atomic, bounded, never in the way, shared by processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnnspec
+from rnnspec.runtime import cache as module
+from rnnspec.runtime.cache import DIGEST_BYTES, ObjectCache, default_folder
+
+KEYS = [ObjectCache.key(str(number)) for number in range(8)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def aged(cache: ObjectCache, key: str, seconds: int) -> None:
+    """As if the entry had been used at that second."""
+    assert cache.folder is not None
+    os.utime(cache.folder / f"{key}.object", (seconds, seconds))
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path / "deep" / "cache")
+    assert cache.read(KEYS[0]) is None
+    for data in (b"object", b"", b"x" * 100_000):
+        cache.write(KEYS[0], data)
+        assert cache.read(KEYS[0]) == data
+        assert ObjectCache(tmp_path / "deep" / "cache").read(KEYS[0]) == data
+    assert cache.read(KEYS[1]) is None
+    assert names(tmp_path / "deep" / "cache") == [f"{KEYS[0]}.object"]
+
+
+def test_a_key_stands_for_its_parts_in_their_order() -> None:
+    keys = [ObjectCache.key(*parts) for parts in (("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("c", "ab"), (), ("",))]
+    assert len(set(keys)) == len(keys)
+    assert ObjectCache.key("ä", "b") == ObjectCache.key("ä", "b")
+    assert all(key.isalnum() for key in keys)
+
+
+def test_no_folder_is_no_cache() -> None:
+    cache = ObjectCache(None)
+    cache.write(KEYS[0], b"x")
+    assert cache.read(KEYS[0]) is None
+
+
+@pytest.mark.parametrize("place", [0, DIGEST_BYTES - 1, DIGEST_BYTES, -1])
+def test_a_damaged_entry_is_no_entry(tmp_path: Path, place: int) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"object")
+    path = tmp_path / f"{KEYS[0]}.object"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert cache.read(KEYS[0]) is None
+    assert names(tmp_path) == []
+    cache.write(KEYS[0], b"object")
+    assert cache.read(KEYS[0]) == b"object"
+
+
+def test_a_truncated_entry_is_no_entry(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"object")
+    path = tmp_path / f"{KEYS[0]}.object"
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert cache.read(KEYS[0]) is None, length
+
+
+def test_oldest_out_first(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, most_bytes=3 * (DIGEST_BYTES + 10))
+    for number in range(3):
+        cache.write(KEYS[number], b"0123456789")
+        aged(cache, KEYS[number], 1000 + number)
+    assert cache.read(KEYS[0]) is not None  # used now, so that the second is the oldest
+    cache.write(KEYS[3], b"0123456789")
+    assert names(tmp_path) == sorted(f"{KEYS[number]}.object" for number in (0, 2, 3))
+    aged(cache, KEYS[3], 999)
+    cache.write(KEYS[4], b"x" * (DIGEST_BYTES + 20))
+    assert cache.read(KEYS[4]) is not None
+    assert cache.read(KEYS[3]) is None
+    assert cache.read(KEYS[2]) is None
+    assert cache.read(KEYS[0]) is not None
+
+
+def test_what_is_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, most_bytes=100)
+    cache.write(KEYS[0], b"x" * 100)
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_counts_and_goes(tmp_path: Path) -> None:
+    """Half-written files are no entries, yet the folder stays within its bound; nobody else's files are touched."""
+    (tmp_path / "left.part").write_bytes(b"x" * 500)
+    os.utime(tmp_path / "left.part", (1000, 1000))
+    (tmp_path / "notes.txt").write_bytes(b"x" * 500)
+    cache = ObjectCache(tmp_path, most_bytes=600)
+    cache.write(KEYS[0], b"x" * 10)
+    assert "left.part" in names(tmp_path)
+    cache.write(KEYS[1], b"x" * 100)
+    assert names(tmp_path) == sorted([f"{KEYS[0]}.object", f"{KEYS[1]}.object", "notes.txt"])
+
+
+def full(*arguments: object, **named: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("step", ["fdopen", "replace"])
+def test_a_full_disk_keeps_the_old_entry_and_leaves_nothing_half_written(tmp_path: Path, step: str) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"old")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*((os, step) if step == "fdopen" else (Path, step)), full)
+        cache.write(KEYS[0], b"new")
+        cache.write(KEYS[1], b"new")
+    assert cache.read(KEYS[0]) == b"old"
+    assert cache.read(KEYS[1]) is None
+    assert names(tmp_path) == [f"{KEYS[0]}.object"]
+
+
+def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ObjectCache(tmp_path).write(KEYS[0], b"x")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        cache = ObjectCache(folder)
+        cache.write(KEYS[0], b"x")
+        assert cache.read(KEYS[0]) is None
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_a_folder_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that can't be marked as used is an entry all the same."""
+    ObjectCache(tmp_path).write(KEYS[0], b"x")
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    cache = ObjectCache(tmp_path)
+    assert cache.read(KEYS[0]) == b"x"
+    cache.write(KEYS[1], b"y")
+    assert names(tmp_path) == [f"{KEYS[0]}.object"]
+
+
+def test_an_entry_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / f"{KEYS[0]}.object").mkdir()
+    cache = ObjectCache(tmp_path, most_bytes=0)
+    assert cache.read(KEYS[0]) is None
+    cache.write(KEYS[0], b"x")
+    cache.write(KEYS[1], b"x")
+    assert cache.read(KEYS[0]) is None
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RNNSPEC_CACHE", str(tmp_path / "here"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
+    assert default_folder() == tmp_path / "here"
+    monkeypatch.setenv("RNNSPEC_CACHE", "")
+    assert default_folder() is None
+    monkeypatch.delenv("RNNSPEC_CACHE")
+    assert default_folder() == tmp_path / "there" / "rnnspec"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder() == tmp_path / ".cache" / "rnnspec"
+
+    def homeless() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert default_folder() is None
+
+
+HAMMER = """
+import random, sys
+from pathlib import Path
+from rnnspec.runtime.cache import ObjectCache
+
+random.seed(sys.argv[2])
+cache = ObjectCache(Path(sys.argv[1]), most_bytes=40_000)
+hits = 0
+for turn in range(400):
+    number = random.randrange(12)
+    key, data = ObjectCache.key(str(number)), bytes([number]) * random.choice([0, 10, 5_000])
+    if random.random() < 0.5:
+        cache.write(key, data)
+    else:
+        found = cache.read(key)
+        assert found is None or set(found) <= {number}, (number, found[:20])
+        hits += found is not None
+print(hits)
+"""
+
+
+def test_processes_hammering_one_folder(tmp_path: Path) -> None:
+    """Every process sees whole entries or none, none fails, and the folder is within its bound in the end."""
+    root = Path(rnnspec.__file__).parents[1]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", HAMMER, str(tmp_path), str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+        for seed in range(4)
+    ]
+    for process in processes:
+        out, error = process.communicate(timeout=120)
+        assert error == b""
+        assert process.returncode == 0
+        assert int(out) > 0
+    ObjectCache(tmp_path, most_bytes=40_000).write(KEYS[0], b"")
+    assert not [name for name in names(tmp_path) if not name.endswith(".object")]
+    assert sum(entry.stat().st_size for entry in tmp_path.iterdir()) <= 40_000

@@ -1,0 +1,276 @@
+"""What calls native code: arenas, scratch memory, prepared weights; and real code with tapes, threads and empty calls."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.native import BoundFunction, Scratch, address, aligned_bytes, index_array
+from rnnspec.runtime.packing import pack
+from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
+from rnnspec.runtime.tape import Tape
+
+SPEC = """
+model Native {
+    input x: float[time, 3]
+    Masking()
+    Bidirectional(LSTM(5, return_sequences = true))
+    Dropout(0.4)
+    GRU(4)
+    Dense(2, activation = softmax)
+}
+"""
+
+RANDOM = np.random.default_rng(3)
+X = RANDOM.normal(size=(6, 7, 3))
+LENGTHS = [7, 3, 0, 5, 1, 7]
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order() -> None:
+    """What a test draws doesn't depend on which tests ran before it."""
+    RANDOM.bit_generator.state = np.random.default_rng(2).bit_generator.state
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def native(request: pytest.FixtureRequest) -> Any:
+    return rnnspec.compile(SPEC, dtype=request.param, seed=1)
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two results of `backward` are the same to the bit."""
+    return all(
+        a[name].tobytes() == b[name].tobytes()
+        for a, b in ((first.weights, second.weights), (first.inputs, second.inputs))
+        for name in {*a, *b}
+    )
+
+
+# Memory
+
+
+def test_aligned_bytes() -> None:
+    assert aligned_bytes(0).nbytes == 0
+    for size in (1, 63, 64, 1000):
+        memory = aligned_bytes(size)
+        assert memory.nbytes == size
+        assert address(memory) % ALIGNMENT == 0
+
+
+def test_arena_bytes() -> None:
+    dims = {"batch": 3, "tokens": 0, "padded": 6}
+    assert arena_bytes((), dims) == 0
+    assert arena_bytes((Slot(1, 1),), dims) == 64
+    assert arena_bytes((Slot("batch", 24), Slot("padded", 24), Slot(2, 64)), dims) == 128 + 192 + 128
+    assert arena_bytes((Slot("tokens", 65),), dims) == 128, "room for one row at least"
+
+
+def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
+    scratch = Scratch()
+    with scratch.taken(100) as first, scratch.taken(100) as second:
+        assert not np.shares_memory(first, second)
+        inner = first
+    with scratch.taken(50) as again, scratch.taken(50) as more:
+        assert len(again) >= 50
+        assert any(np.shares_memory(inner, memory) for memory in (again, more))
+    with scratch.taken(1000) as larger:
+        assert len(larger) == 1000
+        with pytest.raises(KeyError), scratch.taken(10):
+            raise KeyError
+    with scratch.taken(1000) as larger, scratch.taken(10) as small:
+        assert len(larger) >= 1000
+        assert not np.shares_memory(larger, small)
+
+
+def test_index_arrays_by_name() -> None:
+    index = pack(np.array([[True, False], [True, True]]))
+    assert index_array(index, "order").tolist() == [1, 0]
+    assert index_array(index, "offsets").tolist() == [0, 2, 3]
+    assert index_array(index, "shown_fill").tolist() == index.shown(False, False).tolist()
+    assert index_array(index, "shown_hold_flip").tolist() == index.shown(True, True).tolist()
+    with pytest.raises(ValueError, match="without an index"):
+        index_array(None, "order")
+
+
+class Counting(BoundFunction):
+    """A function whose prepare step notes the first weight instead of running anything."""
+
+    def __init__(self) -> None:
+        arguments = (Argument(Kind.WEIGHTS), Argument(Kind.PREPARED))
+        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64), None, Scratch())  # type: ignore[arg-type]
+        self.prepared_for: list[float] = []
+
+    def _prepare(self, weights: Array, memory: Array) -> None:
+        self.prepared_for.append(float(weights[0]))
+        memory[:8] = weights[:1].view(np.uint8)
+
+
+def test_weights_are_prepared_once_a_version() -> None:
+    function = Counting()
+    for version, value in ((1, 1.0), (1, 1.0), (2, 2.0), (2, 2.0), (1, 3.0)):
+        with function.prepared(np.array([value]), version) as memory:
+            assert memory[:8].view(np.float64)[0] == value
+    assert function.prepared_for == [1.0, 2.0, 3.0]
+
+
+def test_prepared_weights_in_use_are_not_overwritten() -> None:
+    """Another version gets memory of its own while a call reads the old one, and the old memory afterwards."""
+    function = Counting()
+    with function.prepared(np.array([1.0]), 1) as first:
+        with function.prepared(np.array([2.0]), 2) as second:
+            assert not np.shares_memory(first, second)
+            assert first[:8].view(np.float64)[0] == 1.0
+        assert first[:8].view(np.float64)[0] == 1.0
+    with function.prepared(np.array([3.0]), 3) as third:
+        assert np.shares_memory(third, second)
+
+
+# Real code
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_tape_is_a_value(native: Any, training: bool) -> None:
+    """Used twice it gives the same bits, whatever other calls, tapes and directions come between."""
+    y, tape = native.forward(X, lengths=LENGTHS, training=training, record=True)
+    before = tape.native.residuals.copy()
+    dy = RANDOM.normal(size=y.shape)
+    first = native.backward(tape, dy)
+    other_y, other = native.forward(X[::-1], training=training, record=True)
+    native.backward(other, other_y)
+    native.forward(X, lengths=LENGTHS)
+    assert same(native.backward(tape, dy), first)
+    assert tape.native.residuals.tobytes() == before.tobytes()
+    assert not same(native.backward(tape, 2 * dy), first)
+
+
+def test_threads_share_a_model_and_a_tape(native: Any) -> None:
+    y, tape = native.forward(X, lengths=LENGTHS, record=True)
+    shared = native.backward(tape, y)
+    inputs = [X * (1 + number / 8) for number in range(8)]
+    together = threading.Barrier(8, timeout=60)
+
+    def own(x: Array) -> tuple[Array, Any]:
+        output, own_tape = native.forward(x, lengths=LENGTHS, record=True)
+        return output, native.backward(own_tape, output)
+
+    expected = [own(x) for x in inputs]
+
+    def work(number: int) -> bool:
+        together.wait()
+        right = True
+        for _ in range(10):
+            output, gradient = own(inputs[number])
+            right &= output.tobytes() == expected[number][0].tobytes() and same(gradient, expected[number][1])
+            right &= same(native.backward(tape, y), shared)
+        return right
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+
+
+def test_threads_that_change_the_weights(native: Any) -> None:
+    """Every forward result is that of one whole set of weights; a tape of another set is refused, never used."""
+    model = rnnspec.compile(SPEC, dtype=native.signature.dtype, seed=2)
+    settings = [model.get_weights(), [value * 0.5 for value in model.get_weights()]]
+    outputs = set()
+    for values in settings:
+        model.set_weights(values)
+        outputs.add(model.forward(X).tobytes())
+    assert len(outputs) == 2
+    done = threading.Event()
+
+    def change() -> None:
+        turn = 0
+        while not done.is_set():
+            model.set_weights(settings[turn % 2])
+            turn += 1
+
+    def read() -> bool:
+        right = True
+        for _ in range(50):
+            right &= model.forward(X).tobytes() in outputs
+            y, tape = model.forward(X, record=True)
+            try:
+                model.backward(tape, y)
+            except ValueError as error:
+                right &= "this tape can't be used" in str(error)
+        return right
+
+    with ThreadPoolExecutor(4) as pool:
+        changing = pool.submit(change)
+        readers = [pool.submit(read) for _ in range(3)]
+        assert all(reader.result() for reader in readers)
+        done.set()
+        changing.result()
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (0, 0, 3), (4, 0, 3)])
+def test_empty_calls(native: Any, shape: tuple[int, int, int]) -> None:
+    x = np.zeros(shape)
+    y, tape = native.forward(x, record=True)
+    assert y.shape == (shape[0], 2)
+    np.testing.assert_array_equal(native.forward(x), y)
+    np.testing.assert_array_equal(y, native.forward(np.zeros((shape[0], 3, 3))))
+    gradients = native.backward(tape, np.ones_like(y))
+    assert gradients.inputs["x"].shape == shape
+    for name, value in gradients.weights.items():
+        assert np.isfinite(value).all(), name
+        assert name.startswith("dense") or not value.any(), name
+
+
+def test_rows_without_a_real_step(native: Any) -> None:
+    x = np.where(np.arange(6)[:, None, None] % 2 == 0, np.nan, X)
+    mask = np.repeat(np.arange(6)[:, None] % 2 == 1, 7, axis=1)
+    y, tape = native.forward(x, mask=mask, record=True)
+    assert np.isfinite(y).all()
+    assert y[0].tobytes() == y[2].tobytes()
+    np.testing.assert_array_equal(y[1::2], native.forward(X)[1::2])
+    gradients = native.backward(tape, np.arange(12.0).reshape(6, 2))
+    assert not gradients.inputs["x"][::2].any()
+    assert all(np.isfinite(value).all() for value in gradients.weights.values())
+
+
+def test_nan_in_a_real_step_stays_in_its_row(native: Any) -> None:
+    x = X.copy()
+    x[3, 2, 1] = np.nan
+    y = native.forward(x)
+    assert np.isnan(y[3]).all()
+    kept = np.arange(6) != 3
+    assert y[kept].tobytes() == native.forward(X)[kept].tobytes()
+
+
+def test_infinity_in_a_real_step(native: Any) -> None:
+    """Saturates or gives NaN as IEEE says, in its row alone; never an exception."""
+    x = X.copy()
+    x[3, 2] = [np.inf, -np.inf, np.inf]
+    y, tape = native.forward(x, record=True)
+    kept = np.arange(6) != 3
+    assert y[kept].tobytes() == native.forward(X)[kept].tobytes()
+    native.backward(tape, np.ones_like(y))
+
+
+def test_the_callers_denormals_stay(native: Any) -> None:
+    """Generated code may flush them; the thread that called it, and threads that come after, don't."""
+    smallest = np.array([np.finfo(np.float32).smallest_subnormal])
+
+    def halves() -> bool:
+        y, tape = native.forward(X, record=True)
+        native.backward(tape, y)
+        return bool((smallest * np.float32(1) == smallest).all() and (smallest * 2 / 2 > 0).all())
+
+    assert halves()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(halves).result()
+
+
+def test_a_tape_is_frozen(native: Any) -> None:
+    _, tape = native.forward(X, record=True)
+    assert isinstance(tape, Tape)
+    with pytest.raises(AttributeError):
+        tape.key = 3  # type: ignore[misc]

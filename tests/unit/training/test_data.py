@@ -1,0 +1,175 @@
+"""The command's data files: every form, and one message for everything that isn't one."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec.training.data import DataSet, load_data
+
+X = np.arange(24.0).reshape(4, 2, 3)
+FLAT = np.arange(18.0).reshape(6, 3)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data.npz"
+
+
+def listed(values: Any) -> list[Any]:
+    assert isinstance(values, list)
+    return [value.tolist() for value in values]
+
+
+def test_padded(path: Path) -> None:
+    np.savez(path, x=X, y=np.arange(4), mask=np.ones((4, 2)), other="text")
+    data = load_data(path)
+    assert data.path == str(path)
+    assert list(data.sets) == ["whole"]
+    assert data.for_training is data.for_testing
+    np.testing.assert_array_equal(data.for_training.x, X)
+    assert data.for_training.y is not None
+    assert data.for_training.mask is not None
+    assert data.for_training.samples == 4
+    assert data.classes == ()
+    first = data.for_training.first(2)
+    assert (first.samples, len(first.y or []) if isinstance(first.y, list) else len(first.y), first.mask.shape) == (2, 2, (2, 2))  # type: ignore[arg-type,union-attr]
+
+
+def test_ragged(path: Path) -> None:
+    np.savez(path, x=FLAT, length=np.array([2, 0, 4], np.uint8), y=np.array([7, 8, 9]), classes=np.array(["a", "b"]))
+    data = load_data(path)
+    assert listed(data.for_training.x) == [FLAT[:2].tolist(), [], FLAT[2:].tolist()]
+    assert np.asarray(data.for_training.y).tolist() == [7, 8, 9]
+    assert data.classes == ("a", "b")
+    assert data.for_training.first(1).samples == 1
+    assert data.for_training.first(9).samples == 3
+
+
+def test_ragged_with_a_target_for_each_step(path: Path) -> None:
+    np.savez(path, x=FLAT, length=np.array([2, 0, 4]), y=np.arange(6))
+    assert listed(load_data(path).for_training.y) == [[0, 1], [], [2, 3, 4, 5]]
+
+
+def test_as_many_steps_as_samples_means_samples(path: Path) -> None:
+    np.savez(path, x=FLAT[:2], length=np.array([1, 1]), y=np.array([4, 5]))
+    assert np.asarray(load_data(path).for_training.y).tolist() == [4, 5]
+
+
+def test_no_targets_and_no_samples(path: Path) -> None:
+    np.savez(path, x=FLAT, length=np.array([6]))
+    assert load_data(path).for_training.y is None
+    assert load_data(path).for_training.first(1).y is None
+    np.savez(path, x=np.zeros((0, 3)), length=np.zeros(0, int), y=np.zeros(0))
+    assert load_data(path).for_training.samples == 0
+
+
+def test_two_sets(path: Path) -> None:
+    np.savez(path, x_train=X[:3], y_train=np.arange(3), x_test=FLAT, length_test=np.array([6]), y_test=np.array([1]))
+    data = load_data(path)
+    assert (data.for_training.samples, data.for_testing.samples) == (3, 1)
+    np.savez(path, x_train=X)
+    with pytest.raises(ValueError) as raised:
+        _ = load_data(path).for_testing
+    assert str(raised.value) == f"{path}: there is no test set; it has train"
+
+
+def test_one_set_cut_in_two(path: Path) -> None:
+    np.savez(path, x=X, y=np.arange(4), mask=np.ones((4, 2)), test=np.array([True, False, False, True]))
+    data = load_data(path)
+    assert np.asarray(data.for_training.y).tolist() == [1, 2]
+    np.testing.assert_array_equal(data.for_testing.x, X[[0, 3]])
+    assert data.for_testing.mask is not None
+    assert data.for_testing.mask.shape == (2, 2)
+    np.savez(path, x=FLAT, length=np.array([2, 0, 4]), y=np.arange(6), test=np.array([True, False, True]))
+    data = load_data(path)
+    assert listed(data.for_testing.y) == [[0, 1], [2, 3, 4, 5]]
+    assert listed(data.for_training.x) == [[]]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no x": ({"frames": X, "y": X}, "expected the key x, or x_train and x_test; found frames, y"),
+    "empty": ({}, "expected the key x, or x_train and x_test; found none"),
+    "number": ({"x": 3}, "x is a single number"),
+    "samples": ({"x": X, "y": np.arange(3)}, "x has 4 samples, y has shape (3,)"),
+    "no samples in y": ({"x_train": X, "y_train": 3}, "x_train has 4 samples, y_train has shape ()"),
+    "both": (
+        {"x": FLAT, "length": [6], "mask": [[1]]},
+        "mask is for padded arrays, length for sequences one after the other; it has both",
+    ),
+    "lengths of floats": (
+        {"x_test": FLAT, "length_test": [6.0]}, "length_test should be whole numbers from 0, one a sample; it is float64 of shape (1,)",
+    ),
+    "one length": ({"x": FLAT, "length": 6}, "length should be whole numbers from 0, one a sample; it is int64 of shape ()"),
+    "negative": ({"x": FLAT, "length": [7, -1]}, "length should be whole numbers from 0, one a sample; it is int64 of shape (2,)"),
+    "sum": ({"x": FLAT, "length": [2, 3]}, "length adds up to 5 steps, x has 6"),
+    "sum of bytes": ({"x": np.zeros((44, 3)), "length": np.array([200, 100], np.uint8)}, "length adds up to 300 steps, x has 44"),
+    "targets": ({"x": FLAT, "length": [2, 4], "y": np.arange(3)}, "y has shape (3,); expected 2 samples or 6 steps in front"),
+    "test set": ({"x": X, "test": np.zeros(3, bool)}, "test should be bool of shape (4,); it is bool of shape (3,)"),
+    "test numbers": ({"x": X, "test": np.zeros(4)}, "test should be bool of shape (4,); it is float64 of shape (4,)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_refusal(path: Path, name: str) -> None:
+    arrays, message = WRONG[name]
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError) as raised:
+        load_data(path)
+    assert str(raised.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("count", [-1, 1.5])
+def test_first_refuses(count: Any) -> None:
+    with pytest.raises(ValueError, match="count: expected a whole number of at least 0"):
+        DataSet(X, None).first(count)
+
+
+def npz() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, x=X[:1], y=np.arange(1))
+    return buffer.getvalue()
+
+
+def test_damage_is_a_value_error(path: Path) -> None:
+    """Cut anywhere, or with any byte changed, a file is refused by name or still reads; nothing else comes out."""
+    content = npz()
+    refused = 0
+    for place in range(0, len(content), 3):
+        for damaged in (content[:place], content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                load_data(path)
+            except ValueError as error:
+                assert str(error).startswith(f"{path}: ")
+                refused += 1
+    assert refused > len(content) / 3
+
+
+def test_nothing_is_unpickled(path: Path) -> None:
+    np.savez(path, x=np.array([None, {}], dtype=object))
+    with pytest.raises(ValueError, match=r"not a readable \.npz file: Object arrays cannot be loaded"):
+        load_data(path)
+    path.write_bytes(pickle.dumps({"x": 1}))
+    with pytest.raises(ValueError, match=r"not a readable \.npz file"):
+        load_data(path)
+
+
+def test_other_files(path: Path, tmp_path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, X)
+    with pytest.raises(ValueError, match=r"not a readable \.npz file: it is a single array"):
+        load_data(path)
+    for content in (b"", b"PK\x03\x04", b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"not a readable \.npz file"):
+            load_data(path)
+    with pytest.raises(FileNotFoundError):
+        load_data(tmp_path / "absent.npz")
+    with pytest.raises(IsADirectoryError):
+        load_data(tmp_path)

@@ -1,0 +1,179 @@
+"""From names to losses, optimizers and metrics, and `configure`, which changes all it was asked for or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec.runtime.signature import Configured, OutputSignature, TrainSettings
+from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
+from rnnspec.training.settings import make_loss, make_optimizer, metric_names
+from tests.unit.runtime.fake import model, signature
+
+X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1).normal(size=(4, 4))
+
+LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("mse", MeanSquaredError()),
+        ("MSE", None),
+        ("mean_squared_error", MeanSquaredError()),
+        (Configured("binary_crossentropy", (("from_logits", True),)), BinaryCrossentropy(from_logits=True)),
+        (SparseCategoricalCrossentropy(), SparseCategoricalCrossentropy()),
+    ],
+)
+def test_loss(given: Any, expected: object) -> None:
+    if expected is None:
+        with pytest.raises(ValueError, match="no loss is called MSE"):
+            make_loss(given)
+    else:
+        assert make_loss(given) == expected
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_by_name(name: str) -> None:
+    assert make_loss(name) == LOSSES[name]()
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "sgd", "ADAM", "adamw"])
+def test_optimizers_by_name(name: str) -> None:
+    made = make_optimizer(name)
+    assert type(made).__name__.lower() == name.lower()
+    assert made.iterations == 0
+
+
+def test_an_optimizer_is_copied() -> None:
+    given = Adam(learning_rate=0.5)
+    made = make_optimizer(given)
+    assert made == given
+    assert made is not given
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (make_loss, "hinge", f"no loss is called hinge; there are {LOSS_NAMES}"),
+        (make_loss, 5, f"loss: expected a name or a loss, got 5; the names are {LOSS_NAMES}"),
+        (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}"),
+        (make_optimizer, "Lion", "no optimizer is called Lion; there are SGD, RMSprop, Adam, AdamW"),
+        (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
+        (make_optimizer, Configured("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
+        (metric_names, "accuracy", "metrics: expected a list of names, got 'accuracy'"),
+        (metric_names, [5], "metrics: expected names, got 5"),
+        (
+            metric_names, (Configured("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
+        ),
+    ],
+)  # fmt: skip
+def test_refusal(make: Any, given: object, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        make(given)
+    assert str(raised.value) == message
+
+
+def test_classes_are_no_losses_and_arguments_are_checked() -> None:
+    with pytest.raises(ValueError, match="loss: expected a name or a loss, got <class"):
+        make_loss(MeanSquaredError)
+    with pytest.raises(ValueError, match="optimizer: expected a name or an optimizer, got <class"):
+        make_optimizer(SGD)
+    with pytest.raises(ValueError, match=r"optimizer SGD: .*unexpected keyword argument 'beta'"):
+        make_optimizer(Configured("SGD", (("beta", 1.0),)))
+
+
+def test_metric_names() -> None:
+    assert metric_names(["mse", "acc", Configured("mean_absolute_error")]) == ("mean_squared_error", "accuracy", "mean_absolute_error")
+    assert metric_names(()) == ()
+
+
+class Squares:
+    """A loss of a user's own."""
+
+    classes = False
+    from_logits = False
+
+    def rows(self, predictions: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.square(predictions - targets).sum(axis=1), 2 * (predictions - targets)
+
+
+def test_configure() -> None:
+    made = model()
+    made.configure("mse", "SGD", ["mae"])
+    logs = made.evaluate(X, Y)
+    assert sorted(logs) == ["loss", "mean_absolute_error"]
+    made.configure(loss=Squares())
+    squares = made.evaluate(X, Y)
+    assert squares["loss"] == pytest.approx(4 * logs["loss"])
+    assert squares["mean_absolute_error"] == logs["mean_absolute_error"]
+    made.configure(metrics=[])
+    assert sorted(made.evaluate(X, Y)) == ["loss"]
+    assert made.train_on_batch(X, Y) > 0
+
+
+def test_metrics_may_come_before_the_loss() -> None:
+    made = model()
+    made.configure(metrics=["accuracy"])
+    made.configure(loss="mse")
+    assert "accuracy" in made.evaluate(X, Y)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"loss": "hinge"},
+        {"loss": "mae", "optimizer": "Lion"},
+        {"loss": "mae", "metrics": ["f1"]},
+        {"optimizer": "Adam", "metrics": "accuracy"},
+        {"metrics": [], "optimizer": 5},
+        {"loss": "sparse_categorical_crossentropy", "optimizer": "Adam"},
+    ],
+)
+def test_configure_changes_nothing_if_anything_is_wrong(wrong: dict[str, Any]) -> None:
+    made, reference = model(), model()
+    for each in (made, reference):
+        each.configure("mse", SGD(momentum=0.9), ["mean_squared_error"])
+        each.train_on_batch(X, Y)
+    with pytest.raises(ValueError):
+        made.configure(**wrong)
+    assert made.evaluate(X, Y) == reference.evaluate(X, Y)
+    assert made.train_on_batch(X, Y) == reference.train_on_batch(X, Y)
+    assert made.get_weights()[0].tobytes() == reference.get_weights()[0].tobytes()
+
+
+def test_a_new_optimizer_starts_anew_and_a_new_loss_leaves_it() -> None:
+    """Momentum is kept when the loss changes and lost when the optimizer does."""
+    kept, restarted, reference = model(), model(), model()
+    for each in (kept, restarted, reference):
+        each.configure("mse", SGD(momentum=0.9))
+        each.train_on_batch(X, Y)
+    kept.configure(loss="mean_squared_error", metrics=["mse"])
+    restarted.configure(optimizer=SGD(momentum=0.9))
+    for each in (kept, restarted, reference):
+        each.train_on_batch(X, Y)
+    assert kept.get_weights()[0].tobytes() == reference.get_weights()[0].tobytes()
+    assert restarted.get_weights()[0].tobytes() != reference.get_weights()[0].tobytes()
+
+
+def test_the_train_section_is_checked_when_the_model_is_made() -> None:
+    for train, message in (
+        (TrainSettings(loss=Configured("hinge")), "no loss is called hinge"),
+        (TrainSettings(Configured("mean_squared_error"), metrics=(Configured("f1"),)), "no metric is called f1"),
+        (TrainSettings(optimizer=Configured("Lion")), "no optimizer is called Lion"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model(signature(train=train))
+
+
+def test_only_one_output_can_be_trained() -> None:
+    made_for = signature()
+    two = type(made_for)(
+        made_for.model, made_for.dtype, made_for.inputs, (*made_for.outputs, OutputSignature("other", (4,))), made_for.weights
+    )  # fmt: skip
+    with pytest.raises(ValueError) as raised:
+        model(two).configure(loss="mse")
+    assert str(raised.value) == "model Fake has 2 outputs; only models with one can be trained"
