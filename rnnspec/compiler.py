@@ -226,15 +226,13 @@ class Compilation:
     def print(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
         if stage not in STAGES:
-            raise ValueError(f"there is no stage `{stage}`; {nearest(stage, STAGES)} The stages are {', '.join(STAGES)}")
+            raise ValueError(_unknown("stage", stage, STAGES))
         if after is not None:
             known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
             if not known:
                 raise ValueError(f"no passes run in stage `{stage}`; they do in {' and '.join(PIPELINES)}")
             if after not in known:
-                raise ValueError(
-                    f"there is no pass `{after}` in stage `{stage}`; {nearest(after, known)} The passes are {', '.join(known)}"
-                )
+                raise ValueError(_unknown(f"pass in stage `{stage}`", after, known))
         return self._printed(stage, after)
 
     def _printed(self, stage: Stage, after: str | None) -> str:
@@ -260,3 +258,8 @@ class Compilation:
     def _back_end(self, target: Target) -> Machine:
         self._machine = self._machine or Machine(target)
         return self._machine
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+    guess = nearest(name, known)
+    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}there are {', '.join(known)}"

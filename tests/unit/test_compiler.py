@@ -83,9 +83,9 @@ def test_every_listed_pass_prints() -> None:
 @pytest.mark.parametrize(
     ("stage", "after", "message"),
     [
-        ("tensors", None, "there is no stage `tensors`; did you mean `tensor`?"),
+        ("tensors", None, "there is no stage named `tensors`; did you mean `tensor`? there are ast, graph"),
         ("kernel", "hoist-projection", "no passes run in stage `kernel`; they do in tensor and tensor.backward"),
-        ("tensor", "differentiate", "there is no pass `differentiate` in stage `tensor`"),
+        ("tensor", "differentiate", "there is no pass in stage `tensor` named `differentiate`; there are lower"),
         ("tensor.backward", "diferentiate", "did you mean `differentiate`?"),
     ],
 )
