@@ -515,7 +515,7 @@ def test_refusals_name_place_and_value(model: Any) -> None:
         (lambda: model.fit(X, Y[:3]), r"targets: expected shape \(24,\), got \(3,\)"),
         (lambda: model.configure(loss="hinge"), r"no loss is called hinge"),
         (lambda: model.set_weights([]), r"the model has 8 weights, 0 were given"),
-        (lambda: model.inspect("nowhere"), r"there is no stage `nowhere`"),
+        (lambda: model.inspect("nowhere"), r"there is no stage named `nowhere`"),
         (lambda: rnnspec.compile(SPEC, dtype="float16"), r"dtype: expected float32 or float64, got 'float16'"),
         (lambda: rnnspec.compile(SPEC, seed=-1), r"seed: expected a whole number of at least 0, got -1"),
         (lambda: rnnspec.compile(SPEC, weights=[1]), r"the model has 8 weights, 1 were given"),
