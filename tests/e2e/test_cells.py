@@ -388,6 +388,22 @@ def test_the_spectral_radius_of_a_reservoir() -> None:
     np.testing.assert_allclose(radii, 0.9, rtol=1e-12)
 
 
+@pytest.mark.parametrize("forget", ["false", "true"])
+def test_the_states_of_an_slstm(forget: str) -> None:
+    """Any m gives the same h: only the states themselves show that c, n and m are the paper's."""
+    case = CASES["slstm_of_exponentials" if forget == "true" else "slstm"]
+    text = with_layer("slstm", case.layer(", return_sequences = true"))
+    model = rnnspec.compile(text.replace("return h'", "return concat(h', c', n', m')"), dtype="float64", seed=0)
+    random = np.random.default_rng(6)
+    batch = batch_of("full", random)
+    weights = drawn_weights(model, random)
+    model.set_weights(weights)
+    states: dict[str, Array] = {name: np.zeros((len(batch.x), UNITS)) for name in "hcnm"}
+    for t, found in enumerate(model.forward(batch.x).swapaxes(0, 1)):
+        states = case.step(batch.x[:, t], states, own(weights))
+        np.testing.assert_allclose(found, np.concatenate([*states.values()], axis=-1), rtol=0, atol=1e-12)
+
+
 def test_exponential_gates_do_not_overflow() -> None:
     """Input and forget gates of exp(600) and exp(-600) in turn, in float32, which ends at exp(88)."""
     model = built("slstm", "SLSTM(2, exponential_forget = true, return_sequences = true)", "float32")
