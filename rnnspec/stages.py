@@ -102,7 +102,7 @@ def _arguments(calling: Convention) -> tuple[Argument, ...]:
 
 def _argument(buffer: Buffer) -> Argument:
     match buffer.space:
-        case Space.OUTPUT:
+        case Space.INPUT | Space.OUTPUT | Space.COTANGENT | Space.INDEX:
             name = buffer.name.split(".", 1)[1]
         case Space.KEY:
             name = ""

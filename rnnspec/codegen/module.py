@@ -15,7 +15,7 @@ from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
-from rnnspec.kernel.convention import Convention, convention
+from rnnspec.kernel.convention import OFFSETS, Convention, convention
 from rnnspec.kernel.memory import ALIGNMENT, Plan, buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -81,7 +81,7 @@ def _function(function: KernelFunction, target: Target, library: Library) -> lis
         parts.extend(emit_node(name, node, {key: buffers[key] for key in names}, vectors))
         arguments = [*(f"ptr {registers[key]}" for key in names), *_size_arguments(node, buffers, sizes)]
         if isinstance(node, ScanLoop):
-            arguments.append(f"ptr {registers['offsets']}")
+            arguments.append(f"ptr {registers[OFFSETS]}")
         entry.do(f"call void @{quoted(name)}({', '.join(arguments)})")
     _restore(vectors, state)
     return [*parts, entry.text()]
@@ -104,7 +104,7 @@ def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convent
         pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
     registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
     if calls.scans:
-        registers["offsets"] = pointers[len(calls.buffers)]
+        registers[OFFSETS] = pointers[len(calls.buffers)]
     arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) + calls.scans :], strict=True))
     plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
     slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}

@@ -39,8 +39,8 @@ from rnnspec.kernel.target import Target, Tile, contraction_tile, pointwise_tile
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
 
-ZEROS = "zeros"
-"""The buffer that an indirect load falls back to."""
+ZEROS = "prepared.zeros"
+"""The buffer that an indirect load falls back to; with a dot in its name no value of a spec can be it."""
 
 
 @dataclass
@@ -67,10 +67,11 @@ class Context:
 
     def index(self, name: str) -> str:
         """The buffer of one of the index's arrays (see `runtime.packing`)."""
-        if name not in self.buffers:
+        buffer = f"index.{name}"
+        if buffer not in self.buffers:
             rows: Rows = {"source": "tokens", "order": "batch", "rank": "batch"}.get(name, "padded")
-            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1)
-        return name
+            self.buffers[buffer] = Buffer(buffer, Space.INDEX, DType.I32, rows, 1)
+        return buffer
 
     def zeros(self, width: int) -> str:
         """A row of at least `width` zeros: prepared memory that nothing writes."""
@@ -87,7 +88,7 @@ class Context:
         if key not in self.panels:
             columns = vectors * self.lanes
             size = -(-units // columns) * columns * depth * len(gates)
-            self.panels[key] = PackPanels(self.add("panels", Space.PREPARED, self.dtype, 1, size), depth, units, vectors, gates)
+            self.panels[key] = PackPanels(self.add("prepared.panels", Space.PREPARED, self.dtype, 1, size), depth, units, vectors, gates)
         return self.panels[key].target
 
 

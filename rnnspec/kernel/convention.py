@@ -16,7 +16,7 @@ DIMS = ("batch", "time", "tokens", "steps")
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
 
-OFFSETS = "offsets"
+OFFSETS = "index.offsets"
 """The index's array of tokens before each step (see `runtime.packing`), an argument of functions that scan."""
 
 

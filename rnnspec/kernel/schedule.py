@@ -128,7 +128,7 @@ def _inputs(context: Context, function: Function) -> dict[Value, Location]:
         if space is None or isinstance(value.type, IndexType):
             continue
         rows, width = matrix(value)
-        name = context.add(f"tape.{value.name}" if space is Space.TAPE else value.name, space, value.type.dtype, rows, width)
+        name = context.add(f"{space.value}.{value.name}", space, value.type.dtype, rows, width)
         locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
     return locations
 

@@ -26,18 +26,22 @@ def test_single_buffers_come_first_then_arenas() -> None:
     """Weights, prepared memory, tape, scratch and gradients are one pointer each, in this order."""
     assert ARENAS == (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
     assert DIMS == ("batch", "time", "tokens", "steps")
-    assert names(LSTM, "forward") == (["x", "output.lstm", "source", "rank"], True, [Space.WEIGHT, Space.PREPARED, Space.SCRATCH])
+    assert names(LSTM, "forward") == (
+        ["input.x", "output.lstm", "index.source", "index.rank"],
+        True,
+        [Space.WEIGHT, Space.PREPARED, Space.SCRATCH],
+    )
 
 
 def test_record_has_the_tape_too() -> None:
     single, scans, arenas = names(LSTM, "record")
-    assert (single, scans) == (["x", "output.lstm", "source", "rank"], True)
+    assert (single, scans) == (["input.x", "output.lstm", "index.source", "index.rank"], True)
     assert arenas == [Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH]
 
 
 def test_backward_takes_the_cotangent_and_gives_the_input_s_gradient() -> None:
     single, scans, arenas = names(LSTM, "backward")
-    assert single == ["lstm", "gradient.x", "order", "shown_fill"]
+    assert single == ["cotangent.lstm", "gradient.x", "index.order", "index.shown_fill"]
     assert scans
     assert arenas == [Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT]
 

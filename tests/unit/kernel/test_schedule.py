@@ -292,5 +292,5 @@ func @f(input %x: f32[batch, time, 4], mask %m: i1[batch, time]) {
   return output "y" %u
 }
 """)
-    assert {buffer.name for buffer in function.buffers if buffer.space is Space.INDEX} == {"source", "shown_hold"}
+    assert {buffer.name for buffer in function.buffers if buffer.space is Space.INDEX} == {"index.source", "index.shown_hold"}
     assert not any(isinstance(node, ScanLoop) for node in function.nodes)
