@@ -69,7 +69,8 @@ def compile(
     `dtype`: float32 or float64, of every float input, weight and output. `seed`: what weights, dropout
     and shuffling are drawn from; None draws it from the system. `weights`: as for `set_weights`.
     `parameters` and all other keywords: the model's own parameters (`units=64`).
-    SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit.
+    SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit;
+    MemoryError for weights that the machine has no room for.
     """
     source = read_spec(spec)
     precision = _precision(dtype)

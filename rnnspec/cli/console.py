@@ -64,7 +64,7 @@ def report_user_error(error: ValueError | OSError | MemoryError) -> None:
         case OSError(strerror=str(reason)) if error.filename is not None:
             print_diagnostics(f"error: {os.fsdecode(error.filename)}: {reason}")
         case MemoryError():
-            print_diagnostics("error: not enough memory")
+            print_diagnostics(f"error: not enough memory{f': {error}' if str(error) else ''}")
         case _:
             print_diagnostics(f"error: {error}")
 

@@ -14,6 +14,7 @@ from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.executable import Array, Executable
 from rnnspec.runtime.initializers import initial_value
 from rnnspec.runtime.inputs import CheckedInputs, check_inputs, whole_number
+from rnnspec.runtime.memory import require_memory
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
 from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
 from rnnspec.runtime.signature import Signature
@@ -42,10 +43,14 @@ class CompiledModel:
         seed: int | None = None,
         weights: Sequence[object] | Mapping[str, object] | None = None,
     ) -> None:
-        """`weights` as for `set_weights`; None draws them from `seed`, and that from the system if it is None."""
+        """`weights` as for `set_weights`; None draws them from `seed`, and that from the system if it is None.
+
+        MemoryError if they don't fit into the machine.
+        """
         self.signature = signature
         self.source = source
         self._executable = executable
+        require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._changing = threading.RLock()
         seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)

@@ -167,6 +167,15 @@ def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
     assert not (workplace.folder / "long.rnnc").exists()
 
 
+def test_weights_beyond_any_machine_are_refused(workplace: Workplace) -> None:
+    """5 TB to make: not killed for memory, but told."""
+    layers = "LSTM(20000, return_sequences = true) " * 100
+    (workplace.folder / "huge.rnn").write_text(f"model Huge {{ input x: float[time, 3] {layers} }}")
+    message = workplace.refuses("compile", "huge.rnn", "-o", "huge.rnnc")
+    assert message.startswith("error: not enough memory: model Huge: making its ")
+    assert not (workplace.folder / "huge.rnnc").exists()
+
+
 def test_closed_pipe_ends_quietly(workplace: Workplace) -> None:
     shell = f"{sys.executable} -m rnnspec inspect trend.rnn --stage llvm | head -c 10"
     done = subprocess.run(shell, shell=True, cwd=workplace.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
