@@ -48,7 +48,7 @@ DOUBTFUL = re.compile(r"^```rnn (?P<kind>error|warning)\n(?P<spec>.*?)^```\n\n``
 
 FORMULAS: Mapping[str, str] = {
     "linear": "x",
-    "relu": "maximum(x, 0)",
+    "relu": "where(x > threshold, minimum(x, inf if max_value is None else max_value), negative_slope * (x - threshold))",
     "relu6": "clip(x, 0, 6)",
     "leaky_relu": "where(x >= 0, x, negative_slope * x)",
     "elu": "where(x > 0, x, alpha * expm1(x))",
@@ -128,7 +128,11 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Bidirectional` of a cell with `return_sequences = true`", "float[time, 3]", "Bidirectional(LSTM(2, return_sequences = true))"),
     ("`Dense` on a sequence", "float[time, 3]", "Dense(2)"),
     ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
-    ("`Activation` on a sequence", "float[time, 3]", "Activation(tanh)"),
+    ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
+    ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
+    ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
+    ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
+    ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
 )
 """How a layer is written in the table, an input it takes, and the layer itself."""
 

@@ -20,13 +20,14 @@ from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import UnreadableSpec
 from rnnspec.frontend.formatter import format_spec
 from rnnspec.frontend.graph import Graph
+from rnnspec.frontend.imports import Unreadable, follow_imports
 from rnnspec.frontend.lower import Precision, lower
 from rnnspec.frontend.parameters import ParameterValue
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.printer import print_ast, print_graph
 from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.signature import signature
-from rnnspec.frontend.summary import layer_rows
+from rnnspec.frontend.summary import layer_rows, mask_rows
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.printer import print_kernels
@@ -34,10 +35,12 @@ from rnnspec.kernel.target import Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.executable import Executable
 from rnnspec.runtime.native import NativeExecutable, Wanted
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, weight_ranges
-from rnnspec.runtime.summary import LayerRow, ModelSource
+from rnnspec.runtime.states import CarryingExecutable
+from rnnspec.runtime.summary import LayerRow, MaskRow, ModelSource
 from rnnspec.source import SourceFile, Span
 from rnnspec.training.model import Model
 
@@ -89,17 +92,19 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A spec without errors: its model's name, a row for each layer, and what is doubtful in it."""
+    """A spec without errors: its model's name, its layers, what becomes of masks, and what is doubtful in it."""
 
     model: str
     rows: tuple[LayerRow, ...]
+    masks: tuple[MaskRow, ...]
     warnings: tuple[Diagnostic, ...]
 
 
 def check(spec: Spec, parameters: Mapping[str, ParameterValue] | None = None) -> Checked:
     """The layers of a spec; SpecError with all that is wrong with it."""
-    graph = resolve(parse(read_spec(spec)), parameters)
-    return Checked(graph.model, layer_rows(graph), graph.warnings)
+    tree, _ = parse_all(read_spec(spec))
+    graph = resolve(tree, parameters)
+    return Checked(graph.model, layer_rows(graph), mask_rows(graph), graph.warnings)
 
 
 def inspect(
@@ -111,7 +116,7 @@ def inspect(
     dtype: DTypeLike = "float32",
 ) -> str:
     """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
-    tree = parse(read_spec(spec))
+    tree, _ = parse_all(read_spec(spec))
     return Compilation(tree, resolve(tree, parameters), _precision(dtype)).print(stage, after)
 
 
@@ -137,6 +142,13 @@ def read_spec(spec: Spec) -> SourceFile:
         return SourceFile.of_text(spec)
     path = os.fspath(spec)
     try:
+        return _read(path)
+    except Unreadable as error:
+        raise SpecError([UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
+
+
+def _read(path: str) -> SourceFile:
+    try:
         return SourceFile(path, Path(path).read_bytes().decode())
     except OSError as error:
         reason = error.strerror or str(error)
@@ -144,8 +156,13 @@ def read_spec(spec: Spec) -> SourceFile:
         reason = f"it isn't UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02X}"
     except ValueError as error:
         reason = str(error)
-    nowhere = SourceFile(path, "")
-    raise SpecError([UnreadableSpec(span=Span(nowhere, 0, 0), reason=reason)])
+    raise Unreadable(reason)
+
+
+def parse_all(source: SourceFile) -> tuple[ast.File, str]:
+    """The syntax tree with what it imports, and a text that means the same without imports; SpecError for what is wrong with them."""
+    followed = follow_imports(parse(source), _read)
+    return followed.tree, followed.text
 
 
 def _precision(dtype: DTypeLike) -> Precision:
@@ -167,16 +184,17 @@ def _model(
     weights: Sequence[object] | Mapping[str, object] | None = None,
     target: Target | None = None,
 ) -> Model:
-    tree = parse(source)
+    tree, text = parse_all(source)
     graph = resolve(tree, parameters)
     if graph.warnings:
         python_warnings.warn(SpecWarning(render_all(graph.warnings)), stacklevel=3)
     compilation = Compilation(tree, graph, dtype, target)
     described = signature(graph, dtype)
-    outputs = [output.name for output in described.outputs]
-    executable = NativeExecutable(dtype, outputs, compilation.native, compilation.print)
+    executable: Executable = NativeExecutable(described, compilation.native, compilation.print)
+    if described.states:
+        executable = CarryingExecutable(executable, described.states, dtype)
     kept = cast(Mapping[str, Argument], dict(parameters))
-    return Model(described, executable, ModelSource(graph.model, source.text, kept, dtype, layer_rows(graph)), seed=seed, weights=weights)
+    return Model(described, executable, ModelSource(graph.model, text, kept, dtype, layer_rows(graph)), seed=seed, weights=weights)
 
 
 @dataclass
@@ -207,9 +225,15 @@ class Compilation:
                 return self.module("tensor", wanted.training).function("forward")
             case "record":
                 return self.module("tensor.backward", wanted.training).function("forward")
+            case "stream":
+                return stages.FORWARD.run(lower(self.graph, dtype=self.dtype, training=False, streaming=True)).function("forward")
             case "backward":
                 backward = self.module("tensor.backward", wanted.training).function("backward")
-                return backward if wanted.input_gradients else stages.without_input_gradients(backward, {self.graph.input.name})
+                return (
+                    backward
+                    if wanted.input_gradients
+                    else stages.without_input_gradients(backward, {source.name for source in self.graph.inputs})
+                )
             case _:
                 raise InternalError(f"there is no native function {wanted.name}")
 

@@ -70,6 +70,24 @@ class Diagnostic:
         return template.format_map({entry.name: _clipped(getattr(self, entry.name)) for entry in fields(self)})
 
 
+def as_data(diagnostic: Diagnostic) -> dict[str, object]:
+    """A diagnostic as an editor takes it: plain values, lines and columns from 1, the end exclusive."""
+    return {
+        "code": diagnostic.code,
+        "severity": "warning" if diagnostic.is_warning else "error",
+        "message": diagnostic.message,
+        "label": diagnostic.label_text,
+        **_place(diagnostic.span),
+        "related": [{"message": label.text, **_place(label.span)} for label in diagnostic.secondary],
+        "help": list(diagnostic.helps),
+    }
+
+
+def _place(span: Span) -> dict[str, object]:
+    (line, column), (end_line, end_column) = span.source.position(span.start), span.source.position(span.stop)
+    return {"path": span.source.path, "line": line, "column": column, "end_line": end_line, "end_column": end_column}
+
+
 class SpecWarning(UserWarning):
     """What is doubtful in a spec that compiles, rendered."""
 

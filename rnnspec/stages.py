@@ -91,24 +91,26 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFun
         _slots(preparing.scratch),
         _slots(calling.tape),
         calling.prepared.size({}),
+        calling.dims,
     )
 
 
 def _arguments(calling: Convention) -> tuple[Argument, ...]:
     single = [_argument(buffer) for buffer in calling.buffers]
-    offsets = [Argument(Kind.INDEX, "offsets")] if calling.scans else []
-    return (*single, *offsets, *(Argument(KINDS[space]) for space in calling.arenas))
+    return (*single, *(Argument(KINDS[space]) for space in calling.arenas))
 
 
 def _argument(buffer: Buffer) -> Argument:
     match buffer.space:
-        case Space.INPUT | Space.OUTPUT | Space.COTANGENT | Space.INDEX:
+        case Space.INPUT | Space.OUTPUT | Space.COTANGENT:
             name = buffer.name.split(".", 1)[1]
         case Space.KEY:
             name = ""
+        case Space.INDEX:
+            name = buffer.name.removeprefix("index.").removesuffix(f"_{buffer.index}")
         case _:
             name = buffer.name
-    return Argument(KINDS[buffer.space], name, buffer.rows, buffer.width)
+    return Argument(KINDS[buffer.space], name, buffer.rows, buffer.width, buffer.index)
 
 
 def _slots(plan: Plan) -> tuple[Slot, ...]:

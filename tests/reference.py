@@ -1,20 +1,24 @@
 """A plain numpy reading of what a model means: the masked loop over padded arrays, and complex-step gradients.
 
 An oracle that shares nothing with the package: no packing, no derived gradient, no kernel. Models
-are the lists of layer descriptions of the Keras fixtures, such as
-`{"layer": "LSTM", "units": 3, "return_sequences": True}`. Every function takes complex arrays too,
-and reads real parts where it must decide something: so the gradient is exact (Squire & Trapp 1998).
+are the layer descriptions of the Keras fixtures, such as
+`{"layer": "LSTM", "units": 3, "return_sequences": True}`, in a chain (`run`) or a graph (`run_graph`).
+Every function takes complex arrays too, and reads real parts where it must decide something: so the
+gradient is exact (Squire & Trapp 1998).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.specs import Graph, chain, weights_of
 
 Array = NDArray[Any]
 Layer = Mapping[str, Any]
@@ -28,9 +32,9 @@ def sigmoid(x: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
-def softmax(x: Array) -> Array:
-    powers = np.exp(x - x.real.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+def softmax(x: Array, axis: int = -1) -> Array:
+    powers = np.exp(x - x.real.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def positive(x: Array) -> Array:
@@ -122,8 +126,48 @@ def activation_of(layer: Layer, argument: str, default: str) -> Callable[[Array]
     return partial(ACTIVATIONS[described["layer"]], **{key: value for key, value in described.items() if key != "layer"})
 
 
-def recurrent_step(layer: Layer, weights: Iterator[Array]) -> tuple[Step, int]:
-    """A cell's step and its number of states, taking its weights off the list."""
+class Weights(Iterator[Array]):
+    """A model's weights, taken off one after the other; `used` is how many."""
+
+    def __init__(self, values: Sequence[Array]) -> None:
+        self.values = values
+        self.used = 0
+
+    def __next__(self) -> Array:
+        if self.used == len(self.values):
+            raise StopIteration
+        self.used += 1
+        return self.values[self.used - 1]
+
+
+@dataclass
+class Call:
+    """One call of a model: what its layers are told beside their inputs, and what they leave behind.
+
+    `carried` are the states that the call before left in the stateful layers, `kept` those that this
+    one leaves; `updates` the moving statistics after a training step, by the place of the weight.
+    """
+
+    weights: Weights
+    dtype: np.dtype[Any]
+    training: bool = False
+    carried: Sequence[Sequence[Array]] | None = None
+    kept: list[list[Array]] = field(default_factory=list)
+    updates: dict[int, Array] = field(default_factory=dict)
+    activity_penalty: Array = field(default_factory=lambda: np.zeros(()))
+
+
+class Flow(NamedTuple):
+    """A value and its mask."""
+
+    value: Array
+    mask: Array | None = None
+
+
+def recurrent_step(layer: Layer, weights: Iterator[Array]) -> tuple[Step, list[int]]:
+    """A cell's step and the widths of its states, taking its weights off the list."""
+    if layer["layer"] == "RNN":
+        return stacked_step(layer, weights)
     activation = activation_of(layer, "activation", "tanh")
     gate = activation_of(layer, "recurrent_activation", "sigmoid")
     kernel, recurrent = next(weights), next(weights)
@@ -148,16 +192,54 @@ def recurrent_step(layer: Layer, weights: Iterator[Array]) -> tuple[Step, int]:
         h = z * h + (1.0 - z) * activation(xh + r * hh)
         return h, [h]
 
-    return {"SimpleRNN": (simple_rnn, 1), "LSTM": (lstm, 2), "GRU": (gru, 1)}[layer["layer"]]
+    def gru_reset_before(x: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+        (h,) = states
+        xz, xr, xh = np.split(x @ kernel + (0 if bias is None else bias), 3, axis=-1)
+        uz, ur, uh = np.split(recurrent, 3, axis=-1)
+        z, r = gate(xz + h @ uz), gate(xr + h @ ur)
+        h = z * h + (1.0 - z) * activation(xh + (r * h) @ uh)
+        return h, [h]
+
+    units = layer["units"]
+    match layer["layer"]:
+        case "SimpleRNN":
+            return simple_rnn, [units]
+        case "LSTM":
+            return lstm, [units, units]
+        case "GRU":
+            return (gru if layer.get("reset_after", True) else gru_reset_before), [units]
+        case other:
+            raise ValueError(other)
 
 
-def recurrent(layer: Layer, weights: Iterator[Array], x: Array, mask: Array | None) -> Array:
-    """The masked loop, one step after the other."""
-    step, count = recurrent_step(layer, weights)
+def stacked_step(layer: Layer, weights: Iterator[Array]) -> tuple[Step, list[int]]:
+    """Cells one on the other within a step; their states in a row."""
+    described = layer["cells"] if isinstance(layer["cells"], list) else [layer["cells"]]
+    cells = [recurrent_step(cell, weights) for cell in described]
+
+    def step(x: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+        after: list[Array] = []
+        for cell, widths in cells:
+            x, own = cell(x, states[len(after) : len(after) + len(widths)])
+            after += own
+        return x, after
+
+    return step, [width for _, widths in cells for width in widths]
+
+
+def recurrent(layer: Layer, call: Call, x: Array, mask: Array | None, initial: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
+    """The masked loop, one step after the other: the output, and every state at the end."""
+    step, widths = recurrent_step(layer, call.weights)
     batch, time, _ = x.shape
+    x = x.astype(call.dtype)
     real = np.ones((batch, time), bool) if mask is None else mask
-    zeros = np.zeros((batch, layer["units"]), x.dtype)
-    y, states = zeros, [zeros] * count
+    states = [np.zeros((batch, width), call.dtype) for width in widths]
+    y = step(np.zeros((batch, x.shape[2]), call.dtype), states)[0] * 0
+    zeros = y
+    if layer.get("stateful", False) and call.carried is not None:
+        states = list(call.carried[len(call.kept)])
+    if initial is not None:
+        states = [state.astype(call.dtype) for state in initial]
     shown: list[Array] = []
     order = range(time - 1, -1, -1) if layer.get("go_backwards") else range(time)
     zero = layer.get("zero_output_for_mask", False) and layer.get("return_sequences", False)
@@ -167,91 +249,459 @@ def recurrent(layer: Layer, weights: Iterator[Array], x: Array, mask: Array | No
         y = np.where(here, output, zeros if zero else y)
         states = [np.where(here, new, old) for new, old in zip(after, states, strict=True)]
         shown.append(y)
+    if layer.get("stateful", False):
+        call.kept.append(states)
     if layer.get("return_sequences", False):
-        return np.stack(shown, axis=1) if shown else np.zeros((batch, 0, layer["units"]), x.dtype)
-    return y
+        return (np.stack(shown, axis=1) if shown else np.zeros((batch, 0, y.shape[1]), x.dtype)), states
+    return y, states
 
 
-def bidirectional(layer: Layer, weights: Iterator[Array], x: Array, mask: Array | None) -> list[Array]:
+def bidirectional(layer: Layer, call: Call, x: Array, mask: Array | None, initial: Sequence[Array] | None) -> list[Array]:
     inner = dict(layer["of"])
     sequences = inner.get("return_sequences", False)
-    if sequences:
-        inner["zero_output_for_mask"] = True
-    forward = recurrent(inner, weights, x, mask)
-    backward = recurrent({**inner, "go_backwards": not inner.get("go_backwards", False)}, weights, x, mask)
+    backwards = {**inner, "go_backwards": not inner.get("go_backwards", False), **layer.get("backward_layer", {})}
+    half = None if initial is None else len(initial) // 2
+    zeroed = {"zero_output_for_mask": sequences}
+    forward, ahead = recurrent(inner | zeroed, call, x, mask, None if initial is None else initial[:half])
+    backward, behind = recurrent(backwards | zeroed, call, x, mask, None if initial is None else initial[half:])
     if sequences:
         backward = backward[:, ::-1]
     match layer.get("merge_mode", "concat"):
         case "concat":
-            return [np.concatenate([forward, backward], axis=-1)]
+            merged = [np.concatenate([forward, backward], axis=-1)]
         case "sum":
-            return [forward + backward]
+            merged = [forward + backward]
         case "mul":
-            return [forward * backward]
+            merged = [forward * backward]
         case "ave":
-            return [(forward + backward) / 2.0]
+            merged = [(forward + backward) / 2.0]
         case None:
-            return [forward, backward]
+            merged = [forward, backward]
+        case other:
+            raise ValueError(other)
+    return merged + (ahead + behind if inner.get("return_state", False) else [])
+
+
+def either(masks: Sequence[Array | None]) -> Array | None:
+    """Of an elementwise merge: real where any is, and no mask if one of them has none."""
+    present = [mask for mask in masks if mask is not None]
+    return reduce(np.logical_or, present) if len(present) == len(masks) else None
+
+
+def multiplied(flows: Sequence[Flow]) -> Flow:
+    """A masked step counts as 1, and is 0 where it is masked in all."""
+    mask = either([flow.mask for flow in flows])
+    factors = [value if own is None else np.where(own[..., None], value, 1.0) for value, own in flows]
+    product = reduce(np.multiply, factors)
+    return Flow(product if mask is None else np.where(mask[..., None], product, 0.0), mask)
+
+
+def extreme(flows: Sequence[Flow], first_wins: Callable[[Array, Array], Array]) -> Flow:
+    """The maximum or minimum of those that are real; a masked step takes the other's value."""
+    value, mask = flows[0]
+    for other, other_mask in flows[1:]:
+        if other_mask is not None:
+            other = np.where(other_mask[..., None], other, value)
+        if mask is not None:
+            value = np.where(mask[..., None], value, other)
+        mask = either([mask, other_mask])
+        value = np.where(first_wins(value.real, other.real), value, other)
+    return Flow(value, mask)
+
+
+def concatenated(flows: Sequence[Flow], axis: int) -> Flow:
+    """Over time the masks are joined, over features either's; a sequence without a mask is real throughout."""
+    value = np.concatenate([flow.value for flow in flows], axis=axis)
+    if all(flow.mask is None for flow in flows):
+        return Flow(value)
+    masks = [np.ones(flow.value.shape[:2], bool) if flow.mask is None else flow.mask for flow in flows]
+    return Flow(value, np.concatenate(masks, axis=1) if axis == 1 else either(masks))
+
+
+def merged(layer: Layer, flows: Sequence[Flow]) -> Flow:
+    values = [flow.value for flow in flows]
+    masks = [flow.mask for flow in flows]
+    match layer["layer"]:
+        case "Concatenate":
+            return concatenated(flows, layer.get("axis", -1))
+        case "Add":
+            return Flow(reduce(np.add, values), either(masks))
+        case "Average":
+            return Flow(reduce(np.add, values) / len(values), either(masks))
+        case "Subtract":
+            return Flow(values[0] - values[1], either(masks))
+        case "Multiply":
+            return multiplied(flows)
+        case "Maximum":
+            return extreme(flows, np.greater_equal)
+        case "Minimum":
+            return extreme(flows, np.less_equal)
+        case "Dot":
+            return Flow(dot(layer, *values))
         case other:
             raise ValueError(other)
 
 
+def dot(layer: Layer, left: Array, right: Array) -> Array:
+    """Over one axis of each, sample by sample; of two rows a column."""
+    axes = layer["axes"] if isinstance(layer["axes"], list) else [layer["axes"]] * 2
+    axes = [axis % value.ndim for axis, value in zip(axes, (left, right), strict=True)]
+    left, right = np.moveaxis(left, axes[0], -1), np.moveaxis(right, axes[1], -1)
+    if layer.get("normalize", False):
+        left, right = (value / np.sqrt((value * value).sum(axis=-1, keepdims=True)) for value in (left, right))
+    product = np.stack([np.tensordot(a, b, axes=(-1, -1)) for a, b in zip(left, right, strict=True)])
+    return product[:, None] if product.ndim == 1 else product
+
+
+def attention(layer: Layer, flows: Sequence[Flow], weights: Iterator[Array]) -> Flow:
+    """Luong's dot product: over the real values only, 0 where none is real or the query is masked."""
+    query, value = flows[:2]
+    key = flows[2].value if len(flows) == 3 else value.value
+    scores = query.value @ np.swapaxes(key, 1, 2)
+    if layer.get("use_scale", False):
+        scores = scores * next(weights)
+    real = np.ones(scores.shape, bool) if value.mask is None else np.broadcast_to(value.mask[:, None, :], scores.shape)
+    shifted = np.where(real, scores - np.where(real, scores.real, -np.inf).max(axis=-1, keepdims=True, initial=-1e300), 0.0)
+    powers = np.where(real, np.exp(shifted), 0.0)
+    total = powers.sum(axis=-1, keepdims=True)
+    result = (powers / np.where(total == 0, 1.0, total)) @ (
+        value.value if value.mask is None else np.where(value.mask[..., None], value.value, 0)
+    )
+    return Flow(result if query.mask is None else np.where(query.mask[..., None], result, 0.0), query.mask)
+
+
+def layer_normalization(layer: Layer, x: Array, weights: Iterator[Array]) -> Array:
+    centered = x - x.mean(axis=-1, keepdims=True)
+    scaled = np.sqrt((centered * centered).mean(axis=-1, keepdims=True) + layer.get("epsilon", 1e-3))
+    if layer.get("rms_scaling", False):
+        return x / scaled * next(weights)
+    normal = centered / scaled
+    normal = normal * next(weights) if layer.get("scale", True) else normal
+    return normal + next(weights) if layer.get("center", True) else normal
+
+
+SMALL = 1e-7
+"""Keras's `backend.epsilon()`."""
+
+
+def batch_normalization(layer: Layer, call: Call, x: Array, mask: Array | None) -> Array:
+    """Over the real steps of the batch in training, which also moves the statistics; by these otherwise.
+
+    Keras divides the masked moments by the number of real steps and 1e-7.
+    """
+    weights = call.weights
+    gamma = next(weights) if layer.get("scale", True) else 1.0
+    beta = next(weights) if layer.get("center", True) else 0.0
+    place, momentum = weights.used, layer.get("momentum", 0.99)
+    mean, variance = next(weights), next(weights)
+    if call.training:
+        axes = tuple(range(x.ndim - 1))
+        real = np.ones(x.shape[:-1], bool) if mask is None else mask
+        count = real.sum() + (0.0 if mask is None else SMALL)
+        moving = mean, variance
+        mean = np.where(real[..., None], x, 0).sum(axis=axes) / count
+        variance = np.where(real[..., None], (x - mean) ** 2, 0).sum(axis=axes) / count
+        for offset, (old, new) in enumerate(zip(moving, (mean, variance), strict=True)):
+            call.updates[place + offset] = old * momentum + new * (1.0 - momentum)
+    return (x - mean) / np.sqrt(variance + layer.get("epsilon", 1e-3)) * gamma + beta
+
+
+def convolution(layer: Layer, x: Array, weights: Iterator[Array]) -> Array:
+    """A window of the input at a time; "same" pads more at the end, "causal" at the front only."""
+    kernel = next(weights)
+    size, stride, dilation = kernel.shape[0], layer.get("strides", 1), layer.get("dilation_rate", 1)
+    reach = dilation * (size - 1)
+    before, after = padding(layer.get("padding", "valid"), x.shape[1], reach + 1, stride)
+    padded = np.pad(x, ((0, 0), (before, after), (0, 0)))
+    starts = range(0, padded.shape[1] - reach, stride)
+    result = np.stack([np.einsum("bsd,sdf->bf", padded[:, start : start + reach + 1 : dilation], kernel) for start in starts], axis=1)
+    return activation_of(layer, "activation", "linear")(result + next(weights) if layer.get("use_bias", True) else result)
+
+
+def padding(kind: str, steps: int, window: int, stride: int) -> tuple[int, int]:
+    match kind:
+        case "causal":
+            return window - 1, 0
+        case "same":
+            needed = max((math.ceil(steps / stride) - 1) * stride + window - steps, 0)
+            return needed // 2, needed - needed // 2
+        case _:
+            return 0, 0
+
+
+def pooled(layer: Layer, x: Array) -> Array:
+    """Over the steps of each window that are there; padding counts in neither the maximum nor the average."""
+    size = layer.get("pool_size", 2)
+    stride = layer.get("strides", size)
+    before, after = padding(layer.get("padding", "valid"), x.shape[1], size, stride)
+    results: list[Array] = []
+    for start in range(-before, x.shape[1] + after - size + 1, stride):
+        window = x[:, max(start, 0) : start + size]
+        results.append(maximum(window) if layer["layer"] == "MaxPooling1D" else window.mean(axis=1))
+    return np.stack(results, axis=1)
+
+
+def maximum(x: Array) -> Array:
+    """Over the steps."""
+    return np.take_along_axis(x, x.real.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+
+def global_pooled(layer: Layer, x: Array, mask: Array | None) -> Array:
+    """Over the real steps; 0 where none is."""
+    keep = layer.get("keepdims", False)
+    real = np.ones(x.shape[:2], bool) if mask is None else mask
+    if layer["layer"] == "GlobalAveragePooling1D":
+        count = np.maximum(real.sum(axis=1), 1)[:, None]
+        result = np.where(real[..., None], x, 0).sum(axis=1) / count
+    else:
+        result = np.where(real.any(axis=1)[:, None], maximum(np.where(real[..., None], x, -1e300)), 0)
+    return result[:, None] if keep else result
+
+
+def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+    """x from the threshold on, `negative_slope` of the way to it below, at most `max_value`."""
+    above = x if max_value is None else np.where(x.real > max_value, max_value, x)
+    return np.where(x.real > threshold, above, negative_slope * (x - threshold))
+
+
+def options_of(layer: Layer, *names: str) -> dict[str, Any]:
+    return {name: layer[name] for name in names if name in layer}
+
+
+def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
+    """A layer of one value that gives one; of a sequence or of rows."""
+    value, mask = flow
+    weights = call.weights
+    match layer["layer"]:
+        case "Masking":
+            found = np.any(value.real != layer["mask_value"], axis=-1)
+            return Flow(np.where(found[..., None], value, 0), found if mask is None else mask & found)
+        case "Embedding":
+            if layer.get("mask_zero", False):
+                mask = value != 0 if mask is None else mask & (value != 0)
+            return Flow(next(weights)[value].astype(call.dtype), mask)
+        case "Dense":
+            product = value @ next(weights)
+            biased = product + next(weights) if layer.get("use_bias", True) else product
+            return Flow(activation_of(layer, "activation", "linear")(biased), mask)
+        case "Activation":
+            return Flow(activation_of(layer, "activation", "linear")(value), mask)
+        case "Dropout":
+            return flow
+        case "TimeDistributed":
+            return Flow(of_one(layer["of"], Flow(value), call).value, mask)
+        case "LayerNormalization":
+            return Flow(layer_normalization(layer, value, weights), mask)
+        case "BatchNormalization":
+            return Flow(batch_normalization(layer, call, value, mask), mask)
+        case "Softmax":
+            return Flow(softmax(value, layer.get("axis", -1)), mask)
+        case "ReLU":
+            return Flow(relu(value, **options_of(layer, "negative_slope", "max_value", "threshold")), mask)
+        case "LeakyReLU":
+            return Flow(relu(value, negative_slope=layer.get("negative_slope", 0.3)), mask)
+        case "ELU":
+            return Flow(elu(value, **options_of(layer, "alpha")), mask)
+        case "PReLU":
+            return Flow(np.where(value.real > 0, value, next(weights) * value), mask)
+        case "Conv1D":
+            return Flow(convolution(layer, value, weights))
+        case "MaxPooling1D" | "AveragePooling1D":
+            return Flow(pooled(layer, value))
+        case "GlobalAveragePooling1D" | "GlobalMaxPooling1D":
+            return Flow(global_pooled(layer, value, mask))
+        case "Flatten":
+            return Flow(value.reshape(len(value), -1))
+        case "Reshape":
+            return Flow(value.reshape(len(value), *layer["target_shape"]))
+        case "Permute":
+            return Flow(value.transpose(0, *layer["dims"]))
+        case "RepeatVector":
+            return Flow(np.repeat(value[:, None], layer["n"], axis=1))
+        case other:
+            raise ValueError(other)
+
+
+MERGES = ("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Dot")
+
+
+def applied(layer: Layer, flows: Sequence[Flow], initial: Sequence[Array] | None, call: Call) -> list[Flow]:
+    """What a layer gives for what it takes."""
+    match layer["layer"]:
+        case "LSTM" | "GRU" | "SimpleRNN" | "RNN":
+            ((value, mask),) = flows
+            output, states = recurrent(layer, call, value, mask, initial)
+            if mask is not None and layer.get("go_backwards", False):
+                mask = mask[:, ::-1]
+            first = Flow(output, mask if layer.get("return_sequences", False) else None)
+            return [first, *map(Flow, states)] if layer.get("return_state", False) else [first]
+        case "Bidirectional":
+            ((value, mask),) = flows
+            results = bidirectional(layer, call, value, mask, initial)
+            outputs = 1 if layer.get("merge_mode", "concat") is not None else 2
+            kept = mask if layer["of"].get("return_sequences", False) else None
+            return [Flow(result, kept if place < outputs else None) for place, result in enumerate(results)]
+        case "Attention":
+            return [attention(layer, flows, call.weights)]
+        case name if name in MERGES:
+            return [merged(layer, flows)]
+        case _:
+            (flow,) = flows
+            return [of_one(layer, flow, call)]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a call gave: the outputs, what every layer gave in order, and what is left behind."""
+
+    outputs: list[Flow]
+    trace: list[list[Flow]]
+    call: Call
+
+
+def run_graph(
+    graph: Graph,
+    weights: Sequence[Array],
+    inputs: Mapping[str, Array],
+    masks: Mapping[str, Array],
+    training: bool = False,
+    carried: Sequence[Sequence[Array]] | None = None,
+) -> Ran:
+    """One call of a graph: `masks` are the caller's own, bool (batch, time), by the input's name."""
+    floats = [x for x in inputs.values() if x.dtype.kind not in "iu"]
+    call = Call(Weights(weights), np.result_type(np.float64, *weights, *floats), training, carried)
+    named = {name: Flow(x, masks.get(name)) for name, x in inputs.items()}
+    last = list(named.values())
+    trace: list[list[Flow]] = []
+    for statement in graph.statements:
+        flows = [named[name] for name in statement.takes] or last
+        for layer in statement.layers:
+            initial = layer.get("initial_state")
+            names = [initial] if isinstance(initial, str) else initial
+            flows = applied(layer, flows, names and [named[name].value for name in names], call)
+            if "activity_regularizer" in layer:
+                total = sum(penalty(layer["activity_regularizer"], flow.value) for flow in flows)
+                call.activity_penalty = call.activity_penalty + total / len(flows[0].value)
+            trace.append(flows)
+        named |= dict(zip(statement.names, flows, strict=bool(statement.names)))
+        last = flows
+    if call.weights.used != len(weights):
+        raise ValueError("more weights than the layers take")
+    return Ran([named[name] for name in graph.outputs] or last, trace, call)
+
+
 def run(layers: Sequence[Layer], weights: Sequence[Array], x: Array, mask: Array | None) -> list[Array]:
     """The outputs of a chain of layers; ids where the first layer is an Embedding. `mask`: bool (batch, time), the caller's own."""
-    dtype = np.result_type(np.float64, *weights, *([] if x.dtype.kind in "iu" else [x]))
-    left = iter(weights)
-    values = [x]
-    for layer in layers:
-        (value,) = values
-        match layer["layer"]:
-            case "Masking":
-                found = np.any(value.real != layer["mask_value"], axis=-1)
-                values = [np.where(found[..., None], value, 0)]
-                mask = found if mask is None else mask & found
-            case "Embedding":
-                if layer.get("mask_zero", False):
-                    mask = value != 0 if mask is None else mask & (value != 0)
-                values = [next(left)[value].astype(dtype)]
-            case "Dense":
-                product = value @ next(left)
-                biased = product + next(left) if layer.get("use_bias", True) else product
-                values = [activation_of(layer, "activation", "linear")(biased)]
-            case "Activation":
-                values = [activation_of(layer, "activation", "linear")(value)]
-            case "Dropout":
-                pass
-            case "Bidirectional":
-                values = bidirectional(layer, left, value.astype(dtype), mask)
-            case _:
-                values = [recurrent(layer, left, value.astype(dtype), mask)]
-                if mask is not None and layer.get("go_backwards", False):
-                    mask = mask[:, ::-1]
-    if next(left, None) is not None:
-        raise ValueError("more weights than the layers take")
-    return values
+    ran = run_graph(chain([dict(layer) for layer in layers], ""), weights, {"x": x}, {} if mask is None else {"x": mask})
+    return [flow.value for flow in ran.outputs]
+
+
+def penalty(described: Layer, x: Array) -> Array:
+    """Of a regularizer."""
+    match described["layer"]:
+        case "L1":
+            l1, l2 = described["l1"], 0.0
+        case "L2":
+            l1, l2 = 0.0, described["l2"]
+        case _:
+            l1, l2 = described.get("l1", 0.0), described.get("l2", 0.0)
+    return l1 * magnitude(x).sum() + l2 * (x * x).sum()
+
+
+ROLES = {"recurrent_kernel": "recurrent"}
+"""How a weight is called in the names of its options, where that isn't its own name."""
+
+
+def weight_penalty(graph: Graph, weights: Sequence[Array]) -> Array:
+    total = np.zeros(())
+    for (_, layer, name), weight in zip(weights_of(graph.layers), weights, strict=True):
+        described = layer.get(f"{ROLES.get(name, name)}_regularizer")
+        if described is not None:
+            total = total + penalty(described, weight)
+    return total
+
+
+def constrained(described: Layer | None, weight: Array) -> Array:
+    """What a constraint makes of a weight after an update; Keras adds 1e-7 to the norms."""
+    if described is None:
+        return weight
+    norms = np.sqrt((weight * weight).sum(axis=described.get("axis", 0), keepdims=True))
+    match described["layer"]:
+        case "NonNeg":
+            return np.maximum(weight, 0.0)
+        case "MaxNorm":
+            return weight * (np.clip(norms, 0.0, described.get("max_value", 2.0)) / (SMALL + norms))
+        case "UnitNorm":
+            return weight / (SMALL + norms)
+        case other:
+            raise ValueError(other)
 
 
 def gradient(function: Callable[[Array], Array], at: Array) -> Array:
     """Of a function to a scalar, by complex steps; one call an element."""
-    result = np.zeros(at.shape)
-    for place in np.ndindex(at.shape):
-        moved = at.astype(np.complex128)
+    result = np.zeros(np.shape(at))
+    for place in np.ndindex(np.shape(at)):
+        moved = np.array(at, np.complex128)
         moved[place] += 1j * STEP
         result[place] = np.imag(function(moved)) / STEP
     return result
+
+
+def each_gradient(function: Callable[[Sequence[Array]], Array], at: Sequence[Array]) -> list[Array]:
+    """Of a function of several arrays to a scalar, with regard to each of them."""
+    found: list[Array] = []
+    for place, value in enumerate(at):
+        before, after = list(at[:place]), list(at[place + 1 :])
+        found.append(gradient(lambda moved, before=before, after=after: function([*before, moved, *after]), value))
+    return found
 
 
 def gradients(
     layers: Sequence[Layer], weights: Sequence[Array], x: Array, mask: Array | None, cotangents: Sequence[Array]
 ) -> tuple[list[Array], Array | None]:
     """Of every weight and of the input (None where that is ids), for the cotangent of each output."""
+    graph = chain([dict(layer) for layer in layers], "")
+    of_weights, of_inputs = graph_gradients(graph, weights, {"x": x}, {} if mask is None else {"x": mask}, cotangents)
+    return of_weights, of_inputs.get("x")
 
-    def scalar(at_weights: Sequence[Array], at_x: Array) -> Array:
-        outputs = run(layers, at_weights, at_x, mask)
-        return np.asarray(sum(np.sum(y * g) for y, g in zip(outputs, cotangents, strict=True)))
 
-    of_weights: list[Array] = []
-    for place, weight in enumerate(weights):
-        before, after = list(weights[:place]), list(weights[place + 1 :])
-        of_weights.append(gradient(lambda w, before=before, after=after: scalar([*before, w, *after], x), weight))
-    return of_weights, None if x.dtype.kind in "iu" else gradient(lambda value: scalar(weights, value), x)
+def graph_gradients(
+    graph: Graph,
+    weights: Sequence[Array],
+    inputs: Mapping[str, Array],
+    masks: Mapping[str, Array],
+    cotangents: Sequence[Array],
+    training: bool = False,
+    carried: Sequence[Sequence[Array]] | None = None,
+) -> tuple[list[Array], dict[str, Array]]:
+    """Of every weight, and of every input that isn't ids, for the cotangent of each output."""
+    floats = [name for name, x in inputs.items() if x.dtype.kind not in "iu"]
+
+    def scalar(at_weights: Sequence[Array], at_inputs: Sequence[Array]) -> Array:
+        named = {**inputs, **dict(zip(floats, at_inputs, strict=True))}
+        outputs = run_graph(graph, at_weights, named, masks, training, carried).outputs
+        return np.asarray(sum(np.sum(flow.value * g) for flow, g in zip(outputs, cotangents, strict=True)))
+
+    at_inputs = [inputs[name] for name in floats]
+    of_weights = each_gradient(lambda moved: scalar(moved, at_inputs), weights)
+    return of_weights, dict(zip(floats, each_gradient(lambda moved: scalar(weights, moved), at_inputs), strict=True))
+
+
+def train_step(
+    graph: Graph,
+    weights: Sequence[Array],
+    inputs: Mapping[str, Array],
+    masks: Mapping[str, Array],
+    loss: Callable[[Flow], Array],
+    learning_rate: float,
+) -> tuple[float, list[Array]]:
+    """The loss with every penalty, and the weights after one step of plain gradient descent and their constraints."""
+
+    def scalar(at: Sequence[Array]) -> Array:
+        ran = run_graph(graph, at, inputs, masks, training=True)
+        return loss(ran.outputs[0]) + ran.call.activity_penalty + weight_penalty(graph, at)
+
+    after: list[Array] = []
+    for (_, layer, name), weight, step in zip(weights_of(graph.layers), weights, each_gradient(scalar, weights), strict=True):
+        after.append(constrained(layer.get(f"{ROLES.get(name, name)}_constraint"), weight - learning_rate * step))
+    return float(scalar(weights)), after

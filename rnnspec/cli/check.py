@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
 from rnnspec import compiler
-from rnnspec.cli.console import output, print_diagnostics
+from rnnspec.cli.console import output, print_diagnostics, print_text
 from rnnspec.cli.options import Parameters, SpecPath, parse_parameters
-from rnnspec.cli.tables import layer_table
-from rnnspec.diagnostics import render_all
+from rnnspec.cli.tables import layer_table, mask_table
+from rnnspec.diagnostics import Diagnostic, SpecError, as_data, render_all
 
 
-def check(spec: SpecPath, parameter: Parameters = None) -> None:
+def check(
+    spec: SpecPath,
+    parameter: Parameters = None,
+    masks: Annotated[bool, typer.Option("--masks", help="Show what becomes of the masks instead of the layers.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful, too.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the diagnostics as JSON, and nothing else.")] = False,
+) -> None:
     """Check a spec: its diagnostics, or a table of its layers."""
-    report = compiler.check(spec, parse_parameters(parameter))
-    if report.warnings:
+    try:
+        report = compiler.check(spec, parse_parameters(parameter))
+    except SpecError as error:
+        if not json_:
+            raise
+        print_json(error.diagnostics)
+        raise typer.Exit(2) from None
+    if json_:
+        print_json(report.warnings)
+    elif report.warnings:
         print_diagnostics(render_all(report.warnings))
-    output.print(layer_table(report.model, report.rows))
+    if strict and report.warnings:
+        raise typer.Exit(2)
+    if not json_:
+        output.print(mask_table(report.model, report.masks) if masks else layer_table(report.model, report.rows))
+
+
+def print_json(diagnostics: Sequence[Diagnostic]) -> None:
+    print_text(json.dumps([as_data(diagnostic) for diagnostic in diagnostics], indent=1))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Signature
-from rnnspec.runtime.summary import LayerRow
+from rnnspec.runtime.summary import LayerRow, MaskRow
 from rnnspec.training.data import DataSet
 
 
@@ -25,6 +25,17 @@ def layer_table(title: str, rows: Sequence[LayerRow]) -> Table:
     table.add_column("weights", justify="right", footer=f"{sum(row.weights for row in rows):,}")
     for row in rows:
         table.add_row(row.name, row.kind, row.output_shape, row.mask, f"{row.weights:,}")
+    return table
+
+
+def mask_table(title: str, rows: Sequence[MaskRow]) -> Table:
+    """One line a use of a layer: the real steps before and after it."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("layer", style="bold")
+    for heading in ("real steps in", "real steps out", "mask", "masked steps hold"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(row.name, row.taken, row.given, row.mask, row.masked_output)
     return table
 
 

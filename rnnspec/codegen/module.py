@@ -15,7 +15,7 @@ from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
-from rnnspec.kernel.convention import OFFSETS, Convention, convention
+from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.memory import ALIGNMENT, Plan, buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -71,7 +71,7 @@ def _function(function: KernelFunction, target: Target, library: Library) -> lis
     entry = FunctionWriter(symbol(function.name), ["ptr %pointers", "ptr %dims"], linkage="dso_local")
     vectors = Vectors(entry, target, function.dtype, library)
     state = _flush(vectors)
-    sizes = _dims(entry)
+    sizes = _dims(entry, calls)
     registers = _buffer_registers(vectors, function, calls, sizes)
     buffers = {buffer.name: buffer for buffer in function.buffers}
     parts: list[str] = []
@@ -80,32 +80,27 @@ def _function(function: KernelFunction, target: Target, library: Library) -> lis
         name = f"{function.name}.{number}"
         parts.extend(emit_node(name, node, {key: buffers[key] for key in names}, vectors))
         arguments = [*(f"ptr {registers[key]}" for key in names), *_size_arguments(node, buffers, sizes)]
-        if isinstance(node, ScanLoop):
-            arguments.append(f"ptr {registers[OFFSETS]}")
         entry.do(f"call void @{quoted(name)}({', '.join(arguments)})")
     _restore(vectors, state)
     return [*parts, entry.text()]
 
 
-def _dims(entry: FunctionWriter) -> dict[str, str]:
+def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
     sizes: dict[str, str] = {}
-    for position, name in enumerate(("batch", "time", "tokens", "steps")):
+    for position, name in enumerate(calls.dims):
         pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
-        sizes[name] = entry.assign(f"load i64, ptr {pointer}", name)
-    sizes["padded"] = entry.multiply(sizes["batch"], sizes["time"], "padded")
+        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
     return sizes
 
 
 def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convention, sizes: Mapping[str, str]) -> dict[str, str]:
     entry = vectors.writer
     pointers: list[str] = []
-    for position in range(len(calls.buffers) + calls.scans + len(calls.arenas)):
+    for position in range(len(calls.buffers) + len(calls.arenas)):
         slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
         pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
     registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
-    if calls.scans:
-        registers[OFFSETS] = pointers[len(calls.buffers)]
-    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) + calls.scans :], strict=True))
+    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) :], strict=True))
     plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
     slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
     for buffer in function.buffers:
@@ -158,7 +153,7 @@ def _size_arguments(node: Node, buffers: Mapping[str, Buffer], sizes: Mapping[st
     """What a nest's function takes behind its buffers: its rows, the first token, and for some one size more."""
     match node:
         case ScanLoop():
-            return [f"i64 {sizes['batch']}", f"i64 {sizes['steps']}"]
+            return [f"i64 {sizes['batch']}", f"i64 {sizes[node.steps]}"]
         case Scatter():
             return [f"i64 {_rows(node.rows, sizes)}", f"i64 {_rows(node.target_rows, sizes)}"]
         case PackPanels():
@@ -178,7 +173,7 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
     match node:
         case ScanLoop():
-            writer = FunctionWriter(name, [*parameters, "i64 %batch", "i64 %steps", "ptr %offsets"])
+            writer = FunctionWriter(name, [*parameters, "i64 %batch", "i64 %steps"])
             inner = replace(vectors, writer=writer)
             parts: list[str] = []
             calls: list[tuple[str, list[str]]] = []

@@ -18,7 +18,7 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
     finals = [state for state in loop.states if state.final is not None]
     any_step = writer.assign("icmp sgt i64 %steps, 0")
     first_rows = writer.assign(f"select i1 {any_step}, i64 1, i64 0")
-    stepped = writer.load_index("%offsets", first_rows)
+    stepped = writer.load_index(registers[loop.offsets], first_rows)
     for state in finals:
         _enter(vectors, state, registers, str(registers[state.final or ""]), stepped, "%batch")
     doubled = [state for state in loop.states if state.current != state.following]
@@ -29,8 +29,8 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
     with writer.carrying_loop("0", "%steps", 1, carried, "turn") as (turn, held, following):
         entered, pointers = held[0], held[1:]
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
-        token = writer.load_index("%offsets", step)
-        after = writer.load_index("%offsets", writer.add(step, 1))
+        token = writer.load_index(registers[loop.offsets], step)
+        after = writer.load_index(registers[loop.offsets], writer.add(step, 1))
         rows = writer.subtract(after, token, "rows")
         now = dict(registers)
         for number, state in enumerate(doubled):
@@ -40,7 +40,7 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
         for name, buffers in calls:
             arguments = [*(f"ptr {now[buffer]}" for buffer in buffers), f"i64 {rows}", f"i64 {token}"]
             writer.do(f"call void @{name}({', '.join(arguments)})")
-        staying = _staying(vectors, loop, step, after, rows)
+        staying = _staying(vectors, loop, registers[loop.offsets], step, after, rows)
         for state in finals:
             _copy(vectors, now[state.following], str(registers[state.final or ""]), staying, rows, state.width)
         following.append(_larger(vectors, entered, rows))
@@ -48,7 +48,7 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
             following.extend((now[state.following], now[state.current]))
 
 
-def _staying(vectors: Vectors, loop: ScanLoop, step: str, after: str, rows: str) -> str:
+def _staying(vectors: Vectors, loop: ScanLoop, offsets: str, step: str, after: str, rows: str) -> str:
     """How many rows go on to the next turn."""
     writer = vectors.writer
     if loop.reverse:
@@ -56,7 +56,7 @@ def _staying(vectors: Vectors, loop: ScanLoop, step: str, after: str, rows: str)
     next_step = writer.add(step, 1)
     last = writer.assign(f"icmp eq i64 {next_step}, %steps")
     beyond = writer.assign(f"select i1 {last}, i64 {next_step}, i64 {writer.add(step, 2)}")
-    return writer.subtract(writer.load_index("%offsets", beyond), after, "stay")
+    return writer.subtract(writer.load_index(offsets, beyond), after, "stay")
 
 
 def _larger(vectors: Vectors, left: str, right: str) -> str:

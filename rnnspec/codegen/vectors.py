@@ -131,8 +131,8 @@ class Vectors:
         match kind:
             case UnaryKind():
                 return self._unary(kind, operands[0])
-            case BinaryKind.AND:
-                return self.writer.assign(f"and <{self.lanes} x i1> {operands[0]}, {operands[1]}", "m")
+            case BinaryKind.AND | BinaryKind.OR:
+                return self.writer.assign(f"{kind.value} <{self.lanes} x i1> {operands[0]}, {operands[1]}", "m")
             case BinaryKind.MAX | BinaryKind.MIN:
                 return self.extreme(kind is BinaryKind.MAX, operands[0], operands[1])
             case BinaryKind():

@@ -26,8 +26,9 @@ def emit(b: Builder, name: str, options: tuple[tuple[str, Plain], ...], x: Value
     """`name(x)`, `x` a matrix or a weight row; the result has its type."""
     if name not in _EMITTERS:
         raise InternalError(f"the function {name} has no formula")
-    numbers = {key: float(value) for key, value in options if isinstance(value, int | float)}
-    if len(numbers) != len(options):
+    given = [(key, value) for key, value in options if value is not None]
+    numbers = {key: float(value) for key, value in given if isinstance(value, int | float)}
+    if len(numbers) != len(given):
         raise InternalError(f"{name} has an option that isn't a number")
     return _EMITTERS[name](b, x, numbers)
 
@@ -48,8 +49,14 @@ def _linear(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
     return x
 
 
-def _relu(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
-    return b.max(x, b.constant_like(0.0, x))
+def _relu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    """x above the threshold, up to the largest value; below it the slope times what is missing."""
+    slope, threshold = options["negative_slope"], options["threshold"]
+    top = b.min(x, b.constant_like(options["max_value"], x)) if "max_value" in options else x
+    if slope == threshold == 0.0:
+        return b.max(top, b.constant_like(0.0, x))
+    passes = b.compare(CompareKind.GT, x, b.constant_like(threshold, x))
+    return b.select(passes, top, _scaled(b, _shifted(b, x, -threshold), slope))
 
 
 def _relu6(b: Builder, x: Value, _: Mapping[str, float]) -> Value:

@@ -147,16 +147,34 @@ Stage: TypeAlias = Call | Reference | Join
 
 @dataclass(frozen=True, slots=True)
 class Flow(Node):
-    """`target = stage -> stage -> ...`; a plain layer statement is one call without a target."""
+    """`targets = stage -> stage -> ...`; a plain layer statement is one call without a target."""
 
-    target: Identifier | None
+    targets: tuple[Identifier, ...]
     stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Node):
+    """A layer under a name, made at its first use."""
+
+    name: Identifier
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Node):
     count: Expression
-    statements: tuple[Flow | Repeat, ...]
+    statements: tuple[FlowStatement, ...]
+
+
+FlowStatement: TypeAlias = Flow | Shared | Repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs(Node):
+    """One `output` statement."""
+
+    items: tuple[Identifier, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +192,14 @@ class Train(Node):
 class Model(Node):
     name: Identifier
     parameters: tuple[Parameter, ...]
-    statements: tuple[Inputs | Flow | Train | Repeat, ...]
+    statements: tuple[Inputs | FlowStatement | Outputs | Train, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Block(Node):
     name: Identifier
     parameters: tuple[Parameter, ...]
-    statements: tuple[Flow | Repeat, ...]
+    statements: tuple[FlowStatement, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from rnnspec.frontend.kinds import (
     Entry,
     Family,
     Flag,
+    Free,
     Label,
     Later,
     ListOf,
+    Named,
     OneOf,
     Real,
     RecurrentLayer,
@@ -48,16 +50,18 @@ NAME = _option("name", Label(), None)
 
 # Layers. The arguments of a recurrent layer are its cell's parameters, then these.
 
+_FRACTION = Real(0.0, 1.0, below_maximum=True)
+
 SEQUENCE_OPTIONS = (
     _option("return_sequences", Flag(), False),
     _option("go_backwards", Flag(), False),
     _option("zero_output_for_mask", Flag(), False),
+    _option("return_state", Flag(), False),
+    _option("stateful", Flag(), False),
+    _option("dropout", _FRACTION, 0.0),
+    _option("recurrent_dropout", _FRACTION, 0.0),
+    Argument("initial_state", Named(), None, optional=True, positional=False),
     NAME,
-    _later("return_state", False),
-    _later("stateful", False),
-    _later("dropout", 0.0),
-    _later("recurrent_dropout", 0.0),
-    _later("initial_state"),
     _later("unroll", False),
     _later("seed"),
     _later("kernel_regularizer"),
@@ -92,7 +96,8 @@ LAYERS = _catalogue(
                 Argument("layer", RecurrentLayer()),
                 Argument("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
                 _later("weights"),
-                _later("backward_layer"),
+                Argument("backward_layer", RecurrentLayer(), None, optional=True, positional=False),
+                Argument("initial_state", Named(), None, optional=True, positional=False),
                 NAME,
             ),
         ),
@@ -118,15 +123,58 @@ LAYERS = _catalogue(
             (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("noise_shape"), _later("seed"), NAME),
         ),
         Entry("Activation", (_activation("linear"), NAME)),
+        Entry(
+            "LayerNormalization",
+            (
+                _later("axis", -1),
+                Argument("epsilon", Real(0.0), 0.001),
+                Argument("center", Flag(), True),
+                Argument("scale", Flag(), True),
+                _initializer("beta_initializer", "zeros"),
+                _initializer("gamma_initializer", "ones"),
+                _later("beta_regularizer"),
+                _later("gamma_regularizer"),
+                _later("beta_constraint"),
+                _later("gamma_constraint"),
+                NAME,
+            ),
+        ),
+        Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
+        Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
+        Entry("RepeatVector", (Argument("n", Whole()), NAME)),
+        Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("seed"), NAME)),
+        Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
+        Entry(
+            "PReLU",
+            (
+                _initializer("alpha_initializer", "zeros"),
+                _later("alpha_regularizer"),
+                _later("alpha_constraint"),
+                Argument("shared_axes", Free(), None, optional=True),
+                NAME,
+            ),
+        ),
+        Entry("Softmax", (_later("axis", -1), NAME)),
+        Entry(
+            "ReLU",
+            (
+                Argument("max_value", Real(0.0), None, optional=True),
+                Argument("negative_slope", Real(0.0), 0.0),
+                Argument("threshold", Real(0.0), 0.0),
+                NAME,
+            ),
+        ),
+        Entry("LeakyReLU", (Argument("negative_slope", Real(), 0.3), NAME)),
+        Entry("ELU", (Argument("alpha", Real(), 1.0), NAME)),
+        Entry("Concatenate", (_later("axis", -1), NAME)),
+        *(Entry(kind, (NAME,)) for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")),
     ]
 )
 
 KERAS_LAYERS_NOT_YET = frozenset(
     {
-        "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average", "AveragePooling1D", "BatchNormalization", "Concatenate",
-        "Conv1D", "Conv2D", "ELU", "Flatten", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "LayerNormalization",
-        "LeakyReLU", "MaxPooling1D", "Maximum", "Multiply", "PReLU", "Permute", "RNN", "ReLU", "RepeatVector", "Reshape", "Softmax",
-        "SpatialDropout1D", "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization", "ZeroPadding1D",
+        "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "BatchNormalization", "Conv1D", "Conv2D", "Dot", "Flatten",
+        "GaussianNoise", "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 
@@ -135,7 +183,14 @@ KERAS_LAYERS_NOT_YET = frozenset(
 ACTIVATIONS = _catalogue(
     [
         Entry("linear"),
-        Entry("relu"),
+        Entry(
+            "relu",
+            (
+                Argument("negative_slope", Real(0.0), 0.0),
+                Argument("max_value", Real(0.0), None, optional=True),
+                Argument("threshold", Real(0.0), 0.0),
+            ),
+        ),
         Entry("relu6"),
         Entry("leaky_relu", (Argument("negative_slope", Real(), 0.2),)),
         Entry("elu", (Argument("alpha", Real(), 1.0),)),
@@ -222,7 +277,6 @@ _CLIPPING = (
     Argument("clipvalue", Real(0.0, above_minimum=True), None, optional=True, positional=False),
     Argument("global_clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
 )
-_FRACTION = Real(0.0, 1.0, below_maximum=True)
 
 
 def _rate(default: float) -> Argument:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
@@ -81,10 +81,26 @@ class BoundCell:
 
 def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
     """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
+    own = parameter_arguments(definition.parameters, set(_widths(definition)))
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own]
+    bound = bind_parameters(definition, own, options, call, scope, report)
+    return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundParameters:
+    """The values of a cell's or a block's own parameters, and of the options that every such use has."""
+
+    scope: Scope
+    options: Bindings
+
+
+def bind_parameters(
+    definition: ast.Cell | ast.Block, own: Mapping[str, Argument], options: Sequence[Argument], call: ast.Call, scope: Scope, report: Report
+) -> BoundParameters | None:
+    """Parameters and options from a call, defaults filled in; None where something is wrong, which is reported."""
     before = report.count
     name = definition.name.text
-    own = _parameters(definition)
-    options = [option for option in SEQUENCE_OPTIONS if option.name not in own]
     keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
     written = match_arguments(name, [*own.values(), *keyword_only], call, report)
     values: dict[str, Given] = {}
@@ -105,7 +121,7 @@ def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report
             plain = None if option.default is REQUIRED or isinstance(option.default, tuple) else option.default
             given = evaluate(written[option.name], scope) if option.name in written else Given(plain, call.callee.span)
             chosen[option.name] = checked(option, given, name, scope)
-    return BoundCell(definition, Scope(values), Bindings(chosen), call) if report.count == before else None
+    return BoundParameters(Scope(values), Bindings(chosen)) if report.count == before else None
 
 
 def _default(expression: ast.Expression, argument: Argument, call: ast.Call, scope: Scope) -> Given:
@@ -116,11 +132,10 @@ def _default(expression: ast.Expression, argument: Argument, call: ast.Call, sco
         raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
 
 
-def _parameters(definition: ast.Cell) -> dict[str, Argument]:
-    """The cell's parameters as arguments; the default and the use tell the kind."""
-    widths = set(_widths(definition))
+def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[str] = ()) -> dict[str, Argument]:
+    """Parameters as arguments; the default tells the kind, or that it is one of the `widths`."""
     arguments: dict[str, Argument] = {}
-    for parameter in definition.parameters:
+    for parameter in parameters:
         name, default = parameter.name.text, parameter.default
         match default:
             case ast.Boolean():
@@ -440,12 +455,14 @@ def _targets(definition: ast.Cell) -> frozenset[str]:
     return frozenset(target.spelling for equation in equations for target in equation.targets)
 
 
-def clashes(definition: ast.Cell) -> Iterator[DuplicateName]:
-    """Names of the cell and of its parameters that mean something else wherever it is used."""
+def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
+    """Names of a cell or a block and of its parameters that mean something else wherever it is used."""
     if definition.name.text in LAYERS:
         yield DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
     reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_later(option)}
     reserved |= dict.fromkeys(FUNCTIONS, "a function") | _PREDEFINED
+    if isinstance(definition, ast.Block):
+        reserved = {"name": "an option that every block has"}
     places: dict[str, Span] = {}
     for parameter in definition.parameters:
         name = parameter.name.text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import InitializerPart
@@ -155,6 +155,23 @@ class Spread:
 
 
 Term: TypeAlias = Literal | Variable | WeightTerm | Zeros | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread
+
+
+def operands(term: Term) -> tuple[Term, ...]:
+    """What a term is made of."""
+    match term:
+        case Literal() | Variable() | WeightTerm() | Zeros():
+            return ()
+        case Pairwise() | Product():
+            return term.left, term.right
+        case Negation() | Applied() | Reduced() | Spread():
+            return (term.operand,)
+        case Row():
+            return (term.matrix,)
+        case Joined():
+            return term.parts
+        case _:
+            assert_never(term)
 
 
 @dataclass(frozen=True, slots=True)

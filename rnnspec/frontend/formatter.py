@@ -22,7 +22,9 @@ from rnnspec.source import SourceFile, Span
 INDENT = "    "
 WIDTH = 120
 
-Statement: TypeAlias = ast.Inputs | ast.Flow | ast.Train | ast.Repeat | ast.Setting | ast.Weight | ast.States | ast.Equation | ast.Return
+Statement: TypeAlias = (
+    ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train | ast.Setting | ast.Weight | ast.States | ast.Equation | ast.Return
+)
 Item: TypeAlias = ast.Declaration | Statement | ast.When
 Braced: TypeAlias = ast.Model | ast.Cell | ast.Block | ast.Train | ast.Repeat | ast.When
 
@@ -233,11 +235,23 @@ def _columns(item: Statement | ast.Import) -> tuple[str, ...]:
             return (item.name.text,)
         case ast.Weight():
             return f"weight {item.name.text}", _dimensions(item.dimensions)
-        case ast.Flow(target=ast.Identifier(text=name), stages=[first, _, *_]):
-            return name, f"= {_stage(first)}"
-        case ast.Flow(target=ast.Identifier(text=name)):
-            return (name,)
-        case ast.Inputs() | ast.States() | ast.Return() | ast.Import() | ast.Equation() | ast.Flow() | ast.Train() | ast.Repeat():
+        case ast.Flow(targets=[_, *_], stages=[first, _, *_]):
+            return _targets(item), f"= {_stage(first)}"
+        case ast.Flow(targets=[_, *_]):
+            return (_targets(item),)
+        case ast.Shared(name=name):
+            return (f"shared {name.text}",)
+        case (
+            ast.Inputs()
+            | ast.States()
+            | ast.Return()
+            | ast.Import()
+            | ast.Equation()
+            | ast.Flow()
+            | ast.Outputs()
+            | ast.Train()
+            | ast.Repeat()
+        ):
             return ()
         case _:
             assert_never(item)
@@ -265,18 +279,26 @@ def _lines(item: Statement | ast.Import, width: int, head: str) -> list[str]:
             return _assigned("return ", item.value, "", width)
         case ast.Flow():
             return _flow(item, width, head)
+        case ast.Shared():
+            return call_text(f"{head}= ", item.call, width)
+        case ast.Outputs():
+            return wrapped("output ", [each.text for each in item.items], "", width)
         case ast.Train() | ast.Repeat():
             raise InternalError(f"{type(item).__name__} is a block")
         case _:
             assert_never(item)
 
 
+def _targets(item: ast.Flow) -> str:
+    return ", ".join(target.text for target in item.targets)
+
+
 def _flow(item: ast.Flow, width: int, head: str) -> list[str]:
     first, *others = item.stages
     rest = [_stage(stage) for stage in others]
-    if item.target is not None and not rest:
+    if item.targets and not rest:
         head += "= "
-    elif item.target is None:
+    elif not item.targets:
         head = f"{_stage(first)} " if rest else ""
     if not rest:
         return call_text(head, first, width) if isinstance(first, ast.Call) else [head + _stage(first)]

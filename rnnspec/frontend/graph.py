@@ -1,10 +1,11 @@
-"""The layer graph: layers with their arguments evaluated and their shapes known, nothing computed yet."""
+"""The layer graph: layers with their arguments evaluated, applied to values whose shapes are known; nothing computed yet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.equations import Step
@@ -12,19 +13,61 @@ from rnnspec.runtime.signature import Configured, Extent, InitializerPart, Train
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
+
+    Without a source all `length` steps are.
+    """
+
+    sources: tuple[tuple[str, tuple[float, ...]], ...]
+    length: int = 0
+
+    def masking(self, value: float) -> Steps:
+        """Without the steps whose features all equal `value`."""
+        return Steps(tuple((name, tuple(dict.fromkeys((*values, value)))) for name, values in self.sources))
+
+    def either(self, other: Steps) -> Steps:
+        """The steps that are real in one of the two: what merges give, as in Keras."""
+        if not self.sources or not other.sources:
+            return self if not self.sources else other
+        both = dict.fromkeys((*self.sources, *other.sources))
+        return Steps(tuple(source for source in both if not any(_implies(source, wider) for wider in both if wider != source)))
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the spec itself masks; a caller's own mask needs no layer."""
+        return bool(self.sources) and all(values for _, values in self.sources)
+
+
+def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[float, ...]]) -> bool:
+    """Whether what is real by one source is real by another that masks less of the same input."""
+    return source[0] == wider[0] and set(wider[1]) <= set(source[1])
+
+
+@dataclass(frozen=True, slots=True)
 class Flowing:
     """What flows from one layer to the next: `shape` without the batch, the last extent being the features.
 
-    `sequence`: the first extent is the time. `ids`: token ids, which have no features.
-    `masked`: the spec itself makes a mask for it (a caller's own mask needs no layer).
-    `flipped`: a sequence in reversed time order.
+    `steps`: of a sequence, whose first extent is the time. `ids`: token ids, which have no features.
+    `flipped`: a sequence in reversed time order. `source`: the input that it is the content of, as given;
+    else `computed` is the layer that made it. `ended`: the recurrent layer that gave only its last step.
     """
 
     shape: tuple[Extent, ...]
-    sequence: bool
+    steps: Steps | None = None
     ids: bool = False
-    masked: bool = False
     flipped: bool = False
+    source: str = ""
+    computed: str = ""
+    ended: str = ""
+
+    @property
+    def sequence(self) -> bool:
+        return self.steps is not None
+
+    @property
+    def masked(self) -> bool:
+        return self.steps is not None and self.steps.is_masked
 
     @property
     def features(self) -> int:
@@ -32,7 +75,10 @@ class Flowing:
         return last if isinstance(last, int) else 0
 
     def with_features(self, features: int) -> Flowing:
-        return Flowing((*self.shape[:-1], features), self.sequence, False, self.masked, self.flipped)
+        return replace(self, shape=(*self.shape[:-1], features), ids=False)
+
+    def by(self, layer: str) -> Flowing:
+        return replace(self, source="", computed=layer)
 
     def __str__(self) -> str:
         return f"{'int' if self.ids else 'float'}[{', '.join(map(str, ('batch', *self.shape)))}]"
@@ -55,7 +101,6 @@ class Embedding:
     output_dim: int
     mask_zero: bool
     table: LayerWeight
-    output: Flowing
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -66,21 +111,30 @@ class Embedding:
 class Masking:
     name: str
     mask_value: float
-    output: Flowing
     weights: tuple[LayerWeight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
-    """A cell as a layer; `weights` are those of the step, in its order, under their full paths."""
+    """A cell as a layer; `weights` are those of the step, in its order, under their full paths.
+
+    Takes the sequence, then with `initial_state` a value for each state; gives the output, then with
+    `return_state` each state after the last step.
+    """
 
     name: str
+    path: str
+    """The full name, of one in another layer too."""
     step: Step
     return_sequences: bool
+    return_state: bool
     go_backwards: bool
     zero_output_for_mask: bool
+    stateful: bool
+    dropout: float
+    recurrent_dropout: float
+    initial_state: bool
     weights: tuple[LayerWeight, ...]
-    output: Flowing
 
 
 class MergeMode(Enum):
@@ -93,13 +147,16 @@ class MergeMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bidirectional:
-    """Two recurrent layers over the same input, `backward` walking it from its end; `output` is one direction's for NONE."""
+    """Two recurrent layers over the same input, `backward` walking it from its end.
+
+    Takes the sequence, then initial states of `forward`, then of `backward`; gives the merged output,
+    or both without a merge, then the states of `forward`, then of `backward`.
+    """
 
     name: str
     forward: Recurrent
     backward: Recurrent
     merge_mode: MergeMode
-    output: Flowing
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -113,7 +170,6 @@ class Dense:
     activation: Configured
     kernel: LayerWeight
     bias: LayerWeight | None
-    output: Flowing
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -124,49 +180,190 @@ class Dense:
 class Dropout:
     name: str
     rate: float
-    output: Flowing
     weights: tuple[LayerWeight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
+    """An activation as a layer; `kind` is the layer's type in the spec."""
+
     name: str
+    kind: str
     activation: Configured
-    output: Flowing
     weights: tuple[LayerWeight, ...] = ()
 
 
-Layer: TypeAlias = Embedding | Masking | Recurrent | Bidirectional | Dense | Dropout | Activation
+@dataclass(frozen=True, slots=True)
+class LayerNormalization:
+    """Ba et al. 2016: over the features."""
+
+    name: str
+    epsilon: float
+    gamma: LayerWeight | None
+    beta: LayerWeight | None
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return tuple(weight for weight in (self.gamma, self.beta) if weight is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class PReLU:
+    """He et al. 2015: below 0 a slope of its own for each feature."""
+
+    name: str
+    alpha: LayerWeight
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return (self.alpha,)
+
+
+class PoolingKind(Enum):
+    """The value is the layer's type in the spec."""
+
+    AVERAGE = "GlobalAveragePooling1D"
+    MAX = "GlobalMaxPooling1D"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPooling:
+    """A sequence to one row, over its real steps; 0 for a row that has none."""
+
+    name: str
+    kind: PoolingKind
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatVector:
+    """A row to a sequence of `count` steps, all of them real."""
+
+    name: str
+    count: int
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialDropout:
+    """Drops whole features of a sequence: one draw for all steps of a row."""
+
+    name: str
+    rate: float
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeDistributed:
+    """A layer for rows at every step of a sequence."""
+
+    name: str
+    layer: Pointwise
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return self.layer.weights
+
+
+class MergeKind(Enum):
+    """The value is the layer's type in the spec."""
+
+    CONCATENATE = "Concatenate"
+    ADD = "Add"
+    SUBTRACT = "Subtract"
+    MULTIPLY = "Multiply"
+    AVERAGE = "Average"
+    MAXIMUM = "Maximum"
+    MINIMUM = "Minimum"
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Several values to one: side by side, or element by element."""
+
+    name: str
+    kind: MergeKind
+    weights: tuple[LayerWeight, ...] = ()
+
+
+Pointwise: TypeAlias = Dense | Activation | Dropout | LayerNormalization | PReLU
+"""Layers that work on a row, or on every step of a sequence alike."""
+
+Layer: TypeAlias = (
+    Embedding | Masking | Recurrent | Bidirectional | Pointwise | Merge | GlobalPooling | RepeatVector | SpatialDropout | TimeDistributed
+)
+
+
+def result_names(layer: Layer) -> tuple[str, ...]:
+    """What the results of a layer are called where they are outputs: the layer's name, with a suffix if there are several."""
+    match layer:
+        case Recurrent():
+            parts = ["output", *(state.name for state in layer.step.states)] if layer.return_state else []
+        case Bidirectional():
+            halves = {"forward": layer.forward, "backward": layer.backward}
+            states = [f"{way}/{state.name}" for way, half in halves.items() if half.return_state for state in half.step.states]
+            outputs = [*halves] if layer.merge_mode is MergeMode.NONE else ["output"]
+            parts = [*outputs, *states] if len(outputs) > 1 or states else []
+        case _:
+            parts = []
+    return tuple(f"{layer.name}/{part}" for part in parts) or (layer.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or a layer's result; `number` is its place in the order in which values are made."""
+
+    number: int
+    type: Flowing
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A layer at work; a shared layer has several."""
+
+    layer: Layer
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
     name: str
-    value: Flowing
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutput:
+    name: str
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A sequential model: the input goes through the layers in their order."""
+    """A model: applications in an order in which every operand is made before it is used."""
 
     model: str
-    input: GraphInput
-    layers: tuple[Layer, ...]
+    inputs: tuple[GraphInput, ...]
+    applications: tuple[Application, ...]
+    outputs: tuple[GraphOutput, ...]
     train: TrainSettings
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property
-    def output(self) -> Flowing:
-        """What the last layer gives (twice for a Bidirectional without a merge)."""
-        return self.layers[-1].output
+    def layers(self) -> tuple[Layer, ...]:
+        """Each layer once, in the order of first use."""
+        return tuple({application.layer.name: application.layer for application in self.applications}.values())
 
+    @property
+    def weights(self) -> Iterator[LayerWeight]:
+        return (weight for layer in self.layers for weight in layer.weights)
 
-def gives_two(layer: Layer) -> TypeGuard[Bidirectional]:
-    """Whether a layer gives both directions' values, unmerged."""
-    return isinstance(layer, Bidirectional) and layer.merge_mode is MergeMode.NONE
-
-
-def output_names(graph: Graph) -> tuple[str, ...]:
-    """The last layer's name; for a Bidirectional without a merge one for each direction."""
-    last = graph.layers[-1]
-    return (f"{last.name}/forward", f"{last.name}/backward") if gives_two(last) else (last.name,)
+    def sequences(self) -> Iterator[Steps]:
+        """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing."""
+        packed: dict[Steps, None] = {}
+        for application in self.applications:
+            if not isinstance(application.layer, Masking):
+                operands = () if isinstance(application.layer, Embedding) else application.operands
+                packed.update((value.type.steps, None) for value in (*operands, *application.results) if value.type.steps is not None)
+        packed.update((output.value.type.steps, None) for output in self.outputs if output.value.type.steps is not None)
+        yield from packed

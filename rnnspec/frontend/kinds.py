@@ -115,6 +115,15 @@ class RecurrentLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """The name of a value of the graph, or a list of them."""
+
+    @property
+    def expected(self) -> str:
+        return "the name of a value, or a list of names"
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Known from Keras, and not yet in this version: only its default is accepted."""
 
@@ -132,7 +141,7 @@ class Free:
         return "a value"
 
 
-Kind: TypeAlias = Whole | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Later | Free
+Kind: TypeAlias = Whole | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Named | Later | Free
 
 
 class Required(Enum):

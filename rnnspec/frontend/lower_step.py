@@ -26,6 +26,7 @@ from rnnspec.frontend.equations import (
     Variable,
     WeightTerm,
     Zeros,
+    operands,
 )
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, ReduceKind, Value
@@ -52,9 +53,20 @@ _REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
 
 
 class StepLowering:
-    """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names."""
+    """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names.
 
-    def __init__(self, builder: Builder, dtype: DType, weights: Mapping[str, Value], values: dict[str, Value]) -> None:
+    `drops`: what a variable is multiplied with for each gate of its product with a weight.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        dtype: DType,
+        weights: Mapping[str, Value],
+        values: dict[str, Value],
+        drops: Mapping[tuple[str, int], Value],
+    ) -> None:
+        self._drops = drops
         self._b = builder
         self._dtype = dtype
         self._weights = weights
@@ -93,7 +105,7 @@ class StepLowering:
             case Applied(function, options, operand):
                 return emit(self._b, function, options, self._term(operand))
             case Product(left, right):
-                return self._b.matmul(self._term(left), self._term(right))
+                return self._product(left, self._term(right))
             case Reduced(kind, operand):
                 return self._reduced(kind, operand)
             case Row(matrix, position, shape):
@@ -114,6 +126,17 @@ class StepLowering:
             return self._b.constant(term.value, TensorType(self._dtype, self._shape(shape)))
         return self._b.broadcast_to(self._term(term), self._shape(shape))
 
+    def _product(self, left: Term, right: Value) -> Value:
+        drops = [drop for (name, _), drop in self._drops.items() if isinstance(left, Variable) and left.name == name]
+        value = self._term(left)
+        width = self._b.tensor(right).shape[1]
+        if not drops or not isinstance(width, int):
+            return self._b.matmul(value, right)
+        gates = len(drops) if width % len(drops) == 0 else 1
+        blocks = self._b.split(right, gates, 1) if gates > 1 else (right,)
+        products = [self._b.matmul(self._b.mul(value, drop), block) for drop, block in zip(drops, blocks, strict=False)]
+        return self._b.concat(products, 1) if gates > 1 else products[0]
+
     def _reduced(self, kind: Reduction, operand: Term) -> Value:
         value = self._term(operand)
         axis = self._b.tensor(value).rank - 1
@@ -125,3 +148,18 @@ class StepLowering:
 
 def _printable(name: str) -> str:
     return name.replace("'", ".next")
+
+
+def gates_of(step: Step) -> dict[str, int]:
+    """For `x` and each state that is multiplied with a weight: how many gates the widest such product has."""
+    gates: dict[str, int] = {}
+    pending: list[Term] = [*(assignment.value for assignment in step.assignments), step.output]
+    known = {"x", *(state.name for state in step.states)}
+    while pending:
+        term = pending.pop()
+        if isinstance(term, Product) and isinstance(term.left, Variable) and term.left.name in known:
+            width = term.shape.dimensions[-1]
+            count = width // step.width if width % step.width == 0 else 1
+            gates[term.left.name] = max(gates.get(term.left.name, 1), count)
+        pending.extend(operands(term))
+    return gates

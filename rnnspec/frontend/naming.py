@@ -18,11 +18,16 @@ def snake_case(name: str) -> str:
 
 
 class LayerNames:
-    """Hands out the names of one model's layers, in order of appearance."""
+    """Hands out the names of one model's or one block's layers, in order of appearance, behind a prefix.
 
-    def __init__(self) -> None:
+    `taken`: the full names so far of the whole model. `repeated`: names that are taken already are handed out once more.
+    """
+
+    def __init__(self, prefix: str = "", taken: dict[str, Span] | None = None, repeated: bool = False) -> None:
+        self._prefix = prefix
         self._seen: Counter[str] = Counter()
-        self._taken: dict[str, Span] = {}
+        self._taken: dict[str, Span] = {} if taken is None else taken
+        self._repeated = repeated
 
     def automatic(self, type_name: str) -> str:
         """The next name for a layer of a type, whether it is a layer of its own or inside another."""
@@ -32,12 +37,25 @@ class LayerNames:
         return f"{stem}_{number}" if number else stem
 
     def place(self, name: str) -> Span:
-        """Where the layer of a name is."""
+        """Where the layer of a full name is."""
         return self._taken[name]
 
     def take(self, name: str, span: Span) -> str:
-        """The name itself, taken from here on; raises `Fault` if it was."""
-        if name in self._taken:
-            raise Fault(LayerName(span=span, name=name, secondary=(Label(self._taken[name], "taken by this layer"),)))
-        self._taken[name] = span
-        return name
+        """The full name, taken from here on; raises `Fault` if it was."""
+        full = self._prefix + name
+        if self._repeated:
+            return full
+        if full in self._taken:
+            raise Fault(LayerName(span=span, name=name, secondary=(Label(self._taken[full], "taken by this layer"),)))
+        self._taken[full] = span
+        return full
+
+    def inside(self, name: str) -> LayerNames:
+        """The names of what a layer of a full name is made of."""
+        return LayerNames(f"{name}/", self._taken, self._repeated)
+
+    def once_more(self) -> LayerNames:
+        """The names that come next, for a further use of the layers that get them first."""
+        names = LayerNames(self._prefix, self._taken, repeated=True)
+        names._seen = self._seen.copy()
+        return names

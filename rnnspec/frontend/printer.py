@@ -24,7 +24,26 @@ from rnnspec.frontend.equations import (
     WeightTerm,
     Zeros,
 )
-from rnnspec.frontend.graph import Activation, Bidirectional, Dense, Dropout, Embedding, Flowing, Graph, Layer, Masking, Recurrent
+from rnnspec.frontend.graph import (
+    Activation,
+    Application,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Flowing,
+    GlobalPooling,
+    Graph,
+    Layer,
+    LayerNormalization,
+    Masking,
+    Merge,
+    PReLU,
+    Recurrent,
+    RepeatVector,
+    SpatialDropout,
+    TimeDistributed,
+)
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import Configured, InitializerPart
 
@@ -62,9 +81,15 @@ def _node_lines(node: ast.Node, label: str) -> Iterator[str]:
 
 def print_graph(graph: Graph) -> str:
     """Layers in their order, each with its output, its weights and, of a cell, its step; ends in a line break."""
-    lines = [f"graph {graph.model}", f"{INDENT}input {graph.input.name}: {_flowing(graph.input.value)}"]
-    for layer in graph.layers:
-        lines += [INDENT + line for line in _layer(layer)]
+    lines = [f"graph {graph.model}"]
+    lines += [f"{INDENT}%{source.value.number} = input {source.name}: {_flowing(source.value.type)}" for source in graph.inputs]
+    described: set[str] = set()
+    for application in graph.applications:
+        lines.append(f"{INDENT}{_application(application)}")
+        if application.layer.name not in described:
+            described.add(application.layer.name)
+            lines += [INDENT * 2 + line for line in _details(application.layer)]
+    lines += [f"{INDENT}output {output.name} = %{output.value.number}" for output in graph.outputs]
     settings = [(each.name, getattr(graph.train, each.name)) for each in fields(graph.train)]
     chosen = [f"{name} = {_setting(value)}" for name, value in settings if value not in (None, ())]
     if chosen:
@@ -72,35 +97,66 @@ def print_graph(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _layer(layer: Layer) -> Iterator[str]:
+def _application(application: Application) -> str:
+    """`%2 = lstm(%1): LSTM(...) -> float[batch, 4]`."""
+    layer = application.layer
+    results = ", ".join(f"%{value.number}" for value in application.results)
+    operands = ", ".join(f"%{value.number}" for value in application.operands)
+    types = "; ".join(_flowing(value.type) for value in application.results)
+    return f"{results} = {layer.name}({operands}): {_head(layer)} -> {types}"
+
+
+def _head(layer: Layer) -> str:
     match layer:
         case Embedding():
-            yield f"{layer.name}: Embedding(mask_zero = {_plain(layer.mask_zero)}) -> {_flowing(layer.output)}"
+            return f"Embedding(mask_zero = {_plain(layer.mask_zero)})"
         case Masking():
-            yield f"{layer.name}: Masking(mask_value = {_plain(layer.mask_value)}) -> {_flowing(layer.output)}"
+            return f"Masking(mask_value = {_plain(layer.mask_value)})"
         case Dense():
-            yield f"{layer.name}: Dense(activation = {configured(layer.activation)}) -> {_flowing(layer.output)}"
+            return f"Dense(activation = {configured(layer.activation)})"
         case Dropout():
-            yield f"{layer.name}: Dropout(rate = {_plain(layer.rate)}) -> {_flowing(layer.output)}"
+            return f"Dropout(rate = {_plain(layer.rate)})"
         case Activation():
-            yield f"{layer.name}: Activation({configured(layer.activation)}) -> {_flowing(layer.output)}"
+            return f"{layer.kind}({configured(layer.activation)})"
+        case Merge() | GlobalPooling():
+            return f"{layer.kind.value}()"
+        case LayerNormalization():
+            return f"LayerNormalization(epsilon = {_plain(layer.epsilon)})"
+        case PReLU():
+            return "PReLU()"
+        case RepeatVector():
+            return f"RepeatVector({layer.count})"
+        case SpatialDropout():
+            return f"SpatialDropout1D(rate = {_plain(layer.rate)})"
+        case TimeDistributed():
+            return f"TimeDistributed({_head(layer.layer)})"
         case Recurrent():
-            yield f"{layer.name}: {layer.step.cell}({_options(layer)}) -> {_flowing(layer.output)}"
-            yield from (INDENT + line for line in _step(layer.step))
+            return f"{layer.step.cell}({_options(layer)})"
         case Bidirectional():
-            yield f"{layer.name}: Bidirectional(merge_mode = {layer.merge_mode.value}) -> {_flowing(layer.output)}"
-            yield from (INDENT + line for half in (layer.forward, layer.backward) for line in _layer(half))
-            return
+            return f"Bidirectional(merge_mode = {layer.merge_mode.value})"
         case _:
             assert_never(layer)
+
+
+def _details(layer: Layer) -> Iterator[str]:
+    """A cell's step, and the weights."""
+    if isinstance(layer, Bidirectional):
+        for half in (layer.forward, layer.backward):
+            yield f"{half.name}: {_head(half)}"
+            yield from (INDENT + line for line in _details(half))
+        return
+    if isinstance(layer, Recurrent):
+        yield from _step(layer.step)
     for weight in layer.weights:
         frozen = "" if weight.trainable else " frozen"
-        yield f"{INDENT}weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
+        yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
 
 
 def _options(layer: Recurrent) -> str:
-    options = ("return_sequences", "go_backwards", "zero_output_for_mask")
-    return ", ".join(f"{option} = {_plain(getattr(layer, option))}" for option in options)
+    options = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
+    shown = [f"{option} = true" for option in options if getattr(layer, option)]
+    shown += [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(layer, option))]
+    return ", ".join(shown)
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import assert_never
 
-from rnnspec.diagnostics import Diagnostic, Label, SpecError, nearest
+from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import ast
-from rnnspec.frontend.catalogue import LAYERS
 from rnnspec.frontend.cells import clashes
-from rnnspec.frontend.errors.layers import LayerBeforeInput, LayerNotCalled, NoInput, NoLayers, UnfitInput, UnknownElement
-from rnnspec.frontend.errors.names import DuplicateDeclaration, UnknownLayer
-from rnnspec.frontend.errors.syntax import NoModel, NotYet, SeveralModels
+from rnnspec.frontend.errors.flows import InputAsOutput, SeveralOutputLists
+from rnnspec.frontend.errors.layers import LayerBeforeInput, NoInput, NoLayers, UnfitInput, UnknownElement
+from rnnspec.frontend.errors.names import DuplicateDeclaration, DuplicateName
+from rnnspec.frontend.errors.syntax import NoModel, SeveralModels
 from rnnspec.frontend.evaluate import evaluate
-from rnnspec.frontend.graph import Flowing, Graph, GraphInput
-from rnnspec.frontend.layers import LayerChain, Origin
+from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
+from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value, result_names
+from rnnspec.frontend.layers import Origins
 from rnnspec.frontend.library import standard_cells
+from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
 from rnnspec.frontend.values import Fault, Report, Scope, Symbol, describe
 from rnnspec.runtime.signature import Extent, TrainSettings
+from rnnspec.source import Span
 
-_RESERVED_EXTENTS = {"batch", "tokens", "rows"}
+_RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")
 
 
 def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = None) -> Graph:
     """The graph of the file's model, `parameters` overriding its own defaults; raises `SpecError`."""
     report = Report()
-    model, cells = _declarations(tree, report)
-    graph = None if model is None else _model(model, cells, parameters or {}, report)
+    model, definitions = _declarations(tree, report)
+    graph = None if model is None else _model(model, definitions, parameters or {}, report)
     if graph is None or report.errors:
         raise SpecError(sorted(report.errors, key=lambda error: _order(error, tree)))
     return graph
@@ -38,9 +43,10 @@ def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, int]:
     return diagnostic.span.source != tree.span.source, diagnostic.span.start
 
 
-def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, dict[str, ast.Cell]]:
+def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Definitions]:
     models: list[ast.Model] = []
-    own: dict[str, ast.Cell] = {}
+    cells: dict[str, ast.Cell] = {}
+    blocks: dict[str, ast.Block] = {}
     for declaration in tree.declarations:
         match declaration:
             case ast.Model():
@@ -48,83 +54,130 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, dic
                 if len(models) > 1:
                     secondary = (Label(models[0].name.span, "the first model"),)
                     report.add(SeveralModels(span=declaration.name.span, secondary=secondary))
-            case ast.Cell(name=name):
-                if name.text in own:
-                    secondary = (Label(own[name.text].name.span, "declared here"),)
-                    report.add(DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
-                own.setdefault(name.text, declaration)
-                for clash in clashes(declaration):
-                    report.add(clash)
-            case ast.Block():
-                report.add(NotYet(span=declaration.name.span, what="a block of layers"))
+            case ast.Cell() | ast.Block():
+                _declare(declaration, cells, blocks, report)
             case ast.Import():
-                report.add(NotYet(span=declaration.span, what="importing another file"))
+                raise InternalError("an import that wasn't followed")
     if not models:
         report.add(NoModel(span=tree.span.source.end()))
-    return (models[0] if models else None), {**standard_cells(), **own}
+    return (models[0] if models else None), Definitions({**standard_cells(), **cells}, blocks)
 
 
-def _model(model: ast.Model, cells: Mapping[str, ast.Cell], parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
+def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
+    name = declaration.name
+    first = cells.get(name.text) or blocks.get(name.text)
+    if first is not None:
+        secondary = (Label(first.name.span, "declared here"),)
+        report.add(DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
+    elif isinstance(declaration, ast.Cell):
+        cells[name.text] = declaration
+    else:
+        blocks[name.text] = declaration
+    for clash in clashes(declaration):
+        report.add(clash)
+
+
+def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
     scope = model_scope(model, parameters, report)
-    inputs = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
-    resolved = [_input(item, scope, report) for item in inputs]
-    if not inputs:
+    builder = GraphBuilder(report)
+    items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
+    if not items:
         report.add(NoInput(span=model.name.span, model=model.name.text))
-    for item in inputs[1:]:
-        report.add(NotYet(span=item.name.span, what="a second input"))
-    first = resolved[0] if resolved else None
-    origin = None if first is None else Origin(inputs[0].element.span.to(inputs[0].span), first.value)
-    chain = LayerChain(cells, scope, origin, report)
+    inputs: list[GraphInput] = []
+    declared: dict[str, tuple[Span, Flowing]] = {}
+    values: list[Value | None] = []
+    for item in items:
+        type_ = _input(item, scope, report)
+        values.append(None if type_ is None else builder.value(type_))
+        if type_ is not None and (value := values[-1]) is not None:
+            declared[item.name.text] = item.element.span.to(item.span), type_
+            inputs.append(GraphInput(item.name.text, value))
+    start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
+    flows = Flows(builder, definitions, scope, LayerNames(), Origins(declared), start)
+    for item, value in zip(items, values, strict=True):
+        with report.catching():
+            flows.add_input(item.name.text, value, item.name.span)
+    train, named = _statements(model, flows, report)
+    complete = report.count == 0
+    outputs = _outputs(model, named, flows, tuple(builder.applications), report) if complete else ()
+    complete = report.count == 0
+    applications = tuple(builder.applications)
+    settings = TrainSettings()
+    if train is not None:
+        settings = resolve_train(train, scope, (applications, outputs) if complete else None, report)
+    if not complete or not inputs:
+        return None
+    flows.finish()
+    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings)
+
+
+def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:
+    """Runs the flow; the model's `train` section and its `output` statement, if it has them."""
     train: ast.Train | None = None
+    outputs: ast.Outputs | None = None
     started = False
     for statement in model.statements:
         match statement:
-            case ast.Flow():
-                started = True
-                _flow(statement, chain, {*LAYERS, *cells}, report)
-            case ast.Repeat():
-                started = True
-                report.add(NotYet(span=statement.span, what="`repeat`"))
-                chain.lose_track()
+            case ast.Flow() | ast.Repeat() | ast.Shared():
+                started = started or not isinstance(statement, ast.Shared)
+                flows.run([statement])
             case ast.Inputs():
                 if started:
                     report.add(LayerBeforeInput(span=statement.span))
+            case ast.Outputs():
+                if outputs is not None:
+                    report.add(SeveralOutputLists(span=statement.span, secondary=(Label(outputs.span, "the first one"),)))
+                outputs = outputs or statement
             case ast.Train():
                 if train is not None:
                     report.add(DuplicateDeclaration(span=statement.span, name="train", secondary=(Label(train.span, "the first one"),)))
                 train = train or statement
+            case _:
+                assert_never(statement)
     if not started:
         report.add(NoLayers(span=model.name.span, model=model.name.text))
-    complete = report.count == 0
-    settings = TrainSettings() if train is None else resolve_train(train, scope, chain.layers if complete else None, report)
-    if first is None or not complete:
-        return None
-    return Graph(model.name.text, first, tuple(chain.layers), settings, report.warnings)
+    return train, outputs
 
 
-def _flow(flow: ast.Flow, chain: LayerChain, layers: set[str], report: Report) -> None:
-    first, *others = flow.stages
-    if isinstance(first, ast.Call) and not others and flow.target is None:
-        chain.add(first)
-        return
-    chain.lose_track()
-    if flow.target is not None:
-        report.add(NotYet(span=flow.target.span, what="a named value"))
-    elif others:
-        report.add(NotYet(span=flow.span, what="an arrow between layers"))
-    elif isinstance(first, ast.Reference):
-        help_ = nearest(first.name, layers)
-        if first.name in layers:
-            report.add(LayerNotCalled(span=first.span, name=first.name))
-        elif help_:
-            report.add(UnknownLayer(span=first.span, name=first.name, help=help_))
-        else:
-            report.add(NotYet(span=first.span, what="a named value"))
-    else:
-        report.add(NotYet(span=first.span, what="a list of named values"))
+def _outputs(
+    model: ast.Model, statement: ast.Outputs | None, flows: Flows, applications: tuple[Application, ...], report: Report
+) -> tuple[GraphOutput, ...]:
+    """The values that `output` names, else the last ones under their layer's name."""
+    outputs: list[GraphOutput] = []
+    if statement is None:
+        for value in flows.flow or ():
+            if _is_input(value):
+                report.add(InputAsOutput(span=model.name.span))
+                return ()
+            name = _made_name(value, applications)
+            taken = sum(output.name == name or output.name.startswith(f"{name}_") for output in outputs)
+            outputs.append(GraphOutput(f"{name}_{taken}" if taken else name, value))
+        return tuple(outputs)
+    for item in statement.items:
+        with report.catching():
+            value = flows.look_up(item.text, item.span)
+            if _is_input(value):
+                raise Fault(InputAsOutput(span=item.span))
+            if any(output.name == item.text for output in outputs):
+                raise Fault(DuplicateName(span=item.span, name=item.text, owner="another output"))
+            outputs.append(GraphOutput(item.text, value))
+    return tuple(outputs)
 
 
-def _input(item: ast.Input, scope: Scope, report: Report) -> GraphInput | None:
+def _is_input(value: Value) -> bool:
+    """Whether nothing has worked on an input yet, not even a mask."""
+    return bool(value.type.source) and not value.type.masked
+
+
+def _made_name(value: Value, applications: tuple[Application, ...]) -> str:
+    """The name of the layer that made a value."""
+    for application in applications:
+        if value in application.results:
+            return result_names(application.layer)[application.results.index(value)]
+    raise InternalError(f"value {value.number} comes from nowhere")
+
+
+def _input(item: ast.Input, scope: Scope, report: Report) -> Flowing | None:
     with report.catching():
         element = item.element.text
         if element not in ("float", "int"):
@@ -136,13 +189,15 @@ def _input(item: ast.Input, scope: Scope, report: Report) -> GraphInput | None:
             dimensions = "one dimension" if ids else "one or two dimensions"
             problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
             raise Fault(UnfitInput(span=item.element.span.to(item.span), problem=problem))
-        return GraphInput(item.name.text, Flowing(extents, sequence=ids or len(extents) == 2, ids=ids))
+        name = item.name.text
+        steps = Steps(((name, ()),)) if ids or len(extents) == 2 else None
+        return Flowing(extents, steps, ids=ids, source=name)
     return None
 
 
 def _extent(expression: ast.Expression, scope: Scope) -> Extent:
     value = evaluate(expression, scope).value
-    if isinstance(value, Symbol) and value.name not in _RESERVED_EXTENTS:
+    if isinstance(value, Symbol) and not _RESERVED_EXTENTS.fullmatch(value.name):
         return value.name
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -2,37 +2,141 @@
 
 from __future__ import annotations
 
-from rnnspec.frontend.graph import Embedding, Graph, Masking, output_names
-from rnnspec.frontend.lower import Precision
-from rnnspec.runtime.signature import InputSignature, OutputSignature, Signature, WeightSignature
+from collections.abc import Iterator, Mapping, Sequence
+
+from rnnspec.frontend.graph import (
+    Activation,
+    Application,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    GlobalPooling,
+    Graph,
+    GraphInput,
+    GraphOutput,
+    LayerNormalization,
+    Merge,
+    MergeKind,
+    PReLU,
+    Recurrent,
+    RepeatVector,
+    SpatialDropout,
+    Steps,
+    TimeDistributed,
+    Value,
+)
+from rnnspec.frontend.lower import NEUTRAL, Precision
+from rnnspec.runtime.signature import (
+    IndexSignature,
+    InputSignature,
+    OutputSignature,
+    Signature,
+    StateSignature,
+    StreamSignature,
+    WeightSignature,
+)
 
 
 def signature(graph: Graph, dtype: Precision) -> Signature:
     """Inputs, outputs under the names that `lower` gives them, and the weights in Keras's order."""
-    weights = tuple(
-        WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable)
-        for layer in graph.layers
-        for weight in layer.weights
+    sequences = tuple(graph.sequences())
+    held = _held(graph.applications)
+    return Signature(
+        graph.model,
+        dtype,
+        tuple(_input(source, graph) for source in graph.inputs),
+        tuple(_output(output, sequences, held) for output in graph.outputs),
+        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable) for weight in graph.weights),
+        graph.train,
+        tuple(IndexSignature(steps.sources, steps.length) for steps in sequences),
+        tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
+        _stream(graph),
     )
-    return Signature(graph.model, dtype, (_input(graph),), _outputs(graph), weights, graph.train)
 
 
-def _input(graph: Graph) -> InputSignature:
-    vocabulary: int | None = None
-    mask_values: list[float] = []
+def _input(source: GraphInput, graph: Graph) -> InputSignature:
+    """An input of ids has the vocabulary of the smallest Embedding that it flows into."""
+    value = source.value
+    tables = [each.layer.input_dim for each in graph.applications if isinstance(each.layer, Embedding) and value in each.operands]
+    return InputSignature(source.name, value.type.shape, value.type.ids, min(tables, default=None))
+
+
+def _output(output: GraphOutput, sequences: Sequence[Steps], held: Mapping[Value, bool]) -> OutputSignature:
+    type_ = output.value.type
+    index = None if type_.steps is None else sequences.index(type_.steps)
+    hold = held.get(output.value, False)
+    return OutputSignature(output.name, type_.shape, type_.sequence, index=index, flip=type_.flipped, hold=hold)
+
+
+def _held(applications: Sequence[Application]) -> dict[Value, bool]:
+    """Whether masked steps of a layer's sequence repeat the last real one."""
+    held: dict[Value, bool] = {}
+    for application in applications:
+        layer, operands = application.layer, application.operands
+        match layer:
+            case Recurrent():
+                hold = layer.return_sequences and not layer.zero_output_for_mask
+            case Merge():
+                decides = layer.kind is MergeKind.MULTIPLY or (layer.kind in NEUTRAL and _mask_apart(application))
+                hold = not decides and all(held.get(operand, False) for operand in operands)
+            case SpatialDropout() | TimeDistributed() | Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
+                hold = held.get(operands[0], False)
+            case _:
+                hold = False
+        held.update((result, hold and result.type.sequence) for result in application.results)
+    return held
+
+
+def _mask_apart(application: Application) -> bool:
+    """Whether a merge takes sequences that mask different steps."""
+    return len({operand.type.steps for operand in application.operands}) > 1
+
+
+def _cells(graph: Graph) -> Iterator[Recurrent]:
     for layer in graph.layers:
-        if isinstance(layer, Masking):
-            mask_values.append(layer.mask_value)
-        elif isinstance(layer, Embedding):
-            vocabulary = layer.input_dim
-            if layer.mask_zero:
-                mask_values.append(0.0)
-    source = graph.input
-    return InputSignature(source.name, source.value.shape, source.value.ids, vocabulary, tuple(mask_values))
+        match layer:
+            case Recurrent():
+                yield layer
+            case Bidirectional():
+                yield from (layer.forward, layer.backward)
+            case _:
+                pass
 
 
-def _outputs(graph: Graph) -> tuple[OutputSignature, ...]:
-    return tuple(
-        OutputSignature(name, graph.output.shape, graph.output.sequence, mask_out=graph.output.sequence, flip=graph.output.flipped)
-        for name in output_names(graph)
-    )
+def _states(layer: Recurrent) -> Iterator[StateSignature]:
+    yield from (StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.step.states)
+
+
+def _stream(graph: Graph) -> StreamSignature:
+    """What a stream carries: every state, and of a cell that gives its last output that one too."""
+    for layer in graph.layers:
+        match layer:
+            case Bidirectional():
+                return StreamSignature(refusal=f"{layer.name} reads the sequence from its end as well")
+            case Recurrent(go_backwards=True):
+                return StreamSignature(refusal=f"{layer.name} reads the sequence from its end")
+            case GlobalPooling():
+                return StreamSignature(refusal=f"{layer.name} pools over the whole sequence")
+            case RepeatVector():
+                return StreamSignature(refusal=f"{layer.name} makes a sequence of its own")
+            case Recurrent(initial_state=True):
+                return StreamSignature(refusal=f"{layer.name} starts from a value of the model")
+            case _:
+                pass
+    if not any(source.value.type.sequence for source in graph.inputs):
+        return StreamSignature(refusal="it has no sequence input")
+    held, used = _held(graph.applications), set[str]()
+    for application in graph.applications:
+        layer = application.layer
+        if isinstance(layer, Recurrent) and layer.name in used:
+            return StreamSignature(refusal=f"{layer.name} is used for several sequences")
+        used.add(layer.name)
+        if isinstance(layer, Merge) and layer.kind not in NEUTRAL and _mask_apart(application) and any(map(held.get, application.operands)):
+            return StreamSignature(refusal=f"{layer.name} merges sequences that mask different steps")
+    states: list[StateSignature] = []
+    for layer in _cells(graph):
+        states += _states(layer)
+        if not layer.return_sequences:
+            states.append(StateSignature(f"{layer.path}/y", layer.step.width))
+    return StreamSignature(tuple(states))

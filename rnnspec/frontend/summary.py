@@ -7,30 +7,80 @@ from typing import assert_never
 
 from rnnspec.frontend.graph import (
     Activation,
+    Application,
     Bidirectional,
     Dense,
     Dropout,
     Embedding,
     Flowing,
+    GlobalPooling,
     Graph,
     Layer,
+    LayerNormalization,
     Masking,
+    Merge,
+    MergeKind,
+    PReLU,
     Recurrent,
-    gives_two,
+    RepeatVector,
+    SpatialDropout,
+    Steps,
+    TimeDistributed,
 )
-from rnnspec.runtime.summary import LayerRow
+from rnnspec.runtime.summary import LayerRow, MaskRow
 
 
 def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:
     """One row a layer: type, output shape, what becomes of the mask, number of weights."""
-    rows: list[LayerRow] = []
-    before = graph.input.value
-    for layer in graph.layers:
-        shape = _shape(layer.output)
+    rows: dict[str, LayerRow] = {}
+    for application in graph.applications:
+        layer = application.layer
+        shapes = ", ".join(_shape(result.type) for result in application.results)
         weights = sum(prod(weight.shape) for weight in layer.weights)
-        rows.append(LayerRow(layer.name, _kind(layer), f"{shape} twice" if gives_two(layer) else shape, _mask(layer, before), weights))
-        before = layer.output
+        row = LayerRow(layer.name, _kind(layer), shapes, _mask(application), weights)
+        rows.setdefault(layer.name, row)
+    return tuple(rows.values())
+
+
+def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:
+    """One row a use of a layer: what becomes of the masks, and what masked steps hold afterwards."""
+    rows: list[MaskRow] = []
+    for application in graph.applications:
+        steps = application.operands[0].type.steps
+        after = application.results[0].type.steps
+        taken = "" if steps is None else _sources(steps)
+        given = "" if after is None else _sources(after)
+        rows.append(MaskRow(application.layer.name, taken, given, _mask(application), _masked_output(application)))
     return tuple(rows)
+
+
+def _sources(steps: Steps) -> str:
+    """`story where not all 0`."""
+    parts = [name + "".join(f" where not all {value:g}" for value in values) for name, values in steps.sources]
+    return " or ".join(parts) or "all steps"
+
+
+def _masked_output(application: Application) -> str:
+    layer = application.layer
+    if application.results[0].type.steps is None:
+        return ""
+    match layer:
+        case Masking() | Bidirectional():
+            return "zero"
+        case Embedding():
+            return "row 0"
+        case Recurrent():
+            return "zero" if layer.zero_output_for_mask else "held"
+        case RepeatVector():
+            return "none is masked"
+        case Dense() | Activation() | LayerNormalization() | PReLU() | TimeDistributed():
+            return "computed from what was there"
+        case Dropout() | SpatialDropout() | GlobalPooling():
+            return "as before"
+        case Merge():
+            return "zero" if layer.kind is MergeKind.MULTIPLY else "computed from what was there"
+        case _:
+            assert_never(layer)
 
 
 def _shape(value: Flowing) -> str:
@@ -43,22 +93,35 @@ def _kind(layer: Layer) -> str:
             return layer.step.cell
         case Bidirectional():
             return f"Bidirectional({layer.forward.step.cell})"
-        case Embedding() | Masking() | Dense() | Dropout() | Activation():
+        case Activation():
+            return layer.kind
+        case Merge() | GlobalPooling():
+            return layer.kind.value
+        case TimeDistributed():
+            return f"TimeDistributed({_kind(layer.layer)})"
+        case SpatialDropout():
+            return "SpatialDropout1D"
+        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | PReLU() | RepeatVector():
             return type(layer).__name__
         case _:
             assert_never(layer)
 
 
-def _mask(layer: Layer, before: Flowing) -> str:
+def _mask(application: Application) -> str:
     """A sequence's own mask, given in a call, goes the same way as one that the spec makes."""
+    layer, before, after = application.layer, application.operands[0].type, application.results[0].type
     match layer:
         case Masking():
             return "created"
         case Embedding():
             return "created" if layer.mask_zero else "passed on"
         case Recurrent() | Bidirectional():
-            return "passed on" if layer.output.sequence else "consumed"
-        case Dense() | Dropout() | Activation():
+            return "passed on" if after.sequence else "consumed"
+        case GlobalPooling():
+            return "consumed"
+        case RepeatVector():
+            return ""
+        case Dense() | Dropout() | Activation() | Merge() | LayerNormalization() | PReLU() | SpatialDropout() | TimeDistributed():
             return "passed on" if before.sequence else ""
         case _:
             assert_never(layer)

@@ -11,7 +11,7 @@ from rnnspec.frontend.catalogue import SETTINGS
 from rnnspec.frontend.errors.layers import LossExpectsProbabilities, LossWidth, SeveralOutputs, UnknownSetting
 from rnnspec.frontend.errors.names import DuplicateDeclaration
 from rnnspec.frontend.evaluate import evaluate
-from rnnspec.frontend.graph import Activation, Dense, Dropout, Layer, gives_two
+from rnnspec.frontend.graph import Activation, Application, Dense, Dropout, GraphOutput, Layer
 from rnnspec.frontend.values import Given, Report, Scope
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.source import Span
@@ -26,8 +26,10 @@ _PROBABILITIES = {
 _USUAL = {"binary_crossentropy": "sigmoid"}
 
 
-def resolve_train(train: ast.Train, scope: Scope, layers: Sequence[Layer] | None, report: Report) -> TrainSettings:
-    """The settings, checked; against the model's end too if its `layers` are known."""
+def resolve_train(
+    train: ast.Train, scope: Scope, end: tuple[Sequence[Application], Sequence[GraphOutput]] | None, report: Report
+) -> TrainSettings:
+    """The settings, checked; against the model's outputs too if they and the applications are known."""
     given: dict[str, Given] = {}
     places: dict[str, Span] = {}
     for setting in train.settings:
@@ -43,8 +45,8 @@ def resolve_train(train: ast.Train, scope: Scope, layers: Sequence[Layer] | None
         places[name] = setting.name.span
         with report.catching():
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
-    if layers and "loss" in given:
-        _check_loss(given["loss"], layers, report)
+    if end is not None and "loss" in given:
+        _check_loss(given["loss"], *end, report)
     bindings = Bindings(given)
     return TrainSettings(
         loss=bindings.configured("loss") if "loss" in given else None,
@@ -64,22 +66,31 @@ def _metrics(given: Given) -> tuple[Configured, ...]:
     return tuple(item.value for item in given.value if isinstance(item.value, Configured))
 
 
-def _check_loss(given: Given, layers: Sequence[Layer], report: Report) -> None:
-    loss, last = given.value, layers[-1]
+def _check_loss(given: Given, applications: Sequence[Application], outputs: Sequence[GraphOutput], report: Report) -> None:
+    loss = given.value
     if not isinstance(loss, Configured):
         raise InternalError("the loss wasn't checked")
-    if gives_two(last):
+    if len(outputs) != 1:
         report.add(SeveralOutputs(span=given.span))
         return
-    width = last.output.features
+    (output,) = outputs
+    width = output.value.type.features
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
-        report.add(LossWidth(span=given.span, loss=loss.name, problem=f"{last.name} has {width} output", help=help_))
-    computing = [layer for layer in layers if not isinstance(layer, Dropout)]
-    if not computing or loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
+        report.add(LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
+    if loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
         return
-    end = computing[-1]
+    end = _computing(output, applications)
     activation = end.activation.name if isinstance(end, Dense | Activation) else None
-    if activation is not None and activation not in _PROBABILITIES[loss.name]:
+    if end is not None and activation is not None and activation not in _PROBABILITIES[loss.name]:
         expected = _USUAL.get(loss.name, "softmax")
         report.add(LossExpectsProbabilities(span=given.span, loss=loss.name, layer=end.name, activation=activation, expected=expected))
+
+
+def _computing(output: GraphOutput, applications: Sequence[Application]) -> Layer | None:
+    """The last layer on the way to an output that does more than drop."""
+    made = {result: application for application in applications for result in application.results}
+    value = output.value
+    while value in made and isinstance(made[value].layer, Dropout):
+        value = made[value].operands[0]
+    return made[value].layer if value in made else None

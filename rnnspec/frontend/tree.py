@@ -67,10 +67,12 @@ class TreeBuilder:
         default = [self._expression(child) for child in _trees(tree)]
         return ast.Parameter(self._span(tree), self._identifier(tree.children[0]), default[0] if default else None)
 
-    def _model_statement(self, tree: Parsed) -> ast.Inputs | ast.Flow | ast.Train | ast.Repeat:
+    def _model_statement(self, tree: Parsed) -> ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train:
         match tree.data:
             case "inputs":
                 return ast.Inputs(self._span(tree), tuple(self._input(child) for child in _trees(tree)))
+            case "outputs":
+                return ast.Outputs(self._span(tree), tuple(self._identifier(child) for child in tree.children))
             case "train":
                 return ast.Train(self._span(tree), tuple(self._setting(child) for child in _trees(tree)))
             case _:
@@ -84,12 +86,17 @@ class TreeBuilder:
         name, value = tree.children
         return ast.Setting(self._span(tree), self._identifier(name), self._expression(value))
 
-    def _flow_statement(self, tree: Parsed) -> ast.Flow | ast.Repeat:
-        if tree.data == "repeat":
-            count, *statements = _trees(tree)
-            return ast.Repeat(self._span(tree), self._expression(count), tuple(self._flow_statement(child) for child in statements))
-        targets = [self._identifier(child) for child in tree.children if isinstance(child, Token)]
-        return ast.Flow(self._span(tree), targets[0] if targets else None, tuple(self._stage(child) for child in _trees(tree)))
+    def _flow_statement(self, tree: Parsed) -> ast.FlowStatement:
+        match tree.data:
+            case "repeat":
+                count, *statements = _trees(tree)
+                return ast.Repeat(self._span(tree), self._expression(count), tuple(self._flow_statement(child) for child in statements))
+            case "shared":
+                name, call = tree.children
+                return ast.Shared(self._span(tree), self._identifier(name), self._call(_tree(call)))
+            case _:
+                targets = tuple(self._identifier(child) for child in tree.children if isinstance(child, Token))
+                return ast.Flow(self._span(tree), targets, tuple(self._stage(child) for child in _trees(tree)))
 
     def _stage(self, tree: Parsed) -> ast.Stage:
         match tree.data:

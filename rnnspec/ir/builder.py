@@ -176,6 +176,9 @@ class Builder:
     def and_(self, left: Value, right: Value, name: str | None = None) -> Value:
         return self.binary(BinaryKind.AND, left, right, name)
 
+    def or_(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.OR, left, right, name)
+
     def compare(self, kind: CompareKind, left: Value, right: Value, name: str | None = None) -> Value:
         return self._one(Compare(self.value(inference.compare(left.type, right.type), name), kind, left, right))
 

@@ -65,10 +65,12 @@ def unary(kind: UnaryKind, operand: Type) -> TensorType:
 
 def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
     require(left == right, f"the sides of {kind.value} differ: {left} and {right}")
-    if kind is BinaryKind.AND:
-        checked = tensor(left, "the left side of and")
-        require(checked.dtype is DType.I1, f"and takes i1, not {checked}")
+    if kind in (BinaryKind.AND, BinaryKind.OR):
+        checked = tensor(left, f"the left side of {kind.value}")
+        require(checked.dtype is DType.I1, f"{kind.value} takes i1, not {checked}")
         return checked
+    if kind is BinaryKind.ADD and isinstance(left, TensorType) and is_padded(left) and left.dtype.is_float:
+        return left
     return _float(left, f"the left side of {kind.value}")
 
 

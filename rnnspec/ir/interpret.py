@@ -92,6 +92,7 @@ BINARY: Mapping[BinaryKind, Callable[[Array, Array], Array]] = {
     BinaryKind.MAX: np.maximum,
     BinaryKind.MIN: np.minimum,
     BinaryKind.AND: np.logical_and,
+    BinaryKind.OR: np.logical_or,
 }
 
 COMPARE: Mapping[CompareKind, Callable[[Array, Array], Array]] = {

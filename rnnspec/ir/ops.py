@@ -49,6 +49,8 @@ class BinaryKind(Enum):
     MIN = "min"
     AND = "and"
     """On i1 only."""
+    OR = "or"
+    """On i1 only."""
 
 
 class CompareKind(Enum):
@@ -355,6 +357,8 @@ class Role(Enum):
     MASK = "mask"
     """The caller's own mask of a sequence input, i1 [batch, time], all true if none was given."""
     WEIGHT = "weight"
+    STATE = "state"
+    """What a call leaves for the next one: [batch, w], parameter and result under one name; a constant to derivatives."""
     KEY = "key"
     """The i32 scalar that a call's random numbers are drawn from."""
     RESIDUAL = "residual"

@@ -48,8 +48,8 @@ from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
 OUTSIDE_ONLY = (Random, Mask, Index, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
 """Operations that a region must not hold."""
 
-PARAMETER_ROLES = (Role.INPUT, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
-RESULT_ROLES = (Role.OUTPUT, Role.RESIDUAL, Role.GRADIENT)
+PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
+RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.RESIDUAL, Role.GRADIENT)
 
 
 def verify(module: Module) -> None:
@@ -266,6 +266,8 @@ def _check_parameter(parameter: Parameter) -> None:
         case Role.INPUT | Role.COTANGENT:
             ids = given.dtype is DType.I32 and given.rank == 3 and given.shape[2] == 1 and role is Role.INPUT
             fits = batched and given.rank in (2, 3) and isinstance(given.shape[-1], int) and (given.dtype.is_float or ids)
+        case Role.STATE:
+            fits = batched and given.rank == 2 and isinstance(given.shape[1], int) and given.dtype.is_float
         case Role.MASK:
             fits = batched and given.rank == 2 and given.dtype is DType.I1
         case Role.KEY:

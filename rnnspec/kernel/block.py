@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Concat, FillSum, Matmul, Operation, Pack, PackSum, Reduce, Reshape, Scan, ScatterAdd, Split, Value
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero
-from rnnspec.kernel.matrix import Form, form_of, matrix, tensor_type
+from rnnspec.kernel.matrix import Form, form_of, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -65,13 +66,16 @@ class Context:
         self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset)
         return unique
 
-    def index(self, name: str) -> str:
-        """The buffer of one of the index's arrays (see `runtime.packing`)."""
-        buffer = f"index.{name}"
-        if buffer not in self.buffers:
-            rows: Rows = {"source": "tokens", "order": "batch", "rank": "batch"}.get(name, "padded")
-            self.buffers[buffer] = Buffer(buffer, Space.INDEX, DType.I32, rows, 1)
-        return buffer
+    def index(self, array: str, index: Value) -> str:
+        """The buffer of one of an index's arrays (see `runtime.packing`)."""
+        type_ = index_type(index.type)
+        number = index_number(type_)
+        name = index_buffer_name(array, number)
+        if name not in self.buffers:
+            known: dict[str, Rows] = {"source": str(type_.tokens), "order": "batch", "rank": "batch", "offsets": steps_name(number)}
+            rows = known.get(array, padded_rows(type_.time))
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, index=number)
+        return name
 
     def zeros(self, width: int) -> str:
         """A row of at least `width` zeros: prepared memory that nothing writes."""
@@ -235,21 +239,12 @@ class Block:
             case ScatterAdd():
                 ids = ids_buffer(operation.ids, self.locations[operation.ids])
                 return (self._scatter(operation.updates, ids, operation.result, missing=False),)
-            case PackSum():
-                return (
-                    self._scatter(
-                        operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=False
-                    ),
-                )
-            case FillSum():
-                return (
-                    self._scatter(
-                        operation.operand, self.context.index(shown_name(operation.hold, operation.flip)), operation.result, missing=True
-                    ),
-                )
+            case PackSum() | FillSum():
+                shown = self.context.index(shown_name(operation.hold, operation.flip), operation.index)
+                return (self._scatter(operation.operand, shown, operation.result, missing=isinstance(operation, FillSum)),)
             case Pack():
-                source = self.locations[operation.operand].buffer
-                return (GatherIds("tokens", source, self.context.index("source"), self.locations[operation.result].buffer),)
+                source, rows = self.locations[operation.operand].buffer, matrix(operation.result)[0]
+                return (GatherIds(rows, source, self.context.index("source", operation.index), self.locations[operation.result].buffer),)
             case Concat():
                 return self._join_rows(operation)
             case _:
@@ -319,7 +314,8 @@ class Block:
             else:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
         body = Block(context, (*neutral, *region.operations), locations, wanted).schedule()
-        return settle_states(ScanLoop(scan.reverse, tuple(states), body), context.buffers)
+        offsets, steps = context.index("offsets", scan.index), steps_name(index_number(index_type(scan.index.type)))
+        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps), context.buffers)
 
     def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:
         operation = self.analysis.definitions[value]

@@ -1,32 +1,28 @@
 """How a kernel function is called: `void f(void **pointers, int64_t *dims)`.
 
-The pointers are those of `buffers`, then the index's offsets if it scans, then the arenas; the dims are batch, time, tokens and steps.
-Scratch, tape and prepared memory are one arena each, laid out by their plans; all weights are one
-flat array, and so are their gradients.
+The pointers are those of `buffers`, then the arenas; the dims are those of `dims`. Scratch, tape and
+prepared memory are one arena each, laid out by their plans; all weights are one flat array, and so are
+their gradients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
-from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, ScanLoop, Space
-
-DIMS = ("batch", "time", "tokens", "steps")
+from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, Rows, ScanLoop, Scatter, Space
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
-
-OFFSETS = "index.offsets"
-"""The index's array of tokens before each step (see `runtime.packing`), an argument of functions that scan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """`arguments`: the buffers that are passed one by one, then the arenas that are used, by space."""
+    """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: names of numbers of rows and steps."""
 
     buffers: tuple[Buffer, ...]
-    scans: bool
     arenas: tuple[Space, ...]
+    dims: tuple[str, ...]
     scratch: Plan
     tape: Plan
     prepared: Plan
@@ -39,15 +35,19 @@ def convention(function: KernelFunction) -> Convention:
         buffer for buffer in function.buffers if buffer.space not in ARENAS and (buffer.name in used or buffer.space is Space.COTANGENT)
     )
     arenas = tuple(space for space in ARENAS if any(buffer.space is space for buffer in function.buffers))
-    return Convention(
-        single,
-        _scans(function.nodes),
-        arenas,
-        plan_scratch(function),
-        plan_apart(function, Space.TAPE),
-        plan_apart(function, Space.PREPARED),
-    )
+    rows = [*(buffer.rows for buffer in function.buffers), *(each for node in function.nodes for each in _rows(node))]
+    dims = dict.fromkeys(each for each in rows if isinstance(each, str) and each != "rows")
+    plans = plan_scratch(function), plan_apart(function, Space.TAPE), plan_apart(function, Space.PREPARED)
+    return Convention(single, arenas, tuple(dims), *plans)
 
 
-def _scans(nodes: tuple[Node, ...]) -> bool:
-    return any(isinstance(node, ScanLoop) for node in nodes)
+def _rows(node: Node) -> Iterator[Rows]:
+    match node:
+        case ScanLoop():
+            yield from ("batch", node.steps)
+        case Scatter():
+            yield from (node.rows, node.target_rows)
+        case PackPanels():
+            pass
+        case _:
+            yield node.rows

@@ -27,7 +27,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
 )
-from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.types import Dim, DType, IndexType, TensorType
 from rnnspec.kernel.nodes import Rows
 
 
@@ -35,6 +35,26 @@ def tensor_type(value: Value) -> TensorType:
     if not isinstance(value.type, TensorType):
         raise InternalError(f"%{value.name} is no tensor")
     return value.type
+
+
+def padded_rows(time: Dim) -> str:
+    """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20"."""
+    return f"batch*{time}"
+
+
+def index_number(index: IndexType) -> int:
+    """Which of a function's packing indices this is: its tokens are called "tokens", "tokens_1", ...."""
+    return int(str(index.tokens).partition("_")[2] or 0)
+
+
+def index_buffer_name(array: str, number: int) -> str:
+    """The buffer of an index's array; with a dot in its name no value of a spec can be it."""
+    return f"index.{array}_{number}" if number else f"index.{array}"
+
+
+def steps_name(number: int) -> str:
+    """The name of the number of an index's packed steps."""
+    return f"steps_{number}" if number else "steps"
 
 
 def matrix(value: Value) -> tuple[Rows, int]:
@@ -49,7 +69,7 @@ def matrix(value: Value) -> tuple[Rows, int]:
         case 2:
             return shape[0], width
         case 3 if shape[0] == "batch":
-            return "padded", width
+            return padded_rows(shape[1]), width
         case _:
             raise InternalError(f"%{value.name}: no matrix has the shape {shape}")
 

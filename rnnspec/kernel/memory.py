@@ -84,6 +84,7 @@ def buffers_of(node: Node) -> Iterator[str]:
                 yield from (name for name in (state.current, state.following, state.init, state.final) if name is not None)
             for inner in node.body:
                 yield from buffers_of(inner)
+            yield node.offsets
 
 
 def _buffers_of_body(body: tuple[Statement, ...]) -> Iterator[str]:

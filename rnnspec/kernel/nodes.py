@@ -16,7 +16,11 @@ from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
 
 Rows: TypeAlias = int | str
-"""A number of rows: fixed, or "batch", "tokens", "padded" (batch * time) or "rows" (those of a scan's step)."""
+"""A number of rows: fixed, or a name.
+
+"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence; "rows", those of a
+scan's step.
+"""
 
 
 class Space(Enum):
@@ -39,7 +43,7 @@ class Space(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only)."""
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `index`: whose array it is (INDEX only)."""
 
     name: str
     space: Space
@@ -47,6 +51,7 @@ class Buffer:
     rows: Rows
     width: int
     offset: int = 0
+    index: int = 0
 
 
 class RowMap(Enum):
@@ -250,6 +255,10 @@ class ScanLoop:
     reverse: bool
     states: tuple[State, ...]
     body: tuple[Node, ...]
+    offsets: str = "index.offsets"
+    """The buffer of the index's tokens before each step."""
+    steps: str = "steps"
+    """The name of the number of packed steps."""
 
 
 Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | PackPanels | ScanLoop

@@ -82,7 +82,8 @@ def _node(node: Node) -> Iterator[str]:
         case ScanLoop():
             lines = [line for state in node.states for line in _state(state)]
             lines += [line for inner in node.body for line in _node(inner)]
-            yield from _block(f"scan {'last to first' if node.reverse else 'first to last'}", lines)
+            order = "last to first" if node.reverse else "first to last"
+            yield from _block(f"scan {order} by {node.offsets}, {node.steps}", lines)
         case _:
             assert_never(node)
 

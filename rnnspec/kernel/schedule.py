@@ -117,7 +117,13 @@ def _weights(context: Context, function: Function, offsets: Mapping[str, int]) -
     return locations
 
 
-PARAMETER_SPACE = {Role.INPUT: Space.INPUT, Role.KEY: Space.KEY, Role.RESIDUAL: Space.TAPE, Role.COTANGENT: Space.COTANGENT}
+PARAMETER_SPACE = {
+    Role.INPUT: Space.INPUT,
+    Role.STATE: Space.INPUT,
+    Role.KEY: Space.KEY,
+    Role.RESIDUAL: Space.TAPE,
+    Role.COTANGENT: Space.COTANGENT,
+}
 
 
 def _inputs(context: Context, function: Function) -> dict[Value, Location]:

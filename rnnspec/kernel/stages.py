@@ -60,14 +60,14 @@ class Piece:
 class StageWriter:
     """Evaluates values of a block inside one stage of `level`.
 
-    `locate(v)`: where a value is stored, None if it isn't. `index_buffer(name)`: the buffer of an index's
+    `locate(v)`: where a value is stored, None if it isn't. `index_buffer(array, index)`: the buffer of an index's
     array. `zeros(width)`: that of so many zeros.
     """
 
     analysis: Analysis
     level: int
     locate: Callable[[Value], Location | None]
-    index_buffer: Callable[[str], str]
+    index_buffer: Callable[[str, Value], str]
     zeros: Callable[[int], str]
     uses: Mapping[Value, int]
     taken: set[str] = field(default_factory=set[str])
@@ -179,13 +179,13 @@ class StageWriter:
             case Take():
                 source, via = operation.table, ids_buffer(operation.ids, self._location(operation.ids))
             case Pack():
-                source, via = operation.operand, self.index_buffer("source")
+                source, via = operation.operand, self.index_buffer("source", operation.index)
             case SortRows():
-                source, via = operation.operand, self.index_buffer("order")
+                source, via = operation.operand, self.index_buffer("order", operation.index)
             case RestoreRows():
-                source, via = operation.operand, self.index_buffer("rank")
+                source, via = operation.operand, self.index_buffer("rank", operation.index)
             case Unpack():
-                source, via = operation.operand, self.index_buffer(shown_name(operation.hold, operation.flip))
+                source, via = operation.operand, self.index_buffer(shown_name(operation.hold, operation.flip), operation.index)
                 location = self.locate(operation.fill)
                 fill = self.zeros(matrix(value)[1]) if location is None else location.buffer
                 if location is not None and (location.row or location.column):

@@ -54,7 +54,7 @@ def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
         case Unary():
             return () if operation.kind in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT) else (operation.operand,)
         case Binary():
-            return () if operation.kind is BinaryKind.AND else (operation.left, operation.right)
+            return () if operation.kind in (BinaryKind.AND, BinaryKind.OR) else (operation.left, operation.right)
         case Matmul():
             return (operation.left, operation.right)
         case Select():

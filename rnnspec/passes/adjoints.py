@@ -89,7 +89,7 @@ class Adjoints:
                         self.add(operand, term)
 
     def _addends(self, value: Value) -> tuple[Value, ...]:
-        """Values that add up to an adjoint: one, but for a padded sequence, which no operation adds."""
+        """Values that add up to an adjoint: one, but for a padded sequence, whose are packed one by one."""
         terms = self._terms.get(value, [])
         if terms and inference.is_padded(Builder.tensor(value)):
             return tuple(terms)
@@ -254,6 +254,7 @@ BINARY_RULES: Mapping[BinaryKind, Callable[[Builder, Binary, Value, Collection[V
     BinaryKind.MAX: _extremum_rule,
     BinaryKind.MIN: _extremum_rule,
     BinaryKind.AND: _no_rule,
+    BinaryKind.OR: _no_rule,
 }
 
 

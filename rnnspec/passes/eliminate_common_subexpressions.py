@@ -12,7 +12,7 @@ from rnnspec.ir.traverse import replace_operands, results_of, substitute
 from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
-COMMUTATIVE = (BinaryKind.ADD, BinaryKind.MUL, BinaryKind.AND)
+COMMUTATIVE = (BinaryKind.ADD, BinaryKind.MUL, BinaryKind.AND, BinaryKind.OR)
 """Not the maximum and the minimum: at a tie their gradient goes to the right side."""
 
 Seen = dict[Hashable, tuple[Value, ...]]

@@ -105,6 +105,10 @@ def _binary(operation: Binary, defined: Definitions) -> Simpler:
             return (left,) if second == 1 else None
         case BinaryKind.MAX | BinaryKind.MIN:
             return (left,) if left == right else None
+        case BinaryKind.OR:
+            if left == right or second == 0:
+                return (left,)
+            return (right,) if first == 0 else None
         case BinaryKind.AND:
             if left == right or second == 1:
                 return (left,)

@@ -17,29 +17,27 @@ Array = NDArray[Any]
 class NativeTape:
     """What one recorded forward call left for its backward call; owned by the caller, never reused."""
 
-    batch: int
     residuals: Array
     inputs: Mapping[str, Array]
-    index: PackedIndex | None
+    indices: tuple[PackedIndex, ...]
 
 
 class Executable(Protocol):
     """Native forward and backward of one model, reentrant.
 
     Everything is already checked: contiguous, of the model's dtype (ids int32), shapes as in the
-    signature with the batch in front, ids in range, `index` made of the mask (None for a model
-    without a sequence input). `weights`: one flat array, the signature's weights one after the
-    other. `key`: what dropout draws from.
+    signature with the batch in front, ids in range, `indices` those of the signature. `weights`: one flat
+    array, the signature's weights one after the other. `key`: what dropout draws from.
     """
 
     def forward(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
     ) -> tuple[Array, ...]:
-        """The outputs, padded, newly allocated."""
+        """The outputs, padded, newly allocated; then, of a stateful model, the states. `inputs` with the states before."""
         ...
 
     def record(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
         ...
@@ -56,6 +54,12 @@ class Executable(Protocol):
         input_gradients: bool,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
+        ...
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        """The outputs of one step, then the states after it; `inputs` with the states before it."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -10,11 +10,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.packing import PackedIndex, pack
-from rnnspec.runtime.signature import InputSignature, Signature
+from rnnspec.runtime.signature import IndexSignature, InputSignature, Signature
 
 Mask = NDArray[np.bool_]
 
@@ -31,68 +30,106 @@ ALL_ROWS = slice(None)
 class Batch:
     """What one native call takes.
 
-    `real` (size, time): the steps that count, None where all do or there is no sequence input.
-    `borrowed`: the inputs that are the caller's own memory.
+    `indices`: those of the signature. `reals`: for each the steps that count, (size, time), None where
+    all do. `borrowed`: the inputs that are the caller's own memory.
     """
 
     size: int
-    time: int
     inputs: Mapping[str, Array]
-    index: PackedIndex | None
-    real: Mask | None
+    indices: tuple[PackedIndex, ...]
+    reals: tuple[Mask | None, ...]
     borrowed: frozenset[str] = frozenset()
 
     def owned(self) -> Batch:
         """The batch with copies of what is the caller's: it stays as it is whatever the caller does."""
         inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
-        return Batch(self.size, self.time, inputs, self.index, self.real)
+        return Batch(self.size, inputs, self.indices, self.reals)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInput:
+    """A checked sequence input: `extent` names its length, `time` is the longest sample's or the padded one.
+
+    `present`: for each set of values that some index masks, the steps that are left, laid out as the
+    input's column, (samples, time) or (all steps,); None where all are.
+    """
+
+    extent: str
+    time: int
+    present: Mapping[tuple[float, ...], Mask | None]
 
 
 @dataclass(frozen=True)
 class CheckedInputs:
-    """A data set's inputs, all checked: of the model's dtype, ids int32 and in range.
-
-    `sequence`: the sequence input's name. `time`: the longest sample, or the padded length.
-    `real`: its real steps, laid out as its column, (samples, time) or (all steps,); None where all are.
-    """
+    """A data set's inputs, all checked: of the model's dtype, ids int32 and in range."""
 
     samples: int
     columns: Mapping[str, Column]
-    sequence: str | None
-    time: int
-    real: Mask | None
+    sequences: Mapping[str, SequenceInput]
+    indices: tuple[IndexSignature, ...]
 
     def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> Batch:
-        """The chosen samples, padded to `time`, or to the longest chosen one unless `full_time`. See `Batch`."""
-        if self.sequence is None:
-            inputs = {name: _padded(column).array[rows] for name, column in self.columns.items()}
-            size = len(next(iter(inputs.values())))
-            return Batch(size, 0, inputs, None, None, self._borrowed(rows))
-        column = self.columns[self.sequence]
-        time = self.time
-        if isinstance(column, Ragged) and not full_time:
-            time = int(column.lengths[rows].max(initial=0))
+        """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `Batch`."""
         size = len(range(*rows.indices(self.samples))) if isinstance(rows, slice) else len(rows)
-        check_step_count(size, time, self.sequence)
-        real = self.real_steps(rows, time)
+        times = self._times(rows, full_time)
+        for name, time in times.items():
+            check_step_count(size, time, name)
+        for index in self.indices:
+            check_step_count(size, index.length, next(iter(self.columns)))
         inputs = {
-            name: other.padded(rows, time) if isinstance(other, Ragged) else other.array[rows] for name, other in self.columns.items()
+            name: column.padded(rows, times[name]) if isinstance(column, Ragged) else column.array[rows]
+            for name, column in self.columns.items()
         }
-        index = full_index(size, time) if real is None else pack(real)
-        return Batch(size, time, inputs, index, real, self._borrowed(rows))
+        reals = tuple(self._real_steps(index, rows, times) for index in self.indices)
+        indices = tuple(
+            full_index(size, times[index.sources[0][0]] if index.sources else index.length) if real is None else pack(real)
+            for index, real in zip(self.indices, reals, strict=True)
+        )
+        return Batch(size, inputs, indices, reals, self._borrowed(rows))
 
-    def real_steps(self, rows: Rows, time: int) -> Mask | None:
-        """The chosen samples' real steps, (rows, time); None where all are."""
-        if self.sequence is None:
-            return None
-        column = self.columns[self.sequence]
-        if isinstance(column, Ragged):
-            real = column.grid(rows, time) if self.real is None else column.padded(rows, time, self.real)
-        elif self.real is None:
-            return None
-        else:
-            real = self.real[rows]
-        return None if real.all() else real
+    def time_of(self, index: int) -> int:
+        """The padded length of an index's sequences, over all samples."""
+        sources = self.indices[index].sources
+        return self.sequences[sources[0][0]].time if sources else self.indices[index].length
+
+    def column_of(self, index: int) -> Column | None:
+        """The column of an index's source; None where it has not just one."""
+        sources = self.indices[index].sources
+        return self.columns[sources[0][0]] if len(sources) == 1 else None
+
+    def real_steps(self, index: int) -> Mask | None:
+        """The real steps of all samples by an index, (samples, time); None where all are."""
+        return self._real_steps(self.indices[index], ALL_ROWS, self._times(ALL_ROWS, True))
+
+    def present_steps(self, index: int) -> Mask | None:
+        """The real steps of all samples, laid out as `column_of`; of an index with one source."""
+        ((name, values),) = self.indices[index].sources
+        return self.sequences[name].present[values]
+
+    def _times(self, rows: Rows, full_time: bool) -> dict[str, int]:
+        """The padded length of each sequence input; one length is one for all inputs that share its name."""
+        if full_time:
+            return {name: sequence.time for name, sequence in self.sequences.items()}
+        longest: dict[str, int] = {}
+        for name, sequence in self.sequences.items():
+            column = self.columns[name]
+            time = int(column.lengths[rows].max(initial=0)) if isinstance(column, Ragged) else sequence.time
+            longest[sequence.extent] = max(longest.get(sequence.extent, 0), time)
+        return {name: longest[sequence.extent] for name, sequence in self.sequences.items()}
+
+    def _real_steps(self, index: IndexSignature, rows: Rows, times: Mapping[str, int]) -> Mask | None:
+        real: Mask | None = None
+        for name, values in index.sources:
+            column, present = self.columns[name], self.sequences[name].present[values]
+            if isinstance(column, Ragged):
+                time = times[name]
+                own = column.grid(rows, time) if present is None else column.padded(rows, time, present)
+            elif present is None:
+                return None
+            else:
+                own = present[rows]
+            real = own if real is None else real | own
+        return None if real is None or real.all() else real
 
     def _borrowed(self, rows: Rows) -> frozenset[str]:
         if not isinstance(rows, slice):
@@ -144,27 +181,36 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
     columns = {spec.name: _column(spec, named[spec.name], at_once) for spec in signature.inputs}
     _check_agreement(signature, columns)
     dtype = np.dtype(signature.dtype)
-    sequences = [spec for spec in signature.inputs if spec.is_sequence]
-    if len(sequences) > 1:
-        raise InternalError(f"model {signature.model} has several sequence inputs, a call has one packing index")
-    checked = {spec.name: _floats(spec, columns[spec.name], dtype, None) for spec in signature.inputs if not spec.is_sequence}
-    samples = columns[signature.inputs[0].name].samples
-    if not sequences:
-        for what, given in (("mask", mask), ("lengths", lengths)):
-            if given is not None:
-                raise ValueError(f"{what}: model {signature.model} has no sequence input that it could apply to")
-        return CheckedInputs(samples, checked, None, 0, None)
-    spec = sequences[0]
-    column = columns[spec.name]
-    time = column.longest if isinstance(column, Ragged) else column.array.shape[1]
-    real = _given_steps(spec.name, column, time, _for_input(spec.name, "mask", mask), _for_input(spec.name, "lengths", lengths))
-    if spec.integer:
-        real = _unmasked(spec, column, real)
-        checked[spec.name] = _ids(spec, column, real)
-    else:
-        checked[spec.name] = _floats(spec, column, dtype, real)
-        real = _unmasked(spec, checked[spec.name], real)
-    return CheckedInputs(samples, {spec.name: checked[spec.name] for spec in signature.inputs}, spec.name, time, real)
+    names = [spec.name for spec in signature.inputs if spec.is_sequence]
+    masks, lists = _for_inputs(signature.model, names, "mask", mask), _for_inputs(signature.model, names, "lengths", lengths)
+    checked: dict[str, Column] = {}
+    sequences: dict[str, SequenceInput] = {}
+    for spec in signature.inputs:
+        column = columns[spec.name]
+        if not spec.is_sequence:
+            checked[spec.name] = _floats(spec, column, dtype, None)
+            continue
+        time = column.longest if isinstance(column, Ragged) else column.array.shape[1]
+        given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
+        masked = dict.fromkeys(values for index in signature.indices for name, values in index.sources if name == spec.name) or {(): None}
+        if spec.integer:
+            present = {values: _unmasked(spec, values, column, given) for values in masked}
+            checked[spec.name] = _ids(spec, column, _in_any(present.values()))
+        else:
+            checked[spec.name] = _floats(spec, column, dtype, given)
+            present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
+        sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, present)
+    return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices)
+
+
+def _in_any(masks: Iterable[Mask | None]) -> Mask | None:
+    """The steps that are real in any of the masks; None where all are."""
+    real: Mask | None = None
+    for mask in masks:
+        if mask is None:
+            return None
+        real = mask if real is None else real | mask
+    return real
 
 
 def _by_name(signature: Signature, x: object) -> Mapping[str, object]:
@@ -183,14 +229,25 @@ def _by_name(signature: Signature, x: object) -> Mapping[str, object]:
     return given
 
 
-def _for_input(name: str, what: str, given: object) -> object:
+def _for_inputs(model: str, sequences: Sequence[str], what: str, given: object) -> Mapping[str, object]:
+    """A mask or lengths by sequence input: of the only one, or a mapping from their names."""
+    if given is None:
+        return {}
+    if not sequences:
+        raise ValueError(f"{what}: model {model} has no sequence input that it could apply to")
     if not isinstance(given, Mapping):
-        return given
+        if len(sequences) > 1:
+            raise ValueError(
+                f"{what}: model {model} has {len(sequences)} sequence inputs: pass a mapping with some of the keys {', '.join(sequences)}"
+            )
+        return {sequences[0]: given}
     named = cast(Mapping[str, object], given)
-    unknown = [str(other) for other in named if other != name]
+    unknown = [str(other) for other in named if other not in sequences]
     if unknown:
-        raise ValueError(f"{what}: {', '.join(unknown)} isn't a sequence input; {name} is")
-    return named.get(name)
+        verb = "is" if len(sequences) == 1 else "are"
+        none = "isn't a sequence input" if len(unknown) == 1 else "aren't sequence inputs"
+        raise ValueError(f"{what}: {', '.join(unknown)} {none}; {', '.join(sequences)} {verb}")
+    return named
 
 
 def _column(spec: InputSignature, value: object, at_once: bool) -> Column:
@@ -244,7 +301,7 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
         real = array != 0
         if array.dtype.kind != "b" and (wrong := np.argwhere(real & (array != 1))).size:
             sample, step = wrong[0]
-            raise ValueError(f"mask: expected 0 or 1 at sample {sample}, step {step}, got {array[sample, step]}")
+            raise ValueError(f"mask: expected 0 or 1 at sample {sample}, step {step} of input {name}, got {array[sample, step]}")
     if lengths is not None:
         array = as_numbers(lengths, "lengths")
         if array.dtype.kind not in "iu" and array.size:
@@ -261,11 +318,11 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
     return real
 
 
-def _unmasked(spec: InputSignature, column: Column, real: Mask | None) -> Mask | None:
-    """The real steps less those that Masking or mask_zero mask; None where none is masked."""
+def _unmasked(spec: InputSignature, masked_values: tuple[float, ...], column: Column, real: Mask | None) -> Mask | None:
+    """The real steps less those whose features all equal one of the values; None where none is masked."""
     values = _values(column)
     with np.errstate(over="ignore"):
-        masks = [int(masked) if spec.integer else values.dtype.type(masked) for masked in spec.mask_values]
+        masks = [int(masked) if spec.integer else values.dtype.type(masked) for masked in masked_values]
     for masked in masks:
         present: Mask = values != masked if spec.integer else (values != masked).any(axis=-1)
         real = present if real is None else real & present
@@ -319,9 +376,3 @@ def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) ->
 
 def _values(column: Column) -> Array:
     return column.flat if isinstance(column, Ragged) else column.array
-
-
-def _padded(column: Column) -> Padded:
-    if isinstance(column, Ragged):
-        raise InternalError("a row input can't be ragged")
-    return column

@@ -18,6 +18,8 @@ from rnnspec.runtime.memory import require_memory
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
 from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
 from rnnspec.runtime.signature import Signature
+from rnnspec.runtime.states import CarryingExecutable
+from rnnspec.runtime.stream import Stream
 from rnnspec.runtime.summary import ModelSource, summary_text
 from rnnspec.runtime.tape import Gradients, Tape
 
@@ -86,12 +88,12 @@ class CompiledModel:
         if not record:
             with self._parameters.reading() as (weights, version):
                 return self._given_out(
-                    self._executable.forward(batch.inputs, batch.index, weights, weights_version=version, training=training, key=key)
+                    self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key)
                 )
         batch = batch.owned()
         with self._parameters.reading() as (weights, version):
             outputs, native = self._executable.record(
-                batch.inputs, batch.index, weights, weights_version=version, training=training, key=key
+                batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
             )
         tape = Tape(native, version, training, key, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
@@ -147,6 +149,15 @@ class CompiledModel:
         ]
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
+    def stream(self, batch: int = 1) -> Stream:
+        """The model step by step, for `batch` sequences at once; ValueError says why it can't be if it can't."""
+        return Stream(self.signature, self._executable, self._parameters, batch)
+
+    def reset_states(self) -> None:
+        """Stateful layers start from zeros again, with any number of samples."""
+        if isinstance(self._executable, CarryingExecutable):
+            self._executable.reset()
+
     def summary(self) -> None:
         """Print the layer table."""
         print(summary_text(self.source))
@@ -163,7 +174,7 @@ class CompiledModel:
     def _infer(self, inputs: CheckedInputs, rows: slice) -> tuple[Array, ...]:
         batch = inputs.batch(rows)
         with self._parameters.reading() as (weights, version):
-            return self._executable.forward(batch.inputs, batch.index, weights, weights_version=version, training=False, key=0)
+            return self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0)
 
     def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:
         return outputs[0] if len(outputs) == 1 else outputs

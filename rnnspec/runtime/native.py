@@ -14,6 +14,7 @@ from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit, Loaded
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, arena_bytes
+from rnnspec.runtime.signature import Signature
 
 SHOWN = {
     "shown_hold": (True, False),
@@ -95,30 +96,27 @@ class BoundFunction:
                 prepared.users -= 1
 
     def _prepare(self, weights: Array, memory: Array) -> None:
-        dims = {"batch": 0, "tokens": 0, "padded": 0}
-        with self.scratch.taken(arena_bytes(self.function.prepare_scratch, dims)) as scratch:
+        with self.scratch.taken(arena_bytes(self.function.prepare_scratch, {})) as scratch:
             known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory, Kind.SCRATCH: scratch}
             pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
-            self._call(self.function.prepare_symbol, pointers, (0, 0, 0, 0))
+            self._call(self.function.prepare_symbol, pointers, ())
 
-    def _call(self, symbol: str, pointers: Sequence[int], dims: tuple[int, int, int, int]) -> None:
+    def _call(self, symbol: str, pointers: Sequence[int], dims: Sequence[int]) -> None:
         table = (ctypes.c_void_p * len(pointers))(*pointers)
-        sizes = (ctypes.c_int64 * 4)(*dims)
+        sizes = (ctypes.c_int64 * len(dims))(*dims)
         self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
 
     def call(
         self,
         given: Mapping[tuple[Kind, str], Array],
-        index: PackedIndex | None,
-        batch: int,
+        indices: Sequence[PackedIndex],
+        sizes: CallSizes,
         dtype: np.dtype,
         weights: Array,
         weights_version: int,
         tape: Array | None = None,
     ) -> tuple[dict[str, Array], Array]:
-        """Runs the function; its outputs by name, and the tape (newly made unless given)."""
-        time, tokens, steps = (index.time, index.tokens, index.steps) if index is not None else (0, 0, 0)
-        sizes = {"batch": batch, "tokens": tokens, "padded": batch * time}
+        """Runs the function; its outputs by name, and the tape (newly made unless given). `sizes`: see `NativeFunction`."""
         outputs: dict[str, Array] = {}
         kept = aligned_bytes(arena_bytes(self.function.tape, sizes)) if tape is None else tape
         with self.scratch.taken(arena_bytes(self.function.scratch, sizes)) as scratch, self.prepared(weights, weights_version) as prepared:
@@ -129,26 +127,51 @@ class BoundFunction:
                 if array is None:
                     match argument.kind:
                         case Kind.OUTPUT:
-                            array = outputs[argument.name] = np.empty(_output_shape(argument, batch, time), dtype)
+                            array = outputs[argument.name] = np.empty(_output_shape(argument, sizes), dtype)
                         case Kind.INDEX:
-                            array = index_array(index, argument.name)
+                            array = index_array(indices[argument.index], argument.name)
                         case _:
                             array = given[argument.kind, argument.name]
                 alive.append(array)
-            self._call(self.function.symbol, [address(array) for array in alive], (batch, time, tokens, steps))
+            self._call(self.function.symbol, [address(array) for array in alive], [sizes[name] for name in self.function.dims])
         return outputs, kept
 
 
-def _output_shape(argument: Argument, batch: int, time: int) -> tuple[int, ...]:
-    if argument.rows == "padded":
-        return batch, time, argument.width
-    return (batch if argument.rows == "batch" else int(argument.rows)), argument.width
+def _output_shape(argument: Argument, sizes: CallSizes) -> tuple[int, ...]:
+    if isinstance(argument.rows, int):
+        return argument.rows, argument.width
+    if argument.rows == "batch":
+        return sizes["batch"], argument.width
+    return sizes["batch"], sizes.time(argument.rows.removeprefix("batch*")), argument.width
 
 
-def index_array(index: PackedIndex | None, name: str) -> Array:
-    """One of the index's arrays under the name that native functions know it by."""
-    if index is None:
-        raise ValueError("a model with a sequence input was called without an index")
+class CallSizes(dict[str, int]):
+    """The numbers that a call's native functions take, by name (see `NativeFunction`).
+
+    `times`: lengths by theirs, kept apart: a spec may call a length `steps`.
+    """
+
+    def __init__(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> None:
+        super().__init__(batch=batch)
+        self._times = dict(times)
+        for number, index in enumerate(indices):
+            suffix = f"_{number}" if number else ""
+            self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
+
+    def __missing__(self, name: str) -> int:
+        """The steps of a padded sequence: "batch*time"."""
+        batch, star, time = name.partition("*")
+        if not star:
+            raise KeyError(name)
+        return self[batch] * self.time(time)
+
+    def time(self, name: str) -> int:
+        """A length by its name, or a fixed one."""
+        return self._times[name] if name in self._times else int(name)
+
+
+def index_array(index: PackedIndex, name: str) -> Array:
+    """One of an index's arrays under the name that native functions know it by."""
     if name in SHOWN:
         return index.shown(*SHOWN[name])
     return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
@@ -156,7 +179,7 @@ def index_array(index: PackedIndex | None, name: str) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which native function is needed: "forward", "record" or "backward".
+    """Which native function is needed: "forward", "record", "backward" or "stream".
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs.
     """
@@ -169,19 +192,20 @@ class Wanted:
 class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
-    `build` makes a function, `print_stage` prints a stage of the compiler. Implements
-    `runtime.executable.Executable`.
+    `build` makes a function, `print_stage` prints a stage of the compiler. Implements `runtime.executable.Executable`.
     """
 
     def __init__(
         self,
-        dtype: str,
-        outputs: Sequence[str],
+        signature: Signature,
         build: Callable[[Wanted], NativeFunction],
         print_stage: Callable[[str, str | None], str],
     ) -> None:
-        self._dtype = np.dtype(dtype)
-        self._outputs = tuple(outputs)
+        self._dtype = np.dtype(signature.dtype)
+        self._outputs = tuple(output.name for output in signature.outputs)
+        self._states = tuple(state.name for state in signature.states)
+        self._streamed = tuple(state.name for state in signature.stream.states)
+        self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[Wanted, BoundFunction] = {}
@@ -199,26 +223,53 @@ class NativeExecutable:
             return self._functions[wanted]
 
     def forward(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
     ) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated."""
-        outputs, _ = self._run(Wanted("forward", training), inputs, index, weights, weights_version, key)
+        outputs, _ = self._run(Wanted("forward", training), inputs, indices, weights, weights_version, key)
         return outputs
 
     def record(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        outputs, tape = self._run(Wanted("record", training), inputs, index, weights, weights_version, key)
-        return outputs, NativeTape(_batch(inputs), tape, inputs, index)
+        outputs, tape = self._run(Wanted("record", training), inputs, indices, weights, weights_version, key)
+        return outputs, NativeTape(tape, inputs, tuple(indices))
+
+    def _sizes(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> CallSizes:
+        times = {time: inputs[name].shape[1] for name, time in self._times.items()}
+        return CallSizes(next(iter(inputs.values())).shape[0], times, indices)
 
     def _run(
-        self, wanted: Wanted, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, weights_version: int, key: int
+        self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
     ) -> tuple[tuple[Array, ...], Array]:
         given = {(Kind.INPUT, name): array for name, array in inputs.items()}
         given[Kind.KEY, ""] = np.array([key], np.uint32)
-        outputs, tape = self._function(wanted).call(given, index, _batch(inputs), self._dtype, weights, weights_version)
-        return tuple(outputs[name] for name in self._outputs), tape
+        sizes = self._sizes(inputs, indices)
+        outputs, tape = self._function(wanted).call(given, indices, sizes, self._dtype, weights, weights_version)
+        states = self._streamed if wanted.name == "stream" else self._states
+        return tuple(outputs[name] for name in (*self._outputs, *states)), tape
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        """The outputs of one step, then the states after it."""
+        outputs, _ = self._run(Wanted("stream", False), inputs, indices, weights, weights_version, 0)
+        return outputs
 
     def backward(
         self,
@@ -237,13 +288,10 @@ class NativeExecutable:
         given = {(Kind.COTANGENT, name): array for name, array in zip(self._outputs, cotangents, strict=True)}
         given[Kind.KEY, ""] = np.array([key], np.uint32)
         given[Kind.GRADIENT, ""] = gradient
-        outputs, _ = function.call(given, tape.index, tape.batch, self._dtype, weights, weights_version, tape.residuals)
+        sizes = self._sizes(tape.inputs, tape.indices)
+        outputs, _ = function.call(given, tape.indices, sizes, self._dtype, weights, weights_version, tape.residuals)
         return gradient, outputs
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage."""
         return self._print_stage(stage, after)
-
-
-def _batch(inputs: Mapping[str, Array]) -> int:
-    return next(iter(inputs.values())).shape[0]

@@ -27,12 +27,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """`name`: of the input, index array, output or cotangent. `rows` ("batch" or "padded") and `width`: of an output."""
+    """`name`: of the input, index array, output or cotangent; `index`: whose array.
+
+    `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output.
+    """
 
     kind: Kind
     name: str = ""
     rows: int | str = 1
     width: int = 1
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,10 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True, slots=True)
 class NativeFunction:
-    """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments`; dims are batch, time, tokens, steps.
+    """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers that `dims` names.
+
+    "batch"; "tokens" and "steps" of the first packing index, "tokens_1" and "steps_1" of the second, and so on;
+    "batch*time" for each length of a padded sequence.
 
     `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch).
     `gradient_is_total`: every weight's gradient is written.
@@ -63,10 +70,11 @@ class NativeFunction:
     prepare_scratch: tuple[Slot, ...]
     tape: tuple[Slot, ...]
     prepared_bytes: int
+    dims: tuple[str, ...]
 
 
 def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:
-    """Bytes of an arena for a call's sizes (batch, tokens and padded, which is batch * time)."""
+    """Bytes of an arena for a call's sizes (see `NativeFunction`)."""
     total = 0
     for slot in slots:
         rows = slot.rows if isinstance(slot.rows, int) else dims[slot.rows]

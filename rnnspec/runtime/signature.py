@@ -29,7 +29,6 @@ class Configured:
 class InputSignature:
     """`shape` is without the batch: (features,) for a row, (time, features) or (time,) of ids for a sequence.
 
-    `mask_values`: a step is masked where all its features equal one of these (Masking, mask_zero).
     `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs.
     """
 
@@ -37,7 +36,6 @@ class InputSignature:
     shape: tuple[Extent, ...]
     integer: bool = False
     vocabulary: int | None = None
-    mask_values: tuple[float, ...] = ()
 
     @property
     def is_sequence(self) -> bool:
@@ -45,15 +43,30 @@ class InputSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSignature:
+    """Which steps of a sequence are real, for one packing index: those that one of the sources says are.
+
+    `sources`: inputs, each with the values that mask: a step is masked where all its features equal one
+    of these (Masking, mask_zero). What a caller masks in an input is masked too. Without a source all
+    `length` steps are real.
+    """
+
+    sources: tuple[tuple[str, tuple[float, ...]], ...]
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OutputSignature:
-    """`shape` is without the batch; `mask_out`: whether masked steps don't count in a loss over this sequence."""
+    """`shape` is without the batch; `index`: the packing index of a sequence, whose masked steps don't count in a loss."""
 
     name: str
     shape: tuple[Extent, ...]
     is_sequence: bool = False
-    mask_out: bool = False
+    index: int | None = None
     flip: bool = False
     """In reversed time order (a bare go_backwards with return_sequences): its mask is flipped with it."""
+    hold: bool = False
+    """Masked steps repeat the last real one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,22 @@ def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSignature:
+    """What is carried over calls: (batch, width), zeros at first."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSignature:
+    """What a stream carries from step to step; `refusal` says why there can be none, and is empty otherwise."""
+
+    states: tuple[StateSignature, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainSettings:
     """The spec's `train` section, defaults filled in; None where the spec says nothing."""
 
@@ -110,3 +139,7 @@ class Signature:
     outputs: tuple[OutputSignature, ...]
     weights: tuple[WeightSignature, ...]
     train: TrainSettings = TrainSettings()
+    indices: tuple[IndexSignature, ...] = ()
+    states: tuple[StateSignature, ...] = ()
+    """Of stateful layers."""
+    stream: StreamSignature = StreamSignature()

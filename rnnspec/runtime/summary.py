@@ -20,6 +20,17 @@ class LayerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskRow:
+    """A layer's mask: which steps come in and go out as real, what the layer does with the mask, what masked steps hold."""
+
+    name: str
+    taken: str
+    given: str
+    mask: str
+    masked_output: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
     """Where a model came from: what it takes to compile it again, and its layer table."""
 

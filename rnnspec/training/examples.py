@@ -61,14 +61,15 @@ class Examples:
         if not self.output.is_sequence:
             targets, weights = _array(self.targets)[rows], None if self.weights is None else self.weights[rows]
             return ExampleBatch(batch, None, targets, weights)
-        column, time = self.targets, batch.time
+        number = index_of(self.output)
+        column, time = self.targets, batch.indices[number].time
         targets = column.padded(rows, time) if isinstance(column, Ragged) else column.array[rows][:, :time]
         targets = targets.reshape(batch.size * time, *targets.shape[2:])
         weights = None
         if self.weights is not None:
             weights = self.weights[rows] if self.weights.ndim == 2 else self.weights[rows, None]
             weights = np.broadcast_to(weights[:, :time], (batch.size, time)).reshape(-1)
-        real = _counted(self.output, batch.real)
+        real = _counted(self.output, batch.reals[number])
         if real is None:
             return ExampleBatch(batch, None, targets, weights)
         counted = np.flatnonzero(real)
@@ -92,8 +93,8 @@ def check_examples(
     column = _column(inputs, output, width, loss, y)
     counted: Mask | None = None
     if output.is_sequence:
-        ragged_both = isinstance(column, Ragged)
-        counted = _counted(output, inputs.real if ragged_both else inputs.real_steps(ALL_ROWS, inputs.time))
+        number = index_of(output)
+        counted = _counted(output, inputs.present_steps(number) if isinstance(column, Ragged) else inputs.real_steps(number))
     values = _classes(column, output, counted, width) if loss.classes else _values(column, output, counted, loss, dtype)
     checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
     return Examples(inputs, output, checked, _sample_weight(inputs, output, sample_weight))
@@ -106,7 +107,7 @@ def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Lo
         if column is not None:
             return column
     array = as_numbers(y, "targets")
-    lead = (inputs.samples, inputs.time) if output.is_sequence else (inputs.samples,)
+    lead = (inputs.samples, inputs.time_of(index_of(output))) if output.is_sequence else (inputs.samples,)
     if loss.classes:
         wanted, fits = f"{lead}", array.shape in (lead, (*lead, 1))
         shape = lead
@@ -133,16 +134,17 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     column = ragged(y, tail, "targets", f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})")
     flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
     column = Ragged(flat, column.lengths)
-    source = inputs.columns[inputs.sequence] if inputs.sequence is not None else None
+    number = index_of(output)
+    source, time = inputs.column_of(number), inputs.time_of(number)
     if isinstance(source, Ragged) and not output.flip:
         if (wrong := np.flatnonzero(column.lengths != source.lengths)).size:
             sample = wrong[0]
             raise ValueError(f"targets, sample {sample}: expected {source.lengths[sample]} steps, got {column.lengths[sample]}")
         return column
-    if (wrong := np.flatnonzero(column.lengths != inputs.time)).size:
+    if (wrong := np.flatnonzero(column.lengths != time)).size:
         sample = wrong[0]
-        raise ValueError(f"targets, sample {sample}: expected {inputs.time} steps as in the padded inputs, got {column.lengths[sample]}")
-    return Padded(column.padded(ALL_ROWS, inputs.time), borrowed=False)
+        raise ValueError(f"targets, sample {sample}: expected {time} steps as in the padded inputs, got {column.lengths[sample]}")
+    return Padded(column.padded(ALL_ROWS, time), borrowed=False)
 
 
 def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int) -> Array:
@@ -171,7 +173,7 @@ def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object
     if given is None:
         return None
     array = as_numbers(given, "sample_weight")
-    shapes = [(inputs.samples,), (inputs.samples, inputs.time)] if output.is_sequence else [(inputs.samples,)]
+    shapes = [(inputs.samples,), (inputs.samples, inputs.time_of(index_of(output)))] if output.is_sequence else [(inputs.samples,)]
     if array.shape not in shapes:
         raise ValueError(f"sample_weight: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
     if (wrong := np.argwhere(~np.isfinite(array))).size:
@@ -182,9 +184,16 @@ def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object
     return array.astype(np.float64)
 
 
+def index_of(output: OutputSignature) -> int:
+    """The packing index of a sequence output."""
+    if output.index is None:
+        raise InternalError(f"output {output.name} has no index")
+    return output.index
+
+
 def _counted(output: OutputSignature, real: Mask | None) -> Mask | None:
     """Which steps of a sequence output count in a loss; `real` (samples, time), or all steps one after the other."""
-    if real is None or not output.mask_out:
+    if real is None:
         return None
     return real[:, ::-1] if output.flip else real
 

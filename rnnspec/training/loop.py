@@ -57,7 +57,9 @@ class Trainer:
         """One forward, backward and update; the batch's mean loss before the update, also added to `totals`."""
         inputs = batch.inputs
         with self.parameters.reading() as (weights, version):
-            (output,), tape = self.executable.record(inputs.inputs, inputs.index, weights, weights_version=version, training=True, key=key)
+            (output,), tape = self.executable.record(
+                inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key
+            )
             predictions = batch.rows(output)
             loss, gradient = value_and_gradient(self.loss, predictions, batch.targets, batch.weights)
             flat, _ = self.executable.backward(
@@ -81,7 +83,7 @@ class Trainer:
             batch = examples.batch(slice(start, min(start + batch_size, rows.stop)))
             inputs = batch.inputs
             with self.parameters.reading() as (weights, version):
-                (output,) = self.executable.forward(inputs.inputs, inputs.index, weights, weights_version=version, training=False, key=0)
+                (output,) = self.executable.forward(inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0)
             predictions = batch.rows(output)
             loss, _ = value_and_gradient(self.loss, predictions, batch.targets, batch.weights)
             totals.add(loss, predictions, batch.targets)

@@ -13,17 +13,23 @@ import pytest
 
 import rnnspec
 from docs.generate import FORMULAS, GOLDEN, LOSS_FORMULAS, entries, literal
+from rnnspec.compiler import Compilation
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.catalogue import ACTIVATIONS
-from rnnspec.frontend.errors import cells, layers, names, syntax
+from rnnspec.frontend.errors import cells, flows, layers, names, syntax
 from rnnspec.frontend.kinds import Flag
+from rnnspec.frontend.parser import parse
+from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.parser import parse_module
-from rnnspec.kernel.convention import DIMS
+from rnnspec.kernel.convention import convention
+from rnnspec.kernel.target import AVX2
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass
+from rnnspec.runtime.native import Wanted
+from rnnspec.source import SourceFile
 from tests.ir_arguments import LENGTHS, run_module
 
 X = np.array([[-3.0, -0.7, -0.1], [0.2, 0.6, 2.5]])
@@ -37,7 +43,7 @@ def model_of(layers: str, of_input: str = "float[3]", loss: str = "") -> Any:
 def words(**names: Any) -> dict[str, Any]:
     """What a formula may name: numpy's functions, and those activations that others are made of."""
     known: dict[str, Any] = {name: getattr(np, name) for name in ("abs", "clip", "exp", "expm1", "log", "log1p", "maximum", "mean")}
-    known |= {name: getattr(np, name) for name in ("pi", "sqrt", "tanh", "where")}
+    known |= {name: getattr(np, name) for name in ("inf", "minimum", "pi", "sqrt", "tanh", "where")}
     known |= {"sum": lambda v: v.sum(axis=-1, keepdims=True), "erf": np.vectorize(math.erf)}
     for name in ("sigmoid", "softplus", "hard_sigmoid"):
         known[name] = lambda v, formula=FORMULAS[name]: eval(formula, {**known, "x": v})
@@ -142,8 +148,8 @@ def test_a_cell_of_the_spec_takes_the_place_of_one_of_the_package() -> None:
 
 @pytest.mark.parametrize(
     ("topic", "allowed"),
-    [(syntax, {"00"}), (names, {"01"}), (layers, {"02", "04"}), (cells, {"03"})],
-    ids=["syntax", "names", "layers", "cells"],
+    [(syntax, {"00"}), (names, {"01"}), (layers, {"02", "04"}), (cells, {"03"}), (flows, {"02", "05"})],
+    ids=["syntax", "names", "layers", "cells", "flows"],
 )
 def test_the_code_tells_what_an_error_is_about(topic: ModuleType, allowed: set[str]) -> None:
     kinds = [kind for kind in vars(topic).values() if isinstance(kind, type) and issubclass(kind, Diagnostic) and kind is not Diagnostic]
@@ -152,5 +158,10 @@ def test_the_code_tells_what_an_error_is_about(topic: ModuleType, allowed: set[s
 
 def test_the_calling_convention_is_the_one_of_the_page() -> None:
     page = (GOLDEN.parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8")
-    assert f"`dims` are {', '.join(DIMS[:-1])} and {DIMS[-1]}." in page
+    text = "model M { input a: float[time, 3], b: float[other, 3] c = a -> LSTM(2) d = b -> LSTM(2) [c, d] -> Add() }"
+    tree = parse(SourceFile.of_text(text))
+    kernels = Compilation(tree, resolve(tree), "float32", AVX2).kernels(Wanted("forward", False))
+    dims = convention(kernels.function).dims
+    assert sorted(dims) == ["batch", "batch*other", "batch*time", "steps", "steps_1", "tokens", "tokens_1"]
+    assert all(f"`{name}`" in page for name in dims if name != "batch*other")
     assert "define dso_local void @rnnspec_forward(ptr %pointers, ptr %dims)" in model_of("Dense(2)").inspect("llvm")

@@ -26,13 +26,18 @@ def test_a_spec_compiles_and_runs(block: Block) -> None:
     """Without a warning; forward and backward, the second sample with one real step."""
     assert compiler.check(block.text).warnings == ()
     model = rnnspec.compile(block.text, seed=0)
-    (source,) = model.signature.inputs
-    shape = tuple(3 if isinstance(extent, str) else extent for extent in source.shape)
-    x = np.ones((2, *shape), np.int32 if source.integer else np.float32)
-    lengths = [shape[0], 1] if source.is_sequence else None
-    output, tape = model.forward(x, lengths=lengths, record=True)
-    assert np.isfinite(output).all()
-    gradients = model.backward(tape, np.arange(output.size, dtype=output.dtype).reshape(output.shape))
+    inputs: dict[str, np.ndarray] = {}
+    lengths: dict[str, list[int]] = {}
+    for source in model.signature.inputs:
+        shape = tuple(3 if isinstance(extent, str) else extent for extent in source.shape)
+        inputs[source.name] = np.ones((2, *shape), np.int32 if source.integer else np.float32)
+        if source.is_sequence:
+            lengths[source.name] = [shape[0], 1]
+    outputs, tape = model.forward(inputs, lengths=lengths or None, record=True)
+    several = outputs if isinstance(outputs, tuple) else (outputs,)
+    assert all(np.isfinite(output).all() for output in several)
+    cotangents = [np.arange(output.size, dtype=output.dtype).reshape(output.shape) for output in several]
+    gradients = model.backward(tape, cotangents if len(several) > 1 else cotangents[0])
     assert any(gradient.any() for gradient in gradients.weights.values())
 
 

@@ -41,10 +41,12 @@ def test_an_input_of_any_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", LENGTHS)
 def test_a_length_of_any_name(name: str) -> None:
-    spec = "model M {{ input a: float[{}, 3] GRU(2, return_sequences = true) }}"
-    x = np.random.default_rng(0).normal(size=(3, 5, 3))
-    named, plain = (rnnspec.compile(spec.format(each), seed=0, dtype="float64").forward(x) for each in (name, "plain"))
-    np.testing.assert_array_equal(named, plain)
+    spec = "model M {{ input a: float[{0}, 3], b: float[other, 3] c = a -> GRU(2) d = b -> GRU(2, return_sequences = true) output c, d }}"
+    random = np.random.default_rng(0)
+    inputs = {"a": random.normal(size=(3, 5, 3)), "b": random.normal(size=(3, 4, 3))}
+    outputs = [rnnspec.compile(spec.format(each), seed=0, dtype="float64").forward(inputs) for each in (name, "plain")]
+    for given, expected in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(given, expected)
 
 
 def test_a_named_layer_of_any_name() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.frontend.graph import Graph
+from rnnspec.frontend.imports import Unreadable, follow_imports
 from rnnspec.frontend.library import NAMES
 from rnnspec.frontend.lower import lower
 from rnnspec.frontend.parameters import ParameterValue
@@ -35,7 +36,29 @@ def used(name: str) -> str:
     return read_resource("stdlib", f"{name}.rnn") + f"\nmodel Used {{ input x: float[time, 3] {USES[name]} Dense(2) }}\n"
 
 
-SPECS = [*map(used, NAMES), *(path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.rglob("*.rnn")))]
+GRAPH = """
+block Encoder(units, rate = 0.5) {
+    wide = LSTM(units, return_sequences = true)
+    shared tell = Dense(units)
+    wide -> tell -> Dropout(rate)
+}
+
+model Graph(depth = 2) {
+    input x: float[time, 3], y: float[time, 3], z: float[4]
+    shared read = Bidirectional(GRU(2, return_sequences = true), merge_mode = sum)
+    a = x -> Masking() -> read
+    b = y -> read -> Encoder(2)
+    repeat depth {
+        e = [a, b] -> Add() -> PReLU(shared_axes = [1])
+    }
+    h, c, d = [x, y] -> Concatenate() -> LSTM(4, return_state = true, initial_state = [z, z])
+    last = h -> RepeatVector(3) -> GRU(4, initial_state = c)
+    [last, d] -> Multiply() -> LayerNormalization()
+    output a, last
+}
+"""
+
+SPECS = [*map(used, NAMES), GRAPH, *(path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.rglob("*.rnn")))]
 FAULTY = [path.read_bytes().decode("utf-8") for path in sorted(CASES.glob("*.rnn"))]
 TOKENS = [
     *"()[]{},:=<>+-*/@'\"# \n\t\0\ufeffé", "\r\n", "==", "!=", "->", "0", "1", "2", "-1", "0.5", "1e308", "1e400", "1000000000",
@@ -45,8 +68,20 @@ TOKENS = [
     "softmax", "relu", "leaky_relu(0.1)",
     '"tanh"', "x @ kernel", "h' = h", "LSTM", "GRU", "Dense(2)", "Dropout(0.5)", "Masking()", "Embedding(5, 2)",
     "Bidirectional", "LSTM(3, return_sequences = true)", "GRU(4)", 'name = "a"', "merge_mode = none", "loss", "mse", "optimizer", "Adam()",
-    "metrics = [accuracy]", "epochs",
+    "metrics = [accuracy]", "epochs", "shared", "output", "[x, y]", "x ->", "-> y", "y =", "a, b =", "repeat 2 {", "Concatenate()", "Add()",
+    "return_state = true", "initial_state = h", "initial_state = [h, c]", "RepeatVector(3)", "TimeDistributed(Dense(2))", "Encoder(3)",
+    "GlobalMaxPooling1D()", "backward_layer = GRU(2, go_backwards = true)", "PReLU()", "SpatialDropout1D(0.5)", "stateful = true",
 ]  # fmt: skip
+
+
+def read(path: str) -> SourceFile:
+    """What the cases import; nothing else can be read."""
+    if not path.startswith("imported/"):
+        raise Unreadable("it isn't there")
+    try:
+        return SourceFile(path, (CASES / path).read_bytes().decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Unreadable(str(error)) from None
 
 
 def outcome(text: str, parameters: Mapping[str, ParameterValue] | None = None) -> Graph | SpecError:
@@ -56,7 +91,7 @@ def outcome(text: str, parameters: Mapping[str, ParameterValue] | None = None) -
     try:
         tree = parse(source)
         assert print_ast(tree).startswith("File @ 1:1\n")
-        graph = resolve(tree, parameters)
+        graph = resolve(follow_imports(tree, read).tree, parameters)
     except SpecError as error:
         check_shown(error, source)
         return error
@@ -76,7 +111,7 @@ def check_shown(error: SpecError, source: SourceFile) -> None:
     for diagnostic in error.diagnostics:
         for span in (diagnostic.span, *(label.span for label in diagnostic.secondary)):
             assert 0 <= span.start <= span.stop <= len(span.source.text)
-            assert span.source == source or span.source.path.startswith("stdlib/")
+            assert span.source == source or span.source.path.startswith(("stdlib/", "imported/"))
 
 
 @st.composite

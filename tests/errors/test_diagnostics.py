@@ -14,6 +14,7 @@ import pytest
 from rnnspec import compiler
 from rnnspec.diagnostics import Diagnostic, SpecError, render_all
 from rnnspec.frontend import errors
+from rnnspec.frontend.imports import Unreadable, follow_imports
 from rnnspec.frontend.parameters import ParameterValue
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
@@ -39,11 +40,19 @@ def compared(name: str, shown: str, regenerate: bool) -> None:
     assert shown == golden.read_bytes().decode("utf-8")
 
 
+def read(path: str) -> SourceFile:
+    """A file below `cases` under its path from there."""
+    try:
+        return SourceFile(path, (CASES / path).read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
+
+
 def diagnostics(name: str) -> tuple[Diagnostic, ...]:
     """Of a case: its errors, or its warnings if it has no error."""
-    source = SourceFile(f"{name}.rnn", (CASES / f"{name}.rnn").read_bytes().decode("utf-8"))
     try:
-        return resolve(parse(source), OVERRIDES.get(name)).warnings
+        tree = follow_imports(parse(read(f"{name}.rnn")), read).tree
+        return resolve(tree, OVERRIDES.get(name)).warnings
     except SpecError as error:
         assert str(error) == render_all(error.diagnostics)
         return error.diagnostics

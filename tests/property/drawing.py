@@ -1,9 +1,9 @@
-"""Strategies: layers, models of the standard library's cells with a batch, and cells drawn from the grammar."""
+"""Strategies: layers, models of the standard library's cells with a batch, cells drawn from the grammar, and graphs."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import strategies as st
@@ -158,3 +158,124 @@ def drawn_cells(draw: st.DrawFn) -> str:
     declared = [f"weight {name} {weights[name]}" for name in weights if name in read]
     state_line = "state " + ", ".join(f"{state} [units]" for state in states)
     return "\n".join(["cell Drawn(units) {", *(f"    {line}" for line in (*declared, state_line, *lines, f"return {output}")), "}", ""])
+
+
+@dataclass(frozen=True)
+class DrawnGraph:
+    """A spec of several inputs with a batch for it; `masks` are the caller's own."""
+
+    text: str
+    inputs: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    seed: int
+
+
+@dataclass
+class _Values:
+    """The named values of a graph so far: sequences by their length, with their widths; rows with theirs."""
+
+    sequences: dict[str, list[tuple[str, int]]] = field(default_factory=dict[str, list[tuple[str, int]]])
+    rows: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    lines: list[str] = field(default_factory=list[str])
+
+    def name(self, flow: str) -> str:
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"{name} = {flow}")
+        return name
+
+    def sequence(self, length: str, flow: str, width: int) -> None:
+        self.sequences[length].append((self.name(flow), width))
+
+    def row(self, flow: str, width: int) -> None:
+        self.rows.append((self.name(flow), width))
+
+
+MERGES = st.sampled_from(["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"])
+
+
+@st.composite
+def drawn_graphs(draw: st.DrawFn) -> DrawnGraph:
+    """Two sequences, of one length or of two, and a row; layers on any of the values so far; the last values are the outputs.
+
+    Every sequence is in its own order, and all have two features or as many as a Concatenate makes of them.
+    """
+    lengths = draw(st.sampled_from([("time", "time"), ("time", "later")]))
+    kinds = draw(st.sampled_from([("float", "float"), ("int", "float"), ("int", "int")]))
+    values = _Values({length: [] for length in lengths}, [("row", 2)])
+    for name, length, kind in zip("ab", lengths, kinds, strict=True):
+        if kind == "int":
+            flow = f"{name} -> Embedding({VOCABULARY}, 2, mask_zero = {draw(st.sampled_from(['true', 'false']))})"
+        else:
+            flow = f"{name} -> {draw(st.sampled_from(['Masking()', 'Masking(mask_value = 1)', 'Dense(2, tanh)']))}"
+        values.sequence(length, flow, 2)
+        if kind == "float" and draw(st.booleans()):
+            values.sequences[length].append((name, 2))
+    for _ in range(draw(st.integers(2, 6))):
+        _another(draw, values)
+    if len(values.rows) > 2 and draw(st.booleans()):
+        values.row(f"[{', '.join(name for name, _ in values.rows)}] -> Concatenate() -> Dense(2)", 2)
+    made = [*(name for each in values.sequences.values() for name, _ in each), *(name for name, _ in values.rows)]
+    known = [name for name in made if name not in ("a", "b", "row")]
+    outputs = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True))
+    element = {"int": "int[{}]", "float": "float[{}, 2]"}
+    inputs = ", ".join(f"{name}: {element[kind].format(length)}" for name, length, kind in zip("ab", lengths, kinds, strict=True))
+    lines = [
+        f"input {inputs}, row: float[2]",
+        "shared common = GRU(2, return_sequences = true)",
+        *values.lines,
+        f"output {', '.join(outputs)}",
+    ]
+    text = "\n".join(["model Drawn {", *(f"    {line}" for line in lines), "}", ""])
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    batch, times = draw(st.integers(0, 4)), {length: draw(st.integers(0, 5)) for length in dict.fromkeys(lengths)}
+    arrays: dict[str, np.ndarray] = {"row": random.normal(size=(batch, 2))}
+    masks: dict[str, np.ndarray] = {}
+    share = draw(st.sampled_from([0.0, 0.3, 0.7]))
+    for name, length, kind in zip("ab", lengths, kinds, strict=True):
+        shape = (batch, times[length])
+        if kind == "int":
+            arrays[name] = np.where(random.random(shape) < share, 0, random.integers(1, VOCABULARY, shape)).astype(np.int32)
+        else:
+            arrays[name] = random.normal(size=(*shape, 2))
+            for value in (0.0, 1.0):
+                arrays[name][random.random(shape) < share / 2] = value
+        masks[name] = random.random(shape) >= share
+    return DrawnGraph(text, arrays, masks, seed)
+
+
+def _another(draw: st.DrawFn, values: _Values) -> None:
+    """One more value."""
+    length = draw(st.sampled_from(list(values.sequences)))
+    known = values.sequences[length]
+    source, width = draw(st.sampled_from(known))
+    kind = draw(st.integers(0, 8))
+    match kind:
+        case 0 | 1:
+            alike = [name for name, other in known if other == width]
+            merge = draw(MERGES)
+            count = 2 if merge == "Subtract" else draw(st.integers(2, 3))
+            chosen = [draw(st.sampled_from(alike)) for _ in range(count)]
+            values.sequence(length, f"[{', '.join(chosen)}] -> {merge}()", width * count if merge == "Concatenate" else width)
+        case 2:
+            values.sequence(length, f"{source} -> {draw(CELLS)}({width}, return_sequences = true)", width)
+        case 3:
+            shared = [name for name, other in known if other == 2]
+            values.sequence(length, f"{draw(st.sampled_from(shared))} -> common", 2)
+        case 4:
+            start = draw(st.sampled_from([name for name, other in values.rows if other == 2]))
+            option = draw(st.sampled_from(["", ", return_sequences = true"]))
+            flow = f"{source} -> GRU(2, initial_state = {start}{option})"
+            if option:
+                values.sequence(length, flow, 2)
+            else:
+                values.row(flow, 2)
+        case 5:
+            mode = draw(st.sampled_from(["sum", "mul", "ave"]))
+            values.sequence(length, f"{source} -> Bidirectional(SimpleRNN(2, return_sequences = true), merge_mode = {mode})", 2)
+        case 6:
+            values.row(f"{source} -> {draw(CELLS)}(2)", 2)
+        case 7:
+            values.row(f"{source} -> {draw(st.sampled_from(['GlobalAveragePooling1D', 'GlobalMaxPooling1D']))}()", width)
+        case _:
+            values.sequence(length, f"{source} -> Dense({width}, sigmoid)", width)

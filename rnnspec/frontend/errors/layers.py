@@ -104,13 +104,6 @@ class LayerBeforeInput(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotMerged(Diagnostic):
-    code = "E0211"
-    title = "a Bidirectional layer with `merge_mode = none` must be the last one"
-    label = "takes one value"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NotRecurrent(Diagnostic):
     code = "E0212"
     title = "Bidirectional expects a recurrent layer"
@@ -158,6 +151,27 @@ class LayerNotCalled(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsRow(Diagnostic):
+    code = "E0217"
+    title = "{layer} expects a row, not a sequence"
+    label = "got {found}"
+    advice = "a recurrent layer, or GlobalAveragePooling1D, makes one row of a sequence"
+
+    layer: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDistributed(Diagnostic):
+    code = "E0218"
+    title = "TimeDistributed expects a layer that works on rows"
+    label = "{found} isn't one"
+    advice = "Dense, LayerNormalization, PReLU, Dropout and the activations are"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownSetting(Diagnostic):
     code = "E0401"
     title = "`train` has no setting `{name}`"
@@ -169,7 +183,7 @@ class UnknownSetting(Diagnostic):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeveralOutputs(Diagnostic):
     code = "E0402"
-    title = "a model with two outputs can't have a loss"
+    title = "a model with several outputs can't have a loss"
     label = "which output is it for?"
 
 

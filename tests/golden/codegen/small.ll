@@ -35,22 +35,13 @@ entry:
   %v.4 = or i32 %v.3, 32832
   store i32 %v.4, ptr %state.2
   call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
-  %p.5 = getelementptr inbounds i64, ptr %dims, i64 0
-  %batch.6 = load i64, ptr %p.5
-  %p.7 = getelementptr inbounds i64, ptr %dims, i64 1
-  %time.8 = load i64, ptr %p.7
-  %p.9 = getelementptr inbounds i64, ptr %dims, i64 2
-  %tokens.10 = load i64, ptr %p.9
-  %p.11 = getelementptr inbounds i64, ptr %dims, i64 3
-  %steps.12 = load i64, ptr %p.11
-  %padded.13 = mul nsw i64 %batch.6, %time.8
-  %p.14 = getelementptr inbounds ptr, ptr %pointers, i64 0
-  %pointer.15 = load ptr, ptr %p.14
-  %p.16 = getelementptr inbounds ptr, ptr %pointers, i64 1
-  %pointer.17 = load ptr, ptr %p.16
-  %slot.18 = getelementptr inbounds i8, ptr %pointer.17, i64 0
-  %p.19 = getelementptr inbounds i8, ptr %pointer.15, i64 0
-  call void @f.prepare.0(ptr %slot.18, ptr %p.19)
+  %p.5 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.6 = load ptr, ptr %p.5
+  %p.7 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.8 = load ptr, ptr %p.7
+  %slot.9 = getelementptr inbounds i8, ptr %pointer.8, i64 0
+  %p.10 = getelementptr inbounds i8, ptr %pointer.6, i64 0
+  call void @f.prepare.0(ptr %slot.9, ptr %p.10)
   call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
   ret void
 }
@@ -274,24 +265,17 @@ entry:
   call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
   %p.5 = getelementptr inbounds i64, ptr %dims, i64 0
   %batch.6 = load i64, ptr %p.5
-  %p.7 = getelementptr inbounds i64, ptr %dims, i64 1
-  %time.8 = load i64, ptr %p.7
-  %p.9 = getelementptr inbounds i64, ptr %dims, i64 2
-  %tokens.10 = load i64, ptr %p.9
-  %p.11 = getelementptr inbounds i64, ptr %dims, i64 3
-  %steps.12 = load i64, ptr %p.11
-  %padded.13 = mul nsw i64 %batch.6, %time.8
-  %p.14 = getelementptr inbounds ptr, ptr %pointers, i64 0
-  %pointer.15 = load ptr, ptr %p.14
-  %p.16 = getelementptr inbounds ptr, ptr %pointers, i64 1
-  %pointer.17 = load ptr, ptr %p.16
-  %p.18 = getelementptr inbounds ptr, ptr %pointers, i64 2
-  %pointer.19 = load ptr, ptr %p.18
-  %p.20 = getelementptr inbounds ptr, ptr %pointers, i64 3
-  %pointer.21 = load ptr, ptr %p.20
-  %slot.22 = getelementptr inbounds i8, ptr %pointer.21, i64 0
-  %p.23 = getelementptr inbounds i8, ptr %pointer.19, i64 0
-  call void @f.0(ptr %pointer.15, ptr %slot.22, ptr %pointer.17, i64 %batch.6, i64 0)
+  %p.7 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.8 = load ptr, ptr %p.7
+  %p.9 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.10 = load ptr, ptr %p.9
+  %p.11 = getelementptr inbounds ptr, ptr %pointers, i64 2
+  %pointer.12 = load ptr, ptr %p.11
+  %p.13 = getelementptr inbounds ptr, ptr %pointers, i64 3
+  %pointer.14 = load ptr, ptr %p.13
+  %slot.15 = getelementptr inbounds i8, ptr %pointer.14, i64 0
+  %p.16 = getelementptr inbounds i8, ptr %pointer.12, i64 0
+  call void @f.0(ptr %pointer.8, ptr %slot.15, ptr %pointer.10, i64 %batch.6, i64 0)
   call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
   ret void
 }

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Function, Role
-from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
-from rnnspec.runtime.native import BoundFunction, Scratch
-from rnnspec.runtime.packing import pack
+from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch
+from rnnspec.runtime.packing import PackedIndex, pack
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native
 
@@ -60,16 +60,20 @@ def float_type(function: Function) -> DType:
 
 
 def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs by name for arguments as `interpret` takes them; a mask is the index's own, whatever the function makes of it."""
+    """The outputs by name for arguments as `interpret` takes them; masks are the indices' own, whatever the function makes of them."""
     dtype = np.dtype(np.float32 if float_type(function) is DType.F32 else np.float64)
     given: dict[tuple[Kind, str], Array] = {}
     weights: list[Array] = []
-    index, batch = None, 0
+    indices: list[PackedIndex] = []
+    times: dict[str, int] = {}
+    batch = 0
     for parameter in function.parameters:
         name, array = parameter.value.name, np.asarray(arguments[parameter.value.name])
+        if isinstance(parameter.value.type, TensorType) and parameter.value.type.shape[:1] == (BATCH,):
+            times.update((str(extent), size) for extent, size in zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True))
         match parameter.role:
             case Role.MASK:
-                index = pack(array)
+                indices.append(pack(array))
             case Role.KEY:
                 given[Kind.KEY, ""] = np.array([array], np.int32)
             case Role.WEIGHT:
@@ -78,5 +82,5 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
                 batch = len(array)
                 given[Kind.INPUT, name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
-    outputs, _ = bound.call(given, index, batch, dtype, flat, 0)
+    outputs, _ = bound.call(given, indices, CallSizes(batch, times, indices), dtype, flat, 0)
     return outputs

@@ -30,6 +30,7 @@ SHAPES: Mapping[str, Target] = {
 
 ROWS = "input %x: WIDE[batch, W], input %y: WIDE[batch, W], weight %k: WIDE[W, 5], weight %v: WIDE[W], weight %one: WIDE[1]"
 PADDED = "input %x: WIDE[batch, time, W], mask %m: i1[batch, time], weight %k: WIDE[W, 5], weight %v: WIDE[W]"
+LOGICAL = (BinaryKind.AND, BinaryKind.OR)
 INDEX = "%i = index %m : index[batch, time, tokens]\n%p = pack %x, %i : WIDE[tokens, W]\n%zero = constant {value = 0.0} : WIDE[1, W]\n"
 SHOW = "%out = unpack %r, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]"
 
@@ -45,7 +46,7 @@ BODIES: Mapping[str, tuple[str, str]] = {
         "%a = abs %x : WIDE[batch, W]\n%b = sqrt %a : WIDE[batch, W]\n%c = log %b : WIDE[batch, W]\n"
         "%d = log1p %a : WIDE[batch, W]\n%out = add %c, %d : WIDE[batch, W]",
     ),
-    **{f"binary_{kind.value}": (ROWS, f"%out = {kind.value} %x, %y : WIDE[batch, W]") for kind in BinaryKind if kind is not BinaryKind.AND},
+    **{f"binary_{kind.value}": (ROWS, f"%out = {kind.value} %x, %y : WIDE[batch, W]") for kind in BinaryKind if kind not in LOGICAL},
     **{
         f"compare_{kind.value}": (
             ROWS,

@@ -61,7 +61,7 @@ class Drawing:
 
     def binary(self) -> None:
         left = self.floats()
-        kind = self.draw(st.sampled_from([kind for kind in BinaryKind if kind is not BinaryKind.AND]))
+        kind = self.draw(st.sampled_from([kind for kind in BinaryKind if kind not in (BinaryKind.AND, BinaryKind.OR)]))
         self.add(self.builder.binary(kind, left, self.of_type(Builder.tensor(left)), self.draw(HINTS)))
 
     def compared(self) -> None:

@@ -84,7 +84,7 @@ BINARY_METHODS = ["add", "sub", "mul", "div", "max", "min"]
 
 def test_each_kind_has_its_method() -> None:
     assert [kind.value for kind in UnaryKind] == UNARY_METHODS
-    assert [*BINARY_METHODS, "and"] == [kind.value for kind in BinaryKind]
+    assert [*BINARY_METHODS, "and", "or"] == [kind.value for kind in BinaryKind]
     given_ = Given()
     for name in UNARY_METHODS:
         getattr(given_.b, name)(given_.row, name)

@@ -391,12 +391,13 @@ def test_every_operation_runs() -> None:
         "cell/kernel": W,
         "b": random.normal(size=6),
         "key": KEY,
+        "cell/h": random.normal(size=(5, 6)),
         "index": PACKING,
         "row": np.abs(random.normal(size=(5, 6))),
         "y": random.normal(size=(5, 6)),
     }
     results = interpret(module.functions[0], arguments)
-    assert {role for role, _ in results} == {Role.OUTPUT, Role.RESIDUAL, Role.GRADIENT}
+    assert {role for role, _ in results} == {Role.OUTPUT, Role.STATE, Role.RESIDUAL, Role.GRADIENT}
 
 
 # What can't be run

@@ -65,6 +65,7 @@ WELL_TYPED = [
     "%0 = constant {value = -3.0} : i32[batch, 1]",
     "%0 = tanh %row : f32[batch, 4]",
     "%0 = add %row, %row : f32[batch, 4]",
+    "%0 = add %x, %x : f32[batch, time, 4]",
     "%0 = and %flags, %flags : i1[batch, 4]",
     "%0 = and %m, %m : i1[batch, time]",
     "%0 = lt %row, %row : i1[batch, 4]",
@@ -123,6 +124,8 @@ ILL_TYPED: Mapping[str, str] = {
     "%0 = constant {value = 1.0} : index[batch, time, tokens]": "the result %0 must be a tensor, not index[batch, time, tokens]",
     # What computes takes one row of fixed width a row
     "%0 = neg %x : f32[batch, time, 4]": "the operand of neg must not be a padded sequence, not f32[batch, time, 4]",
+    "%0 = mul %x, %x : f32[batch, time, 4]": "the left side of mul must not be a padded sequence, not f32[batch, time, 4]",
+    "%0 = add %ids, %ids : i32[batch, time, 1]": "the left side of add must not be a padded sequence, not i32[batch, time, 1]",
     "%0 = neg %odd : f32[4, batch]": "the operand of neg has a symbolic dimension after the first: f32[4, batch]",
     "%0 = neg %flags : i1[batch, 4]": "the operand of neg must be float, not i1[batch, 4]",
     "%0 = exp %some : i32[batch, 1]": "the operand of exp must be float, not i32[batch, 1]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnnspec.ir.types import DType
-from rnnspec.kernel.convention import ARENAS, DIMS, convention
+from rnnspec.kernel.convention import ARENAS, convention
 from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Space, Stage, State, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native import Wanted
@@ -16,42 +16,78 @@ LSTM = model(3, "LSTM(5)")
 EMBEDDING = model("ids", "Embedding(6, 3, mask_zero = true)", "LSTM(5, return_sequences = true)", "Dropout(0.5)")
 
 
-def names(spec: str, wanted: str, part: str = "function") -> tuple[list[str], bool, list[Space]]:
+TWO_LENGTHS = """
+model Case {
+    input a: float[time, 3], b: float[later, 3]
+    first = a -> LSTM(5, return_sequences = true) -> GRU(4)
+    second = b -> GRU(4)
+    shown = b -> Dense(2)
+    repeated = first -> RepeatVector(7)
+    output second, shown, repeated
+}
+"""
+
+
+def names(spec: str, wanted: str, part: str = "function") -> tuple[list[str], list[Space]]:
     kernels = scheduled(spec, wanted)
     calling = convention(kernels.function if part == "function" else kernels.prepare)
-    return [buffer.name for buffer in calling.buffers], calling.scans, list(calling.arenas)
+    return [buffer.name for buffer in calling.buffers], list(calling.arenas)
 
 
 def test_single_buffers_come_first_then_arenas() -> None:
     """Weights, prepared memory, tape, scratch and gradients are one pointer each, in this order."""
     assert ARENAS == (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
-    assert DIMS == ("batch", "time", "tokens", "steps")
     assert names(LSTM, "forward") == (
-        ["input.x", "output.lstm", "index.source", "index.rank"],
-        True,
+        ["input.x", "output.lstm", "index.offsets", "index.source", "index.rank"],
         [Space.WEIGHT, Space.PREPARED, Space.SCRATCH],
     )
 
 
 def test_record_has_the_tape_too() -> None:
-    single, scans, arenas = names(LSTM, "record")
-    assert (single, scans) == (["input.x", "output.lstm", "index.source", "index.rank"], True)
+    single, arenas = names(LSTM, "record")
+    assert single == ["input.x", "output.lstm", "index.offsets", "index.source", "index.rank"]
     assert arenas == [Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH]
 
 
 def test_backward_takes_the_cotangent_and_gives_the_input_s_gradient() -> None:
-    single, scans, arenas = names(LSTM, "backward")
-    assert single == ["cotangent.lstm", "gradient.x", "index.order", "index.shown_fill"]
-    assert scans
+    single, arenas = names(LSTM, "backward")
+    assert single == ["cotangent.lstm", "gradient.x", "index.offsets", "index.order", "index.shown_fill"]
     assert arenas == [Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT]
 
 
 def test_prepare_takes_weights_and_prepared_memory() -> None:
-    assert names(LSTM, "forward", "prepare") == ([], False, [Space.WEIGHT, Space.PREPARED])
+    assert names(LSTM, "forward", "prepare") == ([], [Space.WEIGHT, Space.PREPARED])
+
+
+def test_numbers_go_by_name_those_that_are_needed() -> None:
+    """Rows of padded sequences by their lengths, tokens and steps by their index; no number that nothing asks for."""
+    kernels = scheduled(LSTM, "forward")
+    assert set(convention(kernels.function).dims) == {"batch*time", "batch", "tokens", "steps"}
+    assert convention(kernels.prepare).dims == ()
+    dims = convention(scheduled(TWO_LENGTHS, "forward").function).dims
+    assert len(set(dims)) == len(dims)
+    assert set(dims) == {
+        "batch", "batch*time", "tokens", "steps", "batch*later", "tokens_1", "steps_1", "batch*7", "tokens_2", "steps_2",
+    }  # fmt: skip
+
+
+def test_index_arrays_belong_to_their_index() -> None:
+    """The first index's have no number in their names."""
+    function = scheduled(TWO_LENGTHS, "forward").function
+    found = {buffer.name: buffer.index for buffer in function.buffers if buffer.space is Space.INDEX}
+    assert {found[name] for name in ("index.source", "index.offsets", "index.rank")} == {0}
+    assert {found[name] for name in ("index.source_1", "index.offsets_1", "index.rank_1", "index.shown_fill_1")} == {1}
+    assert {found[name] for name in ("index.order_2", "index.offsets_2", "index.shown_fill_2")} == {2}
+    loops = [node for node in function.nodes if isinstance(node, ScanLoop)]
+    assert {(loop.offsets, loop.steps) for loop in loops} == {
+        ("index.offsets", "steps"),
+        ("index.offsets_1", "steps_1"),
+        ("index.offsets_2", "steps_2"),
+    }
 
 
 def test_the_order_of_single_buffers_is_the_function_s() -> None:
-    for spec in (LSTM, EMBEDDING):
+    for spec in (LSTM, EMBEDDING, TWO_LENGTHS):
         for wanted in ("forward", "record", "backward"):
             function = scheduled(spec, wanted).function
             order = [buffer.name for buffer in function.buffers]
@@ -79,7 +115,7 @@ def test_what_isn_t_touched_isn_t_passed_but_for_cotangents() -> None:
     )
     calling = convention(function)
     assert [buffer.name for buffer in calling.buffers] == ["read", "dy", "out"]
-    assert (calling.scans, calling.arenas) == (False, ())
+    assert (calling.arenas, calling.dims) == ((), ("batch",))
 
 
 def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
@@ -87,30 +123,36 @@ def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
     function = function_of(
         Buffer("ids", Space.INPUT, DType.I32, "batch", 1),
         Buffer("via", Space.INDEX, DType.I32, "batch", 1),
+        Buffer("index.offsets", Space.INDEX, DType.I32, "steps", 1),
         Buffer("s", Space.SCRATCH, DType.F32, "batch", 4),
         Buffer("out", Space.OUTPUT, DType.F32, "batch", 4),
         nodes=(loop,),
     )
     calling = convention(function)
-    assert [buffer.name for buffer in calling.buffers] == ["ids", "via", "out"]
-    assert (calling.scans, calling.arenas) == (True, (Space.SCRATCH,))
+    assert [buffer.name for buffer in calling.buffers] == ["ids", "via", "index.offsets", "out"]
+    assert (calling.arenas, calling.dims) == ((Space.SCRATCH,), ("batch", "steps"))
     assert calling.scratch.slot_of == {"s": 0}
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_native_arguments_are_the_convention_s(training: bool) -> None:
-    """`offsets` stands behind the single buffers; outputs go by their results' names."""
+    """Outputs go by their results' names, index arrays by theirs and the number of the index."""
     native = compilation(EMBEDDING).native(Wanted("record", training))
     assert [(argument.kind, argument.name) for argument in native.arguments] == [
         (Kind.INPUT, "x"),
         *([(Kind.KEY, "")] if training else []),
         (Kind.OUTPUT, "dropout"),
         (Kind.INDEX, "source"),
-        (Kind.INDEX, "shown_hold"),
         (Kind.INDEX, "offsets"),
+        (Kind.INDEX, "shown_hold"),
         (Kind.WEIGHTS, ""),
         (Kind.PREPARED, ""),
         (Kind.TAPE, ""),
         (Kind.SCRATCH, ""),
     ]
     assert [argument.kind for argument in native.prepare_arguments] == [Kind.WEIGHTS, Kind.PREPARED]
+    two = compilation(TWO_LENGTHS).native(Wanted("record", training))
+    arrays = {(argument.name, argument.index) for argument in two.arguments if argument.kind is Kind.INDEX}
+    assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays
+    shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.kind is Kind.OUTPUT}
+    assert shapes == {"second": ("batch", 4), "shown": ("batch*later", 2), "repeated": ("batch*7", 4)}

@@ -36,8 +36,8 @@ from rnnspec.runtime.program import Slot as ProgramSlot
 from rnnspec.runtime.program import arena_bytes
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
-DIMS = {"batch": 3, "tokens": 11, "padded": 21}
-FAR = {"batch": 257, "tokens": 1000, "padded": 2570}
+DIMS = {"batch": 3, "tokens": 11, "batch*time": 21}
+FAR = {"batch": 257, "tokens": 1000, "batch*time": 2570}
 
 
 def at(buffer: str) -> Access:
@@ -76,7 +76,7 @@ def extents(plan: Plan, dims: Mapping[str, int]) -> list[tuple[int, int]]:
 def assert_sound(function: KernelFunction) -> None:
     plan, lives = plan_scratch(function), lifetimes(function)
     assert plan.slot_of.keys() == lives.keys()
-    for dims in (DIMS, FAR, {"batch": 0, "tokens": 0, "padded": 0}):
+    for dims in (DIMS, FAR, {"batch": 0, "tokens": 0, "batch*time": 0}):
         slots = extents(plan, dims)
         assert all(start % ALIGNMENT == 0 for start, _ in slots)
         assert plan.size(dims) == (slots[-1][1] if slots else 0)
@@ -100,7 +100,7 @@ NAMES = "abcdefgh"
 
 @st.composite
 def drawn_functions(draw: st.DrawFn) -> KernelFunction:
-    rows = st.sampled_from(["batch", "tokens", "padded", 1, 5])
+    rows = st.sampled_from(["batch", "tokens", "batch*time", 1, 5])
     buffers = tuple(scratch(name, draw(rows), draw(st.integers(1, 40)), draw(st.sampled_from([DType.F32, DType.F64]))) for name in NAMES)
     name = st.sampled_from(NAMES)
     nodes: list[Node] = []

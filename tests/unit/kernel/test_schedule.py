@@ -40,8 +40,8 @@ MATRICES = [
     (value(5), (1, 5)),
     (value("batch", 5), ("batch", 5)),
     (value(2, 5), (2, 5)),
-    (value("batch", "time", 5), ("padded", 5)),
-    (value("batch", 4, 5), ("padded", 5)),
+    (value("batch", "time", 5), ("batch*time", 5)),
+    (value("batch", 4, 5), ("batch*4", 5)),
 ]
 
 

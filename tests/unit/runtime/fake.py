@@ -10,6 +10,7 @@ from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.signature import (
     Configured,
+    IndexSignature,
     InitializerPart,
     InputSignature,
     OutputSignature,
@@ -32,42 +33,50 @@ def signature(
     *,
     dtype: str = "float64",
     inputs: Sequence[InputSignature] = (InputSignature("x", ("time", FEATURES)),),
+    mask_values: tuple[float, ...] = (),
     sequence: bool = False,
     width: int = WIDTH,
     flip: bool = False,
     train: TrainSettings | None = None,
 ) -> Signature:
-    output = OutputSignature("dense", ("time", width) if sequence else (width,), sequence, sequence, flip)
+    """`mask_values`: of the first input, whose steps the only index packs if it is a sequence."""
+    index = 0 if sequence else None
+    output = OutputSignature("dense", ("time", width) if sequence else (width,), sequence, index, flip, hold=sequence)
+    indices = (IndexSignature(((inputs[0].name, mask_values),)),) if inputs[0].is_sequence else ()
     rows = VOCABULARY if inputs[0].integer else inputs[0].shape[-1]
     assert isinstance(rows, int)
     weights = (weight("dense/kernel", rows, width), weight("dense/bias", width, initializer=ZEROS))
-    return Signature("Fake", dtype, tuple(inputs), (output,), weights, train or TrainSettings())
+    return Signature("Fake", dtype, tuple(inputs), (output,), weights, train or TrainSettings(), indices)
 
 
 class FakeExecutable:
     """Dense on the mean of a row's real steps, or with `sequence` on every real step (held); half dropout of the inputs in training.
 
-    Ids are looked up as one-hot rows. `calls` keeps the inputs and the index of every call.
+    Ids are looked up as one-hot rows. `calls` keeps the inputs and the indices of every call.
     """
 
     def __init__(self, made_for: Signature, softmax: bool = False) -> None:
         self.signature = made_for
         self.softmax = softmax
-        self.calls: list[tuple[str, Mapping[str, Array], PackedIndex | None]] = []
+        self.calls: list[tuple[str, Mapping[str, Array], Sequence[PackedIndex]]] = []
 
     def forward(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
     ) -> tuple[Array, ...]:
-        self.calls.append(("forward", inputs, index))
-        return (self._run(inputs, index, weights, training, key)[0],)
+        self.calls.append(("forward", inputs, indices))
+        return (self._run(inputs, indices, weights, training, key)[0],)
 
     def record(
-        self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, *, weights_version: int, training: bool, key: int
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
     ) -> tuple[tuple[Array, ...], NativeTape]:
-        self.calls.append(("record", inputs, index))
-        output, rows = self._run(inputs, index, weights, training, key)
-        batch = len(next(iter(inputs.values())))
-        return (output,), NativeTape(batch, np.concatenate([rows.reshape(-1), output.reshape(-1)]), inputs, index)
+        self.calls.append(("record", inputs, indices))
+        output, rows = self._run(inputs, indices, weights, training, key)
+        return (output,), NativeTape(np.concatenate([rows.reshape(-1), output.reshape(-1)]), inputs, tuple(indices))
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        raise NotImplementedError
 
     def backward(
         self,
@@ -84,28 +93,29 @@ class FakeExecutable:
         kernel, _ = self._weights(weights)
         spec = self.signature.inputs[0]
         x = tape.inputs[spec.name]
-        count = self._row_count(tape.batch, tape.index)
+        index, batch = tape.indices[0] if tape.indices else None, len(x)
+        count = self._row_count(batch, index)
         rows = tape.residuals[: count * len(kernel)].reshape(count, len(kernel))
         if self.softmax:
             y = tape.residuals[rows.size :].reshape(dy.shape)
             dy = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
         d_rows = dy
         if self.signature.outputs[0].is_sequence:
-            assert tape.index is not None
-            shown = tape.index.shown(True, self.signature.outputs[0].flip)
+            assert index is not None
+            shown = index.shown(True, self.signature.outputs[0].flip)
             d_rows = np.zeros((count, dy.shape[-1]), dy.dtype)
             np.add.at(d_rows, shown[shown >= 0], dy.reshape(-1, dy.shape[-1])[shown >= 0])
         gradient = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
         if not input_gradients or spec.integer:
             return gradient, {}
         d_x = d_rows @ kernel.T
-        if tape.index is not None:
+        if index is not None:
             d_tokens = d_x
             if not self.signature.outputs[0].is_sequence:
-                row_of = tape.index.source // tape.index.time
-                d_tokens = (d_x / np.maximum(np.bincount(row_of, minlength=tape.batch), 1)[:, None])[row_of]
-            d_x = np.zeros((tape.batch * tape.index.time, len(kernel)), x.dtype)
-            d_x[tape.index.source] = d_tokens * self._dropout(d_tokens.shape, training, key)
+                row_of = index.source // index.time
+                d_tokens = (d_x / np.maximum(np.bincount(row_of, minlength=batch), 1)[:, None])[row_of]
+            d_x = np.zeros((batch * index.time, len(kernel)), x.dtype)
+            d_x[index.source] = d_tokens * self._dropout(d_tokens.shape, training, key)
         return gradient, {spec.name: d_x.reshape(x.shape).astype(x.dtype)}
 
     def inspect(self, stage: str, after: str | None = None) -> str:
@@ -121,8 +131,11 @@ class FakeExecutable:
     def _dropout(self, shape: tuple[int, ...], training: bool, key: int) -> Array:
         return 2.0 * (np.random.default_rng(key).random(shape) >= 0.5) if training else np.ones(shape)
 
-    def _run(self, inputs: Mapping[str, Array], index: PackedIndex | None, weights: Array, training: bool, key: int) -> tuple[Array, Array]:
+    def _run(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, training: bool, key: int
+    ) -> tuple[Array, Array]:
         spec, output = self.signature.inputs[0], self.signature.outputs[0]
+        index = indices[0] if indices else None
         kernel, bias = self._weights(weights)
         rows = inputs[spec.name]
         batch = len(rows)

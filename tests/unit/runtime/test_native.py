@@ -11,7 +11,7 @@ import pytest
 
 import rnnspec
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native import BoundFunction, Scratch, address, aligned_bytes, index_array
+from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch, address, aligned_bytes, index_array
 from rnnspec.runtime.packing import pack
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
@@ -64,10 +64,10 @@ def test_aligned_bytes() -> None:
 
 
 def test_arena_bytes() -> None:
-    dims = {"batch": 3, "tokens": 0, "padded": 6}
+    dims = {"batch": 3, "tokens": 0, "batch*time": 6}
     assert arena_bytes((), dims) == 0
     assert arena_bytes((Slot(1, 1),), dims) == 64
-    assert arena_bytes((Slot("batch", 24), Slot("padded", 24), Slot(2, 64)), dims) == 128 + 192 + 128
+    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128
     assert arena_bytes((Slot("tokens", 65),), dims) == 128, "room for one row at least"
 
 
@@ -94,8 +94,15 @@ def test_index_arrays_by_name() -> None:
     assert index_array(index, "offsets").tolist() == [0, 2, 3]
     assert index_array(index, "shown_fill").tolist() == index.shown(False, False).tolist()
     assert index_array(index, "shown_hold_flip").tolist() == index.shown(True, True).tolist()
-    with pytest.raises(ValueError, match="without an index"):
-        index_array(None, "order")
+
+
+def test_the_numbers_of_a_call_by_name() -> None:
+    first, second = pack(np.array([[True, False], [True, True]])), pack(np.array([[False] * 3, [True, False, False]]))
+    sizes = CallSizes(2, {"time": 2, "later": 3}, [first, second])
+    assert [sizes[name] for name in ("batch", "tokens", "steps", "tokens_1", "steps_1")] == [2, 3, 2, 1, 1]
+    assert [sizes[name] for name in ("batch*time", "batch*later", "batch*20")] == [4, 6, 40]
+    with pytest.raises(KeyError, match="tokens_2"):
+        sizes["tokens_2"]
 
 
 class Counting(BoundFunction):
@@ -103,7 +110,7 @@ class Counting(BoundFunction):
 
     def __init__(self) -> None:
         arguments = (Argument(Kind.WEIGHTS), Argument(Kind.PREPARED))
-        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64), None, Scratch())  # type: ignore[arg-type]
+        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Scratch())  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 
     def _prepare(self, weights: Array, memory: Array) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.signature import OutputSignature
+from rnnspec.runtime.signature import IndexSignature, OutputSignature
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.losses import LOSSES, Loss
 from tests.unit.runtime.fake import signature
@@ -165,7 +165,7 @@ def test_targets_of_lists(form: str) -> None:
     expected = [*targets[1, :2].tolist(), *targets[0].tolist()]
     assert found.batch(np.array([1, 0])).targets.tolist() == expected
     short = found.batch(slice(1, 2))
-    assert short.inputs.time == 2
+    assert short.inputs.indices[0].time == 2
     assert short.targets.tolist() == targets[1, :2].tolist()
 
 
@@ -191,7 +191,7 @@ def test_targets_of_an_output_in_reversed_order() -> None:
     y = np.arange(16.0).reshape(2, 4, 2)
     for x, steps in ((X, {"lengths": [4, 1]}), ([X[0], X[1, :1]], {})):
         batch = examples(y, MSE, sequence=True, flip=True, x=x, **steps).batch(slice(1, 2))
-        assert batch.inputs.time == 4
+        assert batch.inputs.indices[0].time == 4
         assert batch.counted is not None
         assert batch.counted.tolist() == [3]
         assert batch.targets.tolist() == [[14, 15]]
@@ -204,9 +204,10 @@ def test_an_output_in_reversed_order_without_a_mask() -> None:
 
 
 def test_all_steps_count_where_the_mask_does_not_reach_the_output() -> None:
-    """A layer that drops the mask makes every step of its output real: its targets are looked at, too."""
+    """Of a sequence of its own length (RepeatVector) every step is real: its targets are looked at, too."""
     made_for = signature(sequence=True, width=2)
-    output = replace(made_for.outputs[0], mask_out=False)
+    made_for = replace(made_for, indices=(*made_for.indices, IndexSignature((), 4)))
+    output = replace(made_for.outputs[0], index=1)
     inputs = check_inputs(made_for, X, lengths=[1, 4])
     batch = check_examples(inputs, output, "float32", MSE, FULL).batch(slice(None))
     assert batch.counted is None

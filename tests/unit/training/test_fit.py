@@ -122,7 +122,9 @@ class RandomKeys:
     def loss(self, made: Model, rows: slice) -> float:
         batch = check_inputs(made.signature, X[rows], lengths=LENGTHS[rows]).batch()
         flat = np.concatenate([value.reshape(-1) for value in made.get_weights()])
-        (output,) = executable(made).forward(batch.inputs, batch.index, flat, weights_version=0, training=True, key=draw_key(self._random))
+        (output,) = executable(made).forward(
+            batch.inputs, batch.indices, flat, weights_version=0, training=True, key=draw_key(self._random)
+        )
         real = np.arange(6) < LENGTHS[rows][:, None]
         return float(np.square(output - VALUES[rows]).mean(axis=2)[real].mean())
 

@@ -1,0 +1,328 @@
+"""The statements of a model or a block: values with names, arrows, shared layers, repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, assert_never
+
+from rnnspec.diagnostics import Label, nearest
+from rnnspec.frontend import ast
+from rnnspec.frontend.catalogue import LAYERS, NAME
+from rnnspec.frontend.cells import bind_parameters, parameter_arguments
+from rnnspec.frontend.errors.flows import (
+    BlockInItself,
+    EmptyBlock,
+    NotALayer,
+    RepeatCount,
+    SeveralValues,
+    SharedMisfit,
+    TakesOne,
+    TooManyLayers,
+    UnknownValue,
+    UnusedValue,
+    ValueCount,
+    ValueName,
+    WhichInput,
+)
+from rnnspec.frontend.errors.layers import LayerNotCalled
+from rnnspec.frontend.evaluate import evaluate
+from rnnspec.frontend.graph import Application, Flowing, Layer, Value
+from rnnspec.frontend.layers import LayerMaker, Made, Origins
+from rnnspec.frontend.naming import LayerNames
+from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
+from rnnspec.source import Span
+
+LAYER_LIMIT = 2000
+"""Of a model, uses of shared layers counted: far beyond any model, and a bound for repeats in repeats."""
+
+Flow: TypeAlias = tuple[Value, ...] | None
+"""What flows on: usually one value; None where it is unknown, because of a fault that is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a call may name besides the built-in layers."""
+
+    cells: Mapping[str, ast.Cell]
+    blocks: Mapping[str, ast.Block]
+
+
+@dataclass
+class GraphBuilder:
+    """The values and applications so far, of a model and the blocks in it."""
+
+    report: Report
+    applications: list[Application] = field(default_factory=list[Application])
+    count: int = 0
+
+    def value(self, type_: Flowing) -> Value:
+        self.count += 1
+        return Value(self.count - 1, type_)
+
+    def apply(self, made: Made, span: Span) -> tuple[Value, ...]:
+        if len(self.applications) >= LAYER_LIMIT:
+            raise Fault(TooManyLayers(span=span, limit=LAYER_LIMIT))
+        results = tuple(self.value(type_) for type_ in made.results)
+        self.applications.append(Application(made.layer, made.operands, results))
+        return results
+
+
+@dataclass
+class _Named:
+    """A named value; None where it is unknown."""
+
+    value: Value | None
+    span: Span
+    used: bool = False
+    together: int = -1
+    """A number for the values of one statement: using one of them is enough."""
+
+
+@dataclass
+class _SharedLayer:
+    """`names`: those that its first use took from, as they were."""
+
+    call: ast.Call
+    span: Span
+    layer: Layer | None = None
+    names: LayerNames | None = None
+    used: bool = False
+
+
+class Flows:
+    """Walks the statements of a model, or of a block at one of its uses."""
+
+    def __init__(
+        self,
+        builder: GraphBuilder,
+        definitions: Definitions,
+        scope: Scope,
+        names: LayerNames,
+        origins: Origins,
+        start: Flow,
+        inside: tuple[str, ...] = (),
+    ) -> None:
+        self.flow = start
+        self.last: Application | None = None
+        """The application whose results `flow` is, if it is one's."""
+        self._builder = builder
+        self._report = builder.report
+        self._definitions = definitions
+        self._scope = scope
+        self._names = names
+        self._origins = origins
+        self._inside = inside
+        self._inputs: tuple[str, ...] = ()
+        self._values: dict[str, _Named] = {}
+        self._shared: dict[str, _SharedLayer] = {}
+        self._maker = LayerMaker(definitions.cells, scope, names, origins, self.look_up, self._report)
+
+    def add_input(self, name: str, value: Value | None, span: Span) -> None:
+        """An input's value under its name."""
+        self._take(name, span)
+        self._values[name] = _Named(value, span, used=True)
+        self._inputs = (*self._inputs, name)
+
+    def run(self, statements: Sequence[ast.FlowStatement]) -> None:
+        for statement in statements:
+            match statement:
+                case ast.Flow():
+                    self._flow(statement)
+                case ast.Shared(name=name):
+                    with self._report.catching():
+                        self._take(name.text, name.span)
+                        self._shared[name.text] = _SharedLayer(statement.call, name.span)
+                case ast.Repeat():
+                    self._repeat(statement)
+                case _:
+                    assert_never(statement)
+
+    def finish(self) -> None:
+        """Warns of named values that nothing used, what flows out included."""
+        self._mark_used(self.flow)
+        self._warn_of_unused(self._values)
+
+    def _warn_of_unused(self, values: Mapping[str, _Named]) -> None:
+        used = {named.together for named in values.values() if named.used}
+        for name, named in values.items():
+            if named.together not in used and not name.startswith("_"):
+                self._report.add(UnusedValue(span=named.span, name=name))
+                used.add(named.together)
+
+    def look_up(self, name: str, span: Span) -> Value:
+        """A named value; raises `Fault` if there is none, `Suppressed` if it is unknown."""
+        named = self._values.get(name)
+        if named is None:
+            if name in {*LAYERS, *self._definitions.cells, *self._definitions.blocks}:
+                raise Fault(LayerNotCalled(span=span, name=name))
+            known = [*self._values, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
+            raise Fault(UnknownValue(span=span, name=name, help=nearest(name, known)))
+        named.used = True
+        if named.value is None:
+            raise Suppressed
+        return named.value
+
+    def _take(self, name: str, span: Span) -> None:
+        for kind, known in (("value", self._values), ("shared layer", self._shared)):
+            if name in known:
+                raise Fault(ValueName(span=span, name=name, kind=kind, secondary=(Label(known[name].span, "declared here"),)))
+
+    def _flow(self, statement: ast.Flow) -> None:
+        flow: Flow = None
+        first, *rest = statement.stages
+        known = self._report.count
+        with self._report.catching():
+            flow = self._begin(first)
+        for stage in rest:
+            before, flow = flow, None
+            with self._report.catching():
+                flow = self._through(stage, before)
+        self.flow = flow
+        if statement.targets:
+            with self._report.catching():
+                self._name(statement, flow, self._report.count == known)
+
+    def _begin(self, stage: ast.Stage) -> Flow:
+        match stage:
+            case ast.Call():
+                return self._layer(stage, self._before(stage))
+            case ast.Reference():
+                if stage.name in self._shared:
+                    return self._use_shared(stage, self._before(stage))
+                self.last = None
+                return (self.look_up(stage.name, stage.span),)
+            case ast.Join():
+                self.last = None
+                return tuple(self.look_up(item.name, item.span) for item in stage.items)
+            case _:
+                assert_never(stage)
+
+    def _before(self, stage: ast.Call | ast.Reference) -> Flow:
+        """What a layer without an arrow takes."""
+        name = stage.callee.text if isinstance(stage, ast.Call) else stage.name
+        if self.flow == () and len(self._inputs) > 1:
+            inputs = ", ".join(f"`{each}`" for each in self._inputs)
+            span = stage.callee.span if isinstance(stage, ast.Call) else stage.span
+            example = f"{self._inputs[0]} -> {name}{'(...)' if isinstance(stage, ast.Call) else ''}"
+            self.flow = None
+            self._report.add(WhichInput(span=span, layer=name, inputs=inputs, example=example))
+        self._mark_used(self.flow)
+        return self.flow
+
+    def _mark_used(self, flow: Flow) -> None:
+        for named in self._values.values():
+            named.used = named.used or (flow is not None and named.value in flow)
+
+    def _through(self, stage: ast.Stage, flow: Flow) -> Flow:
+        match stage:
+            case ast.Call():
+                return self._layer(stage, flow)
+            case ast.Reference():
+                if stage.name in self._shared:
+                    return self._use_shared(stage, flow)
+                self.look_up(stage.name, stage.span)
+                raise Fault(NotALayer(span=stage.span, name=stage.name))
+            case ast.Join(items=items):
+                raise Fault(NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
+            case _:
+                assert_never(stage)
+
+    def _layer(self, call: ast.Call, flow: Flow) -> Flow:
+        flow = self._one_or_joined(call.callee.span, call.callee.text, flow)
+        if call.callee.text in self._definitions.blocks:
+            return self._block(call, flow)
+        made = self._maker.make(call, flow)
+        return self._applied(made, call.callee.span)
+
+    def _applied(self, made: Made, span: Span) -> tuple[Value, ...]:
+        results = self._builder.apply(made, span)
+        self.last = self._builder.applications[-1]
+        return results
+
+    def _one_or_joined(self, span: Span, layer: str, flow: Flow) -> Flow:
+        """Several results of one layer must be named before one of them can go on."""
+        if flow is not None and len(flow) > 1 and self.last is not None and flow == self.last.results:
+            names = ", ".join("abcdefgh"[: len(flow)])
+            secondary = (Label(self._names.place(self.last.layer.name), f"gives {len(flow)} values"),)
+            self._report.add(SeveralValues(span=span, layer=layer, count=len(flow), names=names, secondary=secondary))
+            return None
+        return flow
+
+    def _use_shared(self, stage: ast.Reference, flow: Flow) -> Flow:
+        shared = self._shared[stage.name]
+        shared.used = True
+        flow = self._one_or_joined(stage.span, stage.name, flow)
+        if flow is None:
+            raise Suppressed
+        maker = self._maker
+        if shared.names is None:
+            shared.names = self._names.once_more()
+        else:
+            names = shared.names.once_more()
+            maker = LayerMaker(self._definitions.cells, self._scope, names, self._origins, self.look_up, self._report)
+        try:
+            made = maker.make(shared.call, flow, stage.name)
+        except Fault as fault:
+            use = Label(stage.span, "used here")
+            raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
+        if shared.layer is not None and made.layer.weights != shared.layer.weights:
+            found = ", ".join(str(value.type) for value in flow)
+            raise Fault(SharedMisfit(span=stage.span, name=stage.name, found=found))
+        shared.layer = shared.layer or made.layer
+        return self._applied(made, stage.span)
+
+    def _block(self, call: ast.Call, flow: Flow) -> Flow:
+        block = self._definitions.blocks[call.callee.text]
+        name = block.name.text
+        if name in self._inside:
+            raise Fault(BlockInItself(span=call.callee.span, name=name))
+        bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
+        if not block.statements:
+            raise Fault(EmptyBlock(span=block.name.span, name=name))
+        if bound is None:
+            raise Suppressed
+        own = self._names.take(bound.options.word("name") or self._names.automatic(name), call.callee.span)
+        if flow is not None and len(flow) > 1:
+            raise Fault(TakesOne(span=call.callee.span, layer=name, count=len(flow)))
+        inside = (*self._inside, name)
+        flows = Flows(self._builder, self._definitions, bound.scope, self._names.inside(own), self._origins, flow, inside)
+        flows.run(block.statements)
+        flows.finish()
+        self.last = flows.last
+        return flows.flow
+
+    def _repeat(self, statement: ast.Repeat) -> None:
+        count = -1
+        with self._report.catching():
+            given = evaluate(statement.count, self._scope)
+            if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= LAYER_LIMIT:
+                raise Fault(RepeatCount(span=statement.count.span, found=describe(given.value), limit=LAYER_LIMIT))
+            count = given.value
+        if count < 0:
+            self.flow = None
+        for _ in range(count):
+            before, values, shared = self._report.count, dict(self._values), dict(self._shared)
+            self.run(statement.statements)
+            self._mark_used(self.flow)
+            self._warn_of_unused({name: named for name, named in self._values.items() if name not in values})
+            self._values, self._shared = values, shared
+            if self._report.count != before:
+                break
+
+    def _name(self, statement: ast.Flow, flow: Flow, sound: bool) -> None:
+        """Gives the statement's values their names; unknown ones too, so that what reads them isn't reported again."""
+        targets = statement.targets
+        values: Sequence[Value | None] = flow if flow is not None else [None] * len(targets)
+        if len(values) != len(targets):
+            names = f"{len(targets)} name{'s' if len(targets) > 1 else ''}"
+            found = f"{len(values)} value{'s' if len(values) > 1 else ''}"
+            last = statement.stages[-1]
+            layer = last.callee.text if isinstance(last, ast.Call) else "this"
+            span = statement.targets[0].span.to(statement.targets[-1].span) if statement.targets else statement.span
+            self._report.add(ValueCount(span=span, layer=layer, names=names, values=found))
+            values, sound = [None] * len(targets), False
+        for target, value in zip(targets, values, strict=True):
+            with self._report.catching():
+                self._take(target.text, target.span)
+                self._values[target.text] = _Named(value, target.span, not sound, statement.span.start)

@@ -1,0 +1,94 @@
+"""Follows imports: the cells and blocks of other files, and one text that needs none of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rnnspec.diagnostics import Diagnostic, Label, SpecError
+from rnnspec.frontend import ast
+from rnnspec.frontend.errors.flows import ImportCycle, ImportedModel, ImportUnreadable
+from rnnspec.frontend.parser import parse
+from rnnspec.source import SourceFile
+
+
+class Unreadable(Exception):
+    """A file that can't be read, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """`tree`: the spec with what it imports in the place of its imports. `text`: a spec that means the same without imports."""
+
+    tree: ast.File
+    text: str
+
+
+def follow_imports(tree: ast.File, read: Callable[[str], SourceFile]) -> Followed:
+    """Follows a spec's imports, each file once; `read` gives a file by its path or raises `Unreadable`.
+
+    Paths are relative to the file that imports. SpecError for what can't be read or parsed, for a
+    circle, and for a model in an imported file.
+    """
+    if not any(isinstance(declaration, ast.Import) for declaration in tree.declarations):
+        return Followed(tree, tree.span.source.text)
+    follower = _Follower(read)
+    declarations = follower.follow(tree, (os.path.normpath(tree.span.source.path),))
+    if follower.errors:
+        raise SpecError(follower.errors)
+    return Followed(replace(tree, declarations=declarations), "\n".join(follower.texts))
+
+
+@dataclass
+class _Follower:
+    read: Callable[[str], SourceFile]
+    errors: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    texts: list[str] = field(default_factory=list[str])
+    seen: set[str] = field(default_factory=set[str])
+
+    def follow(self, tree: ast.File, chain: tuple[str, ...]) -> tuple[ast.Declaration, ...]:
+        declarations: list[ast.Declaration] = []
+        for declaration in tree.declarations:
+            if isinstance(declaration, ast.Import):
+                declarations += self._imported(declaration, chain)
+            elif isinstance(declaration, ast.Model) and len(chain) > 1:
+                self.errors.append(ImportedModel(span=declaration.name.span))
+            else:
+                declarations.append(declaration)
+        self.texts.append(_without_imports(tree))
+        return tuple(declarations)
+
+    def _imported(self, statement: ast.Import, chain: tuple[str, ...]) -> tuple[ast.Declaration, ...]:
+        path = os.path.normpath(Path(chain[-1]).parent / statement.path.value)
+        if path in chain:
+            circle = " -> ".join([*chain[chain.index(path) :], path])
+            self.errors.append(ImportCycle(span=statement.span, path=statement.path.value, circle=circle))
+            return ()
+        if path in self.seen:
+            return ()
+        self.seen.add(path)
+        try:
+            tree = parse(self.read(path))
+        except Unreadable as error:
+            self.errors.append(ImportUnreadable(span=statement.span, path=statement.path.value, reason=error.reason))
+            return ()
+        except SpecError as error:
+            here = Label(statement.span, "imported here")
+            self.errors += [replace(each, secondary=(*each.secondary, here)) for each in error.diagnostics]
+            return ()
+        return self.follow(tree, (*chain, path))
+
+
+def _without_imports(tree: ast.File) -> str:
+    text = tree.span.source.text.removeprefix("\ufeff")
+    shift = len(tree.span.source.text) - len(text)
+    for declaration in reversed(tree.declarations):
+        if isinstance(declaration, ast.Import):
+            text = text[: declaration.span.start - shift] + text[declaration.span.stop - shift :]
+    return text

@@ -1,0 +1,107 @@
+"""What stateful layers carry over calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array, Executable, NativeTape
+from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.signature import StateSignature
+
+
+class CarryingExecutable:
+    """An executable that gives each call the states that the last one left; calls take turns.
+
+    The first call fixes the number of samples, until `reset`. Implements `runtime.executable.Executable`.
+    """
+
+    def __init__(self, inner: Executable, states: Sequence[StateSignature], dtype: str) -> None:
+        self._inner = inner
+        self._signatures = tuple(states)
+        self._dtype = np.dtype(dtype)
+        self._states: dict[str, Array] = {}
+        self._turn = threading.Lock()
+
+    def reset(self) -> None:
+        """Zeros again, for any number of samples."""
+        with self._turn:
+            self._states = {}
+
+    def forward(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+    ) -> tuple[Array, ...]:
+        with self._turn:
+            given = self._given(inputs)
+            outputs = self._inner.forward(given, indices, weights, weights_version=weights_version, training=training, key=key)
+            return self._kept(outputs)
+
+    def record(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        with self._turn:
+            given = self._given(inputs)
+            outputs, tape = self._inner.record(given, indices, weights, weights_version=weights_version, training=training, key=key)
+            return self._kept(outputs), tape
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        """No gradient flows to the call before."""
+        return self._inner.backward(
+            tape, cotangents, weights, weights_version=weights_version, training=training, key=key, input_gradients=input_gradients
+        )
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        """A stream has states of its own."""
+        return self._inner.stream(inputs, indices, weights, weights_version=weights_version)
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        return self._inner.inspect(stage, after)
+
+    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        samples = len(next(iter(inputs.values())))
+        if not self._states:
+            return {**inputs, **zero_states(self._signatures, samples, self._dtype)}
+        known = len(next(iter(self._states.values())))
+        if known != samples:
+            raise ValueError(
+                f"a stateful model goes on with the {known} samples of its first call, got {samples}; reset_states() starts anew"
+            )
+        return {**inputs, **self._states}
+
+    def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        count = len(outputs) - len(self._signatures)
+        self._states = {state.name: value for state, value in zip(self._signatures, outputs[count:], strict=True)}
+        return outputs[:count]
+
+
+def zero_states(states: Sequence[StateSignature], samples: int, dtype: np.dtype[np.generic]) -> dict[str, Array]:
+    """The states before the first call."""
+    return {state.name: np.zeros((samples, state.width), dtype) for state in states}

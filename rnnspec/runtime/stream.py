@@ -1,0 +1,105 @@
+"""A model step by step: each call takes one step of every sequence and goes on where the last one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array, Executable
+from rnnspec.runtime.inputs import Batch, check_inputs, whole_number
+from rnnspec.runtime.parameters import Parameters
+from rnnspec.runtime.signature import OutputSignature, Signature
+from rnnspec.runtime.states import zero_states
+
+
+class Stream:
+    """One stream of a model's; what it gives is what `forward` would give at each step of the whole sequence, bit for bit.
+
+    It isn't for several threads at once. It uses the model's weights as they are at each step.
+    """
+
+    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
+        if signature.stream.refusal:
+            raise ValueError(f"model {signature.model} can't stream: {signature.stream.refusal}")
+        self._signature = signature
+        self._executable = executable
+        self._parameters = parameters
+        self._batch = whole_number("batch", batch, 1)
+        self._dtype = np.dtype(signature.dtype)
+        self._states = zero_states(signature.stream.states, self._batch, self._dtype)
+        self._shown: dict[str, Array] = {}
+        self._started: dict[str, Array] = {}
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """Copies of what is carried, by name, (batch, width) each."""
+        return {name: value.copy() for name, value in self._states.items()}
+
+    def reset(self, rows: object = None) -> None:
+        """Back to the beginning: all rows, or those of the given numbers."""
+        if rows is None:
+            chosen = np.arange(self._batch)
+        else:
+            chosen = np.atleast_1d(np.asarray(rows))
+            if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
+                raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
+        for kept in (self._states, self._started):
+            for name, value in kept.items():
+                kept[name] = value.copy()
+                kept[name][chosen] = 0
+
+    def step(self, x: object) -> Any:
+        """The output for one step: x (batch, features) or ids (batch,), a mapping from input names if there are several.
+
+        A tuple of outputs if the model has several. A step that the model masks changes nothing but, for a
+        sequence, what it shows. ValueError for a bad input.
+        """
+        checked = check_inputs(self._signature, self._with_time(x))
+        if checked.samples != self._batch:
+            raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")
+        batch = checked.batch()
+        with self._parameters.reading() as (weights, version):
+            given = {**batch.inputs, **self._states}
+            outputs = self._executable.stream(given, batch.indices, weights, weights_version=version)
+        signatures, states = self._signature.outputs, self._signature.stream.states
+        self._states = {state.name: value for state, value in zip(states, outputs[len(signatures) :], strict=True)}
+        shown = tuple(self._show(output, value, batch) for output, value in zip(signatures, outputs, strict=False))
+        return shown[0] if len(shown) == 1 else shown
+
+    def _with_time(self, x: object) -> dict[str, object]:
+        """The inputs with a time of one step."""
+        names = [spec.name for spec in self._signature.inputs]
+        if not isinstance(x, Mapping):
+            if len(names) > 1:
+                raise ValueError(f"model {self._signature.model} has {len(names)} inputs: pass a mapping with the keys {', '.join(names)}")
+            x = {names[0]: x}
+        named = cast(Mapping[str, object], x)
+        sequences = {spec.name: spec for spec in self._signature.inputs if spec.is_sequence}
+        given: dict[str, object] = {}
+        for name, value in named.items():
+            if name in sequences:
+                array = np.asarray(value)
+                expected = sequences[name].shape[1:]
+                if array.ndim != 1 + len(expected):
+                    shown = f"({', '.join(map(str, (self._batch, *expected)))}{',' if not expected else ''})"
+                    raise ValueError(f"input {name}: expected one step of shape {shown}, got {array.shape}")
+                value = array[:, None]
+            given[name] = value
+        return given
+
+    def _show(self, output: OutputSignature, value: Array, batch: Batch) -> Array:
+        """A sequence's step; where it is masked and the sequence holds, what was shown before."""
+        if output.index is None:
+            return value
+        step, real = value[:, 0], batch.reals[output.index]
+        if not output.hold:
+            return step
+        started = self._started.get(output.name, np.zeros(self._batch, bool))
+        if real is not None:
+            masked = ~real[:, 0] & started
+            step[masked] = self._shown.get(output.name, step)[masked]
+        self._started[output.name] = started | (True if real is None else real[:, 0])
+        self._shown[output.name] = step.copy()
+        return step
