@@ -132,6 +132,8 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
+    ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
+    ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
 )
 """How a layer is written in the table, an input it takes, and the layer itself."""

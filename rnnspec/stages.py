@@ -10,7 +10,7 @@ from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.memory import Plan
-from rnnspec.kernel.nodes import Buffer, KernelFunction, KernelModule, Space
+from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
 from rnnspec.passes.canonicalize import Canonicalize
@@ -106,11 +106,10 @@ def _argument(buffer: Buffer) -> Argument:
             name = buffer.name.split(".", 1)[1]
         case Space.KEY:
             name = ""
-        case Space.INDEX:
-            name = buffer.name.removeprefix("index.").removesuffix(f"_{buffer.index}")
         case _:
             name = buffer.name
-    return Argument(KINDS[buffer.space], name, buffer.rows, buffer.width, buffer.index)
+    array = IndexArray(name) if buffer.array is None else buffer.array
+    return Argument(KINDS[buffer.space], array.name, buffer.rows, buffer.width, array.index, array.parameters)
 
 
 def _slots(plan: Plan) -> tuple[Slot, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.codegen.math import math_definitions
-from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_scatter
+from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter
 from rnnspec.codegen.nests import emit_column_reduce, emit_outer, emit_row_reduce, emit_stage
 from rnnspec.codegen.rows import Places
 from rnnspec.codegen.scan import emit_scan
@@ -26,6 +26,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Rearranged,
     RowReduce,
     ScanLoop,
     Scatter,
@@ -153,12 +154,12 @@ def _size_arguments(node: Node, buffers: Mapping[str, Buffer], sizes: Mapping[st
     """What a nest's function takes behind its buffers: its rows, the first token, and for some one size more."""
     match node:
         case ScanLoop():
-            return [f"i64 {sizes['batch']}", f"i64 {sizes[node.steps]}"]
+            return [f"i64 {_rows(node.rows, sizes)}", f"i64 {sizes[node.steps]}"]
         case Scatter():
             return [f"i64 {_rows(node.rows, sizes)}", f"i64 {_rows(node.target_rows, sizes)}"]
         case PackPanels():
             return []
-        case Stage() | RowReduce() | ColumnReduce() | Outer() | GatherIds():
+        case Stage() | RowReduce() | ColumnReduce() | Outer() | GatherIds() | Rearranged():
             return [f"i64 {_rows(node.rows, sizes)}", "i64 0"]
     assert_never(node)
 
@@ -192,6 +193,9 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
         case GatherIds():
             writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
             emit_gather_ids(replace(vectors, writer=writer), Places(buffers, registers), node, "%rows")
+        case Rearranged():
+            writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
+            emit_rearranged(replace(vectors, writer=writer), Places(buffers, registers), node, "%rows")
         case Stage() | RowReduce() | ColumnReduce() | Outer():
             writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
             _emit_computing(replace(vectors, writer=writer), Places(buffers, registers, "%token"), node)

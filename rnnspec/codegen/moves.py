@@ -1,11 +1,11 @@
-"""Loop nests of the kernel IR that move: scatter, gather of ids, packing of weights into panels."""
+"""Loop nests of the kernel IR that move: scatter, gather of ids, rearrangement, packing of weights into panels."""
 
 from __future__ import annotations
 
 from rnnspec.codegen.nests import unit_tiles
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
-from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Scatter
+from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter
 
 
 def emit_scatter(vectors: Vectors, places: Places, node: Scatter, rows: str, target_rows: str) -> None:
@@ -41,6 +41,24 @@ def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: str
         source = row if node.via is None else writer.load_index(places.registers[node.via], row)
         value = writer.assign(f"load i32, ptr {_element(vectors, places.registers[node.source], source)}, align 4")
         writer.do(f"store i32 {value}, ptr {_element(vectors, places.registers[node.target], row)}, align 4")
+
+
+def emit_rearranged(vectors: Vectors, places: Places, node: Rearranged, rows: str) -> None:
+    """One copy, or for each row a transposition element by element."""
+    writer, count = vectors.writer, node.height * node.units
+    source, target = places.registers[node.source], places.registers[node.target]
+    if not node.transpose:
+        vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
+        size = writer.multiply(rows, count * vectors.bytes)
+        writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+        return
+    with writer.loop("0", rows, hint="r") as row:
+        start = writer.multiply(row, count)
+        with writer.loop("0", str(node.height), hint="i") as i, writer.loop("0", str(node.units), hint="j") as j:
+            origin = vectors.pointer(source, writer.add(start, writer.add(writer.multiply(i, node.units), j)))
+            to = vectors.pointer(target, writer.add(start, writer.add(writer.multiply(j, node.height), i)))
+            value = writer.assign(f"load {vectors.element}, ptr {origin}, align {vectors.bytes}")
+            writer.do(f"store {vectors.element} {value}, ptr {to}, align {vectors.bytes}")
 
 
 def _element(vectors: Vectors, base: str, position: str) -> str:

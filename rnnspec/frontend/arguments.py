@@ -49,6 +49,12 @@ class Bindings:
             return value
         raise _unchecked(name)
 
+    def integers(self, name: str) -> tuple[int, ...]:
+        """Those of a list, or of the one number."""
+        value = self.values[name].value
+        items = [item.value for item in value] if isinstance(value, tuple) else [value]
+        return tuple(item for item in items if isinstance(item, int))
+
     def real(self, name: str) -> float:
         value = self.values[name].value
         if isinstance(value, int | float):
@@ -191,6 +197,10 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
                 raise Fault(
                     WrongValue(span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value))
                 )
+        case kinds.Integers():
+            items = [item.value for item in value] if isinstance(value, tuple) else [value]
+            if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+                return given
         case kinds.Real():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return Given(float(value), given.span)

@@ -12,6 +12,7 @@ from rnnspec.frontend.kinds import (
     Family,
     Flag,
     Free,
+    Integers,
     Label,
     Later,
     ListOf,
@@ -72,6 +73,12 @@ SEQUENCE_OPTIONS = (
     _later("recurrent_constraint"),
     _later("bias_constraint"),
 )
+
+
+def _pooling(name: str, pool_size: Argument) -> Entry:
+    strides = Argument("strides", Whole(), None, optional=True)
+    return Entry(name, (pool_size, strides, Argument("padding", OneOf(("valid", "same")), "valid"), _later("data_format"), NAME))
+
 
 LAYERS = _catalogue(
     [
@@ -139,6 +146,33 @@ LAYERS = _catalogue(
                 NAME,
             ),
         ),
+        Entry(
+            "Conv1D",
+            (
+                Argument("filters", Whole()),
+                Argument("kernel_size", Whole()),
+                Argument("strides", Whole(), 1),
+                Argument("padding", OneOf(("valid", "same", "causal")), "valid"),
+                _later("data_format"),
+                Argument("dilation_rate", Whole(), 1),
+                _later("groups", 1),
+                _activation(None),
+                Argument("use_bias", Flag(), True),
+                _initializer("kernel_initializer", "glorot_uniform"),
+                _initializer("bias_initializer", "zeros"),
+                _later("kernel_regularizer"),
+                _later("bias_regularizer"),
+                _later("activity_regularizer"),
+                _later("kernel_constraint"),
+                _later("bias_constraint"),
+                NAME,
+            ),
+        ),
+        _pooling("MaxPooling1D", Argument("pool_size", Whole(), 2)),
+        _pooling("AveragePooling1D", Argument("pool_size", Whole())),
+        Entry("Flatten", (_later("data_format"), NAME)),
+        Entry("Reshape", (Argument("target_shape", Integers("[20, 12]")), NAME)),
+        Entry("Permute", (Argument("dims", Integers("[2, 1]")), NAME)),
         Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
@@ -167,14 +201,26 @@ LAYERS = _catalogue(
         Entry("LeakyReLU", (Argument("negative_slope", Real(), 0.3), NAME)),
         Entry("ELU", (Argument("alpha", Real(), 1.0), NAME)),
         Entry("Concatenate", (_later("axis", -1), NAME)),
+        Entry("Dot", (Argument("axes", Integers("[2, 1]")), Argument("normalize", Flag(), False), NAME)),
+        Entry(
+            "Attention",
+            (
+                Argument("use_scale", Flag(), False),
+                _later("score_mode", "dot"),
+                Argument("dropout", _FRACTION, 0.0),
+                _later("seed"),
+                _option("use_causal_mask", Flag(), False),
+                NAME,
+            ),
+        ),
         *(Entry(kind, (NAME,)) for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")),
     ]
 )
 
 KERAS_LAYERS_NOT_YET = frozenset(
     {
-        "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "BatchNormalization", "Conv1D", "Conv2D", "Dot", "Flatten",
-        "GaussianNoise", "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
+        "AdditiveAttention", "AlphaDropout", "BatchNormalization", "Conv2D", "GaussianNoise", "RNN", "StackedRNNCells",
+        "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 

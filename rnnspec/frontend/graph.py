@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.equations import Step
+from rnnspec.runtime.lengths import every, less
 from rnnspec.runtime.signature import Configured, Extent, InitializerPart, TrainSettings
 
 
@@ -20,7 +21,7 @@ class Steps:
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
-    length: int = 0
+    length: Extent = 0
 
     def masking(self, value: float) -> Steps:
         """Without the steps whose features all equal `value`."""
@@ -37,6 +38,15 @@ class Steps:
     def is_masked(self) -> bool:
         """Whether the spec itself masks; a caller's own mask needs no layer."""
         return bool(self.sources) and all(values for _, values in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What each real step of `queries` may look at: the real steps of `keys`, with `causal` none after its own."""
+
+    queries: Steps
+    keys: Steps
+    causal: bool
 
 
 def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[float, ...]]) -> bool:
@@ -244,6 +254,110 @@ class RepeatVector:
     weights: tuple[LayerWeight, ...] = ()
 
 
+class WindowPadding(Enum):
+    """What windows do at a sequence's ends: stay inside, or be there for every (`stride`-th) step, centred or looking back."""
+
+    VALID = "valid"
+    SAME = "same"
+    CAUSAL = "causal"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Windows over a sequence's steps, the padded ones included: `size` steps `dilation` apart, one window every `stride` steps."""
+
+    size: int
+    stride: int
+    dilation: int
+    padding: WindowPadding
+
+    @property
+    def span(self) -> int:
+        return (self.size - 1) * self.dilation + 1
+
+    def length(self, extent: Extent) -> Extent:
+        """The number of windows over so many steps."""
+        return every(less(extent, self.span - 1) if self.padding is WindowPadding.VALID else extent, self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """Conv1D; the kernel is (size, features, filters)."""
+
+    name: str
+    window: Window
+    activation: Configured
+    kernel: LayerWeight
+    bias: LayerWeight | None
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return (self.kernel,) if self.bias is None else (self.kernel, self.bias)
+
+
+class LocalPoolingKind(Enum):
+    """The value is the layer's type in the spec."""
+
+    AVERAGE = "AveragePooling1D"
+    MAX = "MaxPooling1D"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPooling:
+    """The average or the maximum over each window; what a window lacks at the ends doesn't count."""
+
+    name: str
+    kind: LocalPoolingKind
+    window: Window
+    weights: tuple[LayerWeight, ...] = ()
+
+
+class ShapeKind(Enum):
+    """The value is the layer's type in the spec."""
+
+    FLATTEN = "Flatten"
+    RESHAPE = "Reshape"
+    PERMUTE = "Permute"
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaping:
+    """The same numbers of each row in another shape; `transpose`: time and features exchanged."""
+
+    name: str
+    kind: ShapeKind
+    shape: tuple[int, ...]
+    transpose: bool = False
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Luong et al. 2015: each query's mean over the values, weighted by the softmax of its products with their keys.
+
+    Takes the queries, the values, and the keys if they aren't the values. Masked values aren't seen, masked queries give 0.
+    """
+
+    name: str
+    scale: LayerWeight | None
+    causal: bool
+    rate: float
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return () if self.scale is None else (self.scale,)
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """Products over one axis of each of two values, 0 being the first after the batch."""
+
+    name: str
+    axes: tuple[int, int]
+    normalize: bool
+    weights: tuple[LayerWeight, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SpatialDropout:
     """Drops whole features of a sequence: one draw for all steps of a row."""
@@ -290,7 +404,21 @@ Pointwise: TypeAlias = Dense | Activation | Dropout | LayerNormalization | PReLU
 """Layers that work on a row, or on every step of a sequence alike."""
 
 Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Bidirectional | Pointwise | Merge | GlobalPooling | RepeatVector | SpatialDropout | TimeDistributed
+    Embedding
+    | Masking
+    | Recurrent
+    | Bidirectional
+    | Pointwise
+    | Merge
+    | GlobalPooling
+    | RepeatVector
+    | SpatialDropout
+    | TimeDistributed
+    | Convolution
+    | LocalPooling
+    | Reshaping
+    | Attention
+    | Dot
 )
 
 
@@ -358,12 +486,37 @@ class Graph:
     def weights(self) -> Iterator[LayerWeight]:
         return (weight for layer in self.layers for weight in layer.weights)
 
-    def sequences(self) -> Iterator[Steps]:
+    def sequences(self) -> Iterator[Steps | Pairs]:
         """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing."""
-        packed: dict[Steps, None] = {}
+        packed: dict[Steps | Pairs, None] = {}
         for application in self.applications:
             if not isinstance(application.layer, Masking):
                 operands = () if isinstance(application.layer, Embedding) else application.operands
                 packed.update((value.type.steps, None) for value in (*operands, *application.results) if value.type.steps is not None)
+                packed.update(dict.fromkeys(_packed_inside(application)))
         packed.update((output.value.type.steps, None) for output in self.outputs if output.value.type.steps is not None)
         yield from packed
+
+
+def every_step(value: Flowing) -> Steps | None:
+    """What packs a sequence once its mask is dropped."""
+    return Steps((), value.shape[0]) if value.sequence else None
+
+
+def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
+    """What a layer packs beside its operands and results, each part of a pair before it."""
+    types = [value.type for value in application.operands]
+    match application.layer:
+        case Convolution() | LocalPooling() | Reshaping():
+            yield from (steps for steps in map(every_step, types) if steps is not None)
+        case Attention():
+            queries, values = types[0].steps, types[1].steps
+            if queries is not None and values is not None:
+                yield Pairs(queries, values, application.layer.causal)
+        case Dot(axes=axes):
+            steps = [Steps((), type_.shape[1 - axis]) for type_, axis in zip(types, axes, strict=True) if type_.sequence]
+            yield from steps
+            if len(steps) == 2:
+                yield Pairs(steps[0], steps[1], causal=False)
+        case _:
+            pass

@@ -56,6 +56,17 @@ class Real:
 
 
 @dataclass(frozen=True, slots=True)
+class Integers:
+    """Integers in a list; one alone is a list of one."""
+
+    example: str
+
+    @property
+    def expected(self) -> str:
+        return f"a list of whole numbers such as `{self.example}`"
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     @property
     def expected(self) -> str:
@@ -141,7 +152,7 @@ class Free:
         return "a value"
 
 
-Kind: TypeAlias = Whole | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Named | Later | Free
+Kind: TypeAlias = Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Named | Later | Free
 
 
 class Required(Enum):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from math import prod
-from typing import TypeAlias
 
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
@@ -37,9 +37,9 @@ from rnnspec.frontend.graph import (
     Embedding,
     Flowing,
     GlobalPooling,
-    Layer,
     LayerNormalization,
     LayerWeight,
+    LocalPoolingKind,
     Masking,
     Merge,
     MergeKind,
@@ -49,42 +49,19 @@ from rnnspec.frontend.graph import (
     PReLU,
     Recurrent,
     RepeatVector,
+    ShapeKind,
     SpatialDropout,
     Steps,
     TimeDistributed,
     Value,
 )
+from rnnspec.frontend.layers_attention import make_attention, make_dot
+from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
+from rnnspec.frontend.made import JoinMaker, Made, Maker, Needs, Origins
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Where the inputs are declared, for remarks on them."""
-
-    inputs: Mapping[str, tuple[Span, Flowing]]
-
-    def label(self, value: Value) -> tuple[Label, ...]:
-        """A remark on the input that a value is the content of; on the only one, whatever the value."""
-        name = value.type.source or (next(iter(self.inputs)) if len(self.inputs) == 1 else "")
-        if name not in self.inputs:
-            return ()
-        span, type_ = self.inputs[name]
-        return (Label(span, f"this input is {type_}"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A layer with what it takes and what it gives; `operands` are those it was given, then initial states."""
-
-    layer: Layer
-    operands: tuple[Value, ...]
-    results: tuple[Flowing, ...]
-
-
-Maker: TypeAlias = Callable[[str, Bindings, ast.Call, Value], Made]
 
 ACTIVATION_LAYERS = {"Activation": None, "Softmax": "softmax", "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}
 """Layers that are an activation, and which; None where an argument says."""
@@ -115,7 +92,11 @@ class LayerMaker:
         self._origins = origins
         self._look_up = look_up
         self._report = report
+        needs = Needs(self._numbers, self._sequence, self._row, self._weight, origins)
         self._makers: Mapping[str, Maker] = {
+            "Conv1D": partial(make_convolution, needs),
+            **dict.fromkeys((kind.value for kind in LocalPoolingKind), partial(make_local_pooling, needs)),
+            **dict.fromkeys((kind.value for kind in ShapeKind), partial(make_reshaping, needs)),
             "Embedding": self._embedding,
             "Masking": self._masking,
             "Dense": self._dense,
@@ -127,6 +108,11 @@ class LayerMaker:
             "TimeDistributed": self._time_distributed,
             **dict.fromkeys((kind.value for kind in PoolingKind), self._pooling),
             **dict.fromkeys(ACTIVATION_LAYERS, self._activation),
+        }
+        self._join_makers: Mapping[str, JoinMaker] = {
+            "Attention": partial(make_attention, needs),
+            "Dot": partial(make_dot, needs),
+            **dict.fromkeys((kind.value for kind in MergeKind), self._merge),
         }
 
     def make(self, call: ast.Call, operands: tuple[Value, ...] | None, given_name: str | None = None) -> Made:
@@ -144,8 +130,8 @@ class LayerMaker:
         name = self._name(type_name, bindings, call, given_name)
         if operands is None:
             raise Suppressed
-        if type_name in {kind.value for kind in MergeKind}:
-            return self._merge(name, MergeKind(type_name), call, operands)
+        if type_name in self._join_makers:
+            return self._join_makers[type_name](name, bindings, call, operands)
         return self._makers[type_name](name, bindings, call, _one(call, operands))
 
     def _name(self, type_name: str, bindings: Bindings, call: ast.Call, given_name: str | None) -> str:
@@ -248,8 +234,9 @@ class LayerMaker:
             raise Fault(NotDistributed(span=inner.callee.span, found=inner.callee.text))
         return Made(TimeDistributed(name, made.layer), (operand,), (value.with_features(made.results[0].features).by(name),))
 
-    def _merge(self, name: str, kind: MergeKind, call: ast.Call, operands: tuple[Value, ...]) -> Made:
+    def _merge(self, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
         """Sequences keep the steps that are real in one of them."""
+        kind = MergeKind(call.callee.text)
         for operand in operands:
             self._numbers(call, operand)
         values = [operand.type for operand in operands]
@@ -419,7 +406,7 @@ class LayerMaker:
     def _weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
         if prod(shape) > ELEMENT_LIMIT:
             raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
-        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1], initializer),))
+        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
 
     def _numbers(self, call: ast.Call, operand: Value) -> int:
         """The number of features of what flows in, which must be numbers."""

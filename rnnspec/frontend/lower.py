@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
@@ -12,28 +13,37 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
 from rnnspec.frontend.graph import (
     Activation,
+    Attention,
     Bidirectional,
+    Convolution,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     GlobalPooling,
     Graph,
     Layer,
     LayerNormalization,
+    LocalPooling,
     Masking,
     Merge,
     MergeKind,
     MergeMode,
+    Pairs,
     Pointwise,
     PoolingKind,
     PReLU,
     Recurrent,
     RepeatVector,
+    Reshaping,
     SpatialDropout,
     Steps,
     TimeDistributed,
 )
+from rnnspec.frontend.lower_attention import lower_attention, lower_dot
 from rnnspec.frontend.lower_step import StepLowering, gates_of
+from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
+from rnnspec.frontend.lowered import Computed, Flow, Packed, Padded, Row, Tools
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, TOKENS, Dim, DType, TensorType
@@ -43,39 +53,6 @@ Precision: TypeAlias = Literal["float32", "float64"]
 
 DTYPES: dict[str, DType] = {"float32": DType.F32, "float64": DType.F64}
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row value, [batch, w] in the caller's order."""
-
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Padded:
-    """An input's sequence as it was given, [batch, time, w]; packed by what uses it."""
-
-    value: Value
-    steps: Steps
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A sequence, [tokens, w], with what its masked steps hold once it is padded again.
-
-    `fill` ([1, w]) is what they hold, or with `hold` what those before the first real step do, the
-    others repeating the last real step. `flip`: in reversed time order; the tokens stay where they are.
-    """
-
-    value: Value
-    fill: Value
-    steps: Steps
-    hold: bool = False
-    flip: bool = False
-
-
-Computed: TypeAlias = Row | Packed
-Flow: TypeAlias = Row | Padded | Packed
 
 ELEMENTWISE: Mapping[MergeKind, BinaryKind] = MappingProxyType(
     {
@@ -111,9 +88,10 @@ class _Lowering:
         self._inputs: dict[str, Value] = {}
         self._masks: dict[str, Value] = {}
         self._numbers = {steps: number for number, steps in enumerate(graph.sequences())}
-        self._indices: dict[Steps, Value] = {}
+        self._indices: dict[Steps | Pairs, Value] = {}
         self._key: Value | None = None
         self._streams = 0
+        self._tools = Tools(self._b, self._weights, self._index, self._constant, self._activated, self._dropped, self._over_steps)
 
     def function(self) -> Function:
         self._parameters()
@@ -137,19 +115,23 @@ class _Lowering:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
         for weight in self._graph.weights:
-            self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, weight.shape))
+            self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight.shape)))
         if self._training and any(_drops(layer) for layer in self._graph.layers):
             self._key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
 
-    def _index(self, steps: Steps) -> Value:
-        """The packing index of a sequence's real steps."""
+    def _index(self, steps: Steps | Pairs) -> Value:
+        """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
         if steps not in self._indices:
+            number = self._numbers[steps]
+            tokens = f"{TOKENS}_{number}" if number else TOKENS
+            if isinstance(steps, Pairs):
+                self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
+                return self._indices[steps]
             masks = [self._mask(name, values) for name, values in steps.sources]
             mask = masks[0] if masks else self._b.constant(1.0, TensorType(DType.I1, (BATCH, steps.length)))
             for other in masks[1:]:
                 mask = self._b.or_(mask, other)
-            number = self._numbers[steps]
-            self._indices[steps] = self._b.index(mask, f"{TOKENS}_{number}" if number else TOKENS)
+            self._indices[steps] = self._b.index(mask, tokens)
         return self._indices[steps]
 
     def _mask(self, name: str, values: tuple[float, ...]) -> Value:
@@ -192,6 +174,16 @@ class _Lowering:
                 return (self._spatially_dropped(layer, _packed(layer, self._computed(operands[0]))),)
             case Merge():
                 return (self._merge(layer, [self._computed(operand) for operand in operands]),)
+            case Convolution():
+                return (lower_convolution(self._tools, layer, _packed(layer, self._computed(operands[0]))),)
+            case LocalPooling():
+                return (lower_local_pooling(self._tools, layer, _packed(layer, self._computed(operands[0]))),)
+            case Reshaping():
+                return (lower_reshaping(self._tools, layer, self._computed(operands[0])),)
+            case Attention():
+                return (lower_attention(self._tools, layer, [_packed(layer, self._computed(operand)) for operand in operands]),)
+            case Dot():
+                return (lower_dot(self._tools, layer, [self._computed(operand) for operand in operands]),)
             case _:
                 assert_never(layer)
 
@@ -455,7 +447,7 @@ class _Lowering:
 
 def _drops(layer: Layer) -> bool:
     match layer:
-        case Dropout() | SpatialDropout():
+        case Dropout() | SpatialDropout() | Attention():
             return layer.rate > 0
         case Recurrent():
             return layer.dropout > 0 or layer.recurrent_dropout > 0
@@ -465,6 +457,11 @@ def _drops(layer: Layer) -> bool:
             return _drops(layer.layer)
         case _:
             return False
+
+
+def _matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A kernel over several steps has their rows below each other."""
+    return (prod(shape[:-1]), shape[-1]) if len(shape) > 2 else shape
 
 
 def _packed(layer: Layer, flow: Computed) -> Packed:

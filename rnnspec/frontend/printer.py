@@ -27,8 +27,11 @@ from rnnspec.frontend.equations import (
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    Attention,
     Bidirectional,
+    Convolution,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     Flowing,
@@ -36,13 +39,16 @@ from rnnspec.frontend.graph import (
     Graph,
     Layer,
     LayerNormalization,
+    LocalPooling,
     Masking,
     Merge,
     PReLU,
     Recurrent,
     RepeatVector,
+    Reshaping,
     SpatialDropout,
     TimeDistributed,
+    Window,
 )
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import Configured, InitializerPart
@@ -120,6 +126,17 @@ def _head(layer: Layer) -> str:
             return f"{layer.kind}({configured(layer.activation)})"
         case Merge() | GlobalPooling():
             return f"{layer.kind.value}()"
+        case Convolution():
+            return f"Conv1D({_window(layer.window)}, activation = {configured(layer.activation)})"
+        case LocalPooling():
+            return f"{layer.kind.value}({_window(layer.window)})"
+        case Reshaping():
+            return f"{layer.kind.value}()"
+        case Attention():
+            options = [("use_scale", layer.scale is not None), ("use_causal_mask", layer.causal), ("dropout", layer.rate)]
+            return f"Attention({', '.join(f'{name} = {_plain(value)}' for name, value in options if value)})"
+        case Dot():
+            return f"Dot(axes = {_plain(tuple(axis + 1 for axis in layer.axes))}, normalize = {_plain(layer.normalize)})"
         case LayerNormalization():
             return f"LayerNormalization(epsilon = {_plain(layer.epsilon)})"
         case PReLU():
@@ -150,6 +167,11 @@ def _details(layer: Layer) -> Iterator[str]:
     for weight in layer.weights:
         frozen = "" if weight.trainable else " frozen"
         yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
+
+
+def _window(window: Window) -> str:
+    dilation = f", dilation_rate = {window.dilation}" if window.dilation > 1 else ""
+    return f"{window.size} steps, strides = {window.stride}, padding = {window.padding.value}{dilation}"
 
 
 def _options(layer: Recurrent) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    Attention,
     Bidirectional,
+    Convolution,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     GlobalPooling,
@@ -16,11 +19,14 @@ from rnnspec.frontend.graph import (
     GraphInput,
     GraphOutput,
     LayerNormalization,
+    LocalPooling,
     Merge,
     MergeKind,
+    Pairs,
     PReLU,
     Recurrent,
     RepeatVector,
+    Reshaping,
     SpatialDropout,
     Steps,
     TimeDistributed,
@@ -31,6 +37,7 @@ from rnnspec.runtime.signature import (
     IndexSignature,
     InputSignature,
     OutputSignature,
+    PairSignature,
     Signature,
     StateSignature,
     StreamSignature,
@@ -49,7 +56,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         tuple(_output(output, sequences, held) for output in graph.outputs),
         tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable) for weight in graph.weights),
         graph.train,
-        tuple(IndexSignature(steps.sources, steps.length) for steps in sequences),
+        tuple(_index(steps, sequences) for steps in sequences),
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
         _stream(graph),
     )
@@ -62,7 +69,13 @@ def _input(source: GraphInput, graph: Graph) -> InputSignature:
     return InputSignature(source.name, value.type.shape, value.type.ids, min(tables, default=None))
 
 
-def _output(output: GraphOutput, sequences: Sequence[Steps], held: Mapping[Value, bool]) -> OutputSignature:
+def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:
+    if isinstance(steps, Pairs):
+        return PairSignature(sequences.index(steps.queries), sequences.index(steps.keys), steps.causal)
+    return IndexSignature(steps.sources, steps.length)
+
+
+def _output(output: GraphOutput, sequences: Sequence[Steps | Pairs], held: Mapping[Value, bool]) -> OutputSignature:
     type_ = output.value.type
     index = None if type_.steps is None else sequences.index(type_.steps)
     hold = held.get(output.value, False)
@@ -118,6 +131,10 @@ def _stream(graph: Graph) -> StreamSignature:
                 return StreamSignature(refusal=f"{layer.name} reads the sequence from its end")
             case GlobalPooling():
                 return StreamSignature(refusal=f"{layer.name} pools over the whole sequence")
+            case Convolution() | LocalPooling():
+                return StreamSignature(refusal=f"{layer.name} looks at several steps at once")
+            case Reshaping() | Attention() | Dot():
+                return StreamSignature(refusal=f"{layer.name} looks at the whole sequence")
             case RepeatVector():
                 return StreamSignature(refusal=f"{layer.name} makes a sequence of its own")
             case Recurrent(initial_state=True):

@@ -8,8 +8,11 @@ from typing import assert_never
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    Attention,
     Bidirectional,
+    Convolution,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     Flowing,
@@ -17,12 +20,14 @@ from rnnspec.frontend.graph import (
     Graph,
     Layer,
     LayerNormalization,
+    LocalPooling,
     Masking,
     Merge,
     MergeKind,
     PReLU,
     Recurrent,
     RepeatVector,
+    Reshaping,
     SpatialDropout,
     Steps,
     TimeDistributed,
@@ -71,8 +76,10 @@ def _masked_output(application: Application) -> str:
             return "row 0"
         case Recurrent():
             return "zero" if layer.zero_output_for_mask else "held"
-        case RepeatVector():
+        case RepeatVector() | Convolution() | LocalPooling() | Reshaping() | Dot():
             return "none is masked"
+        case Attention():
+            return "zero"
         case Dense() | Activation() | LayerNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
         case Dropout() | SpatialDropout() | GlobalPooling():
@@ -95,13 +102,15 @@ def _kind(layer: Layer) -> str:
             return f"Bidirectional({layer.forward.step.cell})"
         case Activation():
             return layer.kind
-        case Merge() | GlobalPooling():
+        case Merge() | GlobalPooling() | LocalPooling() | Reshaping():
             return layer.kind.value
+        case Convolution():
+            return "Conv1D"
         case TimeDistributed():
             return f"TimeDistributed({_kind(layer.layer)})"
         case SpatialDropout():
             return "SpatialDropout1D"
-        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | PReLU() | RepeatVector():
+        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | PReLU() | RepeatVector() | Attention() | Dot():
             return type(layer).__name__
         case _:
             assert_never(layer)
@@ -121,6 +130,10 @@ def _mask(application: Application) -> str:
             return "consumed"
         case RepeatVector():
             return ""
+        case Convolution() | LocalPooling() | Reshaping() | Dot():
+            return "dropped" if any(operand.type.sequence for operand in application.operands) else ""
+        case Attention():
+            return "passed on"
         case Dense() | Dropout() | Activation() | Merge() | LayerNormalization() | PReLU() | SpatialDropout() | TimeDistributed():
             return "passed on" if before.sequence else ""
         case _:

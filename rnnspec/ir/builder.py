@@ -22,8 +22,11 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Parameter,
     Random,
+    Rearrange,
     Reduce,
     ReduceKind,
     Region,
@@ -41,6 +44,7 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.traverse import defined_values, results_of
 from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
@@ -238,7 +242,7 @@ class Builder:
     def take(self, table: Value, ids: Value, name: str | None = None) -> Value:
         return self._one(Take(self.value(inference.take(table.type, ids.type), name), table, ids))
 
-    def scatter_add(self, ids: Value, updates: Value, rows: int, name: str | None = None) -> Value:
+    def scatter_add(self, ids: Value, updates: Value, rows: Dim, name: str | None = None) -> Value:
         """Into a table of `rows` rows."""
         return self._one(ScatterAdd(self.value(inference.scatter_add(ids.type, updates.type, rows), name), ids, updates))
 
@@ -251,6 +255,23 @@ class Builder:
     def index(self, mask: Value, tokens: str = TOKENS, name: str | None = None) -> Value:
         """`tokens` names the new dimension; a second index in a function needs another name."""
         return self._one(Index(self.value(inference.make_index(mask.type, tokens), name), mask))
+
+    def window(
+        self, source: Value, index: Value, *, stride: int, offset: int, span: int = 0, clamp: bool = False, name: str | None = None
+    ) -> Value:
+        type_ = inference.window(source.type, index.type, stride)
+        return self._one(Window(self.value(type_, name), source, index, stride, offset, span, clamp))
+
+    def pairs(self, queries: Value, keys: Value, tokens: str, *, causal: bool = False, name: str | None = None) -> Value:
+        """`tokens` names the new dimension."""
+        return self._one(Pairs(self.value(inference.pairs(queries.type, keys.type, tokens), name), queries, keys, causal))
+
+    def pair_tokens(self, pairs: Value, queries: Value, keys: Value, *, of_keys: bool, name: str | None = None) -> Value:
+        type_ = inference.pair_tokens(pairs.type, queries.type, keys.type)
+        return self._one(PairTokens(self.value(type_, name), pairs, queries, keys, of_keys))
+
+    def rearrange(self, operand: Value, shape: tuple[Dim, ...], *, transpose: bool = False, name: str | None = None) -> Value:
+        return self._one(Rearrange(self.value(inference.rearrange(operand.type, shape, transpose), name), operand, transpose))
 
     def pack(self, operand: Value, index: Value, name: str | None = None) -> Value:
         return self._one(Pack(self.value(inference.pack(operand.type, index.type), name), operand, index))

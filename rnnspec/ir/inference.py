@@ -7,6 +7,7 @@ verifier compares declared results with them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
@@ -159,14 +160,12 @@ def _ids(type_: Type) -> TensorType:
 
 def take(table: Type, ids: Type) -> TensorType:
     rows = _matrix(table, "the table of take")
-    require(is_fixed(rows), f"the table of take must have fixed dimensions, not {rows}")
     return rows.with_shape((_ids(ids).shape[0], rows.shape[1]))
 
 
 def scatter_add(ids: Type, updates: Type, table_rows: Dim) -> TensorType:
     source = _matrix(updates, "the updates of scatter_add")
     require(_ids(ids).shape[0] == source.shape[0], f"scatter_add of {source} by ids {ids}")
-    require(isinstance(table_rows, int), f"scatter_add into {table_rows} rows, which must be fixed")
     return source.with_shape((table_rows, source.shape[1]))
 
 
@@ -187,6 +186,37 @@ def make_index(mask_: Type, tokens: Dim) -> IndexType:
     require(fits, f"index takes i1 [batch, time], not {source}")
     require(isinstance(tokens, str) and tokens not in source.shape, f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(source.shape[0], source.shape[1], tokens)
+
+
+def window(source: Type, index_: Type, stride: int) -> TensorType:
+    before, after = index(source, "the source of window"), index(index_)
+    require(before.batch == after.batch, f"a window from {before} to {after}")
+    require(stride > 0, f"a window with stride {stride}")
+    return TensorType(DType.I32, (after.tokens, 1))
+
+
+def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:
+    first, second = index(queries, "the queries"), index(keys, "the keys")
+    require(first.batch == second.batch, f"pairs of {first} and {second}")
+    require(isinstance(tokens, str), f"the tokens of an index need a name of their own, not {tokens}")
+    return IndexType(first.tokens, second.time, tokens)
+
+
+def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
+    place = index(pairs_, "the pairs")
+    require(place == pairs(queries, keys, place.tokens), f"{place} are no pairs of {queries} and {keys}")
+    return TensorType(DType.I32, (place.tokens, 1))
+
+
+def rearrange(operand: Type, shape: tuple[Dim, ...], transpose: bool) -> TensorType:
+    source = tensor(operand, "the operand of rearrange")
+    result = source.with_shape(shape)
+    fits = source.dtype.is_float and source.rank in (2, 3) and result.rank in (2, 3) and source.shape[0] == shape[0]
+    sizes = [dim for dim in (*source.shape[1:], *shape[1:]) if isinstance(dim, int)]
+    fixed = len(sizes) == source.rank + result.rank - 2
+    require(fits and fixed and prod(sizes[: source.rank - 1]) == prod(sizes[source.rank - 1 :]), f"rearrange of {source} to {result}")
+    require(not transpose or source.rank == 3, f"rearrange transposes a sequence, not {source}")
+    return result
 
 
 def _padded(operand: Type, index_: Type, what: str) -> tuple[TensorType, IndexType]:

@@ -27,7 +27,10 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Random,
+    Rearrange,
     Reduce,
     ReduceKind,
     Reshape,
@@ -43,10 +46,12 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.random import uniform
 from rnnspec.ir.traverse import results_of
 from rnnspec.ir.types import ROWS, DType, IndexType, TensorType
+from rnnspec.runtime.lengths import length_of
 
 Array: TypeAlias = NDArray[Any]
 
@@ -185,7 +190,7 @@ class _Frame:
     def shape(self, value: Value) -> tuple[int, ...]:
         if not isinstance(value.type, TensorType):
             raise InternalError(f"%{value.name} has no shape")
-        return tuple(self.dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
+        return tuple(length_of(dim, self.dims) for dim in value.type.shape)
 
     def _simple(self, operation: Operation) -> list[Held]:
         match operation:
@@ -214,10 +219,12 @@ class _Frame:
             case Reduce():
                 return [_reduce(operation, self.array(operation.operand))]
             case Take():
-                return [self.array(operation.table)[self.array(operation.ids)[:, 0]]]
+                ids = self.array(operation.ids)
+                return [np.where(ids < 0, 0.0, self.array(operation.table)[ids[:, 0]])]
             case ScatterAdd():
                 sums = np.zeros(self.shape(operation.result))
-                np.add.at(sums, self.array(operation.ids)[:, 0], self.array(operation.updates))
+                ids = self.array(operation.ids)[:, 0]
+                np.add.at(sums, ids[ids >= 0], self.array(operation.updates)[ids >= 0])
                 return [sums]
             case Random():
                 return [uniform(int(self.array(operation.key)), operation.stream, self.shape(operation.result))]
@@ -225,6 +232,15 @@ class _Frame:
                 return [np.any(self.array(operation.operand) != operation.value, axis=2)]
             case Index():
                 return [pack_mask(self.array(operation.mask))]
+            case Window():
+                return [window_ids(operation, self.packing(operation.source), self.packing(operation.index))]
+            case Pairs():
+                return [pack_mask(visible_keys(operation, self.packing(operation.queries), self.packing(operation.keys)))]
+            case PairTokens():
+                return [self._pair_tokens(operation)]
+            case Rearrange():
+                operand = self.array(operation.operand)
+                return [(operand.swapaxes(1, 2) if operation.transpose else operand).reshape(self.shape(operation.result))]
             case Pack():
                 sequence = self.array(operation.operand)
                 rows = [sequence[row, t] for row, t in self.packing(operation.index).tokens]
@@ -244,6 +260,13 @@ class _Frame:
                 raise InternalError("a scan is no simple operation")
             case _:
                 assert_never(operation)
+
+    def _pair_tokens(self, operation: PairTokens) -> Array:
+        queries, keys = self.packing(operation.queries), self.packing(operation.keys)
+        key_of = {place: token for token, place in enumerate(keys.tokens)}
+        tokens = self.packing(operation.pairs).tokens
+        found = [key_of[queries.tokens[query][0], t] if operation.of_keys else query for query, t in tokens]
+        return np.array(found, np.int32).reshape(-1, 1)
 
     def _unpack(self, operation: Unpack) -> Array:
         packing, fill, rows = self.packing(operation.index), self.array(operation.fill), self.array(operation.operand)
@@ -286,6 +309,26 @@ class _Frame:
             for total, value in zip(sums, region.sums, strict=True):
                 total += step.array(value)
         return [*state, *stacks, *sums]
+
+
+def window_ids(window: Window, source: Packing, index: Packing) -> Array:
+    """See `rnnspec.ir.ops.Window`."""
+    token_of = {place: token for token, place in enumerate(source.tokens)}
+    lacking = max((index.time - 1) * window.stride + window.span - source.time, 0) if window.span else 0
+    ids: list[int] = []
+    for row, t in index.tokens:
+        step = t * window.stride + window.offset - lacking // 2
+        if window.clamp:
+            step = min(max(step, 0), source.time - 1)
+        ids.append(token_of.get((row, step), -1))
+    return np.array(ids, np.int32).reshape(-1, 1)
+
+
+def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:
+    """What each token of `queries` may look at, bool [tokens, time of keys]."""
+    real = set(keys.tokens)
+    seen = [[(row, t) in real and (t <= now or not pairs.causal) for t in range(keys.time)] for row, now in queries.tokens]
+    return np.array(seen, bool).reshape(len(seen), keys.time)
 
 
 def shown_tokens(packing: Packing, hold: bool, flip: bool) -> dict[tuple[int, int], int | None]:

@@ -20,7 +20,10 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Random,
+    Rearrange,
     Reduce,
     ReduceKind,
     Reshape,
@@ -34,6 +37,7 @@ from rnnspec.ir.ops import (
     Unary,
     UnaryKind,
     Unpack,
+    Window,
 )
 
 Kind: TypeAlias = UnaryKind | BinaryKind | CompareKind | ReduceKind
@@ -51,6 +55,10 @@ MNEMONICS: Mapping[type[Operation], str] = {
     Random: "random",
     Mask: "mask",
     Index: "index",
+    Window: "window",
+    Pairs: "pairs",
+    PairTokens: "pair_tokens",
+    Rearrange: "rearrange",
     Pack: "pack",
     Unpack: "unpack",
     PackSum: "pack_sum",
@@ -76,6 +84,10 @@ ATTRIBUTES: Mapping[type[Operation], tuple[str, ...]] = {
     Reduce: ("axis",),
     Random: ("stream",),
     Mask: ("value",),
+    Window: ("stride", "offset", "span", "clamp"),
+    Pairs: ("causal",),
+    PairTokens: ("of_keys",),
+    Rearrange: ("transpose",),
     Unpack: ("hold", "flip"),
     PackSum: ("hold", "flip"),
     FillSum: ("hold", "flip"),
@@ -90,6 +102,13 @@ ATTRIBUTE_TYPES: Mapping[str, type[float | int | bool]] = {
     "hold": bool,
     "flip": bool,
     "reverse": bool,
+    "stride": int,
+    "offset": int,
+    "span": int,
+    "clamp": bool,
+    "causal": bool,
+    "of_keys": bool,
+    "transpose": bool,
 }
 
 

@@ -2,8 +2,8 @@
 
 Shapes in the docstrings: R is a row dimension (`batch`, `tokens`, `rows` or 1), everything else is
 fixed. A matrix `[R, w]` holds one row of w features for each row; a weight has fixed dimensions
-only. Only `Mask`, `Index`, `Pack`, `Unpack`, `PackSum` and `FillSum` ever see a padded sequence
-`[batch, time, w]`.
+only. Only `Mask`, `Index`, `Pack`, `Unpack`, `PackSum`, `FillSum` and `Rearrange` ever see a padded
+sequence `[batch, time, w]`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Reduce:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Rows of a table: `result[r] = table[ids[r, 0]]`; table [v, d], ids i32 [R, 1], result [R, d]."""
+    """Rows of a table: `result[r] = table[ids[r, 0]]`, zeros for a negative id; table [v, d], ids i32 [R, 1], result [R, d]."""
 
     result: Value
     table: Value
@@ -181,7 +181,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class ScatterAdd:
-    """Adjoint of `Take`: `result[ids[r, 0]] += updates[r]` in row order, from zeros; result [v, d]."""
+    """Adjoint of `Take`: `result[ids[r, 0]] += updates[r]` in row order, from zeros; a negative id is left out; result [v, d]."""
 
     result: Value
     ids: Value
@@ -215,6 +215,60 @@ class Index:
 
     result: Value
     mask: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where a window looks: for step t of a row of `index` the token of step `t * stride + offset` in the same row of `source`.
+
+    Where there is none the id is -1, or with `clamp` that of the nearest step. Windows of `span` steps, unless it is 0,
+    begin earlier, so that what they lack at both ends is as much, or one step more at the end ("same" padding).
+    i32 [tokens, 1] over the tokens of `index`.
+    """
+
+    result: Value
+    source: Value
+    index: Value
+    stride: int
+    offset: int
+    span: int
+    clamp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The packing index of what every token of `queries` may look at: one row a token, one step a step of `keys`.
+
+    Step t is real if it is in the row of `keys` that the token belongs to, and with `causal` isn't after the token's own.
+    """
+
+    result: Value
+    queries: Value
+    keys: Value
+    causal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PairTokens:
+    """For each token of `pairs` the token of its query, or of its key if `of_keys`; i32 [pairs, 1]."""
+
+    result: Value
+    pairs: Value
+    queries: Value
+    keys: Value
+    of_keys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrange:
+    """The same elements of each row in another shape: [R, t, w] or [R, n] to one of these, everything but R fixed.
+
+    `transpose`: [R, t, w] is gone through column by column.
+    """
+
+    result: Value
+    operand: Value
+    transpose: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +393,10 @@ Operation: TypeAlias = (
     | Random
     | Mask
     | Index
+    | Window
+    | Pairs
+    | PairTokens
+    | Rearrange
     | Pack
     | Unpack
     | PackSum

@@ -231,7 +231,7 @@ def _type(node: Node) -> Type:
 
 
 def _dim(token: Token) -> Dim:
-    return str(token) if token.type == "NAME" else _integer(token)
+    return _integer(token) if token.type == "NUMBER" else str(token)
 
 
 def _error(token: Token, message: str) -> IRSyntaxError:

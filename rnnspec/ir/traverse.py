@@ -21,7 +21,10 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Random,
+    Rearrange,
     Reduce,
     Region,
     Reshape,
@@ -35,6 +38,7 @@ from rnnspec.ir.ops import (
     Unary,
     Unpack,
     Value,
+    Window,
 )
 
 OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
@@ -53,6 +57,10 @@ OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
     Random: ("key",),
     Mask: ("operand",),
     Index: ("mask",),
+    Window: ("source", "index"),
+    Pairs: ("queries", "keys"),
+    PairTokens: ("pairs", "queries", "keys"),
+    Rearrange: ("operand",),
     Pack: ("operand", "index"),
     Unpack: ("operand", "fill", "index"),
     PackSum: ("operand", "index"),

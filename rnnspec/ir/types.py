@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeAlias
 
 Dim: TypeAlias = int | str
-"""A dimension: a fixed length, or the name of one that is known when the function runs."""
+"""A dimension: a fixed length, the name of one that is known when the function runs, or what comes from that (`runtime.lengths`)."""
 
 BATCH = "batch"
 """Rows of a batch, in the caller's order unless an operation says that they are sorted."""

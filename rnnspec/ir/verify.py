@@ -24,8 +24,11 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Parameter,
     Random,
+    Rearrange,
     Reduce,
     Reshape,
     RestoreRows,
@@ -40,12 +43,14 @@ from rnnspec.ir.ops import (
     Unary,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.printer import print_operation
 from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_of
 from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
+from rnnspec.runtime.lengths import name_in
 
-OUTSIDE_ONLY = (Random, Mask, Index, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
+OUTSIDE_ONLY = (Random, Mask, Index, Window, Pairs, PairTokens, Rearrange, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
 """Operations that a region must not hold."""
 
 PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
@@ -114,7 +119,7 @@ class _Scope:
         else:
             for operand in operands_of(operation):
                 self.read(operand)
-        if isinstance(operation, Index):
+        if isinstance(operation, Index | Pairs):
             tokens = inference.index(operation.result.type, "the result").tokens
             require(tokens not in self.dims, f"the dimension {tokens} is already taken")
             self.dims.add(str(tokens))
@@ -124,7 +129,7 @@ class _Scope:
         for result in results_of(operation):
             self.define(result)
             for dim in _dims(result.type):
-                require(isinstance(dim, int) or dim in self.dims, f"the dimension {dim} is unknown here")
+                require(dim in self.dims or name_in(dim) in (None, *self.dims), f"the dimension {dim} is unknown here")
 
     def _scan(self, scan: Scan) -> None:
         for operand in (scan.index, *scan.inits, *scan.sequences):
@@ -186,6 +191,8 @@ def _single_type(operation: Operation) -> Type:
             return inference.scatter_add(operation.ids.type, operation.updates.type, _table_rows(operation.result))
         case Random():
             return inference.random(operation.key.type, _declared(operation.result))
+        case Window() | Pairs() | PairTokens() | Rearrange():
+            return _placing_type(operation)
         case Mask() | Index() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
             return _packing_type(operation)
         case Split() | Scan():
@@ -210,6 +217,21 @@ def _packing_type(operation: Mask | Index | Pack | Unpack | PackSum | FillSum | 
             return inference.fill_sum(operation.operand.type, operation.index.type)
         case SortRows() | RestoreRows():
             return inference.permuted_rows(operation.operand.type, operation.index.type)
+        case _:
+            assert_never(operation)
+
+
+def _placing_type(operation: Window | Pairs | PairTokens | Rearrange) -> Type:
+    match operation:
+        case Window():
+            return inference.window(operation.source.type, operation.index.type, operation.stride)
+        case Pairs():
+            tokens = inference.index(operation.result.type, "the result").tokens
+            return inference.pairs(operation.queries.type, operation.keys.type, tokens)
+        case PairTokens():
+            return inference.pair_tokens(operation.pairs.type, operation.queries.type, operation.keys.type)
+        case Rearrange():
+            return inference.rearrange(operation.operand.type, _declared(operation.result).shape, operation.transpose)
         case _:
             assert_never(operation)
 

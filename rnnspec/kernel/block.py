@@ -7,21 +7,39 @@ from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import Concat, FillSum, Matmul, Operation, Pack, PackSum, Reduce, Reshape, Scan, ScatterAdd, Split, Value
+from rnnspec.ir.ops import (
+    Concat,
+    FillSum,
+    Matmul,
+    Operation,
+    Pack,
+    PackSum,
+    PairTokens,
+    Rearrange,
+    Reduce,
+    Reshape,
+    Scan,
+    ScatterAdd,
+    Split,
+    Value,
+    Window,
+)
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero
-from rnnspec.kernel.matrix import Form, form_of, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
+from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
     ColumnReduce,
     GatherIds,
+    IndexArray,
     Load,
     Node,
     Outer,
     PackPanels,
     PanelColumn,
+    Rearranged,
     RowMap,
     RowReduce,
     Rows,
@@ -72,10 +90,23 @@ class Context:
         number = index_number(type_)
         name = index_buffer_name(array, number)
         if name not in self.buffers:
-            known: dict[str, Rows] = {"source": str(type_.tokens), "order": "batch", "rank": "batch", "offsets": steps_name(number)}
-            rows = known.get(array, padded_rows(type_.time))
-            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, index=number)
+            batch = str(type_.batch)
+            known: dict[str, Rows] = {"source": str(type_.tokens), "order": batch, "rank": batch, "offsets": steps_name(number)}
+            rows = known.get(array, padded_rows(batch, type_.time))
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, array=IndexArray(array, number))
         return name
+
+    def ids(self, operation: Window | PairTokens) -> str:
+        """The buffer of ids that the runtime makes."""
+        array, type_ = ids_array(operation)
+        name = f"{index_buffer_name(array.name, array.index)}({', '.join(map(str, array.parameters))})"
+        if name not in self.buffers:
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, str(type_.tokens), 1, array=array)
+        return name
+
+    def may_miss(self, ids: str) -> bool:
+        """Whether some ids of a buffer may be negative: those that the runtime makes; the user's are checked."""
+        return self.buffers[ids].space is Space.INDEX
 
     def zeros(self, width: int) -> str:
         """A row of at least `width` zeros: prepared memory that nothing writes."""
@@ -104,6 +135,8 @@ class Block:
     operations: Sequence[Operation]
     locations: dict[Value, Location]
     wanted: Mapping[Value, Sequence[Location]]
+    rows: Rows = "batch"
+    """The most that "rows", those of a scan's step, can be."""
 
     def schedule(self) -> tuple[Node, ...]:
         """The nodes in execution order; afterwards `locations` knows every stored value."""
@@ -141,7 +174,7 @@ class Block:
 
     def _allocate(self, value: Value) -> Location:
         rows, width = matrix(value)
-        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, "batch" if rows == "rows" else rows, width)
+        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == "rows" else rows, width)
         return Location(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
 
     @property
@@ -209,7 +242,7 @@ class Block:
             self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _writer(self, level: int) -> StageWriter:
-        return StageWriter(self.analysis, level, self.locate, self.context.index, self.context.zeros, self.uses)
+        return StageWriter(self.analysis, level, self.locate, self.context, self.uses)
 
     def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
         lanes = self.context.lanes
@@ -245,6 +278,8 @@ class Block:
             case Pack():
                 source, rows = self.locations[operation.operand].buffer, matrix(operation.result)[0]
                 return (GatherIds(rows, source, self.context.index("source", operation.index), self.locations[operation.result].buffer),)
+            case Rearrange():
+                return (self._rearranged(operation),)
             case Concat():
                 return self._join_rows(operation)
             case _:
@@ -254,6 +289,16 @@ class Block:
         rows, units = matrix(source)
         target = self.locations[result]
         return Scatter(rows, units, ids, self.locations[source].access(0), target.buffer, matrix(result)[0], missing)
+
+    def _rearranged(self, operation: Rearrange) -> Rearranged:
+        rows, *extents = tensor_type(operation.operand).shape
+        height, units = (int(extent) for extent in (extents if len(extents) == 2 else [1, *extents]))
+        for value in (operation.operand, operation.result):
+            location = self.locations[value]
+            if location.row or location.column or self.context.buffers[location.buffer].width != matrix(value)[1]:
+                raise InternalError(f"%{value.name}: a rearrangement of a part of a buffer")
+        source, target = (self.locations[value].buffer for value in (operation.operand, operation.result))
+        return Rearranged(rows, height, units, source, target, operation.transpose)
 
     def _reduce(self, operation: Reduce, level: int) -> Node:
         rows, units = matrix(operation.operand)
@@ -283,7 +328,7 @@ class Block:
 
     def _scan(self, scan: Scan) -> ScanLoop:
         """The scan's step as a block of its own, around buffers for what is carried."""
-        region = scan.region
+        region, place = scan.region, index_type(scan.index.type)
         if region.sums:
             raise InternalError("a scan still adds up over its steps: hoist_weight_gradients must run first")
         context = self.context
@@ -292,8 +337,8 @@ class Block:
         states: list[State] = []
         for parameter, value, init, final in zip(region.carried, region.carries, scan.inits, scan.finals, strict=True):
             width = matrix(parameter)[1]
-            current = context.add(parameter.name, Space.SCRATCH, context.dtype, "batch", width)
-            following = context.add(f"{parameter.name}'", Space.SCRATCH, context.dtype, "batch", width)
+            current = context.add(parameter.name, Space.SCRATCH, context.dtype, place.batch, width)
+            following = context.add(f"{parameter.name}'", Space.SCRATCH, context.dtype, place.batch, width)
             locations[parameter] = Location(current, RowMap.ROW)
             wanted.setdefault(value, []).append(Location(following, RowMap.ROW))
             start = None if is_zero(self.analysis, init) and init not in self.locations else self.locations[init].buffer
@@ -313,9 +358,9 @@ class Block:
                 self._neutral_definitions(value, neutral)
             else:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
-        body = Block(context, (*neutral, *region.operations), locations, wanted).schedule()
-        offsets, steps = context.index("offsets", scan.index), steps_name(index_number(index_type(scan.index.type)))
-        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps), context.buffers)
+        body = Block(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
+        offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
+        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
 
     def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:
         operation = self.analysis.definitions[value]

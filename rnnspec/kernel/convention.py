@@ -44,7 +44,7 @@ def convention(function: KernelFunction) -> Convention:
 def _rows(node: Node) -> Iterator[Rows]:
     match node:
         case ScanLoop():
-            yield from ("batch", node.steps)
+            yield from (node.rows, node.steps)
         case Scatter():
             yield from (node.rows, node.target_rows)
         case PackPanels():

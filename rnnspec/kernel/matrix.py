@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import assert_never
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import (
     Binary,
     BinaryKind,
@@ -15,6 +17,7 @@ from rnnspec.ir.ops import (
     Matmul,
     Operation,
     Pack,
+    PairTokens,
     Random,
     Reshape,
     RestoreRows,
@@ -26,9 +29,10 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
-from rnnspec.kernel.nodes import Rows
+from rnnspec.kernel.nodes import IndexArray, Rows
 
 
 def tensor_type(value: Value) -> TensorType:
@@ -37,9 +41,10 @@ def tensor_type(value: Value) -> TensorType:
     return value.type
 
 
-def padded_rows(time: Dim) -> str:
-    """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20"."""
-    return f"batch*{time}"
+def padded_rows(batch: Dim, time: Dim) -> str:
+    """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"."""
+    text = str(time)
+    return f"{batch}*({text})" if "-" in text and not text.endswith(")") else f"{batch}*{text}"
 
 
 def index_number(index: IndexType) -> int:
@@ -50,6 +55,24 @@ def index_number(index: IndexType) -> int:
 def index_buffer_name(array: str, number: int) -> str:
     """The buffer of an index's array; with a dot in its name no value of a spec can be it."""
     return f"index.{array}_{number}" if number else f"index.{array}"
+
+
+def ids_array(operation: Window | PairTokens) -> tuple[IndexArray, IndexType]:
+    """The array of ids that the runtime makes, and the index over whose tokens it is."""
+
+    def number(value: Value) -> int:
+        return index_number(index_type(value.type))
+
+    match operation:
+        case Window():
+            numbers = (number(operation.source), operation.stride, operation.offset, operation.span, int(operation.clamp))
+            return IndexArray("window", number(operation.index), numbers), index_type(operation.index.type)
+        case PairTokens():
+            numbers = (number(operation.queries), number(operation.keys))
+            name = "pair_keys" if operation.of_keys else "pair_queries"
+            return IndexArray(name, number(operation.pairs), numbers), index_type(operation.pairs.type)
+        case _:
+            assert_never(operation)
 
 
 def steps_name(number: int) -> str:
@@ -68,8 +91,8 @@ def matrix(value: Value) -> tuple[Rows, int]:
             return 1, width
         case 2:
             return shape[0], width
-        case 3 if shape[0] == "batch":
-            return padded_rows(shape[1]), width
+        case 3 if isinstance(shape[0], str):
+            return padded_rows(shape[0], shape[1]), width
         case _:
             raise InternalError(f"%{value.name}: no matrix has the shape {shape}")
 

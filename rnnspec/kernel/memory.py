@@ -17,6 +17,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Rearranged,
     RowReduce,
     Rows,
     ScanLoop,
@@ -76,6 +77,8 @@ def buffers_of(node: Node) -> Iterator[str]:
             yield from (node.source, node.target)
             if node.via is not None:
                 yield node.via
+        case Rearranged():
+            yield from (node.source, node.target)
         case PackPanels():
             yield node.target
             yield from (gate.buffer for gate in node.gates)

@@ -18,8 +18,8 @@ from rnnspec.kernel.target import Tile
 Rows: TypeAlias = int | str
 """A number of rows: fixed, or a name.
 
-"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence; "rows", those of a
-scan's step.
+"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence ("batch*(time-2)" of one
+whose length comes from another's); "rows", those of a scan's step.
 """
 
 
@@ -42,8 +42,17 @@ class Space(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexArray:
+    """An array that the runtime makes from packing indices: `name` of index number `index`, with further numbers that say which."""
+
+    name: str
+    index: int = 0
+    parameters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Buffer:
-    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `index`: whose array it is (INDEX only)."""
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only)."""
 
     name: str
     space: Space
@@ -51,7 +60,7 @@ class Buffer:
     rows: Rows
     width: int
     offset: int = 0
-    index: int = 0
+    array: IndexArray | None = None
 
 
 class RowMap(Enum):
@@ -208,6 +217,18 @@ class GatherIds:
 
 
 @dataclass(frozen=True, slots=True)
+class Rearranged:
+    """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
+
+    rows: Rows
+    height: int
+    units: int
+    source: str
+    target: str
+    transpose: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PanelColumn:
     """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer.
 
@@ -259,9 +280,11 @@ class ScanLoop:
     """The buffer of the index's tokens before each step."""
     steps: str = "steps"
     """The name of the number of packed steps."""
+    rows: Rows = "batch"
+    """All rows of the index."""
 
 
-Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | PackPanels | ScanLoop
+Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Rearranged,
     RowMap,
     RowReduce,
     ScanLoop,
@@ -72,6 +73,9 @@ def _node(node: Node) -> Iterator[str]:
             yield f"scatter {node.rows} rows, {node.units} units, {where}: {node.target}[{node.target_rows}] += {_access(node.source)}"
         case GatherIds():
             yield f"gather_ids {node.rows} rows: {node.target}[r] = {node.source}[{'r' if node.via is None else f'{node.via}[r]'}]"
+        case Rearranged():
+            how = f"transpose {node.height} by {node.units}" if node.transpose else f"copy {node.height * node.units} elements"
+            yield f"rearrange {node.rows} rows, {how}: {node.target}[r] = {node.source}[r]"
         case PackPanels():
             shape = f"depth {node.depth}, {node.units} units, {node.vectors} vectors, {len(node.gates)} gates"
             gates = ", ".join(
@@ -83,7 +87,8 @@ def _node(node: Node) -> Iterator[str]:
             lines = [line for state in node.states for line in _state(state)]
             lines += [line for inner in node.body for line in _node(inner)]
             order = "last to first" if node.reverse else "first to last"
-            yield from _block(f"scan {order} by {node.offsets}, {node.steps}", lines)
+            of = "" if node.rows == "batch" else f" of {node.rows} rows"
+            yield from _block(f"scan {order} by {node.offsets}, {node.steps}{of}", lines)
         case _:
             assert_never(node)
 

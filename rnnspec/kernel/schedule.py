@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Operation, Result, Role, Value
+from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Operation, Pairs, PairTokens, Result, Role, Value, Window
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
@@ -43,7 +43,7 @@ def schedule_function(function: Function, target: Target, offsets: Mapping[str, 
     prepare_nodes = prepare_block.schedule()
 
     running = Context(target, dtype, dict(preparing.buffers))
-    locations = prepare_block.locations | _inputs(running, function)
+    locations = prepare_block.locations | _inputs(running, function) | _made_ids(running, function)
     nodes = Block(running, rest, locations, _results(running, function, offsets)).schedule()
 
     packed = tuple(running.panels.values())
@@ -60,7 +60,7 @@ def _float_type(function: Function) -> DType:
 
 
 def _without_masks(function: Function) -> tuple[Operation, ...]:
-    """The operations but those that make masks and the index, which are the caller's to make."""
+    """The operations but those that make masks, indices and ids from these, which are the caller's to make."""
     masks = {parameter.value for parameter in function.parameters if parameter.role is Role.MASK}
     kept: list[Operation] = []
     for operation in function.operations:
@@ -69,7 +69,7 @@ def _without_masks(function: Function) -> tuple[Operation, ...]:
                 masks.add(result)
             case Binary(result=result, left=left, right=right) if left in masks or right in masks:
                 masks.add(result)
-            case Index():
+            case Index() | Pairs() | Window() | PairTokens():
                 pass
             case _:
                 kept.append(operation)
@@ -137,6 +137,11 @@ def _inputs(context: Context, function: Function) -> dict[Value, Location]:
         name = context.add(f"{space.value}.{value.name}", space, value.type.dtype, rows, width)
         locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
     return locations
+
+
+def _made_ids(context: Context, function: Function) -> dict[Value, Location]:
+    made = [operation for operation in function.operations if isinstance(operation, Window | PairTokens)]
+    return {operation.result: Location(context.ids(operation), RowMap.ROW) for operation in made}
 
 
 def _results(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, list[Location]]:

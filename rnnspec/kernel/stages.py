@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
@@ -56,19 +57,33 @@ class Piece:
     init: str | None
 
 
+class LookUps(Protocol):
+    """The buffers that rows are looked up by."""
+
+    def index(self, array: str, index: Value) -> str:
+        """That of an index's array."""
+        ...
+
+    def zeros(self, width: int) -> str:
+        """That of so many zeros."""
+        ...
+
+    def may_miss(self, ids: str) -> bool:
+        """Whether some ids of a buffer may be negative."""
+        ...
+
+
 @dataclass
 class StageWriter:
     """Evaluates values of a block inside one stage of `level`.
 
-    `locate(v)`: where a value is stored, None if it isn't. `index_buffer(array, index)`: the buffer of an index's
-    array. `zeros(width)`: that of so many zeros.
+    `locate(v)`: where a value is stored, None if it isn't.
     """
 
     analysis: Analysis
     level: int
     locate: Callable[[Value], Location | None]
-    index_buffer: Callable[[str, Value], str]
-    zeros: Callable[[int], str]
+    buffers: LookUps
     uses: Mapping[Value, int]
     taken: set[str] = field(default_factory=set[str])
     leaves: list[Statement] = field(default_factory=list[Statement])
@@ -178,16 +193,17 @@ class StageWriter:
         match operation:
             case Take():
                 source, via = operation.table, ids_buffer(operation.ids, self._location(operation.ids))
+                fill = self.buffers.zeros(matrix(value)[1]) if self.buffers.may_miss(via) else None
             case Pack():
-                source, via = operation.operand, self.index_buffer("source", operation.index)
+                source, via = operation.operand, self.buffers.index("source", operation.index)
             case SortRows():
-                source, via = operation.operand, self.index_buffer("order", operation.index)
+                source, via = operation.operand, self.buffers.index("order", operation.index)
             case RestoreRows():
-                source, via = operation.operand, self.index_buffer("rank", operation.index)
+                source, via = operation.operand, self.buffers.index("rank", operation.index)
             case Unpack():
-                source, via = operation.operand, self.index_buffer(shown_name(operation.hold, operation.flip), operation.index)
+                source, via = operation.operand, self.buffers.index(shown_name(operation.hold, operation.flip), operation.index)
                 location = self.locate(operation.fill)
-                fill = self.zeros(matrix(value)[1]) if location is None else location.buffer
+                fill = self.buffers.zeros(matrix(value)[1]) if location is None else location.buffer
                 if location is not None and (location.row or location.column):
                     raise InternalError(f"%{operation.fill.name}: a fill must be a buffer's first row")
             case _:

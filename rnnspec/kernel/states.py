@@ -15,6 +15,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Rearranged,
     RowReduce,
     ScanLoop,
     Scatter,
@@ -37,7 +38,7 @@ def accesses(node: Node) -> Iterator[Access]:
             yield from (node.left, node.right, node.target)
         case Scatter():
             yield node.source
-        case GatherIds() | PackPanels() | ScanLoop():
+        case GatherIds() | Rearranged() | PackPanels() | ScanLoop():
             pass
 
 
@@ -116,5 +117,5 @@ def _rename(node: Node, renamed: dict[str, str]) -> Node:
             return replace(node, left=access(node.left), right=access(node.right), target=access(node.target))
         case Scatter():
             return replace(node, source=access(node.source))
-        case GatherIds() | PackPanels() | ScanLoop():
+        case GatherIds() | Rearranged() | PackPanels() | ScanLoop():
             return node

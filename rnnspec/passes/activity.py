@@ -19,7 +19,10 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Random,
+    Rearrange,
     Reduce,
     Reshape,
     RestoreRows,
@@ -33,6 +36,7 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.traverse import results_of
 
@@ -49,7 +53,7 @@ def active_values(operations: Iterable[Operation], sources: Iterable[Value], tar
 def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
     """The operands that an operation's derivative isn't constantly zero for; a scan's region isn't entered."""
     match operation:
-        case Constant() | Compare() | Random() | Mask() | Index():
+        case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return ()
         case Unary():
             return () if operation.kind in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT) else (operation.operand,)
@@ -59,7 +63,7 @@ def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
             return (operation.left, operation.right)
         case Select():
             return (operation.on_true, operation.on_false)
-        case Broadcast() | Reshape() | Split() | Reduce() | Pack() | PackSum() | FillSum() | SortRows() | RestoreRows():
+        case Broadcast() | Reshape() | Split() | Reduce() | Rearrange() | Pack() | PackSum() | FillSum() | SortRows() | RestoreRows():
             return (operation.operand,)
         case Concat():
             return operation.operands

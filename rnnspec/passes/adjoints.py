@@ -29,7 +29,10 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PackSum,
+    Pairs,
+    PairTokens,
     Random,
+    Rearrange,
     Reduce,
     ReduceKind,
     Reshape,
@@ -44,6 +47,7 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Value,
+    Window,
 )
 from rnnspec.ir.types import Dim, TensorType
 
@@ -113,6 +117,10 @@ SingleResult: TypeAlias = (
     | Random
     | Mask
     | Index
+    | Window
+    | Pairs
+    | PairTokens
+    | Rearrange
     | Pack
     | Unpack
     | PackSum
@@ -125,7 +133,7 @@ SingleResult: TypeAlias = (
 def contributions(operation: SingleResult, adjoint: Value, active: Collection[Value], builder: Builder) -> Iterator[Contribution]:
     """The terms of the active operands' adjoints, `adjoint` being the result's."""
     match operation:
-        case Constant() | Compare() | Random() | Mask() | Index():
+        case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return
         case Unary():
             rule = UNARY_RULES.get(operation.kind)
@@ -151,10 +159,11 @@ def contributions(operation: SingleResult, adjoint: Value, active: Collection[Va
         case Reduce():
             yield operation.operand, _reduce(builder, operation, adjoint)
         case Take():
-            rows = _fixed(Builder.tensor(operation.table).shape[0])
-            yield operation.table, builder.scatter_add(operation.ids, adjoint, rows)
+            yield operation.table, builder.scatter_add(operation.ids, adjoint, Builder.tensor(operation.table).shape[0])
         case ScatterAdd():
             yield operation.updates, builder.take(adjoint, operation.ids)
+        case Rearrange():
+            yield operation.operand, _rearranged_back(builder, operation, adjoint)
         case Pack():
             yield operation.operand, builder.unpack(adjoint, _no_fill(builder, adjoint), operation.index, hold=False, flip=False)
         case Unpack():
@@ -176,6 +185,17 @@ def contributions(operation: SingleResult, adjoint: Value, active: Collection[Va
             yield operation.operand, builder.sort_rows(adjoint, operation.index)
         case _:
             assert_never(operation)
+
+
+def _rearranged_back(builder: Builder, operation: Rearrange, adjoint: Value) -> Value:
+    """A transposition's adjoint transposes back, from the sequence that has its two lengths exchanged."""
+    shape = Builder.tensor(operation.operand).shape
+    if not operation.transpose:
+        return builder.rearrange(adjoint, shape)
+    rows, time, width = shape
+    turned = (rows, width, time)
+    same = adjoint if Builder.tensor(adjoint).shape == turned else builder.rearrange(adjoint, turned)
+    return builder.rearrange(same, shape, transpose=True)
 
 
 def _erf(builder: Builder, operation: Unary, adjoint: Value) -> Value:

@@ -22,6 +22,7 @@ from rnnspec.ir.ops import (
     Concat,
     Constant,
     Operation,
+    PairTokens,
     Random,
     Reshape,
     Select,
@@ -29,6 +30,7 @@ from rnnspec.ir.ops import (
     Unary,
     UnaryKind,
     Value,
+    Window,
 )
 from rnnspec.ir.traverse import definitions, operands_of, results_of
 from rnnspec.ir.types import DType, TensorType
@@ -48,7 +50,7 @@ CHEAP_UNARY = frozenset({UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind
 def is_cheap(operation: Operation) -> bool:
     """Whether computing an operation again costs less than reading its result from memory."""
     match operation:
-        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
+        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random() | Window() | PairTokens():
             return True
         case Unary():
             return operation.kind in CHEAP_UNARY

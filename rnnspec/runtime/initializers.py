@@ -28,8 +28,9 @@ def initial_value(weight: WeightSignature, seed: int) -> Array:
     """
     random = generator(seed, f"weight {weight.name}")
     value = np.zeros(weight.shape, np.float64)
+    columns = np.atleast_1d(value)
     for part in weight.initializer:
-        value[..., part.start : part.stop] = _draw(part.initializer, random, weight.shape)[..., part.start : part.stop]
+        columns[..., part.start : part.stop] = np.atleast_1d(_draw(part.initializer, random, weight.shape))[..., part.start : part.stop]
     return value
 
 

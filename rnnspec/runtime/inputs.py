@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.packing import PackedIndex, pack
-from rnnspec.runtime.signature import IndexSignature, InputSignature, Signature
+from rnnspec.runtime.lengths import Length, length_of, name_in, shortfall
+from rnnspec.runtime.packing import PackedIndex, pack, pair
+from rnnspec.runtime.signature import IndexSignature, InputSignature, PairSignature, Signature
 
 Mask = NDArray[np.bool_]
 
@@ -66,35 +67,64 @@ class CheckedInputs:
     samples: int
     columns: Mapping[str, Column]
     sequences: Mapping[str, SequenceInput]
-    indices: tuple[IndexSignature, ...]
+    indices: tuple[IndexSignature | PairSignature, ...]
 
     def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> Batch:
         """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `Batch`."""
         size = len(range(*rows.indices(self.samples))) if isinstance(rows, slice) else len(rows)
-        times = self._times(rows, full_time)
+        times = self._times(rows, full_time or self._shows_padding)
         for name, time in times.items():
             check_step_count(size, time, name)
+        lengths = self._lengths(times)
         for index in self.indices:
-            check_step_count(size, index.length, next(iter(self.columns)))
+            if isinstance(index, IndexSignature):
+                check_step_count(size, length_of(index.length, lengths), self._named(index.length))
         inputs = {
             name: column.padded(rows, times[name]) if isinstance(column, Ragged) else column.array[rows]
             for name, column in self.columns.items()
         }
         reals = tuple(self._real_steps(index, rows, times) for index in self.indices)
-        indices = tuple(
-            full_index(size, times[index.sources[0][0]] if index.sources else index.length) if real is None else pack(real)
-            for index, real in zip(self.indices, reals, strict=True)
-        )
-        return Batch(size, inputs, indices, reals, self._borrowed(rows))
+        indices: list[PackedIndex] = []
+        for index, real in zip(self.indices, reals, strict=True):
+            indices.append(self._packed(index, real, size, times, indices))
+        return Batch(size, inputs, tuple(indices), reals, self._borrowed(rows))
+
+    def _packed(
+        self, index: IndexSignature | PairSignature, real: Mask | None, size: int, times: Mapping[str, int], known: Sequence[PackedIndex]
+    ) -> PackedIndex:
+        if isinstance(index, PairSignature):
+            queries, keys = known[index.queries], known[index.keys]
+            check_step_count(queries.tokens, keys.time, next(iter(self.columns)))
+            return pair(queries, keys, causal=index.causal)
+        if real is not None:
+            return pack(real)
+        return full_index(size, times[index.sources[0][0]] if index.sources else length_of(index.length, self._lengths(times)))
+
+    @property
+    def _shows_padding(self) -> bool:
+        """Whether a layer looks at all steps of a dynamic length: what it gives then depends on how far a sample is padded."""
+        return any(isinstance(index, IndexSignature) and isinstance(index.length, str) for index in self.indices)
+
+    def _lengths(self, times: Mapping[str, int]) -> Mapping[str, int]:
+        """The dynamic lengths by their names, checked for what windows need of them."""
+        lengths = {self.sequences[name].extent: time for name, time in times.items()}
+        for index in self.indices:
+            if isinstance(index, IndexSignature) and (least := shortfall(index.length, lengths)):
+                source = self._named(index.length)
+                problem = f"expected at least {least} steps, a window needs them, got {times[source]}"
+                raise ValueError(f"input {source}: {problem}")
+        return lengths
 
     def time_of(self, index: int) -> int:
         """The padded length of an index's sequences, over all samples."""
-        sources = self.indices[index].sources
-        return self.sequences[sources[0][0]].time if sources else self.indices[index].length
+        signature = self._of_steps(index)
+        if signature.sources:
+            return self.sequences[signature.sources[0][0]].time
+        return length_of(signature.length, self._lengths(self._times(ALL_ROWS, True)))
 
     def column_of(self, index: int) -> Column | None:
         """The column of an index's source; None where it has not just one."""
-        sources = self.indices[index].sources
+        sources = self._of_steps(index).sources
         return self.columns[sources[0][0]] if len(sources) == 1 else None
 
     def real_steps(self, index: int) -> Mask | None:
@@ -103,8 +133,19 @@ class CheckedInputs:
 
     def present_steps(self, index: int) -> Mask | None:
         """The real steps of all samples, laid out as `column_of`; of an index with one source."""
-        ((name, values),) = self.indices[index].sources
+        ((name, values),) = self._of_steps(index).sources
         return self.sequences[name].present[values]
+
+    def _named(self, length: Length) -> str:
+        """The input that a length comes from; the first for a fixed one."""
+        named = (name for name, sequence in self.sequences.items() if sequence.extent == name_in(length))
+        return next(named, next(iter(self.columns)))
+
+    def _of_steps(self, index: int) -> IndexSignature:
+        signature = self.indices[index]
+        if isinstance(signature, PairSignature):
+            raise TypeError(f"index {index} is of pairs")
+        return signature
 
     def _times(self, rows: Rows, full_time: bool) -> dict[str, int]:
         """The padded length of each sequence input; one length is one for all inputs that share its name."""
@@ -117,9 +158,9 @@ class CheckedInputs:
             longest[sequence.extent] = max(longest.get(sequence.extent, 0), time)
         return {name: longest[sequence.extent] for name, sequence in self.sequences.items()}
 
-    def _real_steps(self, index: IndexSignature, rows: Rows, times: Mapping[str, int]) -> Mask | None:
+    def _real_steps(self, index: IndexSignature | PairSignature, rows: Rows, times: Mapping[str, int]) -> Mask | None:
         real: Mask | None = None
-        for name, values in index.sources:
+        for name, values in () if isinstance(index, PairSignature) else index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]
             if isinstance(column, Ragged):
                 time = times[name]
@@ -192,7 +233,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
             continue
         time = column.longest if isinstance(column, Ragged) else column.array.shape[1]
         given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
-        masked = dict.fromkeys(values for index in signature.indices for name, values in index.sources if name == spec.name) or {(): None}
+        masked = dict.fromkeys(values for name, values in signature.sources() if name == spec.name) or {(): None}
         if spec.integer:
             present = {values: _unmasked(spec, values, column, given) for values in masked}
             checked[spec.name] = _ids(spec, column, _in_any(present.values()))

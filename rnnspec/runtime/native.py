@@ -12,7 +12,8 @@ import numpy as np
 
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit, Loaded
-from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.lengths import length_of
+from rnnspec.runtime.packing import PackedIndex, key_tokens, query_tokens, window_ids
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, arena_bytes
 from rnnspec.runtime.signature import Signature
 
@@ -129,7 +130,7 @@ class BoundFunction:
                         case Kind.OUTPUT:
                             array = outputs[argument.name] = np.empty(_output_shape(argument, sizes), dtype)
                         case Kind.INDEX:
-                            array = index_array(indices[argument.index], argument.name)
+                            array = index_array(indices, argument)
                         case _:
                             array = given[argument.kind, argument.name]
                 alive.append(array)
@@ -159,22 +160,33 @@ class CallSizes(dict[str, int]):
             self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
 
     def __missing__(self, name: str) -> int:
-        """The steps of a padded sequence: "batch*time"."""
+        """The steps of a padded sequence: "batch*time", "batch*(time-2)"."""
         batch, star, time = name.partition("*")
         if not star:
             raise KeyError(name)
         return self[batch] * self.time(time)
 
     def time(self, name: str) -> int:
-        """A length by its name, or a fixed one."""
-        return self._times[name] if name in self._times else int(name)
+        """A length by its name or by what it comes from, or a fixed one."""
+        return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
 
 
-def index_array(index: PackedIndex, name: str) -> Array:
+def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
     """One of an index's arrays under the name that native functions know it by."""
-    if name in SHOWN:
-        return index.shown(*SHOWN[name])
-    return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
+    index = indices[argument.index]
+    match argument.name:
+        case "window":
+            source, stride, offset, span, clamp = argument.parameters
+            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp))
+        case "pair_queries":
+            return query_tokens(index)
+        case "pair_keys":
+            queries, keys = argument.parameters
+            return key_tokens(index, indices[queries], indices[keys])
+        case name if name in SHOWN:
+            return index.shown(*SHOWN[name])
+        case name:
+            return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
 
 
 @dataclass(frozen=True, slots=True)

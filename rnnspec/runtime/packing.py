@@ -77,3 +77,35 @@ def pack(mask: NDArray[np.bool_]) -> PackedIndex:
     source = np.empty(len(rows), np.int32)
     source[offsets[step_of] + rank[rows]] = rows * time + times
     return PackedIndex(batch, time, order, rank, offsets, source)
+
+
+def window_ids(source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool) -> Int32:
+    """For each token of `index` the token of `source` that a window sees, -1 for none; (tokens,). See `ir.ops.Window`."""
+    rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))
+    lacking = max((index.time - 1) * stride + span - source.time, 0) if span else 0
+    seen = steps.astype(np.int64) * stride + offset - lacking // 2
+    inside = (seen >= 0) & (seen < source.time)
+    nearest = np.clip(seen, 0, max(source.time - 1, 0))
+    if not source.time:
+        return np.full(index.tokens, -1, np.int32)
+    found = source.position[rows.astype(np.int64) * source.time + nearest]
+    return found if clamp else np.where(inside, found, np.int32(-1))
+
+
+def pair(queries: PackedIndex, keys: PackedIndex, *, causal: bool) -> PackedIndex:
+    """What each token of `queries` may look at: a row a token, a step a step of `keys`. See `ir.ops.Pairs`."""
+    rows, steps = np.divmod(queries.source, np.int32(max(queries.time, 1)))
+    seen = keys.position.reshape(keys.batch, keys.time)[rows] >= 0
+    return pack(seen & (np.arange(keys.time) <= steps[:, None]) if causal else seen)
+
+
+def query_tokens(pairs: PackedIndex) -> Int32:
+    """The query of each pair; (pairs,)."""
+    return pairs.source // np.int32(max(pairs.time, 1))
+
+
+def key_tokens(pairs: PackedIndex, queries: PackedIndex, keys: PackedIndex) -> Int32:
+    """The token of each pair's key; (pairs,)."""
+    query, step = np.divmod(pairs.source, np.int32(max(pairs.time, 1)))
+    rows = queries.source[query] // np.int32(max(queries.time, 1))
+    return keys.position[rows.astype(np.int64) * keys.time + step]

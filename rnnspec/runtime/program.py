@@ -27,7 +27,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """`name`: of the input, index array, output or cotangent; `index`: whose array.
+    """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).
 
     `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output.
     """
@@ -37,6 +37,7 @@ class Argument:
     rows: int | str = 1
     width: int = 1
     index: int = 0
+    parameters: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

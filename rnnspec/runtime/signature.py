@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Extent: TypeAlias = int | str
-"""A fixed length, or the name of a dynamic dimension (the same name is the same length in a call)."""
+from rnnspec.runtime.lengths import Length
+
+Extent: TypeAlias = Length
+"""A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
 
 Argument: TypeAlias = float | int | bool | str | tuple["Argument", ...] | None
 
@@ -52,7 +54,16 @@ class IndexSignature:
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
-    length: int = 0
+    length: Extent = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairSignature:
+    """A packing index with a row for each token of index number `queries`: the steps of index number `keys` that it may look at."""
+
+    queries: int
+    keys: int
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,12 @@ class Signature:
     outputs: tuple[OutputSignature, ...]
     weights: tuple[WeightSignature, ...]
     train: TrainSettings = TrainSettings()
-    indices: tuple[IndexSignature, ...] = ()
+    indices: tuple[IndexSignature | PairSignature, ...] = ()
+    """A pair's parts stand before it."""
     states: tuple[StateSignature, ...] = ()
     """Of stateful layers."""
     stream: StreamSignature = StreamSignature()
+
+    def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """The inputs, with the values that mask, that some index is made from."""
+        return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.sources)

@@ -18,7 +18,7 @@ ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
 GROUND = {"version", "resources", "source", "diagnostics"}
-CONTRACT = {"runtime.signature", "runtime.packing", "runtime.executable", "runtime.summary"}
+CONTRACT = {"runtime.signature", "runtime.lengths", "runtime.packing", "runtime.executable", "runtime.summary"}
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
@@ -27,7 +27,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "resources": set(),
     "source": set(),
     "diagnostics": {"source", "version"},
-    "runtime.signature": set(),
+    "runtime.lengths": set(),
+    "runtime.signature": {"runtime.lengths"},
     "runtime.packing": set(),
     "runtime.summary": {"runtime.signature"},
     "runtime.executable": {"runtime.packing", "runtime.signature"},

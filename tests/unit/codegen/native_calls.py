@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.codegen.objects import Machine
-from rnnspec.ir.ops import Function, Role
+from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
+from rnnspec.runtime.lengths import length_of
 from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch
-from rnnspec.runtime.packing import PackedIndex, pack
+from rnnspec.runtime.packing import PackedIndex, pack, pair
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native
 
@@ -64,7 +65,7 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
     dtype = np.dtype(np.float32 if float_type(function) is DType.F32 else np.float64)
     given: dict[tuple[Kind, str], Array] = {}
     weights: list[Array] = []
-    indices: list[PackedIndex] = []
+    masks: dict[Value, Array] = {}
     times: dict[str, int] = {}
     batch = 0
     for parameter in function.parameters:
@@ -73,7 +74,7 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
             times.update((str(extent), size) for extent, size in zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True))
         match parameter.role:
             case Role.MASK:
-                indices.append(pack(array))
+                masks[parameter.value] = array
             case Role.KEY:
                 given[Kind.KEY, ""] = np.array([array], np.int32)
             case Role.WEIGHT:
@@ -81,6 +82,24 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
             case _:
                 batch = len(array)
                 given[Kind.INPUT, name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
+    indices = _indices(function, masks, {**times, "batch": batch})
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
     outputs, _ = bound.call(given, indices, CallSizes(batch, times, indices), dtype, flat, 0)
     return outputs
+
+
+def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[str, int]) -> list[PackedIndex]:
+    """A function's packing indices in the order in which it makes them."""
+    made: dict[Value, PackedIndex] = {}
+    known = dict(masks)
+    for operation in function.operations:
+        match operation:
+            case Constant(result=result, value=value) if isinstance(result.type, TensorType) and result.type.dtype is DType.I1:
+                known[result] = np.full([length_of(dim, lengths) for dim in result.type.shape], bool(value))
+            case Index():
+                made[operation.result] = pack(known.get(operation.mask, next(iter(masks.values()), np.zeros((0, 0), bool))))
+            case Pairs():
+                made[operation.result] = pair(made[operation.queries], made[operation.keys], causal=operation.causal)
+            case _:
+                pass
+    return list(made.values())

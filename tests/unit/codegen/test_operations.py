@@ -150,6 +150,39 @@ BODIES: Mapping[str, tuple[str, str]] = {
         "%head, %table = split %whole {axis = 0} : WIDE[3, W], WIDE[5, W]\n%t = take %table, %p : WIDE[tokens, W]\n"
         "%zero = constant {value = 0.0} : WIDE[1, W]\n%out = unpack %t, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
     ),
+    **{
+        f"window_{clamp}": (
+            PADDED,
+            f"{INDEX}%all = constant {{value = 1.0}} : i1[batch, ceil(time/2)]\n%j = index %all : index[batch, ceil(time/2), tokens_1]\n"
+            f"%ids = window %i, %j {{stride = 2, offset = {offset}, span = {span}, clamp = {clamp}}} : i32[tokens_1, 1]\n"
+            "%t = take %p, %ids : WIDE[tokens_1, W]\n%u = tanh %t : WIDE[tokens_1, W]\n"
+            "%out = unpack %u, %zero, %j {hold = false, flip = false} : WIDE[batch, ceil(time/2), W]\n"
+            "%s = scatter_add %ids, %u : WIDE[tokens, W]\n"
+            "%two = unpack %s, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
+        )
+        for clamp, offset, span in (("false", -1, 0), ("true", 1, 3))
+    },
+    **{
+        f"pairs_{causal}": (
+            PADDED,
+            f"{INDEX}%pairs = pairs %i, %i {{causal = {causal}}} : index[tokens, time, tokens_1]\n"
+            "%a = pair_tokens %pairs, %i, %i {of_keys = false} : i32[tokens_1, 1]\n"
+            "%b = pair_tokens %pairs, %i, %i {of_keys = true} : i32[tokens_1, 1]\n"
+            "%q = take %p, %a : WIDE[tokens_1, W]\n%y = take %p, %b : WIDE[tokens_1, W]\n%z = mul %q, %y : WIDE[tokens_1, W]\n"
+            "%s = reduce_sum %z {axis = 1} : WIDE[tokens_1, 1]\n%c = constant {value = -9.0} : WIDE[tokens, 1]\n"
+            "%f = scan %pairs {reverse = false} carry(%h = %c) over(%e = %s) {\n"
+            "%g = max %h, %e : WIDE[rows, 1]\nyield carry(%g) stack() sum()\n} : WIDE[tokens, 1]\n"
+            "%r = restore_rows %f, %pairs : WIDE[tokens, 1]\n%none = constant {value = 0.0} : WIDE[1, 1]\n"
+            "%out = unpack %r, %none, %i {hold = false, flip = false} : WIDE[batch, time, 1]\n%d = scatter_add %a, %y : WIDE[tokens, W]\n"
+            "%two = unpack %d, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
+        )
+        for causal in ("false", "true")
+    },
+    "rearrange": (
+        "input %x: WIDE[batch, 3, W], weight %v: WIDE[W]",
+        "%out = rearrange %x {transpose = false} : WIDE[batch, W3]\n%two = rearrange %x {transpose = true} : WIDE[batch, W, 3]\n"
+        "%a = tanh %out : WIDE[batch, W3]\n%three = rearrange %a {transpose = false} : WIDE[batch, 3, W]",
+    ),
     "random": (
         f"{ROWS}, key %key: i32[]",
         "%a = random %key {stream = 2} : WIDE[batch, W]\n%b = random %key {stream = 0} : WIDE[batch, 1]\n"
@@ -187,7 +220,7 @@ def function_of(name: str, width: int, dtype: DType) -> Function:
     results = ", ".join(f'output "{out}" %{out}' for out in ("out", "two", "three") if f"%{out} =" in body)
     text = f"module m\nfunc @f({parameters}) {{\n{body}\nreturn {results}\n}}\n"
     for symbol, number in (("W3", 3 * width), ("W2", 2 * width), ("W", width)):
-        text = text.replace(f"[{symbol}", f"[{number}").replace(f" {symbol}]", f" {number}]")
+        text = text.replace(f"[{symbol}", f"[{number}").replace(f" {symbol}]", f" {number}]").replace(f" {symbol},", f" {number},")
     module = parse_module(text.replace("WIDE", dtype.value))
     verify(module)
     return module.functions[0]

@@ -390,6 +390,7 @@ def test_every_operation_runs() -> None:
         "ids": random.integers(0, 4, (5, 4, 1)),
         "cell/kernel": W,
         "b": random.normal(size=6),
+        "fixed": random.normal(size=(5, 3, 4)),
         "key": KEY,
         "cell/h": random.normal(size=(5, 6)),
         "index": PACKING,

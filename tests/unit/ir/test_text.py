@@ -53,6 +53,7 @@ def test_a_drawn_module_is_read_as_it_was(module: Module) -> None:
     assert print_module(read) == text
 
 
+FLAGS = [f"{flag} = {value}" for flag in ("clamp", "causal", "of_keys", "transpose") for value in ("true", "false")]
 EVERYTHING = Path(__file__).parents[2] / "golden" / "ir" / "everything.ir"
 
 
@@ -65,7 +66,7 @@ def test_one_golden_holds_every_operation_in_every_form() -> None:
     assert found == set(KINDS) | set(MNEMONICS.values())
     for role in Role:
         assert f"{role.value} " in text
-    for flag in ("hold = true", "hold = false", "flip = true", "flip = false", "reverse = true", "reverse = false"):
+    for flag in ("hold = true", "hold = false", "flip = true", "flip = false", "reverse = true", "reverse = false", *FLAGS):
         assert flag in text
     for left, right in (("", "transpose "), ("transpose ", "")):
         assert f"matmul {left}%" in text and f", {right}%" in text

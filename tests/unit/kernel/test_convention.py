@@ -74,7 +74,7 @@ def test_numbers_go_by_name_those_that_are_needed() -> None:
 def test_index_arrays_belong_to_their_index() -> None:
     """The first index's have no number in their names."""
     function = scheduled(TWO_LENGTHS, "forward").function
-    found = {buffer.name: buffer.index for buffer in function.buffers if buffer.space is Space.INDEX}
+    found = {buffer.name: buffer.array.index for buffer in function.buffers if buffer.array is not None}
     assert {found[name] for name in ("index.source", "index.offsets", "index.rank")} == {0}
     assert {found[name] for name in ("index.source_1", "index.offsets_1", "index.rank_1", "index.shown_fill_1")} == {1}
     assert {found[name] for name in ("index.order_2", "index.offsets_2", "index.shown_fill_2")} == {2}

@@ -24,6 +24,10 @@ CASES: Mapping[str, tuple[str, str]] = {
     "bidirectional_backward": (model(3, "Bidirectional(SimpleRNN(4, return_sequences = true))", "SimpleRNN(2)"), "backward"),
     "embedding_backward": (model("ids", "Embedding(6, 3, mask_zero = true)", "SimpleRNN(4, return_sequences = true)"), "backward"),
     "softmax": (model(3, "SimpleRNN(4)", "Dense(3, activation = softmax)"), "forward"),
+    "convolution": (model(3, "Conv1D(4, 2, strides = 2)", "MaxPooling1D(2, padding = same)"), "forward"),
+    "convolution_backward": (model(3, "Conv1D(4, 2, strides = 2)"), "backward"),
+    "attention": ("model Attends { input q: float[time, 4], v: float[words, 4] [q, v] -> Attention() }", "forward"),
+    "permute": ("model Turned { input x: float[5, 3] Permute([2, 1]) Flatten() }", "forward"),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import DType, TensorType
+from rnnspec.runtime.lengths import every as every_step
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
 
 F64 = DType.F64
@@ -274,3 +275,37 @@ def gradient_of(module: Module, arguments: dict[str, np.ndarray]) -> dict[str, n
     """The gradients of the sum of the output, where central differences don't hold."""
     cotangents = {name: np.ones(held.shape) for name, held in outputs(module, arguments).items()}
     return run_backward(differentiate(module), arguments, cotangents)
+
+
+@pytest.mark.parametrize(("stride", "offset", "span", "clamp"), [(1, -1, 0, False), (2, 1, 0, False), (2, 0, 3, True), (1, 2, 4, False)])
+def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> None:
+    def windowed(b: Builder, x: Value, index: Value, w: Value) -> Value:
+        tokens = b.mul(b.pack(x, index), b.pack(x, index))
+        every = b.index(b.constant(1.0, TensorType(DType.I1, ("batch", every_step("time", stride)))), "tokens_1")
+        seen = b.take(tokens, b.window(index, every, stride=stride, offset=offset, span=span, clamp=clamp))
+        return b.unpack(seen, w, every, hold=False, flip=False)
+
+    check_gradients(of_sequence(windowed))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_sums_over_pairs(causal: bool) -> None:
+    def attended(b: Builder, x: Value, index: Value, w: Value) -> Value:
+        tokens = b.pack(x, index)
+        pairs = b.pairs(index, index, "pairs", causal=causal)
+        queries, keys = (b.pair_tokens(pairs, index, index, of_keys=of_keys) for of_keys in (False, True))
+        products = b.mul(b.take(tokens, queries), b.exp(b.take(tokens, keys)))
+        return b.unpack(b.scatter_add(queries, products, "tokens"), w, index, hold=False, flip=False)
+
+    check_gradients(of_sequence(attended))
+
+
+@pytest.mark.parametrize(
+    ("shape", "transpose"), [((4, 3), False), ((12,), False), ((4, 3), True), ((12,), True), ((2, 6), True), ((3, 4), False)]
+)
+def test_rearrange(shape: tuple[int, ...], transpose: bool) -> None:
+    builder = Builder()
+    x = builder.parameter(Role.INPUT, "x", TensorType(F64, ("batch", 3, 4)))
+    rows = builder.rearrange(builder.rearrange(x, ("batch", *shape), transpose=transpose), ("batch", 12))
+    gradient = check_gradients(module_of(builder.mul(rows, rows), builder))["x"]
+    assert np.all(gradient != 0.0)

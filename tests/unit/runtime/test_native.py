@@ -12,7 +12,7 @@ import pytest
 import rnnspec
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch, address, aligned_bytes, index_array
-from rnnspec.runtime.packing import pack
+from rnnspec.runtime.packing import pack, pair
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
 
@@ -90,10 +90,20 @@ def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
 
 def test_index_arrays_by_name() -> None:
     index = pack(np.array([[True, False], [True, True]]))
-    assert index_array(index, "order").tolist() == [1, 0]
-    assert index_array(index, "offsets").tolist() == [0, 2, 3]
-    assert index_array(index, "shown_fill").tolist() == index.shown(False, False).tolist()
-    assert index_array(index, "shown_hold_flip").tolist() == index.shown(True, True).tolist()
+
+    def array(name: str, number: int = 0, *parameters: int) -> list[int]:
+        return index_array(
+            [index, pair(index, index, causal=False)], Argument(Kind.INDEX, name, index=number, parameters=parameters)
+        ).tolist()
+
+    assert array("order") == [1, 0]
+    assert array("offsets") == [0, 2, 3]
+    assert array("shown_fill") == index.shown(False, False).tolist()
+    assert array("shown_hold_flip") == index.shown(True, True).tolist()
+    assert array("window", 0, 0, 1, -1, 0, 0) == [-1, -1, 0]
+    assert array("window", 0, 0, 1, -1, 0, 1) == [0, 1, 0]
+    assert array("pair_queries", 1) == [0, 2, 1, 0, 2]
+    assert array("pair_keys", 1, 0, 0) == [0, 0, 1, 2, 2]
 
 
 def test_the_numbers_of_a_call_by_name() -> None:

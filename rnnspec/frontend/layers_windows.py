@@ -1,0 +1,103 @@
+"""Layers that look at several steps of a sequence at once, or at all of them in another shape. They drop its mask."""
+
+from __future__ import annotations
+
+from math import prod
+
+from rnnspec.frontend import ast
+from rnnspec.frontend.arguments import Bindings
+from rnnspec.frontend.errors.shapes import LengthNotFixed, ReshapeMisfit, WindowTooLong
+from rnnspec.frontend.graph import (
+    Convolution,
+    Flowing,
+    LocalPooling,
+    LocalPoolingKind,
+    Reshaping,
+    ShapeKind,
+    Steps,
+    Value,
+    Window,
+    WindowPadding,
+)
+from rnnspec.frontend.made import Made, Needs
+from rnnspec.frontend.values import Fault
+
+
+def make_convolution(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    features, filters, size = needs.numbers(call, operand), bindings.whole("filters"), bindings.whole("kernel_size")
+    stride, dilation = bindings.whole("strides"), bindings.whole("dilation_rate")
+    if stride > 1 and dilation > 1:
+        problem = "strides and dilation_rate are both above 1"
+        raise Fault(
+            WindowTooLong(span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras")
+        )
+    window = Window(size, stride, dilation, WindowPadding(bindings.word("padding")))
+    kernel = needs.weight(name, "kernel", (size, features, filters), bindings.configured("kernel_initializer"), call)
+    bias = None
+    if bindings.flag("use_bias"):
+        bias = needs.weight(name, "bias", (filters,), bindings.configured("bias_initializer"), call)
+    layer = Convolution(name, window, bindings.configured("activation"), kernel, bias)
+    return Made(layer, (operand,), (_windowed(needs, call, operand, window, filters, name),))
+
+
+def make_local_pooling(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    width, size = needs.numbers(call, operand), bindings.whole("pool_size")
+    stride = size if bindings.given("strides").value is None else bindings.whole("strides")
+    window = Window(size, stride, 1, WindowPadding(bindings.word("padding")))
+    layer = LocalPooling(name, LocalPoolingKind(call.callee.text), window)
+    return Made(layer, (operand,), (_windowed(needs, call, operand, window, width, name),))
+
+
+def _windowed(needs: Needs, call: ast.Call, operand: Value, window: Window, width: int, name: str) -> Flowing:
+    value = needs.sequence(call, operand)
+    length = window.length(value.shape[0])
+    if isinstance(length, int) and length < 1:
+        problem = f"{window.span} steps are more than the sequence's {value.shape[0]}"
+        raise Fault(WindowTooLong(span=call.callee.span, layer=name, problem=problem, help="with `padding = same` windows may reach over"))
+    return Flowing((length, width), Steps((), length), computed=name)
+
+
+def make_reshaping(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    width = needs.numbers(call, operand)
+    kind = ShapeKind(call.callee.text)
+    extents = (width,) if not operand.type.sequence else (_fixed_length(needs, call, operand), width)
+    layer = Reshaping(name, kind, extents)
+    match kind:
+        case ShapeKind.FLATTEN:
+            layer = Reshaping(name, kind, (prod(extents),))
+        case ShapeKind.RESHAPE:
+            layer = Reshaping(name, kind, _target(bindings, extents))
+        case ShapeKind.PERMUTE:
+            given = bindings.integers("dims")
+            if sorted(given) != list(range(1, len(extents) + 1)):
+                expected = "[1]" if len(extents) == 1 else "[1, 2] or [2, 1]"
+                problem = f"expected {expected} for {operand.type}, got {list(given)}"
+                raise Fault(ReshapeMisfit(span=bindings.span("dims"), layer="Permute", problem=problem))
+            layer = Reshaping(name, kind, tuple(extents[axis - 1] for axis in given), transpose=given == (2, 1))
+    steps = Steps((), layer.shape[0]) if len(layer.shape) == 2 else None
+    return Made(layer, (operand,), (Flowing(layer.shape, steps, computed=name),))
+
+
+def _fixed_length(needs: Needs, call: ast.Call, operand: Value) -> int:
+    length = operand.type.shape[0]
+    if isinstance(length, int):
+        return length
+    labels = needs.origins.label(operand)
+    raise Fault(LengthNotFixed(span=call.callee.span, layer=call.callee.text, extent=length, secondary=labels))
+
+
+def _target(bindings: Bindings, extents: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that Reshape is given, one -1 standing for what is left."""
+    given, span = bindings.integers("target_shape"), bindings.span("target_shape")
+    size, known = prod(extents), prod(extent for extent in given if extent != -1)
+
+    def misfit(problem: str) -> Fault:
+        return Fault(ReshapeMisfit(span=span, layer="Reshape", problem=problem))
+
+    if len(given) not in (1, 2):
+        raise misfit(f"expected [features] or [steps, features], got {list(given)}")
+    if given.count(-1) > 1 or any(extent < 1 and extent != -1 for extent in given):
+        raise misfit(f"expected lengths of at least 1, one of them -1 for what is left, got {list(given)}")
+    if size % known or (-1 not in given and size != known):
+        raise misfit(f"{size} numbers don't make {list(given)}")
+    return tuple(size // known if extent == -1 else extent for extent in given)
