@@ -130,6 +130,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
     ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
     ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
+    ("`BatchNormalization` on a sequence", "float[time, 3]", "BatchNormalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),

@@ -139,6 +139,29 @@ LAYERS = _catalogue(
                 NAME,
             ),
         ),
+        Entry(
+            "BatchNormalization",
+            (
+                _later("axis", -1),
+                Argument("momentum", Real(0.0, 1.0), 0.99),
+                Argument("epsilon", Real(0.0), 0.001),
+                Argument("center", Flag(), True),
+                Argument("scale", Flag(), True),
+                _initializer("beta_initializer", "zeros"),
+                _initializer("gamma_initializer", "ones"),
+                _initializer("moving_mean_initializer", "zeros"),
+                _initializer("moving_variance_initializer", "ones"),
+                _later("beta_regularizer"),
+                _later("gamma_regularizer"),
+                _later("beta_constraint"),
+                _later("gamma_constraint"),
+                _later("renorm", False),
+                _later("renorm_clipping"),
+                _later("renorm_momentum", 0.99),
+                _later("synchronized", False),
+                NAME,
+            ),
+        ),
         Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
@@ -173,7 +196,7 @@ LAYERS = _catalogue(
 
 KERAS_LAYERS_NOT_YET = frozenset(
     {
-        "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "BatchNormalization", "Conv1D", "Conv2D", "Dot", "Flatten",
+        "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "Conv1D", "Conv2D", "Dot", "Flatten",
         "GaussianNoise", "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip

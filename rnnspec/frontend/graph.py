@@ -86,12 +86,13 @@ class Flowing:
 
 @dataclass(frozen=True, slots=True)
 class LayerWeight:
-    """A weight under its full path."""
+    """A weight under its full path; `updated`: a call in training gives it a new value."""
 
     path: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,23 @@ class LayerNormalization:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchNormalization:
+    """Ioffe & Szegedy 2015: each feature by its moments over the batch in training, which move the statistics used otherwise."""
+
+    name: str
+    momentum: float
+    epsilon: float
+    gamma: LayerWeight | None
+    beta: LayerWeight | None
+    moving_mean: LayerWeight
+    moving_variance: LayerWeight
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return (*(weight for weight in (self.gamma, self.beta) if weight is not None), self.moving_mean, self.moving_variance)
+
+
+@dataclass(frozen=True, slots=True)
 class PReLU:
     """He et al. 2015: below 0 a slope of its own for each feature."""
 
@@ -290,7 +308,17 @@ Pointwise: TypeAlias = Dense | Activation | Dropout | LayerNormalization | PReLU
 """Layers that work on a row, or on every step of a sequence alike."""
 
 Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Bidirectional | Pointwise | Merge | GlobalPooling | RepeatVector | SpatialDropout | TimeDistributed
+    Embedding
+    | Masking
+    | Recurrent
+    | Bidirectional
+    | Pointwise
+    | BatchNormalization
+    | Merge
+    | GlobalPooling
+    | RepeatVector
+    | SpatialDropout
+    | TimeDistributed
 )
 
 

@@ -54,6 +54,7 @@ from rnnspec.frontend.graph import (
     TimeDistributed,
     Value,
 )
+from rnnspec.frontend.layers_normalization import batch_normalization
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import Configured, InitializerPart
@@ -121,6 +122,7 @@ class LayerMaker:
             "Dense": self._dense,
             "Dropout": self._dropout,
             "LayerNormalization": self._layer_normalization,
+            "BatchNormalization": self._batch_normalization,
             "PReLU": self._prelu,
             "RepeatVector": self._repeat_vector,
             "SpatialDropout1D": self._spatial_dropout,
@@ -203,6 +205,11 @@ class LayerMaker:
         if bindings.flag("center"):
             beta = self._weight(name, "beta", (width,), bindings.configured("beta_initializer"), call)
         return Made(LayerNormalization(name, bindings.real("epsilon"), gamma, beta), (operand,), (operand.type.by(name),))
+
+    def _batch_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+        width = self._numbers(call, operand)
+        layer = batch_normalization(name, bindings, lambda own, initializer: self._weight(name, own, (width,), initializer, call))
+        return Made(layer, (operand,), (operand.type.by(name),))
 
     def _prelu(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         """Of a sequence the slopes are shared over the time: another slope for each step has no meaning beside a mask."""

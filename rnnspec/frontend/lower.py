@@ -12,6 +12,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
 from rnnspec.frontend.graph import (
     Activation,
+    BatchNormalization,
     Bidirectional,
     Dense,
     Dropout,
@@ -34,7 +35,7 @@ from rnnspec.frontend.graph import (
 )
 from rnnspec.frontend.lower_flows import Computed, Flow, Packed, Padded, Row, over_steps
 from rnnspec.frontend.lower_noise import Draws
-from rnnspec.frontend.lower_normalization import layer_normalized
+from rnnspec.frontend.lower_normalization import BatchNormalizing, layer_normalized
 from rnnspec.frontend.lower_recurrent import RecurrentLowering
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
@@ -62,7 +63,7 @@ NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0, 
 
 
 def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False) -> Module:
-    """The module of a model; `training` makes dropout drop, `streaming` carries every recurrent layer over calls."""
+    """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls."""
     return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming).function(),))
 
 
@@ -88,7 +89,9 @@ class _Lowering:
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         outputs = [(output.name, self._exit(self._flows[output.value.number])) for output in self._graph.outputs]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
-        return self._b.function("forward", [*results, *(Result(Role.STATE, name, value) for name, value in self._cells.states.items())])
+        results += [Result(Role.UPDATE, name, value) for name, value in self._batches.updates.items()]
+        results += [Result(Role.STATE, name, value) for name, value in self._cells.states.items()]
+        return self._b.function("forward", results)
 
     def _parameters(self) -> None:
         for source in self._graph.inputs:
@@ -107,6 +110,7 @@ class _Lowering:
         if self._training and any(_drops(layer) for layer in self._graph.layers):
             key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
         self._draws = Draws(self._b, key)
+        self._batches = BatchNormalizing(self._b, self._weights, self._index, self._training)
         self._cells = RecurrentLowering(self._b, self._dtype, self._weights, self._index, self._draws, self._streaming)
 
     def _index(self, steps: Steps) -> Value:
@@ -150,6 +154,8 @@ class _Lowering:
                 return self._cells.bidirectional(layer, _packed(layer, source), _rows(layer, states))
             case Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
                 return (self._pointwise(layer, self._computed(operands[0])),)
+            case BatchNormalization():
+                return (self._batches.normalized(layer, self._computed(operands[0])),)
             case TimeDistributed():
                 return (self._pointwise(layer.layer, self._computed(operands[0])),)
             case GlobalPooling():

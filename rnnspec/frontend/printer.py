@@ -27,6 +27,7 @@ from rnnspec.frontend.equations import (
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    BatchNormalization,
     Bidirectional,
     Dense,
     Dropout,
@@ -122,6 +123,8 @@ def _head(layer: Layer) -> str:
             return f"{layer.kind.value}()"
         case LayerNormalization():
             return f"LayerNormalization(epsilon = {_plain(layer.epsilon)})"
+        case BatchNormalization():
+            return f"BatchNormalization(momentum = {_plain(layer.momentum)}, epsilon = {_plain(layer.epsilon)})"
         case PReLU():
             return "PReLU()"
         case RepeatVector():
@@ -148,7 +151,7 @@ def _details(layer: Layer) -> Iterator[str]:
     if isinstance(layer, Recurrent):
         yield from _step(layer.step)
     for weight in layer.weights:
-        frozen = "" if weight.trainable else " frozen"
+        frozen = " updated" if weight.updated else "" if weight.trainable else " frozen"
         yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    BatchNormalization,
     Bidirectional,
     Dense,
     Dropout,
@@ -47,7 +48,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         dtype,
         tuple(_input(source, graph) for source in graph.inputs),
         tuple(_output(output, sequences, held) for output in graph.outputs),
-        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable) for weight in graph.weights),
+        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable, weight.updated) for weight in graph.weights),
         graph.train,
         tuple(IndexSignature(steps.sources, steps.length) for steps in sequences),
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
@@ -80,7 +81,16 @@ def _held(applications: Sequence[Application]) -> dict[Value, bool]:
             case Merge():
                 decides = layer.kind is MergeKind.MULTIPLY or (layer.kind in NEUTRAL and _mask_apart(application))
                 hold = not decides and all(held.get(operand, False) for operand in operands)
-            case SpatialDropout() | TimeDistributed() | Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
+            case (
+                SpatialDropout()
+                | TimeDistributed()
+                | Dense()
+                | Activation()
+                | Dropout()
+                | LayerNormalization()
+                | BatchNormalization()
+                | PReLU()
+            ):
                 hold = held.get(operands[0], False)
             case _:
                 hold = False

@@ -8,6 +8,7 @@ from typing import assert_never
 from rnnspec.frontend.graph import (
     Activation,
     Application,
+    BatchNormalization,
     Bidirectional,
     Dense,
     Dropout,
@@ -73,7 +74,7 @@ def _masked_output(application: Application) -> str:
             return "zero" if layer.zero_output_for_mask else "held"
         case RepeatVector():
             return "none is masked"
-        case Dense() | Activation() | LayerNormalization() | PReLU() | TimeDistributed():
+        case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
         case Dropout() | SpatialDropout() | GlobalPooling():
             return "as before"
@@ -101,7 +102,7 @@ def _kind(layer: Layer) -> str:
             return f"TimeDistributed({_kind(layer.layer)})"
         case SpatialDropout():
             return "SpatialDropout1D"
-        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | PReLU() | RepeatVector():
+        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | BatchNormalization() | PReLU() | RepeatVector():
             return type(layer).__name__
         case _:
             assert_never(layer)
@@ -121,7 +122,9 @@ def _mask(application: Application) -> str:
             return "consumed"
         case RepeatVector():
             return ""
-        case Dense() | Dropout() | Activation() | Merge() | LayerNormalization() | PReLU() | SpatialDropout() | TimeDistributed():
+        case Dense() | Dropout() | Activation() | LayerNormalization() | BatchNormalization() | PReLU():
+            return "passed on" if before.sequence else ""
+        case Merge() | SpatialDropout() | TimeDistributed():
             return "passed on" if before.sequence else ""
         case _:
             assert_never(layer)

@@ -80,12 +80,16 @@ class InitializerPart:
 
 @dataclass(frozen=True, slots=True)
 class WeightSignature:
-    """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape."""
+    """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape.
+
+    `updated`: a call in training gives it a new value.
+    """
 
     name: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
+    updated: bool = False
 
 
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
@@ -143,3 +147,8 @@ class Signature:
     states: tuple[StateSignature, ...] = ()
     """Of stateful layers."""
     stream: StreamSignature = StreamSignature()
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """The weights that a call in training gives new values, in their order."""
+        return tuple(weight.name for weight in self.weights if weight.updated)
