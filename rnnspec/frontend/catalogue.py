@@ -166,6 +166,7 @@ LAYERS = _catalogue(
         Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
         Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("seed"), NAME)),
+        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), _later("seed"), NAME)),
         Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
         Entry(
             "PReLU",
@@ -197,7 +198,7 @@ LAYERS = _catalogue(
 KERAS_LAYERS_NOT_YET = frozenset(
     {
         "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "Conv1D", "Conv2D", "Dot", "Flatten",
-        "GaussianNoise", "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
+        "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 

@@ -185,6 +185,15 @@ class Dropout:
 
 
 @dataclass(frozen=True, slots=True)
+class GaussianNoise:
+    """Adds normal numbers in training."""
+
+    name: str
+    stddev: float
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
     """An activation as a layer; `kind` is the layer's type in the spec."""
 
@@ -304,7 +313,7 @@ class Merge:
     weights: tuple[LayerWeight, ...] = ()
 
 
-Pointwise: TypeAlias = Dense | Activation | Dropout | LayerNormalization | PReLU
+Pointwise: TypeAlias = Dense | Activation | Dropout | GaussianNoise | LayerNormalization | PReLU
 """Layers that work on a row, or on every step of a sequence alike."""
 
 Layer: TypeAlias = (

@@ -36,6 +36,7 @@ from rnnspec.frontend.graph import (
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     Layer,
     LayerNormalization,
@@ -90,7 +91,7 @@ Maker: TypeAlias = Callable[[str, Bindings, ast.Call, Value], Made]
 ACTIVATION_LAYERS = {"Activation": None, "Softmax": "softmax", "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}
 """Layers that are an activation, and which; None where an argument says."""
 
-POINTWISE = frozenset({"Dense", "Dropout", "LayerNormalization", "PReLU", *ACTIVATION_LAYERS})
+POINTWISE = frozenset({"Dense", "Dropout", "GaussianNoise", "LayerNormalization", "PReLU", *ACTIVATION_LAYERS})
 """Layers that make a `Pointwise`."""
 
 
@@ -121,6 +122,7 @@ class LayerMaker:
             "Masking": self._masking,
             "Dense": self._dense,
             "Dropout": self._dropout,
+            "GaussianNoise": self._gaussian_noise,
             "LayerNormalization": self._layer_normalization,
             "BatchNormalization": self._batch_normalization,
             "PReLU": self._prelu,
@@ -186,6 +188,10 @@ class LayerMaker:
     def _dropout(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._numbers(call, operand)
         return Made(Dropout(name, bindings.real("rate")), (operand,), (operand.type.by(name),))
+
+    def _gaussian_noise(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+        self._numbers(call, operand)
+        return Made(GaussianNoise(name, bindings.real("stddev")), (operand,), (operand.type.by(name),))
 
     def _activation(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._numbers(call, operand)

@@ -17,6 +17,7 @@ from rnnspec.frontend.graph import (
     Dense,
     Dropout,
     Embedding,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
@@ -107,7 +108,7 @@ class _Lowering:
         for weight in self._graph.weights:
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, weight.shape))
         key = None
-        if self._training and any(_drops(layer) for layer in self._graph.layers):
+        if self._training and any(_draws(layer) for layer in self._graph.layers):
             key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
         self._draws = Draws(self._b, key)
         self._batches = BatchNormalizing(self._b, self._weights, self._index, self._training)
@@ -152,7 +153,7 @@ class _Lowering:
             case Bidirectional():
                 source, *states = map(self._computed, operands)
                 return self._cells.bidirectional(layer, _packed(layer, source), _rows(layer, states))
-            case Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
+            case Dense() | Activation() | Dropout() | GaussianNoise() | LayerNormalization() | PReLU():
                 return (self._pointwise(layer, self._computed(operands[0])),)
             case BatchNormalization():
                 return (self._batches.normalized(layer, self._computed(operands[0])),)
@@ -216,9 +217,11 @@ class _Lowering:
         return self._b.mul(total, self._b.constant_like(1.0 / len(values), total)) if kind is MergeKind.AVERAGE else total
 
     def _pointwise(self, layer: Pointwise, flow: Computed) -> Computed:
-        """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for dropout."""
+        """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for what is drawn."""
         if isinstance(layer, Dropout):
             return replace(flow, value=self._draws.dropped(layer.rate, flow.value))
+        if isinstance(layer, GaussianNoise):
+            return replace(flow, value=self._draws.noisy(layer.stddev, flow.value))
         if isinstance(flow, Row):
             return Row(self._at_every_step(layer, flow.value))
         return replace(flow, value=self._at_every_step(layer, flow.value), fill=self._at_every_step(layer, flow.fill))
@@ -295,16 +298,18 @@ class _Lowering:
         return self._b.tensor(value).shape[-1]
 
 
-def _drops(layer: Layer) -> bool:
+def _draws(layer: Layer) -> bool:
     match layer:
         case Dropout() | SpatialDropout():
             return layer.rate > 0
+        case GaussianNoise():
+            return layer.stddev > 0
         case Recurrent():
             return layer.dropout > 0 or layer.recurrent_dropout > 0
         case Bidirectional():
-            return _drops(layer.forward) or _drops(layer.backward)
+            return _draws(layer.forward) or _draws(layer.backward)
         case TimeDistributed():
-            return _drops(layer.layer)
+            return _draws(layer.layer)
         case _:
             return False
 

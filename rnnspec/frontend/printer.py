@@ -33,6 +33,7 @@ from rnnspec.frontend.graph import (
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
@@ -117,6 +118,8 @@ def _head(layer: Layer) -> str:
             return f"Dense(activation = {configured(layer.activation)})"
         case Dropout():
             return f"Dropout(rate = {_plain(layer.rate)})"
+        case GaussianNoise():
+            return f"GaussianNoise(stddev = {_plain(layer.stddev)})"
         case Activation():
             return f"{layer.kind}({configured(layer.activation)})"
         case Merge() | GlobalPooling():

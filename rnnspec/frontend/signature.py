@@ -12,6 +12,7 @@ from rnnspec.frontend.graph import (
     Dense,
     Dropout,
     Embedding,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     GraphInput,
@@ -87,6 +88,7 @@ def _held(applications: Sequence[Application]) -> dict[Value, bool]:
                 | Dense()
                 | Activation()
                 | Dropout()
+                | GaussianNoise()
                 | LayerNormalization()
                 | BatchNormalization()
                 | PReLU()

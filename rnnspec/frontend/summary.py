@@ -14,6 +14,7 @@ from rnnspec.frontend.graph import (
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
@@ -76,7 +77,7 @@ def _masked_output(application: Application) -> str:
             return "none is masked"
         case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
-        case Dropout() | SpatialDropout() | GlobalPooling():
+        case Dropout() | GaussianNoise() | SpatialDropout() | GlobalPooling():
             return "as before"
         case Merge():
             return "zero" if layer.kind is MergeKind.MULTIPLY else "computed from what was there"
@@ -102,7 +103,9 @@ def _kind(layer: Layer) -> str:
             return f"TimeDistributed({_kind(layer.layer)})"
         case SpatialDropout():
             return "SpatialDropout1D"
-        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | BatchNormalization() | PReLU() | RepeatVector():
+        case Embedding() | Masking() | Dense() | Dropout() | GaussianNoise() | LayerNormalization() | BatchNormalization():
+            return type(layer).__name__
+        case PReLU() | RepeatVector():
             return type(layer).__name__
         case _:
             assert_never(layer)
@@ -122,7 +125,7 @@ def _mask(application: Application) -> str:
             return "consumed"
         case RepeatVector():
             return ""
-        case Dense() | Dropout() | Activation() | LayerNormalization() | BatchNormalization() | PReLU():
+        case Dense() | Dropout() | GaussianNoise() | Activation() | LayerNormalization() | BatchNormalization() | PReLU():
             return "passed on" if before.sequence else ""
         case Merge() | SpatialDropout() | TimeDistributed():
             return "passed on" if before.sequence else ""

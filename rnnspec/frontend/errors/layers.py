@@ -166,7 +166,9 @@ class NotDistributed(Diagnostic):
     code = "E0218"
     title = "TimeDistributed expects a layer that works on rows"
     label = "{found} isn't one"
-    advice = "Dense, LayerNormalization, PReLU, Dropout and the activations are; BatchNormalization takes the sequence itself"
+    advice = (
+        "Dense, LayerNormalization, PReLU, Dropout, GaussianNoise and the activations are; BatchNormalization takes the sequence itself"
+    )
 
     found: str
 
