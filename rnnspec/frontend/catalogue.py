@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from rnnspec.frontend.kinds import (
     Argument,
+    Cells,
     Chosen,
     Entry,
     Family,
@@ -73,6 +74,22 @@ SEQUENCE_OPTIONS = (
     _later("bias_constraint"),
 )
 
+_OF_THE_LAYER = frozenset(
+    {
+        "return_sequences",
+        "go_backwards",
+        "zero_output_for_mask",
+        "return_state",
+        "stateful",
+        "initial_state",
+        "unroll",
+        "activity_regularizer",
+    }
+)
+
+LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
+"""Those that `RNN` has; the others are the cells' in it."""
+
 LAYERS = _catalogue(
     [
         Entry(
@@ -101,6 +118,7 @@ LAYERS = _catalogue(
                 NAME,
             ),
         ),
+        Entry("RNN", (Argument("cell", Cells()), *LAYER_OPTIONS, NAME)),
         Entry(
             "Dense",
             (
@@ -198,7 +216,7 @@ LAYERS = _catalogue(
 KERAS_LAYERS_NOT_YET = frozenset(
     {
         "AdditiveAttention", "AlphaDropout", "Attention", "AveragePooling1D", "Conv1D", "Conv2D", "Dot", "Flatten",
-        "MaxPooling1D", "Permute", "RNN", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
+        "MaxPooling1D", "Permute", "Reshape", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 

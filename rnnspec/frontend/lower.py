@@ -149,7 +149,7 @@ class _Lowering:
                 return (self._embedding(layer, operands[0]),)
             case Recurrent():
                 source, *states = map(self._computed, operands)
-                return self._cells.recurrent(layer, _packed(layer, source), _rows(layer, states), backwards=layer.go_backwards)
+                return self._cells.recurrent(layer, _packed(layer, source), _rows(layer, states))
             case Bidirectional():
                 source, *states = map(self._computed, operands)
                 return self._cells.bidirectional(layer, _packed(layer, source), _rows(layer, states))
@@ -305,7 +305,7 @@ def _draws(layer: Layer) -> bool:
         case GaussianNoise():
             return layer.stddev > 0
         case Recurrent():
-            return layer.dropout > 0 or layer.recurrent_dropout > 0
+            return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
         case Bidirectional():
             return _draws(layer.forward) or _draws(layer.backward)
         case TimeDistributed():

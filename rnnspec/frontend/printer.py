@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import assert_never, cast
 
@@ -38,10 +38,12 @@ from rnnspec.frontend.graph import (
     Graph,
     Layer,
     LayerNormalization,
+    LayerWeight,
     Masking,
     Merge,
     PReLU,
     Recurrent,
+    RecurrentCell,
     RepeatVector,
     SpatialDropout,
     TimeDistributed,
@@ -137,7 +139,7 @@ def _head(layer: Layer) -> str:
         case TimeDistributed():
             return f"TimeDistributed({_head(layer.layer)})"
         case Recurrent():
-            return f"{layer.step.cell}({_options(layer)})"
+            return f"{layer.kind}({_options(layer)})"
         case Bidirectional():
             return f"Bidirectional(merge_mode = {layer.merge_mode.value})"
         case _:
@@ -152,8 +154,24 @@ def _details(layer: Layer) -> Iterator[str]:
             yield from (INDENT + line for line in _details(half))
         return
     if isinstance(layer, Recurrent):
-        yield from _step(layer.step)
-    for weight in layer.weights:
+        for cell in layer.cells:
+            yield from _cell(cell, layer)
+        return
+    yield from _weights(layer.weights)
+
+
+def _cell(cell: RecurrentCell, layer: Recurrent) -> Iterator[str]:
+    """Of a stack, each under its name and dropout."""
+    lines = [*_step(cell.step), *_weights(cell.weights)]
+    if cell.path == layer.path:
+        yield from lines
+        return
+    yield f"{cell.path.rpartition('/')[2]}: {cell.step.cell}({', '.join(_dropout(cell))})"
+    yield from (INDENT + line for line in lines)
+
+
+def _weights(weights: Sequence[LayerWeight]) -> Iterator[str]:
+    for weight in weights:
         frozen = " updated" if weight.updated else "" if weight.trainable else " frozen"
         yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
 
@@ -161,8 +179,12 @@ def _details(layer: Layer) -> Iterator[str]:
 def _options(layer: Recurrent) -> str:
     options = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
     shown = [f"{option} = true" for option in options if getattr(layer, option)]
-    shown += [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(layer, option))]
+    shown += _dropout(layer.cells[0]) if layer.cells[0].path == layer.path else []
     return ", ".join(shown)
+
+
+def _dropout(cell: RecurrentCell) -> list[str]:
+    return [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(cell, option))]
 
 
 def _step(step: Step) -> Iterator[str]:

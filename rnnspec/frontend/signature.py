@@ -29,6 +29,7 @@ from rnnspec.frontend.graph import (
     Value,
 )
 from rnnspec.frontend.lower import NEUTRAL, Precision
+from rnnspec.frontend.lower_recurrent import returned_name
 from rnnspec.runtime.signature import (
     IndexSignature,
     InputSignature,
@@ -117,7 +118,7 @@ def _cells(graph: Graph) -> Iterator[Recurrent]:
 
 
 def _states(layer: Recurrent) -> Iterator[StateSignature]:
-    yield from (StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.step.states)
+    yield from (StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.states)
 
 
 def _stream(graph: Graph) -> StreamSignature:
@@ -150,5 +151,5 @@ def _stream(graph: Graph) -> StreamSignature:
     for layer in _cells(graph):
         states += _states(layer)
         if not layer.return_sequences:
-            states.append(StateSignature(f"{layer.path}/y", layer.step.width))
+            states.append(StateSignature(returned_name(layer), layer.width))
     return StreamSignature(tuple(states))

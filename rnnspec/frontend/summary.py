@@ -92,9 +92,9 @@ def _shape(value: Flowing) -> str:
 def _kind(layer: Layer) -> str:
     match layer:
         case Recurrent():
-            return layer.step.cell
+            return layer.kind
         case Bidirectional():
-            return f"Bidirectional({layer.forward.step.cell})"
+            return f"Bidirectional({layer.forward.kind})"
         case Activation():
             return layer.kind
         case Merge() | GlobalPooling():
