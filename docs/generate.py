@@ -101,7 +101,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "epochs": "passes over the data; 1 if not set",
     "validation_split": "the last fraction of the samples is validated on; 0 if not set",
     "shuffle": "whether every epoch draws a new order; `true` if not set",
-    "seed": "what the order and dropout are drawn from; the model's own stream if not set",
+    "seed": "what the order, dropout and noise are drawn from; the model's own stream if not set",
 }
 
 FUNCTION_WORDS: Mapping[str, str] = {
@@ -128,8 +128,10 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Bidirectional` of a cell with `return_sequences = true`", "float[time, 3]", "Bidirectional(LSTM(2, return_sequences = true))"),
     ("`Dense` on a sequence", "float[time, 3]", "Dense(2)"),
     ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
+    ("`GaussianNoise` on a sequence", "float[time, 3]", "GaussianNoise(0.5)"),
     ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
     ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
+    ("`BatchNormalization` on a sequence", "float[time, 3]", "BatchNormalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),

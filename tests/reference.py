@@ -539,6 +539,8 @@ def applied(layer: Layer, flows: Sequence[Flow], initial: Sequence[Array] | None
             ((value, mask),) = flows
             results = bidirectional(layer, call, value, mask, initial)
             outputs = 1 if layer.get("merge_mode", "concat") is not None else 2
+            if mask is not None and layer["of"].get("go_backwards", False):
+                mask = mask[:, ::-1]
             kept = mask if layer["of"].get("return_sequences", False) else None
             return [Flow(result, kept if place < outputs else None) for place, result in enumerate(results)]
         case "Attention":

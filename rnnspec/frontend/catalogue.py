@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from rnnspec.frontend.kinds import (
     Argument,
+    Cells,
     Chosen,
     Entry,
     Family,
@@ -74,6 +75,22 @@ SEQUENCE_OPTIONS = (
     _later("bias_constraint"),
 )
 
+_OF_THE_LAYER = frozenset(
+    {
+        "return_sequences",
+        "go_backwards",
+        "zero_output_for_mask",
+        "return_state",
+        "stateful",
+        "initial_state",
+        "unroll",
+        "activity_regularizer",
+    }
+)
+
+LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
+"""Those that `RNN` has; the others are the cells' in it."""
+
 
 def _pooling(name: str, pool_size: Argument) -> Entry:
     strides = Argument("strides", Whole(), None, optional=True)
@@ -108,6 +125,7 @@ LAYERS = _catalogue(
                 NAME,
             ),
         ),
+        Entry("RNN", (Argument("cell", Cells()), *LAYER_OPTIONS, NAME)),
         Entry(
             "Dense",
             (
@@ -173,10 +191,34 @@ LAYERS = _catalogue(
         Entry("Flatten", (_later("data_format"), NAME)),
         Entry("Reshape", (Argument("target_shape", Integers("[20, 12]")), NAME)),
         Entry("Permute", (Argument("dims", Integers("[2, 1]")), NAME)),
+        Entry(
+            "BatchNormalization",
+            (
+                _later("axis", -1),
+                Argument("momentum", Real(0.0, 1.0), 0.99),
+                Argument("epsilon", Real(0.0), 0.001),
+                Argument("center", Flag(), True),
+                Argument("scale", Flag(), True),
+                _initializer("beta_initializer", "zeros"),
+                _initializer("gamma_initializer", "ones"),
+                _initializer("moving_mean_initializer", "zeros"),
+                _initializer("moving_variance_initializer", "ones"),
+                _later("beta_regularizer"),
+                _later("gamma_regularizer"),
+                _later("beta_constraint"),
+                _later("gamma_constraint"),
+                _later("renorm", False),
+                _later("renorm_clipping"),
+                _later("renorm_momentum", 0.99),
+                _later("synchronized", False),
+                NAME,
+            ),
+        ),
         Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
         Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("seed"), NAME)),
+        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), _later("seed"), NAME)),
         Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
         Entry(
             "PReLU",
@@ -219,8 +261,7 @@ LAYERS = _catalogue(
 
 KERAS_LAYERS_NOT_YET = frozenset(
     {
-        "AdditiveAttention", "AlphaDropout", "BatchNormalization", "Conv2D", "GaussianNoise", "RNN", "StackedRNNCells",
-        "UnitNormalization", "ZeroPadding1D",
+        "AdditiveAttention", "AlphaDropout", "Conv2D", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 

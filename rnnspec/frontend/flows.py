@@ -28,7 +28,8 @@ from rnnspec.frontend.errors.flows import (
 from rnnspec.frontend.errors.layers import LayerNotCalled
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Application, Flowing, Layer, Value
-from rnnspec.frontend.layers import LayerMaker, Made, Origins
+from rnnspec.frontend.layers import LayerMaker
+from rnnspec.frontend.layers_checks import Made, Origins
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
 from rnnspec.source import Span

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend.equations import Step
+from rnnspec.frontend.equations import CellState, Step
 from rnnspec.runtime.lengths import every, less
 from rnnspec.runtime.signature import Configured, Extent, InitializerPart, TrainSettings
 
@@ -96,12 +96,13 @@ class Flowing:
 
 @dataclass(frozen=True, slots=True)
 class LayerWeight:
-    """A weight under its full path."""
+    """A weight under its full path; `updated`: a call in training gives it a new value."""
 
     path: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,20 @@ class Masking:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurrentCell:
+    """A cell in a recurrent layer; `weights` are those of the step, in its order, under their full paths."""
+
+    path: str
+    """The layer's, or in `RNN` one below it."""
+    step: Step
+    dropout: float
+    recurrent_dropout: float
+    weights: tuple[LayerWeight, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Recurrent:
-    """A cell as a layer; `weights` are those of the step, in its order, under their full paths.
+    """A cell as a layer, or several in a stack: each takes what the one before gives in the same step.
 
     Takes the sequence, then with `initial_state` a value for each state; gives the output, then with
     `return_state` each state after the last step.
@@ -135,16 +148,38 @@ class Recurrent:
     name: str
     path: str
     """The full name, of one in another layer too."""
-    step: Step
+    cells: tuple[RecurrentCell, ...]
     return_sequences: bool
     return_state: bool
     go_backwards: bool
     zero_output_for_mask: bool
     stateful: bool
-    dropout: float
-    recurrent_dropout: float
     initial_state: bool
-    weights: tuple[LayerWeight, ...]
+
+    @property
+    def kind(self) -> str:
+        """As a spec would write it, without arguments."""
+        if self.cells[0].path == self.path:
+            return self.cells[0].step.cell
+        return f"RNN([{', '.join(cell.step.cell for cell in self.cells)}])"
+
+    @property
+    def width(self) -> int:
+        """Of the output."""
+        return self.cells[-1].step.width
+
+    @property
+    def states(self) -> tuple[CellState, ...]:
+        """Of all cells, under their names within the layer."""
+        return tuple(
+            CellState(f"{cell.path}/{state.name}".removeprefix(f"{self.path}/"), state.width)
+            for cell in self.cells
+            for state in cell.step.states
+        )
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return tuple(weight for cell in self.cells for weight in cell.weights)
 
 
 class MergeMode(Enum):
@@ -157,7 +192,7 @@ class MergeMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bidirectional:
-    """Two recurrent layers over the same input, `backward` walking it from its end.
+    """Two recurrent layers over the same input, `backward` walking it the other way; the result is in the order of `forward`.
 
     Takes the sequence, then initial states of `forward`, then of `backward`; gives the merged output,
     or both without a merge, then the states of `forward`, then of `backward`.
@@ -194,6 +229,15 @@ class Dropout:
 
 
 @dataclass(frozen=True, slots=True)
+class GaussianNoise:
+    """Adds normal numbers in training."""
+
+    name: str
+    stddev: float
+    weights: tuple[LayerWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
     """An activation as a layer; `kind` is the layer's type in the spec."""
 
@@ -215,6 +259,23 @@ class LayerNormalization:
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
         return tuple(weight for weight in (self.gamma, self.beta) if weight is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNormalization:
+    """Ioffe & Szegedy 2015: each feature by its moments over the batch in training, which move the statistics used otherwise."""
+
+    name: str
+    momentum: float
+    epsilon: float
+    gamma: LayerWeight | None
+    beta: LayerWeight | None
+    moving_mean: LayerWeight
+    moving_variance: LayerWeight
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return (*(weight for weight in (self.gamma, self.beta) if weight is not None), self.moving_mean, self.moving_variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +461,7 @@ class Merge:
     weights: tuple[LayerWeight, ...] = ()
 
 
-Pointwise: TypeAlias = Dense | Activation | Dropout | LayerNormalization | PReLU
+Pointwise: TypeAlias = Dense | Activation | Dropout | GaussianNoise | LayerNormalization | PReLU
 """Layers that work on a row, or on every step of a sequence alike."""
 
 Layer: TypeAlias = (
@@ -409,6 +470,7 @@ Layer: TypeAlias = (
     | Recurrent
     | Bidirectional
     | Pointwise
+    | BatchNormalization
     | Merge
     | GlobalPooling
     | RepeatVector
@@ -426,10 +488,10 @@ def result_names(layer: Layer) -> tuple[str, ...]:
     """What the results of a layer are called where they are outputs: the layer's name, with a suffix if there are several."""
     match layer:
         case Recurrent():
-            parts = ["output", *(state.name for state in layer.step.states)] if layer.return_state else []
+            parts = ["output", *(state.name for state in layer.states)] if layer.return_state else []
         case Bidirectional():
             halves = {"forward": layer.forward, "backward": layer.backward}
-            states = [f"{way}/{state.name}" for way, half in halves.items() if half.return_state for state in half.step.states]
+            states = [f"{way}/{state.name}" for way, half in halves.items() if half.return_state for state in half.states]
             outputs = [*halves] if layer.merge_mode is MergeMode.NONE else ["output"]
             parts = [*outputs, *states] if len(outputs) > 1 or states else []
         case _:

@@ -126,6 +126,15 @@ class RecurrentLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """A cell with its arguments, or a list of them."""
+
+    @property
+    def expected(self) -> str:
+        return "a cell such as `LSTM(64)`, or a list of cells"
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """The name of a value of the graph, or a list of them."""
 
@@ -152,7 +161,7 @@ class Free:
         return "a value"
 
 
-Kind: TypeAlias = Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Named | Later | Free
+Kind: TypeAlias = Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Cells | Named | Later | Free
 
 
 class Required(Enum):

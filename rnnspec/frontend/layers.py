@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from math import prod
+from typing import TypeAlias
 
-from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, bind
-from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET, LAYERS
-from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
-from rnnspec.frontend.equations import ELEMENT_LIMIT
-from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit, TakesOne
+from rnnspec.frontend.catalogue import LAYERS
+from rnnspec.frontend.errors.flows import MergeMisfit
 from rnnspec.frontend.errors.layers import (
-    FeaturesNotFixed,
-    InnerOption,
     LayerNotCalled,
-    LayerTooLarge,
     MaskTooLate,
-    NeedsFeatures,
     NeedsIds,
-    NeedsRow,
-    NeedsSequence,
     NotDistributed,
-    NotRecurrent,
 )
-from rnnspec.frontend.errors.names import UnknownLayer, WrongValue
+from rnnspec.frontend.errors.names import WrongValue
 from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import (
     Activation,
-    Bidirectional,
     Dense,
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     LayerNormalization,
-    LayerWeight,
     LocalPoolingKind,
     Masking,
     Merge,
     MergeKind,
-    MergeMode,
     Pointwise,
     PoolingKind,
     PReLU,
-    Recurrent,
     RepeatVector,
     ShapeKind,
     SpatialDropout,
@@ -56,17 +43,22 @@ from rnnspec.frontend.graph import (
     Value,
 )
 from rnnspec.frontend.layers_attention import make_attention, make_dot
+from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
+from rnnspec.frontend.layers_normalization import batch_normalization
+from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
-from rnnspec.frontend.made import JoinMaker, Made, Maker, Needs, Origins
 from rnnspec.frontend.naming import LayerNames
-from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
-from rnnspec.runtime.signature import Configured, InitializerPart
+from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
+
+Maker: TypeAlias = Callable[[str, Bindings, ast.Call, Value], Made]
+JoinMaker: TypeAlias = Callable[[str, Bindings, ast.Call, tuple[Value, ...]], Made]
 
 ACTIVATION_LAYERS = {"Activation": None, "Softmax": "softmax", "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}
 """Layers that are an activation, and which; None where an argument says."""
 
-POINTWISE = frozenset({"Dense", "Dropout", "LayerNormalization", "PReLU", *ACTIVATION_LAYERS})
+POINTWISE = frozenset({"Dense", "Dropout", "GaussianNoise", "LayerNormalization", "PReLU", *ACTIVATION_LAYERS})
 """Layers that make a `Pointwise`."""
 
 
@@ -92,16 +84,19 @@ class LayerMaker:
         self._origins = origins
         self._look_up = look_up
         self._report = report
-        needs = Needs(self._numbers, self._sequence, self._row, self._weight, origins)
+        self._checks = Checks(names, origins)
+        self._recurrent = RecurrentMaker(cells, names, origins, self._checks, look_up, report)
         self._makers: Mapping[str, Maker] = {
-            "Conv1D": partial(make_convolution, needs),
-            **dict.fromkeys((kind.value for kind in LocalPoolingKind), partial(make_local_pooling, needs)),
-            **dict.fromkeys((kind.value for kind in ShapeKind), partial(make_reshaping, needs)),
+            "Conv1D": partial(make_convolution, self._checks),
+            **dict.fromkeys((kind.value for kind in LocalPoolingKind), partial(make_local_pooling, self._checks)),
+            **dict.fromkeys((kind.value for kind in ShapeKind), partial(make_reshaping, self._checks)),
             "Embedding": self._embedding,
             "Masking": self._masking,
             "Dense": self._dense,
             "Dropout": self._dropout,
+            "GaussianNoise": self._gaussian_noise,
             "LayerNormalization": self._layer_normalization,
+            "BatchNormalization": self._batch_normalization,
             "PReLU": self._prelu,
             "RepeatVector": self._repeat_vector,
             "SpatialDropout1D": self._spatial_dropout,
@@ -110,29 +105,29 @@ class LayerMaker:
             **dict.fromkeys(ACTIVATION_LAYERS, self._activation),
         }
         self._join_makers: Mapping[str, JoinMaker] = {
-            "Attention": partial(make_attention, needs),
-            "Dot": partial(make_dot, needs),
+            "Attention": partial(make_attention, self._checks),
+            "Dot": partial(make_dot, self._checks),
             **dict.fromkeys((kind.value for kind in MergeKind), self._merge),
         }
 
     def make(self, call: ast.Call, operands: tuple[Value, ...] | None, given_name: str | None = None) -> Made:
         """The layer of a call; `given_name`: of a shared layer. Raises `Fault` or `Suppressed`."""
         type_name = call.callee.text
-        if type_name in self._cells:
-            return self._recurrent_layer(call, operands, given_name)
+        if type_name == STACK or type_name in self._cells:
+            return self._recurrent.layer(call, self._scope, operands, given_name)
         if type_name not in LAYERS:
-            raise _unknown(call, {*LAYERS, *self._cells})
+            raise unknown_layer(call, {*LAYERS, *self._cells})
         bindings = bind(type_name, LAYERS[type_name].arguments, call, self._scope, self._report)
         if bindings is None:
             raise Suppressed
         if type_name == "Bidirectional":
-            return self._bidirectional(bindings, call, operands, given_name)
+            return self._recurrent.bidirectional(bindings, call, operands, given_name)
         name = self._name(type_name, bindings, call, given_name)
         if operands is None:
             raise Suppressed
         if type_name in self._join_makers:
             return self._join_makers[type_name](name, bindings, call, operands)
-        return self._makers[type_name](name, bindings, call, _one(call, operands))
+        return self._makers[type_name](name, bindings, call, one(call, operands))
 
     def _name(self, type_name: str, bindings: Bindings, call: ast.Call, given_name: str | None) -> str:
         name = bindings.word("name") or given_name or self._names.automatic(type_name)
@@ -144,35 +139,39 @@ class LayerMaker:
             raise Fault(NeedsIds(span=call.callee.span, found=str(value), secondary=self._origins.label(operand)))
         input_dim, output_dim = bindings.whole("input_dim"), bindings.whole("output_dim")
         shape = (input_dim, output_dim)
-        table = self._weight(name, "embeddings", shape, bindings.configured("embeddings_initializer"), call)
+        table = self._checks.weight(name, "embeddings", shape, bindings.configured("embeddings_initializer"), call)
         mask_zero = bindings.flag("mask_zero")
         steps = value.steps.masking(0.0) if mask_zero else value.steps
         output = Flowing((value.shape[0], output_dim), steps, computed=name)
         return Made(Embedding(name, input_dim, output_dim, mask_zero, table), (operand,), (output,))
 
     def _masking(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        self._numbers(call, operand)
-        value = self._sequence(call, operand)
+        self._checks.numbers(call, operand)
+        value = self._checks.sequence(call, operand)
         if not value.source or value.steps is None:
             raise Fault(MaskTooLate(span=call.callee.span, layer=value.computed))
         mask_value = bindings.real("mask_value")
         return Made(Masking(name, mask_value), (operand,), (replace(value, steps=value.steps.masking(mask_value)),))
 
     def _dense(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        features, units = self._numbers(call, operand), bindings.whole("units")
-        kernel = self._weight(name, "kernel", (features, units), bindings.configured("kernel_initializer"), call)
+        features, units = self._checks.numbers(call, operand), bindings.whole("units")
+        kernel = self._checks.weight(name, "kernel", (features, units), bindings.configured("kernel_initializer"), call)
         bias = None
         if bindings.flag("use_bias"):
-            bias = self._weight(name, "bias", (units,), bindings.configured("bias_initializer"), call)
+            bias = self._checks.weight(name, "bias", (units,), bindings.configured("bias_initializer"), call)
         layer = Dense(name, units, bindings.configured("activation"), kernel, bias)
         return Made(layer, (operand,), (operand.type.with_features(units).by(name),))
 
     def _dropout(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        self._numbers(call, operand)
+        self._checks.numbers(call, operand)
         return Made(Dropout(name, bindings.real("rate")), (operand,), (operand.type.by(name),))
 
+    def _gaussian_noise(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+        self._checks.numbers(call, operand)
+        return Made(GaussianNoise(name, bindings.real("stddev")), (operand,), (operand.type.by(name),))
+
     def _activation(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        self._numbers(call, operand)
+        self._checks.numbers(call, operand)
         kind = call.callee.text
         fixed = ACTIVATION_LAYERS[kind]
         if fixed is None:
@@ -182,17 +181,22 @@ class LayerMaker:
         return Made(Activation(name, kind, activation), (operand,), (operand.type.by(name),))
 
     def _layer_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        width = self._numbers(call, operand)
+        width = self._checks.numbers(call, operand)
         gamma = beta = None
         if bindings.flag("scale"):
-            gamma = self._weight(name, "gamma", (width,), bindings.configured("gamma_initializer"), call)
+            gamma = self._checks.weight(name, "gamma", (width,), bindings.configured("gamma_initializer"), call)
         if bindings.flag("center"):
-            beta = self._weight(name, "beta", (width,), bindings.configured("beta_initializer"), call)
+            beta = self._checks.weight(name, "beta", (width,), bindings.configured("beta_initializer"), call)
         return Made(LayerNormalization(name, bindings.real("epsilon"), gamma, beta), (operand,), (operand.type.by(name),))
+
+    def _batch_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+        width = self._checks.numbers(call, operand)
+        layer = batch_normalization(name, bindings, lambda own, initializer: self._checks.weight(name, own, (width,), initializer, call))
+        return Made(layer, (operand,), (operand.type.by(name),))
 
     def _prelu(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         """Of a sequence the slopes are shared over the time: another slope for each step has no meaning beside a mask."""
-        width, given = self._numbers(call, operand), bindings.given("shared_axes")
+        width, given = self._checks.numbers(call, operand), bindings.given("shared_axes")
         axes = [item.value for item in given.value] if isinstance(given.value, tuple) else given.value
         if operand.type.sequence and axes != [1]:
             raise Fault(NotYet(span=call.callee.span, what="a PReLU with a slope for each step", help="write `shared_axes = [1]`"))
@@ -200,26 +204,26 @@ class LayerMaker:
             problem = "none: a row has no axis to share slopes over"
             raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=problem, found=describe(given.value)))
         shape = (1, width) if operand.type.sequence else (width,)
-        alpha = self._weight(name, "alpha", shape, bindings.configured("alpha_initializer"), call)
+        alpha = self._checks.weight(name, "alpha", shape, bindings.configured("alpha_initializer"), call)
         return Made(PReLU(name, alpha), (operand,), (operand.type.by(name),))
 
     def _pooling(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        width = self._numbers(call, operand)
-        self._sequence(call, operand)
+        width = self._checks.numbers(call, operand)
+        self._checks.sequence(call, operand)
         return Made(GlobalPooling(name, PoolingKind(call.callee.text)), (operand,), (Flowing((width,), computed=name, ended=name),))
 
     def _repeat_vector(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        width, count = self._numbers(call, operand), bindings.whole("n")
-        self._row(call, operand)
+        width, count = self._checks.numbers(call, operand), bindings.whole("n")
+        self._checks.row(call, operand)
         return Made(RepeatVector(name, count), (operand,), (Flowing((count, width), Steps((), count), computed=name),))
 
     def _spatial_dropout(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        self._numbers(call, operand)
-        value = self._sequence(call, operand)
+        self._checks.numbers(call, operand)
+        value = self._checks.sequence(call, operand)
         return Made(SpatialDropout(name, bindings.real("rate")), (operand,), (value.by(name),))
 
     def _time_distributed(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        value, given = self._sequence(call, operand), bindings.given("layer")
+        value, given = self._checks.sequence(call, operand), bindings.given("layer")
         if isinstance(given.value, Symbol) and given.value.name in {*LAYERS, *self._cells}:
             raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
         if not isinstance(given.value, Applied):
@@ -238,7 +242,7 @@ class LayerMaker:
         """Sequences keep the steps that are real in one of them."""
         kind = MergeKind(call.callee.text)
         for operand in operands:
-            self._numbers(call, operand)
+            self._checks.numbers(call, operand)
         values = [operand.type for operand in operands]
         shown = ", ".join(map(str, values))
         least, most = (2, 2) if kind is MergeKind.SUBTRACT else (2, len(values))
@@ -266,186 +270,3 @@ class LayerMaker:
             if output.steps is not None and value.steps is not None:
                 output = replace(output, steps=output.steps.either(value.steps))
         return Made(Merge(name, kind), operands, (output,))
-
-    def _recurrent_layer(self, call: ast.Call, operands: tuple[Value, ...] | None, given_name: str | None) -> Made:
-        cell = bind_cell(self._cells[call.callee.text], call, self._scope, self._report)
-        if cell is None:
-            raise Suppressed
-        name = self._name(call.callee.text, cell.options, call, given_name)
-        if operands is None:
-            raise Suppressed
-        source = _one(call, operands)
-        states = self._initial_states(cell.options.given("initial_state"), call.callee.text, stateful=cell.options.flag("stateful"))
-        layer, results = self._recurrent(name, name, name, cell, call, source, bool(states))
-        self._check_states(layer.step.cell, cell.options.given("initial_state"), states, [state.width for state in layer.step.states])
-        return Made(layer, (source, *states), results)
-
-    def _recurrent(
-        self, owner: str, name: str, path: str, cell: BoundCell, call: ast.Call, operand: Value, initial_state: bool
-    ) -> tuple[Recurrent, tuple[Flowing, ...]]:
-        features = self._numbers(call, operand)
-        value = self._sequence(call, operand)
-        step = instantiate(cell, features, self._report)
-        if step is None:
-            raise Suppressed
-        weights = tuple(LayerWeight(f"{path}/{weight.name}", weight.shape, weight.initializer, weight.trainable) for weight in step.weights)
-        options = cell.options
-        layer = Recurrent(
-            name,
-            path,
-            step,
-            options.flag("return_sequences"),
-            options.flag("return_state"),
-            options.flag("go_backwards"),
-            options.flag("zero_output_for_mask"),
-            options.flag("stateful"),
-            options.real("dropout"),
-            options.real("recurrent_dropout"),
-            initial_state,
-            weights,
-        )
-        if layer.return_sequences:
-            output = Flowing((value.shape[0], step.width), value.steps, flipped=value.flipped is not layer.go_backwards, computed=owner)
-        else:
-            output = Flowing((step.width,), computed=owner, ended=owner)
-        states = [Flowing((state.width,), computed=owner, ended=owner) for state in step.states] if layer.return_state else []
-        return layer, (output, *states)
-
-    def _initial_states(self, given: Given, layer: str, *, stateful: bool) -> tuple[Value, ...]:
-        match given.value:
-            case None:
-                return ()
-            case _ if stateful:
-                problem = "a stateful layer starts from what the call before left"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
-            case Symbol(name):
-                return (self._look_up(name, given.span),)
-            case tuple() as items if items and all(isinstance(item.value, Symbol) for item in items):
-                return tuple(self._look_up(item.value.name, item.span) for item in items if isinstance(item.value, Symbol))
-            case _:
-                problem = f"expected a value's name, or a list of names, got {describe(given.value)}"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
-
-    def _check_states(self, layer: str, given: Given, states: Sequence[Value], widths: Sequence[int]) -> None:
-        if not states:
-            return
-        if len(states) != len(widths):
-            counts = [f"{len(each)} {word}{'' if len(each) == 1 else 's'}" for word, each in (("state", widths), ("value", states))]
-            problem = f"it has {counts[0]}, got {counts[1]}"
-            raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
-        for state, width in zip(states, widths, strict=True):
-            if state.type.ids or state.type.shape != (width,):
-                problem = f"expected float[batch, {width}], got {state.type}"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state)))
-
-    def _bidirectional(self, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...] | None, given_name: str | None) -> Made:
-        inner, cell = self._wrapped(bindings.given("layer"))
-        other = bindings.given("backward_layer")
-        second = (inner, cell) if other.value is None else self._wrapped(other)
-        options = cell.options
-        if options.flag("go_backwards"):
-            raise Fault(InnerOption(span=options.span("go_backwards"), option="go_backwards"))
-        if other.value is not None:
-            self._check_backward_layer(second[1], cell, other)
-        inner_name = options.word("name") or self._names.automatic(inner.callee.text)
-        forward_name, backward_name = f"forward_{inner_name}", f"backward_{inner_name}"
-        if other.value is not None:
-            backward_name = f"backward_{second[1].options.word('name') or self._names.automatic(second[0].callee.text)}"
-        name = self._name("Bidirectional", bindings, call, given_name)
-        if operands is None:
-            raise Suppressed
-        source = _one(call, operands)
-        if options.given("initial_state").value is not None:
-            raise Fault(InnerOption(span=options.span("initial_state"), option="initial_state"))
-        states = self._initial_states(bindings.given("initial_state"), "Bidirectional", stateful=options.flag("stateful"))
-        given = bool(states)
-        forward, results = self._recurrent(name, forward_name, f"{name}/{forward_name}", cell, inner, source, given)
-        backward, others = self._recurrent(name, backward_name, f"{name}/{backward_name}", second[1], second[0], source, given)
-        backward = replace(backward, go_backwards=True)
-        widths = [state.width for layer in (forward, backward) for state in layer.step.states]
-        self._check_states("Bidirectional", bindings.given("initial_state"), states, widths)
-        mode = MergeMode(bindings.word("merge_mode") or "none")
-        outputs = self._merged_directions(mode, call, results[0], replace(others[0], flipped=results[0].flipped))
-        layer = Bidirectional(name, forward, backward, mode)
-        return Made(layer, (source, *states), (*outputs, *results[1:], *others[1:]))
-
-    def _wrapped(self, given: Given) -> tuple[ast.Call, BoundCell]:
-        """A cell with its arguments, given as an argument."""
-        if isinstance(given.value, Symbol) and given.value.name in self._cells:
-            raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
-        if not isinstance(given.value, Applied):
-            raise Fault(NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
-        inner = given.value.call
-        if inner.callee.text in LAYERS:
-            raise Fault(NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
-        if inner.callee.text not in self._cells:
-            raise _unknown(inner, set(self._cells))
-        cell = bind_cell(self._cells[inner.callee.text], inner, given.value.scope, self._report)
-        if cell is None:
-            raise Suppressed
-        return inner, cell
-
-    def _check_backward_layer(self, backward: BoundCell, forward: BoundCell, given: Given) -> None:
-        """Keras asks for `go_backwards`, and for the same of what both must agree in."""
-        if not backward.options.flag("go_backwards"):
-            raise Fault(NotRecurrent(span=given.span, found="a `backward_layer` without `go_backwards = true`"))
-        for option in ("return_sequences", "return_state"):
-            if backward.options.flag(option) is not forward.options.flag(option):
-                raise Fault(NotRecurrent(span=given.span, found=f"a `backward_layer` with another `{option}` than the layer"))
-
-    def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: Flowing, backward: Flowing) -> tuple[Flowing, ...]:
-        if mode is MergeMode.NONE:
-            return forward, backward
-        if mode is MergeMode.CONCAT:
-            return (forward.with_features(forward.features + backward.features),)
-        if forward.features != backward.features:
-            problem = f"different numbers of features: {forward}, {backward}"
-            raise Fault(MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
-        return (forward,)
-
-    def _weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
-        if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
-        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
-
-    def _numbers(self, call: ast.Call, operand: Value) -> int:
-        """The number of features of what flows in, which must be numbers."""
-        layer, span, value = call.callee.text, call.callee.span, operand.type
-        if value.ids:
-            help_ = "put an Embedding before it"
-            raise Fault(NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self._origins.label(operand), help=help_))
-        extent = value.shape[-1]
-        if isinstance(extent, int):
-            return extent
-        example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
-        help_ = f"write `float[{example}]` if each frame has 12 features"
-        raise Fault(FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self._origins.label(operand), help=help_))
-
-    def _row(self, call: ast.Call, operand: Value) -> None:
-        if operand.type.sequence:
-            raise Fault(NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
-
-    def _sequence(self, call: ast.Call, operand: Value) -> Flowing:
-        value = operand.type
-        if value.sequence:
-            return value
-        if not value.ended:
-            help_, labels = f"write `float[time, {value.shape[-1]}]` if it is a sequence", self._origins.label(operand)
-        else:
-            help_ = "write `return_sequences = true` there for all steps"
-            labels = (Label(self._names.place(value.ended), "gives only its last step"),)
-        raise Fault(NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_))
-
-
-def _one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
-    if len(operands) == 1:
-        return operands[0]
-    raise Fault(TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
-
-
-def _unknown(call: ast.Call, known: set[str]) -> Fault:
-    name = call.callee.text
-    if name in KERAS_LAYERS_NOT_YET:
-        return Fault(NotYet(span=call.callee.span, what=f"the layer {name}"))
-    help_ = nearest(name, known) or f"there are {', '.join(sorted(known))}"
-    return Fault(UnknownLayer(span=call.callee.span, name=name, help=help_))

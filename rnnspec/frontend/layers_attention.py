@@ -7,15 +7,15 @@ from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.flows import MergeMisfit
 from rnnspec.frontend.errors.shapes import LengthNotFixed
 from rnnspec.frontend.graph import Attention, Dot, Flowing, Steps, Value
-from rnnspec.frontend.made import Made, Needs
+from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
 from rnnspec.runtime.signature import Configured
 
 
-def make_attention(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
+def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
     for operand in operands:
-        needs.numbers(call, operand)
-        needs.sequence(call, operand)
+        checks.numbers(call, operand)
+        checks.sequence(call, operand)
     types = [operand.type for operand in operands]
     shown = ", ".join(map(str, types))
 
@@ -33,14 +33,14 @@ def make_attention(needs: Needs, name: str, bindings: Bindings, call: ast.Call, 
         raise misfit(f"values and keys have different lengths: {shown}", "the same name of a dimension is the same length")
     if any(each.flipped for each in types):
         raise misfit(f"a sequence in reversed order: {shown}", "Attention works on sequences in their own order")
-    scale = needs.weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
+    scale = checks.weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
     layer = Attention(name, scale, bindings.flag("use_causal_mask"), bindings.real("dropout"))
     return Made(layer, operands, (query.with_features(value.features).by(name),))
 
 
-def make_dot(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
+def make_dot(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
     for operand in operands:
-        needs.numbers(call, operand)
+        checks.numbers(call, operand)
     types = [operand.type for operand in operands]
     shown = ", ".join(map(str, types))
 
@@ -61,7 +61,7 @@ def make_dot(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operan
         turned = type_.sequence and axis == 0
         last = operand is operands[1] or not right[1].sequence
         if type_.sequence and (turned or last) and not isinstance(length := type_.shape[0], int):
-            raise Fault(LengthNotFixed(span=call.callee.span, layer="Dot", extent=length, secondary=needs.origins.label(operand)))
+            raise Fault(LengthNotFixed(span=call.callee.span, layer="Dot", extent=length, secondary=checks.origins.label(operand)))
     shape = tuple(rest) or (1,)
     return Made(Dot(name, (left[0], right[0]), bindings.flag("normalize")), operands, (_flowing(shape, name),))
 

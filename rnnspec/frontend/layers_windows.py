@@ -19,12 +19,12 @@ from rnnspec.frontend.graph import (
     Window,
     WindowPadding,
 )
-from rnnspec.frontend.made import Made, Needs
+from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
 
 
-def make_convolution(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-    features, filters, size = needs.numbers(call, operand), bindings.whole("filters"), bindings.whole("kernel_size")
+def make_convolution(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    features, filters, size = checks.numbers(call, operand), bindings.whole("filters"), bindings.whole("kernel_size")
     stride, dilation = bindings.whole("strides"), bindings.whole("dilation_rate")
     if stride > 1 and dilation > 1:
         problem = "strides and dilation_rate are both above 1"
@@ -32,24 +32,24 @@ def make_convolution(needs: Needs, name: str, bindings: Bindings, call: ast.Call
             WindowTooLong(span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras")
         )
     window = Window(size, stride, dilation, WindowPadding(bindings.word("padding")))
-    kernel = needs.weight(name, "kernel", (size, features, filters), bindings.configured("kernel_initializer"), call)
+    kernel = checks.weight(name, "kernel", (size, features, filters), bindings.configured("kernel_initializer"), call)
     bias = None
     if bindings.flag("use_bias"):
-        bias = needs.weight(name, "bias", (filters,), bindings.configured("bias_initializer"), call)
+        bias = checks.weight(name, "bias", (filters,), bindings.configured("bias_initializer"), call)
     layer = Convolution(name, window, bindings.configured("activation"), kernel, bias)
-    return Made(layer, (operand,), (_windowed(needs, call, operand, window, filters, name),))
+    return Made(layer, (operand,), (_windowed(checks, call, operand, window, filters, name),))
 
 
-def make_local_pooling(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-    width, size = needs.numbers(call, operand), bindings.whole("pool_size")
+def make_local_pooling(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    width, size = checks.numbers(call, operand), bindings.whole("pool_size")
     stride = size if bindings.given("strides").value is None else bindings.whole("strides")
     window = Window(size, stride, 1, WindowPadding(bindings.word("padding")))
     layer = LocalPooling(name, LocalPoolingKind(call.callee.text), window)
-    return Made(layer, (operand,), (_windowed(needs, call, operand, window, width, name),))
+    return Made(layer, (operand,), (_windowed(checks, call, operand, window, width, name),))
 
 
-def _windowed(needs: Needs, call: ast.Call, operand: Value, window: Window, width: int, name: str) -> Flowing:
-    value = needs.sequence(call, operand)
+def _windowed(checks: Checks, call: ast.Call, operand: Value, window: Window, width: int, name: str) -> Flowing:
+    value = checks.sequence(call, operand)
     length = window.length(value.shape[0])
     if isinstance(length, int) and length < 1:
         problem = f"{window.span} steps are more than the sequence's {value.shape[0]}"
@@ -57,10 +57,10 @@ def _windowed(needs: Needs, call: ast.Call, operand: Value, window: Window, widt
     return Flowing((length, width), Steps((), length), computed=name)
 
 
-def make_reshaping(needs: Needs, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-    width = needs.numbers(call, operand)
+def make_reshaping(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    width = checks.numbers(call, operand)
     kind = ShapeKind(call.callee.text)
-    extents = (width,) if not operand.type.sequence else (_fixed_length(needs, call, operand), width)
+    extents = (width,) if not operand.type.sequence else (_fixed_length(checks, call, operand), width)
     layer = Reshaping(name, kind, extents)
     match kind:
         case ShapeKind.FLATTEN:
@@ -78,11 +78,11 @@ def make_reshaping(needs: Needs, name: str, bindings: Bindings, call: ast.Call, 
     return Made(layer, (operand,), (Flowing(layer.shape, steps, computed=name),))
 
 
-def _fixed_length(needs: Needs, call: ast.Call, operand: Value) -> int:
+def _fixed_length(checks: Checks, call: ast.Call, operand: Value) -> int:
     length = operand.type.shape[0]
     if isinstance(length, int):
         return length
-    labels = needs.origins.label(operand)
+    labels = checks.origins.label(operand)
     raise Fault(LengthNotFixed(span=call.callee.span, layer=call.callee.text, extent=length, secondary=labels))
 
 

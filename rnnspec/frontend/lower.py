@@ -14,12 +14,14 @@ from rnnspec.frontend.activations import emit
 from rnnspec.frontend.graph import (
     Activation,
     Attention,
+    BatchNormalization,
     Bidirectional,
     Convolution,
     Dense,
     Dot,
     Dropout,
     Embedding,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
@@ -28,7 +30,6 @@ from rnnspec.frontend.graph import (
     Masking,
     Merge,
     MergeKind,
-    MergeMode,
     Pairs,
     Pointwise,
     PoolingKind,
@@ -41,9 +42,12 @@ from rnnspec.frontend.graph import (
     TimeDistributed,
 )
 from rnnspec.frontend.lower_attention import lower_attention, lower_dot
-from rnnspec.frontend.lower_step import StepLowering, gates_of
+from rnnspec.frontend.lower_flows import Computed, Flow, Packed, Padded, Row, over_steps
+from rnnspec.frontend.lower_noise import Draws
+from rnnspec.frontend.lower_normalization import BatchNormalizing, layer_normalized
+from rnnspec.frontend.lower_recurrent import RecurrentLowering
+from rnnspec.frontend.lower_tools import Tools
 from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
-from rnnspec.frontend.lowered import Computed, Flow, Packed, Padded, Row, Tools
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, TOKENS, Dim, DType, TensorType
@@ -70,7 +74,7 @@ NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0, 
 
 
 def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False) -> Module:
-    """The module of a model; `training` makes dropout drop, `streaming` carries every recurrent layer over calls."""
+    """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls."""
     return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming).function(),))
 
 
@@ -81,17 +85,12 @@ class _Lowering:
         self._training = training
         self._streaming = streaming
         self._b = Builder()
-        self._states: dict[str, Value] = {}
-        """What is carried over calls, as it is after the layers so far."""
         self._weights: dict[str, Value] = {}
         self._flows: dict[int, Flow] = {}
         self._inputs: dict[str, Value] = {}
         self._masks: dict[str, Value] = {}
         self._numbers = {steps: number for number, steps in enumerate(graph.sequences())}
         self._indices: dict[Steps | Pairs, Value] = {}
-        self._key: Value | None = None
-        self._streams = 0
-        self._tools = Tools(self._b, self._weights, self._index, self._constant, self._activated, self._dropped, self._over_steps)
 
     def function(self) -> Function:
         self._parameters()
@@ -101,7 +100,9 @@ class _Lowering:
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         outputs = [(output.name, self._exit(self._flows[output.value.number])) for output in self._graph.outputs]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
-        return self._b.function("forward", [*results, *(Result(Role.STATE, name, value) for name, value in self._states.items())])
+        results += [Result(Role.UPDATE, name, value) for name, value in self._batches.updates.items()]
+        results += [Result(Role.STATE, name, value) for name, value in self._cells.states.items()]
+        return self._b.function("forward", results)
 
     def _parameters(self) -> None:
         for source in self._graph.inputs:
@@ -116,8 +117,13 @@ class _Lowering:
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
         for weight in self._graph.weights:
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight.shape)))
-        if self._training and any(_drops(layer) for layer in self._graph.layers):
-            self._key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
+        key = None
+        if self._training and any(_draws(layer) for layer in self._graph.layers):
+            key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
+        self._draws = Draws(self._b, key)
+        self._tools = Tools(self._b, self._weights, self._index, self._constant, self._activated, self._draws)
+        self._batches = BatchNormalizing(self._b, self._weights, self._index, self._training)
+        self._cells = RecurrentLowering(self._b, self._dtype, self._weights, self._index, self._draws, self._streaming)
 
     def _index(self, steps: Steps | Pairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
@@ -158,12 +164,14 @@ class _Lowering:
                 return (self._embedding(layer, operands[0]),)
             case Recurrent():
                 source, *states = map(self._computed, operands)
-                return self._recurrent(layer, _packed(layer, source), _rows(layer, states), backwards=layer.go_backwards)
+                return self._cells.recurrent(layer, _packed(layer, source), _rows(layer, states))
             case Bidirectional():
                 source, *states = map(self._computed, operands)
-                return self._bidirectional(layer, _packed(layer, source), _rows(layer, states))
-            case Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
+                return self._cells.bidirectional(layer, _packed(layer, source), _rows(layer, states))
+            case Dense() | Activation() | Dropout() | GaussianNoise() | LayerNormalization() | PReLU():
                 return (self._pointwise(layer, self._computed(operands[0])),)
+            case BatchNormalization():
+                return (self._batches.normalized(layer, self._computed(operands[0])),)
             case TimeDistributed():
                 return (self._pointwise(layer.layer, self._computed(operands[0])),)
             case GlobalPooling():
@@ -234,9 +242,11 @@ class _Lowering:
         return self._b.mul(total, self._b.constant_like(1.0 / len(values), total)) if kind is MergeKind.AVERAGE else total
 
     def _pointwise(self, layer: Pointwise, flow: Computed) -> Computed:
-        """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for dropout."""
+        """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for what is drawn."""
         if isinstance(layer, Dropout):
-            return replace(flow, value=self._dropped(layer.rate, flow.value))
+            return replace(flow, value=self._draws.dropped(layer.rate, flow.value))
+        if isinstance(layer, GaussianNoise):
+            return replace(flow, value=self._draws.noisy(layer.stddev, flow.value))
         if isinstance(flow, Row):
             return Row(self._at_every_step(layer, flow.value))
         return replace(flow, value=self._at_every_step(layer, flow.value), fill=self._at_every_step(layer, flow.fill))
@@ -248,7 +258,7 @@ class _Lowering:
             case Activation():
                 return self._activated(layer.activation, value)
             case LayerNormalization():
-                return self._normalized(layer, value)
+                return layer_normalized(self._b, layer, value, self._weights)
             case PReLU():
                 alpha = self._b.reshape(self._weights[layer.alpha.path], (layer.alpha.shape[-1],))
                 above, below = self._b.max(value, zeros := self._b.constant_like(0.0, value)), self._b.min(value, zeros)
@@ -258,28 +268,6 @@ class _Lowering:
 
     def _broadcast(self, value: Value, like: Value) -> Value:
         return self._b.broadcast_to(value, self._b.tensor(like).shape)
-
-    def _normalized(self, layer: LayerNormalization, value: Value) -> Value:
-        scale = 1.0 / self._fixed_width(value)
-        centred = self._b.sub(value, self._broadcast(self._mean(value, scale), value))
-        variance = self._mean(self._b.mul(centred, centred), scale)
-        deviation = self._b.sqrt(self._b.add(variance, self._b.constant_like(layer.epsilon, variance)))
-        result = self._b.div(centred, self._broadcast(deviation, value))
-        if layer.gamma is not None:
-            result = self._b.mul(result, self._broadcast(self._weights[layer.gamma.path], result))
-        if layer.beta is not None:
-            result = self._b.add(result, self._broadcast(self._weights[layer.beta.path], result))
-        return result
-
-    def _mean(self, value: Value, scale: float) -> Value:
-        total = self._b.reduce_sum(value, 1)
-        return self._b.mul(total, self._b.constant_like(scale, total))
-
-    def _fixed_width(self, value: Value) -> int:
-        width = self._width(value)
-        if isinstance(width, int):
-            return width
-        raise InternalError(f"%{value.name} has no fixed width")
 
     def _pooled(self, layer: GlobalPooling, flow: Packed) -> Row:
         """A scan that carries the sum or the maximum, and how many steps there were."""
@@ -301,19 +289,13 @@ class _Lowering:
         if isinstance(flow, Packed):
             raise InternalError(f"{layer.name} got a sequence")
         steps = Steps((), layer.count)
-        return Packed(self._over_steps(flow.value, steps), self._constant(0.0, (1, self._width(flow.value))), steps)
-
-    def _over_steps(self, row: Value, steps: Steps) -> Value:
-        """A row at each of its steps, [tokens, w]: a scan that carries it along."""
-        index = self._index(steps)
-        scan = self._b.scan(index, [self._b.sort_rows(row, index)], [], carried_names=["row"])
-        return scan.finish(scan.carried, scan.carried).stacks[0]
+        return Packed(over_steps(self._b, flow.value, self._index(steps)), self._constant(0.0, (1, self._width(flow.value))), steps)
 
     def _spatially_dropped(self, layer: SpatialDropout, flow: Packed) -> Packed:
-        if self._key is None or not layer.rate:
+        if not self._draws.drops(layer.rate):
             return flow
-        row = self._dropped(layer.rate, self._constant(1.0, (BATCH, self._width(flow.value))))
-        return replace(flow, value=self._b.mul(flow.value, self._over_steps(row, flow.steps)))
+        row = self._draws.dropped(layer.rate, self._constant(1.0, (BATCH, self._width(flow.value))))
+        return replace(flow, value=self._b.mul(flow.value, over_steps(self._b, row, self._index(flow.steps))))
 
     def _dense(self, layer: Dense, value: Value) -> Value:
         result = self._b.matmul(value, self._weights[layer.kernel.path])
@@ -324,110 +306,6 @@ class _Lowering:
 
     def _activated(self, activation: Configured, value: Value) -> Value:
         return emit(self._b, activation.name, activation.arguments, value)
-
-    def _dropped(self, rate: float, value: Value) -> Value:
-        if self._key is None or not rate:
-            return value
-        shape = self._b.tensor(value)
-        numbers = self._b.random(self._key, self._streams, shape)
-        self._streams += 1
-        kept = self._b.compare(CompareKind.GE, numbers, self._b.constant_like(rate, numbers))
-        scaled = self._b.mul(value, self._b.constant_like(1.0 / (1.0 - rate), value))
-        return self._b.select(kept, scaled, self._b.constant_like(0.0, value))
-
-    def _recurrent(self, layer: Recurrent, flow: Packed, states: Sequence[Value], *, backwards: bool) -> tuple[Computed, ...]:
-        """A scan over the flow. A flipped flow is walked from its end to go forwards in its own order."""
-        index, step = self._index(flow.steps), layer.step
-        widths = {state.name: state.width for state in step.states}
-        starts = (
-            dict(zip(widths, states, strict=True)) if states else {name: self._start(layer, name, width) for name, width in widths.items()}
-        )
-        if not layer.return_sequences:
-            starts["y"] = self._start(layer, "y", step.width) if self._streaming else self._constant(0.0, (BATCH, step.width))
-        masks = self._step_masks(layer)
-        sequence = flow.value
-        if self._drops(layer.dropout) and not layer.recurrent_dropout:
-            row = self._dropped(layer.dropout, self._constant(1.0, (BATCH, step.features)))
-            sequence = self._b.mul(sequence, self._over_steps(row, flow.steps))
-        reverse = backwards is not flow.flip
-        names = [*starts, *(f"{name}_drop" for name, _ in masks)]
-        inits = [self._b.sort_rows(init, index) for init in (*starts.values(), *masks.values())]
-        scan = self._b.scan(index, inits, [sequence], reverse=reverse, carried_names=names, slice_names=["x"])
-        values = dict(zip(widths, scan.carried, strict=False)) | {"x": scan.slices[0]}
-        drops = dict(zip(masks, scan.carried[len(starts) :], strict=True))
-        weights = {own.name: self._weights[full.path] for own, full in zip(step.weights, layer.weights, strict=True)}
-        after, output = StepLowering(scan, self._dtype, weights, values, drops).run(step)
-        carries = [*after, *([] if layer.return_sequences else [output]), *drops.values()]
-        stacks = [output] if layer.return_sequences else []
-        result = scan.finish(
-            carries, stacks, final_names=[f"{name}_final" for name in names], stack_names=[f"{layer.name}/output"] * len(stacks)
-        )
-        finals = {name: self._b.restore_rows(final, index) for name, final in zip(starts, result.finals, strict=False)}
-        if layer.stateful or self._streaming:
-            self._states.update((f"{layer.path}/{name}", final) for name, final in finals.items() if name != "y" or self._streaming)
-        if layer.return_sequences:
-            fill = self._constant(0.0, (1, step.width))
-            first: Computed = Packed(result.stacks[0], fill, flow.steps, hold=not layer.zero_output_for_mask, flip=reverse)
-        else:
-            first = Row(finals["y"])
-        return (first, *(Row(finals[name]) for name in widths)) if layer.return_state else (first,)
-
-    def _start(self, layer: Recurrent, name: str, width: int) -> Value:
-        """A state before the first step: zeros, or what the call before left."""
-        if not layer.stateful and not self._streaming:
-            return self._constant(0.0, (BATCH, width))
-        full = f"{layer.path}/{name}"
-        if full not in self._states:
-            self._states[full] = self._b.parameter(Role.STATE, full, TensorType(self._dtype, (BATCH, width)))
-        return self._states[full]
-
-    def _drops(self, rate: float) -> bool:
-        return self._key is not None and rate > 0
-
-    def _step_masks(self, layer: Recurrent) -> dict[tuple[str, int], Value]:
-        """With recurrent dropout, what is multiplied with a weight in a step is dropped apart for each gate, the same at every step."""
-        if not self._drops(layer.recurrent_dropout):
-            return {}
-        rates = dict.fromkeys((state.name for state in layer.step.states), layer.recurrent_dropout) | {"x": layer.dropout}
-        widths = {state.name: state.width for state in layer.step.states} | {"x": layer.step.features}
-        return {
-            (name, gate): self._dropped(rates[name], self._constant(1.0, (BATCH, widths[name])))
-            for name, gates in gates_of(layer.step).items()
-            for gate in range(gates)
-            if rates[name]
-        }
-
-    def _bidirectional(self, layer: Bidirectional, flow: Packed, states: Sequence[Value]) -> tuple[Computed, ...]:
-        """Both directions in the flow's own order: the backward half needs no flip, its tokens stay where they are."""
-        count = len(layer.forward.step.states) if states else 0
-        forward, *forward_states = self._recurrent(layer.forward, flow, states[:count], backwards=False)
-        backward, *backward_states = self._recurrent(layer.backward, flow, states[count:], backwards=True)
-        if isinstance(forward, Packed) and isinstance(backward, Packed):
-            forward, backward = (replace(half, hold=False, flip=flow.flip) for half in (forward, backward))
-        outputs: tuple[Computed, ...] = (forward, backward)
-        if layer.merge_mode is not MergeMode.NONE:
-            value = self._merged(layer.merge_mode, forward.value, backward.value)
-            if isinstance(forward, Packed) and isinstance(backward, Packed):
-                outputs = (replace(forward, value=value, fill=self._merged(layer.merge_mode, forward.fill, backward.fill)),)
-            else:
-                outputs = (Row(value),)
-        return (*outputs, *forward_states, *backward_states)
-
-    def _merged(self, mode: MergeMode, forward: Value, backward: Value) -> Value:
-        match mode:
-            case MergeMode.CONCAT:
-                return self._b.concat([forward, backward], 1)
-            case MergeMode.SUM:
-                return self._b.add(forward, backward)
-            case MergeMode.MUL:
-                return self._b.mul(forward, backward)
-            case MergeMode.AVE:
-                total = self._b.add(forward, backward)
-                return self._b.mul(total, self._b.constant_like(0.5, total))
-            case MergeMode.NONE:
-                raise InternalError("a Bidirectional layer without a merge has no single value")
-            case _:
-                assert_never(mode)
 
     def _exit(self, flow: Flow) -> Value:
         match flow:
@@ -445,16 +323,18 @@ class _Lowering:
         return self._b.tensor(value).shape[-1]
 
 
-def _drops(layer: Layer) -> bool:
+def _draws(layer: Layer) -> bool:
     match layer:
         case Dropout() | SpatialDropout() | Attention():
             return layer.rate > 0
+        case GaussianNoise():
+            return layer.stddev > 0
         case Recurrent():
-            return layer.dropout > 0 or layer.recurrent_dropout > 0
+            return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
         case Bidirectional():
-            return _drops(layer.forward) or _drops(layer.backward)
+            return _draws(layer.forward) or _draws(layer.backward)
         case TimeDistributed():
-            return _drops(layer.layer)
+            return _draws(layer.layer)
         case _:
             return False
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph import Attention, Dot, Pairs, Steps
-from rnnspec.frontend.lowered import Computed, Packed, Row, Tools
+from rnnspec.frontend.lower_flows import Computed, Packed, Row, over_steps
+from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import UnaryKind, Value
 from rnnspec.ir.types import BATCH, Dim
@@ -57,7 +58,7 @@ def lower_attention(tools: Tools, layer: Attention, flows: Sequence[Packed]) -> 
     if layer.scale is not None:
         scores = builder.mul(scores, tools.broadcast(tools.weights[layer.scale.path], scores))
     powers = builder.exp(builder.sub(scores, pairs.query(pairs.max(scores))))
-    weights = tools.dropped(layer.rate, builder.div(powers, pairs.query(pairs.sum(powers))))
+    weights = tools.draws.dropped(layer.rate, builder.div(powers, pairs.query(pairs.sum(powers))))
     values = pairs.key(value.value)
     return tools.sequence(pairs.sum(builder.mul(tools.broadcast(weights, values), values)), query.steps)
 
@@ -77,7 +78,7 @@ def lower_dot(tools: Tools, layer: Dot, flows: Sequence[Computed]) -> Computed:
             padded = builder.unpack(product, tools.constant(0.0, (1, 1)), pairs.index, hold=False, flip=False)
             return tools.sequence(builder.rearrange(padded, (pairs.queries, width)), left.steps)
         case (Packed() as sequence, Row() as row) | (Row() as row, Packed() as sequence):
-            tokens = builder.mul(sequence.value, tools.over_steps(row.value, sequence.steps))
+            tokens = builder.mul(sequence.value, over_steps(builder, row.value, tools.index(sequence.steps)))
             padded = tools.padded(tools.sequence(builder.reduce_sum(tokens, 1), sequence.steps))
             return Row(builder.rearrange(padded, (BATCH, builder.tensor(padded).shape[1])))
         case _:

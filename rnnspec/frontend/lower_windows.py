@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rnnspec.frontend.graph import Convolution, LocalPooling, LocalPoolingKind, Reshaping, Steps, Window, WindowPadding
-from rnnspec.frontend.lowered import Computed, Packed, Row, Tools
+from rnnspec.frontend.lower_flows import Computed, Packed, Row
+from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import assert_never, cast
 
@@ -28,6 +28,7 @@ from rnnspec.frontend.graph import (
     Activation,
     Application,
     Attention,
+    BatchNormalization,
     Bidirectional,
     Convolution,
     Dense,
@@ -35,15 +36,18 @@ from rnnspec.frontend.graph import (
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
     LayerNormalization,
+    LayerWeight,
     LocalPooling,
     Masking,
     Merge,
     PReLU,
     Recurrent,
+    RecurrentCell,
     RepeatVector,
     Reshaping,
     SpatialDropout,
@@ -122,6 +126,8 @@ def _head(layer: Layer) -> str:
             return f"Dense(activation = {configured(layer.activation)})"
         case Dropout():
             return f"Dropout(rate = {_plain(layer.rate)})"
+        case GaussianNoise():
+            return f"GaussianNoise(stddev = {_plain(layer.stddev)})"
         case Activation():
             return f"{layer.kind}({configured(layer.activation)})"
         case Merge() | GlobalPooling():
@@ -139,6 +145,8 @@ def _head(layer: Layer) -> str:
             return f"Dot(axes = {_plain(tuple(axis + 1 for axis in layer.axes))}, normalize = {_plain(layer.normalize)})"
         case LayerNormalization():
             return f"LayerNormalization(epsilon = {_plain(layer.epsilon)})"
+        case BatchNormalization():
+            return f"BatchNormalization(momentum = {_plain(layer.momentum)}, epsilon = {_plain(layer.epsilon)})"
         case PReLU():
             return "PReLU()"
         case RepeatVector():
@@ -148,7 +156,7 @@ def _head(layer: Layer) -> str:
         case TimeDistributed():
             return f"TimeDistributed({_head(layer.layer)})"
         case Recurrent():
-            return f"{layer.step.cell}({_options(layer)})"
+            return f"{layer.kind}({_options(layer)})"
         case Bidirectional():
             return f"Bidirectional(merge_mode = {layer.merge_mode.value})"
         case _:
@@ -163,9 +171,25 @@ def _details(layer: Layer) -> Iterator[str]:
             yield from (INDENT + line for line in _details(half))
         return
     if isinstance(layer, Recurrent):
-        yield from _step(layer.step)
-    for weight in layer.weights:
-        frozen = "" if weight.trainable else " frozen"
+        for cell in layer.cells:
+            yield from _cell(cell, layer)
+        return
+    yield from _weights(layer.weights)
+
+
+def _cell(cell: RecurrentCell, layer: Recurrent) -> Iterator[str]:
+    """Of a stack, each under its name and dropout."""
+    lines = [*_step(cell.step), *_weights(cell.weights)]
+    if cell.path == layer.path:
+        yield from lines
+        return
+    yield f"{cell.path.rpartition('/')[2]}: {cell.step.cell}({', '.join(_dropout(cell))})"
+    yield from (INDENT + line for line in lines)
+
+
+def _weights(weights: Sequence[LayerWeight]) -> Iterator[str]:
+    for weight in weights:
+        frozen = " updated" if weight.updated else "" if weight.trainable else " frozen"
         yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
 
 
@@ -177,8 +201,12 @@ def _window(window: Window) -> str:
 def _options(layer: Recurrent) -> str:
     options = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
     shown = [f"{option} = true" for option in options if getattr(layer, option)]
-    shown += [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(layer, option))]
+    shown += _dropout(layer.cells[0]) if layer.cells[0].path == layer.path else []
     return ", ".join(shown)
+
+
+def _dropout(cell: RecurrentCell) -> list[str]:
+    return [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(cell, option))]
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -16,7 +16,7 @@ from rnnspec.frontend.errors.syntax import NoModel, SeveralModels
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value, result_names
-from rnnspec.frontend.layers import Origins
+from rnnspec.frontend.layers_checks import Origins
 from rnnspec.frontend.library import standard_cells
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope

@@ -8,12 +8,14 @@ from rnnspec.frontend.graph import (
     Activation,
     Application,
     Attention,
+    BatchNormalization,
     Bidirectional,
     Convolution,
     Dense,
     Dot,
     Dropout,
     Embedding,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     GraphInput,
@@ -33,6 +35,7 @@ from rnnspec.frontend.graph import (
     Value,
 )
 from rnnspec.frontend.lower import NEUTRAL, Precision
+from rnnspec.frontend.lower_recurrent import returned_name
 from rnnspec.runtime.signature import (
     IndexSignature,
     InputSignature,
@@ -54,7 +57,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         dtype,
         tuple(_input(source, graph) for source in graph.inputs),
         tuple(_output(output, sequences, held) for output in graph.outputs),
-        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable) for weight in graph.weights),
+        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable, weight.updated) for weight in graph.weights),
         graph.train,
         tuple(_index(steps, sequences) for steps in sequences),
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
@@ -93,7 +96,17 @@ def _held(applications: Sequence[Application]) -> dict[Value, bool]:
             case Merge():
                 decides = layer.kind is MergeKind.MULTIPLY or (layer.kind in NEUTRAL and _mask_apart(application))
                 hold = not decides and all(held.get(operand, False) for operand in operands)
-            case SpatialDropout() | TimeDistributed() | Dense() | Activation() | Dropout() | LayerNormalization() | PReLU():
+            case (
+                SpatialDropout()
+                | TimeDistributed()
+                | Dense()
+                | Activation()
+                | Dropout()
+                | GaussianNoise()
+                | LayerNormalization()
+                | BatchNormalization()
+                | PReLU()
+            ):
                 hold = held.get(operands[0], False)
             case _:
                 hold = False
@@ -118,7 +131,7 @@ def _cells(graph: Graph) -> Iterator[Recurrent]:
 
 
 def _states(layer: Recurrent) -> Iterator[StateSignature]:
-    yield from (StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.step.states)
+    yield from (StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.states)
 
 
 def _stream(graph: Graph) -> StreamSignature:
@@ -155,5 +168,5 @@ def _stream(graph: Graph) -> StreamSignature:
     for layer in _cells(graph):
         states += _states(layer)
         if not layer.return_sequences:
-            states.append(StateSignature(f"{layer.path}/y", layer.step.width))
+            states.append(StateSignature(returned_name(layer), layer.width))
     return StreamSignature(tuple(states))

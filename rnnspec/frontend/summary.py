@@ -9,6 +9,7 @@ from rnnspec.frontend.graph import (
     Activation,
     Application,
     Attention,
+    BatchNormalization,
     Bidirectional,
     Convolution,
     Dense,
@@ -16,6 +17,7 @@ from rnnspec.frontend.graph import (
     Dropout,
     Embedding,
     Flowing,
+    GaussianNoise,
     GlobalPooling,
     Graph,
     Layer,
@@ -80,9 +82,9 @@ def _masked_output(application: Application) -> str:
             return "none is masked"
         case Attention():
             return "zero"
-        case Dense() | Activation() | LayerNormalization() | PReLU() | TimeDistributed():
+        case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
-        case Dropout() | SpatialDropout() | GlobalPooling():
+        case Dropout() | GaussianNoise() | SpatialDropout() | GlobalPooling():
             return "as before"
         case Merge():
             return "zero" if layer.kind is MergeKind.MULTIPLY else "computed from what was there"
@@ -97,9 +99,9 @@ def _shape(value: Flowing) -> str:
 def _kind(layer: Layer) -> str:
     match layer:
         case Recurrent():
-            return layer.step.cell
+            return layer.kind
         case Bidirectional():
-            return f"Bidirectional({layer.forward.step.cell})"
+            return f"Bidirectional({layer.forward.kind})"
         case Activation():
             return layer.kind
         case Merge() | GlobalPooling() | LocalPooling() | Reshaping():
@@ -110,7 +112,9 @@ def _kind(layer: Layer) -> str:
             return f"TimeDistributed({_kind(layer.layer)})"
         case SpatialDropout():
             return "SpatialDropout1D"
-        case Embedding() | Masking() | Dense() | Dropout() | LayerNormalization() | PReLU() | RepeatVector() | Attention() | Dot():
+        case Embedding() | Masking() | Dense() | Dropout() | GaussianNoise() | LayerNormalization() | BatchNormalization():
+            return type(layer).__name__
+        case PReLU() | RepeatVector() | Attention() | Dot():
             return type(layer).__name__
         case _:
             assert_never(layer)
@@ -134,7 +138,9 @@ def _mask(application: Application) -> str:
             return "dropped" if any(operand.type.sequence for operand in application.operands) else ""
         case Attention():
             return "passed on"
-        case Dense() | Dropout() | Activation() | Merge() | LayerNormalization() | PReLU() | SpatialDropout() | TimeDistributed():
+        case Dense() | Dropout() | GaussianNoise() | Activation() | LayerNormalization() | BatchNormalization() | PReLU():
+            return "passed on" if before.sequence else ""
+        case Merge() | SpatialDropout() | TimeDistributed():
             return "passed on" if before.sequence else ""
         case _:
             assert_never(layer)

@@ -419,6 +419,8 @@ class Role(Enum):
     """What a call leaves for the next one: [batch, w], parameter and result under one name; a constant to derivatives."""
     KEY = "key"
     """The i32 scalar that a call's random numbers are drawn from."""
+    UPDATE = "update"
+    """A weight's new value, under the weight's name: result of a training @forward, which itself reads the old one."""
     RESIDUAL = "residual"
     """Kept by @forward for @backward."""
     OUTPUT = "output"
@@ -436,7 +438,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result under its name: an output's, a residual's, or that of the input or weight whose gradient it is."""
+    """A result under its name: an output's, a residual's, or that of the input or weight whose gradient or new value it is."""
 
     role: Role
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
@@ -54,7 +54,7 @@ OUTSIDE_ONLY = (Random, Mask, Index, Window, Pairs, PairTokens, Rearrange, Pack,
 """Operations that a region must not hold."""
 
 PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
-RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.RESIDUAL, Role.GRADIENT)
+RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIENT)
 
 
 def verify(module: Module) -> None:
@@ -78,10 +78,11 @@ def verify_function(function: Function) -> None:
     for operation in function.operations:
         with scope.about(print_operation(operation)):
             scope.operation(operation)
+    weights = {parameter.value.name: parameter.value.type for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for result in function.results:
         with scope.about(f"result {result.role.value} {result.name!r} %{result.value.name}: {result.value.type}"):
             scope.read(result.value)
-            _check_result(result)
+            _check_result(result, weights)
     slots = [(result.role, result.name) for result in function.results]
     require(len(set(slots)) == len(slots), f"@{function.name} has two results of one role and name")
 
@@ -299,12 +300,14 @@ def _check_parameter(parameter: Parameter) -> None:
     require(fits, f"a parameter that is {role.value} can't be {given}")
 
 
-def _check_result(result: Result) -> None:
+def _check_result(result: Result, weights: Mapping[str, Type]) -> None:
     require(result.role in RESULT_ROLES, f"a result can't be {result.role.value}")
     if result.role is Role.RESIDUAL:
         return
     given = inference.tensor(result.value.type, f"a result that is {result.role.value}")
     require(given.dtype.is_float, f"a result that is {result.role.value} must be float, not {given}")
+    if result.role is Role.UPDATE:
+        require(given == weights.get(result.name), f"{given} is no new value of the weight {result.name}")
 
 
 def _declared(value: Value) -> TensorType:

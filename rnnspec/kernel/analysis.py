@@ -120,8 +120,10 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             positional = any(depends_on_place(inner) for inner in _tree(analysis, operation.operand))
             return (operation.operand,) if positional and matrix(operation.operand) != matrix(operation.result) else ()
         case Reduce():
-            costly = any(is_expensive(inner) or form_of(inner) is Form.LEAF for inner in _tree(analysis, operation.operand))
-            return (operation.operand,) if costly else ()
+            # Its one pass over all columns can't take another part of a concatenation for each of them.
+            tree = tuple(_tree(analysis, operation.operand))
+            stored = any(is_expensive(inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
+            return (operation.operand,) if stored else ()
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
             outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))

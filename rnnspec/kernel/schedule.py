@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Operation, Pairs, PairTokens, Result, Role, Value, Window
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
@@ -84,7 +85,7 @@ def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[
     for operation in operations:
         operands = operands_of(operation)
         results = results_of(operation)
-        fixed = all(isinstance(value.type, TensorType) and all(isinstance(dim, int) for dim in value.type.shape) for value in results)
+        fixed = all(isinstance(value.type, TensorType) and is_fixed(value.type) for value in (*operands, *results))
         if isinstance(operation, Constant) or (
             form_of(operation) is Form.POINTWISE and operands and all(value in neutral for value in operands)
         ):

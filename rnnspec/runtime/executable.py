@@ -33,7 +33,10 @@ class Executable(Protocol):
     def forward(
         self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
     ) -> tuple[Array, ...]:
-        """The outputs, padded, newly allocated; then, of a stateful model, the states. `inputs` with the states before."""
+        """The outputs, padded, newly allocated; in training the updated weights' new values; of a stateful model, the states.
+
+        `inputs` with the states before.
+        """
         ...
 
     def record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
@@ -81,21 +82,26 @@ class CompiledModel:
         """The output for a batch, padded and newly allocated; with `record` also the tape for `backward`.
 
         `mask` (batch, time), True or 1 for a real step; `lengths` (batch,), real steps from the start.
-        `training` turns dropout on. ValueError for a bad input, before native code runs.
+        `training` turns on what only training does: dropout, noise, a batch's own statistics; it moves
+        the statistics of BatchNormalization. ValueError for a bad input, before native code runs.
         """
         batch = check_inputs(self.signature, x, mask, lengths).batch()
         key = self._draw_key() if training else 0
-        if not record:
+        with self._changing if training and self.signature.updates else nullcontext():
+            if not record:
+                with self._parameters.reading() as (weights, version):
+                    outputs = self._executable.forward(
+                        batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
+                    )
+                return self._given_out(self._updated(outputs))
+            batch = batch.owned()
             with self._parameters.reading() as (weights, version):
-                return self._given_out(
-                    self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key)
+                outputs, native = self._executable.record(
+                    batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
                 )
-        batch = batch.owned()
-        with self._parameters.reading() as (weights, version):
-            outputs, native = self._executable.record(
-                batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
-            )
-        tape = Tape(native, version, training, key, tuple(output.shape for output in outputs))
+                basis = self._parameters.basis if training else version
+            outputs = self._updated(outputs)
+        tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
 
     def backward(self, tape: Tape, dy: object) -> Gradients:
@@ -108,10 +114,11 @@ class CompiledModel:
             raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
         cotangents = self._cotangents(tape, dy)
         with self._parameters.reading() as (weights, version):
-            if version != tape.weights_version:
+            if (self._parameters.basis if tape.training else version) != tape.weights_version:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
-                    "(set_weights, train_on_batch, fit), or it is another model's; call forward(record=True) again"
+                    "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
+                    "or it is another model's; call forward(record=True) again"
                 )
             flat, inputs = self._executable.backward(
                 tape.native,
@@ -175,6 +182,14 @@ class CompiledModel:
         batch = inputs.batch(rows)
         with self._parameters.reading() as (weights, version):
             return self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0)
+
+    def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The outputs alone, the weights that the call updates being given their new values."""
+        count = len(self.signature.outputs)
+        if len(outputs) > count:
+            with self._parameters.updating(only_updated=True) as weights:
+                self._parameters.put_updates(weights, outputs[count:])
+        return outputs[:count]
 
     def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:
         return outputs[0] if len(outputs) == 1 else outputs

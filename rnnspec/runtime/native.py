@@ -215,6 +215,7 @@ class NativeExecutable:
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
+        self._updates = signature.updates
         self._states = tuple(state.name for state in signature.states)
         self._streamed = tuple(state.name for state in signature.stream.states)
         self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
@@ -244,7 +245,7 @@ class NativeExecutable:
         training: bool,
         key: int,
     ) -> tuple[Array, ...]:
-        """The outputs, padded, newly allocated."""
+        """The outputs, padded, newly allocated; then updates and states."""
         outputs, _ = self._run(Wanted("forward", training), inputs, indices, weights, weights_version, key)
         return outputs
 
@@ -273,8 +274,9 @@ class NativeExecutable:
         given[Kind.KEY, ""] = np.array([key], np.uint32)
         sizes = self._sizes(inputs, indices)
         outputs, tape = self._function(wanted).call(given, indices, sizes, self._dtype, weights, weights_version)
+        updates = self._updates if wanted.training else ()
         states = self._streamed if wanted.name == "stream" else self._states
-        return tuple(outputs[name] for name in (*self._outputs, *states)), tape
+        return tuple(outputs[name] for name in (*self._outputs, *updates, *states)), tape
 
     def stream(
         self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int

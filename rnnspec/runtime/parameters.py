@@ -30,7 +30,10 @@ class Parameters:
         self.ranges = weight_ranges(self.signatures)
         size = sum(math.prod(weight.shape) for weight in self.signatures)
         self._flat: Array = np.zeros(size, np.dtype(dtype))
-        self._version = next(_versions)
+        places = [self.ranges[weight.name] for weight in self.signatures if weight.updated]
+        self._updated = np.array([place for taken in places for place in range(taken.start, taken.stop)], np.intp)
+        """The places of the weights that a call in training updates, one after the other."""
+        self._version = self._basis = next(_versions)
         self._turn = threading.Condition()
         self._readers = 0
         self._writing = False
@@ -48,6 +51,11 @@ class Parameters:
     def version(self) -> int:
         return self._version
 
+    @property
+    def basis(self) -> int:
+        """The version at the last change of more than the updated weights: what a tape of a call in training depends on."""
+        return self._basis
+
     @contextmanager
     def reading(self) -> Generator[tuple[Array, int]]:
         """The flat array and its version; nothing changes them meanwhile. Not to be nested in one thread."""
@@ -64,8 +72,8 @@ class Parameters:
                     self._turn.notify_all()
 
     @contextmanager
-    def updating(self) -> Generator[Array]:
-        """The flat array, to be changed in place; the version rises, whatever happens inside."""
+    def updating(self, *, only_updated: bool = False) -> Generator[Array]:
+        """The flat array, to be changed in place; the version rises, whatever happens inside. `only_updated`: the basis stays."""
         with self._turn:
             self._writers_waiting += 1
             try:
@@ -79,8 +87,13 @@ class Parameters:
         finally:
             with self._turn:
                 self._version = next(_versions)
+                self._basis = self._basis if only_updated else self._version
                 self._writing = False
                 self._turn.notify_all()
+
+    def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
+        """The new values that a call in training gave, in the weights' order, into the flat array: all of them or, interrupted, none."""
+        flat[self._updated] = np.concatenate([np.empty(0, flat.dtype), *(value.reshape(-1) for value in values)])
 
     def split(self, flat: Array) -> dict[str, Array]:
         """Views of a flat array of this layout, by weight name, each in its weight's shape."""

@@ -91,12 +91,16 @@ class InitializerPart:
 
 @dataclass(frozen=True, slots=True)
 class WeightSignature:
-    """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape."""
+    """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape.
+
+    `updated`: a call in training gives it a new value.
+    """
 
     name: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
+    updated: bool = False
 
 
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
@@ -159,3 +163,8 @@ class Signature:
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """The inputs, with the values that mask, that some index is made from."""
         return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.sources)
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """The weights that a call in training gives new values, in their order."""
+        return tuple(weight.name for weight in self.weights if weight.updated)

@@ -17,6 +17,7 @@ class Tape:
 
     native: NativeTape
     weights_version: int
+    """Of the weights, in training but for those that such a call updates: no derivative reads them."""
     training: bool
     key: int
     shapes: tuple[tuple[int, ...], ...]

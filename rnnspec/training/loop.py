@@ -57,7 +57,7 @@ class Trainer:
         """One forward, backward and update; the batch's mean loss before the update, also added to `totals`."""
         inputs = batch.inputs
         with self.parameters.reading() as (weights, version):
-            (output,), tape = self.executable.record(
+            (output, *updates), tape = self.executable.record(
                 inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key
             )
             predictions = batch.rows(output)
@@ -73,6 +73,7 @@ class Trainer:
             )
         with self.parameters.updating() as weights:
             optimizer.step(weights, flat)
+            self.parameters.put_updates(weights, updates)
         totals.add(loss, predictions, batch.targets)
         return loss
 

@@ -184,6 +184,27 @@ GRAPHS: Mapping[str, str] = {
             [p, q] -> Maximum() -> ELU(alpha = 0.5)
         }
     """,
+    "stacks and statistics": """
+        model Case {
+            input a: float[time, 3], r: float[2]
+            shared normal = BatchNormalization(moving_mean_initializer = constant(0.3), moving_variance_initializer = constant(2.0))
+            n = a -> Masking() -> normal
+            m = n -> GaussianNoise(0.5) -> Dense(3) -> normal
+            s = r -> Dense(3) -> BatchNormalization(scale = false, moving_variance_initializer = constant(0.5))
+            y, h, c, g = m -> RNN([LSTM(2), GRU(3)], return_state = true, return_sequences = true, initial_state = [r, r, s])
+            u = y -> Bidirectional(RNN([GRU(2), SimpleRNN(3)], return_sequences = true)) -> BatchNormalization(center = false)
+            output y, h, c, g, u
+        }
+    """,
+    "forwards after backwards": """
+        model Case {
+            input a: float[time, 3]
+            p = a -> Bidirectional(LSTM(2, go_backwards = true, return_sequences = true), backward_layer = GRU(3, return_sequences = true))
+            q = p -> RNN([GRU(2), LSTM(3)], go_backwards = true, return_sequences = true)
+            s = p -> RNN([SimpleRNN(2), GRU(2)])
+            output p, q, s
+        }
+    """,
 }
 
 every_graph = pytest.mark.parametrize("name", GRAPHS)
@@ -206,7 +227,8 @@ def function_of(name: str) -> Function:
 def model_of(name: str) -> Model:
     model = rnnspec.compile(GRAPHS[name], dtype="float64", seed=3)
     random = np.random.default_rng(11)
-    model.set_weights({weight: random.normal(scale=0.5, size=value.shape) for weight, value in model.weights.items()})
+    weights = {weight: random.normal(scale=0.5, size=value.shape) for weight, value in model.weights.items()}
+    model.set_weights({weight: np.abs(value) if weight.endswith("variance") else value for weight, value in weights.items()})
     return model
 
 

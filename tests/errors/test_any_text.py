@@ -71,6 +71,7 @@ TOKENS = [
     "metrics = [accuracy]", "epochs", "shared", "output", "[x, y]", "x ->", "-> y", "y =", "a, b =", "repeat 2 {", "Concatenate()", "Add()",
     "return_state = true", "initial_state = h", "initial_state = [h, c]", "RepeatVector(3)", "TimeDistributed(Dense(2))", "Encoder(3)",
     "GlobalMaxPooling1D()", "backward_layer = GRU(2, go_backwards = true)", "PReLU()", "SpatialDropout1D(0.5)", "stateful = true",
+    "RNN", "RNN([LSTM(2), GRU(3)])", "BatchNormalization()", "GaussianNoise(0.5)",
 ]  # fmt: skip
 
 

@@ -114,12 +114,24 @@ class NotRecurrent(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotACell(Diagnostic):
+    code = "E0225"
+    title = "RNN expects a cell, or a list of cells"
+    label = "{found} isn't one"
+    advice = "write cells with their arguments, such as `RNN([LSTM(64), GRU(32)])`"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InnerOption(Diagnostic):
     code = "E0213"
-    title = "`{option}` has no meaning inside of Bidirectional"
-    label = "Bidirectional decides it for both directions"
+    title = "`{option}` has no meaning inside of {layer}"
+    label = "{layer} decides it for {parts}"
 
     option: str
+    layer: str
+    parts: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +178,9 @@ class NotDistributed(Diagnostic):
     code = "E0218"
     title = "TimeDistributed expects a layer that works on rows"
     label = "{found} isn't one"
-    advice = "Dense, LayerNormalization, PReLU, Dropout and the activations are"
+    advice = (
+        "Dense, LayerNormalization, PReLU, Dropout, GaussianNoise and the activations are; BatchNormalization takes the sequence itself"
+    )
 
     found: str
 

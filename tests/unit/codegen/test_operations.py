@@ -111,6 +111,19 @@ BODIES: Mapping[str, tuple[str, str]] = {
         for kind in ("sum", "max", "min")
         for axis, shape in ((1, "WIDE[batch, 1]"), (0, "WIDE[W]"))
     },
+    **{
+        f"reduce_a_concat_{axis}": (
+            ROWS,
+            "%a = neg %y : WIDE[batch, W]\n%b = concat %x, %a {axis = 1} : WIDE[batch, W2]\n%c = mul %b, %b : WIDE[batch, W2]\n"
+            f"%out = reduce_sum %c {{axis = {axis}}} : {shape}",
+        )
+        for axis, shape in ((1, "WIDE[batch, 1]"), (0, "WIDE[W2]"))
+    },
+    "reduce_a_constant": (
+        ROWS,
+        "%a = constant {value = 1.0} : WIDE[batch, 1]\n%b = reduce_sum %a {axis = 0} : WIDE[1]\n%c = broadcast %b : WIDE[batch, W]\n"
+        "%out = add %x, %c : WIDE[batch, W]",
+    ),
     "reduce_a_weight": (
         ROWS,
         "%a = reduce_max %v {axis = 0} : WIDE[1]\n%b = broadcast %a : WIDE[batch, W]\n%out = sub %x, %b : WIDE[batch, W]",

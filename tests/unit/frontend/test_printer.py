@@ -30,6 +30,26 @@ def test_graph(regenerate: bool) -> None:
     compared("leaky.graph", print_graph(resolve(parse(SPEC))), regenerate)
 
 
+def test_a_stack_shows_its_cells() -> None:
+    text = """
+        model Case {
+            input x: float[time, 2]
+            RNN([SimpleRNN(3, dropout = 0.1), SimpleRNN(2)], go_backwards = true)
+            BatchNormalization(scale = false)
+            GaussianNoise(0.5)
+        }
+    """
+    lines = print_graph(resolve(parse(SourceFile.of_text(text)))).splitlines()
+    assert lines[2] == "  %1 = rnn(%0): RNN([SimpleRNN, SimpleRNN])(go_backwards = true) -> float[batch, 2]"
+    assert [line for line in lines if line.startswith("    simple_rnn")] == [
+        "    simple_rnn: SimpleRNN(dropout = 0.1)",
+        "    simple_rnn_1: SimpleRNN()",
+    ]
+    assert "      weight rnn/simple_rnn_1/kernel [3, 2] = glorot_uniform" in lines
+    assert "    weight batch_normalization/moving_mean [2] = zeros updated" in lines
+    assert "  %3 = gaussian_noise(%2): GaussianNoise(stddev = 0.5) -> float[batch, 2]" in lines
+
+
 @pytest.mark.parametrize(
     "term", ["2 * (h - x)", "-(h + x) * 2", "h - (x - 1)", "(h - x) - 1", "max(h, -x) / (1 + exp(-h))", "h * -x", "-(-h)"]
 )

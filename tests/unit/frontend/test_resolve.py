@@ -266,7 +266,7 @@ def test_a_cell_with_choices() -> None:
     layer = cell_layer(VARIED, "Varied(4, extra = 3)")
     assert [(weight.path, weight.shape) for weight in layer.weights] == [("varied/kernel", (3, 8)), ("varied/scale", (2,))]
     assert [(part.start, part.stop, part.initializer.name) for part in layer.weights[1].initializer] == [(0, 1, "zeros"), (1, 2, "ones")]
-    assert {state.name: state.width for state in layer.step.states} == {"h": 4, "wide": 11}
+    assert {state.name: state.width for state in layer.cells[0].step.states} == {"h": 4, "wide": 11}
     assert cell_shape(VARIED, "Varied(4, extra = 3)") == (6,)
 
 

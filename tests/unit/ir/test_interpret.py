@@ -398,7 +398,7 @@ def test_every_operation_runs() -> None:
         "y": random.normal(size=(5, 6)),
     }
     results = interpret(module.functions[0], arguments)
-    assert {role for role, _ in results} == {Role.OUTPUT, Role.STATE, Role.RESIDUAL, Role.GRADIENT}
+    assert {role for role, _ in results} == {Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIENT}
 
 
 # What can't be run

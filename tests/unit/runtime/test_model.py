@@ -132,7 +132,8 @@ def test_dy_of_several_outputs() -> None:
 
 STALE = (
     "this tape can't be used: it was recorded with other weights. They have changed since "
-    "(set_weights, train_on_batch, fit), or it is another model's; call forward(record=True) again"
+    "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
+    "or it is another model's; call forward(record=True) again"
 )
 
 

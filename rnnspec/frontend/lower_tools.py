@@ -1,12 +1,13 @@
-"""What a layer's value is in the tensor IR while a graph is lowered."""
+"""What the lowering of any layer may use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from rnnspec.frontend.graph import Pairs, Steps
+from rnnspec.frontend.lower_flows import Packed
+from rnnspec.frontend.lower_noise import Draws
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import Dim
@@ -14,45 +15,11 @@ from rnnspec.runtime.signature import Configured
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row value, [batch, w] in the caller's order."""
-
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Padded:
-    """An input's sequence as it was given, [batch, time, w]; packed by what uses it."""
-
-    value: Value
-    steps: Steps
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A sequence, [tokens, w], with what its masked steps hold once it is padded again.
-
-    `fill` ([1, w]) is what they hold, or with `hold` what those before the first real step do, the
-    others repeating the last real step. `flip`: in reversed time order; the tokens stay where they are.
-    """
-
-    value: Value
-    fill: Value
-    steps: Steps
-    hold: bool = False
-    flip: bool = False
-
-
-Computed: TypeAlias = Row | Packed
-Flow: TypeAlias = Row | Padded | Packed
-
-
-@dataclass(frozen=True, slots=True)
 class Tools:
-    """What the lowering of any layer may use.
+    """A function under construction, and what layers share in it.
 
     `index`: the packing index of steps or pairs. `constant`: of the model's dtype. `activated`: an activation applied.
-    `dropped`: dropout in training. `over_steps`: a row at each step.
+    `draws`: what training draws.
     """
 
     builder: Builder
@@ -60,8 +27,7 @@ class Tools:
     index: Callable[[Steps | Pairs], Value]
     constant: Callable[[float, tuple[Dim, ...]], Value]
     activated: Callable[[Configured, Value], Value]
-    dropped: Callable[[float, Value], Value]
-    over_steps: Callable[[Value, Steps], Value]
+    draws: Draws
 
     def padded(self, flow: Packed) -> Value:
         """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""

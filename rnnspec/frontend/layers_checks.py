@@ -1,0 +1,100 @@
+"""What the makers of layers share: what they give, and the checks of what flows in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from rnnspec.diagnostics import Label, nearest
+from rnnspec.frontend import ast
+from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET
+from rnnspec.frontend.equations import ELEMENT_LIMIT
+from rnnspec.frontend.errors.flows import TakesOne
+from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence
+from rnnspec.frontend.errors.names import UnknownLayer
+from rnnspec.frontend.errors.syntax import NotYet
+from rnnspec.frontend.graph import Flowing, Layer, LayerWeight, Value
+from rnnspec.frontend.naming import LayerNames
+from rnnspec.frontend.values import Fault
+from rnnspec.runtime.signature import Configured, InitializerPart
+from rnnspec.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the inputs are declared, for remarks on them."""
+
+    inputs: Mapping[str, tuple[Span, Flowing]]
+
+    def label(self, value: Value) -> tuple[Label, ...]:
+        """A remark on the input that a value is the content of; on the only one, whatever the value."""
+        name = value.type.source or (next(iter(self.inputs)) if len(self.inputs) == 1 else "")
+        if name not in self.inputs:
+            return ()
+        span, type_ = self.inputs[name]
+        return (Label(span, f"this input is {type_}"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A layer with what it takes and what it gives; `operands` are those it was given, then initial states."""
+
+    layer: Layer
+    operands: tuple[Value, ...]
+    results: tuple[Flowing, ...]
+
+
+class Checks:
+    """Of one model or one block's use."""
+
+    def __init__(self, names: LayerNames, origins: Origins) -> None:
+        self._names = names
+        self.origins = origins
+
+    def weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+        if prod(shape) > ELEMENT_LIMIT:
+            raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
+        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
+
+    def numbers(self, call: ast.Call, operand: Value) -> int:
+        """The number of features of what flows in, which must be numbers."""
+        layer, span, value = call.callee.text, call.callee.span, operand.type
+        if value.ids:
+            help_ = "put an Embedding before it"
+            raise Fault(NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self.origins.label(operand), help=help_))
+        extent = value.shape[-1]
+        if isinstance(extent, int):
+            return extent
+        example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
+        help_ = f"write `float[{example}]` if each frame has 12 features"
+        raise Fault(FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_))
+
+    def row(self, call: ast.Call, operand: Value) -> None:
+        if operand.type.sequence:
+            raise Fault(NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
+
+    def sequence(self, call: ast.Call, operand: Value) -> Flowing:
+        value = operand.type
+        if value.sequence:
+            return value
+        if not value.ended:
+            help_, labels = f"write `float[time, {value.shape[-1]}]` if it is a sequence", self.origins.label(operand)
+        else:
+            help_ = "write `return_sequences = true` there for all steps"
+            labels = (Label(self._names.place(value.ended), "gives only its last step"),)
+        raise Fault(NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_))
+
+
+def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
+    if len(operands) == 1:
+        return operands[0]
+    raise Fault(TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
+
+
+def unknown_layer(call: ast.Call, known: set[str]) -> Fault:
+    name = call.callee.text
+    if name in KERAS_LAYERS_NOT_YET:
+        return Fault(NotYet(span=call.callee.span, what=f"the layer {name}"))
+    help_ = nearest(name, known) or f"there are {', '.join(sorted(known))}"
+    return Fault(UnknownLayer(span=call.callee.span, name=name, help=help_))
