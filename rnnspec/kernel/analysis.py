@@ -112,7 +112,10 @@ def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: b
 
 
 def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:
-    """The operands that must be stored before the operation runs."""
+    """The operands that must be stored before the operation runs.
+
+    Under a reduction that is what costs, and what is computed in parts: a loop over all columns knows only the first.
+    """
     match operation:
         case Matmul():
             return (operation.left, operation.right) if operation.transpose_left else (operation.left,)
@@ -120,8 +123,9 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             positional = any(depends_on_place(inner) for inner in _tree(analysis, operation.operand))
             return (operation.operand,) if positional and matrix(operation.operand) != matrix(operation.result) else ()
         case Reduce():
-            costly = any(is_expensive(inner) or form_of(inner) is Form.LEAF for inner in _tree(analysis, operation.operand))
-            return (operation.operand,) if costly else ()
+            tree = _tree(analysis, operation.operand)
+            apart = any(is_expensive(inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
+            return (operation.operand,) if apart else ()
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
             outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))
