@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check clean
+.PHONY: demo test check fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,12 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Draws MODELS whole models, and as many damaged specs; a failing one is printed as small as it can be made. SEED=... repeats a run.
+MODELS := 2000
+fuzz: $(VENV)/.installed-test
+	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
+	    tests/property/test_drawn_models.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

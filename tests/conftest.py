@@ -9,8 +9,10 @@ from hypothesis import Phase, settings
 
 settings.register_profile("rnnspec", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.register_profile("shrink", derandomize=True, deadline=None)
+settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("rnnspec")
-"""The same examples in every run, and no shrinking: an example that compiles costs a second. `--hypothesis-profile shrink` shrinks."""
+"""The same examples in every run, and no shrinking: an example that compiles costs a second. `--hypothesis-profile shrink` shrinks;
+`fuzz` (see `make fuzz`) draws others in every run, and shrinks."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,8 @@
 An oracle that shares nothing with the package: no packing, no derived gradient, no kernel. Models
 are the layer descriptions of the Keras fixtures, such as
 `{"layer": "LSTM", "units": 3, "return_sequences": True}`, in a chain (`run`) or a graph (`run_graph`).
+A layer with `_shared` has the weights of the first with that name; one with `_cell` is a cell of the user's,
+which gives its step as numpy (`tests.property.cells`).
 Every function takes complex arrays too, and reads real parts where it must decide something: so the
 gradient is exact (Squire & Trapp 1998).
 """
@@ -168,6 +170,9 @@ def recurrent_step(layer: Layer, weights: Iterator[Array]) -> tuple[Step, list[i
     """A cell's step and the widths of its states, taking its weights off the list."""
     if layer["layer"] == "RNN":
         return stacked_step(layer, weights)
+    if "_cell" in layer:
+        cell = layer["_cell"]
+        return cell.step(weights), [layer["units"]] * cell.states
     activation = activation_of(layer, "activation", "tanh")
     gate = activation_of(layer, "recurrent_activation", "sigmoid")
     kernel, recurrent = next(weights), next(weights)
@@ -259,7 +264,7 @@ def recurrent(layer: Layer, call: Call, x: Array, mask: Array | None, initial: S
 def bidirectional(layer: Layer, call: Call, x: Array, mask: Array | None, initial: Sequence[Array] | None) -> list[Array]:
     inner = dict(layer["of"])
     sequences = inner.get("return_sequences", False)
-    backwards = {**inner, "go_backwards": not inner.get("go_backwards", False), **layer.get("backward_layer", {})}
+    backwards = {**layer.get("backward_layer", inner), "go_backwards": not inner.get("go_backwards", False)}
     half = None if initial is None else len(initial) // 2
     zeroed = {"zero_output_for_mask": sequences}
     forward, ahead = recurrent(inner | zeroed, call, x, mask, None if initial is None else initial[:half])
@@ -453,8 +458,10 @@ def global_pooled(layer: Layer, x: Array, mask: Array | None) -> Array:
     if layer["layer"] == "GlobalAveragePooling1D":
         count = np.maximum(real.sum(axis=1), 1)[:, None]
         result = np.where(real[..., None], x, 0).sum(axis=1) / count
-    else:
+    elif x.shape[1]:
         result = np.where(real.any(axis=1)[:, None], maximum(np.where(real[..., None], x, -1e300)), 0)
+    else:
+        result = np.zeros((len(x), x.shape[2]), x.dtype)
     return result[:, None] if keep else result
 
 
@@ -486,7 +493,7 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(activation_of(layer, "activation", "linear")(biased), mask)
         case "Activation":
             return Flow(activation_of(layer, "activation", "linear")(value), mask)
-        case "Dropout":
+        case "Dropout" | "SpatialDropout1D":
             return flow
         case "TimeDistributed":
             return Flow(of_one(layer["of"], Flow(value), call).value, mask)
@@ -528,7 +535,7 @@ MERGES = ("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "M
 def applied(layer: Layer, flows: Sequence[Flow], initial: Sequence[Array] | None, call: Call) -> list[Flow]:
     """What a layer gives for what it takes."""
     match layer["layer"]:
-        case "LSTM" | "GRU" | "SimpleRNN" | "RNN":
+        case name if "_cell" in layer or name in ("LSTM", "GRU", "SimpleRNN", "RNN"):
             ((value, mask),) = flows
             output, states = recurrent(layer, call, value, mask, initial)
             if mask is not None and layer.get("go_backwards", False):
@@ -575,12 +582,18 @@ def run_graph(
     named = {name: Flow(x, masks.get(name)) for name, x in inputs.items()}
     last = list(named.values())
     trace: list[list[Flow]] = []
+    shared: dict[str, int] = {}
     for statement in graph.statements:
         flows = [named[name] for name in statement.takes] or last
         for layer in statement.layers:
             initial = layer.get("initial_state")
             names = [initial] if isinstance(initial, str) else initial
+            start, before = shared.get(layer.get("_shared", "")), call.weights.used
+            call.weights.used = before if start is None else start
             flows = applied(layer, flows, names and [named[name].value for name in names], call)
+            if "_shared" in layer:
+                shared.setdefault(layer["_shared"], before)
+                call.weights.used = max(before, call.weights.used)
             if "activity_regularizer" in layer:
                 total = sum(penalty(layer["activity_regularizer"], flow.value) for flow in flows)
                 call.activity_penalty = call.activity_penalty + total / len(flows[0].value)

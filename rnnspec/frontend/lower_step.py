@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
@@ -55,7 +56,7 @@ _REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
 class StepLowering:
     """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names.
 
-    `drops`: what a variable is multiplied with for each gate of its product with a weight.
+    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`).
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class StepLowering:
         drops: Mapping[tuple[str, int], Value],
     ) -> None:
         self._drops = drops
+        self._dropped = frozenset(name for name, _ in drops)
+        self._gates: dict[tuple[str, Term], tuple[Value, ...]] = {}
         self._b = builder
         self._dtype = dtype
         self._weights = weights
@@ -74,6 +77,11 @@ class StepLowering:
 
     def run(self, step: Step) -> tuple[tuple[Value, ...], Value]:
         """The states after the step, and its output."""
+        taken: Counter[str] = Counter()
+        for (name, weight), count in _dropped_products(step).items() if self._drops else ():
+            if name in self._dropped:
+                self._gates[name, weight] = tuple(self._drops[name, taken[name] + gate] for gate in range(count))
+                taken[name] += count
         for assignment in step.assignments:
             names = [_printable(target) for target in assignment.targets]
             if len(names) == 1:
@@ -105,7 +113,7 @@ class StepLowering:
             case Applied(function, options, operand):
                 return emit(self._b, function, options, self._term(operand))
             case Product(left, right):
-                return self._product(left, self._term(right))
+                return self._product(left, right)
             case Reduced(kind, operand):
                 return self._reduced(kind, operand)
             case Row(matrix, position, shape):
@@ -126,16 +134,14 @@ class StepLowering:
             return self._b.constant(term.value, TensorType(self._dtype, self._shape(shape)))
         return self._b.broadcast_to(self._term(term), self._shape(shape))
 
-    def _product(self, left: Term, right: Value) -> Value:
-        drops = [drop for (name, _), drop in self._drops.items() if isinstance(left, Variable) and left.name == name]
-        value = self._term(left)
-        width = self._b.tensor(right).shape[1]
-        if not drops or not isinstance(width, int):
+    def _product(self, left: Term, weight: Term) -> Value:
+        value, right = self._term(left), self._term(weight)
+        drops = self._gates.get((_factor(left, self._dropped) or "", weight), ())
+        if not drops:
             return self._b.matmul(value, right)
-        gates = len(drops) if width % len(drops) == 0 else 1
-        blocks = self._b.split(right, gates, 1) if gates > 1 else (right,)
-        products = [self._b.matmul(self._b.mul(value, drop), block) for drop, block in zip(drops, blocks, strict=False)]
-        return self._b.concat(products, 1) if gates > 1 else products[0]
+        blocks = self._b.split(right, len(drops), 1) if len(drops) > 1 else (right,)
+        products = [self._b.matmul(self._b.mul(value, drop), block) for drop, block in zip(drops, blocks, strict=True)]
+        return self._b.concat(products, 1) if len(products) > 1 else products[0]
 
     def _reduced(self, kind: Reduction, operand: Term) -> Value:
         value = self._term(operand)
@@ -151,15 +157,46 @@ def _printable(name: str) -> str:
 
 
 def gates_of(step: Step) -> dict[str, int]:
-    """For `x` and each state that is multiplied with a weight: how many gates the widest such product has."""
-    gates: dict[str, int] = {}
-    pending: list[Term] = [*(assignment.value for assignment in step.assignments), step.output]
+    """For `x` and each state that is multiplied with a weight: with how many gates in all."""
+    gates: Counter[str] = Counter()
+    for (name, _), count in _dropped_products(step).items():
+        gates[name] += count
+    return dict(gates)
+
+
+def _dropped_products(step: Step) -> dict[tuple[str, Term], int]:
+    """The gates of each weight that `x` or a state is multiplied with: into how many parts the result is split, sums of it included."""
     known = {"x", *(state.name for state in step.states)}
-    while pending:
-        term = pending.pop()
-        if isinstance(term, Product) and isinstance(term.left, Variable) and term.left.name in known:
-            width = term.shape.dimensions[-1]
-            count = width // step.width if width % step.width == 0 else 1
-            gates[term.left.name] = max(gates.get(term.left.name, 1), count)
-        pending.extend(operands(term))
+    parts: dict[str, int] = {}
+    gates: dict[tuple[str, Term], int] = {}
+
+    def count(value: Term, split: int) -> None:
+        pending = [value]
+        while pending:
+            term = pending.pop()
+            own = split if term.shape.dimensions[-1:] == value.shape.dimensions[-1:] else 1
+            match term:
+                case Variable(name):
+                    parts[name] = max(parts.get(name, 1), own)
+                case Product(left, right) if (name := _factor(left, known)) is not None:
+                    gates[name, right] = max(gates.get((name, right), 1), own)
+                case _:
+                    pass
+            pending.extend(operands(term))
+
+    count(step.output, 1)
+    for assignment in reversed(step.assignments):
+        first, *others = assignment.targets
+        count(assignment.value, 1 + len(others) if others else parts.get(first, 1))
     return gates
+
+
+def _factor(term: Term, known: Container[str]) -> str | None:
+    """Which of `known` a value is, or a multiple of, element by element: `r * h` of `h`."""
+    match term:
+        case Variable(name) if name in known:
+            return name
+        case Pairwise(Elementwise.MUL, left, right, shape):
+            return next((name for side in (left, right) if side.shape == shape and (name := _factor(side, known)) is not None), None)
+        case _:
+            return None

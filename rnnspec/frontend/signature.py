@@ -156,6 +156,9 @@ def _stream(graph: Graph) -> StreamSignature:
                 pass
     if not any(source.value.type.sequence for source in graph.inputs):
         return StreamSignature(refusal="it has no sequence input")
+    for source in graph.inputs:
+        if source.value.type.sequence and isinstance(source.value.type.shape[0], int):
+            return StreamSignature(refusal=f"input {source.name} has a fixed number of steps; a name, as `time`, is any number")
     held, used = _held(graph.applications), set[str]()
     for application in graph.applications:
         layer = application.layer

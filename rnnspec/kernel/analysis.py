@@ -112,7 +112,10 @@ def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: b
 
 
 def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:
-    """The operands that must be stored before the operation runs."""
+    """The operands that must be stored before the operation runs.
+
+    Under a reduction that is what costs, and what is computed in parts: a loop over all columns knows only the first.
+    """
     match operation:
         case Matmul():
             return (operation.left, operation.right) if operation.transpose_left else (operation.left,)

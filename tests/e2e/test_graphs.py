@@ -175,6 +175,21 @@ GRAPHS: Mapping[str, str] = {
             [p, q] -> Multiply() -> SimpleRNN(3, return_sequences = true)
         }
     """,
+    "sums over what is put together": """
+        cell Joined(units) {
+            weight kernel [features, units] = glorot_uniform
+            state h [units], c [units]
+            h' = tanh(x @ kernel + h - sum(concat(h, c)))
+            c' = tanh(c + h' + max(concat(h, c, x)) - mean(concat(c, h')))
+            return h'
+        }
+        model Case {
+            input a: float[time, 3], row: float[3]
+            p = [row, row] -> Concatenate() -> LayerNormalization() -> Softmax()
+            q = a -> Joined(4)
+            [p, q, q] -> Concatenate() -> PReLU(alpha_initializer = constant(0.3))
+        }
+    """,
     "a backward layer of its own": """
         model Case {
             input a: float[time, 3], b: float[later, 3]

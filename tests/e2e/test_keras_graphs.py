@@ -2,18 +2,23 @@
 
 Keras computes with what masked steps of an input hold; here it never reaches a result. So masked steps
 are 0 in these tests, and where that makes a difference the expected numbers are those of the numpy
-oracle, which is held to Keras's own (`tests/fixtures/keras/make_graphs.py`).
+oracle, which is held to Keras's own (`tests/fixtures/keras/make_graphs.py`). Of a stateful model both
+calls are compared.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.training.model import Model
 from tests import reference
 from tests.keras_cases import Case, load
 
@@ -47,6 +52,20 @@ def near(actual: NDArray[np.floating], expected: NDArray[np.float64], dtype: str
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=TOLERANCE[dtype] * scale, err_msg=what)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Outputs, gradients of the trainable weights in order, and of the inputs by name."""
+
+    outputs: Sequence[NDArray[np.float64]]
+    by_weight: Sequence[NDArray[np.float64]]
+    by_input: Mapping[str, NDArray[np.float64]]
+
+
+def calls_of(case: Case) -> list[Case]:
+    """A stateful model's two calls, any other's one."""
+    return [case, case.second()] if "second/output/0" in case.arrays else [case]
+
+
 def without_masked(case: Case) -> dict[str, NDArray[np.floating]]:
     """The inputs with 0 at every step that the caller masks."""
     inputs = dict(case.named_inputs)
@@ -56,45 +75,68 @@ def without_masked(case: Case) -> dict[str, NDArray[np.floating]]:
     return inputs
 
 
-def expected_of(case: Case, inputs: dict[str, NDArray[np.floating]]) -> tuple[list, list, dict]:
-    """Outputs, gradients of the trainable weights and of the inputs."""
-    if all(np.array_equal(inputs[name], x) for name, x in case.named_inputs.items()):
-        return case.listed("output"), case.listed("weight_gradient"), case.input_gradients
-    weights, cotangents = case.listed("weight"), case.listed("cotangent")
+@cache
+def expected_of(place: int) -> list[Expected]:
+    """What each call of a case gives: the fixture's numbers, or the oracle's where masked steps make a difference."""
+    case = KNOWN[place]
+    weights, carried = case.listed("weight"), None
     training = case.about.get("training", False)
-    outputs = [flow.value for flow in reference.run_graph(case.graph, weights, inputs, case.masks, training).outputs]
-    by_weight, by_input = reference.graph_gradients(case.graph, weights, inputs, case.masks, cotangents, training)
-    trainable = [gradient for name, gradient in zip(case.about["weights"], by_weight, strict=True) if name in case.about["trainable"]]
-    return outputs, trainable, by_input
+    found: list[Expected] = []
+    for call in calls_of(case):
+        inputs = without_masked(call)
+        ran = reference.run_graph(case.graph, weights, inputs, call.masks, training, carried=carried)
+        if all(np.array_equal(inputs[name], x) for name, x in call.named_inputs.items()):
+            found.append(Expected(call.listed("output"), call.listed("weight_gradient"), call.input_gradients))
+        else:
+            by_weight, by_input = reference.graph_gradients(
+                case.graph, weights, inputs, call.masks, call.listed("cotangent"), training, carried=carried
+            )
+            named = zip(case.about["weights"], by_weight, strict=True)
+            trainable = [gradient for name, gradient in named if name in case.about["trainable"]]
+            found.append(Expected([flow.value for flow in ran.outputs], trainable, by_input))
+        carried = ran.call.kept
+    return found
 
 
-@pytest.mark.parametrize("dtype", ["float64"])
-@pytest.mark.parametrize("case", KNOWN, ids=named)
-def test_outputs_and_gradients(case: Case, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", sorted(TOLERANCE))
+@pytest.mark.parametrize("place", range(len(KNOWN)), ids=[case.name for case in KNOWN])
+def test_outputs_and_gradients(place: int, dtype: str) -> None:
+    case = KNOWN[place]
     model = rnnspec.compile(case.about["spec"], dtype=dtype)
     assert list(model.weights) == case.about["weights"]
     model.set_weights(case.listed("weight"))
-    inputs = without_masked(case)
-    outputs, by_weight, by_input = expected_of(case, inputs)
+    for call, expected in zip(calls_of(case), expected_of(place), strict=True):
+        check_call(model, call, expected, dtype)
 
-    given, tape = model.forward(inputs, mask=case.masks or None, training=case.about.get("training", False), record=True)
+
+def check_call(model: Model, call: Case, expected: Expected, dtype: str) -> None:
+    inputs = {name: x.astype(dtype) if x.dtype.kind == "f" else x for name, x in without_masked(call).items()}
+    given, tape = model.forward(inputs, mask=call.masks or None, training=call.about.get("training", False), record=True)
     several = given if isinstance(given, tuple) else (given,)
-    cotangents = case.listed("cotangent")
-    if case.name in MIXED:
-        (real,) = case.masks.values()
-        near(given * real[..., None], outputs[0] * real[..., None], dtype, "real steps")
+    assert all(output.dtype == dtype for output in several)
+    cotangents = [cotangent.astype(dtype) for cotangent in call.listed("cotangent")]
+    if call.name in MIXED:
+        (real,) = call.masks.values()
+        near(given * real[..., None], expected.outputs[0] * real[..., None], dtype, "real steps")
         return
-    for place, values in enumerate(outputs):
+    for place, values in enumerate(expected.outputs):
         near(several[place], values, dtype, f"output {place}")
-    for name, values in zip(case.about.get("frozen", []), case.listed("after"), strict=False):
+    for name, values in zip(call.about.get("frozen", []), call.listed("after"), strict=False):
         near(model.weights[name], values, dtype, f"{name} after")
     gradients = model.backward(tape, cotangents if len(cotangents) > 1 else cotangents[0])
-    least = max(np.abs(values).max() for values in by_weight) if case.name in CANCELLING else 1e-30
-    for name, values in zip(case.about["trainable"], by_weight, strict=True):
+    by_weight = expected.by_weight
+    least = max(np.abs(values).max() for values in by_weight) if call.name in CANCELLING else 1e-30
+    for name, values in zip(call.about["trainable"], by_weight, strict=True):
         near(gradients.weights[name], values, dtype, f"gradient of {name}", least)
-    for name, values in by_input.items():
-        real = case.masks.get(name)
+    for name, values in expected.by_input.items():
+        real = call.masks.get(name)
         near(gradients.inputs[name], values if real is None else np.where(real[..., None], values, 0.0), dtype, f"gradient of {name}")
+
+
+def test_every_stateful_case_has_two_calls() -> None:
+    stateful = [case for case in KNOWN if "stateful = true" in case.about["spec"]]
+    assert len(stateful) >= 17
+    assert [case.name for case in stateful] == [case.name for case in KNOWN if len(calls_of(case)) == 2]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if is_refused(case)], ids=named)

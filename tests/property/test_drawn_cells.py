@@ -16,7 +16,8 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Function, Role
 from rnnspec.source import SourceFile
-from tests.property.drawing import UNITS, drawn_cells
+from tests.property.cells import Cell, drawn_cells
+from tests.property.drawing import UNITS
 
 STEP = 1e-5
 
@@ -29,8 +30,8 @@ def interpreted(function: Function, weights: dict[str, np.ndarray], x: np.ndarra
 
 @pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.SpecWarning")
 @settings(max_examples=40)
-@given(text=drawn_cells(), units=UNITS, features=st.integers(1, 9), data=st.data())
-def test_outputs_and_gradients(text: str, units: int, features: int, data: st.DataObject) -> None:
+@given(cell=drawn_cells(), units=UNITS, features=st.integers(1, 9), data=st.data())
+def test_outputs_and_gradients(cell: Cell, units: int, features: int, data: st.DataObject) -> None:
     layer = data.draw(
         st.sampled_from(
             [
@@ -42,7 +43,7 @@ def test_outputs_and_gradients(text: str, units: int, features: int, data: st.Da
             ]
         )
     ).format(units)
-    spec = f"{text}\nmodel Case {{\n    input x: float[time, {features}]\n    {layer}\n    Dense(3, activation = tanh)\n}}\n"
+    spec = f"{cell.text('Drawn')}\nmodel Case {{\n    input x: float[time, {features}]\n    {layer}\n    Dense(3, activation = tanh)\n}}\n"
     batch, time = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 6))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     x = random.normal(size=(batch, time, features))

@@ -1,0 +1,158 @@
+"""Stateful layers: what a call leaves for the next one, for how many samples, and how it starts anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import rnnspec
+from rnnspec.training.model import Model
+
+Array = NDArray[Any]
+
+BATCH, TIME = 4, 6
+X = np.random.default_rng(0).normal(size=(BATCH, TIME, 3)).astype(np.float32)
+
+LAYERS = {
+    "SimpleRNN": "SimpleRNN(4, stateful = true, return_sequences = true)",
+    "LSTM": "LSTM(4, stateful = true, return_sequences = true)",
+    "GRU": "GRU(4, stateful = true, return_sequences = true, zero_output_for_mask = true)",
+    "two and one that isn't": "LSTM(3, stateful = true, return_sequences = true) GRU(3, return_sequences = true, stateful = true) Dense(2)",
+}
+
+
+def compiled(body: str, dtype: str = "float32") -> Model:
+    return rnnspec.compile(f"model Case {{ input x: float[time, 3] {body} }}", dtype=dtype, seed=1)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_two_calls_are_one_of_both(name: str) -> None:
+    model, whole = compiled(LAYERS[name]), compiled(LAYERS[name])
+    expected = whole.forward(X)
+    assert np.array_equal(model.forward(X[:, :2]), expected[:, :2])
+    assert np.array_equal(model.forward(X[:, 2:3]), expected[:, 2:3])
+    assert np.array_equal(model.predict(X[:, 3:]), expected[:, 3:])
+
+
+def test_masked_steps_leave_the_state_as_it_was() -> None:
+    """What is shown before a call's first real step is 0, not what the call before ended with."""
+    model, whole = compiled(LAYERS["LSTM"]), compiled(LAYERS["LSTM"])
+    expected = whole.forward(X)
+    model.forward(X[:, :3])
+    mask = np.array([[False, True, True, True]] * BATCH)
+    mask[0] = False
+    second = model.forward(
+        np.concatenate([np.full_like(X[:, :1], np.nan), np.where(mask[:, 1:, None], X[:, 3:], np.nan)], axis=1), mask=mask
+    )
+    assert not second[:, 0].any()
+    assert not second[0].any()
+    assert np.array_equal(second[1:, 1:], expected[1:, 3:])
+    assert np.array_equal(model.forward(X[:, 3:])[0], expected[0, 3:])
+
+
+def test_backwards_goes_on_from_where_the_walk_ended() -> None:
+    model = compiled("GRU(4, stateful = true, go_backwards = true, return_sequences = true)")
+    turned = compiled("GRU(4, stateful = true, return_sequences = true)")
+    for part in (X[:, :3], X[:, 3:]):
+        assert np.array_equal(model.forward(part), turned.forward(part[:, ::-1]))
+
+
+def test_both_directions_carry_their_own() -> None:
+    body = "Bidirectional(LSTM(4, stateful = true, return_state = true))"
+    model = compiled(body)
+    first, *states = model.forward(X)
+    again, *after = model.forward(X)
+    assert not np.array_equal(first, again)
+    assert not any(np.array_equal(one, other) for one, other in zip(states, after, strict=True))
+    model.reset_states()
+    assert np.array_equal(model.forward(X)[0], first)
+
+
+def test_the_first_call_fixes_the_number_of_samples() -> None:
+    model = compiled(LAYERS["GRU"])
+    first = model.forward(X)
+    message = "a stateful model goes on with the 4 samples of its first call, got 3; reset_states\\(\\) starts anew"
+    for call in (model.forward, model.predict):
+        with pytest.raises(ValueError, match=message):
+            call(X[:3])
+    with pytest.raises(ValueError, match="x: expected 3 features, got 2"):
+        model.forward(X[..., :2])
+    second = model.forward(X)
+    model.reset_states()
+    assert np.array_equal(model.forward(X[:3]), first[:3])
+    assert np.array_equal(model.forward(X[:3]), second[:3])
+
+
+def test_reset_is_for_every_model() -> None:
+    model = compiled("LSTM(4)")
+    first = model.forward(X)
+    model.reset_states()
+    assert np.array_equal(model.forward(X), first)
+
+
+def test_no_gradient_flows_to_the_call_before() -> None:
+    """A call's gradients are those of that call alone, with its states as constants: central differences of the second call."""
+    model = compiled("LSTM(4, stateful = true)", "float64")
+    x = X.astype(np.float64)
+    weights = model.get_weights()
+
+    def second(changed: list[Array], step: float, along: list[Array]) -> Array:
+        """The output of the second call, of changed weights, after a first call of unchanged ones."""
+        model.reset_states()
+        model.set_weights(weights)
+        model.forward(x[:, :3])
+        model.set_weights([weight + step * direction for weight, direction in zip(changed, along, strict=True)])
+        return model.forward(x[:, 3:])
+
+    random = np.random.default_rng(1)
+    along = [random.normal(size=weight.shape) for weight in weights]
+    numeric = (second(weights, 1e-5, along) - second(weights, -1e-5, along)).sum() / 2e-5
+    model.reset_states()
+    model.set_weights(weights)
+    _, early = model.forward(x[:, :3], record=True)
+    output, tape = model.forward(x[:, 3:], record=True)
+    gradients = model.backward(tape, np.ones_like(output))
+    slope = sum(float((gradients.weights[name] * direction).sum()) for name, direction in zip(model.weights, along, strict=True))
+    assert slope == pytest.approx(numeric, rel=1e-6)
+    assert gradients.inputs["x"].shape == (BATCH, 3, 3)
+    assert np.isfinite(model.backward(early, np.ones((BATCH, 4))).inputs["x"]).all()
+
+
+def test_recording_carries_as_well() -> None:
+    model, other = compiled(LAYERS["LSTM"]), compiled(LAYERS["LSTM"])
+    for part in (X[:, :3], X[:, 3:]):
+        recorded, _ = model.forward(part, record=True)
+        assert np.array_equal(recorded, other.forward(part))
+
+
+def test_training_carries_and_can_start_anew() -> None:
+    spec = "GRU(4, stateful = true) Dense(1) train { loss = mse optimizer = SGD(0.0) }"
+    model = compiled(spec)
+    y = np.zeros((BATCH, 1), np.float32)
+    first, second = model.train_on_batch(X, y), model.train_on_batch(X, y)
+    assert first != second
+    model.reset_states()
+    assert model.train_on_batch(X, y) == first
+    assert model.train_on_batch(X, y) == second
+    model.reset_states()
+    history = model.fit(X, y, batch_size=BATCH, epochs=2, shuffle=False, verbose=False).history["loss"]
+    assert history == pytest.approx([first, second], rel=1e-6)
+
+
+def test_fit_needs_batches_of_one_size() -> None:
+    model = compiled("GRU(4, stateful = true) Dense(1) train { loss = mse optimizer = Adam() }")
+    with pytest.raises(ValueError, match="goes on with the 3 samples of its first call, got 1"):
+        model.fit(X, np.zeros((BATCH, 1), np.float32), batch_size=3, verbose=False)
+
+
+def test_a_file_has_no_states(tmp_path: Path) -> None:
+    model = compiled(LAYERS["LSTM"])
+    first = model.forward(X)
+    model.save(tmp_path / "model.rnnc")
+    loaded = rnnspec.load(tmp_path / "model.rnnc")
+    assert np.array_equal(loaded.forward(X), first)
+    assert np.array_equal(loaded.forward(X), model.forward(X))
