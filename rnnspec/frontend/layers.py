@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TypeAlias
 
-from rnnspec.diagnostics import Label, nearest
+from rnnspec.diagnostics import Label, listed, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET, LAYERS
@@ -135,7 +135,7 @@ class LayerMaker:
         if type_name in self._cells:
             return self._recurrent_layer(call, operands, given_name)
         if type_name not in LAYERS:
-            raise _unknown(call, {*LAYERS, *self._cells})
+            raise unknown_layer(type_name, call.callee.span, {*LAYERS, *self._cells})
         bindings = bind(type_name, LAYERS[type_name].arguments, call, self._scope, self._report)
         if bindings is None:
             raise Suppressed
@@ -360,10 +360,10 @@ class LayerMaker:
             raise Fault(InnerOption(span=options.span("go_backwards"), option="go_backwards"))
         if other.value is not None:
             self._check_backward_layer(second[1], cell, other)
-        inner_name = options.word("name") or self._names.automatic(inner.callee.text)
+        inner_name = options.word("name") or self._names.inner(inner.callee.text)
         forward_name, backward_name = f"forward_{inner_name}", f"backward_{inner_name}"
         if other.value is not None:
-            backward_name = f"backward_{second[1].options.word('name') or self._names.automatic(second[0].callee.text)}"
+            backward_name = f"backward_{second[1].options.word('name') or self._names.inner(second[0].callee.text)}"
         name = self._name("Bidirectional", bindings, call, given_name)
         if operands is None:
             raise Suppressed
@@ -392,7 +392,7 @@ class LayerMaker:
         if inner.callee.text in LAYERS:
             raise Fault(NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
         if inner.callee.text not in self._cells:
-            raise _unknown(inner, set(self._cells))
+            raise unknown_layer(inner.callee.text, inner.callee.span, set(self._cells))
         cell = bind_cell(self._cells[inner.callee.text], inner, given.value.scope, self._report)
         if cell is None:
             raise Suppressed
@@ -456,9 +456,12 @@ def _one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
     raise Fault(TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
-def _unknown(call: ast.Call, known: set[str]) -> Fault:
-    name = call.callee.text
+def takes_several(type_name: str) -> bool:
+    """Whether a layer takes a list of values."""
+    return type_name in {kind.value for kind in MergeKind}
+
+
+def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
     if name in KERAS_LAYERS_NOT_YET:
-        return Fault(NotYet(span=call.callee.span, what=f"the layer {name}"))
-    help_ = nearest(name, known) or f"there are {', '.join(sorted(known))}"
-    return Fault(UnknownLayer(span=call.callee.span, name=name, help=help_))
+        return Fault(NotYet(span=span, what=f"the layer {name}"))
+    return Fault(UnknownLayer(span=span, name=name, help=nearest(name, known) or listed(known)))

@@ -97,7 +97,9 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     for item, value in zip(items, values, strict=True):
         with report.catching():
             flows.add_input(item.name.text, value, item.name.span)
+    flows.reserve([each for each in model.statements if isinstance(each, ast.Flow | ast.Shared | ast.Repeat)])
     train, named = _statements(model, flows, report)
+    flows.check_unused()
     complete = report.count == 0
     outputs = _outputs(model, named, flows, tuple(builder.applications), report) if complete else ()
     complete = report.count == 0
