@@ -15,6 +15,7 @@ from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit, TakesOne
 from rnnspec.frontend.errors.layers import (
+    BackwardLayer,
     FeaturesNotFixed,
     InnerOption,
     LayerNotCalled,
@@ -368,8 +369,9 @@ class LayerMaker:
         if operands is None:
             raise Suppressed
         source = _one(call, operands)
-        if options.given("initial_state").value is not None:
-            raise Fault(InnerOption(span=options.span("initial_state"), option="initial_state"))
+        for half in (cell, second[1]):
+            if half.options.given("initial_state").value is not None:
+                raise Fault(InnerOption(span=half.options.span("initial_state"), option="initial_state"))
         states = self._initial_states(bindings.given("initial_state"), "Bidirectional", stateful=options.flag("stateful"))
         given = bool(states)
         forward, results = self._recurrent(name, forward_name, f"{name}/{forward_name}", cell, inner, source, given)
@@ -401,10 +403,13 @@ class LayerMaker:
     def _check_backward_layer(self, backward: BoundCell, forward: BoundCell, given: Given) -> None:
         """Keras asks for `go_backwards`, and for the same of what both must agree in."""
         if not backward.options.flag("go_backwards"):
-            raise Fault(NotRecurrent(span=given.span, found="a `backward_layer` without `go_backwards = true`"))
-        for option in ("return_sequences", "return_state"):
-            if backward.options.flag(option) is not forward.options.flag(option):
-                raise Fault(NotRecurrent(span=given.span, found=f"a `backward_layer` with another `{option}` than the layer"))
+            raise Fault(BackwardLayer(span=given.span, problem="goes forwards", help="write `go_backwards = true` in it"))
+        for option in ("return_sequences", "return_state", "stateful"):
+            ours, theirs = (describe(half.options.flag(option)) for half in (backward, forward))
+            if ours != theirs:
+                secondary = (Label(forward.call.callee.span, f"has `{option} = {theirs}`"),)
+                help_ = f"write `{option} = true` in both or in neither"
+                raise Fault(BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_))
 
     def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: Flowing, backward: Flowing) -> tuple[Flowing, ...]:
         if mode is MergeMode.NONE:

@@ -114,6 +114,15 @@ class NotRecurrent(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackwardLayer(Diagnostic):
+    code = "E0219"
+    title = "the `backward_layer` doesn't fit the layer that it goes with"
+    label = "{problem}"
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InnerOption(Diagnostic):
     code = "E0213"
     title = "`{option}` has no meaning inside of Bidirectional"

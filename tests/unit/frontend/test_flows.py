@@ -512,10 +512,12 @@ def test_a_backward_layer_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("layer", "code"),
     [
-        ("Bidirectional(LSTM(2), backward_layer = LSTM(2))", "E0212"),
-        ("Bidirectional(LSTM(2), backward_layer = LSTM(2, go_backwards = true, return_sequences = true))", "E0212"),
-        ("Bidirectional(LSTM(2), backward_layer = LSTM(2, go_backwards = true, return_state = true))", "E0212"),
+        ("Bidirectional(LSTM(2), backward_layer = LSTM(2))", "E0219"),
+        ("Bidirectional(LSTM(2), backward_layer = LSTM(2, go_backwards = true, return_sequences = true))", "E0219"),
+        ("Bidirectional(LSTM(2), backward_layer = LSTM(2, go_backwards = true, return_state = true))", "E0219"),
         ("Bidirectional(LSTM(2), backward_layer = Dense(2))", "E0212"),
+        ("Bidirectional(GRU(4), backward_layer = GRU(4, go_backwards = true, initial_state = row))", "E0213"),
+        ("Bidirectional(GRU(4), backward_layer = GRU(4, go_backwards = true, stateful = true))", "E0219"),
         ("Bidirectional(LSTM(2), backward_layer = GRU)", "E0216"),
         ("Bidirectional(LSTM(2), merge_mode = sum, backward_layer = LSTM(3, go_backwards = true))", "E0506"),
     ],
