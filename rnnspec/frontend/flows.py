@@ -55,6 +55,8 @@ class GraphBuilder:
 
     report: Report
     applications: list[Application] = field(default_factory=list[Application])
+    spans: list[Span] = field(default_factory=list[Span])
+    """Where each of them is written."""
     count: int = 0
 
     def value(self, type_: Flowing) -> Value:
@@ -66,6 +68,7 @@ class GraphBuilder:
             raise Fault(TooManyLayers(span=span, limit=LAYER_LIMIT))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
+        self.spans.append(span)
         return results
 
 

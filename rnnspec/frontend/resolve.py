@@ -18,6 +18,7 @@ from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value, result_names
 from rnnspec.frontend.layers import Origins
 from rnnspec.frontend.library import standard_cells
+from rnnspec.frontend.masks import warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
@@ -110,6 +111,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     if not complete or not inputs:
         return None
     flows.finish()
+    warn_of_dropped(applications, builder.spans, report)
     return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings)
 
 

@@ -22,6 +22,9 @@ from rnnspec.runtime.signature import InputSignature, Signature
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+"""Some merge a masked sequence with one that isn't."""
+
 Array = NDArray[Any]
 
 STEP = 1e-5

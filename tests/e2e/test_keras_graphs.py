@@ -17,6 +17,9 @@ import rnnspec
 from tests import reference
 from tests.keras_cases import Case, load
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+"""Some merge a masked sequence with one that isn't."""
+
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 NOT_YET = re.compile(
     r"\b(Attention|AveragePooling1D|BatchNormalization|Conv1D|Dot|Flatten|MaxPooling1D|Permute|RNN|Reshape)\("

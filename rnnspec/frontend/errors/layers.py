@@ -207,6 +207,15 @@ class LossWidth(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskDropped(Diagnostic):
+    code = "W0201"
+    title = "{layer} drops the mask"
+    label = "from here on masked steps count as real ones"
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LossExpectsProbabilities(Diagnostic):
     code = "W0401"
     title = "{loss} expects probabilities, but {layer} ends with {activation}"
