@@ -87,7 +87,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     """
     found = artifact.load(path)
     source = SourceFile(f"{os.fspath(path)}!{artifact.SPEC}", found.text)
-    return _model(source, found.parameters, _precision(found.dtype), weights=found.weights)
+    try:
+        return _model(source, found.parameters, _precision(found.dtype), weights=found.weights)
+    except SpecError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

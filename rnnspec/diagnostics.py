@@ -126,6 +126,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "" if found is None else f"did you mean `{found}`?"
 
 
+_MOST_LISTED = 8
+
+
+def listed(known: Iterable[str]) -> str:
+    """Advice that names all there are, or, where that is too much to read, says where they stand."""
+    names = sorted(known)
+    if len(names) <= _MOST_LISTED:
+        return f"there are {', '.join(names)}"
+    return "docs/language.md lists what there is"
+
+
 def render_all(diagnostics: Iterable[Diagnostic]) -> str:
     """Every diagnostic, an empty line between two."""
     return "\n".join(render(diagnostic) for diagnostic in diagnostics)

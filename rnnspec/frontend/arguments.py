@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from rnnspec.diagnostics import InternalError, Label, nearest, nearest_name
+from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_name
 from rnnspec.frontend import ast, kinds
 from rnnspec.frontend.catalogue import FAMILIES, names_a_member
 from rnnspec.frontend.errors.names import (
@@ -228,9 +228,7 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     catalogue = FAMILIES[family]
     if name not in catalogue:
         members = sorted({entry.name for entry in catalogue.values()})
-        help_ = (
-            nearest(name, [*members, *(() if call else scope.parameters)]) or nearest(name, catalogue) or f"there are {', '.join(members)}"
-        )
+        help_ = nearest(name, [*members, *(() if call else scope.parameters)]) or nearest(name, catalogue) or listed(members)
         raise Fault(UnknownChoice(span=span, family=family.value, name=name, help=help_))
     entry = catalogue[name]
     report = Report()

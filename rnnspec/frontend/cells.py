@@ -11,6 +11,7 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.cell_statements import computed_names, equation_targets, width_names
 from rnnspec.frontend.equations import (
     ELEMENT_LIMIT,
     Assignment,
@@ -45,7 +46,7 @@ from rnnspec.frontend.errors.cells import (
     WeightRank,
 )
 from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
-from rnnspec.frontend.evaluate import evaluate, truth
+from rnnspec.frontend.evaluate import choice, evaluate
 from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
@@ -81,7 +82,7 @@ class BoundCell:
 
 def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
     """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
-    own = parameter_arguments(definition.parameters, set(_widths(definition)))
+    own = parameter_arguments(definition.parameters, set(width_names(definition)))
     options = [option for option in SEQUENCE_OPTIONS if option.name not in own]
     bound = bind_parameters(definition, own, options, call, scope, report)
     return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
@@ -152,36 +153,6 @@ def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[
     return arguments
 
 
-def every_statement(statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
-    """All statements, those on both sides of a `when` included."""
-    for statement in statements:
-        if isinstance(statement, ast.When):
-            sides = (statement.body, statement.otherwise)
-            yield from every_statement([inner for side in sides if side is not None for inner in side.statements])
-        else:
-            yield statement
-
-
-def _widths(definition: ast.Cell) -> Iterator[str]:
-    """Parameters that are a dimension as they are, or one side of a product that is."""
-    for statement in every_statement(definition.statements):
-        match statement:
-            case ast.Weight(dimensions=dimensions):
-                pending = list(dimensions)
-            case ast.States(items=items):
-                pending = [dimension for item in items for dimension in item.dimensions]
-            case _:
-                continue
-        while pending:
-            match pending.pop():
-                case ast.Name(text=name):
-                    yield name
-                case ast.Binary(operator="*", left=left, right=right):
-                    pending += [left, right]
-                case _:
-                    pass
-
-
 def instantiate(cell: BoundCell, features: int, report: Report) -> Step | None:
     """The cell's step for inputs of `features` features; None where something is wrong, which is reported."""
     return _Instance(cell, features, report).step()
@@ -195,7 +166,8 @@ class _Instance:
         self._report = report
         width = Given(features, cell.definition.name.span)
         self._scope = Scope({**cell.scope.parameters, "features": width})
-        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), _targets(self._definition))
+        self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
+        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition))
         self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in _PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
@@ -237,7 +209,7 @@ class _Instance:
         for statement in statements:
             if not isinstance(statement, ast.When):
                 yield statement
-            elif truth(evaluate(statement.condition, self._scope), self._scope):
+            elif choice(statement.condition, self._constants_only, self._names.targets):
                 yield from self._chosen(statement.body.statements)
             elif statement.otherwise is not None:
                 yield from self._chosen(statement.otherwise.statements)
@@ -259,7 +231,7 @@ class _Instance:
             raise Fault(WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix"))
         if prod(shape) > ELEMENT_LIMIT:
             raise Fault(TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
-        exists = weight.condition is None or truth(evaluate(weight.condition, self._scope), self._scope)
+        exists = weight.condition is None or choice(weight.condition, self._constants_only, self._names.targets)
         parts = self._initializer(weight.initializer, shape[-1])
         term_shape = TermShape(shape, False)
         self._names.values[name] = WeightTerm(name, term_shape) if exists else Zeros(term_shape)
@@ -448,11 +420,6 @@ class _Instance:
         for spelling, span in self._locals.items():
             if spelling not in read | self._constants and not spelling.endswith("'") and not spelling.startswith("_"):
                 self._report.add(UnusedEquation(span=span, name=spelling))
-
-
-def _targets(definition: ast.Cell) -> frozenset[str]:
-    equations = [statement for statement in every_statement(definition.statements) if isinstance(statement, ast.Equation)]
-    return frozenset(target.spelling for equation in equations for target in equation.targets)
 
 
 def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
-from rnnspec.diagnostics import nearest
+from rnnspec.diagnostics import Diagnostic, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.catalogue import names_a_member
+from rnnspec.frontend.errors.cells import StepCondition
 from rnnspec.frontend.errors.names import DivisionByZero, NotAConstant, NumberTooLarge, OperandMismatch, UnknownName
 from rnnspec.frontend.values import Applied, Fault, Given, Scope, Suppressed, Symbol, describe
 from rnnspec.source import Span
@@ -71,6 +72,22 @@ def truth(given: Given, scope: Scope) -> bool:
     if not isinstance(given.value, bool):
         raise _unfit(given, "a condition must be true or false", scope)
     return given.value
+
+
+def choice(condition: ast.Expression, scope: Scope, equations: Collection[str]) -> bool:
+    """The value of a condition that chooses between variants of a cell; what is `computed`, by `equations` or else, can't be in it."""
+    try:
+        return truth(evaluate(condition, scope), scope)
+    except Fault as fault:
+        raise Fault(*(_step_condition(each, equations) for each in fault.diagnostics)) from None
+
+
+def _step_condition(diagnostic: Diagnostic, equations: Collection[str]) -> Diagnostic:
+    if not isinstance(diagnostic, NotAConstant):
+        return diagnostic
+    name = diagnostic.found.strip("`")
+    help_ = "an equation comes after the choice, even if it names a constant" if name in equations and not name.endswith("'") else ""
+    return StepCondition(span=diagnostic.span, help=help_)
 
 
 def unary(sign: str, operand: Given, span: Span, scope: Scope) -> Given:

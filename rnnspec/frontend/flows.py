@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
@@ -20,6 +20,7 @@ from rnnspec.frontend.errors.flows import (
     TakesOne,
     TooManyLayers,
     UnknownValue,
+    UnusedShared,
     UnusedValue,
     ValueCount,
     ValueName,
@@ -28,9 +29,9 @@ from rnnspec.frontend.errors.flows import (
 from rnnspec.frontend.errors.layers import LayerNotCalled
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Application, Flowing, Layer, Value
-from rnnspec.frontend.layers import LayerMaker
-from rnnspec.frontend.layers_checks import Made, Origins
-from rnnspec.frontend.naming import LayerNames
+from rnnspec.frontend.layers import LayerMaker, takes_several
+from rnnspec.frontend.layers_checks import Made, Origins, unknown_layer
+from rnnspec.frontend.naming import LayerNames, given_names
 from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
 from rnnspec.source import Span
 
@@ -55,6 +56,8 @@ class GraphBuilder:
 
     report: Report
     applications: list[Application] = field(default_factory=list[Application])
+    spans: list[Span] = field(default_factory=list[Span])
+    """Where each of them is written."""
     count: int = 0
 
     def value(self, type_: Flowing) -> Value:
@@ -66,6 +69,7 @@ class GraphBuilder:
             raise Fault(TooManyLayers(span=span, limit=LAYER_LIMIT))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
+        self.spans.append(span)
         return results
 
 
@@ -82,12 +86,16 @@ class _Named:
 
 @dataclass
 class _SharedLayer:
-    """`names`: those that its first use took from, as they were."""
+    """A layer, or a block, with one set of weights.
+
+    `given_name`: what its weights are under. `names`: those that its first use took from, as they were. `layers`: what that made.
+    """
 
     call: ast.Call
     span: Span
-    layer: Layer | None = None
+    given_name: str
     names: LayerNames | None = None
+    layers: tuple[Layer, ...] = ()
     used: bool = False
 
 
@@ -125,6 +133,10 @@ class Flows:
         self._values[name] = _Named(value, span, used=True)
         self._inputs = (*self._inputs, name)
 
+    def reserve(self, statements: Sequence[ast.FlowStatement]) -> None:
+        """Keeps the names that layers are given in these statements from the automatic ones."""
+        self._names.reserve(given_names(statements, self._scope))
+
     def run(self, statements: Sequence[ast.FlowStatement]) -> None:
         for statement in statements:
             match statement:
@@ -133,11 +145,25 @@ class Flows:
                 case ast.Shared(name=name):
                     with self._report.catching():
                         self._take(name.text, name.span)
-                        self._shared[name.text] = _SharedLayer(statement.call, name.span)
+                        self._shared[name.text] = _SharedLayer(statement.call, name.span, self._names.declared(name.text))
                 case ast.Repeat():
                     self._repeat(statement)
                 case _:
                     assert_never(statement)
+
+    def check_unused(self, before: Mapping[str, _SharedLayer] | None = None) -> None:
+        """Checks the shared layers that nothing used, but those of `before`, as far as they can be without an input, and warns of them."""
+        for name, shared in self._shared.items():
+            if shared.used or name in (before or {}):
+                continue
+            found = Report()
+            alone = Flows(GraphBuilder(found), self._definitions, self._scope, self._names.once_more(), self._origins, None, self._inside)
+            with found.catching():
+                alone._apply(shared.call, None, alone._names, shared.given_name)
+            for error in found.errors:
+                self._report.add(error)
+            if not name.startswith("_"):
+                self._report.add(UnusedShared(span=shared.span, name=name))
 
     def finish(self) -> None:
         """Warns of named values that nothing used, what flows out included."""
@@ -157,7 +183,9 @@ class Flows:
         if named is None:
             if name in {*LAYERS, *self._definitions.cells, *self._definitions.blocks}:
                 raise Fault(LayerNotCalled(span=span, name=name))
-            known = [*self._values, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
+            if name in self._shared:
+                raise Fault(UnknownValue(span=span, name=name, help=f"`{name}` is a shared layer: bring it a value, `value -> {name}`"))
+            known = [*self._values, *self._shared, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
             raise Fault(UnknownValue(span=span, name=name, help=nearest(name, known)))
         named.used = True
         if named.value is None:
@@ -222,27 +250,39 @@ class Flows:
             case ast.Reference():
                 if stage.name in self._shared:
                     return self._use_shared(stage, flow)
-                self.look_up(stage.name, stage.span)
-                raise Fault(NotALayer(span=stage.span, name=stage.name))
+                if stage.name in self._values:
+                    raise Fault(NotALayer(span=stage.span, name=stage.name))
+                known = {*LAYERS, *self._definitions.cells, *self._definitions.blocks}
+                if stage.name in known:
+                    raise Fault(LayerNotCalled(span=stage.span, name=stage.name))
+                raise unknown_layer(stage.name, stage.span, {*known, *self._shared})
             case ast.Join(items=items):
                 raise Fault(NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
             case _:
                 assert_never(stage)
 
     def _layer(self, call: ast.Call, flow: Flow) -> Flow:
-        flow = self._one_or_joined(call.callee.span, call.callee.text, flow)
+        flow = self._one_or_joined(call, call.callee.span, call.callee.text, flow)
+        return self._apply(call, flow, self._names)
+
+    def _apply(self, call: ast.Call, flow: Flow, names: LayerNames, given_name: str | None = None) -> Flow:
+        """A layer or a block at work; `given_name`: of a shared one."""
         if call.callee.text in self._definitions.blocks:
-            return self._block(call, flow)
-        made = self._maker.make(call, flow)
-        return self._applied(made, call.callee.span)
+            return self._block(call, flow, names, given_name)
+        maker = self._maker
+        if names is not self._names:
+            maker = LayerMaker(self._definitions.cells, self._scope, names, self._origins, self.look_up, self._report)
+        return self._applied(maker.make(call, flow, given_name), call.callee.span)
 
     def _applied(self, made: Made, span: Span) -> tuple[Value, ...]:
         results = self._builder.apply(made, span)
         self.last = self._builder.applications[-1]
         return results
 
-    def _one_or_joined(self, span: Span, layer: str, flow: Flow) -> Flow:
-        """Several results of one layer must be named before one of them can go on."""
+    def _one_or_joined(self, call: ast.Call, span: Span, layer: str, flow: Flow) -> Flow:
+        """Several results of one layer must be named before one of them can go on, but to a layer that takes several."""
+        if takes_several(call.callee.text):
+            return flow
         if flow is not None and len(flow) > 1 and self.last is not None and flow == self.last.results:
             names = ", ".join("abcdefgh"[: len(flow)])
             secondary = (Label(self._names.place(self.last.layer.name), f"gives {len(flow)} values"),)
@@ -253,27 +293,21 @@ class Flows:
     def _use_shared(self, stage: ast.Reference, flow: Flow) -> Flow:
         shared = self._shared[stage.name]
         shared.used = True
-        flow = self._one_or_joined(stage.span, stage.name, flow)
-        if flow is None:
-            raise Suppressed
-        maker = self._maker
+        flow = self._one_or_joined(shared.call, stage.span, stage.name, flow)
+        first = shared.names is None
         if shared.names is None:
             shared.names = self._names.once_more()
-        else:
-            names = shared.names.once_more()
-            maker = LayerMaker(self._definitions.cells, self._scope, names, self._origins, self.look_up, self._report)
-        try:
-            made = maker.make(shared.call, flow, stage.name)
-        except Fault as fault:
-            use = Label(stage.span, "used here")
-            raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
-        if shared.layer is not None and made.layer.weights != shared.layer.weights:
-            found = ", ".join(str(value.type) for value in flow)
+        start = len(self._builder.applications)
+        with self._report.within(stage.span):
+            results = self._apply(shared.call, flow, self._names if first else shared.names.once_more(), shared.given_name)
+        layers = tuple(application.layer for application in self._builder.applications[start:])
+        shared.layers = shared.layers or layers
+        if [layer.weights for layer in layers] != [layer.weights for layer in shared.layers]:
+            found = ", ".join(str(value.type) for value in flow or ())
             raise Fault(SharedMisfit(span=stage.span, name=stage.name, found=found))
-        shared.layer = shared.layer or made.layer
-        return self._applied(made, stage.span)
+        return results
 
-    def _block(self, call: ast.Call, flow: Flow) -> Flow:
+    def _block(self, call: ast.Call, flow: Flow, names: LayerNames, given_name: str | None) -> Flow:
         block = self._definitions.blocks[call.callee.text]
         name = block.name.text
         if name in self._inside:
@@ -283,13 +317,16 @@ class Flows:
             raise Fault(EmptyBlock(span=block.name.span, name=name))
         if bound is None:
             raise Suppressed
-        own = self._names.take(bound.options.word("name") or self._names.automatic(name), call.callee.span)
+        own = names.take(bound.options.word("name") or given_name or names.automatic(name), call.callee.span)
         if flow is not None and len(flow) > 1:
             raise Fault(TakesOne(span=call.callee.span, layer=name, count=len(flow)))
         inside = (*self._inside, name)
-        flows = Flows(self._builder, self._definitions, bound.scope, self._names.inside(own), self._origins, flow, inside)
-        flows.run(block.statements)
-        flows.finish()
+        flows = Flows(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)
+        with self._report.within(call.callee.span):
+            flows.reserve(block.statements)
+            flows.run(block.statements)
+            flows.check_unused()
+            flows.finish()
         self.last = flows.last
         return flows.flow
 
@@ -305,6 +342,7 @@ class Flows:
         for _ in range(count):
             before, values, shared = self._report.count, dict(self._values), dict(self._shared)
             self.run(statement.statements)
+            self.check_unused(shared)
             self._mark_used(self.flow)
             self._warn_of_unused({name: named for name, named in self._values.items() if name not in values})
             self._values, self._shared = values, shared

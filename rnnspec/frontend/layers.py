@@ -116,7 +116,7 @@ class LayerMaker:
         if type_name == STACK or type_name in self._cells:
             return self._recurrent.layer(call, self._scope, operands, given_name)
         if type_name not in LAYERS:
-            raise unknown_layer(call, {*LAYERS, *self._cells})
+            raise unknown_layer(type_name, call.callee.span, {*LAYERS, *self._cells})
         bindings = bind(type_name, LAYERS[type_name].arguments, call, self._scope, self._report)
         if bindings is None:
             raise Suppressed
@@ -270,3 +270,8 @@ class LayerMaker:
             if output.steps is not None and value.steps is not None:
                 output = replace(output, steps=output.steps.either(value.steps))
         return Made(Merge(name, kind), operands, (output,))
+
+
+def takes_several(type_name: str) -> bool:
+    """Whether a layer takes a list of values."""
+    return type_name in {"Attention", "Dot", *(kind.value for kind in MergeKind)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from rnnspec.diagnostics import Label, nearest
+from rnnspec.diagnostics import Label, listed, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET
 from rnnspec.frontend.equations import ELEMENT_LIMIT
@@ -92,9 +92,7 @@ def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
     raise Fault(TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
-def unknown_layer(call: ast.Call, known: set[str]) -> Fault:
-    name = call.callee.text
+def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
     if name in KERAS_LAYERS_NOT_YET:
-        return Fault(NotYet(span=call.callee.span, what=f"the layer {name}"))
-    help_ = nearest(name, known) or f"there are {', '.join(sorted(known))}"
-    return Fault(UnknownLayer(span=call.callee.span, name=name, help=help_))
+        return Fault(NotYet(span=span, what=f"the layer {name}"))
+    return Fault(UnknownLayer(span=span, name=name, help=nearest(name, known) or listed(known)))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rnnspec.diagnostics import Label
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue import LAYER_OPTIONS, LAYERS
 from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
 from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit
-from rnnspec.frontend.errors.layers import InnerOption, LayerNotCalled, NotACell, NotRecurrent
+from rnnspec.frontend.errors.layers import BackwardLayer, InnerOption, LayerNotCalled, NotACell, NotRecurrent
 from rnnspec.frontend.graph import Bidirectional, Flowing, LayerWeight, MergeMode, Recurrent, RecurrentCell, Value
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.naming import LayerNames
@@ -78,8 +79,9 @@ class RecurrentMaker:
         if operands is None:
             raise Suppressed
         source = one(call, operands)
-        if options.given("initial_state").value is not None:
-            raise Fault(_inner_option(options, "initial_state", "Bidirectional", "both directions"))
+        for half in (forward_layer, backward_layer):
+            if half.options.given("initial_state").value is not None:
+                raise Fault(_inner_option(half.options, "initial_state", "Bidirectional", "both directions"))
         states = self._initial_states(bindings.given("initial_state"), "Bidirectional", stateful=options.flag("stateful"))
         given = bool(states)
         forward, results = self._recurrent(name, forward_name, f"{name}/{forward_name}", forward_cells, forward_layer, source, given)
@@ -121,7 +123,7 @@ class RecurrentMaker:
         if call.callee.text in LAYERS:
             raise Fault(NotACell(span=call.callee.span, found=f"`{call.callee.text}`"))
         if call.callee.text not in self._cells:
-            raise unknown_layer(call, set(self._cells))
+            raise unknown_layer(call.callee.text, call.callee.span, set(self._cells))
         cell = self._bound_cell(call, given.value.scope)
         for option in LAYER_OPTIONS:
             if option.name in cell.options.values and cell.options.given(option.name).value != option.default:
@@ -138,26 +140,29 @@ class RecurrentMaker:
         if inner.callee.text in LAYERS and inner.callee.text != STACK:
             raise Fault(NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
         if inner.callee.text not in {STACK, *self._cells}:
-            raise unknown_layer(inner, {STACK, *self._cells})
+            raise unknown_layer(inner.callee.text, inner.callee.span, {STACK, *self._cells})
         return self._bound(inner, given.value.scope)
 
     def _check_backward_layer(self, backward: BoundLayer, forward: BoundLayer, given: Given) -> None:
         """Keras asks for the opposite direction, and for the same of what both must agree in."""
         if backward.options.flag("go_backwards") is forward.options.flag("go_backwards"):
-            how = "with `go_backwards = true`, like the layer," if forward.options.flag("go_backwards") else "without `go_backwards = true`"
-            raise Fault(NotRecurrent(span=given.span, found=f"a `backward_layer` {how}"))
+            problem, which = ("goes backwards like the layer", "one") if forward.options.flag("go_backwards") else ("goes forwards", "it")
+            raise Fault(BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone"))
         for option in ("return_sequences", "return_state", "stateful"):
-            if backward.options.flag(option) is not forward.options.flag(option):
-                raise Fault(NotRecurrent(span=given.span, found=f"a `backward_layer` with another `{option}` than the layer"))
+            ours, theirs = (describe(half.options.flag(option)) for half in (backward, forward))
+            if ours != theirs:
+                secondary = (Label(forward.call.callee.span, f"has `{option} = {theirs}`"),)
+                help_ = f"write `{option} = true` in both or in neither"
+                raise Fault(BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_))
 
     def _inner_name(self, bound: BoundLayer) -> str:
-        return bound.options.word("name") or self._names.automatic(bound.call.callee.text)
+        return bound.options.word("name") or self._names.inner(bound.call.callee.text)
 
     def _cell_names(self, bound: BoundLayer) -> tuple[str, ...]:
         """Of cells that have names of their own."""
         if not bound.stacked:
             return ()
-        return tuple(cell.options.word("name") or self._names.automatic(cell.definition.name.text) for cell in bound.cells)
+        return tuple(cell.options.word("name") or self._names.inner(cell.definition.name.text) for cell in bound.cells)
 
     def _recurrent(
         self, owner: str, name: str, path: str, cell_names: Sequence[str], bound: BoundLayer, operand: Value, initial_state: bool

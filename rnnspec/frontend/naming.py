@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from rnnspec.diagnostics import Label
+from rnnspec.frontend import ast
 from rnnspec.frontend.errors.layers import LayerName
-from rnnspec.frontend.values import Fault
+from rnnspec.frontend.evaluate import evaluate
+from rnnspec.frontend.values import Fault, Scope, Suppressed
 from rnnspec.source import Span
 
 
@@ -15,6 +19,29 @@ def snake_case(name: str) -> str:
     """Keras's spelling of a class name: `LSTM` is lstm, `SimpleRNN` simple_rnn, `MyCell` my_cell."""
     spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
+
+
+def given_names(statements: Sequence[ast.FlowStatement], scope: Scope) -> Iterator[str]:
+    """The names that layers are given in these statements; what is wrong with one is reported where its layer is made."""
+    for statement in statements:
+        match statement:
+            case ast.Flow(stages=stages):
+                calls = [stage for stage in stages if isinstance(stage, ast.Call)]
+            case ast.Shared(name=name, call=call):
+                if not any(argument.name is not None and argument.name.text == "name" for argument in call.arguments):
+                    yield name.text
+                calls = [call]
+            case ast.Repeat(statements=inner):
+                yield from given_names(inner, scope)
+                continue
+        for argument in [argument for call in calls for argument in call.arguments]:
+            if argument.name is not None and argument.name.text == "name":
+                try:
+                    value = evaluate(argument.value, scope).value
+                except (Fault, Suppressed):
+                    continue
+                if isinstance(value, str):
+                    yield value
 
 
 class LayerNames:
@@ -26,15 +53,38 @@ class LayerNames:
     def __init__(self, prefix: str = "", taken: dict[str, Span] | None = None, repeated: bool = False) -> None:
         self._prefix = prefix
         self._seen: Counter[str] = Counter()
+        self._rounds: Counter[str] = Counter()
+        self._reserved: set[str] = set()
+        """Names that no automatic one may be: those that are given anywhere, and the automatic ones so far."""
         self._taken: dict[str, Span] = {} if taken is None else taken
         self._repeated = repeated
 
+    def reserve(self, names: Iterator[str]) -> None:
+        """Keeps names that layers are given, further down too, from the automatic ones: these step aside."""
+        self._reserved.update(names)
+
     def automatic(self, type_name: str) -> str:
-        """The next name for a layer of a type, whether it is a layer of its own or inside another."""
+        """The next name for a layer of a type."""
+        while (name := self.inner(type_name)) in self._reserved:
+            pass
+        self._reserved.add(name)
+        return name
+
+    def inner(self, type_name: str) -> str:
+        """The next name for a layer of a type that is inside another and named behind it: it counts among the others, as in Keras."""
         stem = snake_case(type_name)
         number = self._seen[stem]
         self._seen[stem] += 1
         return f"{stem}_{number}" if number else stem
+
+    def declared(self, name: str) -> str:
+        """The name of a shared layer: as it is declared, with a number from the second round of a `repeat` on."""
+        self._rounds[name] += 1
+        if self._rounds[name] == 1:
+            return name
+        numbered = next(each for number in count(1) if (each := f"{name}_{number}") not in self._reserved)
+        self._reserved.add(numbered)
+        return numbered
 
     def place(self, name: str) -> Span:
         """Where the layer of a full name is."""
@@ -46,7 +96,7 @@ class LayerNames:
         if self._repeated:
             return full
         if full in self._taken:
-            raise Fault(LayerName(span=span, name=name, secondary=(Label(self._taken[full], "taken by this layer"),)))
+            raise Fault(_taken_twice(name, span, self._taken[full]))
         self._taken[full] = span
         return full
 
@@ -57,5 +107,11 @@ class LayerNames:
     def once_more(self) -> LayerNames:
         """The names that come next, for a further use of the layers that get them first."""
         names = LayerNames(self._prefix, self._taken, repeated=True)
-        names._seen = self._seen.copy()
+        names._seen, names._rounds, names._reserved = self._seen.copy(), self._rounds.copy(), self._reserved.copy()
         return names
+
+
+def _taken_twice(name: str, span: Span, first: Span) -> LayerName:
+    if span == first:
+        return LayerName(span=span, name=name, help="each round of a `repeat` makes its layers anew: leave the name to it")
+    return LayerName(span=span, name=name, secondary=(Label(first, "taken by this layer"),))

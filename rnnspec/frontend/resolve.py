@@ -18,6 +18,7 @@ from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value, result_names
 from rnnspec.frontend.layers_checks import Origins
 from rnnspec.frontend.library import standard_cells
+from rnnspec.frontend.masks import warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
@@ -97,7 +98,9 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     for item, value in zip(items, values, strict=True):
         with report.catching():
             flows.add_input(item.name.text, value, item.name.span)
+    flows.reserve([each for each in model.statements if isinstance(each, ast.Flow | ast.Shared | ast.Repeat)])
     train, named = _statements(model, flows, report)
+    flows.check_unused()
     complete = report.count == 0
     outputs = _outputs(model, named, flows, tuple(builder.applications), report) if complete else ()
     complete = report.count == 0
@@ -108,6 +111,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     if not complete or not inputs:
         return None
     flows.finish()
+    warn_of_dropped(applications, builder.spans, report)
     return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings)
 
 

@@ -34,6 +34,7 @@ from rnnspec.frontend.graph import (
     Steps,
     TimeDistributed,
 )
+from rnnspec.frontend.masks import dropped
 from rnnspec.runtime.summary import LayerRow, MaskRow
 
 
@@ -123,6 +124,8 @@ def _kind(layer: Layer) -> str:
 def _mask(application: Application) -> str:
     """A sequence's own mask, given in a call, goes the same way as one that the spec makes."""
     layer, before, after = application.layer, application.operands[0].type, application.results[0].type
+    if dropped(application) is not None:
+        return "dropped"
     match layer:
         case Masking():
             return "created"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from rnnspec.diagnostics import Diagnostic
+from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import ast
 from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
@@ -67,13 +67,27 @@ class Report:
     """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
 
     def __init__(self) -> None:
+        self._uses: list[Label] = []
         self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
         """Errors so far, repeated and suppressed ones included: unchanged means that nothing went wrong since."""
 
     def add(self, diagnostic: Diagnostic) -> None:
-        self._diagnostics.setdefault((diagnostic.code, diagnostic.span, diagnostic.message), diagnostic)
+        shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
+        self._diagnostics.setdefault((diagnostic.code, diagnostic.span, diagnostic.message), shown)
         self.count += not diagnostic.is_warning
+
+    @contextmanager
+    def within(self, use: Span) -> Generator[None]:
+        """What is wrong from here on is wrong in something that is used there, which is shown too, the nearest use first."""
+        label = Label(use, "used here")
+        self._uses.append(label)
+        try:
+            yield
+        except Fault as fault:
+            raise Fault(*(replace(each, secondary=(*each.secondary, label)) for each in fault.diagnostics)) from fault
+        finally:
+            self._uses.pop()
 
     def fault(self) -> Fault | Suppressed:
         """What to raise for all the errors at once."""

@@ -92,12 +92,25 @@ def _read(name: str) -> dict[str, Array]:
     """All arrays of the file. Nothing in it is unpickled."""
     with Path(name).open("rb") as file:
         try:
+            start = file.read(6)
+            if not start.startswith(b"PK"):
+                raise ValueError("it is a single array" if start == b"\x93NUMPY" else "it is no archive of arrays")
+            file.seek(0)
             content: Any = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                raise ValueError("it is a single array")
-            return {key: content[key] for key in content.files}
+            return {key: _array(content, key) for key in content.files}
         except _UNREADABLE as error:
             raise ValueError(f"{name}: not a readable .npz file: {error}") from None
+
+
+def _array(content: Mapping[str, Array], key: str) -> Array:
+    try:
+        return content[key]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            f"{key} holds Python objects, not numbers: save it with a dtype such as float32, one length for all rows"
+        ) from None
 
 
 def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:

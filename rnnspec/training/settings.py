@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
 from rnnspec.training.losses import LOSSES, Loss
+from rnnspec.training.metrics import METRICS
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 
 Made = TypeVar("Made")
 
-_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "acc": "accuracy"}
+_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy"}
 
 
 def make_loss(given: object) -> Loss:
@@ -46,16 +47,25 @@ def _metric_name(given: object) -> str:
     configured = Configured(given) if isinstance(given, str) else given
     if configured.arguments:
         raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")
-    return _ALIASES.get(configured.name, configured.name)
+    return _known_as(configured.name, ("accuracy", *METRICS)) or configured.name
+
+
+def _known_as(spelled: str, known: Iterable[str]) -> str | None:
+    """The name among `known` that Keras's function, class or short form of it stands for."""
+    plain = _plain(spelled)
+    return next((name for name in known if _plain(name) == _SHORT.get(plain, plain)), None)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _make(kind: str, known: Mapping[str, Callable[..., Made]], given: str | Configured) -> Made:
     configured = Configured(given) if isinstance(given, str) else given
-    spelled = _ALIASES.get(configured.name, configured.name).lower()
-    for name, make in known.items():
-        if name.lower() == spelled:
-            try:
-                return make(**dict(configured.arguments))
-            except TypeError as error:
-                raise ValueError(f"{kind} {name}: {error}") from None
-    raise ValueError(f"no {kind} is called {configured.name}; there are {', '.join(known)}")
+    name = _known_as(configured.name, known)
+    if name is None:
+        raise ValueError(f"no {kind} is called {configured.name}; there are {', '.join(known)}")
+    try:
+        return known[name](**dict(configured.arguments))
+    except TypeError as error:
+        raise ValueError(f"{kind} {name}: {error}") from None

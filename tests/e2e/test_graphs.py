@@ -22,6 +22,9 @@ from rnnspec.runtime.signature import InputSignature, Signature
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+"""Some merge a masked sequence with one that isn't."""
+
 Array = NDArray[Any]
 
 STEP = 1e-5
@@ -66,6 +69,29 @@ GRAPHS: Mapping[str, str] = {
             s = story -> embed -> read -> GRU(3)
             q = question -> embed -> read -> GlobalAveragePooling1D()
             [s, q] -> Concatenate() -> Dense(3)
+        }
+    """,
+    "a shared block, its own shared layer made anew each round": """
+        block Reader(units) {
+            repeat 2 {
+                shared step = GRU(units, return_sequences = true)
+                step
+                step
+            }
+            Dense(units, activation = tanh)
+        }
+        model Case {
+            input a: float[time, 3], b: float[later, 3]
+            shared read = Reader(3)
+            p = a -> read -> LSTM(2)
+            q = b -> read -> LSTM(2)
+            [p, q] -> Concatenate()
+        }
+    """,
+    "both directions, joined": """
+        model Case {
+            input a: float[time, 3]
+            a -> Bidirectional(LSTM(2, return_sequences = true), merge_mode = none) -> Concatenate() -> GRU(3)
         }
     """,
     "one layer again and again": """

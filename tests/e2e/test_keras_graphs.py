@@ -22,6 +22,9 @@ from rnnspec.training.model import Model
 from tests import reference
 from tests.keras_cases import Case, load
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+"""Some merge a masked sequence with one that isn't."""
+
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 NOT_YET = re.compile(r"axis = 1|keepdims|rms_scaling|float\[5, 3\]\s+PReLU")
 """What a later version brings; a spec with it is refused, and says so."""

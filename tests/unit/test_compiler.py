@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.target import AVX2
+from rnnspec.runtime import artifact
 from rnnspec.source import SourceFile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
@@ -161,3 +163,13 @@ def test_save_and_load(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2, 5, 2))
     assert loaded.source == model.source
     np.testing.assert_array_equal(loaded.forward(x), model.forward(x))
+
+
+def test_a_saved_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.rnnc"
+    compiler.compile(SPEC).save(path)
+    saved = artifact.load(path)
+    artifact.save(replace(saved, weights={name.replace("dense", "other"): value for name, value in saved.weights.items()}), path)
+    with pytest.raises(ValueError) as raised:
+        compiler.load(path)
+    assert str(raised.value).startswith(f"{path}: the weights don't fit the model; missing: dense/kernel")

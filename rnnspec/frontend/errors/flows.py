@@ -191,6 +191,15 @@ class TooManyLayers(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedShared(Diagnostic):
+    code = "W0502"
+    title = "the shared layer `{name}` is never used"
+    label = "never made"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedValue(Diagnostic):
     code = "W0501"
     title = "the value `{name}` is never used"

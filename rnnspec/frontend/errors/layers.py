@@ -124,6 +124,15 @@ class NotACell(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackwardLayer(Diagnostic):
+    code = "E0219"
+    title = "the `backward_layer` doesn't fit the layer that it goes with"
+    label = "{problem}"
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InnerOption(Diagnostic):
     code = "E0213"
     title = "`{option}` has no meaning inside of {layer}"
@@ -209,6 +218,15 @@ class LossWidth(Diagnostic):
 
     loss: str
     problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskDropped(Diagnostic):
+    code = "W0201"
+    title = "{layer} drops the mask"
+    label = "from here on masked steps count as real ones"
+
+    layer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

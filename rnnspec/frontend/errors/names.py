@@ -21,7 +21,7 @@ class UnknownName(Diagnostic):
 class UnknownLayer(Diagnostic):
     code = "E0102"
     title = "unknown layer `{name}`"
-    label = "neither a layer nor a cell"
+    label = "no layer, cell or block has this name"
 
     name: str
 

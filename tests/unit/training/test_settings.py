@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.frontend import catalogue
 from rnnspec.runtime.signature import Configured, OutputSignature, TrainSettings
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
@@ -22,18 +23,25 @@ LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, cate
     ("given", "expected"),
     [
         ("mse", MeanSquaredError()),
-        ("MSE", None),
+        ("MSE", MeanSquaredError()),
+        ("MeanSquaredError", MeanSquaredError()),
         ("mean_squared_error", MeanSquaredError()),
         (Configured("binary_crossentropy", (("from_logits", True),)), BinaryCrossentropy(from_logits=True)),
         (SparseCategoricalCrossentropy(), SparseCategoricalCrossentropy()),
     ],
 )
 def test_loss(given: Any, expected: object) -> None:
-    if expected is None:
-        with pytest.raises(ValueError, match="no loss is called MSE"):
-            make_loss(given)
-    else:
-        assert make_loss(given) == expected
+    assert make_loss(given) == expected
+
+
+def test_every_spelling_of_a_spec() -> None:
+    """What a train section accepts, `configure` does, and both mean the same."""
+    for spelling, entry in catalogue.LOSSES.items():
+        assert make_loss(spelling) == make_loss(entry.name)
+    for spelling, entry in catalogue.OPTIMIZERS.items():
+        assert make_optimizer(spelling) == make_optimizer(entry.name)
+    for spelling, entry in catalogue.METRICS.items():
+        assert metric_names([spelling]) == (entry.name,)
 
 
 @pytest.mark.parametrize("name", LOSSES)
