@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Signature
+from rnnspec.runtime.signature import Configured, Signature
 from rnnspec.runtime.summary import LayerRow, MaskRow
 from rnnspec.training.data import DataSet
 
@@ -47,7 +47,7 @@ def prediction_table(signature: Signature, data: DataSet, outputs: Array, classe
     for heading in ("true", "predicted"):
         table.add_column(heading)
     loss = signature.train.loss
-    categorical = loss is not None and "categorical" in loss.name and outputs.ndim == 2
+    categorical = isinstance(loss, Configured) and "categorical" in loss.name and outputs.ndim == 2
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
         target = None if data.y is None else np.asarray(cast(Array, data.y[sample]))
         expected = "" if target is None else _class(target, classes) if categorical else _values(target)

@@ -92,6 +92,8 @@ class LayerWeight:
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
+    regularizer: Configured | None = None
+    constraint: Configured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Embedding:
     output_dim: int
     mask_zero: bool
     table: LayerWeight
+    activity_regularizer: Configured | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -135,6 +138,7 @@ class Recurrent:
     recurrent_dropout: float
     initial_state: bool
     weights: tuple[LayerWeight, ...]
+    activity_regularizer: Configured | None = None
 
 
 class MergeMode(Enum):
@@ -170,6 +174,7 @@ class Dense:
     activation: Configured
     kernel: LayerWeight
     bias: LayerWeight | None
+    activity_regularizer: Configured | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
+from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET, LAYERS
 from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
@@ -56,6 +57,7 @@ from rnnspec.frontend.graph import (
 )
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.weight_options import activity_of, cell_weights, constraint_of, regularizer_of
 from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import Span
 
@@ -158,11 +160,13 @@ class LayerMaker:
             raise Fault(NeedsIds(span=call.callee.span, found=str(value), secondary=self._origins.label(operand)))
         input_dim, output_dim = bindings.whole("input_dim"), bindings.whole("output_dim")
         shape = (input_dim, output_dim)
-        table = self._weight(name, "embeddings", shape, bindings.configured("embeddings_initializer"), call)
+        table = self._weight(name, "embeddings", shape, bindings, call)
         mask_zero = bindings.flag("mask_zero")
         steps = value.steps.masking(0.0) if mask_zero else value.steps
         output = Flowing((value.shape[0], output_dim), steps, computed=name)
-        return Made(Embedding(name, input_dim, output_dim, mask_zero, table), (operand,), (output,))
+        return Made(
+            Embedding(name, input_dim, output_dim, mask_zero, table, activity_of(bindings, output, self._report)), (operand,), (output,)
+        )
 
     def _masking(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._numbers(call, operand)
@@ -174,12 +178,13 @@ class LayerMaker:
 
     def _dense(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         features, units = self._numbers(call, operand), bindings.whole("units")
-        kernel = self._weight(name, "kernel", (features, units), bindings.configured("kernel_initializer"), call)
+        kernel = self._weight(name, "kernel", (features, units), bindings, call)
         bias = None
         if bindings.flag("use_bias"):
-            bias = self._weight(name, "bias", (units,), bindings.configured("bias_initializer"), call)
-        layer = Dense(name, units, bindings.configured("activation"), kernel, bias)
-        return Made(layer, (operand,), (operand.type.with_features(units).by(name),))
+            bias = self._weight(name, "bias", (units,), bindings, call)
+        output = operand.type.with_features(units).by(name)
+        layer = Dense(name, units, bindings.configured("activation"), kernel, bias, activity_of(bindings, output, self._report))
+        return Made(layer, (operand,), (output,))
 
     def _dropout(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._numbers(call, operand)
@@ -199,9 +204,9 @@ class LayerMaker:
         width = self._numbers(call, operand)
         gamma = beta = None
         if bindings.flag("scale"):
-            gamma = self._weight(name, "gamma", (width,), bindings.configured("gamma_initializer"), call)
+            gamma = self._weight(name, "gamma", (width,), bindings, call)
         if bindings.flag("center"):
-            beta = self._weight(name, "beta", (width,), bindings.configured("beta_initializer"), call)
+            beta = self._weight(name, "beta", (width,), bindings, call)
         return Made(LayerNormalization(name, bindings.real("epsilon"), gamma, beta), (operand,), (operand.type.by(name),))
 
     def _prelu(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -214,7 +219,7 @@ class LayerMaker:
             problem = "none: a row has no axis to share slopes over"
             raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=problem, found=describe(given.value)))
         shape = (1, width) if operand.type.sequence else (width,)
-        alpha = self._weight(name, "alpha", shape, bindings.configured("alpha_initializer"), call)
+        alpha = self._weight(name, "alpha", shape, bindings, call)
         return Made(PReLU(name, alpha), (operand,), (operand.type.by(name),))
 
     def _pooling(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -246,6 +251,9 @@ class LayerMaker:
         made = maker.make(inner, (row,))
         if not isinstance(made.layer, Pointwise):
             raise Fault(NotDistributed(span=inner.callee.span, found=inner.callee.text))
+        if activity_regularizer(made.layer) is not None:
+            what, help_ = "an `activity_regularizer` inside of TimeDistributed", f"{inner.callee.text} works on a sequence by itself"
+            raise Fault(NotYet(span=inner.callee.span, what=what, help=help_))
         return Made(TimeDistributed(name, made.layer), (operand,), (value.with_features(made.results[0].features).by(name),))
 
     def _merge(self, name: str, kind: MergeKind, call: ast.Call, operands: tuple[Value, ...]) -> Made:
@@ -301,8 +309,13 @@ class LayerMaker:
         step = instantiate(cell, features, self._report)
         if step is None:
             raise Suppressed
-        weights = tuple(LayerWeight(f"{path}/{weight.name}", weight.shape, weight.initializer, weight.trainable) for weight in step.weights)
         options = cell.options
+        if options.flag("return_sequences"):
+            output = Flowing(
+                (value.shape[0], step.width), value.steps, flipped=value.flipped is not options.flag("go_backwards"), computed=owner
+            )
+        else:
+            output = Flowing((step.width,), computed=owner, ended=owner)
         layer = Recurrent(
             name,
             path,
@@ -315,12 +328,9 @@ class LayerMaker:
             options.real("dropout"),
             options.real("recurrent_dropout"),
             initial_state,
-            weights,
+            cell_weights(cell, step, path, self._report),
+            activity_of(options, output, self._report),
         )
-        if layer.return_sequences:
-            output = Flowing((value.shape[0], step.width), value.steps, flipped=value.flipped is not layer.go_backwards, computed=owner)
-        else:
-            output = Flowing((step.width,), computed=owner, ended=owner)
         states = [Flowing((state.width,), computed=owner, ended=owner) for state in step.states] if layer.return_state else []
         return layer, (output, *states)
 
@@ -416,10 +426,14 @@ class LayerMaker:
             raise Fault(MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
         return (forward,)
 
-    def _weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+    def _weight(self, layer: str, name: str, shape: tuple[int, ...], bindings: Bindings, call: ast.Call) -> LayerWeight:
+        """A weight that is trained, as the layer's arguments with its name in front say."""
         if prod(shape) > ELEMENT_LIMIT:
             raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
-        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1], initializer),))
+        initializer = (InitializerPart(0, shape[-1], bindings.configured(f"{name}_initializer")),)
+        of = name, name, shape, self._report
+        regularizer, constraint = regularizer_of(bindings, *of), constraint_of(bindings, *of)
+        return LayerWeight(f"{layer}/{name}", shape, initializer, regularizer=regularizer, constraint=constraint)
 
     def _numbers(self, call: ast.Call, operand: Value) -> int:
         """The number of features of what flows in, which must be numbers."""

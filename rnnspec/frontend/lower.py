@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
+from rnnspec.frontend.activities import activities, activity_regularizer
 from rnnspec.frontend.graph import (
     Activation,
     Bidirectional,
@@ -92,17 +93,21 @@ NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0, 
 """What a masked step counts as beside one that is real."""
 
 
-def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False) -> Module:
-    """The module of a model; `training` makes dropout drop, `streaming` carries every recurrent layer over calls."""
-    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming).function(),))
+def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False) -> Module:
+    """The module of a model; `training` makes dropout drop, `streaming` carries every recurrent layer over calls.
+
+    `activities`: what activity regularizers look at follows the outputs.
+    """
+    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities).function(),))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool) -> None:
+    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool, activities: bool) -> None:
         self._graph = graph
         self._dtype = dtype
         self._training = training
         self._streaming = streaming
+        self._activities: list[Value] | None = [] if activities else None
         self._b = Builder()
         self._states: dict[str, Value] = {}
         """What is carried over calls, as it is after the layers so far."""
@@ -120,10 +125,18 @@ class _Lowering:
         for application in self._graph.applications:
             operands = [self._flows[operand.number] for operand in application.operands]
             results = self._application(application.layer, operands)
+            self._observe(application.layer, results)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         outputs = [(output.name, self._exit(self._flows[output.value.number])) for output in self._graph.outputs]
+        if self._activities is not None:
+            outputs += [(activity.name, value) for activity, value in zip(activities(self._graph), self._activities, strict=True)]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
         return self._b.function("forward", [*results, *(Result(Role.STATE, name, value) for name, value in self._states.items())])
+
+    def _observe(self, layer: Layer, results: Sequence[Flow]) -> None:
+        """Keeps what an activity regularizer looks at, as an output would be: masked steps with what they hold."""
+        if self._activities is not None and activity_regularizer(layer) is not None:
+            self._activities += [self._exit(result) for result in results]
 
     def _parameters(self) -> None:
         for source in self._graph.inputs:
@@ -412,6 +425,8 @@ class _Lowering:
         backward, *backward_states = self._recurrent(layer.backward, flow, states[count:], backwards=True)
         if isinstance(forward, Packed) and isinstance(backward, Packed):
             forward, backward = (replace(half, hold=False, flip=flow.flip) for half in (forward, backward))
+        self._observe(layer.forward, (forward, *forward_states))
+        self._observe(layer.backward, (backward, *backward_states))
         outputs: tuple[Computed, ...] = (forward, backward)
         if layer.merge_mode is not MergeMode.NONE:
             value = self._merged(layer.merge_mode, forward.value, backward.value)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import assert_never, cast
 
 from rnnspec.frontend import ast
+from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.equations import (
     Applied,
     Assignment,
@@ -109,11 +110,11 @@ def _application(application: Application) -> str:
 def _head(layer: Layer) -> str:
     match layer:
         case Embedding():
-            return f"Embedding(mask_zero = {_plain(layer.mask_zero)})"
+            return f"Embedding(mask_zero = {_plain(layer.mask_zero)}{_activity(layer)})"
         case Masking():
             return f"Masking(mask_value = {_plain(layer.mask_value)})"
         case Dense():
-            return f"Dense(activation = {configured(layer.activation)})"
+            return f"Dense(activation = {configured(layer.activation)}{_activity(layer)})"
         case Dropout():
             return f"Dropout(rate = {_plain(layer.rate)})"
         case Activation():
@@ -149,14 +150,20 @@ def _details(layer: Layer) -> Iterator[str]:
         yield from _step(layer.step)
     for weight in layer.weights:
         frozen = "" if weight.trainable else " frozen"
-        yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
+        options = "".join(f", {configured(option)}" for option in (weight.regularizer, weight.constraint) if option is not None)
+        yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}{options}"
 
 
 def _options(layer: Recurrent) -> str:
     options = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
     shown = [f"{option} = true" for option in options if getattr(layer, option)]
     shown += [f"{option} = {_plain(rate)}" for option in ("dropout", "recurrent_dropout") if (rate := getattr(layer, option))]
-    return ", ".join(shown)
+    return (", ".join(shown) + _activity(layer)).removeprefix(", ")
+
+
+def _activity(layer: Layer) -> str:
+    regularizer = activity_regularizer(layer)
+    return "" if regularizer is None else f", activity_regularizer = {configured(regularizer)}"
 
 
 def _step(step: Step) -> Iterator[str]:
@@ -234,7 +241,7 @@ def _setting(value: object) -> str:
             return configured(value)
         case tuple():
             return f"[{', '.join(_setting(item) for item in cast(tuple[object, ...], value))}]"
-        case bool() | int() | float() | str():
+        case bool() | int() | float() | str() | None:
             return _plain(value)
         case _:
             return str(value)

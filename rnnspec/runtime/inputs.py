@@ -92,19 +92,24 @@ class CheckedInputs:
         sources = self.indices[index].sources
         return self.sequences[sources[0][0]].time if sources else self.indices[index].length
 
-    def column_of(self, index: int) -> Column | None:
-        """The column of an index's source; None where it has not just one."""
-        sources = self.indices[index].sources
-        return self.columns[sources[0][0]] if len(sources) == 1 else None
+    def lengths_of(self, index: int) -> NDArray[np.int64] | None:
+        """How long each sample of an index's sequences is, its longest source; None where they are padded to one length."""
+        columns = [self.columns[name] for name, _ in self.indices[index].sources]
+        lengths = [column.lengths for column in columns if isinstance(column, Ragged)]
+        return np.maximum.reduce(lengths) if lengths and len(lengths) == len(columns) else None
 
     def real_steps(self, index: int) -> Mask | None:
         """The real steps of all samples by an index, (samples, time); None where all are."""
         return self._real_steps(self.indices[index], ALL_ROWS, self._times(ALL_ROWS, True))
 
     def present_steps(self, index: int) -> Mask | None:
-        """The real steps of all samples, laid out as `column_of`; of an index with one source."""
-        ((name, values),) = self.indices[index].sources
-        return self.sequences[name].present[values]
+        """The real steps of all samples, one sample after the other, each as long as `lengths_of` says; None where all are."""
+        sources, lengths = self.indices[index].sources, self.lengths_of(index)
+        if len(sources) == 1:
+            ((name, values),) = sources
+            return self.sequences[name].present[values]
+        real = self.real_steps(index)
+        return None if real is None or lengths is None else real[np.arange(real.shape[1]) < lengths[:, None]]
 
     def _times(self, rows: Rows, full_time: bool) -> dict[str, int]:
         """The padded length of each sequence input; one length is one for all inputs that share its name."""
