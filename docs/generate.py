@@ -18,12 +18,14 @@ from rnnspec.codegen.objects import PASSES
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.frontend.catalogue import (
     ACTIVATIONS,
+    CONSTRAINTS,
     INITIALIZERS,
     KERAS_LAYERS_NOT_YET,
     LAYERS,
     LOSSES,
     METRICS,
     OPTIMIZERS,
+    REGULARIZERS,
     SEQUENCE_OPTIONS,
     SETTINGS,
     Catalogue,
@@ -84,6 +86,22 @@ LOSS_FORMULAS: Mapping[str, str] = {
 }
 """One row's loss: p is what the model gives, t the target. A test computes with them."""
 
+REGULARIZER_FORMULAS: Mapping[str, str] = {
+    "L1": "l1 * abs(w).sum()",
+    "L2": "l2 * (w**2).sum()",
+    "L1L2": "l1 * abs(w).sum() + l2 * (w**2).sum()",
+    "OrthogonalRegularizer": "factor * mean(abs(cosines(w)))",
+}
+"""What is added to the loss for a weight w; `cosines` are those of all pairs of rows, or columns. A test computes with them."""
+
+CONSTRAINT_FORMULAS: Mapping[str, str] = {
+    "MaxNorm": "w * clip(n, 0, max_value) / (n + 1e-7)",
+    "NonNeg": "maximum(w, 0)",
+    "UnitNorm": "w / (n + 1e-7)",
+    "MinMaxNorm": "w * (rate * clip(n, min_value, max_value) + (1 - rate) * n) / (n + 1e-7)",
+}
+"""What becomes of a weight w, n being its norms along the axis. A test computes with them."""
+
 METRIC_WORDS: Mapping[str, str] = {
     "accuracy": "binary for one output, sparse categorical for targets that are class numbers, else categorical",
     "binary_accuracy": "the share of outputs on the target's side of 0.5 (of 0 for a loss from logits)",
@@ -95,6 +113,7 @@ METRIC_WORDS: Mapping[str, str] = {
 
 SETTING_WORDS: Mapping[str, str] = {
     "loss": "what training makes small",
+    "loss_weights": "what the losses of several outputs are multiplied with in their sum; 1 if not set",
     "optimizer": "how the weights follow the gradient",
     "metrics": "what is reported beside the loss",
     "batch_size": "samples in one update; 32 if not set",
@@ -315,6 +334,8 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "initializers": lambda _: table(
         ("name, with its arguments", "also written"), [(call(each), spellings(each)) for each in entries(INITIALIZERS)]
     ),
+    "regularizers": lambda _: catalogue_table(REGULARIZERS, "penalty", REGULARIZER_FORMULAS, code=True),
+    "constraints": lambda _: catalogue_table(CONSTRAINTS, "after an update", CONSTRAINT_FORMULAS, code=True),
     "losses": lambda _: catalogue_table(LOSSES, "one row's loss", LOSS_FORMULAS, code=True),
     "optimizers": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)

@@ -210,30 +210,30 @@ class Compilation:
     graph: Graph
     dtype: Precision
     target: Target | None = None
-    _modules: dict[tuple[str, bool], Module] = field(default_factory=dict[tuple[str, bool], Module])
+    _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
     _machine: Machine | None = None
 
-    def module(self, stage: str, training: bool, after: str | None = None) -> Module:
-        """The tensor IR after all passes of a stage, or after one of them; `training`: with dropout."""
+    def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
+        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest."""
         if after is not None:
             lowered = lower(self.graph, dtype=self.dtype, training=training)
             return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
-        key = stage, training
+        key = stage, training, activities
         if key not in self._modules:
-            self._modules[key] = PIPELINES[stage].run(lower(self.graph, dtype=self.dtype, training=training))
+            self._modules[key] = PIPELINES[stage].run(lower(self.graph, dtype=self.dtype, training=training, activities=activities))
         return self._modules[key]
 
     def function(self, wanted: Wanted) -> Function:
         """The tensor-IR function behind a native one."""
         match wanted.name:
             case "forward":
-                return self.module("tensor", wanted.training).function("forward")
+                return self.module("tensor", wanted.training, activities=wanted.activities).function("forward")
             case "record":
-                return self.module("tensor.backward", wanted.training).function("forward")
+                return self.module("tensor.backward", wanted.training, activities=wanted.activities).function("forward")
             case "stream":
                 return stages.FORWARD.run(lower(self.graph, dtype=self.dtype, training=False, streaming=True)).function("forward")
             case "backward":
-                backward = self.module("tensor.backward", wanted.training).function("backward")
+                backward = self.module("tensor.backward", wanted.training, activities=wanted.activities).function("backward")
                 return (
                     backward
                     if wanted.input_gradients

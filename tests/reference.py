@@ -158,6 +158,12 @@ class Call:
     updates: dict[int, Array] = field(default_factory=dict)
     activity_penalty: Array = field(default_factory=lambda: np.zeros(()))
 
+    def penalise(self, layer: Layer, values: Sequence[Array]) -> None:
+        """What a layer gives, with its activity regularizer if it has one."""
+        if "activity_regularizer" in layer:
+            total = sum(penalty(layer["activity_regularizer"], value) for value in values)
+            self.activity_penalty = self.activity_penalty + total / len(values[0])
+
 
 class Flow(NamedTuple):
     """A value and its mask."""
@@ -269,6 +275,8 @@ def bidirectional(layer: Layer, call: Call, x: Array, mask: Array | None, initia
     zeroed = {"zero_output_for_mask": sequences}
     forward, ahead = recurrent(inner | zeroed, call, x, mask, None if initial is None else initial[:half])
     backward, behind = recurrent(backwards | zeroed, call, x, mask, None if initial is None else initial[half:])
+    for half, values in ((forward, ahead), (backward, behind)):
+        call.penalise(inner, [half, *(values if inner.get("return_state", False) else [])])
     if sequences:
         backward = backward[:, ::-1]
     match layer.get("merge_mode", "concat"):
@@ -594,9 +602,7 @@ def run_graph(
             if "_shared" in layer:
                 shared.setdefault(layer["_shared"], before)
                 call.weights.used = max(before, call.weights.used)
-            if "activity_regularizer" in layer:
-                total = sum(penalty(layer["activity_regularizer"], flow.value) for flow in flows)
-                call.activity_penalty = call.activity_penalty + total / len(flows[0].value)
+            call.penalise(layer, [flow.value for flow in flows])
             trace.append(flows)
         named |= dict(zip(statement.names, flows, strict=bool(statement.names)))
         last = flows
@@ -612,15 +618,24 @@ def run(layers: Sequence[Layer], weights: Sequence[Array], x: Array, mask: Array
 
 
 def penalty(described: Layer, x: Array) -> Array:
-    """Of a regularizer."""
+    """Of a regularizer. The derivative of |0| is 0, as in Keras's TensorFlow and PyTorch backends; in JAX's it is 1."""
     match described["layer"]:
         case "L1":
             l1, l2 = described["l1"], 0.0
         case "L2":
             l1, l2 = 0.0, described["l2"]
+        case "OrthogonalRegularizer":
+            return described["factor"] * between_rows(x if described.get("mode", "rows") == "rows" else x.T)
         case _:
             l1, l2 = described.get("l1", 0.0), described.get("l2", 0.0)
-    return l1 * magnitude(x).sum() + l2 * (x * x).sum()
+    return l1 * (np.sign(x.real) * x).sum() + l2 * (x * x).sum()
+
+
+def between_rows(x: Array) -> Array:
+    """The mean size of the cosine of two rows."""
+    unit = x / np.sqrt((x * x).sum(axis=1, keepdims=True))
+    cosines = [magnitude((unit[one] * unit[other]).sum()) for one in range(len(x)) for other in range(one)]
+    return sum(cosines) / len(cosines)
 
 
 ROLES = {"recurrent_kernel": "recurrent"}
@@ -640,7 +655,8 @@ def constrained(described: Layer | None, weight: Array) -> Array:
     """What a constraint makes of a weight after an update; Keras adds 1e-7 to the norms."""
     if described is None:
         return weight
-    norms = np.sqrt((weight * weight).sum(axis=described.get("axis", 0), keepdims=True))
+    axis = described.get("axis", 0)
+    norms = np.sqrt((weight * weight).sum(axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True))
     match described["layer"]:
         case "NonNeg":
             return np.maximum(weight, 0.0)
@@ -648,6 +664,10 @@ def constrained(described: Layer | None, weight: Array) -> Array:
             return weight * (np.clip(norms, 0.0, described.get("max_value", 2.0)) / (SMALL + norms))
         case "UnitNorm":
             return weight / (SMALL + norms)
+        case "MinMaxNorm":
+            rate = described.get("rate", 1.0)
+            inside = np.clip(norms, described.get("min_value", 0.0), described.get("max_value", 1.0))
+            return weight * ((rate * inside + (1 - rate) * norms) / (SMALL + norms))
         case other:
             raise ValueError(other)
 

@@ -26,11 +26,12 @@ def predict(
     loaded = compiler.load(model)
     file = load_data(data)
     test = file.for_testing
-    outputs = loaded.predict(test.x, mask=test.mask)
+    names = [entry.name for entry in loaded.signature.outputs]
+    given = loaded.predict(test.x, mask=test.mask)
+    outputs = given if len(names) > 1 else (given,)
     if output is not None:
-        names = [entry.name for entry in loaded.signature.outputs]
         buffer = io.BytesIO()
-        np.savez(buffer, **dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True)))
+        np.savez(buffer, **dict(zip(names, outputs, strict=True)))
         write_atomically(output, buffer.getvalue())
         console.messages.print(f"wrote {output}", markup=False)
     if show or output is None:

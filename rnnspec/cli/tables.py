@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Signature
+from rnnspec.runtime.signature import Configured, Signature
 from rnnspec.runtime.summary import LayerRow, MaskRow
 from rnnspec.training.data import DataSet
 
@@ -39,22 +39,25 @@ def mask_table(title: str, rows: Sequence[MaskRow]) -> Table:
     return table
 
 
-def prediction_table(signature: Signature, data: DataSet, outputs: Array, classes: Sequence[str], count: int) -> Table:
-    """`count` samples spread evenly over the set: what was expected, what is predicted."""
+def prediction_table(signature: Signature, data: DataSet, outputs: Sequence[Array], classes: Sequence[str], count: int) -> Table:
+    """`count` samples spread evenly over the set: what was expected, what is predicted; of several outputs what each gives."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):
         table.add_column(heading, justify="right")
-    for heading in ("true", "predicted"):
+    for heading in ("true", "predicted") if len(outputs) == 1 else [output.name for output in signature.outputs]:
         table.add_column(heading)
     loss = signature.train.loss
-    categorical = loss is not None and "categorical" in loss.name and outputs.ndim == 2
+    categorical = isinstance(loss, Configured) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
-        target = None if data.y is None else np.asarray(cast(Array, data.y[sample]))
-        expected = "" if target is None else _class(target, classes) if categorical else _values(target)
-        best = outputs[sample].argmax(axis=-1)
-        predicted = f"{_class(best, classes)}  ({outputs[sample][best]:.3f})" if categorical else _values(outputs[sample])
+        shown: list[str] = []
+        if len(outputs) == 1:
+            target = None if data.y is None else np.asarray(cast(Array, data.y[sample]))
+            shown.append("" if target is None else _class(target, classes) if categorical else _values(target))
+        for output in outputs:
+            best = output[sample].argmax(axis=-1)
+            shown.append(f"{_class(best, classes)}  ({output[sample][best]:.3f})" if categorical else _values(output[sample]))
         steps = str(len(cast(Array, data.x[sample]))) if signature.inputs[0].is_sequence else ""
-        table.add_row(str(sample), steps, expected, predicted)
+        table.add_row(str(sample), steps, *shown)
     return table
 
 

@@ -79,6 +79,13 @@ class Bindings:
             return value
         raise _unchecked(name)
 
+    def choice(self, name: str) -> Configured | None:
+        """What was chosen, or `none`."""
+        value = self.values[name].value
+        if value is None or isinstance(value, Configured):
+            return value
+        raise _unchecked(name)
+
     def plain(self) -> tuple[tuple[str, Plain], ...]:
         """All of them, none being a name or a call."""
         return tuple((name, _plain(given)) for name, given in self.values.items())
@@ -178,10 +185,19 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
             return Given(choose(family, given, owner, scope), given.span)
         case kinds.ListOf(family):
             return Given(_choose_all(family, given, owner, kind.expected, scope), given.span)
+        case kinds.PerOutput(of):
+            several = isinstance(value, tuple) and (not isinstance(of, kinds.ListOf) or any(map(_is_list, value)))
+            if not isinstance(value, tuple) or not several:
+                return checked(Argument(argument.name, of), given, callee, scope)
+            one = Argument(argument.name, of, optional=not isinstance(of, kinds.Real))
+            return Given(tuple(checked(one, item, callee, scope) for item in value), given.span)
         case kinds.OneOf(words):
             word = value.name if isinstance(value, Symbol) else value
             if word in words and (word is None or isinstance(word, str)):
                 return Given(word, given.span)
+        case kinds.Axes():
+            if (axes := _axes(value)) is not None:
+                return Given(axes, given.span)
         case kinds.Flag():
             if isinstance(value, bool):
                 return given
@@ -207,6 +223,21 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
         case _:
             assert_never(kind)
     raise Fault(_mismatch(owner, kind.expected, given, scope))
+
+
+def _is_list(given: Given) -> bool:
+    return isinstance(given.value, tuple)
+
+
+def _axes(value: Value) -> Value:
+    """A whole number, or a list of them; None if it is neither."""
+    match value:
+        case int() if not isinstance(value, bool):
+            return value
+        case tuple() if value and all(isinstance(item.value, int) and not isinstance(item.value, bool) for item in value):
+            return value
+        case _:
+            return None
 
 
 def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured:
@@ -241,7 +272,9 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
 
 def _plain(given: Given) -> Plain:
     match given.value:
-        case Symbol() | Applied() | Configured() | tuple():
+        case tuple() as items:
+            return tuple(_plain(item) for item in items)
+        case Symbol() | Applied() | Configured():
             raise InternalError(f"{describe(given.value)} isn't a plain argument")
         case value:
             return value

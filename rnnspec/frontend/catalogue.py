@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from rnnspec.frontend.kinds import (
     Argument,
+    Axes,
     Cells,
     Chosen,
     Entry,
@@ -19,6 +20,7 @@ from rnnspec.frontend.kinds import (
     ListOf,
     Named,
     OneOf,
+    PerOutput,
     Real,
     RecurrentLayer,
     Whole,
@@ -48,6 +50,16 @@ def _initializer(name: str, default: str) -> Argument:
     return Argument(name, Chosen(Family.INITIALIZER), default)
 
 
+def _weight_options(*names: str, positional: bool = True) -> tuple[Argument, ...]:
+    """What training does to a layer's weights of these names; "activity" is none of them, but what the layer gives."""
+    regularizers = [_chosen(f"{name}_regularizer", Family.REGULARIZER, positional) for name in names]
+    return (*regularizers, *(_chosen(f"{name}_constraint", Family.CONSTRAINT, positional) for name in names if name != "activity"))
+
+
+def _chosen(name: str, family: Family, positional: bool) -> Argument:
+    return Argument(name, Chosen(family), None, optional=True, positional=positional)
+
+
 NAME = _option("name", Label(), None)
 
 # Layers. The arguments of a recurrent layer are its cell's parameters, then these.
@@ -63,16 +75,10 @@ SEQUENCE_OPTIONS = (
     _option("dropout", _FRACTION, 0.0),
     _option("recurrent_dropout", _FRACTION, 0.0),
     Argument("initial_state", Named(), None, optional=True, positional=False),
+    *_weight_options("kernel", "recurrent", "bias", "activity", positional=False),
     NAME,
     _later("unroll", False),
     _later("seed"),
-    _later("kernel_regularizer"),
-    _later("recurrent_regularizer"),
-    _later("bias_regularizer"),
-    _later("activity_regularizer"),
-    _later("kernel_constraint"),
-    _later("recurrent_constraint"),
-    _later("bias_constraint"),
 )
 
 _OF_THE_LAYER = frozenset(
@@ -105,11 +111,11 @@ LAYERS = _catalogue(
                 Argument("input_dim", Whole()),
                 Argument("output_dim", Whole()),
                 _initializer("embeddings_initializer", "uniform"),
-                _later("embeddings_regularizer"),
-                _later("embeddings_constraint"),
+                *_weight_options("embeddings"),
                 Argument("mask_zero", Flag(), False),
                 _later("weights"),
                 _later("lora_rank"),
+                *_weight_options("activity", positional=False),
                 NAME,
             ),
         ),
@@ -134,11 +140,7 @@ LAYERS = _catalogue(
                 Argument("use_bias", Flag(), True),
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
-                _later("kernel_regularizer"),
-                _later("bias_regularizer"),
-                _later("activity_regularizer"),
-                _later("kernel_constraint"),
-                _later("bias_constraint"),
+                *_weight_options("kernel", "bias", "activity"),
                 _later("lora_rank"),
                 NAME,
             ),
@@ -157,10 +159,7 @@ LAYERS = _catalogue(
                 Argument("scale", Flag(), True),
                 _initializer("beta_initializer", "zeros"),
                 _initializer("gamma_initializer", "ones"),
-                _later("beta_regularizer"),
-                _later("gamma_regularizer"),
-                _later("beta_constraint"),
-                _later("gamma_constraint"),
+                *_weight_options("beta", "gamma"),
                 NAME,
             ),
         ),
@@ -178,11 +177,7 @@ LAYERS = _catalogue(
                 Argument("use_bias", Flag(), True),
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
-                _later("kernel_regularizer"),
-                _later("bias_regularizer"),
-                _later("activity_regularizer"),
-                _later("kernel_constraint"),
-                _later("bias_constraint"),
+                *_weight_options("kernel", "bias", "activity"),
                 NAME,
             ),
         ),
@@ -203,10 +198,7 @@ LAYERS = _catalogue(
                 _initializer("gamma_initializer", "ones"),
                 _initializer("moving_mean_initializer", "zeros"),
                 _initializer("moving_variance_initializer", "ones"),
-                _later("beta_regularizer"),
-                _later("gamma_regularizer"),
-                _later("beta_constraint"),
-                _later("gamma_constraint"),
+                *_weight_options("beta", "gamma"),
                 _later("renorm", False),
                 _later("renorm_clipping"),
                 _later("renorm_momentum", 0.99),
@@ -224,8 +216,7 @@ LAYERS = _catalogue(
             "PReLU",
             (
                 _initializer("alpha_initializer", "zeros"),
-                _later("alpha_regularizer"),
-                _later("alpha_constraint"),
+                *_weight_options("alpha"),
                 Argument("shared_axes", Free(), None, optional=True),
                 NAME,
             ),
@@ -345,6 +336,41 @@ INITIALIZERS = _catalogue(
     ]
 )
 
+# Regularizers and constraints, by class name and by function name. `L1L2` has other defaults than the two alone, in Keras too.
+
+
+def _factor(name: str, default: float) -> Argument:
+    return Argument(name, Real(0.0), default)
+
+
+_AXIS = Argument("axis", Axes(), 0)
+
+REGULARIZERS = _catalogue(
+    [
+        Entry("L1", (_factor("l1", 0.01),), ("l1",)),
+        Entry("L2", (_factor("l2", 0.01),), ("l2",)),
+        Entry("L1L2", (_factor("l1", 0.0), _factor("l2", 0.0)), ("l1_l2", "l1l2")),
+        Entry(
+            "OrthogonalRegularizer",
+            (_factor("factor", 0.01), Argument("mode", OneOf(("rows", "columns")), "rows")),
+            ("orthogonal_regularizer",),
+        ),
+    ]
+)
+
+CONSTRAINTS = _catalogue(
+    [
+        Entry("MaxNorm", (Argument("max_value", Real(0.0), 2.0), _AXIS), ("max_norm",)),
+        Entry("NonNeg", (), ("non_neg",)),
+        Entry("UnitNorm", (_AXIS,), ("unit_norm",)),
+        Entry(
+            "MinMaxNorm",
+            (Argument("min_value", Real(0.0), 0.0), Argument("max_value", Real(0.0), 1.0), Argument("rate", Real(0.0, 1.0), 1.0), _AXIS),
+            ("min_max_norm",),
+        ),
+    ]
+)
+
 # Training.
 
 _FROM_LOGITS = Argument("from_logits", Flag(), False)
@@ -440,6 +466,8 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
     {
         Family.ACTIVATION: ACTIVATIONS,
         Family.INITIALIZER: INITIALIZERS,
+        Family.REGULARIZER: REGULARIZERS,
+        Family.CONSTRAINT: CONSTRAINTS,
         Family.LOSS: LOSSES,
         Family.OPTIMIZER: OPTIMIZERS,
         Family.METRIC: METRICS,
@@ -456,9 +484,10 @@ SETTINGS: Mapping[str, Argument] = MappingProxyType(
     {
         argument.name: argument
         for argument in (
-            Argument("loss", Chosen(Family.LOSS), None),
+            Argument("loss", PerOutput(Chosen(Family.LOSS)), None),
+            Argument("loss_weights", PerOutput(Real()), None),
             Argument("optimizer", Chosen(Family.OPTIMIZER), None),
-            Argument("metrics", ListOf(Family.METRIC), None),
+            Argument("metrics", PerOutput(ListOf(Family.METRIC)), None),
             Argument("batch_size", Whole(), None),
             Argument("epochs", Whole(0), None),
             Argument("validation_split", Real(0.0, 1.0, below_maximum=True), None),

@@ -48,7 +48,7 @@ from rnnspec.frontend.errors.cells import (
 from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
 from rnnspec.frontend.evaluate import choice, evaluate
 from rnnspec.frontend.functions import FUNCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
+from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Later, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import InitializerPart
@@ -83,7 +83,7 @@ class BoundCell:
 def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
     """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
     own = parameter_arguments(definition.parameters, set(width_names(definition)))
-    options = [option for option in SEQUENCE_OPTIONS if option.name not in own]
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not _is_later(option)]
     bound = bind_parameters(definition, own, options, call, scope, report)
     return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
 
@@ -442,4 +442,4 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
 
 
 def _is_later(option: Argument) -> bool:
-    return option.optional and option.name != "name"
+    return isinstance(option.kind, Later)

@@ -103,6 +103,8 @@ class LayerWeight:
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
     updated: bool = False
+    regularizer: Configured | None = None
+    constraint: Configured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Embedding:
     output_dim: int
     mask_zero: bool
     table: LayerWeight
+    activity_regularizer: Configured | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -155,6 +158,7 @@ class Recurrent:
     zero_output_for_mask: bool
     stateful: bool
     initial_state: bool
+    activity_regularizer: Configured | None = None
 
     @property
     def kind(self) -> str:
@@ -215,6 +219,7 @@ class Dense:
     activation: Configured
     kernel: LayerWeight
     bias: LayerWeight | None
+    activity_regularizer: Configured | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -350,6 +355,7 @@ class Convolution:
     activation: Configured
     kernel: LayerWeight
     bias: LayerWeight | None
+    activity_regularizer: Configured | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:

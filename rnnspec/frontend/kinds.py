@@ -14,6 +14,8 @@ class Family(Enum):
 
     ACTIVATION = "activation"
     INITIALIZER = "initializer"
+    REGULARIZER = "regularizer"
+    CONSTRAINT = "constraint"
     LOSS = "loss"
     OPTIMIZER = "optimizer"
     METRIC = "metric"
@@ -117,6 +119,27 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class PerOutput:
+    """One for all outputs, or a list with one for each, where `none` may stand; a list of lists where one is a list."""
+
+    of: Chosen | ListOf | Real
+
+    @property
+    def expected(self) -> str:
+        several = "lists" if isinstance(self.of, ListOf) else "them"
+        return f"{self.of.expected}, or a list of {several}, one for each output"
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """An axis of a weight, or several; which ones there are, the weight decides."""
+
+    @property
+    def expected(self) -> str:
+        return "an axis, or a list of axes"
+
+
+@dataclass(frozen=True, slots=True)
 class RecurrentLayer:
     """A cell with its arguments, used as a layer."""
 
@@ -161,7 +184,9 @@ class Free:
         return "a value"
 
 
-Kind: TypeAlias = Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | RecurrentLayer | Cells | Named | Later | Free
+Kind: TypeAlias = (
+    Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | PerOutput | Axes | RecurrentLayer | Cells | Named | Later | Free
+)
 
 
 class Required(Enum):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from rnnspec.frontend import ast
+from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue import LAYERS
 from rnnspec.frontend.errors.flows import MergeMisfit
@@ -49,6 +50,7 @@ from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.weight_options import activity_of
 from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
@@ -84,7 +86,7 @@ class LayerMaker:
         self._origins = origins
         self._look_up = look_up
         self._report = report
-        self._checks = Checks(names, origins)
+        self._checks = Checks(names, origins, report)
         self._recurrent = RecurrentMaker(cells, names, origins, self._checks, look_up, report)
         self._makers: Mapping[str, Maker] = {
             "Conv1D": partial(make_convolution, self._checks),
@@ -139,11 +141,13 @@ class LayerMaker:
             raise Fault(NeedsIds(span=call.callee.span, found=str(value), secondary=self._origins.label(operand)))
         input_dim, output_dim = bindings.whole("input_dim"), bindings.whole("output_dim")
         shape = (input_dim, output_dim)
-        table = self._checks.weight(name, "embeddings", shape, bindings.configured("embeddings_initializer"), call)
+        table = self._checks.weight(name, "embeddings", shape, bindings, call)
         mask_zero = bindings.flag("mask_zero")
         steps = value.steps.masking(0.0) if mask_zero else value.steps
         output = Flowing((value.shape[0], output_dim), steps, computed=name)
-        return Made(Embedding(name, input_dim, output_dim, mask_zero, table), (operand,), (output,))
+        return Made(
+            Embedding(name, input_dim, output_dim, mask_zero, table, activity_of(bindings, output, self._report)), (operand,), (output,)
+        )
 
     def _masking(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._checks.numbers(call, operand)
@@ -155,12 +159,13 @@ class LayerMaker:
 
     def _dense(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         features, units = self._checks.numbers(call, operand), bindings.whole("units")
-        kernel = self._checks.weight(name, "kernel", (features, units), bindings.configured("kernel_initializer"), call)
+        kernel = self._checks.weight(name, "kernel", (features, units), bindings, call)
         bias = None
         if bindings.flag("use_bias"):
-            bias = self._checks.weight(name, "bias", (units,), bindings.configured("bias_initializer"), call)
-        layer = Dense(name, units, bindings.configured("activation"), kernel, bias)
-        return Made(layer, (operand,), (operand.type.with_features(units).by(name),))
+            bias = self._checks.weight(name, "bias", (units,), bindings, call)
+        output = operand.type.with_features(units).by(name)
+        layer = Dense(name, units, bindings.configured("activation"), kernel, bias, activity_of(bindings, output, self._report))
+        return Made(layer, (operand,), (output,))
 
     def _dropout(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._checks.numbers(call, operand)
@@ -184,14 +189,14 @@ class LayerMaker:
         width = self._checks.numbers(call, operand)
         gamma = beta = None
         if bindings.flag("scale"):
-            gamma = self._checks.weight(name, "gamma", (width,), bindings.configured("gamma_initializer"), call)
+            gamma = self._checks.weight(name, "gamma", (width,), bindings, call)
         if bindings.flag("center"):
-            beta = self._checks.weight(name, "beta", (width,), bindings.configured("beta_initializer"), call)
+            beta = self._checks.weight(name, "beta", (width,), bindings, call)
         return Made(LayerNormalization(name, bindings.real("epsilon"), gamma, beta), (operand,), (operand.type.by(name),))
 
     def _batch_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width = self._checks.numbers(call, operand)
-        layer = batch_normalization(name, bindings, lambda own, initializer: self._checks.weight(name, own, (width,), initializer, call))
+        layer = batch_normalization(name, width, bindings, call, self._checks)
         return Made(layer, (operand,), (operand.type.by(name),))
 
     def _prelu(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -204,7 +209,7 @@ class LayerMaker:
             problem = "none: a row has no axis to share slopes over"
             raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=problem, found=describe(given.value)))
         shape = (1, width) if operand.type.sequence else (width,)
-        alpha = self._checks.weight(name, "alpha", shape, bindings.configured("alpha_initializer"), call)
+        alpha = self._checks.weight(name, "alpha", shape, bindings, call)
         return Made(PReLU(name, alpha), (operand,), (operand.type.by(name),))
 
     def _pooling(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -236,6 +241,9 @@ class LayerMaker:
         made = maker.make(inner, (row,))
         if not isinstance(made.layer, Pointwise):
             raise Fault(NotDistributed(span=inner.callee.span, found=inner.callee.text))
+        if activity_regularizer(made.layer) is not None:
+            what, help_ = "an `activity_regularizer` inside of TimeDistributed", f"{inner.callee.text} works on a sequence by itself"
+            raise Fault(NotYet(span=inner.callee.span, what=what, help=help_))
         return Made(TimeDistributed(name, made.layer), (operand,), (value.with_features(made.results[0].features).by(name),))
 
     def _merge(self, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:

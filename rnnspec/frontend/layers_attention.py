@@ -33,7 +33,7 @@ def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call
         raise misfit(f"values and keys have different lengths: {shown}", "the same name of a dimension is the same length")
     if any(each.flipped for each in types):
         raise misfit(f"a sequence in reversed order: {shown}", "Attention works on sequences in their own order")
-    scale = checks.weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
+    scale = checks.plain_weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
     layer = Attention(name, scale, bindings.flag("use_causal_mask"), bindings.real("dropout"))
     return Made(layer, operands, (query.with_features(value.features).by(name),))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from rnnspec.diagnostics import Label, listed, nearest
 from rnnspec.frontend import ast
+from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import TakesOne
@@ -16,7 +17,8 @@ from rnnspec.frontend.errors.names import UnknownLayer
 from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Layer, LayerWeight, Value
 from rnnspec.frontend.naming import LayerNames
-from rnnspec.frontend.values import Fault
+from rnnspec.frontend.values import Fault, Report
+from rnnspec.frontend.weight_options import constraint_of, regularizer_of
 from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import Span
 
@@ -48,11 +50,19 @@ class Made:
 class Checks:
     """Of one model or one block's use."""
 
-    def __init__(self, names: LayerNames, origins: Origins) -> None:
+    def __init__(self, names: LayerNames, origins: Origins, report: Report) -> None:
         self._names = names
+        self.report = report
         self.origins = origins
 
-    def weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+    def weight(self, layer: str, name: str, shape: tuple[int, ...], bindings: Bindings, call: ast.Call) -> LayerWeight:
+        """A weight that is trained, as the layer's arguments with its name in front say."""
+        made = self.plain_weight(layer, name, shape, bindings.configured(f"{name}_initializer"), call)
+        of = name, name, shape, self.report
+        return replace(made, regularizer=regularizer_of(bindings, *of), constraint=constraint_of(bindings, *of))
+
+    def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+        """A weight that no argument says more about."""
         if prod(shape) > ELEMENT_LIMIT:
             raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
         return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
+from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.graph import BatchNormalization, LayerWeight
-from rnnspec.runtime.signature import Configured
+from rnnspec.frontend.layers_checks import Checks
 
 
-def batch_normalization(name: str, bindings: Bindings, weight: Callable[[str, Configured], LayerWeight]) -> BatchNormalization:
-    """`weight` makes one, as wide as the layer's input, from its name and its initializer."""
+def batch_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: Checks) -> BatchNormalization:
+    """Its weights are as wide as the layer's input."""
 
-    def made(own: str) -> LayerWeight:
-        return weight(own, bindings.configured(f"{own}_initializer"))
+    def trained(own: str) -> LayerWeight:
+        return checks.weight(name, own, (width,), bindings, call)
 
     def statistic(own: str) -> LayerWeight:
-        return replace(made(own), trainable=False, updated=True)
+        made = checks.plain_weight(name, own, (width,), bindings.configured(f"{own}_initializer"), call)
+        return replace(made, trainable=False, updated=True)
 
     return BatchNormalization(
         name,
         bindings.real("momentum"),
         bindings.real("epsilon"),
-        made("gamma") if bindings.flag("scale") else None,
-        made("beta") if bindings.flag("center") else None,
+        trained("gamma") if bindings.flag("scale") else None,
+        trained("beta") if bindings.flag("center") else None,
         statistic("moving_mean"),
         statistic("moving_variance"),
     )

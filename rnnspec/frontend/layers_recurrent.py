@@ -12,10 +12,11 @@ from rnnspec.frontend.catalogue import LAYER_OPTIONS, LAYERS
 from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
 from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit
 from rnnspec.frontend.errors.layers import BackwardLayer, InnerOption, LayerNotCalled, NotACell, NotRecurrent
-from rnnspec.frontend.graph import Bidirectional, Flowing, LayerWeight, MergeMode, Recurrent, RecurrentCell, Value
+from rnnspec.frontend.graph import Bidirectional, Flowing, MergeMode, Recurrent, RecurrentCell, Value
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.weight_options import activity_of, cell_weights
 from rnnspec.source import Span
 
 STACK = "RNN"
@@ -187,6 +188,7 @@ class RecurrentMaker:
             output = Flowing((value.shape[0], layer.width), value.steps, flipped=value.flipped is not layer.go_backwards, computed=owner)
         else:
             output = Flowing((layer.width,), computed=owner, ended=owner)
+        layer = replace(layer, activity_regularizer=activity_of(options, output, self._report))
         states = [Flowing((state.width,), computed=owner, ended=owner) for state in layer.states] if layer.return_state else []
         return layer, (output, *states)
 
@@ -195,7 +197,7 @@ class RecurrentMaker:
             step = instantiate(cell, features, self._report)
             if step is None:
                 raise Suppressed
-            weights = tuple(LayerWeight(f"{path}/{own.name}", own.shape, own.initializer, own.trainable) for own in step.weights)
+            weights = cell_weights(cell, step, path, self._report)
             yield RecurrentCell(path, step, cell.options.real("dropout"), cell.options.real("recurrent_dropout"), weights)
             features = step.width
 

@@ -21,6 +21,7 @@ from rnnspec.frontend.graph import (
 )
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
+from rnnspec.frontend.weight_options import activity_of
 
 
 def make_convolution(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -32,12 +33,13 @@ def make_convolution(checks: Checks, name: str, bindings: Bindings, call: ast.Ca
             WindowTooLong(span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras")
         )
     window = Window(size, stride, dilation, WindowPadding(bindings.word("padding")))
-    kernel = checks.weight(name, "kernel", (size, features, filters), bindings.configured("kernel_initializer"), call)
+    kernel = checks.weight(name, "kernel", (size, features, filters), bindings, call)
     bias = None
     if bindings.flag("use_bias"):
-        bias = checks.weight(name, "bias", (filters,), bindings.configured("bias_initializer"), call)
-    layer = Convolution(name, window, bindings.configured("activation"), kernel, bias)
-    return Made(layer, (operand,), (_windowed(checks, call, operand, window, filters, name),))
+        bias = checks.weight(name, "bias", (filters,), bindings, call)
+    output = _windowed(checks, call, operand, window, filters, name)
+    layer = Convolution(name, window, bindings.configured("activation"), kernel, bias, activity_of(bindings, output, checks.report))
+    return Made(layer, (operand,), (output,))
 
 
 def make_local_pooling(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
+from rnnspec.frontend.activities import activities, activity_regularizer
 from rnnspec.frontend.graph import (
     Activation,
     Attention,
@@ -73,17 +74,21 @@ NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0, 
 """What a masked step counts as beside one that is real."""
 
 
-def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False) -> Module:
-    """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls."""
-    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming).function(),))
+def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False) -> Module:
+    """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls.
+
+    `activities`: what activity regularizers look at follows the outputs.
+    """
+    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities).function(),))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool) -> None:
+    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool, activities: bool) -> None:
         self._graph = graph
         self._dtype = dtype
         self._training = training
         self._streaming = streaming
+        self._activities: list[Value] | None = [] if activities else None
         self._b = Builder()
         self._weights: dict[str, Value] = {}
         self._flows: dict[int, Flow] = {}
@@ -97,12 +102,20 @@ class _Lowering:
         for application in self._graph.applications:
             operands = [self._flows[operand.number] for operand in application.operands]
             results = self._application(application.layer, operands)
+            self._observe(application.layer, results)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         outputs = [(output.name, self._exit(self._flows[output.value.number])) for output in self._graph.outputs]
+        if self._activities is not None:
+            outputs += [(activity.name, value) for activity, value in zip(activities(self._graph), self._activities, strict=True)]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
         results += [Result(Role.UPDATE, name, value) for name, value in self._batches.updates.items()]
         results += [Result(Role.STATE, name, value) for name, value in self._cells.states.items()]
         return self._b.function("forward", results)
+
+    def _observe(self, layer: Layer, results: Sequence[Flow]) -> None:
+        """Keeps what an activity regularizer looks at, as an output would be: masked steps with what they hold."""
+        if self._activities is not None and activity_regularizer(layer) is not None:
+            self._activities += [self._exit(result) for result in results]
 
     def _parameters(self) -> None:
         for source in self._graph.inputs:
@@ -123,7 +136,7 @@ class _Lowering:
         self._draws = Draws(self._b, key)
         self._tools = Tools(self._b, self._weights, self._index, self._constant, self._activated, self._draws)
         self._batches = BatchNormalizing(self._b, self._weights, self._index, self._training)
-        self._cells = RecurrentLowering(self._b, self._dtype, self._weights, self._index, self._draws, self._streaming)
+        self._cells = RecurrentLowering(self._b, self._dtype, self._weights, self._index, self._draws, self._streaming, self._observe)
 
     def _index(self, steps: Steps | Pairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""

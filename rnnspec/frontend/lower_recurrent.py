@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import Bidirectional, MergeMode, Recurrent, RecurrentCell, Steps
+from rnnspec.frontend.graph import Bidirectional, Layer, MergeMode, Recurrent, RecurrentCell, Steps
 from rnnspec.frontend.lower_flows import Computed, Packed, Row, over_steps
 from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_step import StepLowering, gates_of
@@ -24,6 +24,10 @@ class Scanned:
     states: Sequence[Value]
 
 
+Observer: TypeAlias = Callable[[Layer, Sequence[Computed]], None]
+"""Told of what a layer inside of another gives."""
+
+
 class RecurrentLowering:
     """Emits recurrent layers into one function. `index` gives the packing index of a sequence's steps.
 
@@ -31,13 +35,21 @@ class RecurrentLowering:
     """
 
     def __init__(
-        self, builder: Builder, dtype: DType, weights: Mapping[str, Value], index: Callable[[Steps], Value], draws: Draws, streaming: bool
+        self,
+        builder: Builder,
+        dtype: DType,
+        weights: Mapping[str, Value],
+        index: Callable[[Steps], Value],
+        draws: Draws,
+        streaming: bool,
+        observe: Observer,
     ) -> None:
         self._b = builder
         self._dtype = dtype
         self._weights = weights
         self._index = index
         self._draws = draws
+        self._observe = observe
         self._streaming = streaming
         self.states: dict[str, Value] = {}
         """What is carried over calls, as it is after the layers so far."""
@@ -127,6 +139,8 @@ class RecurrentLowering:
         backward, *backward_states = self.recurrent(layer.backward, flow, states[count:])
         if isinstance(forward, Packed) and isinstance(backward, Packed):
             forward, backward = (replace(half, hold=False, flip=forward.flip) for half in (forward, backward))
+        self._observe(layer.forward, (forward, *forward_states))
+        self._observe(layer.backward, (backward, *backward_states))
         outputs: tuple[Computed, ...] = (forward, backward)
         if layer.merge_mode is not MergeMode.NONE:
             value = self._merged(layer.merge_mode, forward.value, backward.value)

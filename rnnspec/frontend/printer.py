@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import assert_never, cast
 
 from rnnspec.frontend import ast
+from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.equations import (
     Applied,
     Assignment,
@@ -119,11 +120,11 @@ def _application(application: Application) -> str:
 def _head(layer: Layer) -> str:
     match layer:
         case Embedding():
-            return f"Embedding(mask_zero = {_plain(layer.mask_zero)})"
+            return f"Embedding(mask_zero = {_plain(layer.mask_zero)}{_activity(layer)})"
         case Masking():
             return f"Masking(mask_value = {_plain(layer.mask_value)})"
         case Dense():
-            return f"Dense(activation = {configured(layer.activation)})"
+            return f"Dense(activation = {configured(layer.activation)}{_activity(layer)})"
         case Dropout():
             return f"Dropout(rate = {_plain(layer.rate)})"
         case GaussianNoise():
@@ -190,7 +191,8 @@ def _cell(cell: RecurrentCell, layer: Recurrent) -> Iterator[str]:
 def _weights(weights: Sequence[LayerWeight]) -> Iterator[str]:
     for weight in weights:
         frozen = " updated" if weight.updated else "" if weight.trainable else " frozen"
-        yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}"
+        options = "".join(f", {configured(option)}" for option in (weight.regularizer, weight.constraint) if option is not None)
+        yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}{options}"
 
 
 def _window(window: Window) -> str:
@@ -202,7 +204,12 @@ def _options(layer: Recurrent) -> str:
     options = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
     shown = [f"{option} = true" for option in options if getattr(layer, option)]
     shown += _dropout(layer.cells[0]) if layer.cells[0].path == layer.path else []
-    return ", ".join(shown)
+    return (", ".join(shown) + _activity(layer)).removeprefix(", ")
+
+
+def _activity(layer: Layer) -> str:
+    regularizer = activity_regularizer(layer)
+    return "" if regularizer is None else f", activity_regularizer = {configured(regularizer)}"
 
 
 def _dropout(cell: RecurrentCell) -> list[str]:
@@ -284,7 +291,7 @@ def _setting(value: object) -> str:
             return configured(value)
         case tuple():
             return f"[{', '.join(_setting(item) for item in cast(tuple[object, ...], value))}]"
-        case bool() | int() | float() | str():
+        case bool() | int() | float() | str() | None:
             return _plain(value)
         case _:
             return str(value)

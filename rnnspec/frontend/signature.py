@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rnnspec.frontend.activities import activities
 from rnnspec.frontend.graph import (
     Activation,
     Application,
@@ -21,6 +22,7 @@ from rnnspec.frontend.graph import (
     GraphInput,
     GraphOutput,
     LayerNormalization,
+    LayerWeight,
     LocalPooling,
     Merge,
     MergeKind,
@@ -37,6 +39,7 @@ from rnnspec.frontend.graph import (
 from rnnspec.frontend.lower import NEUTRAL, Precision
 from rnnspec.frontend.lower_recurrent import returned_name
 from rnnspec.runtime.signature import (
+    ActivitySignature,
     IndexSignature,
     InputSignature,
     OutputSignature,
@@ -57,11 +60,12 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         dtype,
         tuple(_input(source, graph) for source in graph.inputs),
         tuple(_output(output, sequences, held) for output in graph.outputs),
-        tuple(WeightSignature(weight.path, weight.shape, weight.initializer, weight.trainable, weight.updated) for weight in graph.weights),
+        tuple(_weight(weight) for weight in graph.weights),
         graph.train,
         tuple(_index(steps, sequences) for steps in sequences),
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
         _stream(graph),
+        tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
     )
 
 
@@ -70,6 +74,12 @@ def _input(source: GraphInput, graph: Graph) -> InputSignature:
     value = source.value
     tables = [each.layer.input_dim for each in graph.applications if isinstance(each.layer, Embedding) and value in each.operands]
     return InputSignature(source.name, value.type.shape, value.type.ids, min(tables, default=None))
+
+
+def _weight(weight: LayerWeight) -> WeightSignature:
+    return WeightSignature(
+        weight.path, weight.shape, weight.initializer, weight.trainable, weight.updated, weight.regularizer, weight.constraint
+    )
 
 
 def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:

@@ -8,7 +8,7 @@ from rnnspec.diagnostics import InternalError, Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, checked
 from rnnspec.frontend.catalogue import SETTINGS
-from rnnspec.frontend.errors.layers import LossExpectsProbabilities, LossWidth, SeveralOutputs, UnknownSetting
+from rnnspec.frontend.errors.layers import LossExpectsProbabilities, LossWidth, NoLoss, OutputCount, UnknownSetting
 from rnnspec.frontend.errors.names import DuplicateDeclaration
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Activation, Application, Dense, Dropout, GraphOutput, Layer
@@ -45,13 +45,20 @@ def resolve_train(
         places[name] = setting.name.span
         with report.catching():
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
-    if end is not None and "loss" in given:
-        _check_loss(given["loss"], *end, report)
+    if end is not None:
+        applications, outputs = end
+        for name in ("loss", "loss_weights", "metrics"):
+            if name in given:
+                _check_count(name, given[name], outputs, report)
+        if "loss" in given:
+            for loss, output in zip(_each(given["loss"], len(outputs)), outputs, strict=False):
+                _check_loss(loss, output, applications, report)
     bindings = Bindings(given)
     return TrainSettings(
-        loss=bindings.configured("loss") if "loss" in given else None,
+        loss=_loss(given["loss"]) if "loss" in given else None,
         optimizer=bindings.configured("optimizer") if "optimizer" in given else None,
         metrics=_metrics(given["metrics"]) if "metrics" in given else (),
+        loss_weights=_weights(given["loss_weights"]) if "loss_weights" in given else None,
         batch_size=bindings.whole("batch_size") if "batch_size" in given else None,
         epochs=bindings.whole("epochs") if "epochs" in given else None,
         validation_split=bindings.real("validation_split") if "validation_split" in given else None,
@@ -60,20 +67,69 @@ def resolve_train(
     )
 
 
-def _metrics(given: Given) -> tuple[Configured, ...]:
+def _each(given: Given, count: int) -> tuple[Given, ...]:
+    """What a setting is for each output."""
+    return given.value if isinstance(given.value, tuple) else (given,) * count
+
+
+def _loss(given: Given) -> Configured | tuple[Configured | None, ...] | None:
+    match given.value:
+        case Configured() as loss:
+            return loss
+        case tuple() as items:
+            return tuple(item.value if isinstance(item.value, Configured) else None for item in items)
+        case _:
+            return None
+
+
+def _weights(given: Given) -> float | tuple[float, ...]:
+    match given.value:
+        case tuple() as items:
+            return tuple(float(item.value) for item in items if isinstance(item.value, int | float))
+        case int() | float() as weight:
+            return float(weight)
+        case _:
+            raise InternalError("the loss weights weren't checked")
+
+
+def _metrics(given: Given) -> tuple[Configured | tuple[Configured, ...] | None, ...]:
     if not isinstance(given.value, tuple):
         raise InternalError("the metrics weren't checked")
-    return tuple(item.value for item in given.value if isinstance(item.value, Configured))
+    return tuple(_of_output(item) for item in given.value)
 
 
-def _check_loss(given: Given, applications: Sequence[Application], outputs: Sequence[GraphOutput], report: Report) -> None:
+def _of_output(item: Given) -> Configured | tuple[Configured, ...] | None:
+    """A metric, or those of an output."""
+    match item.value:
+        case Configured() as metric:
+            return metric
+        case tuple() as metrics:
+            return tuple(metric.value for metric in metrics if isinstance(metric.value, Configured))
+        case _:
+            return None
+
+
+def _check_count(name: str, given: Given, outputs: Sequence[GraphOutput], report: Report) -> None:
+    """A list has one for each output; a list of metrics may be for all of them."""
+    if not isinstance(given.value, tuple):
+        return
+    items, flat = len(given.value), not any(isinstance(item.value, tuple) for item in given.value)
+    of_all = name == "metrics" and (items <= 1 or (flat and len(outputs) == 1))
+    if items != len(outputs) and not of_all:
+        names = [output.name for output in outputs]
+        help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"
+        counts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((items, "value"), (len(names), "output"))]
+        report.add(OutputCount(span=given.span, setting=name, found=counts[0], outputs=counts[1], help=help_))
+    elif name == "loss" and all(item.value is None for item in given.value):
+        report.add(NoLoss(span=given.span))
+
+
+def _check_loss(given: Given, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
     loss = given.value
+    if loss is None:
+        return
     if not isinstance(loss, Configured):
         raise InternalError("the loss wasn't checked")
-    if len(outputs) != 1:
-        report.add(SeveralOutputs(span=given.span))
-        return
-    (output,) = outputs
     width = output.value.type.features
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"

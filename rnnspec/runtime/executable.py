@@ -27,11 +27,20 @@ class Executable(Protocol):
 
     Everything is already checked: contiguous, of the model's dtype (ids int32), shapes as in the
     signature with the batch in front, ids in range, `indices` those of the signature. `weights`: one flat
-    array, the signature's weights one after the other. `key`: what dropout draws from.
+    array, the signature's weights one after the other. `key`: what dropout draws from. `activities`: the
+    signature's activities follow the outputs, and have cotangents in `backward`, if `record` was asked for them.
     """
 
     def forward(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
     ) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; in training the updated weights' new values; of a stateful model, the states.
 
@@ -40,7 +49,15 @@ class Executable(Protocol):
         ...
 
     def record(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
         ...
@@ -55,6 +72,7 @@ class Executable(Protocol):
         training: bool,
         key: int,
         input_gradients: bool,
+        activities: bool = False,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
         ...

@@ -122,19 +122,24 @@ class CheckedInputs:
             return self.sequences[signature.sources[0][0]].time
         return length_of(signature.length, self._lengths(self._times(ALL_ROWS, True)))
 
-    def column_of(self, index: int) -> Column | None:
-        """The column of an index's source; None where it has not just one."""
-        sources = self._of_steps(index).sources
-        return self.columns[sources[0][0]] if len(sources) == 1 else None
+    def lengths_of(self, index: int) -> NDArray[np.int64] | None:
+        """How long each sample of an index's sequences is, its longest source; None where they are padded to one length."""
+        columns = [self.columns[name] for name, _ in self._of_steps(index).sources]
+        lengths = [column.lengths for column in columns if isinstance(column, Ragged)]
+        return np.maximum.reduce(lengths) if lengths and len(lengths) == len(columns) else None
 
     def real_steps(self, index: int) -> Mask | None:
         """The real steps of all samples by an index, (samples, time); None where all are."""
         return self._real_steps(self.indices[index], ALL_ROWS, self._times(ALL_ROWS, True))
 
     def present_steps(self, index: int) -> Mask | None:
-        """The real steps of all samples, laid out as `column_of`; of an index with one source."""
-        ((name, values),) = self._of_steps(index).sources
-        return self.sequences[name].present[values]
+        """The real steps of all samples, one sample after the other, each as long as `lengths_of` says; None where all are."""
+        sources, lengths = self._of_steps(index).sources, self.lengths_of(index)
+        if len(sources) == 1:
+            ((name, values),) = sources
+            return self.sequences[name].present[values]
+        real = self.real_steps(index)
+        return None if real is None or lengths is None else real[np.arange(real.shape[1]) < lengths[:, None]]
 
     def _named(self, length: Length) -> str:
         """The input that a length comes from; the first for a fixed one."""

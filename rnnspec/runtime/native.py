@@ -193,12 +193,14 @@ def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
 class Wanted:
     """Which native function is needed: "forward", "record", "backward" or "stream".
 
-    `training`: with dropout. `input_gradients`: whether backward gives those of the inputs.
+    `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
+    with what activity regularizers look at.
     """
 
     name: str
     training: bool
     input_gradients: bool = True
+    activities: bool = False
 
 
 class NativeExecutable:
@@ -216,6 +218,7 @@ class NativeExecutable:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
         self._updates = signature.updates
+        self._activities = tuple(activity.name for activity in signature.activities)
         self._states = tuple(state.name for state in signature.states)
         self._streamed = tuple(state.name for state in signature.stream.states)
         self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
@@ -244,9 +247,10 @@ class NativeExecutable:
         weights_version: int,
         training: bool,
         key: int,
+        activities: bool = False,
     ) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; then updates and states."""
-        outputs, _ = self._run(Wanted("forward", training), inputs, indices, weights, weights_version, key)
+        outputs, _ = self._run(Wanted("forward", training, activities=activities), inputs, indices, weights, weights_version, key)
         return outputs
 
     def record(
@@ -258,9 +262,10 @@ class NativeExecutable:
         weights_version: int,
         training: bool,
         key: int,
+        activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        outputs, tape = self._run(Wanted("record", training), inputs, indices, weights, weights_version, key)
+        outputs, tape = self._run(Wanted("record", training, activities=activities), inputs, indices, weights, weights_version, key)
         return outputs, NativeTape(tape, inputs, tuple(indices))
 
     def _sizes(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> CallSizes:
@@ -276,7 +281,10 @@ class NativeExecutable:
         outputs, tape = self._function(wanted).call(given, indices, sizes, self._dtype, weights, weights_version)
         updates = self._updates if wanted.training else ()
         states = self._streamed if wanted.name == "stream" else self._states
-        return tuple(outputs[name] for name in (*self._outputs, *updates, *states)), tape
+        return tuple(outputs[name] for name in (*self._given_out(wanted.activities), *updates, *states)), tape
+
+    def _given_out(self, activities: bool) -> tuple[str, ...]:
+        return (*self._outputs, *self._activities) if activities else self._outputs
 
     def stream(
         self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
@@ -295,11 +303,12 @@ class NativeExecutable:
         training: bool,
         key: int,
         input_gradients: bool,
+        activities: bool = False,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
-        function = self._function(Wanted("backward", training, input_gradients))
+        function = self._function(Wanted("backward", training, input_gradients, activities))
         gradient = np.zeros_like(weights)
-        given = {(Kind.COTANGENT, name): array for name, array in zip(self._outputs, cotangents, strict=True)}
+        given = {(Kind.COTANGENT, name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
         given[Kind.KEY, ""] = np.array([key], np.uint32)
         given[Kind.GRADIENT, ""] = gradient
         sizes = self._sizes(tape.inputs, tape.indices)

@@ -81,6 +81,14 @@ class OutputSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivitySignature:
+    """What a layer gives, for its activity regularizer; training gets it after the outputs."""
+
+    name: str
+    regularizer: Configured
+
+
+@dataclass(frozen=True, slots=True)
 class InitializerPart:
     """An initializer for columns `start` to `stop` of the last axis (all of them for most weights)."""
 
@@ -101,6 +109,10 @@ class WeightSignature:
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
     updated: bool = False
+    regularizer: Configured | None = None
+    """What training adds to the loss for it."""
+    constraint: Configured | None = None
+    """What training makes of it after an update."""
 
 
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
@@ -132,11 +144,15 @@ class StreamSignature:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """The spec's `train` section, defaults filled in; None where the spec says nothing."""
+    """The spec's `train` section, defaults filled in; None where the spec says nothing.
 
-    loss: Configured | None = None
+    `loss`, `loss_weights` and `metrics` are for all outputs, or tuples with one entry for each.
+    """
+
+    loss: Configured | tuple[Configured | None, ...] | None = None
     optimizer: Configured | None = None
-    metrics: tuple[Configured, ...] = ()
+    metrics: tuple[Configured | tuple[Configured, ...] | None, ...] = ()
+    loss_weights: float | tuple[float, ...] | None = None
     batch_size: int | None = None
     epochs: int | None = None
     validation_split: float | None = None
@@ -168,3 +184,5 @@ class Signature:
     def updates(self) -> tuple[str, ...]:
         """The weights that a call in training gives new values, in their order."""
         return tuple(weight.name for weight in self.weights if weight.updated)
+
+    activities: tuple[ActivitySignature, ...] = ()

@@ -39,10 +39,13 @@ class CarryingExecutable:
         weights_version: int,
         training: bool,
         key: int,
+        activities: bool = False,
     ) -> tuple[Array, ...]:
         with self._turn:
             given = self._given(inputs)
-            outputs = self._inner.forward(given, indices, weights, weights_version=weights_version, training=training, key=key)
+            outputs = self._inner.forward(
+                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
+            )
             return self._kept(outputs)
 
     def record(
@@ -54,10 +57,13 @@ class CarryingExecutable:
         weights_version: int,
         training: bool,
         key: int,
+        activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         with self._turn:
             given = self._given(inputs)
-            outputs, tape = self._inner.record(given, indices, weights, weights_version=weights_version, training=training, key=key)
+            outputs, tape = self._inner.record(
+                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
+            )
             return self._kept(outputs), tape
 
     def backward(
@@ -70,10 +76,18 @@ class CarryingExecutable:
         training: bool,
         key: int,
         input_gradients: bool,
+        activities: bool = False,
     ) -> tuple[Array, dict[str, Array]]:
         """No gradient flows to the call before."""
         return self._inner.backward(
-            tape, cotangents, weights, weights_version=weights_version, training=training, key=key, input_gradients=input_gradients
+            tape,
+            cotangents,
+            weights,
+            weights_version=weights_version,
+            training=training,
+            key=key,
+            input_gradients=input_gradients,
+            activities=activities,
         )
 
     def stream(

@@ -1,45 +1,22 @@
-"""Inputs with their targets and sample weights, checked once, cut into batches of counted rows."""
+"""Inputs with what the outputs are held against, checked once, cut into batches."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import numpy as np
-
-from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.inputs import ALL_ROWS, Batch, CheckedInputs, Mask
-from rnnspec.runtime.signature import OutputSignature
-from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
+from rnnspec.runtime.columns import Rows
+from rnnspec.runtime.inputs import Batch, CheckedInputs
+from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
+from rnnspec.training.targets import TargetBatch, Targets, check_targets
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleBatch:
-    """A batch and what its output is held against, counted rows only: samples, or real steps row by row.
-
-    `counted`: the counted rows' places among all rows of the output, None where all count.
-    `targets` and `weights`: of the counted rows, as the loss takes them.
-    """
+    """A batch, and what each output with a loss is held against."""
 
     inputs: Batch
-    counted: Array | None
-    targets: Array
-    weights: Array | None
-
-    def rows(self, output: Array) -> Array:
-        """The counted rows of the batch's output, (rows, width)."""
-        flat = output.reshape(-1, output.shape[-1])
-        return flat if self.counted is None else flat[self.counted]
-
-    def spread(self, rows: Array, output: Array) -> Array:
-        """Counted rows back in the output's shape, the others 0."""
-        if self.counted is None:
-            return rows.reshape(output.shape)
-        result = np.zeros((output.size // output.shape[-1], output.shape[-1]), rows.dtype)
-        result[self.counted] = rows
-        return result.reshape(output.shape)
+    targets: tuple[TargetBatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +24,7 @@ class Examples:
     """A data set: inputs, targets and sample weights, all checked."""
 
     inputs: CheckedInputs
-    output: OutputSignature
-    targets: Column
-    weights: Array | None
+    targets: tuple[Targets, ...]
 
     @property
     def samples(self) -> int:
@@ -57,153 +32,19 @@ class Examples:
 
     def batch(self, rows: Rows) -> ExampleBatch:
         """The chosen samples, padded to the longest of them."""
-        batch = self.inputs.batch(rows, full_time=self.output.flip)
-        if not self.output.is_sequence:
-            targets, weights = _array(self.targets)[rows], None if self.weights is None else self.weights[rows]
-            return ExampleBatch(batch, None, targets, weights)
-        number = index_of(self.output)
-        column, time = self.targets, batch.indices[number].time
-        targets = column.padded(rows, time) if isinstance(column, Ragged) else column.array[rows][:, :time]
-        targets = targets.reshape(batch.size * time, *targets.shape[2:])
-        weights = None
-        if self.weights is not None:
-            weights = self.weights[rows] if self.weights.ndim == 2 else self.weights[rows, None]
-            weights = np.broadcast_to(weights[:, :time], (batch.size, time)).reshape(-1)
-        real = _counted(self.output, batch.reals[number])
-        if real is None:
-            return ExampleBatch(batch, None, targets, weights)
-        counted = np.flatnonzero(real)
-        return ExampleBatch(batch, counted, targets[counted], None if weights is None else weights[counted])
+        batch = self.inputs.batch(rows, full_time=any(targets.output.flip for targets in self.targets))
+        return ExampleBatch(batch, tuple(targets.batch(rows, batch) for targets in self.targets))
 
 
-def check_examples(
-    inputs: CheckedInputs, output: OutputSignature, dtype: str, loss: Loss, y: object, sample_weight: object = None
-) -> Examples:
-    """The targets and sample weights for checked inputs.
+def check_examples(inputs: CheckedInputs, trained: Sequence[Objective], dtype: str, y: object, sample_weight: object = None) -> Examples:
+    """The targets and sample weights for checked inputs; see `check_targets`.
 
-    `y`, for an output of width w: class numbers (samples,) or (samples, 1) if the loss takes classes,
-    else values (samples, w), or (samples,) if w is 1; for a sequence output the same with a time axis
-    after the samples, padded as the inputs are, or a list with one array a sample. `sample_weight`:
-    (samples,), or (samples, time) for a sequence output. Targets of steps that don't count aren't
-    looked at. ValueError names the sample, the step, the value and what was expected.
+    Where several outputs have a loss, `y` is a list with one for each, in their order, or a mapping from
+    their names; so may `sample_weight` be, which else is for all of them.
     """
-    width = output.shape[-1]
-    if not isinstance(width, int) or len(output.shape) != 1 + output.is_sequence:
-        raise InternalError(f"output {output.name} of shape {output.shape} can't be trained")
-    column = _column(inputs, output, width, loss, y)
-    counted: Mask | None = None
-    if output.is_sequence:
-        number = index_of(output)
-        counted = _counted(output, inputs.present_steps(number) if isinstance(column, Ragged) else inputs.real_steps(number))
-    values = _classes(column, output, counted, width) if loss.classes else _values(column, output, counted, loss, dtype)
-    checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
-    return Examples(inputs, output, checked, _sample_weight(inputs, output, sample_weight))
-
-
-def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Loss, y: object) -> Column:
-    """The targets with one entry (classes) or `width` entries (values) a row, their values not looked at."""
-    if output.is_sequence and is_list(y):
-        column = _ragged_targets(inputs, output, width, loss, cast(list[object], y))
-        if column is not None:
-            return column
-    array = as_numbers(y, "targets")
-    lead = (inputs.samples, inputs.time_of(index_of(output))) if output.is_sequence else (inputs.samples,)
-    if loss.classes:
-        wanted, fits = f"{lead}", array.shape in (lead, (*lead, 1))
-        shape = lead
-    else:
-        wanted, fits = f"{(*lead, width)}", array.shape == (*lead, width) or (width == 1 and array.shape == lead)
-        shape = (*lead, width)
-    if not fits:
-        raise ValueError(f"targets: expected shape {wanted}, got {array.shape}")
-    return Padded(array.reshape(shape), borrowed=True)
-
-
-def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Loss, y: list[object]) -> Column | None:
-    """A list with one array a sample as a column laid out as the inputs; None for an empty list."""
-    if len(y) != inputs.samples:
-        raise ValueError(f"targets: expected {inputs.samples} samples, got {len(y)}")
-    if not y:
-        return None
-    first = next((number for number, sample in enumerate(y) if np.shape(as_numbers(sample, f"targets, sample {number}")) != (0,)), 0)
-    shape = np.shape(as_numbers(y[first], "targets"))
-    single = len(shape) == 1
-    if single and not loss.classes and width != 1 and shape != (0,):
-        raise ValueError(f"targets, sample {first}: expected shape (steps, {width}), got {shape}")
-    tail = () if single else (1,) if loss.classes else (width,)
-    column = ragged(y, tail, "targets", f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})")
-    flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
-    column = Ragged(flat, column.lengths)
-    number = index_of(output)
-    source, time = inputs.column_of(number), inputs.time_of(number)
-    if isinstance(source, Ragged) and not output.flip:
-        if (wrong := np.flatnonzero(column.lengths != source.lengths)).size:
-            sample = wrong[0]
-            raise ValueError(f"targets, sample {sample}: expected {source.lengths[sample]} steps, got {column.lengths[sample]}")
-        return column
-    if (wrong := np.flatnonzero(column.lengths != time)).size:
-        sample = wrong[0]
-        raise ValueError(f"targets, sample {sample}: expected {time} steps as in the padded inputs, got {column.lengths[sample]}")
-    return Padded(column.padded(ALL_ROWS, time), borrowed=False)
-
-
-def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int) -> Array:
-    """Class numbers as int64, 0 where they don't count."""
-    values = _array(column)
-    wrong = (values < 0) | (values >= width)
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
-    _refuse(column, output, wrong if counted is None else wrong & counted, f"a class in 0..{width - 1}")
-    return np.where(wrong, 0, values).astype(np.int64)
-
-
-def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str) -> Array:
-    """Values in the model's dtype, unchecked and unread where they don't count."""
-    with np.errstate(over="ignore"):
-        values: Array = _array(column).astype(dtype, copy=False)
-    if isinstance(loss, (BinaryCrossentropy, CategoricalCrossentropy)):
-        wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
-    else:
-        wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
-    _refuse(column, output, wrong if counted is None else wrong & counted[..., None], expected)
-    return values
-
-
-def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object) -> Array | None:
-    if given is None:
-        return None
-    array = as_numbers(given, "sample_weight")
-    shapes = [(inputs.samples,), (inputs.samples, inputs.time_of(index_of(output)))] if output.is_sequence else [(inputs.samples,)]
-    if array.shape not in shapes:
-        raise ValueError(f"sample_weight: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
-    if (wrong := np.argwhere(~np.isfinite(array))).size:
-        entry = tuple(int(number) for number in wrong[0])
-        raise ValueError(
-            f"sample_weight, {place(Padded(array, borrowed=True), entry, sequence=True)}: expected a finite number, got {array[entry]}"
-        )
-    return array.astype(np.float64)
-
-
-def index_of(output: OutputSignature) -> int:
-    """The packing index of a sequence output."""
-    if output.index is None:
-        raise InternalError(f"output {output.name} has no index")
-    return output.index
-
-
-def _counted(output: OutputSignature, real: Mask | None) -> Mask | None:
-    """Which steps of a sequence output count in a loss; `real` (samples, time), or all steps one after the other."""
-    if real is None:
-        return None
-    return real[:, ::-1] if output.flip else real
-
-
-def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str) -> None:
-    if wrong.any():
-        entry = tuple(int(number) for number in np.argwhere(wrong)[0])
-        where = place(column, entry, sequence=output.is_sequence)
-        raise ValueError(f"targets, {where}: expected {expected}, got {_array(column)[entry]}")
-
-
-def _array(column: Column) -> Array:
-    return column.flat if isinstance(column, Ragged) else column.array
+    ys, weights = by_objective("targets", trained, y), weights_by_objective(trained, sample_weight)
+    targets = [
+        check_targets(inputs, each.output, dtype, each.loss, one, weight, f" of {each.label}" if each.label else "")
+        for each, one, weight in zip(trained, ys, weights, strict=True)
+    ]
+    return Examples(inputs, tuple(targets))

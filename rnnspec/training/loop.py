@@ -13,16 +13,17 @@ from rnnspec.runtime.parameters import Parameters
 from rnnspec.runtime.randomness import draw_key
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
-from rnnspec.training.losses import Loss, value_and_gradient
-from rnnspec.training.metrics import Metric
+from rnnspec.training.losses import value_and_gradient
+from rnnspec.training.objectives import Objective
 from rnnspec.training.optimizers import Optimizer
+from rnnspec.training.penalties import Penalties
 
 
 @dataclass(slots=True)
-class Totals:
-    """Sums over counted rows, from which the means come."""
+class Score:
+    """Sums over the counted rows of one output, from which its means come."""
 
-    metrics: Sequence[Metric]
+    objective: Objective
     rows: int = 0
     loss: float = 0.0
     sums: list[float] = field(default_factory=list[float])
@@ -32,16 +33,44 @@ class Totals:
         self.rows += len(predictions)
         self.loss += loss * len(predictions)
         if not self.sums:
-            self.sums = [0.0] * len(self.metrics)
-        for number, metric in enumerate(self.metrics):
+            self.sums = [0.0] * len(self.objective.metrics)
+        for number, metric in enumerate(self.objective.metrics):
             self.sums[number] += float(metric.rows(predictions, targets).sum(dtype=np.float64))
 
-    def logs(self, prefix: str = "") -> dict[str, float]:
+    @property
+    def mean_loss(self) -> float:
+        """0 if no row counted."""
+        return self.loss / max(self.rows, 1)
+
+    def metrics(self) -> dict[str, float]:
         """The means by name, 0 if no row counted."""
-        count = max(self.rows, 1)
-        sums = self.sums or [0.0] * len(self.metrics)
-        logs = {f"{prefix}loss": self.loss / count}
-        return logs | {f"{prefix}{metric.name}": total / count for metric, total in zip(self.metrics, sums, strict=True)}
+        prefix = f"{self.objective.label}_" if self.objective.label else ""
+        sums = self.sums or [0.0] * len(self.objective.metrics)
+        return {f"{prefix}{metric.name}": total / max(self.rows, 1) for metric, total in zip(self.objective.metrics, sums, strict=True)}
+
+
+class Totals:
+    """What a run over batches comes to."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.scores = [Score(objective) for objective in objectives]
+        self._samples = 0
+        self._penalty = 0.0
+
+    def add_penalty(self, penalty: float, samples: int) -> None:
+        """A batch's; the whole run's is the mean over its samples."""
+        self._samples += samples
+        self._penalty += penalty * samples
+
+    def logs(self, prefix: str = "") -> dict[str, float]:
+        """The whole loss, then each output's own if there are several, then the metrics."""
+        total = sum(score.objective.weight * score.mean_loss for score in self.scores) + self._penalty / max(self._samples, 1)
+        logs = {f"{prefix}loss": total}
+        if len(self.scores) > 1:
+            logs |= {f"{prefix}{score.objective.label}_loss": score.mean_loss for score in self.scores}
+        for score in self.scores:
+            logs |= {f"{prefix}{name}": value for name, value in score.metrics().items()}
+        return logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +79,74 @@ class Trainer:
 
     executable: Executable
     parameters: Parameters
-    loss: Loss
-    metrics: tuple[Metric, ...]
+    objectives: tuple[Objective, ...]
+    penalties: Penalties
 
     def step(self, batch: ExampleBatch, optimizer: Optimizer, key: int, totals: Totals) -> float:
-        """One forward, backward and update; the batch's mean loss before the update, also added to `totals`."""
+        """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
         inputs = batch.inputs
         with self.parameters.reading() as (weights, version):
-            (output, *updates), tape = self.executable.record(
-                inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key
+            everything, tape = self.executable.record(
+                inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key, activities=True
             )
-            predictions = batch.rows(output)
-            loss, gradient = value_and_gradient(self.loss, predictions, batch.targets, batch.weights)
+            count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
+            given, updates = everything[:count], everything[count:]
+            outputs, activities = self._parted(given)
+            gradients: dict[int, Array] = {}
+            loss = self._scored(outputs, batch, totals, gradients)
+            cotangents = [gradients[place] if place in gradients else np.zeros_like(values) for place, values in enumerate(given)]
+            penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
             flat, _ = self.executable.backward(
                 tape,
-                [batch.spread(gradient, output)],
+                cotangents,
                 weights,
                 weights_version=version,
                 training=True,
                 key=key,
                 input_gradients=False,
+                activities=True,
             )
+            penalty += self.penalties.of_weights(weights, flat)
         with self.parameters.updating() as weights:
             optimizer.step(weights, flat)
+            self.penalties.constrain(weights)
             self.parameters.put_updates(weights, updates)
-        totals.add(loss, predictions, batch.targets)
-        return loss
+        totals.add_penalty(penalty, inputs.size)
+        return loss + penalty
 
     def evaluate(self, examples: Examples, rows: range, batch_size: int, prefix: str = "") -> dict[str, float]:
         """The means over the given samples: of all their counted rows, however they fall into batches."""
-        totals = Totals(self.metrics)
+        totals = Totals(self.objectives)
         for start in range(rows.start, rows.stop, batch_size):
             batch = examples.batch(slice(start, min(start + batch_size, rows.stop)))
             inputs = batch.inputs
             with self.parameters.reading() as (weights, version):
-                (output,) = self.executable.forward(inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0)
-            predictions = batch.rows(output)
-            loss, _ = value_and_gradient(self.loss, predictions, batch.targets, batch.weights)
-            totals.add(loss, predictions, batch.targets)
+                given = self.executable.forward(
+                    inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0, activities=True
+                )
+                penalty = self.penalties.of_weights(weights, None)
+            outputs, activities = self._parted(given)
+            self._scored(outputs, batch, totals, None)
+            totals.add_penalty(penalty + self.penalties.of_activities(activities, None), inputs.size)
         return totals.logs(prefix)
+
+    def _parted(self, given: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
+        """The outputs, and what activity regularizers look at."""
+        count = len(given) - len(self.penalties.activities)
+        return given[:count], given[count:]
+
+    def _scored(self, outputs: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[int, Array] | None) -> float:
+        """The weighted sum of the outputs' losses, which are added to `totals`; its gradients go by their outputs' places."""
+        total = 0.0
+        for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
+            output = outputs[objective.place]
+            predictions = targets.rows(output)
+            loss, gradient = value_and_gradient(objective.loss, predictions, targets.targets, targets.weights)
+            score.add(loss, predictions, targets.targets)
+            total += objective.weight * loss
+            if gradients is not None:
+                gradients[objective.place] = targets.spread(gradient * objective.weight, output)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +179,7 @@ class Fit:
         for callback in callbacks:
             callback.on_epoch_begin(epoch)
         order = self.random.permutation(np.arange(self.rows.start, self.rows.stop)) if self.shuffle else None
-        totals = Totals(self.trainer.metrics)
+        totals = Totals(self.trainer.objectives)
         for number, start in enumerate(starts):
             stop = min(start + self.batch_size, len(self.rows))
             rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from rnnspec.runtime.executable import Executable
 from rnnspec.runtime.inputs import ALL_ROWS, check_inputs, whole_number
@@ -17,12 +17,16 @@ from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.losses import Loss
-from rnnspec.training.metrics import metric
+from rnnspec.training.objectives import objectives
 from rnnspec.training.optimizers import Extent, Optimizer
+from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
-from rnnspec.training.settings import make_loss, make_optimizer, metric_names
+from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
 
 Value = TypeVar("Value")
+
+LossChoice: TypeAlias = str | Configured | Loss
+MetricChoice: TypeAlias = str | Configured | Sequence[str | Configured] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
@@ -45,36 +49,38 @@ class Model(CompiledModel):
     ) -> None:
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         train = signature.train
-        self._trainer: Trainer | None = None
+        self._outputs = [output.name for output in signature.outputs]
+        self._penalties = penalties(signature)
         self._optimizer: Optimizer | None = None
-        self._metrics = metric_names(train.metrics)
-        if train.loss is not None:
-            self._trainer = self._trainer_for(make_loss(train.loss), self._metrics)
+        self._losses = None if train.loss is None else losses_for(self._outputs, train.loss)
+        self._loss_weights = loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
+        self._metrics = metrics_for(self._outputs, train.metrics)
+        self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics)
         if train.optimizer is not None:
             self._set_optimizer(make_optimizer(train.optimizer))
 
     def configure(
         self,
-        loss: str | Configured | Loss | None = None,
+        loss: LossChoice | Sequence[LossChoice | None] | Mapping[str, LossChoice | None] | None = None,
         optimizer: str | Configured | Optimizer | None = None,
-        metrics: Sequence[str | Configured] | None = None,
+        metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
+        loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
     ) -> None:
-        """Replace the loss, the optimizer (its state starts anew) or the metrics of the spec's train section.
+        """Replace the loss, the optimizer (its state starts anew), the metrics or the loss weights of the spec's train section.
 
         Names are Keras's ("mse", "Adam"); `rnnspec.training.losses` and `.optimizers` have the classes
-        for settings. What is None stays. ValueError for an unknown name, or a metric that needs other
-        targets than the loss; then nothing has changed.
+        for settings. Of a model with several outputs the loss is one for all, or a list or a mapping by
+        output, with None for an output without one; what is trained is the sum of the losses, each times
+        its weight. Metrics: see `settings.metrics_for`. What is None stays. ValueError for an unknown name,
+        or a metric that needs other targets than the loss; then nothing has changed.
         """
-        given_loss = None if loss is None else make_loss(loss)
         given_optimizer = None if optimizer is None else make_optimizer(optimizer)
-        given_metrics = None if metrics is None else metric_names(metrics)
         with self._changing:
-            names = self._metrics if given_metrics is None else given_metrics
-            before = None if self._trainer is None else self._trainer.loss
-            chosen = before if given_loss is None else given_loss
-            if chosen is not None:
-                self._trainer = self._trainer_for(chosen, names)
-            self._metrics = names
+            losses = self._losses if loss is None else losses_for(self._outputs, loss)
+            weights = self._loss_weights if loss_weights is None else loss_weights_for(self._outputs, loss_weights)
+            names = self._metrics if metrics is None else metrics_for(self._outputs, metrics)
+            trainer = self._trainer_for(losses, weights, names)
+            self._losses, self._loss_weights, self._metrics, self._trainer = losses, weights, names, trainer
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
 
@@ -97,12 +103,13 @@ class Model(CompiledModel):
     ) -> History:
         """Train; the means of each epoch are in the result's `history`.
 
-        `x`, `mask`, `lengths` as for `forward`, `y` and `sample_weight` as for `check_examples`: all of
-        it is checked before the first step. What is None comes from the spec's train section, or is
-        batch_size 32, epochs 1, validation_split 0, shuffle True. `validation_split`: the last fraction
-        of the samples, taken before shuffling; `validation_data` (x, y) or (x, y, sample_weight) goes
-        before it. From the same weights and optimizer state the same `seed` gives the same bits; None
-        goes on with the model's own stream, which starts at the seed that it was compiled with.
+        `x`, `mask`, `lengths` as for `forward`; `y` and `sample_weight` as for `check_targets`, where several
+        outputs have a loss a list or a mapping by output. All of it is checked before the first step. What is
+        None comes from the spec's train section, or is batch_size 32, epochs 1, validation_split 0, shuffle
+        True. `validation_split`: the last fraction of the samples, taken before shuffling; `validation_data`
+        (x, y) or (x, y, sample_weight) goes before it. From the same weights and optimizer state the same
+        `seed` gives the same bits; None goes on with the model's own stream, which starts at the seed that it
+        was compiled with.
         """
         train = self.signature.train
         trainer, optimizer = self._ready()
@@ -125,11 +132,11 @@ class Model(CompiledModel):
         return history
 
     def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:
-        """One forward, backward and update on all samples at once; the loss before the update."""
+        """One forward, backward and update on all samples at once; the loss before the update, penalties included."""
         trainer, optimizer = self._ready()
         batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
         with self._changing:
-            return trainer.step(batch, optimizer, self._draw_key(), Totals(trainer.metrics))
+            return trainer.step(batch, optimizer, self._draw_key(), Totals(trainer.objectives))
 
     def evaluate(
         self,
@@ -141,7 +148,7 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
     ) -> dict[str, float]:
-        """The loss and the metrics by name, as means over all samples, or all real steps of a sequence output."""
+        """The loss, penalties included, and the metrics by name, as means over all samples, or all real steps of a sequence output."""
         trainer = self._loss_ready()
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         size = whole_number("batch_size", _first(batch_size, self.signature.train.batch_size, 32), 1)
@@ -161,7 +168,7 @@ class Model(CompiledModel):
         inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
-        return check_examples(inputs, self.signature.outputs[0], self.signature.dtype, trainer.loss, y, sample_weight)
+        return check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight)
 
     def _loss_ready(self) -> Trainer:
         if self._trainer is None:
@@ -174,12 +181,14 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._optimizer
 
-    def _trainer_for(self, loss: Loss, metrics: Sequence[str]) -> Trainer:
-        outputs = self.signature.outputs
-        if len(outputs) != 1:
-            raise ValueError(f"model {self.signature.model} has {len(outputs)} outputs; only models with one can be trained")
-        width = cast(int, outputs[0].shape[-1])
-        return Trainer(self._executable, self._parameters, loss, tuple(metric(name, loss, width) for name in metrics))
+    def _trainer_for(
+        self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: Sequence[Sequence[str]]
+    ) -> Trainer | None:
+        """None without a loss."""
+        if losses is None:
+            return None
+        trained = objectives(self.signature.outputs, losses, weights, metrics)
+        return Trainer(self._executable, self._parameters, trained, self._penalties)
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         ranges = self._parameters.ranges

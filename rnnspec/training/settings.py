@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
+from numbers import Real
 from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
@@ -12,6 +15,13 @@ from rnnspec.training.metrics import METRICS
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 
 Made = TypeVar("Made")
+
+
+class Required(Enum):
+    """What stands in for what must be named."""
+
+    REQUIRED = "required"
+
 
 _SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy"}
 
@@ -34,11 +44,70 @@ def make_optimizer(given: object) -> Optimizer:
     return replace(given)
 
 
-def metric_names(given: object) -> tuple[str, ...]:
-    """The metrics' names as `metrics.metric` knows them; ValueError if it isn't a list of names, or one has arguments."""
-    if not isinstance(given, (list, tuple)):
+def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]:
+    """The loss of each output: one for all, a list in the outputs' order, or a mapping from their names; None for no loss.
+
+    ValueError for anything else, and if no output has one.
+    """
+    losses = tuple(None if each is None else make_loss(each) for each in _per_output("loss", outputs, given))
+    if all(each is None for each in losses):
+        raise ValueError("loss: expected one for at least one output, got None for all")
+    return losses
+
+
+def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]:
+    """What each output's loss is multiplied with: as for `losses_for`, 1 where nothing is said."""
+    weights = [1.0 if each is None else each for each in _per_output("loss_weights", outputs, given, missing=1.0)]
+    for weight in weights:
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(float(weight)):
+            raise ValueError(f"loss_weights: expected finite numbers, got {weight!r}")
+    return tuple(float(cast(float, weight)) for weight in weights)
+
+
+def metrics_for(outputs: Sequence[str], given: object) -> tuple[tuple[str, ...], ...]:
+    """The metrics of each output, by the names that `metrics.metric` knows; ValueError for anything that isn't that.
+
+    For one output a list of names. For several a list with one entry for each, a name, a list of names or
+    None; or with one entry, for all of them; or a mapping from outputs to such entries.
+    """
+    if isinstance(given, Mapping):
+        entries = _per_output("metrics", outputs, cast(object, given), missing=None)
+    elif not isinstance(given, (list, tuple)):
         raise ValueError(f"metrics: expected a list of names, got {given!r}")
-    return tuple(_metric_name(entry) for entry in cast(Sequence[object], given))
+    else:
+        listed = cast(Sequence[object], given)
+        if len(outputs) == 1 and not any(isinstance(entry, (list, tuple)) for entry in listed):
+            entries = [listed]
+        elif len(listed) <= 1:
+            entries = [listed[0] if listed else None] * len(outputs)
+        else:
+            entries = _per_output("metrics", outputs, listed)
+    return tuple(_names(entry) for entry in entries)
+
+
+def _names(entry: object) -> tuple[str, ...]:
+    if entry is None:
+        return ()
+    return tuple(map(_metric_name, cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]))
+
+
+def _per_output(what: str, outputs: Sequence[str], given: object, missing: object = Required.REQUIRED) -> list[object]:
+    """One for each output; `missing` stands in for what a mapping doesn't name, unless all must be named."""
+    if isinstance(given, Mapping):
+        named = cast(Mapping[str, object], given)
+        absent = [name for name in outputs if name not in named and missing is Required.REQUIRED]
+        unknown = [str(name) for name in named if name not in outputs]
+        if absent or unknown:
+            said = [f"missing: {', '.join(absent)}"] if absent else []
+            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            raise ValueError(f"{what}: the outputs are {', '.join(outputs)}; {'; '.join(said)}")
+        return [named.get(name, missing) for name in outputs]
+    if isinstance(given, (list, tuple)):
+        listed = list(cast(Sequence[object], given))
+        if len(listed) != len(outputs):
+            raise ValueError(f"{what}: expected one for each of the outputs {', '.join(outputs)}, got {len(listed)}")
+        return listed
+    return [given] * len(outputs)
 
 
 def _metric_name(given: object) -> str:

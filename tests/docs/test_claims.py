@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import rnnspec
-from docs.generate import FORMULAS, GOLDEN, LOSS_FORMULAS, entries, literal
+from docs.generate import CONSTRAINT_FORMULAS, FORMULAS, GOLDEN, LOSS_FORMULAS, REGULARIZER_FORMULAS, entries, literal
 from rnnspec.compiler import Compilation
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend.catalogue import ACTIVATIONS
-from rnnspec.frontend.errors import cells, flows, layers, names, syntax
-from rnnspec.frontend.kinds import Flag
+from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
+from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
+from rnnspec.frontend.kinds import Entry, Flag
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.parser import parse_module
@@ -30,6 +30,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass
 from rnnspec.runtime.native import Wanted
 from rnnspec.source import SourceFile
+from rnnspec.training.optimizers import SGD
 from tests.ir_arguments import LENGTHS, run_module
 
 X = np.array([[-3.0, -0.7, -0.1], [0.2, 0.6, 2.5]])
@@ -74,6 +75,34 @@ def test_a_loss_is_its_formula(name: str) -> None:
     rows = [np.sum(eval(LOSS_FORMULAS[name], words(p=p[row], t=targets[row]))) for row in range(2)]
     found = model_of("Dropout(0.0)", loss=name).evaluate(p, np.array(targets))
     assert found["loss"] == pytest.approx(np.mean(rows), rel=1e-9)
+
+
+def cosines(w: np.ndarray) -> np.ndarray:
+    unit = w / np.linalg.norm(w, axis=1, keepdims=True)
+    return np.array([unit[one] @ unit[other] for one in range(len(w)) for other in range(one)])
+
+
+@pytest.mark.parametrize("entry", entries(REGULARIZERS), ids=lambda entry: entry.name)
+def test_a_regularizer_is_its_formula(entry: Entry) -> None:
+    own = {a.name: a.default for a in entry.arguments} | {a.name: 0.3 for a in entry.arguments if a.name != "mode"}
+    written = ", ".join(f"{name} = {value}" for name, value in own.items())
+    model = model_of(f"Dense(2, kernel_regularizer = {entry.name}({written}))", loss="mse")
+    kernel = model.weights["dense/kernel"]
+    expected = eval(REGULARIZER_FORMULAS[entry.name], words(w=kernel, cosines=cosines, **own))
+    assert model.evaluate(X, model.predict(X))["loss"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("entry", entries(CONSTRAINTS), ids=lambda entry: entry.name)
+def test_a_constraint_is_its_formula(entry: Entry) -> None:
+    """After an update that changes nothing else."""
+    model = model_of(f"Dense(2, kernel_constraint = {entry.name}())", loss="mse")
+    model.configure(optimizer=SGD(learning_rate=0.0))
+    kernel = 3.0 * model.weights["dense/kernel"]
+    model.set_weights([kernel, np.zeros(2)])
+    model.train_on_batch(X, np.zeros((2, 2)))
+    own = {a.name: a.default for a in entry.arguments}
+    expected = eval(CONSTRAINT_FORMULAS[entry.name], words(w=kernel, n=np.linalg.norm(kernel, axis=0), **own))
+    np.testing.assert_allclose(model.weights["dense/kernel"], expected, rtol=1e-12)
 
 
 def masked(layers: str, of_input: str = "float[time, 3]") -> tuple[Any, Any]:
@@ -148,8 +177,8 @@ def test_a_cell_of_the_spec_takes_the_place_of_one_of_the_package() -> None:
 
 @pytest.mark.parametrize(
     ("topic", "allowed"),
-    [(syntax, {"00"}), (names, {"01"}), (layers, {"02", "04"}), (cells, {"03"}), (flows, {"02", "05"})],
-    ids=["syntax", "names", "layers", "cells", "flows"],
+    [(syntax, {"00"}), (names, {"01"}), (layers, {"02", "04"}), (cells, {"03"}), (flows, {"02", "05"}), (weights, {"06"})],
+    ids=["syntax", "names", "layers", "cells", "flows", "weights"],
 )
 def test_the_code_tells_what_an_error_is_about(topic: ModuleType, allowed: set[str]) -> None:
     kinds = [kind for kind in vars(topic).values() if isinstance(kind, type) and issubclass(kind, Diagnostic) and kind is not Diagnostic]

@@ -52,6 +52,20 @@ def test_predict_writes_outputs(trained: Workplace, tmp_path: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
+def test_predict_shows_every_output(workplace: Workplace) -> None:
+    """Under its name; a data file has targets for one output only."""
+    heads = "    h = LSTM(units)\n    kind = h -> Dense(2, activation = softmax)\n    size = h -> Dense(1)\n    output kind, size\n"
+    text = (workplace.folder / "trend.rnn").read_text(encoding="utf-8")
+    text = text.replace("    LSTM(units)\n    Dense(2, activation = softmax)\n", heads)
+    text = text[: text.index("    train {")] + "}\n"
+    (workplace.folder / "heads.rnn").write_text(text, encoding="utf-8")
+    workplace.succeeds("compile", "heads.rnn", "-o", "heads.rnnc", "--seed", "0")
+    shown = workplace.succeeds("predict", "heads.rnnc", "--data", "trend.npz", "--show", "3").out
+    assert [word in shown for word in ("kind", "size", "true", "predicted")] == [True, True, False, False]
+    (workplace.folder / "heads.rnn").write_text(text[:-2] + "    train { loss = mse optimizer = SGD() }\n}\n", encoding="utf-8")
+    assert "with one for each of kind, size" in workplace.refuses("train", "heads.rnn", "--data", "trend.npz", "-o", "heads.rnnc")
+
+
 def test_predict_shows_some(trained: Workplace) -> None:
     shown = trained.succeeds("predict", "trend.rnnc", "--data", "trend.npz", "--show", "4").out
     assert "rises" in shown

@@ -204,10 +204,22 @@ class UnknownSetting(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeveralOutputs(Diagnostic):
+class OutputCount(Diagnostic):
     code = "E0402"
-    title = "a model with several outputs can't have a loss"
-    label = "which output is it for?"
+    title = "`{setting}` has {found} for {outputs}"
+    label = "a list has one for each output"
+
+    setting: str
+    found: str
+    outputs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLoss(Diagnostic):
+    code = "E0404"
+    title = "no output has a loss"
+    label = "`none` for every output"
+    advice = "leave `loss` out of a model that isn't trained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

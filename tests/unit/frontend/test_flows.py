@@ -398,8 +398,49 @@ def test_outputs_that_are_refused(outputs: str, codes_: list[str]) -> None:
     assert codes("h = LSTM(2)", outputs, of="x: float[time, 3]") == codes_
 
 
-def test_a_loss_is_for_one_output() -> None:
-    assert codes("h = a -> LSTM(2)", "g = a -> GRU(2)", "output h, g", "train { loss = mse }") == ["E0402"]
+TWO_HEADS = ("h = a -> LSTM(2)", "g = a -> GRU(2)", "output h, g")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "loss = mse",
+        "loss = [mse, none]",
+        "loss = mse metrics = [mse]",
+        "loss = mse metrics = [mse, mae]",
+        "loss = mse metrics = [[mse, mae], []]",
+        "loss = mse metrics = [[mse, mae], none]",
+        "loss = mse loss_weights = 2",
+        "loss = mse loss_weights = [2, 0.5]",
+    ],
+)
+def test_settings_for_several_outputs(settings: str) -> None:
+    assert warned(graph(*TWO_HEADS, f"train {{ {settings} }}")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ("loss = [mse]", "E0402"),
+        ("loss = [none, none]", "E0404"),
+        ("loss = mse metrics = [mse, mae, mse]", "E0402"),
+        ("loss = mse loss_weights = [2, none]", "E0108"),
+    ],
+)
+def test_settings_that_do_not_fit_the_outputs(settings: str, code: str) -> None:
+    assert codes(*TWO_HEADS, f"train {{ {settings} }}") == [code]
+
+
+def test_losses_in_the_order_of_the_outputs() -> None:
+    heads = ["h = a -> LSTM(2)", "g = h -> Dense(3, softmax)", "f = h -> Dense(1, sigmoid)", "output f, g"]
+    assert warned(graph(*heads, "train { loss = [binary_crossentropy, categorical_crossentropy] }")) == []
+    made = graph(*heads, "train { loss = [mse, binary_crossentropy] loss_weights = 2 }")
+    assert made.train.loss == (Configured("mean_squared_error"), Configured("binary_crossentropy", (("from_logits", False),)))
+    assert made.train.loss_weights == 2.0
+    assert codes(*heads, "train { loss = categorical_crossentropy }") == ["E0403"]
+
+
+def test_a_loss_of_an_output_that_is_named() -> None:
     made = graph("h = a -> LSTM(2)", "g = h -> Dense(3, softmax)", "output g", "train { loss = categorical_crossentropy }")
     assert warned(made) == []
     made = graph("h = a -> LSTM(2)", "g = h -> Dense(3)", "h -> Dense(3, softmax)", "output g", "train { loss = categorical_crossentropy }")

@@ -293,8 +293,8 @@ def test_the_train_section() -> None:
             head="(rate = 0.5)",
         )
     ).train
-    assert train.loss is not None and train.loss.name == "categorical_crossentropy"
-    assert [metric.name for metric in train.metrics] == ["accuracy", "mean_squared_error"]
+    assert train.loss == Configured("categorical_crossentropy", (("from_logits", False),))
+    assert train.metrics == (Configured("accuracy"), Configured("mean_squared_error"))
     assert train.optimizer is not None
     assert dict(train.optimizer.arguments)["learning_rate"] == 0.5
     assert dict(train.optimizer.arguments)["momentum"] == 0.9
@@ -303,7 +303,7 @@ def test_the_train_section() -> None:
 
 def test_a_train_section_with_a_loss_only() -> None:
     train = graph_of(model("Dense(2)", "train { loss = mse }")).train
-    assert train.loss is not None and train.loss.name == "mean_squared_error"
+    assert train.loss == Configured("mean_squared_error")
     assert (train.optimizer, train.metrics) == (None, ())
 
 

@@ -61,13 +61,29 @@ class FakeExecutable:
         self.calls: list[tuple[str, Mapping[str, Array], Sequence[PackedIndex]]] = []
 
     def forward(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
     ) -> tuple[Array, ...]:
         self.calls.append(("forward", inputs, indices))
         return (self._run(inputs, indices, weights, training, key)[0],)
 
     def record(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int, training: bool, key: int
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         self.calls.append(("record", inputs, indices))
         output, rows = self._run(inputs, indices, weights, training, key)
@@ -88,6 +104,7 @@ class FakeExecutable:
         training: bool,
         key: int,
         input_gradients: bool,
+        activities: bool = False,
     ) -> tuple[Array, dict[str, Array]]:
         (dy,) = cotangents
         kernel, _ = self._weights(weights)

@@ -203,8 +203,19 @@ def test_ids_that_one_index_masks_count_in_another() -> None:
 def test_time_of_an_index() -> None:
     found = checked((A, LATER, ROW), over("a"), over("later"), over(length=7), over("later", "later"))
     assert [found.time_of(number) for number in range(4)] == [4, 6, 7, 6]
-    assert found.column_of(0) is found.columns["a"]
-    assert found.column_of(2) is None
+
+
+def test_samples_of_an_index_are_as_long_as_the_longest_source() -> None:
+    """Where all of them are lists; else all samples are padded to one length."""
+    ragged_a, ragged_b = lists(VALUES["a"], [4, 1, 2]), lists(VALUES["b"], [2, 4, 0])
+    indices = (over("a"), over("a", "b"), over(length=3))
+    found = checked((A, B), *indices, a=ragged_a, b=ragged_b, mask={"b": [[1, 1, 1, 1], [1, 0, 0, 1], [1, 1, 1, 1]]})
+    assert [None if each is None else each.tolist() for each in map(found.lengths_of, range(3))] == [[4, 1, 2], [4, 4, 2], None]
+    present = found.present_steps(1)
+    assert present is not None
+    assert present.astype(int).tolist() == [1, 1, 1, 1, *[1, 0, 0, 1], 1, 1]
+    assert found.present_steps(0) is None
+    assert checked((A, B), over("a", "b"), a=ragged_a).lengths_of(0) is None
 
 
 # Lists

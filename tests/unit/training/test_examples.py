@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.inputs import check_inputs
+from rnnspec.runtime.columns import Rows
+from rnnspec.runtime.inputs import CheckedInputs, check_inputs
 from rnnspec.runtime.signature import IndexSignature, OutputSignature
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.losses import LOSSES, Loss
+from rnnspec.training.objectives import Objective
+from rnnspec.training.targets import TargetBatch
 from tests.unit.runtime.fake import signature
 
 X = np.arange(24.0).reshape(2, 4, 3)
@@ -20,6 +23,21 @@ LISTS = [X[0], X[1, :2]]
 MSE, BINARY, CATEGORICAL, SPARSE = (
     LOSSES[name]() for name in ("mean_squared_error", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
 )
+
+
+@dataclass(frozen=True)
+class Found:
+    """Examples of one output."""
+
+    examples: Examples
+
+    def batch(self, rows: Rows) -> TargetBatch:
+        (targets,) = self.examples.batch(rows).targets
+        return targets
+
+    def time(self, rows: Rows) -> int:
+        """How long the sequences of a batch are."""
+        return self.examples.batch(rows).inputs.indices[0].time
 
 
 def examples(
@@ -32,9 +50,13 @@ def examples(
     flip: bool = False,
     weight: object = None,
     **steps: object,
-) -> Examples:
+) -> Found:
     made_for = signature(sequence=sequence, width=width, flip=flip)
-    return check_examples(check_inputs(made_for, x, **steps), made_for.outputs[0], "float32", loss, y, weight)
+    return checked(check_inputs(made_for, x, **steps), made_for.outputs[0], loss, y, weight)
+
+
+def checked(inputs: CheckedInputs, output: OutputSignature, loss: Loss, y: object, weight: object = None) -> Found:
+    return Found(check_examples(inputs, [Objective(0, output, "", loss, 1.0, ())], "float32", y, weight))
 
 
 FULL = np.zeros((2, 4, 2))
@@ -108,7 +130,7 @@ def test_refusal(name: str) -> None:
 def test_an_output_that_cannot_be_trained() -> None:
     made_for = signature()
     with pytest.raises(InternalError, match="can't be trained"):
-        check_examples(check_inputs(made_for, X), OutputSignature("dense", (3, 2)), "float32", MSE, [0, 1])
+        checked(check_inputs(made_for, X), OutputSignature("dense", (3, 2)), MSE, [0, 1])
 
 
 @pytest.mark.parametrize("y", [[1, 0], [[1], [0]], np.array([1.0, 0.0]), np.array([True, False]), np.array([1, 0], ">u2")])
@@ -164,9 +186,8 @@ def test_targets_of_lists(form: str) -> None:
     found = examples(y, MSE, sequence=True, x=LISTS)
     expected = [*targets[1, :2].tolist(), *targets[0].tolist()]
     assert found.batch(np.array([1, 0])).targets.tolist() == expected
-    short = found.batch(slice(1, 2))
-    assert short.inputs.indices[0].time == 2
-    assert short.targets.tolist() == targets[1, :2].tolist()
+    assert found.time(slice(1, 2)) == 2
+    assert found.batch(slice(1, 2)).targets.tolist() == targets[1, :2].tolist()
 
 
 def test_lists_with_a_mask() -> None:
@@ -190,8 +211,9 @@ def test_targets_of_an_output_in_reversed_order() -> None:
     """Targets lie as the output does, and so does what counts: the mask is flipped over the whole padded time."""
     y = np.arange(16.0).reshape(2, 4, 2)
     for x, steps in ((X, {"lengths": [4, 1]}), ([X[0], X[1, :1]], {})):
-        batch = examples(y, MSE, sequence=True, flip=True, x=x, **steps).batch(slice(1, 2))
-        assert batch.inputs.indices[0].time == 4
+        found = examples(y, MSE, sequence=True, flip=True, x=x, **steps)
+        assert found.time(slice(1, 2)) == 4
+        batch = found.batch(slice(1, 2))
         assert batch.counted is not None
         assert batch.counted.tolist() == [3]
         assert batch.targets.tolist() == [[14, 15]]
@@ -209,13 +231,13 @@ def test_all_steps_count_where_the_mask_does_not_reach_the_output() -> None:
     made_for = replace(made_for, indices=(*made_for.indices, IndexSignature((), 4)))
     output = replace(made_for.outputs[0], index=1)
     inputs = check_inputs(made_for, X, lengths=[1, 4])
-    batch = check_examples(inputs, output, "float32", MSE, FULL).batch(slice(None))
+    batch = checked(inputs, output, MSE, FULL).batch(slice(None))
     assert batch.counted is None
     assert batch.targets.shape == (8, 2)
     bad = FULL.copy()
     bad[0, 3, 0] = np.nan
     with pytest.raises(ValueError, match="targets, sample 0, step 3, feature 0: expected a finite float32, got nan"):
-        check_examples(inputs, output, "float32", MSE, bad)
+        checked(inputs, output, MSE, bad)
 
 
 def test_sample_weights() -> None:

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from rnnspec.frontend import catalogue
-from rnnspec.runtime.signature import Configured, OutputSignature, TrainSettings
+from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
-from rnnspec.training.settings import make_loss, make_optimizer, metric_names
+from rnnspec.training.settings import loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
 
 X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1).normal(size=(4, 4))
 
 LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy"
+
+
+def metrics_of_one(given: object) -> tuple[tuple[str, ...], ...]:
+    return metrics_for(["a"], given)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_every_spelling_of_a_spec() -> None:
     for spelling, entry in catalogue.OPTIMIZERS.items():
         assert make_optimizer(spelling) == make_optimizer(entry.name)
     for spelling, entry in catalogue.METRICS.items():
-        assert metric_names([spelling]) == (entry.name,)
+        assert metrics_for(["a"], [spelling]) == ((entry.name,),)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -72,10 +76,10 @@ def test_an_optimizer_is_copied() -> None:
         (make_optimizer, "Lion", "no optimizer is called Lion; there are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, Configured("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
-        (metric_names, "accuracy", "metrics: expected a list of names, got 'accuracy'"),
-        (metric_names, [5], "metrics: expected names, got 5"),
+        (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy'"),
+        (metrics_of_one, [5], "metrics: expected names, got 5"),
         (
-            metric_names, (Configured("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
+            metrics_of_one, (Configured("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
         ),
     ],
 )  # fmt: skip
@@ -94,9 +98,56 @@ def test_classes_are_no_losses_and_arguments_are_checked() -> None:
         make_optimizer(Configured("SGD", (("beta", 1.0),)))
 
 
-def test_metric_names() -> None:
-    assert metric_names(["mse", "acc", Configured("mean_absolute_error")]) == ("mean_squared_error", "accuracy", "mean_absolute_error")
-    assert metric_names(()) == ()
+MSE, MAE = "mean_squared_error", "mean_absolute_error"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "given", "expected"),
+    [
+        ("a", ["mse", "acc", Configured(MAE)], [(MSE, "accuracy", MAE)]),
+        ("a", (), [()]),
+        ("a", [["mse", "mae"]], [(MSE, MAE)]),
+        ("a", {"a": "mse"}, [(MSE,)]),
+        ("ab", [], [(), ()]),
+        ("ab", ["mse"], [(MSE,), (MSE,)]),
+        ("ab", [["mse", "mae"]], [(MSE, MAE), (MSE, MAE)]),
+        ("ab", ["mse", "mae"], [(MSE,), (MAE,)]),
+        ("ab", [["mse", "mae"], None], [(MSE, MAE), ()]),
+        ("ab", {"b": ["mae"]}, [(), (MAE,)]),
+    ],
+)
+def test_metrics_by_output(outputs: str, given: object, expected: object) -> None:
+    """Keras's rule: a list as long as there are outputs has one entry for each."""
+    assert metrics_for(list(outputs), given) == tuple(map(tuple, expected))
+
+
+def test_losses_and_their_weights_by_output() -> None:
+    both = ["a", "b"]
+    assert losses_for(both, "mse") == (MeanSquaredError(), MeanSquaredError())
+    assert losses_for(both, ["mse", None]) == losses_for(both, {"b": None, "a": "mse"}) == (MeanSquaredError(), None)
+    assert loss_weights_for(both, 2) == (2.0, 2.0)
+    assert loss_weights_for(both, [1, 0.5]) == loss_weights_for(both, {"b": 0.5}) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("of", "given", "message"),
+    [
+        (losses_for, ["mse"], "loss: expected one for each of the outputs a, b, got 1"),
+        (losses_for, {"a": "mse", "c": "mse"}, "loss: the outputs are a, b; missing: b; unknown: c"),
+        (losses_for, [None, None], "loss: expected one for at least one output, got None for all"),
+        (loss_weights_for, [1, 2, 3], "loss_weights: expected one for each of the outputs a, b, got 3"),
+        (loss_weights_for, {"c": 1}, "loss_weights: the outputs are a, b; unknown: c"),
+        (loss_weights_for, [1, "2"], "loss_weights: expected finite numbers, got '2'"),
+        (loss_weights_for, float("inf"), "loss_weights: expected finite numbers, got inf"),
+        (metrics_for, ["mse", "mae", "acc"], "metrics: expected one for each of the outputs a, b, got 3"),
+        (metrics_for, {"c": "mse"}, "metrics: the outputs are a, b; unknown: c"),
+        (metrics_for, "mse", "metrics: expected a list of names, got 'mse'"),
+    ],
+)
+def test_refusal_for_several_outputs(of: Any, given: object, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        of(["a", "b"], given)
+    assert str(raised.value) == message
 
 
 class Squares:
@@ -175,13 +226,3 @@ def test_the_train_section_is_checked_when_the_model_is_made() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             model(signature(train=train))
-
-
-def test_only_one_output_can_be_trained() -> None:
-    made_for = signature()
-    two = type(made_for)(
-        made_for.model, made_for.dtype, made_for.inputs, (*made_for.outputs, OutputSignature("other", (4,))), made_for.weights
-    )  # fmt: skip
-    with pytest.raises(ValueError) as raised:
-        model(two).configure(loss="mse")
-    assert str(raised.value) == "model Fake has 2 outputs; only models with one can be trained"

@@ -1,0 +1,76 @@
+"""What each output of a model is trained by: its loss, its share in the whole loss, its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import cast
+
+from rnnspec.runtime.signature import OutputSignature
+from rnnspec.training.losses import Loss
+from rnnspec.training.metrics import Metric, metric
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Of one output that has a loss.
+
+    `place`: among the model's outputs. `label`: stands before its name in logs and messages, and is
+    empty where the model has one output.
+    """
+
+    place: int
+    output: OutputSignature
+    label: str
+    loss: Loss
+    weight: float
+    metrics: tuple[Metric, ...]
+
+
+def objectives(
+    outputs: Sequence[OutputSignature],
+    losses: Sequence[Loss | None],
+    weights: Sequence[float],
+    metrics: Sequence[Sequence[str]],
+) -> tuple[Objective, ...]:
+    """Those of the outputs that have a loss; ValueError for a metric that doesn't fit its output."""
+    found: list[Objective] = []
+    for place, (output, loss, weight, names) in enumerate(zip(outputs, losses, weights, metrics, strict=True)):
+        if loss is None:
+            continue
+        label = output.name if len(outputs) > 1 else ""
+        width = cast(int, output.shape[-1])
+        try:
+            made = tuple(metric(name, loss, width) for name in names)
+        except ValueError as error:
+            raise ValueError(f"output {label}: {error}" if label else str(error)) from None
+        found.append(Objective(place, output, label, loss, weight, made))
+    return tuple(found)
+
+
+def by_objective(what: str, trained: Sequence[Objective], given: object) -> list[object]:
+    """What a call gives for each output with a loss: the thing itself if there is one, else a list or a mapping by name."""
+    names = [objective.output.name for objective in trained]
+    if isinstance(given, Mapping):
+        named = cast(Mapping[str, object], given)
+        missing, unknown = [name for name in names if name not in named], [str(name) for name in named if name not in names]
+        if missing or unknown:
+            said = [f"missing: {', '.join(missing)}"] if missing else []
+            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            raise ValueError(f"{what}: the outputs with a loss are {', '.join(names)}; {'; '.join(said)}")
+        return [named[name] for name in names]
+    if len(names) == 1:
+        return [given]
+    if not isinstance(given, (list, tuple)) or len(cast(Sequence[object], given)) != len(names):
+        found = f"{len(cast(Sequence[object], given))} values" if isinstance(given, (list, tuple)) else type(given).__name__
+        raise ValueError(f"{what}: expected a list or a mapping with one for each of {', '.join(names)}, got {found}")
+    return list(cast(Sequence[object], given))
+
+
+def weights_by_objective(trained: Sequence[Objective], given: object) -> list[object]:
+    """Sample weights for each output with a loss: one array, or a list of numbers, is for all of them."""
+    shared = not isinstance(given, (Mapping, list, tuple)) or (
+        not isinstance(given, Mapping) and all(isinstance(value, Real) for value in cast(Sequence[object], given))
+    )
+    return [given] * len(trained) if shared else by_objective("sample_weight", trained, cast(object, given))

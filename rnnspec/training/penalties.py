@@ -1,0 +1,63 @@
+"""What training adds to the loss beside the outputs' own, and what it makes of the weights after an update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.signature import Signature, weight_ranges
+from rnnspec.training.constraints import Constraint, constraint
+from rnnspec.training.regularizers import Penalty, penalty
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A weight in the flat array of all."""
+
+    range: slice
+    shape: tuple[int, ...]
+
+    def of(self, flat: Array) -> Array:
+        """A view in the weight's shape."""
+        return flat[self.range].reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """A model's regularizers and constraints. As in Keras, a weight that isn't trained has neither."""
+
+    weights: tuple[tuple[Place, Penalty], ...]
+    activities: tuple[Penalty, ...]
+    constraints: tuple[tuple[Place, Constraint], ...]
+
+    def of_weights(self, weights: Array, gradient: Array | None) -> float:
+        """The penalty of the flat weights; its gradient is added to the flat `gradient` if there is one."""
+        with np.errstate(all="ignore"):
+            return sum(each(place.of(weights), None if gradient is None else place.of(gradient), 1.0) for place, each in self.weights)
+
+    def of_activities(self, activities: Sequence[Array], cotangents: Sequence[Array] | None) -> float:
+        """The penalty of what layers gave, a mean over the batch; its gradient is added to the cotangents if there are any."""
+        total = 0.0
+        with np.errstate(all="ignore"):
+            for number, (values, each) in enumerate(zip(activities, self.activities, strict=True)):
+                if len(values):
+                    total += each(values, None if cotangents is None else cotangents[number], 1.0 / len(values))
+        return total
+
+    def constrain(self, weights: Array) -> None:
+        """Applies every constraint, in place."""
+        for place, each in self.constraints:
+            each(place.of(weights))
+
+
+def penalties(signature: Signature) -> Penalties:
+    ranges = weight_ranges(signature.weights)
+    trained = [(Place(ranges[weight.name], weight.shape), weight) for weight in signature.weights if weight.trainable]
+    return Penalties(
+        tuple((place, penalty(weight.regularizer)) for place, weight in trained if weight.regularizer is not None),
+        tuple(penalty(activity.regularizer) for activity in signature.activities),
+        tuple((place, constraint(weight.constraint)) for place, weight in trained if weight.constraint is not None),
+    )
