@@ -7,8 +7,6 @@ is held to Keras's own (`tests/fixtures/keras/make_regularized.py`).
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,11 +17,7 @@ from tests.keras_cases import Case, load
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 RATE = 0.1
-NOT_YET = re.compile(r"\bConv1D\(")
-"""What a later version brings; a spec with it is refused, and says so."""
-
 CASES = load("regularized")
-KNOWN = [case for case in CASES if not NOT_YET.search(case.about["spec"])]
 
 
 def named(case: Case) -> str:
@@ -59,7 +53,7 @@ def mean_squared_error(flow: reference.Flow, y: NDArray[np.float64]) -> NDArray[
 
 
 @pytest.mark.parametrize("dtype", sorted(TOLERANCE))
-@pytest.mark.parametrize("case", KNOWN, ids=named)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_training_steps(case: Case, dtype: str) -> None:
     model = rnnspec.compile(case.about["spec"], dtype=dtype)
     assert list(model.weights) == case.about["weights"]
@@ -75,9 +69,3 @@ def test_training_steps(case: Case, dtype: str) -> None:
     for name, values in zip(case.about["weights"], after, strict=True):
         scale = max(np.abs(values).max(), 1e-30)
         np.testing.assert_allclose(model.weights[name], values, rtol=0.0, atol=TOLERANCE[dtype] * scale, err_msg=name)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case not in KNOWN], ids=named)
-def test_what_comes_later_is_refused_as_such(case: Case) -> None:
-    with pytest.raises(rnnspec.SpecError, match="is not yet in this version"):
-        rnnspec.compile(case.about["spec"])
