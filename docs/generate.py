@@ -74,6 +74,9 @@ FORMULAS: Mapping[str, str] = {
     "hard_shrink": "where(abs(x) > threshold, x, 0)",
     "soft_shrink": "x - clip(x, -threshold, threshold)",
     "squareplus": "(x + sqrt(x**2 + b)) / 2",
+    "threshold": "where(x > threshold, x, default_value)",
+    "sparse_plus": "where(x <= -1, 0, where(x >= 1, x, (x + 1)**2 / 4))",
+    "sparse_sigmoid": "clip((x + 1) / 2, 0, 1)",
 }
 """Activations in numpy's words; `sum` goes over the last axis and keeps it. A test computes with them."""
 

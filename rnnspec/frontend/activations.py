@@ -168,6 +168,22 @@ def _squareplus(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     return _scaled(b, b.add(x, b.sqrt(_shifted(b, b.mul(x, x), options["b"]))), 0.5)
 
 
+def _threshold(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
+    above = b.compare(CompareKind.GT, x, b.constant_like(options["threshold"], x))
+    return b.select(above, x, b.constant_like(options["default_value"], x))
+
+
+def _sparse_plus(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    """Martins and Astudillo 2016's sparsemax of two, integrated: x from 1 on, 0 up to -1."""
+    raised = _shifted(b, _clipped(b, x, -1.0, 1.0), 1.0)
+    straight = b.compare(CompareKind.GE, x, b.constant_like(1.0, x))
+    return b.select(straight, x, _scaled(b, b.mul(raised, raised), 0.25))
+
+
+def _sparse_sigmoid(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    return _clipped(b, _shifted(b, _scaled(b, x, 0.5), 0.5), 0.0, 1.0)
+
+
 _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
     {
         "abs": lambda b, x, _: b.abs(x),
@@ -199,6 +215,9 @@ _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "hard_shrink": _hard_shrink,
         "soft_shrink": _soft_shrink,
         "squareplus": _squareplus,
+        "threshold": _threshold,
+        "sparse_plus": _sparse_plus,
+        "sparse_sigmoid": _sparse_sigmoid,
     }
 )
 

@@ -292,6 +292,9 @@ ACTIVATIONS = _catalogue(
         Entry("hard_shrink", (Argument("threshold", Real(0.0), 0.5),)),
         Entry("soft_shrink", (Argument("threshold", Real(0.0), 0.5),)),
         Entry("squareplus", (Argument("b", Real(0.0), 4.0),)),
+        Entry("threshold", (Argument("threshold", Real()), Argument("default_value", Real()))),
+        Entry("sparse_plus"),
+        Entry("sparse_sigmoid"),
     ]
 )
 
@@ -318,6 +321,16 @@ INITIALIZERS = _catalogue(
         _seeded("he_normal", "HeNormal"),
         _seeded("lecun_uniform", "LecunUniform"),
         _seeded("lecun_normal", "LecunNormal"),
+        Entry(
+            "variance_scaling",
+            (
+                Argument("scale", Real(0.0, above_minimum=True), 1.0),
+                Argument("mode", OneOf(("fan_in", "fan_out", "fan_avg")), "fan_in"),
+                Argument("distribution", OneOf(("truncated_normal", "untruncated_normal", "uniform")), "truncated_normal"),
+                _SEED,
+            ),
+            ("VarianceScaling",),
+        ),
         Entry(
             "random_uniform",
             (Argument("minval", Real(), -0.05), Argument("maxval", Real(), 0.05), _SEED),

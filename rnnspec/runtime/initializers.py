@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -96,19 +97,23 @@ def _orthogonal(random: np.random.Generator, shape: Shape, *, gain: float = 1.0)
     return gain * (q.T if rows < columns else q).reshape(shape)
 
 
+def _variance_scaling(
+    random: np.random.Generator, shape: Shape, *, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal"
+) -> Array:
+    """A variance of scale over the fan, drawn uniformly or from a normal distribution, truncated or not."""
+    fan_in, fan_out = fans(shape)
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[mode]
+    variance = scale / max(1.0, fan)
+    if distribution == "uniform":
+        limit = math.sqrt(3.0 * variance)
+        return _random_uniform(random, shape, minval=-limit, maxval=limit)
+    if distribution == "untruncated_normal":
+        return _random_normal(random, shape, stddev=math.sqrt(variance))
+    return _truncated_normal(random, shape, stddev=math.sqrt(variance) / _TRUNCATED_DEVIATION)
+
+
 def _scaled(scale: float, mode: str, distribution: str) -> Draw:
-    """Keras's VarianceScaling: a variance of scale over the fan, drawn uniformly or from a truncated normal."""
-
-    def draw(random: np.random.Generator, shape: Shape) -> Array:
-        fan_in, fan_out = fans(shape)
-        fan = fan_in if mode == "fan_in" else (fan_in + fan_out) / 2.0
-        variance = scale / max(1.0, fan)
-        if distribution == "uniform":
-            limit = math.sqrt(3.0 * variance)
-            return _random_uniform(random, shape, minval=-limit, maxval=limit)
-        return _truncated_normal(random, shape, stddev=math.sqrt(variance) / _TRUNCATED_DEVIATION)
-
-    return draw
+    return partial(_variance_scaling, scale=scale, mode=mode, distribution=distribution)
 
 
 INITIALIZERS: dict[str, Draw] = {
@@ -124,6 +129,7 @@ INITIALIZERS: dict[str, Draw] = {
     "glorot_normal": _scaled(1.0, "fan_avg", "truncated_normal"),
     "lecun_uniform": _scaled(1.0, "fan_in", "uniform"),
     "lecun_normal": _scaled(1.0, "fan_in", "truncated_normal"),
+    "variance_scaling": _variance_scaling,
     "he_uniform": _scaled(2.0, "fan_in", "uniform"),
     "he_normal": _scaled(2.0, "fan_in", "truncated_normal"),
 }

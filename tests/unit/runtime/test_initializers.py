@@ -62,6 +62,19 @@ def test_scaled_initializers(name: str, shape: tuple[int, int]) -> None:
     assert abs(values.var() / variance - 1) < 6 * math.sqrt(2 / values.size)
 
 
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+@pytest.mark.parametrize("distribution", ["truncated_normal", "untruncated_normal", "uniform"])
+def test_variance_scaling(mode: str, distribution: str) -> None:
+    values = drawn("variance_scaling", 30, 400, scale=3.0, mode=mode, distribution=distribution)
+    variance = 3.0 / {"fan_in": 30, "fan_out": 400, "fan_avg": 215}[mode]
+    assert abs(values.mean()) < 6 * math.sqrt(variance / values.size)
+    assert abs(values.var() / variance - 1) < 6 * math.sqrt(2 / values.size)
+    largest = np.abs(values).max() / math.sqrt(variance)
+    limits = {"uniform": (1.7, math.sqrt(3)), "truncated_normal": (2.2, 2 / 0.87962566103423978), "untruncated_normal": (3.0, 6.0)}
+    least, most = limits[distribution]
+    assert least < largest <= most
+
+
 def test_the_limit_of_an_lstm_kernel_is_taken_over_all_gates() -> None:
     values = drawn("glorot_uniform", 12, 4 * 100)
     limit = math.sqrt(6 / (12 + 4 * 100))
