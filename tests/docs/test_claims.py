@@ -17,7 +17,7 @@ from rnnspec.compiler import Compilation
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
 from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
-from rnnspec.frontend.kinds import Entry, Flag
+from rnnspec.frontend.kinds import REQUIRED, Entry, Flag
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.parser import parse_module
@@ -52,10 +52,11 @@ def words(**names: Any) -> dict[str, Any]:
 
 
 def options(number: int) -> list[tuple[str, dict[str, Any]]]:
-    """Each activation with its defaults (0), or with other arguments (1); those without arguments once."""
+    """Each activation with its defaults (0; what has none is 0), or with other arguments (1); those without arguments once."""
     chosen: list[tuple[str, dict[str, Any]]] = []
     for entry in entries(ACTIVATIONS):
-        own = {a.name: a.default if not number else (True if isinstance(a.kind, Flag) else 0.7) for a in entry.arguments}
+        defaults = {a.name: 0.0 if a.default is REQUIRED else a.default for a in entry.arguments}
+        own = {a.name: True if isinstance(a.kind, Flag) else 0.7 for a in entry.arguments} if number else defaults
         if own or not number:
             chosen.append((entry.name, own))
     return chosen
