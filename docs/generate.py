@@ -31,7 +31,7 @@ from rnnspec.frontend.catalogue import (
     Catalogue,
 )
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Later
+from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Fixed, Later
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.summary import layer_rows
@@ -269,11 +269,19 @@ def layer(_: str, name: str) -> str:
 
 def arguments(given: Sequence[Argument]) -> str:
     """A table of arguments, and below it those that are known but of no use yet."""
-    now = [argument for argument in given if not isinstance(argument.kind, Later)]
+    now = [argument for argument in given if not isinstance(argument.kind, Later | Fixed)]
+    fixed = [_fixed(argument.name, argument.kind) for argument in given if isinstance(argument.kind, Fixed)]
     later = [f"`{argument.name}`" for argument in given if isinstance(argument.kind, Later)]
     rows = [(f"`{argument.name}`", expected(argument), default(argument)) for argument in now]
     note = f"\nNot yet in this version, so that only its default is accepted: {', '.join(later)}.\n" if later else ""
+    if fixed:
+        note = f"\nKnown from Keras, and of no use here, so that only its default is accepted: {', '.join(fixed)}.\n{note}"
     return table(("argument", "what it may be", "default"), rows) + note
+
+
+def _fixed(name: str, kind: Fixed) -> str:
+    """An argument without use, and what is accepted beside its default."""
+    return f"`{name}`" + "".join(f" (`{literal(other)}` too)" for other in kind.others)
 
 
 def expected(argument: Argument) -> str:
@@ -295,7 +303,7 @@ def call(entry: Entry) -> str:
     words = [
         argument.name if argument.default is REQUIRED else f"{argument.name} = {literal(argument.default)}"
         for argument in entry.arguments
-        if not isinstance(argument.kind, Later)
+        if not isinstance(argument.kind, Later | Fixed)
     ]
     return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
 

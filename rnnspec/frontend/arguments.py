@@ -11,6 +11,7 @@ from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_n
 from rnnspec.frontend import ast, kinds
 from rnnspec.frontend.catalogue import FAMILIES, names_a_member
 from rnnspec.frontend.errors.names import (
+    ArgumentFixed,
     ArgumentNotYet,
     MissingArgument,
     PositionalAfterNamed,
@@ -165,11 +166,8 @@ def _written(plain: Plain, span: Span) -> Value:
 def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
     """The value as its kind has it (numbers in range, names looked up); raises `Fault`."""
     kind, value = argument.kind, given.value
-    if isinstance(kind, kinds.Later):
-        if value != argument.default or type(value) is not type(argument.default):
-            default = describe(_written(None if argument.default is REQUIRED else argument.default, given.span))
-            raise Fault(ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=default))
-        return given
+    if isinstance(kind, kinds.Later | kinds.Fixed):
+        return _unchanged(argument, kind, given, callee)
     if value is None and argument.optional:
         return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
     owner = f"`{argument.name}` of {callee}"
@@ -223,6 +221,19 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
         case _:
             assert_never(kind)
     raise Fault(_mismatch(owner, kind.expected, given, scope))
+
+
+def _unchanged(argument: Argument, kind: kinds.Later | kinds.Fixed, given: Given, callee: str) -> Given:
+    """An argument that only its default, or what means the same, is possible for."""
+    value = given.value.name if isinstance(given.value, Symbol) else given.value
+    default = None if argument.default is REQUIRED else argument.default
+    possible = (default, *kind.others) if isinstance(kind, kinds.Fixed) else (default,)
+    if any(value == each and type(value) is type(each) for each in possible):
+        return given
+    shown = " or ".join(describe(_written(each, given.span)) for each in possible)
+    if isinstance(kind, kinds.Later):
+        raise Fault(ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
+    raise Fault(ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice))
 
 
 def _is_list(given: Given) -> bool:
@@ -303,5 +314,5 @@ def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> UnknownN
 
 
 def _list_of(callee: str, arguments: Sequence[Argument]) -> str:
-    names = [argument.name for argument in arguments if not isinstance(argument.kind, kinds.Later)]
+    names = [argument.name for argument in arguments if not isinstance(argument.kind, kinds.Later | kinds.Fixed)]
     return f"{callee} has {', '.join(f'`{name}`' for name in names)}" if names else f"{callee} has no arguments"

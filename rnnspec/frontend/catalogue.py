@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from rnnspec.frontend import fixed
 from rnnspec.frontend.kinds import (
     Argument,
     Axes,
@@ -62,6 +63,8 @@ def _chosen(name: str, family: Family, positional: bool) -> Argument:
 
 NAME = _option("name", Label(), None)
 
+LAST_AXIS = Argument("axis", Axes(), -1)
+
 # Layers. The arguments of a recurrent layer are its cell's parameters, then these.
 
 _FRACTION = Real(0.0, 1.0, below_maximum=True)
@@ -77,8 +80,8 @@ SEQUENCE_OPTIONS = (
     Argument("initial_state", Named(), None, optional=True, positional=False),
     *_weight_options("kernel", "recurrent", "bias", "activity", positional=False),
     NAME,
-    _later("unroll", False),
-    _later("seed"),
+    _option("unroll", Flag(), False),
+    fixed.SEED,
 )
 
 _OF_THE_LAYER = frozenset(
@@ -100,7 +103,7 @@ LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _O
 
 def _pooling(name: str, pool_size: Argument) -> Entry:
     strides = Argument("strides", Whole(), None, optional=True)
-    return Entry(name, (pool_size, strides, Argument("padding", OneOf(("valid", "same")), "valid"), _later("data_format"), NAME))
+    return Entry(name, (pool_size, strides, Argument("padding", OneOf(("valid", "same")), "valid"), fixed.DATA_FORMAT, NAME))
 
 
 LAYERS = _catalogue(
@@ -113,8 +116,8 @@ LAYERS = _catalogue(
                 _initializer("embeddings_initializer", "uniform"),
                 *_weight_options("embeddings"),
                 Argument("mask_zero", Flag(), False),
-                _later("weights"),
-                _later("lora_rank"),
+                fixed.GIVEN_WEIGHTS,
+                fixed.LORA_RANK,
                 *_weight_options("activity", positional=False),
                 NAME,
             ),
@@ -125,7 +128,7 @@ LAYERS = _catalogue(
             (
                 Argument("layer", RecurrentLayer()),
                 Argument("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
-                _later("weights"),
+                fixed.GIVEN_WEIGHTS,
                 Argument("backward_layer", RecurrentLayer(), None, optional=True, positional=False),
                 Argument("initial_state", Named(), None, optional=True, positional=False),
                 NAME,
@@ -141,25 +144,31 @@ LAYERS = _catalogue(
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
                 *_weight_options("kernel", "bias", "activity"),
-                _later("lora_rank"),
+                fixed.LORA_RANK,
                 NAME,
             ),
         ),
         Entry(
             "Dropout",
-            (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("noise_shape"), _later("seed"), NAME),
+            (
+                Argument("rate", Real(0.0, 1.0, below_maximum=True)),
+                fixed.NOISE_SHAPE,
+                fixed.SEED,
+                NAME,
+            ),
         ),
         Entry("Activation", (_activation("linear"), NAME)),
         Entry(
             "LayerNormalization",
             (
-                _later("axis", -1),
+                LAST_AXIS,
                 Argument("epsilon", Real(0.0), 0.001),
                 Argument("center", Flag(), True),
                 Argument("scale", Flag(), True),
                 _initializer("beta_initializer", "zeros"),
                 _initializer("gamma_initializer", "ones"),
                 *_weight_options("beta", "gamma"),
+                _option("rms_scaling", Flag(), False),
                 NAME,
             ),
         ),
@@ -170,9 +179,9 @@ LAYERS = _catalogue(
                 Argument("kernel_size", Whole()),
                 Argument("strides", Whole(), 1),
                 Argument("padding", OneOf(("valid", "same", "causal")), "valid"),
-                _later("data_format"),
+                fixed.DATA_FORMAT,
                 Argument("dilation_rate", Whole(), 1),
-                _later("groups", 1),
+                fixed.GROUPS,
                 _activation(None),
                 Argument("use_bias", Flag(), True),
                 _initializer("kernel_initializer", "glorot_uniform"),
@@ -183,13 +192,13 @@ LAYERS = _catalogue(
         ),
         _pooling("MaxPooling1D", Argument("pool_size", Whole(), 2)),
         _pooling("AveragePooling1D", Argument("pool_size", Whole())),
-        Entry("Flatten", (_later("data_format"), NAME)),
+        Entry("Flatten", (fixed.DATA_FORMAT, NAME)),
         Entry("Reshape", (Argument("target_shape", Integers("[20, 12]")), NAME)),
         Entry("Permute", (Argument("dims", Integers("[2, 1]")), NAME)),
         Entry(
             "BatchNormalization",
             (
-                _later("axis", -1),
+                LAST_AXIS,
                 Argument("momentum", Real(0.0, 1.0), 0.99),
                 Argument("epsilon", Real(0.0), 0.001),
                 Argument("center", Flag(), True),
@@ -199,18 +208,16 @@ LAYERS = _catalogue(
                 _initializer("moving_mean_initializer", "zeros"),
                 _initializer("moving_variance_initializer", "ones"),
                 *_weight_options("beta", "gamma"),
-                _later("renorm", False),
-                _later("renorm_clipping"),
-                _later("renorm_momentum", 0.99),
-                _later("synchronized", False),
+                *fixed.RENORM,
+                fixed.SYNCHRONIZED,
                 NAME,
             ),
         ),
-        Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
-        Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
+        Entry("GlobalAveragePooling1D", (fixed.DATA_FORMAT, Argument("keepdims", Flag(), False), NAME)),
+        Entry("GlobalMaxPooling1D", (fixed.DATA_FORMAT, Argument("keepdims", Flag(), False), NAME)),
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
-        Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("seed"), NAME)),
-        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), _later("seed"), NAME)),
+        Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), fixed.SEED, NAME)),
+        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), fixed.SEED, NAME)),
         Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
         Entry(
             "PReLU",
@@ -221,7 +228,7 @@ LAYERS = _catalogue(
                 NAME,
             ),
         ),
-        Entry("Softmax", (_later("axis", -1), NAME)),
+        Entry("Softmax", (LAST_AXIS, NAME)),
         Entry(
             "ReLU",
             (
@@ -233,15 +240,15 @@ LAYERS = _catalogue(
         ),
         Entry("LeakyReLU", (Argument("negative_slope", Real(), 0.3), NAME)),
         Entry("ELU", (Argument("alpha", Real(), 1.0), NAME)),
-        Entry("Concatenate", (_later("axis", -1), NAME)),
+        Entry("Concatenate", (LAST_AXIS, NAME)),
         Entry("Dot", (Argument("axes", Integers("[2, 1]")), Argument("normalize", Flag(), False), NAME)),
         Entry(
             "Attention",
             (
                 Argument("use_scale", Flag(), False),
-                _later("score_mode", "dot"),
+                fixed.SCORE_MODE,
                 Argument("dropout", _FRACTION, 0.0),
-                _later("seed"),
+                fixed.SEED,
                 _option("use_causal_mask", Flag(), False),
                 NAME,
             ),

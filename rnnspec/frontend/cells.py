@@ -48,7 +48,7 @@ from rnnspec.frontend.errors.cells import (
 from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
 from rnnspec.frontend.evaluate import choice, evaluate
 from rnnspec.frontend.functions import FUNCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Later, Whole
+from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Fixed, Flag, Free, Later, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import InitializerPart
@@ -83,7 +83,7 @@ class BoundCell:
 def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
     """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
     own = parameter_arguments(definition.parameters, set(width_names(definition)))
-    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not _is_later(option)]
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not _is_unused(option)]
     bound = bind_parameters(definition, own, options, call, scope, report)
     return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
 
@@ -426,7 +426,7 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
     """Names of a cell or a block and of its parameters that mean something else wherever it is used."""
     if definition.name.text in LAYERS:
         yield DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
-    reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_later(option)}
+    reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_unused(option)}
     reserved |= dict.fromkeys(FUNCTIONS, "a function") | _PREDEFINED
     if isinstance(definition, ast.Block):
         reserved = {"name": "an option that every block has"}
@@ -441,5 +441,6 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
         places.setdefault(name, parameter.name.span)
 
 
-def _is_later(option: Argument) -> bool:
-    return isinstance(option.kind, Later)
+def _is_unused(option: Argument) -> bool:
+    """Whether an option does nothing, so that a cell may call a parameter like it."""
+    return isinstance(option.kind, Later | Fixed)

@@ -260,6 +260,8 @@ class LayerNormalization:
     epsilon: float
     gamma: LayerWeight | None
     beta: LayerWeight | None
+    rms_scaling: bool = False
+    """By the deviation alone, the mean left in."""
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -304,10 +306,11 @@ class PoolingKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GlobalPooling:
-    """A sequence to one row, over its real steps; 0 for a row that has none."""
+    """A sequence to one row, over its real steps; 0 for a row that has none. `keepdims`: to a sequence of one step."""
 
     name: str
     kind: PoolingKind
+    keepdims: bool = False
     weights: tuple[LayerWeight, ...] = ()
 
 

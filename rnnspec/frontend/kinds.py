@@ -176,6 +176,19 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
+class Fixed:
+    """Known from Keras, and of no use here: its default is accepted, and what of `others` means the same."""
+
+    reason: str
+    advice: str
+    others: tuple[Plain, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        return "its default"
+
+
+@dataclass(frozen=True, slots=True)
 class Free:
     """Whatever the use makes of it: a parameter of a user's cell without a telling default."""
 
@@ -185,7 +198,22 @@ class Free:
 
 
 Kind: TypeAlias = (
-    Whole | Integers | Real | Flag | Label | OneOf | Chosen | ListOf | PerOutput | Axes | RecurrentLayer | Cells | Named | Later | Free
+    Whole
+    | Integers
+    | Real
+    | Flag
+    | Label
+    | OneOf
+    | Chosen
+    | ListOf
+    | PerOutput
+    | Axes
+    | RecurrentLayer
+    | Cells
+    | Named
+    | Later
+    | Fixed
+    | Free
 )
 
 

@@ -28,7 +28,6 @@ from rnnspec.frontend.graph import (
     Flowing,
     GaussianNoise,
     GlobalPooling,
-    LayerNormalization,
     LocalPoolingKind,
     Masking,
     Merge,
@@ -45,7 +44,7 @@ from rnnspec.frontend.graph import (
 )
 from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
-from rnnspec.frontend.layers_normalization import batch_normalization
+from rnnspec.frontend.layers_normalization import batch_normalization, layer_normalization
 from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
 from rnnspec.frontend.naming import LayerNames
@@ -178,24 +177,24 @@ class LayerMaker:
     def _activation(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._checks.numbers(call, operand)
         kind = call.callee.text
+        if kind == "Softmax":
+            self._checks.last_axis(call, bindings, operand)
         fixed = ACTIVATION_LAYERS[kind]
         if fixed is None:
             activation = bindings.configured("activation")
         else:
-            activation = Configured(fixed, tuple((key, value) for key, value in bindings.plain() if key != "name"))
+            activation = Configured(fixed, tuple((key, value) for key, value in bindings.plain() if key not in ("name", "axis")))
         return Made(Activation(name, kind, activation), (operand,), (operand.type.by(name),))
 
     def _layer_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width = self._checks.numbers(call, operand)
-        gamma = beta = None
-        if bindings.flag("scale"):
-            gamma = self._checks.weight(name, "gamma", (width,), bindings, call)
-        if bindings.flag("center"):
-            beta = self._checks.weight(name, "beta", (width,), bindings, call)
-        return Made(LayerNormalization(name, bindings.real("epsilon"), gamma, beta), (operand,), (operand.type.by(name),))
+        self._checks.last_axis(call, bindings, operand)
+        layer = layer_normalization(name, width, bindings, call, self._checks)
+        return Made(layer, (operand,), (operand.type.by(name),))
 
     def _batch_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width = self._checks.numbers(call, operand)
+        self._checks.last_axis(call, bindings, operand)
         layer = batch_normalization(name, width, bindings, call, self._checks)
         return Made(layer, (operand,), (operand.type.by(name),))
 
@@ -215,7 +214,9 @@ class LayerMaker:
     def _pooling(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width = self._checks.numbers(call, operand)
         self._checks.sequence(call, operand)
-        return Made(GlobalPooling(name, PoolingKind(call.callee.text)), (operand,), (Flowing((width,), computed=name, ended=name),))
+        layer = GlobalPooling(name, PoolingKind(call.callee.text), bindings.flag("keepdims"))
+        output = Flowing((1, width), Steps((), 1), computed=name) if layer.keepdims else Flowing((width,), computed=name, ended=name)
+        return Made(layer, (operand,), (output,))
 
     def _repeat_vector(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width, count = self._checks.numbers(call, operand), bindings.whole("n")
@@ -251,6 +252,8 @@ class LayerMaker:
         kind = MergeKind(call.callee.text)
         for operand in operands:
             self._checks.numbers(call, operand)
+            if kind is MergeKind.CONCATENATE:
+                self._checks.last_axis(call, bindings, operand)
         values = [operand.type for operand in operands]
         shown = ", ".join(map(str, values))
         least, most = (2, 2) if kind is MergeKind.SUBTRACT else (2, len(values))

@@ -12,7 +12,7 @@ from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import TakesOne
-from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence
+from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence, NotTheLastAxis
 from rnnspec.frontend.errors.names import UnknownLayer
 from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Layer, LayerWeight, Value
@@ -79,6 +79,18 @@ class Checks:
         example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
         help_ = f"write `float[{example}]` if each frame has 12 features"
         raise Fault(FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_))
+
+    def last_axis(self, call: ast.Call, bindings: Bindings, operand: Value) -> None:
+        """Refuses another `axis` than the last one; 0 is the batch."""
+        given, last = bindings.integers("axis"), len(operand.type.shape)
+        if given in ((-1,), (last,)):
+            return
+        layer, time = call.callee.text, (last - 1, -2)
+        help_ = f"write `axis = -1`, or `axis = {last}`"
+        if operand.type.sequence and len(given) == 1 and given[0] in time and layer in ("Concatenate", "Softmax"):
+            help_ = f"of sequences of fixed length exchange the axes, which drops masks: `Permute([2, 1])` before {layer}() and after it"
+        shown = ", ".join(map(str, given))
+        raise Fault(NotTheLastAxis(span=bindings.span("axis"), layer=layer, given=shown, found=str(operand.type), help=help_))
 
     def row(self, call: ast.Call, operand: Value) -> None:
         if operand.type.sequence:

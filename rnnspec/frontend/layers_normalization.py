@@ -1,4 +1,4 @@
-"""Normalizations with statistics: from checked arguments to layers of the graph."""
+"""Normalizations: from checked arguments to layers of the graph."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from dataclasses import replace
 
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.graph import BatchNormalization, LayerWeight
+from rnnspec.frontend.graph import BatchNormalization, LayerNormalization, LayerWeight
 from rnnspec.frontend.layers_checks import Checks
+
+
+def layer_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: Checks) -> LayerNormalization:
+    """With `rms_scaling` there is gamma and no beta, whatever `scale` and `center` say, as in Keras."""
+    rms_scaling, gamma, beta = bindings.flag("rms_scaling"), None, None
+    if bindings.flag("scale") or rms_scaling:
+        gamma = checks.weight(name, "gamma", (width,), bindings, call)
+    if bindings.flag("center") and not rms_scaling:
+        beta = checks.weight(name, "beta", (width,), bindings, call)
+    return LayerNormalization(name, bindings.real("epsilon"), gamma, beta, rms_scaling)
 
 
 def batch_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: Checks) -> BatchNormalization:

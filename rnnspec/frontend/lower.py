@@ -188,7 +188,8 @@ class _Lowering:
             case TimeDistributed():
                 return (self._pointwise(layer.layer, self._computed(operands[0])),)
             case GlobalPooling():
-                return (self._pooled(layer, _packed(layer, self._computed(operands[0]))),)
+                row = self._pooled(layer, _packed(layer, self._computed(operands[0])))
+                return (self._at_each(Steps((), 1), row) if layer.keepdims else row,)
             case RepeatVector():
                 return (self._repeated(layer, self._computed(operands[0])),)
             case SpatialDropout():
@@ -301,8 +302,11 @@ class _Lowering:
     def _repeated(self, layer: RepeatVector, flow: Computed) -> Packed:
         if isinstance(flow, Packed):
             raise InternalError(f"{layer.name} got a sequence")
-        steps = Steps((), layer.count)
-        return Packed(over_steps(self._b, flow.value, self._index(steps)), self._constant(0.0, (1, self._width(flow.value))), steps)
+        return self._at_each(Steps((), layer.count), flow)
+
+    def _at_each(self, steps: Steps, row: Row) -> Packed:
+        """A sequence of unmasked steps, each of them the row."""
+        return Packed(over_steps(self._b, row.value, self._index(steps)), self._constant(0.0, (1, self._width(row.value))), steps)
 
     def _spatially_dropped(self, layer: SpatialDropout, flow: Packed) -> Packed:
         if not self._draws.drops(layer.rate):

@@ -18,13 +18,14 @@ SMALL = 1e-7
 
 
 def layer_normalized(b: Builder, layer: LayerNormalization, value: Value, weights: Mapping[str, Value]) -> Value:
-    """Every row by its own mean and variance."""
+    """Every row by its own mean and variance; with `rms_scaling` the mean is left in."""
     width = b.tensor(value).shape[-1]
     if not isinstance(width, int):
         raise InternalError(f"%{value.name} has no fixed width")
     centred = b.sub(value, _like(b, _mean(b, value, width), value))
     variance = _mean(b, b.mul(centred, centred), width)
-    return _scaled(b, b.div(centred, _like(b, _deviation(b, variance, layer.epsilon), value)), layer.gamma, layer.beta, weights)
+    kept = value if layer.rms_scaling else centred
+    return _scaled(b, b.div(kept, _like(b, _deviation(b, variance, layer.epsilon), value)), layer.gamma, layer.beta, weights)
 
 
 class BatchNormalizing:

@@ -131,8 +131,10 @@ def _head(layer: Layer) -> str:
             return f"GaussianNoise(stddev = {_plain(layer.stddev)})"
         case Activation():
             return f"{layer.kind}({configured(layer.activation)})"
-        case Merge() | GlobalPooling():
+        case Merge():
             return f"{layer.kind.value}()"
+        case GlobalPooling():
+            return f"{layer.kind.value}({'keepdims = true' if layer.keepdims else ''})"
         case Convolution():
             return f"Conv1D({_window(layer.window)}, activation = {configured(layer.activation)})"
         case LocalPooling():
@@ -145,7 +147,7 @@ def _head(layer: Layer) -> str:
         case Dot():
             return f"Dot(axes = {_plain(tuple(axis + 1 for axis in layer.axes))}, normalize = {_plain(layer.normalize)})"
         case LayerNormalization():
-            return f"LayerNormalization(epsilon = {_plain(layer.epsilon)})"
+            return f"LayerNormalization(epsilon = {_plain(layer.epsilon)}{', rms_scaling = true' if layer.rms_scaling else ''})"
         case BatchNormalization():
             return f"BatchNormalization(momentum = {_plain(layer.momentum)}, epsilon = {_plain(layer.epsilon)})"
         case PReLU():

@@ -79,13 +79,13 @@ def _masked_output(application: Application) -> str:
             return "row 0"
         case Recurrent():
             return "zero" if layer.zero_output_for_mask else "held"
-        case RepeatVector() | Convolution() | LocalPooling() | Reshaping() | Dot():
+        case RepeatVector() | GlobalPooling() | Convolution() | LocalPooling() | Reshaping() | Dot():
             return "none is masked"
         case Attention():
             return "zero"
         case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
-        case Dropout() | GaussianNoise() | SpatialDropout() | GlobalPooling():
+        case Dropout() | GaussianNoise() | SpatialDropout():
             return "as before"
         case Merge():
             return "zero" if layer.kind is MergeKind.MULTIPLY else "computed from what was there"

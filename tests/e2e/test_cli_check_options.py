@@ -35,6 +35,14 @@ ROWS = [
     ["time_distributed", "all steps", "all steps", "passed on", "computed from what was there"],
 ]
 DOUBTFUL = SPEC.replace("    LSTM(units)\n", "    last = LSTM(units)\n    unused = last -> Dense(3)\n    last -> Dense(units)\n")
+DROPPING = """\
+model Windows {
+    input words: int[time]
+    Embedding(5, 4, mask_zero = true)
+    Conv1D(3, 2)
+    LSTM(2)
+}
+"""
 WRONG = SPEC.replace("LSTM(units)", "LSTN(units)").replace("Dense(2", "Dense(2, colour = 3")
 
 
@@ -95,6 +103,44 @@ def test_a_doubt_is_told_and_refuses_only_if_strict(workplace: Workplace, option
 @pytest.mark.parametrize("options", [["--strict"], ["--strict", "--masks"]])
 def test_strict_passes_what_is_not_doubtful(workplace: Workplace, options: list[str]) -> None:
     assert "dense" in workplace.succeeds("check", "trend.rnn", *options).out
+
+
+def test_a_dropped_mask_is_told_with_its_path(workplace: Workplace) -> None:
+    write(workplace, DROPPING)
+    done = workplace.succeeds("check", "trend.rnn")
+    assert "warning[W0201]: Conv1D drops the mask" in done.err
+    assert "its path: Embedding line 3 -> Conv1D line 4 drops it" in done.err
+    assert "conv1d" in done.out
+
+
+def test_masks_shows_a_dropped_mask(workplace: Workplace) -> None:
+    write(workplace, DROPPING)
+    done = workplace.succeeds("check", "trend.rnn", "--masks")
+    assert cells_of(done.out) == [
+        ["embedding", "words", "words where not all 0", "created", "row 0"],
+        ["conv1d", "words where not all 0", "all steps", "dropped", "none is masked"],
+        ["lstm", "all steps", "", "consumed", ""],
+    ]
+    assert "warning[W0201]" in done.err
+
+
+@pytest.mark.parametrize("options", [[], ["--masks"], ["--json"]])
+def test_strict_refuses_a_dropped_mask(workplace: Workplace, options: list[str]) -> None:
+    write(workplace, DROPPING)
+    done = workplace.rnnspec("check", "trend.rnn", "--strict", *options)
+    assert done.code == 2
+    assert "conv1d" not in done.out
+    if "--json" in options:
+        (found,) = diagnostics(done.out)
+        assert (found["code"], found["severity"], found["line"], done.err) == ("W0201", "warning", 4, "")
+    else:
+        assert "warning[W0201]" in done.err
+
+
+def test_a_mask_that_is_consumed_passes_strict(workplace: Workplace) -> None:
+    write(workplace, DROPPING.replace("Conv1D(3, 2)", "Dense(3)"))
+    done = workplace.succeeds("check", "trend.rnn", "--strict")
+    assert done.err == ""
 
 
 def diagnostics(text: str) -> list[dict[str, Any]]:

@@ -233,6 +233,17 @@ class LossWidth(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotTheLastAxis(Diagnostic):
+    code = "E0233"
+    title = "{layer} works on the features, the last axis"
+    label = "axis {given} of {found} isn't the last"
+
+    layer: str
+    given: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskDropped(Diagnostic):
     code = "W0201"
     title = "{layer} drops the mask"

@@ -180,6 +180,18 @@ class ArgumentNotYet(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentFixed(Diagnostic):
+    code = "E0120"
+    title = "the argument `{name}` of {callee} can only be {possible}"
+    label = "{reason}"
+
+    callee: str
+    name: str
+    possible: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicateDeclaration(Diagnostic):
     code = "E0119"
     title = "`{name}` is declared twice"

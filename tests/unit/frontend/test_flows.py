@@ -650,7 +650,7 @@ def test_ids_cannot_be_merged() -> None:
     ("layer", "name", "activation"),
     [
         ("Activation(tanh)", "activation", Configured("tanh")),
-        ("Softmax()", "softmax", Configured("softmax", (("axis", -1),))),
+        ("Softmax()", "softmax", Configured("softmax")),
         ("ReLU()", "re_lu", Configured("relu", (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0)))),
         ("ReLU(6, 0.5)", "re_lu", Configured("relu", (("max_value", 6.0), ("negative_slope", 0.5), ("threshold", 0.0)))),
         ("LeakyReLU()", "leaky_re_lu", Configured("leaky_relu", (("negative_slope", 0.3),))),
@@ -665,6 +665,34 @@ def test_activations_as_layers(layer: str, name: str, activation: Configured) ->
     assert last(made).results[0].type.shape == ("time", 3)
 
 
-@pytest.mark.parametrize("layer", ["Softmax(axis = 1)", "Concatenate(axis = 1)"])
-def test_arguments_of_activations_that_come_later(layer: str) -> None:
-    assert codes(f"a -> {layer}") == ["E0118"]
+@pytest.mark.parametrize("layer", ["Softmax(axis = 2)", "LayerNormalization([-1])", "BatchNormalization(2)"])
+def test_the_last_axis_has_two_numbers(layer: str) -> None:
+    assert last(graph(f"a -> {layer}")).results[0].type.shape == ("time", 3)
+    assert last(graph(f"row -> {layer.replace('2', '1')}")).results[0].type.sequence is False
+    assert last(graph("[a, b] -> Concatenate(axis = 2)")).results[0].type.shape == ("time", 6)
+
+
+@pytest.mark.parametrize("layer", ["Softmax(1)", "[a, b] -> Concatenate(1)", "LayerNormalization([1, 2])", "BatchNormalization(0)"])
+def test_another_axis_is_refused(layer: str) -> None:
+    assert codes(layer if "->" in layer else f"a -> {layer}") == ["E0233"]
+
+
+def test_arguments_that_mean_the_same() -> None:
+    assert last(graph("a -> LSTM(2, unroll = true)")).layer == last(graph("a -> LSTM(2)")).layer
+    assert last(graph("a -> Conv1D(2, 3, data_format = channels_last)")).layer == last(graph("a -> Conv1D(2, 3)")).layer
+
+
+@pytest.mark.parametrize("kind", ["GlobalAveragePooling1D", "GlobalMaxPooling1D"])
+def test_pooling_that_keeps_the_time(kind: str) -> None:
+    """One step, which is real even where the sequence had no real one."""
+    made = graph("a -> Masking()", f"{kind}(keepdims = true)", "LSTM(2, return_sequences = true)")
+    pooled = made.applications[1].results[0].type
+    assert (pooled.shape, pooled.steps) == ((1, 3), Steps((), 1))
+    assert last(made).results[0].type.shape == (1, 2)
+    assert last(graph(f"a -> {kind}(keepdims = false)")).results[0].type.shape == (3,)
+
+
+@pytest.mark.parametrize("options", ["", ", scale = false", ", center = true", ", scale = false, center = false"])
+def test_rms_scaling_has_gamma_alone(options: str) -> None:
+    made = graph(f"a -> LayerNormalization(rms_scaling = true{options})")
+    assert [weight.path for weight in made.weights] == ["layer_normalization/gamma"]
