@@ -16,20 +16,9 @@ from rnnspec import compiler
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.frontend.catalogue import (
-    ACTIVATIONS,
-    CONSTRAINTS,
-    INITIALIZERS,
-    KERAS_LAYERS_NOT_YET,
-    LAYERS,
-    LOSSES,
-    METRICS,
-    OPTIMIZERS,
-    REGULARIZERS,
-    SEQUENCE_OPTIONS,
-    SETTINGS,
-    Catalogue,
-)
+from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS, REGULARIZERS, SETTINGS
+from rnnspec.frontend.catalogue_entries import Catalogue
+from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET, LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
 from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Later
 from rnnspec.frontend.parser import parse

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rnnspec.frontend.graph import Bidirectional, Convolution, Dense, Embedding, Graph, Layer, Recurrent
+from rnnspec.frontend.graph import Graph
+from rnnspec.frontend.graph_layers import Bidirectional, Convolution, Dense, Embedding, Layer, Recurrent
 from rnnspec.runtime.signature import Configured
 
 

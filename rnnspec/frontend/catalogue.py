@@ -1,264 +1,28 @@
-"""Everything that a spec can name, with Keras's argument names, order and defaults (Keras 3.15)."""
+"""What a spec can choose by name, with Keras's argument names, order and defaults (Keras 3.15); for layers see `catalogue_layers`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from rnnspec.frontend.catalogue_entries import FRACTION, Catalogue, catalogue, later
 from rnnspec.frontend.kinds import (
     Argument,
     Axes,
-    Cells,
     Chosen,
     Entry,
     Family,
     Flag,
-    Free,
-    Integers,
-    Label,
-    Later,
     ListOf,
-    Named,
     OneOf,
     PerOutput,
     Real,
-    RecurrentLayer,
     Whole,
 )
 
-Catalogue = Mapping[str, Entry]
-
-
-def _catalogue(entries: Sequence[Entry]) -> Catalogue:
-    return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
-
-
-def _option(name: str, kind: Whole | Real | Flag | OneOf | Label, default: float | int | bool | str | None) -> Argument:
-    """An argument that must be named."""
-    return Argument(name, kind, default, optional=default is None, positional=False)
-
-
-def _later(name: str, default: float | int | bool | str | None = None) -> Argument:
-    return Argument(name, Later(), default, optional=True)
-
-
-def _activation(default: str | None) -> Argument:
-    return Argument("activation", Chosen(Family.ACTIVATION), default, optional=True)
-
-
-def _initializer(name: str, default: str) -> Argument:
-    return Argument(name, Chosen(Family.INITIALIZER), default)
-
-
-def _weight_options(*names: str, positional: bool = True) -> tuple[Argument, ...]:
-    """What training does to a layer's weights of these names; "activity" is none of them, but what the layer gives."""
-    regularizers = [_chosen(f"{name}_regularizer", Family.REGULARIZER, positional) for name in names]
-    return (*regularizers, *(_chosen(f"{name}_constraint", Family.CONSTRAINT, positional) for name in names if name != "activity"))
-
-
-def _chosen(name: str, family: Family, positional: bool) -> Argument:
-    return Argument(name, Chosen(family), None, optional=True, positional=positional)
-
-
-NAME = _option("name", Label(), None)
-
-# Layers. The arguments of a recurrent layer are its cell's parameters, then these.
-
-_FRACTION = Real(0.0, 1.0, below_maximum=True)
-
-SEQUENCE_OPTIONS = (
-    _option("return_sequences", Flag(), False),
-    _option("go_backwards", Flag(), False),
-    _option("zero_output_for_mask", Flag(), False),
-    _option("return_state", Flag(), False),
-    _option("stateful", Flag(), False),
-    _option("dropout", _FRACTION, 0.0),
-    _option("recurrent_dropout", _FRACTION, 0.0),
-    Argument("initial_state", Named(), None, optional=True, positional=False),
-    *_weight_options("kernel", "recurrent", "bias", "activity", positional=False),
-    NAME,
-    _later("unroll", False),
-    _later("seed"),
-)
-
-_OF_THE_LAYER = frozenset(
-    {
-        "return_sequences",
-        "go_backwards",
-        "zero_output_for_mask",
-        "return_state",
-        "stateful",
-        "initial_state",
-        "unroll",
-        "activity_regularizer",
-    }
-)
-
-LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
-"""Those that `RNN` has; the others are the cells' in it."""
-
-
-def _pooling(name: str, pool_size: Argument) -> Entry:
-    strides = Argument("strides", Whole(), None, optional=True)
-    return Entry(name, (pool_size, strides, Argument("padding", OneOf(("valid", "same")), "valid"), _later("data_format"), NAME))
-
-
-LAYERS = _catalogue(
-    [
-        Entry(
-            "Embedding",
-            (
-                Argument("input_dim", Whole()),
-                Argument("output_dim", Whole()),
-                _initializer("embeddings_initializer", "uniform"),
-                *_weight_options("embeddings"),
-                Argument("mask_zero", Flag(), False),
-                _later("weights"),
-                _later("lora_rank"),
-                *_weight_options("activity", positional=False),
-                NAME,
-            ),
-        ),
-        Entry("Masking", (Argument("mask_value", Real(), 0.0), NAME)),
-        Entry(
-            "Bidirectional",
-            (
-                Argument("layer", RecurrentLayer()),
-                Argument("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
-                _later("weights"),
-                Argument("backward_layer", RecurrentLayer(), None, optional=True, positional=False),
-                Argument("initial_state", Named(), None, optional=True, positional=False),
-                NAME,
-            ),
-        ),
-        Entry("RNN", (Argument("cell", Cells()), *LAYER_OPTIONS, NAME)),
-        Entry(
-            "Dense",
-            (
-                Argument("units", Whole()),
-                _activation(None),
-                Argument("use_bias", Flag(), True),
-                _initializer("kernel_initializer", "glorot_uniform"),
-                _initializer("bias_initializer", "zeros"),
-                *_weight_options("kernel", "bias", "activity"),
-                _later("lora_rank"),
-                NAME,
-            ),
-        ),
-        Entry(
-            "Dropout",
-            (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("noise_shape"), _later("seed"), NAME),
-        ),
-        Entry("Activation", (_activation("linear"), NAME)),
-        Entry(
-            "LayerNormalization",
-            (
-                _later("axis", -1),
-                Argument("epsilon", Real(0.0), 0.001),
-                Argument("center", Flag(), True),
-                Argument("scale", Flag(), True),
-                _initializer("beta_initializer", "zeros"),
-                _initializer("gamma_initializer", "ones"),
-                *_weight_options("beta", "gamma"),
-                NAME,
-            ),
-        ),
-        Entry(
-            "Conv1D",
-            (
-                Argument("filters", Whole()),
-                Argument("kernel_size", Whole()),
-                Argument("strides", Whole(), 1),
-                Argument("padding", OneOf(("valid", "same", "causal")), "valid"),
-                _later("data_format"),
-                Argument("dilation_rate", Whole(), 1),
-                _later("groups", 1),
-                _activation(None),
-                Argument("use_bias", Flag(), True),
-                _initializer("kernel_initializer", "glorot_uniform"),
-                _initializer("bias_initializer", "zeros"),
-                *_weight_options("kernel", "bias", "activity"),
-                NAME,
-            ),
-        ),
-        _pooling("MaxPooling1D", Argument("pool_size", Whole(), 2)),
-        _pooling("AveragePooling1D", Argument("pool_size", Whole())),
-        Entry("Flatten", (_later("data_format"), NAME)),
-        Entry("Reshape", (Argument("target_shape", Integers("[20, 12]")), NAME)),
-        Entry("Permute", (Argument("dims", Integers("[2, 1]")), NAME)),
-        Entry(
-            "BatchNormalization",
-            (
-                _later("axis", -1),
-                Argument("momentum", Real(0.0, 1.0), 0.99),
-                Argument("epsilon", Real(0.0), 0.001),
-                Argument("center", Flag(), True),
-                Argument("scale", Flag(), True),
-                _initializer("beta_initializer", "zeros"),
-                _initializer("gamma_initializer", "ones"),
-                _initializer("moving_mean_initializer", "zeros"),
-                _initializer("moving_variance_initializer", "ones"),
-                *_weight_options("beta", "gamma"),
-                _later("renorm", False),
-                _later("renorm_clipping"),
-                _later("renorm_momentum", 0.99),
-                _later("synchronized", False),
-                NAME,
-            ),
-        ),
-        Entry("GlobalAveragePooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
-        Entry("GlobalMaxPooling1D", (_later("data_format"), _later("keepdims", False), NAME)),
-        Entry("RepeatVector", (Argument("n", Whole()), NAME)),
-        Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), _later("seed"), NAME)),
-        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), _later("seed"), NAME)),
-        Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
-        Entry(
-            "PReLU",
-            (
-                _initializer("alpha_initializer", "zeros"),
-                *_weight_options("alpha"),
-                Argument("shared_axes", Free(), None, optional=True),
-                NAME,
-            ),
-        ),
-        Entry("Softmax", (_later("axis", -1), NAME)),
-        Entry(
-            "ReLU",
-            (
-                Argument("max_value", Real(0.0), None, optional=True),
-                Argument("negative_slope", Real(0.0), 0.0),
-                Argument("threshold", Real(0.0), 0.0),
-                NAME,
-            ),
-        ),
-        Entry("LeakyReLU", (Argument("negative_slope", Real(), 0.3), NAME)),
-        Entry("ELU", (Argument("alpha", Real(), 1.0), NAME)),
-        Entry("Concatenate", (_later("axis", -1), NAME)),
-        Entry("Dot", (Argument("axes", Integers("[2, 1]")), Argument("normalize", Flag(), False), NAME)),
-        Entry(
-            "Attention",
-            (
-                Argument("use_scale", Flag(), False),
-                _later("score_mode", "dot"),
-                Argument("dropout", _FRACTION, 0.0),
-                _later("seed"),
-                _option("use_causal_mask", Flag(), False),
-                NAME,
-            ),
-        ),
-        *(Entry(kind, (NAME,)) for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")),
-    ]
-)
-
-KERAS_LAYERS_NOT_YET = frozenset(
-    {
-        "AdditiveAttention", "AlphaDropout", "Conv2D", "StackedRNNCells", "UnitNormalization", "ZeroPadding1D",
-    }
-)  # fmt: skip
-
 # Activations. Their arguments are Keras's, after the value that they are applied to.
 
-ACTIVATIONS = _catalogue(
+ACTIVATIONS = catalogue(
     [
         Entry("linear"),
         Entry(
@@ -308,7 +72,7 @@ def _seeded(name: str, class_name: str, *spellings: str) -> Entry:
     return Entry(name, (_SEED,), (class_name, *spellings))
 
 
-INITIALIZERS = _catalogue(
+INITIALIZERS = catalogue(
     [
         Entry("zeros", spellings=("Zeros", "zero")),
         Entry("ones", spellings=("Ones", "one")),
@@ -358,7 +122,7 @@ def _factor(name: str, default: float) -> Argument:
 
 _AXIS = Argument("axis", Axes(), 0)
 
-REGULARIZERS = _catalogue(
+REGULARIZERS = catalogue(
     [
         Entry("L1", (_factor("l1", 0.01),), ("l1",)),
         Entry("L2", (_factor("l2", 0.01),), ("l2",)),
@@ -371,7 +135,7 @@ REGULARIZERS = _catalogue(
     ]
 )
 
-CONSTRAINTS = _catalogue(
+CONSTRAINTS = catalogue(
     [
         Entry("MaxNorm", (Argument("max_value", Real(0.0), 2.0), _AXIS), ("max_norm",)),
         Entry("NonNeg", (), ("non_neg",)),
@@ -388,7 +152,7 @@ CONSTRAINTS = _catalogue(
 
 _FROM_LOGITS = Argument("from_logits", Flag(), False)
 
-LOSSES = _catalogue(
+LOSSES = catalogue(
     [
         Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
         Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
@@ -409,7 +173,7 @@ def _rate(default: float) -> Argument:
     return Argument("learning_rate", Real(0.0), default)
 
 
-OPTIMIZERS = _catalogue(
+OPTIMIZERS = catalogue(
     [
         Entry(
             "SGD",
@@ -417,7 +181,7 @@ OPTIMIZERS = _catalogue(
                 _rate(0.01),
                 Argument("momentum", Real(0.0, 1.0), 0.0),
                 Argument("nesterov", Flag(), False),
-                _later("weight_decay"),
+                later("weight_decay"),
                 *_CLIPPING,
             ),
             ("sgd",),
@@ -430,7 +194,7 @@ OPTIMIZERS = _catalogue(
                 Argument("momentum", Real(0.0, 1.0), 0.0),
                 Argument("epsilon", Real(0.0), 1e-7),
                 Argument("centered", Flag(), False),
-                _later("weight_decay"),
+                later("weight_decay"),
                 *_CLIPPING,
             ),
             ("rmsprop",),
@@ -439,11 +203,11 @@ OPTIMIZERS = _catalogue(
             "Adam",
             (
                 _rate(0.001),
-                Argument("beta_1", _FRACTION, 0.9),
-                Argument("beta_2", _FRACTION, 0.999),
+                Argument("beta_1", FRACTION, 0.9),
+                Argument("beta_2", FRACTION, 0.999),
                 Argument("epsilon", Real(0.0), 1e-7),
                 Argument("amsgrad", Flag(), False),
-                _later("weight_decay"),
+                later("weight_decay"),
                 *_CLIPPING,
             ),
             ("adam",),
@@ -453,8 +217,8 @@ OPTIMIZERS = _catalogue(
             (
                 _rate(0.001),
                 Argument("weight_decay", Real(0.0), 0.004),
-                Argument("beta_1", _FRACTION, 0.9),
-                Argument("beta_2", _FRACTION, 0.999),
+                Argument("beta_1", FRACTION, 0.9),
+                Argument("beta_2", FRACTION, 0.999),
                 Argument("epsilon", Real(0.0), 1e-7),
                 Argument("amsgrad", Flag(), False),
                 *_CLIPPING,
@@ -464,7 +228,7 @@ OPTIMIZERS = _catalogue(
     ]
 )
 
-METRICS = _catalogue(
+METRICS = catalogue(
     [
         Entry("accuracy", spellings=("acc", "Accuracy")),
         Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
@@ -490,7 +254,7 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
 
 def names_a_member(name: str) -> bool:
     """Whether a bare name means something in any of the catalogues."""
-    return any(name in catalogue for catalogue in FAMILIES.values())
+    return any(name in members for members in FAMILIES.values())
 
 
 SETTINGS: Mapping[str, Argument] = MappingProxyType(

@@ -10,7 +10,8 @@ from math import prod
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
-from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS
+from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.cell_statements import computed_names, equation_targets, width_names
 from rnnspec.frontend.equations import (
     ELEMENT_LIMIT,

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import ast
-from rnnspec.frontend.catalogue import LAYERS, NAME
+from rnnspec.frontend.catalogue_layers import LAYERS, NAME
 from rnnspec.frontend.cells import bind_parameters, parameter_arguments
 from rnnspec.frontend.errors.flows import (
     BlockInItself,
@@ -28,7 +28,8 @@ from rnnspec.frontend.errors.flows import (
 )
 from rnnspec.frontend.errors.layers import LayerNotCalled
 from rnnspec.frontend.evaluate import evaluate
-from rnnspec.frontend.graph import Application, Flowing, Layer, Value
+from rnnspec.frontend.graph import Application, Flowing, Value
+from rnnspec.frontend.graph_layers import Layer
 from rnnspec.frontend.layers import LayerMaker, takes_several
 from rnnspec.frontend.layers_checks import Made, Origins, unknown_layer
 from rnnspec.frontend.naming import LayerNames, given_names

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rnnspec.frontend import ast
 from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.arguments import Bindings, bind
-from rnnspec.frontend.catalogue import LAYERS
+from rnnspec.frontend.catalogue_layers import LAYERS
 from rnnspec.frontend.errors.flows import MergeMisfit
 from rnnspec.frontend.errors.layers import (
     LayerNotCalled,
@@ -20,12 +20,12 @@ from rnnspec.frontend.errors.layers import (
 )
 from rnnspec.frontend.errors.names import WrongValue
 from rnnspec.frontend.errors.syntax import NotYet
-from rnnspec.frontend.graph import (
+from rnnspec.frontend.graph import Flowing, Steps, Value
+from rnnspec.frontend.graph_layers import (
     Activation,
     Dense,
     Dropout,
     Embedding,
-    Flowing,
     GaussianNoise,
     GlobalPooling,
     LayerNormalization,
@@ -39,9 +39,7 @@ from rnnspec.frontend.graph import (
     RepeatVector,
     ShapeKind,
     SpatialDropout,
-    Steps,
     TimeDistributed,
-    Value,
 )
 from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer

@@ -6,7 +6,8 @@ from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.flows import MergeMisfit
 from rnnspec.frontend.errors.shapes import LengthNotFixed
-from rnnspec.frontend.graph import Attention, Dot, Flowing, Steps, Value
+from rnnspec.frontend.graph import Flowing, Steps, Value
+from rnnspec.frontend.graph_layers import Attention, Dot
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
 from rnnspec.runtime.signature import Configured

@@ -9,13 +9,14 @@ from math import prod
 from rnnspec.diagnostics import Label, listed, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.catalogue import KERAS_LAYERS_NOT_YET
+from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import TakesOne
 from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence
 from rnnspec.frontend.errors.names import UnknownLayer
 from rnnspec.frontend.errors.syntax import NotYet
-from rnnspec.frontend.graph import Flowing, Layer, LayerWeight, Value
+from rnnspec.frontend.graph import Flowing, Value
+from rnnspec.frontend.graph_layers import Layer, LayerWeight
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Fault, Report
 from rnnspec.frontend.weight_options import constraint_of, regularizer_of

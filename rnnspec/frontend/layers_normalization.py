@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.graph import BatchNormalization, LayerWeight
+from rnnspec.frontend.graph_layers import BatchNormalization, LayerWeight
 from rnnspec.frontend.layers_checks import Checks
 
 

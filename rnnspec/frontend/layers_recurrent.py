@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, bind
-from rnnspec.frontend.catalogue import LAYER_OPTIONS, LAYERS
+from rnnspec.frontend.catalogue_layers import LAYER_OPTIONS, LAYERS
 from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
 from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit
 from rnnspec.frontend.errors.layers import BackwardLayer, InnerOption, LayerNotCalled, NotACell, NotRecurrent
-from rnnspec.frontend.graph import Bidirectional, Flowing, MergeMode, Recurrent, RecurrentCell, Value
+from rnnspec.frontend.graph import Flowing, Value
+from rnnspec.frontend.graph_layers import Bidirectional, MergeMode, Recurrent, RecurrentCell
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe

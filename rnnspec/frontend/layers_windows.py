@@ -7,18 +7,8 @@ from math import prod
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.shapes import LengthNotFixed, ReshapeMisfit, WindowTooLong
-from rnnspec.frontend.graph import (
-    Convolution,
-    Flowing,
-    LocalPooling,
-    LocalPoolingKind,
-    Reshaping,
-    ShapeKind,
-    Steps,
-    Value,
-    Window,
-    WindowPadding,
-)
+from rnnspec.frontend.graph import Flowing, Steps, Value
+from rnnspec.frontend.graph_layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, ShapeKind, Window, WindowPadding
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
 from rnnspec.frontend.weight_options import activity_of

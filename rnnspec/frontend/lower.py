@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias, assert_never
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
 from rnnspec.frontend.activities import activities, activity_regularizer
-from rnnspec.frontend.graph import (
+from rnnspec.frontend.graph import Graph, Pairs, Steps
+from rnnspec.frontend.graph_layers import (
     Activation,
     Attention,
     BatchNormalization,
@@ -24,14 +25,12 @@ from rnnspec.frontend.graph import (
     Embedding,
     GaussianNoise,
     GlobalPooling,
-    Graph,
     Layer,
     LayerNormalization,
     LocalPooling,
     Masking,
     Merge,
     MergeKind,
-    Pairs,
     Pointwise,
     PoolingKind,
     PReLU,
@@ -39,7 +38,6 @@ from rnnspec.frontend.graph import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
-    Steps,
     TimeDistributed,
 )
 from rnnspec.frontend.lower_attention import lower_attention, lower_dot

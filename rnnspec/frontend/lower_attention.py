@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import Attention, Dot, Pairs, Steps
+from rnnspec.frontend.graph import Pairs, Steps
+from rnnspec.frontend.graph_layers import Attention, Dot
 from rnnspec.frontend.lower_flows import Computed, Packed, Row, over_steps
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.inference import index as index_type

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import BatchNormalization, LayerNormalization, LayerWeight, Steps
+from rnnspec.frontend.graph import Steps
+from rnnspec.frontend.graph_layers import BatchNormalization, LayerNormalization, LayerWeight
 from rnnspec.frontend.lower_flows import Computed, Packed, Row
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type

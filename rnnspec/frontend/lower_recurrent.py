@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import Bidirectional, Layer, MergeMode, Recurrent, RecurrentCell, Steps
+from rnnspec.frontend.graph import Steps
+from rnnspec.frontend.graph_layers import Bidirectional, Layer, MergeMode, Recurrent, RecurrentCell
 from rnnspec.frontend.lower_flows import Computed, Packed, Row, over_steps
 from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_step import StepLowering, gates_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rnnspec.frontend.graph import Convolution, LocalPooling, LocalPoolingKind, Reshaping, Steps, Window, WindowPadding
+from rnnspec.frontend.graph import Steps
+from rnnspec.frontend.graph_layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, Window, WindowPadding
 from rnnspec.frontend.lower_flows import Computed, Packed, Row
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.inference import index as index_type

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend.errors.layers import MaskDropped
-from rnnspec.frontend.graph import Application, Attention, Bidirectional, GlobalPooling, Recurrent, Value
+from rnnspec.frontend.graph import Application, Value
+from rnnspec.frontend.graph_layers import Attention, Bidirectional, GlobalPooling, Recurrent
 from rnnspec.frontend.values import Report
 from rnnspec.source import Span
 

@@ -25,9 +25,9 @@ from rnnspec.frontend.equations import (
     WeightTerm,
     Zeros,
 )
-from rnnspec.frontend.graph import (
+from rnnspec.frontend.graph import Application, Flowing, Graph
+from rnnspec.frontend.graph_layers import (
     Activation,
-    Application,
     Attention,
     BatchNormalization,
     Bidirectional,
@@ -36,10 +36,8 @@ from rnnspec.frontend.graph import (
     Dot,
     Dropout,
     Embedding,
-    Flowing,
     GaussianNoise,
     GlobalPooling,
-    Graph,
     Layer,
     LayerNormalization,
     LayerWeight,

@@ -15,7 +15,8 @@ from rnnspec.frontend.errors.names import DuplicateDeclaration, DuplicateName
 from rnnspec.frontend.errors.syntax import NoModel, SeveralModels
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
-from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value, result_names
+from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
+from rnnspec.frontend.graph_layers import result_names
 from rnnspec.frontend.layers_checks import Origins
 from rnnspec.frontend.library import standard_cells
 from rnnspec.frontend.masks import warn_of_dropped

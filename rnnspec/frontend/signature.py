@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rnnspec.frontend.activities import activities
-from rnnspec.frontend.graph import (
+from rnnspec.frontend.graph import Application, Graph, GraphInput, GraphOutput, Pairs, Steps, Value
+from rnnspec.frontend.graph_layers import (
     Activation,
-    Application,
     Attention,
     BatchNormalization,
     Bidirectional,
@@ -18,23 +18,17 @@ from rnnspec.frontend.graph import (
     Embedding,
     GaussianNoise,
     GlobalPooling,
-    Graph,
-    GraphInput,
-    GraphOutput,
     LayerNormalization,
     LayerWeight,
     LocalPooling,
     Merge,
     MergeKind,
-    Pairs,
     PReLU,
     Recurrent,
     RepeatVector,
     Reshaping,
     SpatialDropout,
-    Steps,
     TimeDistributed,
-    Value,
 )
 from rnnspec.frontend.lower import NEUTRAL, Precision
 from rnnspec.frontend.lower_recurrent import returned_name

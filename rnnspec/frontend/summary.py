@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import assert_never
 
-from rnnspec.frontend.graph import (
+from rnnspec.frontend.graph import Application, Flowing, Graph, Steps
+from rnnspec.frontend.graph_layers import (
     Activation,
-    Application,
     Attention,
     BatchNormalization,
     Bidirectional,
@@ -16,10 +16,8 @@ from rnnspec.frontend.graph import (
     Dot,
     Dropout,
     Embedding,
-    Flowing,
     GaussianNoise,
     GlobalPooling,
-    Graph,
     Layer,
     LayerNormalization,
     LocalPooling,
@@ -31,7 +29,6 @@ from rnnspec.frontend.graph import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
-    Steps,
     TimeDistributed,
 )
 from rnnspec.frontend.masks import dropped

@@ -11,7 +11,8 @@ from rnnspec.frontend.catalogue import SETTINGS
 from rnnspec.frontend.errors.layers import LossExpectsProbabilities, LossWidth, NoLoss, OutputCount, UnknownSetting
 from rnnspec.frontend.errors.names import DuplicateDeclaration
 from rnnspec.frontend.evaluate import evaluate
-from rnnspec.frontend.graph import Activation, Application, Dense, Dropout, GraphOutput, Layer
+from rnnspec.frontend.graph import Application, GraphOutput
+from rnnspec.frontend.graph_layers import Activation, Dense, Dropout, Layer
 from rnnspec.frontend.values import Given, Report, Scope
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.source import Span

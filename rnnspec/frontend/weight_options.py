@@ -12,7 +12,8 @@ from rnnspec.frontend.cell_statements import every_statement
 from rnnspec.frontend.cells import BoundCell
 from rnnspec.frontend.equations import Step
 from rnnspec.frontend.errors.weights import NeedsMatrix, NoSuchWeight, UnfitAxis
-from rnnspec.frontend.graph import Flowing, LayerWeight
+from rnnspec.frontend.graph import Flowing
+from rnnspec.frontend.graph_layers import LayerWeight
 from rnnspec.frontend.values import Report
 from rnnspec.runtime.signature import Configured
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rnnspec.frontend.catalogue import LAYERS
+from rnnspec.frontend.catalogue_layers import LAYERS
 from rnnspec.frontend.library import NAMES
 from rnnspec.frontend.lower import Precision
 from tests.property.agreement import check_damaged, check_model

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.graph import Activation, Application, Bidirectional, Flowing, Graph, Layer, Merge, Recurrent, Steps
+from rnnspec.frontend.graph import Application, Flowing, Graph, Steps
+from rnnspec.frontend.graph_layers import Activation, Bidirectional, Layer, Merge, Recurrent
 from rnnspec.frontend.lower import lower
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.graph import Bidirectional, Dense, Embedding, Flowing, Graph, Layer, Recurrent
+from rnnspec.frontend.graph import Flowing, Graph
+from rnnspec.frontend.graph_layers import Bidirectional, Dense, Embedding, Layer, Recurrent
 from rnnspec.frontend.lower import lower
 from rnnspec.frontend.parameters import ParameterValue
 from rnnspec.frontend.parser import parse

@@ -1,0 +1,22 @@
+"""What catalogues are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+from rnnspec.frontend.kinds import Argument, Entry, Later, Real
+
+Catalogue: TypeAlias = Mapping[str, Entry]
+
+FRACTION = Real(0.0, 1.0, below_maximum=True)
+
+
+def catalogue(entries: Sequence[Entry]) -> Catalogue:
+    """Entries by each of their spellings."""
+    return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
+
+
+def later(name: str, default: float | int | bool | str | None = None) -> Argument:
+    return Argument(name, Later(), default, optional=True)
