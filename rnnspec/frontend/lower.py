@@ -133,8 +133,8 @@ class _Lowering:
             key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
         self._draws = Draws(self._b, key)
         self._tools = Tools(self._b, self._weights, self._index, self._constant, self._activated, self._draws)
-        self._batches = BatchNormalizing(self._b, self._weights, self._index, self._training)
-        self._cells = RecurrentLowering(self._b, self._dtype, self._weights, self._index, self._draws, self._streaming, self._observe)
+        self._batches = BatchNormalizing(self._tools, self._training)
+        self._cells = RecurrentLowering(self._tools, self._dtype, self._streaming, self._observe)
 
     def _index(self, steps: Steps | Pairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
@@ -162,7 +162,7 @@ class _Lowering:
         if not isinstance(flow, Padded):
             return flow
         tokens = self._b.pack(flow.value, self._index(flow.steps))
-        return Packed(tokens, self._constant(0.0, (1, self._width(tokens))), flow.steps)
+        return self._tools.sequence(tokens, flow.steps)
 
     def _application(self, layer: Layer, operands: Sequence[Flow]) -> tuple[Flow, ...]:
         match layer:
@@ -224,7 +224,7 @@ class _Lowering:
         steps = packed[0].steps
         for flow in packed[1:]:
             steps = steps.either(flow.steps)
-        first, zero = packed[0], self._constant(0.0, (1, self._width(packed[0].value)))
+        first, zero = packed[0], self._constant(0.0, (1, self._tools.width(packed[0].value)))
         if any(flow.steps != steps for flow in packed):
             value = self._joined(layer.kind, [self._repacked(layer.kind, flow, steps) for flow in packed])
             if layer.kind in NEUTRAL:
@@ -241,7 +241,7 @@ class _Lowering:
         if flow.steps == steps:
             return flow.value
         neutral = NEUTRAL.get(kind)
-        fill = flow.fill if neutral is None else self._constant(neutral, (1, self._width(flow.value)))
+        fill = flow.fill if neutral is None else self._constant(neutral, (1, self._tools.width(flow.value)))
         padded = self._b.unpack(flow.value, fill, self._index(flow.steps), hold=flow.hold and neutral is None, flip=False)
         return self._b.pack(padded, self._index(steps))
 
@@ -274,16 +274,13 @@ class _Lowering:
             case PReLU():
                 alpha = self._b.reshape(self._weights[layer.alpha.path], (layer.alpha.shape[-1],))
                 above, below = self._b.max(value, zeros := self._b.constant_like(0.0, value)), self._b.min(value, zeros)
-                return self._b.add(above, self._b.mul(self._broadcast(alpha, value), below))
+                return self._b.add(above, self._b.mul(self._b.broadcast_like(alpha, value), below))
             case _:
                 assert_never(layer)
 
-    def _broadcast(self, value: Value, like: Value) -> Value:
-        return self._b.broadcast_to(value, self._b.tensor(like).shape)
-
     def _pooled(self, layer: GlobalPooling, flow: Packed) -> Row:
         """A scan that carries the sum or the maximum, and how many steps there were."""
-        index, width = self._index(flow.steps), self._width(flow.value)
+        index, width = self._index(flow.steps), self._tools.width(flow.value)
         start = self._constant(0.0 if layer.kind is PoolingKind.AVERAGE else -math.inf, (BATCH, width))
         inits = [self._b.sort_rows(init, index) for init in (start, self._constant(0.0, (BATCH, 1)))]
         scan = self._b.scan(index, inits, [flow.value], carried_names=["pooled", "count"], slice_names=["x"])
@@ -293,8 +290,8 @@ class _Lowering:
         total, counted = (self._b.restore_rows(final, index) for final in result.finals)
         ones = self._b.constant_like(1.0, counted)
         if layer.kind is PoolingKind.AVERAGE:
-            return Row(self._b.div(total, self._broadcast(self._b.max(counted, ones), total)))
-        some = self._b.compare(CompareKind.GE, self._broadcast(counted, total), self._broadcast(ones, total))
+            return Row(self._b.div(total, self._b.broadcast_like(self._b.max(counted, ones), total)))
+        some = self._b.compare(CompareKind.GE, self._b.broadcast_like(counted, total), self._b.broadcast_like(ones, total))
         return Row(self._b.select(some, total, self._b.constant_like(0.0, total)))
 
     def _repeated(self, layer: RepeatVector, flow: Computed) -> Packed:
@@ -304,19 +301,18 @@ class _Lowering:
 
     def _at_each(self, steps: Steps, row: Row) -> Packed:
         """A sequence of unmasked steps, each of them the row."""
-        return Packed(over_steps(self._b, row.value, self._index(steps)), self._constant(0.0, (1, self._width(row.value))), steps)
+        return self._tools.sequence(over_steps(self._b, row.value, self._index(steps)), steps)
 
     def _spatially_dropped(self, layer: SpatialDropout, flow: Packed) -> Packed:
         if not self._draws.drops(layer.rate):
             return flow
-        row = self._draws.dropped(layer.rate, self._constant(1.0, (BATCH, self._width(flow.value))))
+        row = self._draws.dropped(layer.rate, self._constant(1.0, (BATCH, self._tools.width(flow.value))))
         return replace(flow, value=self._b.mul(flow.value, over_steps(self._b, row, self._index(flow.steps))))
 
     def _dense(self, layer: Dense, value: Value) -> Value:
         result = self._b.matmul(value, self._weights[layer.kernel.path])
         if layer.bias is not None:
-            bias = self._b.broadcast(self._weights[layer.bias.path], self._b.tensor(result).shape)
-            result = self._b.add(result, bias)
+            result = self._b.add(result, self._b.broadcast_like(self._weights[layer.bias.path], result))
         return self._activated(layer.activation, result)
 
     def _activated(self, activation: Configured, value: Value) -> Value:
@@ -327,15 +323,12 @@ class _Lowering:
             case Row():
                 return flow.value
             case Packed():
-                return self._b.unpack(flow.value, flow.fill, self._index(flow.steps), hold=flow.hold, flip=flow.flip)
+                return self._tools.padded(flow)
             case Padded():
                 return self._exit(self._computed(flow))
 
     def _constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
         return self._b.constant(value, TensorType(self._dtype, shape))
-
-    def _width(self, value: Value) -> Dim:
-        return self._b.tensor(value).shape[-1]
 
 
 def _draws(layer: Layer) -> bool:

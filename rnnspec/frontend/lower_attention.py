@@ -57,11 +57,11 @@ def lower_attention(tools: Tools, layer: Attention, flows: Sequence[Packed]) -> 
     pairs = _PairsOf(tools, Pairs(query.steps, value.steps, layer.causal))
     scores = pairs.product(query.value, tools.on_steps(key, value.steps))
     if layer.scale is not None:
-        scores = builder.mul(scores, tools.broadcast(tools.weights[layer.scale.path], scores))
+        scores = builder.mul(scores, builder.broadcast_like(tools.weights[layer.scale.path], scores))
     powers = builder.exp(builder.sub(scores, pairs.query(pairs.max(scores))))
     weights = tools.draws.dropped(layer.rate, builder.div(powers, pairs.query(pairs.sum(powers))))
     values = pairs.key(value.value)
-    return tools.sequence(pairs.sum(builder.mul(tools.broadcast(weights, values), values)), query.steps)
+    return tools.sequence(pairs.sum(builder.mul(builder.broadcast_like(weights, values), values)), query.steps)
 
 
 def lower_dot(tools: Tools, layer: Dot, flows: Sequence[Computed]) -> Computed:
@@ -105,5 +105,5 @@ def _normalized(tools: Tools, flow: Computed) -> Computed:
     builder, value = tools.builder, flow.value
     squares = builder.reduce_sum(builder.mul(value, value), 1)
     length = builder.sqrt(builder.max(squares, builder.constant_like(SMALL * SMALL, squares)))
-    result = builder.div(value, tools.broadcast(length, value))
+    result = builder.div(value, builder.broadcast_like(length, value))
     return Row(result) if isinstance(flow, Row) else tools.sequence(result, flow.steps)

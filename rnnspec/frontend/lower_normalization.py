@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import Steps
 from rnnspec.frontend.graph_layers import BatchNormalization, LayerNormalization, LayerWeight
 from rnnspec.frontend.lower_flows import Computed, Packed, Row
+from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
-from rnnspec.ir.types import TensorType
 
 SMALL = 1e-7
 """What Keras adds to the number of real steps of a masked batch."""
@@ -23,19 +22,19 @@ def layer_normalized(b: Builder, layer: LayerNormalization, value: Value, weight
     width = b.tensor(value).shape[-1]
     if not isinstance(width, int):
         raise InternalError(f"%{value.name} has no fixed width")
-    centred = b.sub(value, _like(b, _mean(b, value, width), value))
+    centred = b.sub(value, b.broadcast_like(_mean(b, value, width), value))
     variance = _mean(b, b.mul(centred, centred), width)
     kept = value if layer.rms_scaling else centred
-    return _scaled(b, b.div(kept, _like(b, _deviation(b, variance, layer.epsilon), value)), layer.gamma, layer.beta, weights)
+    return _scaled(b, b.div(kept, b.broadcast_like(_deviation(b, variance, layer.epsilon), value)), layer.gamma, layer.beta, weights)
 
 
 class BatchNormalizing:
     """Emits batch normalizations. `updates`: the statistics' new values by path, where a layer used twice goes on from."""
 
-    def __init__(self, builder: Builder, weights: Mapping[str, Value], index: Callable[[Steps], Value], training: bool) -> None:
-        self._b = builder
-        self._weights = weights
-        self._index = index
+    def __init__(self, tools: Tools, training: bool) -> None:
+        self._tools = tools
+        self._b = tools.builder
+        self._weights = tools.weights
         self._training = training
         self.updates: dict[str, Value] = {}
 
@@ -54,7 +53,7 @@ class BatchNormalizing:
         b = self._b
         deviation = _deviation(b, variance, layer.epsilon)
         scale = b.div(b.constant_like(1.0, deviation) if layer.gamma is None else self._weights[layer.gamma.path], deviation)
-        value = b.mul(b.sub(value, _like(b, mean, value)), _like(b, scale, value))
+        value = b.mul(b.sub(value, b.broadcast_like(mean, value)), b.broadcast_like(scale, value))
         return _scaled(b, value, None, layer.beta, self._weights)
 
     def _moments(self, flow: Computed) -> tuple[Value, Value]:
@@ -62,12 +61,12 @@ class BatchNormalizing:
         b, value = self._b, flow.value
         count = self._count(flow)
         mean = self._over(value, count)
-        centred = b.sub(value, _like(b, mean, value))
+        centred = b.sub(value, b.broadcast_like(mean, value))
         return mean, self._over(b.mul(centred, centred), count)
 
     def _over(self, value: Value, count: Value) -> Value:
         total = self._b.reduce_sum(value, 0)
-        return self._b.div(total, _like(self._b, count, total))
+        return self._b.div(total, self._b.broadcast_like(count, total))
 
     def _count(self, flow: Computed) -> Value:
         """What sums over all rows, or all real steps, are divided by, [1]."""
@@ -83,10 +82,9 @@ class BatchNormalizing:
         b = self._b
         if flow.steps.is_masked:
             return b.constant_like(SMALL, count)
-        index = self._index(flow.steps)
-        dtype = b.tensor(count).dtype
-        zeros = b.constant(0.0, TensorType(dtype, (index_type(index.type).tokens, 1)))
-        masked = b.unpack(zeros, b.constant(1.0, TensorType(dtype, (1, 1))), index, hold=False, flip=False)
+        index = self._tools.index(flow.steps)
+        zeros = self._tools.constant(0.0, (index_type(index.type).tokens, 1))
+        masked = b.unpack(zeros, self._tools.constant(1.0, (1, 1)), index, hold=False, flip=False)
         found = b.reshape(b.fill_sum(masked, index, hold=False, flip=False), (1,))
         return b.mul(b.min(found, b.constant_like(1.0, found)), b.constant_like(SMALL, found))
 
@@ -109,11 +107,7 @@ def _deviation(b: Builder, variance: Value, epsilon: float) -> Value:
 def _scaled(b: Builder, value: Value, gamma: LayerWeight | None, beta: LayerWeight | None, weights: Mapping[str, Value]) -> Value:
     """What both normalizations end with."""
     if gamma is not None:
-        value = b.mul(value, _like(b, weights[gamma.path], value))
+        value = b.mul(value, b.broadcast_like(weights[gamma.path], value))
     if beta is not None:
-        value = b.add(value, _like(b, weights[beta.path], value))
+        value = b.add(value, b.broadcast_like(weights[beta.path], value))
     return value
-
-
-def _like(b: Builder, value: Value, like: Value) -> Value:
-    return b.broadcast_to(value, b.tensor(like).shape)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph import Steps
 from rnnspec.frontend.graph_layers import Bidirectional, Layer, MergeMode, Recurrent, RecurrentCell
 from rnnspec.frontend.lower_flows import Computed, Packed, Row, over_steps
-from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_step import StepLowering, gates_of
-from rnnspec.ir.builder import Builder
+from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.ops import Role, Value
-from rnnspec.ir.types import BATCH, Dim, DType, TensorType
+from rnnspec.ir.types import BATCH, DType, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +28,18 @@ Observer: TypeAlias = Callable[[Layer, Sequence[Computed]], None]
 
 
 class RecurrentLowering:
-    """Emits recurrent layers into one function. `index` gives the packing index of a sequence's steps.
+    """Emits recurrent layers into one function.
 
     With `streaming` every layer goes on where the call before ended, as stateful ones always do.
     """
 
-    def __init__(
-        self,
-        builder: Builder,
-        dtype: DType,
-        weights: Mapping[str, Value],
-        index: Callable[[Steps], Value],
-        draws: Draws,
-        streaming: bool,
-        observe: Observer,
-    ) -> None:
-        self._b = builder
+    def __init__(self, tools: Tools, dtype: DType, streaming: bool, observe: Observer) -> None:
+        self._b = tools.builder
         self._dtype = dtype
-        self._weights = weights
-        self._index = index
-        self._draws = draws
+        self._weights = tools.weights
+        self._index = tools.index
+        self._constant = tools.constant
+        self._draws = tools.draws
         self._observe = observe
         self._streaming = streaming
         self.states: dict[str, Value] = {}
@@ -166,9 +156,6 @@ class RecurrentLowering:
                 raise InternalError("a Bidirectional layer without a merge has no single value")
             case _:
                 assert_never(mode)
-
-    def _constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
-        return self._b.constant(value, TensorType(self._dtype, shape))
 
 
 def returned_name(layer: Recurrent) -> str:

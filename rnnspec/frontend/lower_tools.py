@@ -43,8 +43,5 @@ class Tools:
         """Tokens as a sequence whose masked steps hold 0."""
         return Packed(value, self.constant(0.0, (1, self.width(value))), steps)
 
-    def broadcast(self, value: Value, like: Value) -> Value:
-        return self.builder.broadcast_to(value, self.builder.tensor(like).shape)
-
     def width(self, value: Value) -> Dim:
         return self.builder.tensor(value).shape[-1]

@@ -39,7 +39,7 @@ def lower_convolution(tools: Tools, layer: Convolution, flow: Packed) -> Packed:
     builder, windows = tools.builder, _Windows(tools, flow, layer.window)
     value = builder.matmul(builder.concat(windows.places(windows.tokens), 1), tools.weights[layer.kernel.path])
     if layer.bias is not None:
-        value = builder.add(value, tools.broadcast(tools.weights[layer.bias.path], value))
+        value = builder.add(value, builder.broadcast_like(tools.weights[layer.bias.path], value))
     return tools.sequence(tools.activated(layer.activation, value), windows.steps)
 
 
@@ -58,7 +58,7 @@ def lower_local_pooling(tools: Tools, layer: LocalPooling, flow: Packed) -> Pack
             else:
                 rows = tools.builder.tensor(windows.tokens).shape[0]
                 count = _sum(tools, windows.places(tools.constant(1.0, (rows, 1))))
-                mean = tools.builder.div(total, tools.broadcast(count, total))
+                mean = tools.builder.div(total, tools.builder.broadcast_like(count, total))
             return tools.sequence(mean, windows.steps)
 
 

@@ -197,6 +197,10 @@ class Builder:
         """The operand itself where it already has `shape`."""
         return operand if self.tensor(operand).shape == shape else self.broadcast(operand, shape, name)
 
+    def broadcast_like(self, operand: Value, like: Value) -> Value:
+        """To the shape of `like`."""
+        return self.broadcast_to(operand, self.tensor(like).shape)
+
     def broadcast_together(self, *operands: Value) -> tuple[Value, ...]:
         """The operands, broadcast to one shape by numpy's rule."""
         shape = common_shape([self.tensor(operand).shape for operand in operands])

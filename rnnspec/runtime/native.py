@@ -6,7 +6,7 @@ import ctypes
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -230,6 +230,8 @@ class NativeExecutable:
         self._jit: Jit | None = None
 
     def _function(self, wanted: Wanted) -> BoundFunction:
+        if not self._activities:
+            wanted = replace(wanted, activities=False)
         with self._lock:
             if wanted not in self._functions:
                 function = self._build(wanted)

@@ -112,7 +112,8 @@ class CarryingExecutable:
 
     def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
         count = len(outputs) - len(self._signatures)
-        self._states = {state.name: value for state, value in zip(self._signatures, outputs[count:], strict=True)}
+        # Copies: where a state is an output too, the caller has that array and may write to it.
+        self._states = {state.name: value.copy() for state, value in zip(self._signatures, outputs[count:], strict=True)}
         return outputs[:count]
 
 

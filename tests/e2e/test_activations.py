@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from tests.reference import ACTIVATIONS
+from tests.reference_activations import ACTIVATIONS
 
 X = np.array([[-3.0, -1.0, -0.4, 0.0, 0.21, 0.9, 1.0, 2.5]])
 STEP = 1e-6

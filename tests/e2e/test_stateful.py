@@ -122,6 +122,16 @@ def test_no_gradient_flows_to_the_call_before() -> None:
     assert np.isfinite(model.backward(early, np.ones((BATCH, 4))).inputs["x"]).all()
 
 
+def test_what_is_carried_is_not_the_caller_s_to_write_to() -> None:
+    """A state that is an output as well."""
+    body = "LSTM(4, stateful = true, return_state = true)"
+    model, untouched = compiled(body), compiled(body)
+    untouched.forward(X)
+    for output in model.forward(X):
+        output[:] = 9.0
+    assert np.array_equal(model.forward(X)[0], untouched.forward(X)[0])
+
+
 def test_recording_carries_as_well() -> None:
     model, other = compiled(LAYERS["LSTM"]), compiled(LAYERS["LSTM"])
     for part in (X[:, :3], X[:, 3:]):

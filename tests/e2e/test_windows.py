@@ -28,6 +28,26 @@ def test_arrays_of_different_lengths_are_padded_alike_whatever_the_batches() -> 
         np.testing.assert_array_equal(model.predict(samples, batch_size=size), whole)
 
 
+def test_training_data_of_different_lengths_is_padded_alike_as_well() -> None:
+    """Batches are cut to their longest sample only where no layer looks beyond it."""
+    random = np.random.default_rng(3)
+    samples = [random.normal(size=(time, 3)) for time in (4, 9, 5, 7)]
+    y = random.normal(size=(4, 2))
+    model = rnnspec.compile(CONVOLUTION.replace("GRU(2) }", "GRU(2) train { loss = mse } }"), seed=0, dtype="float64")
+    whole = model.evaluate(samples, y, batch_size=4)["loss"]
+    for size in (1, 2, 3):
+        assert model.evaluate(samples, y, batch_size=size)["loss"] == pytest.approx(whole, rel=1e-12)
+
+
+def test_attention_of_large_scores() -> None:
+    """The exponential of none of them is a float32."""
+    x = np.array([[[0.0, 40.0, 0.0], [30.0, 0.0, 0.0], [0.0, 0.0, -20.0]]], np.float32)
+    model = rnnspec.compile("model M { input a: float[time, 3], b: float[time, 3] [a, b] -> Attention() }")
+    output, tape = model.forward({"a": x, "b": x}, record=True)
+    np.testing.assert_array_equal(output, x)
+    assert all(np.isfinite(gradient).all() for gradient in model.backward(tape, output).inputs.values())
+
+
 def test_causal_attention_sees_nothing_later() -> None:
     random = np.random.default_rng(1)
     x = random.normal(size=(2, 6, 3))

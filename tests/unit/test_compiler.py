@@ -18,6 +18,8 @@ from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.target import AVX2
 from rnnspec.runtime import artifact
+from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.program import NativeFunction
 from rnnspec.source import SourceFile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
@@ -173,3 +175,20 @@ def test_a_saved_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None
     with pytest.raises(ValueError) as raised:
         compiler.load(path)
     assert str(raised.value).startswith(f"{path}: the weights don't fit the model; missing: dense/kernel")
+
+
+@pytest.mark.parametrize(("option", "functions"), [("", 1), ("activity_regularizer = L2(0.1)", 2)])
+def test_evaluation_has_a_function_of_its_own_only_for_activities(option: str, functions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model without activity regularizers predicts and evaluates with the same code."""
+    built: list[Wanted] = []
+    native = Compilation.native
+
+    def counted(self: Compilation, wanted: Wanted) -> NativeFunction:
+        built.append(wanted)
+        return native(self, wanted)
+
+    monkeypatch.setattr(Compilation, "native", counted)
+    model = rnnspec.compile(f"model M {{ input x: float[3] Dense(2, {option}) train {{ loss = mse }} }}")
+    model.predict(np.ones((2, 3)))
+    model.evaluate(np.ones((2, 3)), np.ones((2, 2)))
+    assert len(built) == functions
