@@ -285,6 +285,8 @@ def attention(layer: Layer, flows: Sequence[Flow], weights: Iterator[Array]) -> 
     if layer.get("use_scale", False):
         scores = scores * next(weights)
     real = np.ones(scores.shape, bool) if value.mask is None else np.broadcast_to(value.mask[:, None, :], scores.shape)
+    if layer.get("use_causal_mask", False):
+        real = real & np.tri(*scores.shape[1:], dtype=bool)
     shifted = np.where(real, scores - np.where(real, scores.real, -np.inf).max(axis=-1, keepdims=True, initial=-1e300), 0.0)
     powers = np.where(real, np.exp(shifted), 0.0)
     total = powers.sum(axis=-1, keepdims=True)
@@ -338,7 +340,8 @@ def convolution(layer: Layer, x: Array, weights: Iterator[Array]) -> Array:
     before, after = padding(layer.get("padding", "valid"), x.shape[1], reach + 1, stride)
     padded = np.pad(x, ((0, 0), (before, after), (0, 0)))
     starts = range(0, padded.shape[1] - reach, stride)
-    result = np.stack([np.einsum("bsd,sdf->bf", padded[:, start : start + reach + 1 : dilation], kernel) for start in starts], axis=1)
+    places = [np.einsum("bsd,sdf->bf", padded[:, start : start + reach + 1 : dilation], kernel) for start in starts]
+    result = np.stack(places, axis=1) if places else np.zeros((len(x), 0, kernel.shape[2]), x.dtype)
     return activation_of(layer, "activation", "linear")(result + next(weights) if layer.get("use_bias", True) else result)
 
 
@@ -362,7 +365,7 @@ def pooled(layer: Layer, x: Array) -> Array:
     for start in range(-before, x.shape[1] + after - size + 1, stride):
         window = x[:, max(start, 0) : start + size]
         results.append(maximum(window) if layer["layer"] == "MaxPooling1D" else window.mean(axis=1))
-    return np.stack(results, axis=1)
+    return np.stack(results, axis=1) if results else x[:, :0]
 
 
 def maximum(x: Array) -> Array:
@@ -412,7 +415,7 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(activation_of(layer, "activation", "linear")(biased), mask)
         case "Activation":
             return Flow(activation_of(layer, "activation", "linear")(value), mask)
-        case "Dropout" | "SpatialDropout1D":
+        case "Dropout" | "SpatialDropout1D" | "GaussianNoise":
             return flow
         case "TimeDistributed":
             return Flow(of_one(layer["of"], Flow(value), call).value, mask)
@@ -437,9 +440,11 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
         case "GlobalAveragePooling1D" | "GlobalMaxPooling1D":
             return Flow(global_pooled(layer, value, mask))
         case "Flatten":
-            return Flow(value.reshape(len(value), -1))
+            return Flow(value.reshape(len(value), math.prod(value.shape[1:])))
         case "Reshape":
-            return Flow(value.reshape(len(value), *layer["target_shape"]))
+            size, target = math.prod(value.shape[1:]), layer["target_shape"]
+            left = size // math.prod(extent for extent in target if extent != -1)
+            return Flow(value.reshape(len(value), *(left if extent == -1 else extent for extent in target)))
         case "Permute":
             return Flow(value.transpose(0, *layer["dims"]))
         case "RepeatVector":

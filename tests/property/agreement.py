@@ -30,6 +30,8 @@ from rnnspec.training.model import Model
 from tests import reference
 from tests.property.damage import MOST_WEIGHTS, called_as
 from tests.property.drawn_model import MAIN, DrawnModel, exact_padding
+from tests.property.uses import check_predictions, check_training, listed
+from tests.specs import FROZEN
 
 Array = NDArray[Any]
 
@@ -98,7 +100,14 @@ class Subject:
         for parameter in self.module.function("forward").parameters:
             if parameter.role is Role.KEY:
                 given[parameter.value.name] = np.int32(np.uint32(key).view(np.int32))
+            elif parameter.role is Role.WEIGHT:
+                given[parameter.value.name] = flattened(given[parameter.value.name], parameter.value.type.rank)
         return given
+
+
+def flattened(weight: Array, rank: int) -> Array:
+    """A weight as the IR has it: a kernel of windows with its first axes as one."""
+    return weight if weight.ndim <= rank else weight.reshape(-1, *weight.shape[1 - rank :])
 
 
 def near(found: Array, expected: Array, tolerance: float, what: str) -> None:
@@ -110,16 +119,13 @@ def near(found: Array, expected: Array, tolerance: float, what: str) -> None:
     np.testing.assert_allclose(found[finite], expected[finite], rtol=0, atol=tolerance * scale, err_msg=what)
 
 
-def listed(outputs: Any) -> list[Array]:
-    return list(outputs) if isinstance(outputs, tuple) else [outputs]
-
-
 def subject(drawn: DrawnModel, graph: Graph, folder: Path, dtype: Precision, training: bool) -> Subject:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpecWarning)
         model = rnnspec.compile(folder / MAIN, dtype=dtype, seed=1, parameters=drawn.parameters)
     random = np.random.default_rng(drawn.seed)
     weights = {name: random.normal(scale=0.5, size=weight.shape).astype(dtype) for name, weight in model.weights.items()}
+    weights = {name: np.abs(weight) if name.endswith("/moving_variance") else weight for name, weight in weights.items()}
     model.set_weights(weights)
     return Subject(drawn, graph, model, weights, dtype, training)
 
@@ -134,6 +140,8 @@ def check_agreement(drawn: DrawnModel, graph: Graph, folder: Path, *, dtype: Pre
     carried: Sequence[Sequence[Array]] | None = None
     for number in range(2 if states else 1):
         states, carried = check_call(tested, number, states, carried, thorough)
+    if thorough and not states:
+        check_uses(tested, folder)
     if thorough and not training and not tested.model.signature.stream.refusal:
         check_stream(tested)
     return carried is not None
@@ -144,6 +152,7 @@ def check_call(
 ) -> tuple[dict[str, Array], Sequence[Sequence[Array]] | None]:
     """One call, forward and backward; the states after it, by name and as the oracle has them."""
     drawn, model, dtype = tested.drawn, tested.model, tested.dtype
+    model.set_weights(tested.weights)
     inputs, masks = drawn.call(number)
     typed = {name: value.astype(dtype) if value.dtype.kind == "f" else value for name, value in inputs.items()}
     inputs = {name: value.astype(np.float64) if value.dtype.kind == "f" else value for name, value in typed.items()}
@@ -174,7 +183,7 @@ def check_call(
     actual = {**gradients.weights, **gradients.inputs}
     assert set(derived) >= {name for name, value in actual.items() if value.size}
     for name, value in actual.items():
-        near(value, derived.get(name, np.zeros(value.shape)), TOLERANCE[dtype], f"gradient of {name}")
+        near(value, derived.get(name, np.zeros(value.shape)).reshape(value.shape), TOLERANCE[dtype], f"gradient of {name}")
 
     if thorough:
         check_differences(tested, arguments, cotangents, derived, masks)
@@ -200,6 +209,7 @@ def directions(tested: Subject, arguments: Mapping[str, Array], masks: Mapping[s
     """A random direction through weights and inputs; nothing moves that a mask or a layer may see."""
     random = np.random.default_rng(tested.drawn.seed + 1)
     along = {name: random.normal(size=value.shape) for name, value in tested.weights.items()}
+    along |= {name: np.zeros_like(value) for name, value in along.items() if name.endswith(FROZEN)}
     for name, shape in tested.drawn.shapes.items():
         if not shape.ids:
             value = arguments[name]
@@ -212,7 +222,7 @@ def directions(tested: Subject, arguments: Mapping[str, Array], masks: Mapping[s
 
 def slope_of(along: Mapping[str, Array], gradients: Mapping[str, Array]) -> tuple[float, float]:
     """The slope along a direction, and the sum of its parts' sizes."""
-    products = [np.asarray(gradients[name], np.float64) * along[name] for name in along if name in gradients]
+    products = [np.asarray(gradients[name], np.float64).ravel() * along[name].ravel() for name in along if name in gradients]
     return sum(float(product.sum()) for product in products), sum(float(np.abs(product).sum()) for product in products)
 
 
@@ -228,7 +238,10 @@ def check_differences(
     function = tested.module.function("forward")
 
     def total(step: float) -> float:
-        moved = {**arguments, **{name: arguments[name] + step * direction for name, direction in along.items()}}
+        moved = {
+            **arguments,
+            **{name: arguments[name] + step * direction.reshape(arguments[name].shape) for name, direction in along.items()},
+        }
         outputs = [value for (role, _), value in interpret(function, moved).items() if role is Role.OUTPUT]
         return sum(float(np.sum(np.asarray(output) * cotangent)) for output, cotangent in zip(outputs, cotangents, strict=True))
 
@@ -255,7 +268,7 @@ def check_oracle(
     """The numpy oracle's outputs, and its slope by a complex step, where no kink is near."""
     drawn, weights = tested.drawn, [np.asarray(value, np.float64) for value in tested.weights.values()]
     with np.errstate(all="ignore"):
-        ran = reference.run_graph(drawn.graph, weights, inputs, masks, False, carried)
+        ran = reference.run_graph(drawn.graph, weights, inputs, masks, tested.training, carried)
     counted: list[Array] = []
     for place, (flow, shape) in enumerate(zip(ran.outputs, drawn.outputs, strict=True)):
         same = np.ones(flow.value.shape, bool)
@@ -270,7 +283,7 @@ def check_oracle(
             moved = [weight + step * along[name] for name, weight in zip(tested.weights, weights, strict=True)]
             moved_inputs = {name: value + step * along[name] if name in along else value for name, value in inputs.items()}
             with np.errstate(all="ignore"):
-                outputs = reference.run_graph(drawn.graph, moved, moved_inputs, masks, False, carried).outputs
+                outputs = reference.run_graph(drawn.graph, moved, moved_inputs, masks, tested.training, carried).outputs
             return sum(np.sum(flow.value * cotangent) for flow, cotangent in zip(outputs, cotangents, strict=True))
 
         slope, size = slope_of(along, actual)
@@ -281,6 +294,20 @@ def check_oracle(
             kink = abs(ahead - 2 * middle + behind) / STEP > 1e-3 * max(1.0, size)
             assert not wrong or kink, f"slope {slope}, of the oracle {expected}, size {size}"
     return ran.call.kept
+
+
+def check_uses(tested: Subject, folder: Path) -> None:
+    """What `tests.property.uses` has, from the weights that the model was given."""
+    drawn, model = tested.drawn, tested.model
+    inputs, masks = drawn.call(0)
+    typed = {name: value.astype(tested.dtype) if value.dtype.kind == "f" else value for name, value in inputs.items()}
+    model.set_weights(tested.weights)
+    if tested.training:
+        if not any_drops(tested):
+            check_training(drawn, model, typed, masks, lambda one, other, what: near(one, other, TOLERANCE[tested.dtype], what))
+    else:
+        check_predictions(drawn, model, typed, masks, folder)
+    model.set_weights(tested.weights)
 
 
 def check_stream(tested: Subject) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from rnnspec.frontend.graph import Graph
-from tests.property.drawn_model import MAIN, DrawnModel
-from tests.property.layers import Shape
+from tests.property.drawn_model import MAIN, DrawnModel, long_enough
+from tests.property.entries import Shape
 from tests.property.models import drawn_models
 
 WORDS = re.compile(r'"[^"\n]*"|\d+(?:\.\d*)?|\w+\'?|->|\S')
@@ -35,6 +35,12 @@ ALIKE = (
         "Masking",
         "TimeDistributed",
     ),
+    ("Conv1D", "MaxPooling1D", "AveragePooling1D", "Dense"),
+    ("Flatten", "Reshape", "Permute", "GlobalMaxPooling1D"),
+    ("Dot", "Attention", "Concatenate"),
+    ("BatchNormalization", "LayerNormalization", "GaussianNoise"),
+    ("LSTM", "RNN", "Bidirectional", "TimeDistributed"),
+    ("valid", "same", "causal"),
     ("dropout", "recurrent_dropout"),
     ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "use_bias", "mask_zero", "center", "scale"),
     ("concat", "sum", "mul", "ave", "none"),
@@ -120,4 +126,6 @@ def called_as(drawn: DrawnModel, graph: Graph, vocabularies: Mapping[str, int | 
         return None
     named = {shape.length: drawn.times.get(str(shape.length), 3) for shape in shapes.values() if isinstance(shape.length, str)}
     patterns = {name: drawn.patterns.get(name, "holed") for name, shape in shapes.items() if shape.sequence}
-    return replace(drawn, shapes=shapes, times={str(name): time for name, time in named.items()}, patterns=patterns)
+    lengths = [value.type.shape[0] for each in graph.applications for value in each.results if value.type.sequence]
+    times = long_enough({str(name): time for name, time in named.items()}, lengths)
+    return replace(drawn, shapes=shapes, times=times, patterns=patterns)

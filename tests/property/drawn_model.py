@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tests.property.layers import Padding, Shape
+from rnnspec.runtime.lengths import name_in, shortfall
+from tests.property.entries import Padding, Shape
 from tests.specs import Graph
 
 MAIN = "main.rnn"
@@ -73,6 +74,16 @@ class DrawnModel:
             inputs[name][~mask] = 0
             masks[name] = mask
         return inputs, masks
+
+
+def long_enough(times: Mapping[str, int], lengths: Iterable[int | str]) -> dict[str, int]:
+    """The named lengths, made so long that every window finds a step."""
+    enough = dict(times)
+    for length in lengths:
+        name = name_in(length)
+        if name is not None:
+            enough[name] = max(enough[name], shortfall(length, enough))
+    return enough
 
 
 def drawn_mask(random: np.random.Generator, pattern: str, batch: int, time: int) -> np.ndarray:

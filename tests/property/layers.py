@@ -5,100 +5,37 @@ A layer is a description as in `tests.specs`, so that the numpy oracle (`tests.r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
 from tests.property.cells import Cell, drawn_cells
-from tests.specs import Layer, make
-
-VOCABULARY = 5
-WIDEST = 24
-"""Of a value; what would be wider isn't drawn."""
-
-
-class Padding(Enum):
-    """What the masked steps of a sequence hold; MIXED where the package and Keras choose differently."""
-
-    FILLED = "filled"
-    HELD = "held"
-    MIXED = "mixed"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a value is to the layers that may take it; `length` is None for a row, `width` of ids how many there are.
-
-    `masks`: what decides which steps are real. `raw`: an input that nothing was computed from yet.
-    `known`: the oracle's real steps are the package's.
-    """
-
-    length: int | str | None
-    width: int
-    ids: bool = False
-    raw: bool = False
-    flipped: bool = False
-    masks: frozenset[tuple[str, tuple[float, ...]]] = frozenset()
-    padding: Padding = Padding.FILLED
-    known: bool = True
-
-    @property
-    def sequence(self) -> bool:
-        return self.length is not None
-
-    def of(self, width: int) -> Shape:
-        return replace(self, width=int(width), raw=False)
-
-    def masking(self, value: float) -> Shape:
-        return replace(self, masks=frozenset((name, (*values, value)) for name, values in self.masks))
-
-    def row(self, width: int) -> Shape:
-        return Shape(None, int(width), known=self.known)
-
-
-class Number(int):
-    """A whole number that the spec writes as a parameter, or a multiple of one."""
-
-    name: str
-    factor: int
-
-    def __new__(cls, parameter: int, name: str, factor: int) -> Number:
-        made = super().__new__(cls, factor * parameter)
-        made.name, made.factor = name, factor
-        return made
-
-    def __str__(self) -> str:
-        return self.name if self.factor == 1 else f"{self.factor} * {self.name}"
-
-
-Options: TypeAlias = Mapping[str, st.SearchStrategy[Any]]
-
-ABSENT = object()
-"""What an option is that isn't written."""
-
-
-def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Seldom written."""
-    return st.one_of(st.just(ABSENT), st.just(ABSENT), strategy)
-
-
-UNITS = st.sampled_from([2, 1, 3, 5, 8, 17])
-"""Around what fills vectors of 2 to 16 lanes."""
-FLAG = st.booleans()
-RATE = st.sampled_from([0.5, 0.1, 0.9, 0.0])
-BOUNDED = st.sampled_from(
-    ["tanh", "sigmoid", "softsign", "hard_sigmoid", "softmax", "hard_tanh", "relu6", {"layer": "gelu", "approximate": True}]
-)
-"""What a recurrence may apply again and again."""
-ACTIVATION = st.one_of(
+from tests.property.entries import (
+    ABSENT,
+    ACTIVATION,
     BOUNDED,
-    st.sampled_from(["linear", "relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "log_softmax", "exponential", "tanh_shrink"]),
-    st.sampled_from([make("leaky_relu", negative_slope=0.1), make("soft_shrink", threshold=0.25), make("squareplus", b=1.0)]),
+    FLAG,
+    RATE,
+    UNITS,
+    VOCABULARY,
+    WIDEST,
+    Entry,
+    Options,
+    Padding,
+    Shape,
+    as_before,
+    described,
+    maybe,
+    no_options,
+    numbers,
+    pointwise,
+    sequence,
 )
+from tests.property.entries_windows import WINDOWS
+from tests.specs import Layer, make
 
 DROPS = {"dropout": maybe(RATE), "recurrent_dropout": maybe(RATE)}
 SEQUENCE_OPTIONS: Options = {
@@ -109,62 +46,23 @@ SEQUENCE_OPTIONS: Options = {
     "stateful": maybe(FLAG),
     **DROPS,
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """`options` of the first value that the layer takes; `gives` the shapes of its results.
-
-    `weight`: how often it is drawn beside the others. `most`: values that it takes.
-    """
-
-    takes: Callable[[Shape], bool]
-    options: Callable[[Shape], Options]
-    gives: Callable[[Layer, Sequence[Shape]], list[Shape]]
-    weight: int = 1
-    most: int = 1
-
-
-@st.composite
-def described(draw: st.DrawFn, name: str, options: Options) -> Layer:
-    drawn = {key: draw(strategy) for key, strategy in options.items()}
-    return make(name, **{key: value for key, value in drawn.items() if value is not ABSENT})
-
-
-def numbers(shape: Shape) -> bool:
-    return not shape.ids
-
-
-def sequence(shape: Shape) -> bool:
-    return shape.sequence and not shape.ids
-
-
-def no_options(shape: Shape) -> Options:
-    return {}
-
-
-def as_before(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
-    return [shapes[0].of(shapes[0].width)]
-
-
-def pointwise(options: Options, weight: int = 1) -> Entry:
-    return Entry(numbers, lambda shape: options, as_before, weight)
-
-
-def pooling() -> Entry:
-    return Entry(sequence, no_options, lambda layer, shapes: [shapes[0].row(shapes[0].width)])
+STACK_OPTIONS: Options = {name: strategy for name, strategy in SEQUENCE_OPTIONS.items() if name not in DROPS}
 
 
 # Recurrent layers
 
 
 def state_widths(layer: Layer) -> list[int]:
+    if layer["layer"] == "RNN":
+        return [width for cell in layer["cells"] for width in state_widths(cell)]
     cell: Cell | None = layer.get("_cell")
     count = cell.states if cell is not None else 2 if layer["layer"] == "LSTM" else 1
     return [int(layer["units"])] * count
 
 
 def output_width(layer: Layer) -> int:
+    if layer["layer"] == "RNN":
+        return output_width(layer["cells"][-1])
     cell: Cell | None = layer.get("_cell")
     return int(layer["units"]) * (1 if cell is None else cell.outputs)
 
@@ -207,17 +105,31 @@ CELLS = ("LSTM", "GRU", "SimpleRNN", "Drawn")
 
 
 @st.composite
+def stacks(draw: st.DrawFn, options: Options = MappingProxyType(STACK_OPTIONS)) -> Layer:
+    """An RNN of one cell to three, each with its own dropout."""
+    kinds = draw(st.lists(st.sampled_from(CELLS), min_size=1, max_size=3))
+    cells = [draw(described(kind, {**cell_options(kind), **DROPS})) for kind in kinds]
+    return {**draw(described("RNN", options)), "cells": cells}
+
+
+def recurrent_layers(options: Options) -> st.SearchStrategy[Layer]:
+    """Of any kind, with some of the options that they all have."""
+    of_stack = {name: strategy for name, strategy in options.items() if name not in DROPS}
+    kinds = st.sampled_from([*CELLS, "RNN"])
+    return kinds.flatmap(lambda name: stacks(of_stack) if name == "RNN" else described(name, {**cell_options(name), **options}))
+
+
+@st.composite
 def directions(draw: st.DrawFn) -> Layer:
     """A Bidirectional; the widths of the two agree where they are merged element by element."""
     options = {key: strategy for key, strategy in SEQUENCE_OPTIONS.items() if key not in ("go_backwards", "zero_output_for_mask")}
-    of = draw(st.sampled_from(CELLS).flatmap(lambda name: described(name, {**cell_options(name), **options})))
+    of = draw(recurrent_layers(options))
     layer = make("Bidirectional", of=of)
     mode = draw(st.sampled_from([ABSENT, "concat", "sum", "mul", "ave", None]))
     if mode is not ABSENT:
         layer["merge_mode"] = mode
     if draw(st.integers(0, 3)) == 0:
-        kind = draw(st.sampled_from(CELLS))
-        backward = draw(described(kind, {**cell_options(kind), "dropout": maybe(RATE)}))
+        backward = draw(recurrent_layers({"dropout": maybe(RATE)}))
         kept = {key: of[key] for key in ("return_sequences", "return_state", "stateful") if key in of}
         layer["backward_layer"] = {**backward, **kept, "go_backwards": True}
         if mode in ("sum", "mul", "ave") and output_width(of) != output_width(backward):
@@ -251,16 +163,34 @@ def merged(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     return [replace(first.of(width), masks=masks, padding=padded_alike(layer, shapes, differ), known=known)]
 
 
+def alike(shapes: Sequence[Shape], *, widths: bool = True) -> bool:
+    """Whether elements, or with other `widths` steps, meet their like."""
+    first = shapes[0]
+    ordered = all((shape.length, shape.flipped) == (first.length, first.flipped) for shape in shapes)
+    same = not widths or all(shape.width == first.width for shape in shapes)
+    reversed_alike = not first.flipped or all(shape.masks == first.masks for shape in shapes)
+    return ordered and same and reversed_alike and len(shapes) > 1
+
+
 def merge(most: int = 3) -> Entry:
-    return Entry(numbers, no_options, merged, weight=2, most=most)
+    return Entry(numbers, no_options, merged, weight=2, most=most, together=alike)
+
+
+def global_pooling() -> Entry:
+    def gives(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+        row = shapes[0].row(shapes[0].width)
+        return [replace(row, length=1) if layer.get("keepdims", False) else row]
+
+    return Entry(sequence, lambda shape: {"keepdims": maybe(FLAG)}, gives)
 
 
 DENSE: Options = {"units": UNITS, "activation": maybe(ACTIVATION), "use_bias": maybe(FLAG)}
 NORMALIZED: Options = {"epsilon": maybe(st.just(0.01)), "center": maybe(FLAG), "scale": maybe(FLAG)}
+LAYER_NORMALIZED: Options = {**NORMALIZED, "rms_scaling": maybe(FLAG)}
 ROWWISE = st.one_of(
     described("Dense", DENSE),
     described("Activation", {"activation": ACTIVATION}),
-    described("LayerNormalization", NORMALIZED),
+    described("LayerNormalization", LAYER_NORMALIZED),
     described("Dropout", {"rate": RATE}),
 )
 
@@ -275,7 +205,8 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             name: Entry(sequence, lambda shape, name=name: {**cell_options(name), **SEQUENCE_OPTIONS}, recurrent, weight=3)
             for name in CELLS
         },
-        "Bidirectional": Entry(sequence, no_options, bidirectional, weight=3),
+        "RNN": Entry(sequence, lambda shape: stacks(), recurrent, weight=2),
+        "Bidirectional": Entry(sequence, lambda shape: directions(), bidirectional, weight=3),
         "Masking": Entry(
             lambda shape: shape.raw and sequence(shape),
             lambda shape: {"mask_value": st.sampled_from([0.0, 1.0])},
@@ -293,30 +224,42 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "Dense": Entry(numbers, lambda shape: DENSE, lambda layer, shapes: [shapes[0].of(layer["units"])], weight=3),
         "Dropout": pointwise({"rate": RATE}),
         "Activation": pointwise({"activation": ACTIVATION}),
-        "LayerNormalization": pointwise(NORMALIZED),
+        "LayerNormalization": pointwise(LAYER_NORMALIZED),
+        "BatchNormalization": pointwise({**NORMALIZED, "momentum": maybe(st.sampled_from([0.5, 0.0]))}, weight=2),
+        "GaussianNoise": pointwise({"stddev": st.sampled_from([0.5, 0.0])}),
         "Softmax": pointwise({}),
         "ReLU": pointwise({"max_value": maybe(st.just(1.5)), "negative_slope": maybe(st.just(0.2)), "threshold": maybe(st.just(0.25))}),
         "LeakyReLU": pointwise({"negative_slope": maybe(st.just(0.1))}),
         "ELU": pointwise({"alpha": maybe(st.just(0.5))}),
         "PReLU": Entry(numbers, lambda shape: {"shared_axes": st.just([1])} if shape.sequence else {}, as_before),
         "SpatialDropout1D": Entry(sequence, lambda shape: {"rate": RATE}, as_before),
-        "GlobalAveragePooling1D": pooling(),
-        "GlobalMaxPooling1D": pooling(),
+        "GlobalAveragePooling1D": global_pooling(),
+        "GlobalMaxPooling1D": global_pooling(),
         "RepeatVector": Entry(
             lambda shape: numbers(shape) and not shape.sequence,
             lambda shape: {"n": st.sampled_from([2, 5])},
             lambda layer, shapes: [Shape(int(layer["n"]), shapes[0].width, known=shapes[0].known)],
         ),
         "TimeDistributed": Entry(sequence, lambda shape: {"of": ROWWISE}, distributed),
-        **{name: merge() for name in ("Concatenate", "Add", "Multiply", "Average", "Maximum", "Minimum")},
+        **{name: merge() for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")},
         "Subtract": merge(most=2),
+        "Concatenate": replace(merge(), together=partial(alike, widths=False)),
+        **WINDOWS,
     }
 )
 
 
-def drawn_layer(name: str, shape: Shape) -> st.SearchStrategy[Layer]:
-    """One layer of a kind, for a value."""
-    return directions() if name == "Bidirectional" else described(name, ENTRIES[name].options(shape))
+def drawn_layer(name: str, *shapes: Shape) -> st.SearchStrategy[Layer]:
+    """One layer of a kind, for values."""
+    options = ENTRIES[name].options(*shapes)
+    return options if isinstance(options, st.SearchStrategy) else described(name, options)
+
+
+def fits(name: str, shapes: Sequence[Shape]) -> bool:
+    """Whether a layer may take values together."""
+    entry = ENTRIES[name]
+    small = sum(shape.width for shape in shapes) <= 2 * WIDEST
+    return len(shapes) <= entry.most and all(map(entry.takes, shapes)) and entry.together(shapes) and (small or len(shapes) == 1)
 
 
 def results(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:

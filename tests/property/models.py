@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.property.cells import Cell
-from tests.property.drawn_model import MAIN, PATTERNS, DrawnModel
-from tests.property.layers import CELLS, ENTRIES, UNITS, VOCABULARY, WIDEST, Number, Shape, drawn_layer, results, state_widths
+from tests.property.drawn_model import MAIN, PATTERNS, DrawnModel, long_enough
+from tests.property.entries import UNITS, VOCABULARY, WIDEST, Misfit, Number, Shape
+from tests.property.layers import CELLS, ENTRIES, drawn_layer, fits, results, state_widths
 from tests.specs import Graph, Layer, Statement, make, statement_lines
 
 PARTS, CELL_FILE = "lib/parts.rnn", "lib/cells.rnn"
@@ -38,6 +39,8 @@ def substituted(value: Any, name: str, number: int) -> Any:
             return Number(number, name, value.factor)
         case dict():
             return {key: substituted(each, name, number) for key, each in value.items()}
+        case list():
+            return [substituted(each, name, number) for each in value]
         case _:
             return value
 
@@ -51,25 +54,15 @@ def flow(statements: Sequence[Statement], shape: Shape) -> Shape | None:
         for layer in statement.layers:
             if not fits(layer["layer"], shapes):
                 return None
-            shapes = results(layer, shapes)
+            try:
+                shapes = results(layer, shapes)
+            except Misfit:
+                return None
             if len(shapes) > 1 or shapes[0].width > WIDEST:
                 return None
         last = shapes[0]
         named |= dict.fromkeys(statement.names, last)
     return last
-
-
-def fits(name: str, shapes: Sequence[Shape]) -> bool:
-    """Whether a layer may take values together."""
-    entry, first = ENTRIES[name], shapes[0]
-    if not all(entry.takes(shape) for shape in shapes):
-        return False
-    if entry.most == 1:
-        return len(shapes) == 1
-    alike = all((shape.length, shape.flipped) == (first.length, first.flipped) for shape in shapes)
-    same = name == "Concatenate" or all(shape.width == first.width for shape in shapes)
-    reversed_alike = not first.flipped or all(shape.masks == first.masks for shape in shapes)
-    return alike and same and reversed_alike and len(shapes) > 1 and sum(shape.width for shape in shapes) <= 2 * WIDEST
 
 
 @dataclass
@@ -101,6 +94,8 @@ class Builder:
 
     def written(self, layer: Any) -> Any:
         """A layer as `tests.specs` writes it: its cell under its name, without what only the oracle reads."""
+        if isinstance(layer, list):
+            return [self.written(each) for each in layer]
         if not isinstance(layer, dict):
             return layer
         if "_cell" in layer:
@@ -144,13 +139,13 @@ class Builder:
         chosen = [first, *(self.pick(others) for _ in range(self.draw(st.integers(1, entry.most - 1))))]
         return chosen if fits(name, [self.values[value] for value in chosen]) else chosen[:2]
 
-    def layer_for(self, name: str, shape: Shape) -> Layer:
-        layer = self.draw(drawn_layer(name, shape))
+    def layer_for(self, name: str, *shapes: Shape) -> Layer:
+        layer = self.draw(drawn_layer(name, *shapes))
         if "units" in layer and self.chance(5):
             layer["units"] = Number(self.parameter, "width", 1)
         if self.chance(12):
             layer["name"] = f'"{self.fresh("own")}"'
-        if name in (*CELLS, "Bidirectional") and self.chance(2):
+        if name in (*CELLS, "RNN", "Bidirectional") and self.chance(2):
             self.start(layer)
         return layer
 
@@ -162,7 +157,8 @@ class Builder:
             return
         first = self.pick(rows)
         width = self.values[first].width
-        inner["units"] = width
+        for cell in inner.get("cells", [inner]):
+            cell["units"] = width
         alike = [value for value in rows if self.values[value].width == width]
         count = len(state_widths(inner)) * (2 if inner is not layer else 1)
         layer["initial_state"] = [first, *(self.pick(alike) for _ in range(count - 1))]
@@ -174,7 +170,7 @@ class Builder:
         if not takes:
             return
         shapes = [self.values[value] for value in takes]
-        layers = [self.layer_for(name, shapes[0])]
+        layers = [self.layer_for(name, *(shapes if fits(name, shapes) else shapes[:1]))]
         if not self.sound:
             self.add(Statement(layers, takes, [self.fresh()]), [replace(shapes[0], known=False)])
             return
@@ -222,7 +218,10 @@ class Builder:
             self.shared[name] = layer, self.values[value]
             self.lines.append(f"shared {' '.join(self.text_of(Statement([layer], (), (name,))))}")
         layer, _ = self.shared[name]
-        shapes = results(layer, [self.values[value]])
+        try:
+            shapes = results(layer, [self.values[value]])
+        except Misfit:
+            return
         names = [self.fresh() for _ in shapes]
         self.add(Statement([layer], [value], names), shapes, f"{', '.join(names)} = {value} -> {name}")
 
@@ -339,7 +338,8 @@ class Builder:
                 self.pick([self.plain, self.plain, self.plain, self.use_shared, self.use_block, self.repeat])()
         outputs = self.outputs(given)
         default = self.pick(["", f" = {self.parameter}", " = 4"])
-        lengths = sorted({shape.length for shape in given.values() if isinstance(shape.length, str)})
+        names = sorted({shape.length for shape in given.values() if isinstance(shape.length, str)})
+        times = {name: self.pick([4, 3, 5, 1, 6, 5, 0]) for name in names}
         return DrawnModel(
             self.files(declared, outputs, default),
             Graph(dict.fromkeys(given, ""), self.flat, outputs or self.last),
@@ -348,10 +348,21 @@ class Builder:
             self.sound,
             {} if default == f" = {self.parameter}" else {"width": self.parameter},
             self.pick([3, 2, 5, 1, 4, 4, 5, 0]),
-            {length: self.pick([4, 3, 5, 1, 6, 5, 0]) for length in lengths},
+            long_enough(times, self.lengths(given)) if self.sound else times,
             {name: self.pick(PATTERNS) for name, shape in given.items() if shape.sequence},
             self.draw(st.integers(0, 2**32 - 1)),
         )
+
+    def lengths(self, given: Mapping[str, Shape]) -> list[int | str]:
+        """Of all sequences, those that no name was given to included."""
+        named, found = dict(given), list[int | str]()
+        for statement in self.flat:
+            shapes = [named[name] for name in statement.takes]
+            for layer in statement.layers:
+                shapes = results(layer, shapes)
+                found += [shape.length for shape in shapes if shape.length is not None]
+            named |= zip(statement.names, shapes, strict=True)
+        return found
 
     def outputs(self, given: Mapping[str, Shape]) -> list[str]:
         """Some of the values by name, or none: then the last is the output."""

@@ -1,0 +1,185 @@
+"""Entries of the layers that look at several steps at once, or at all of them in another shape: most drop the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from math import prod
+from types import MappingProxyType
+
+from hypothesis import strategies as st
+
+from rnnspec.runtime.lengths import every, less
+from tests.property.entries import (
+    ABSENT,
+    ACTIVATION,
+    FLAG,
+    RATE,
+    UNITS,
+    Entry,
+    Misfit,
+    Options,
+    Padding,
+    Shape,
+    described,
+    maybe,
+    numbers,
+    sequence,
+)
+from tests.specs import Layer, make
+
+LARGEST = 3
+"""Size, stride and dilation of a window."""
+
+
+def span(layer: Layer) -> int:
+    """The steps from a window's first to its last."""
+    return (layer.get("kernel_size", layer.get("pool_size", 2)) - 1) * layer.get("dilation_rate", 1) + 1
+
+
+def windowed(layer: Layer, shape: Shape, width: int) -> list[Shape]:
+    assert shape.length is not None
+    pooling = layer["layer"] != "Conv1D"
+    stride = layer.get("strides", layer.get("pool_size", 2) if pooling else 1)
+    length = less(shape.length, span(layer) - 1) if layer.get("padding", "valid") == "valid" else shape.length
+    return [shape.anew(every(length, stride), width)]
+
+
+@st.composite
+def windows(draw: st.DrawFn, name: str, shape: Shape, paddings: Sequence[str], options: Options) -> Layer:
+    """A layer of windows that a sequence of fixed length has at least one of."""
+    layer = draw(described(name, options))
+    size = "kernel_size" if name == "Conv1D" else "pool_size"
+    layer[size] = draw(st.integers(1, LARGEST))
+    padding = draw(st.sampled_from([ABSENT, *paddings]))
+    if padding is not ABSENT:
+        layer["padding"] = padding
+    stepped = draw(st.sampled_from([ABSENT, "strides", *(["dilation_rate"] if name == "Conv1D" else [])]))
+    if stepped is not ABSENT:
+        layer[stepped] = draw(st.integers(1, LARGEST))
+    if isinstance(shape.length, int) and layer.get("padding", "valid") == "valid" and span(layer) > shape.length:
+        layer["padding"] = "same"
+    return layer
+
+
+CONVOLUTION: Options = {"filters": UNITS, "activation": maybe(ACTIVATION), "use_bias": maybe(FLAG)}
+
+
+def local_pooling(name: str) -> Entry:
+    return Entry(
+        sequence,
+        lambda shape: windows(name, shape, ["valid", "same"], {}),
+        lambda layer, shapes: windowed(layer, shapes[0], shapes[0].width),
+    )
+
+
+# The same numbers in another shape
+
+
+def fixed(shape: Shape) -> bool:
+    return numbers(shape) and not isinstance(shape.length, str)
+
+
+def extents(shape: Shape) -> tuple[int, ...]:
+    return (shape.width,) if shape.length is None else (int(shape.length), shape.width)
+
+
+def of_extents(shape: Shape, given: Sequence[int | str]) -> Shape:
+    """Features, or steps of features."""
+    *length, width = given
+    return shape.anew(length[0] if length else None, int(width))
+
+
+@st.composite
+def reshapings(draw: st.DrawFn, shape: Shape) -> Layer:
+    size = prod(extents(shape))
+    steps = draw(st.sampled_from([count for count in range(1, size + 1) if size % count == 0]))
+    target = draw(st.sampled_from([[size], [-1], [steps, size // steps], [-1, size // steps], [steps, -1]]))
+    return make("Reshape", target_shape=target)
+
+
+def reshaped(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    size, target = prod(extents(shapes[0])), layer["target_shape"]
+    known = prod(extent for extent in target if extent != -1)
+    if size % known or (-1 not in target and size != known):
+        raise Misfit
+    return [of_extents(shapes[0], [size // known if extent == -1 else extent for extent in target])]
+
+
+def permuted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    before = extents(shapes[0])
+    if len(before) != len(layer["dims"]):
+        raise Misfit
+    return [of_extents(shapes[0], [before[axis - 1] for axis in layer["dims"]])]
+
+
+# Every step against every step
+
+
+def axes_of(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
+    """The axes, from 0, over which Dot may go; only the first value's steps may be of any length, and only where they stay."""
+    left, right = ((shape.length, shape.width) if shape.sequence else (shape.width,) for shape in shapes)
+    if isinstance(right[0], str) or (len(right) == 1 and isinstance(left[0], str)):
+        return []
+    return [(one, other) for one, other in product(range(len(left)), range(len(right))) if left[one] == right[other]]
+
+
+def dots(left: Shape, right: Shape) -> st.SearchStrategy[Layer]:
+    """With axes counted from the batch, or from the end."""
+    written: list[object] = []
+    for one, other in axes_of([left, right]):
+        axes = [one + 1, other + 1], [one - 1 - left.sequence, other - 1 - right.sequence]
+        written += [axes[0], axes[1], *(each[0] for each in axes if each[0] == each[1])]
+    return described("Dot", {"axes": st.sampled_from(written), "normalize": maybe(FLAG)})
+
+
+def dotted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    axes = layer["axes"] if isinstance(layer["axes"], list) else [layer["axes"]] * 2
+    rest: list[int | str] = []
+    for axis, shape in zip(axes, shapes, strict=True):
+        given = (shape.length, shape.width) if shape.sequence else (shape.width,)
+        place = axis - 1 if axis > 0 else len(given) + axis
+        rest += [extent for number, extent in enumerate(given) if number != place and extent is not None]
+    made = of_extents(shapes[0], rest or [1])
+    return [replace(made, known=made.known and shapes[1].anew(1, 1).known)]
+
+
+def attending(shapes: Sequence[Shape]) -> bool:
+    if len(shapes) not in (2, 3):
+        return False
+    query, value, key = shapes[0], shapes[1], shapes[-1]
+    return query.width == key.width and value.length == key.length and not any(shape.flipped for shape in shapes)
+
+
+def attended(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    """A masked key is looked at where its value is real: then it counts what it holds."""
+    query, value, key = shapes[0], shapes[1], shapes[-1]
+    seen = key.masks == value.masks or key.padding is not Padding.MIXED
+    return [replace(query.of(value.width), padding=Padding.FILLED, known=seen and all(shape.known for shape in shapes))]
+
+
+WINDOWS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "Conv1D": Entry(
+            sequence,
+            lambda shape: windows("Conv1D", shape, ["valid", "same", "causal"], CONVOLUTION),
+            lambda layer, shapes: windowed(layer, shapes[0], layer["filters"]),
+            weight=3,
+        ),
+        "MaxPooling1D": local_pooling("MaxPooling1D"),
+        "AveragePooling1D": local_pooling("AveragePooling1D"),
+        "Flatten": Entry(fixed, lambda shape: {}, lambda layer, shapes: [shapes[0].anew(None, prod(extents(shapes[0])))]),
+        "Reshape": Entry(fixed, reshapings, reshaped),
+        "Permute": Entry(fixed, lambda shape: {"dims": st.permutations(range(1, 2 + shape.sequence)).map(list)}, permuted),
+        "Dot": Entry(numbers, dots, dotted, weight=2, most=2, together=lambda shapes: len(shapes) == 2 and bool(axes_of(shapes))),
+        "Attention": Entry(
+            sequence,
+            lambda *shapes: {"use_scale": maybe(FLAG), "use_causal_mask": maybe(FLAG), "dropout": maybe(RATE)},
+            attended,
+            weight=2,
+            most=3,
+            together=attending,
+        ),
+    }
+)
