@@ -328,7 +328,7 @@ def batch_normalization(layer: Layer, call: Call, x: Array, mask: Array | None) 
         mean = np.where(real[..., None], x, 0).sum(axis=axes) / count
         variance = np.where(real[..., None], (x - mean) ** 2, 0).sum(axis=axes) / count
         for offset, (old, new) in enumerate(zip(moving, (mean, variance), strict=True)):
-            call.updates[place + offset] = old * momentum + new * (1.0 - momentum)
+            call.updates[place + offset] = call.updates.get(place + offset, old) * momentum + new * (1.0 - momentum)
     return (x - mean) / np.sqrt(variance + layer.get("epsilon", 1e-3)) * gamma + beta
 
 

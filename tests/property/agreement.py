@@ -125,7 +125,7 @@ def subject(drawn: DrawnModel, graph: Graph, folder: Path, dtype: Precision, tra
         model = rnnspec.compile(folder / MAIN, dtype=dtype, seed=1, parameters=drawn.parameters)
     random = np.random.default_rng(drawn.seed)
     weights = {name: random.normal(scale=0.5, size=weight.shape).astype(dtype) for name, weight in model.weights.items()}
-    weights = {name: np.abs(weight) if name.endswith("/moving_variance") else weight for name, weight in weights.items()}
+    weights = {name: np.abs(weight) + 0.1 if name.endswith("/moving_variance") else weight for name, weight in weights.items()}
     model.set_weights(weights)
     return Subject(drawn, graph, model, weights, dtype, training)
 
@@ -164,6 +164,9 @@ def check_call(
     results = interpret(tested.module.function("forward"), arguments)
     expected = [np.asarray(value) for (role, _), value in results.items() if role is Role.OUTPUT]
     tested.near(found, expected, "output")
+    for (role, name), value in results.items():
+        if role is Role.UPDATE:
+            near(model.weights[name], np.asarray(value), TOLERANCE[dtype], f"{name} after the call")
     if thorough and not states and not tested.training:
         tested.near(listed(model.forward(nonsense, mask=masks or None)), expected, "output without a tape")
 
@@ -269,6 +272,9 @@ def check_oracle(
     drawn, weights = tested.drawn, [np.asarray(value, np.float64) for value in tested.weights.values()]
     with np.errstate(all="ignore"):
         ran = reference.run_graph(drawn.graph, weights, inputs, masks, tested.training, carried)
+    for place, value in ran.call.updates.items():
+        name = list(tested.weights)[place]
+        near(tested.model.weights[name], np.asarray(value), TOLERANCE[tested.dtype], f"{name} of the oracle")
     counted: list[Array] = []
     for place, (flow, shape) in enumerate(zip(ran.outputs, drawn.outputs, strict=True)):
         same = np.ones(flow.value.shape, bool)
