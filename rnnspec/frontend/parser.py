@@ -13,7 +13,9 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import (
+    ElseCondition,
     MalformedNumber,
+    MisplacedElse,
     NestedTooDeeply,
     UnclosedText,
     UnexpectedCharacter,
@@ -120,9 +122,9 @@ def _word_start(text: str, place: int) -> int:
 class _Recovery:
     """Feeds the tokens to the parser; after an error goes on with the next line of the same block.
 
-    A checkpoint is the parser's state before the first token of a line at which a statement may
-    begin. The statement with the error is dropped: parsing goes on from its checkpoint with the
-    first later line at the same depth of braces.
+    A checkpoint is the parser's state where a statement may begin: before the first token of a line,
+    or behind a closing brace. The statement with the error is dropped: parsing goes on from its
+    checkpoint with the first later line at the same depth of braces.
     """
 
     def __init__(self, source: SourceFile, tokens: list[Token], errors: list[Diagnostic]) -> None:
@@ -135,13 +137,14 @@ class _Recovery:
         parser = _lark().parse_interactive("")
         checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), 0
         depths = list(_brace_depths(self._tokens))
+        opened = [0, *(depth + (token.type == "LBRACE") for depth, token in zip(depths, self._tokens, strict=True))]
         place = begin = 0
         while place < len(self._tokens):
-            token, depth = self._tokens[place], depths[place]
+            token, depth = self._tokens[place], opened[place]
             if len(parser.parser_state.state_stack) > STACK_LIMIT:
                 self._errors.append(NestedTooDeeply(span=self._span(token), limit=DEPTH_LIMIT))
                 return None
-            if self._starts_line(place) and _ends_statement(parser, depth):
+            if self._may_begin(place) and _ends_statement(parser, depth):
                 checkpoint, checkpoint_depth, begin = parser.copy(deepcopy_values=False), depth, token.start_pos or 0
             before = parser.copy(deepcopy_values=False)
             try:
@@ -149,7 +152,7 @@ class _Recovery:
                 place += 1
             except UnexpectedToken:
                 if not self._unreadable(begin, token):
-                    self._report(token, before)
+                    self._errors.append(self._misplaced(place, before) or self._unexpected(token, before))
                 if len(self._errors) >= ERROR_LIMIT:
                     return None
                 parser = checkpoint.copy(deepcopy_values=False)
@@ -185,11 +188,17 @@ class _Recovery:
     def _starts_line(self, place: int) -> bool:
         return place == 0 or self._tokens[place].line != self._tokens[place - 1].line
 
+    def _may_begin(self, place: int) -> bool:
+        return self._starts_line(place) or self._tokens[place - 1].type == "RBRACE"
+
     def _next_line(self, place: int, depths: list[int], depth: int) -> int:
-        """The first token after `place` that begins a line at `depth`, or closes the block."""
+        """The first token after `place` that begins a line at `depth`, or closes the block.
+
+        A line that begins with a brace or with `else` belongs to what is dropped.
+        """
         for later in range(place + 1, len(self._tokens)):
-            closes_what_is_dropped = depths[later] == depth and self._tokens[later].type == "RBRACE"
-            if depths[later] < depth or (depths[later] == depth and self._starts_line(later) and not closes_what_is_dropped):
+            dropped = self._tokens[later].type in ("LBRACE", "RBRACE", "ELSE")
+            if depths[later] < depth or (depths[later] == depth and self._starts_line(later) and not dropped):
                 return later
         return len(self._tokens)
 
@@ -197,13 +206,28 @@ class _Recovery:
         """Whether the statement holds what is no token: then that is its fault, and what follows from it isn't reported."""
         return any(begin <= error.span.start < (token.start_pos or 0) for error in self._unlexable)
 
-    def _report(self, token: Token, parser: _Parser) -> None:
+    def _misplaced(self, place: int, parser: _Parser) -> Diagnostic | None:
+        """The wrong order of `when` and `else`, if that is what is wrong; `elif` stands for `else when`."""
+        before = self._tokens[place - 1] if place else None
+        after = self._tokens[place + 1].type if place + 1 < len(self._tokens) else ""
+        token, choices = self._tokens[place], parser.accepts()
+        if before is not None and before.type == "ELSE" and token.type in ("WHEN", "IF") and "LBRACE" in choices:
+            return ElseCondition(span=self._span(token))
+        if before == "elif" and place > 1 and self._tokens[place - 2].type == "RBRACE":
+            return ElseCondition(span=self._span(before))
+        if token.type == "ELSE" and after in ("LBRACE", "WHEN") and choices & {"WHEN", "LBRACE"}:
+            return MisplacedElse(span=self._span(token))
+        return None
+
+    def _unexpected(self, token: Token, parser: _Parser) -> Diagnostic:
         help_ = ""
         if token.type != "NAME" and token.isidentifier() and "NAME" in parser.accepts():
             help_ = f"`{token}` is a word of the language and can't be a name"
         if token.type == "OVER" and self._source.text.startswith("//", token.start_pos):
             help_ = "a comment begins with `#`"
-        self._errors.append(UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_))
+        if token.type == "IF" and "WHEN" in parser.accepts():
+            help_ = "statements are chosen with `when condition { ... } else { ... }`"
+        return UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
 
     def _span(self, token: Token) -> Span:
         start = token.start_pos or 0

@@ -73,6 +73,22 @@ class MalformedNumber(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElseCondition(Diagnostic):
+    code = "E0011"
+    title = "`else` takes no condition"
+    label = "no condition can stand here"
+    advice = "put a `when` of its own into the `else`: `else {{ when ... {{ ... }} else {{ ... }} }}`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MisplacedElse(Diagnostic):
+    code = "E0012"
+    title = "`else` must follow the body of a `when`"
+    label = "no `when` waits for its `else` here"
+    advice = "write `when condition {{ ... }} else {{ ... }}`, with a single `else` and nothing between the two"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableSpec(Diagnostic):
     code = "E0010"
     title = "the spec can't be read: {reason}"
