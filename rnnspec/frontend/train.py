@@ -13,6 +13,7 @@ from rnnspec.frontend.errors.names import DuplicateDeclaration
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Application, GraphOutput
 from rnnspec.frontend.graph_layers import Activation, Dense, Dropout, Layer
+from rnnspec.frontend.train_metrics import check_metrics
 from rnnspec.frontend.values import Given, Report, Scope
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.source import Span
@@ -48,12 +49,13 @@ def resolve_train(
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
     if end is not None:
         applications, outputs = end
-        for name in ("loss", "loss_weights", "metrics"):
-            if name in given:
-                _check_count(name, given[name], outputs, report)
+        counted = [name for name in ("loss", "loss_weights", "metrics") if name in given and _fits(name, given[name], outputs, report)]
         if "loss" in given:
-            for loss, output in zip(_each(given["loss"], len(outputs)), outputs, strict=False):
+            losses = _each(given["loss"], len(outputs))
+            for loss, output in zip(losses, outputs, strict=False):
                 _check_loss(loss, output, applications, report)
+            if "loss" in counted and "metrics" in counted:
+                check_metrics(given["metrics"], losses, outputs, report)
     bindings = Bindings(given)
     return TrainSettings(
         loss=_loss(given["loss"]) if "loss" in given else None,
@@ -110,10 +112,10 @@ def _of_output(item: Given) -> Configured | tuple[Configured, ...] | None:
             return None
 
 
-def _check_count(name: str, given: Given, outputs: Sequence[GraphOutput], report: Report) -> None:
-    """A list has one for each output; a list of metrics may be for all of them."""
+def _fits(name: str, given: Given, outputs: Sequence[GraphOutput], report: Report) -> bool:
+    """Whether a list has one for each output; a list of metrics may be for all of them. If not, it's reported."""
     if not isinstance(given.value, tuple):
-        return
+        return True
     items, flat = len(given.value), not any(isinstance(item.value, tuple) for item in given.value)
     of_all = name == "metrics" and (items <= 1 or (flat and len(outputs) == 1))
     if items != len(outputs) and not of_all:
@@ -121,8 +123,11 @@ def _check_count(name: str, given: Given, outputs: Sequence[GraphOutput], report
         help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"
         counts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((items, "value"), (len(names), "output"))]
         report.add(OutputCount(span=given.span, setting=name, found=counts[0], outputs=counts[1], help=help_))
-    elif name == "loss" and all(item.value is None for item in given.value):
+        return False
+    if name == "loss" and all(item.value is None for item in given.value):
         report.add(NoLoss(span=given.span))
+        return False
+    return True
 
 
 def _check_loss(given: Given, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnspec.runtime.executable import Array
+from rnnspec.runtime.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
 from rnnspec.training.losses import Loss
 
 RowMetric: TypeAlias = Callable[[Array, Array], Array]
@@ -23,22 +24,25 @@ class Metric:
     rows: RowMetric
 
 
+@dataclass(frozen=True, slots=True)
+class MetricNames:
+    """Those of each output. `of_all`: said once for all outputs, which means those that have a loss."""
+
+    each: tuple[tuple[str, ...], ...]
+    of_all: bool = False
+
+
 def metric(name: str, loss: Loss, width: int) -> Metric:
     """The metric of that name beside a loss whose predictions have `width` values a row.
 
-    `accuracy` is binary for one value a row, sparse for targets that are class numbers, categorical
-    otherwise, as Keras resolves it; binary accuracy's threshold is 0.5, and 0 for logits, which is
-    the same decision. ValueError for an unknown name, or one that needs other targets than the loss.
+    Binary accuracy's threshold is 0.5, and 0 for logits, which is the same decision. ValueError for an
+    unknown name, or one that needs other targets than the loss.
     """
-    if name == "accuracy":
-        name_of_rows = "binary_accuracy" if width == 1 else "sparse_categorical_accuracy" if loss.classes else "categorical_accuracy"
-    else:
-        name_of_rows = name
+    name_of_rows = computed_metric(name, width, loss.classes)
     if name_of_rows not in METRICS:
         raise ValueError(f"no metric is called {name}; there are accuracy, {', '.join(METRICS)}")
-    if (name_of_rows == "sparse_categorical_accuracy") != loss.classes:
-        wanted = "class numbers" if not loss.classes else "one value for each output"
-        given = "class numbers" if loss.classes else "one value for each output"
+    if (name_of_rows in CLASS_METRICS) != loss.classes:
+        wanted, given = kind_of_targets(not loss.classes), kind_of_targets(loss.classes)
         raise ValueError(f"metric {name} needs targets that are {wanted}, the loss takes {given}")
     if name_of_rows == "binary_accuracy":
         return Metric(name, _binary_accuracy(0.0 if loss.from_logits else 0.5))

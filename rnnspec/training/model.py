@@ -17,6 +17,7 @@ from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.losses import Loss
+from rnnspec.training.metrics import MetricNames
 from rnnspec.training.objectives import objectives
 from rnnspec.training.optimizers import Extent, Optimizer
 from rnnspec.training.penalties import penalties
@@ -72,7 +73,7 @@ class Model(CompiledModel):
         for settings. Of a model with several outputs the loss is one for all, or a list or a mapping by
         output, with None for an output without one; what is trained is the sum of the losses, each times
         its weight. Metrics: see `settings.metrics_for`. What is None stays. ValueError for an unknown name,
-        or a metric that needs other targets than the loss; then nothing has changed.
+        or a metric that needs other targets than the loss or whose output has none; then nothing has changed.
         """
         given_optimizer = None if optimizer is None else make_optimizer(optimizer)
         with self._changing:
@@ -181,9 +182,7 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._optimizer
 
-    def _trainer_for(
-        self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: Sequence[Sequence[str]]
-    ) -> Trainer | None:
+    def _trainer_for(self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: MetricNames) -> Trainer | None:
         """None without a loss."""
         if losses is None:
             return None

@@ -9,7 +9,7 @@ from typing import cast
 
 from rnnspec.runtime.signature import OutputSignature
 from rnnspec.training.losses import Loss
-from rnnspec.training.metrics import Metric, metric
+from rnnspec.training.metrics import Metric, MetricNames, metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,14 @@ def objectives(
     outputs: Sequence[OutputSignature],
     losses: Sequence[Loss | None],
     weights: Sequence[float],
-    metrics: Sequence[Sequence[str]],
+    metrics: MetricNames,
 ) -> tuple[Objective, ...]:
-    """Those of the outputs that have a loss; ValueError for a metric that doesn't fit its output."""
+    """Those of the outputs that have a loss; ValueError for a metric that doesn't fit its output, or whose output has none."""
     found: list[Objective] = []
-    for place, (output, loss, weight, names) in enumerate(zip(outputs, losses, weights, metrics, strict=True)):
+    for place, (output, loss, weight, names) in enumerate(zip(outputs, losses, weights, metrics.each, strict=True)):
         if loss is None:
+            if names and not metrics.of_all:
+                raise ValueError(f"output {output.name}: metric {names[0]} needs a loss: give the output one, or `metrics` without it")
             continue
         label = output.name if len(outputs) > 1 else ""
         width = cast(int, output.shape[-1])

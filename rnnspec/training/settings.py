@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
 from rnnspec.training.losses import LOSSES, Loss
-from rnnspec.training.metrics import METRICS
+from rnnspec.training.metrics import METRICS, MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 
 Made = TypeVar("Made")
@@ -64,12 +64,13 @@ def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]
     return tuple(float(cast(float, weight)) for weight in weights)
 
 
-def metrics_for(outputs: Sequence[str], given: object) -> tuple[tuple[str, ...], ...]:
+def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:
     """The metrics of each output, by the names that `metrics.metric` knows; ValueError for anything that isn't that.
 
     For one output a list of names. For several a list with one entry for each, a name, a list of names or
     None; or with one entry, for all of them; or a mapping from outputs to such entries.
     """
+    of_all = False
     if isinstance(given, Mapping):
         entries = _per_output("metrics", outputs, cast(object, given), missing=None)
     elif not isinstance(given, (list, tuple)):
@@ -79,10 +80,10 @@ def metrics_for(outputs: Sequence[str], given: object) -> tuple[tuple[str, ...],
         if len(outputs) == 1 and not any(isinstance(entry, (list, tuple)) for entry in listed):
             entries = [listed]
         elif len(listed) <= 1:
-            entries = [listed[0] if listed else None] * len(outputs)
+            entries, of_all = [listed[0] if listed else None] * len(outputs), True
         else:
             entries = _per_output("metrics", outputs, listed)
-    return tuple(_names(entry) for entry in entries)
+    return MetricNames(tuple(_names(entry) for entry in entries), of_all)
 
 
 def _names(entry: object) -> tuple[str, ...]:

@@ -107,12 +107,14 @@ def test_one_list_of_metrics_is_for_all_outputs() -> None:
     model = heads()
     model.configure(loss="mse", metrics=["mae"])
     assert list(model.evaluate(X, [np.eye(3)[WORD], SIZE]))[3:] == ["word_mean_absolute_error", "size_mean_absolute_error"]
+    model.configure(loss=[None, "mse"])
+    assert list(model.evaluate(X, SIZE)) == ["loss", "size_mean_absolute_error"]
 
 
 def test_an_output_without_a_loss_needs_no_targets() -> None:
     """Its own layer then stays as it is."""
     model = heads()
-    model.configure(loss=[None, "mse"], loss_weights=1.0)
+    model.configure(loss=[None, "mse"], metrics=[None, "mae"], loss_weights=1.0)
     before = model.weights["dense/kernel"]
     logs = model.fit(X, SIZE, verbose=False).history
     assert list(logs) == ["loss", "size_mean_absolute_error"]
@@ -166,6 +168,15 @@ def test_refusals_name_the_output(y: object, options: dict[str, Any], message: s
 def test_a_metric_that_does_not_fit_names_its_output() -> None:
     with pytest.raises(ValueError, match="output size: metric sparse_categorical_accuracy needs targets that are class numbers"):
         heads().configure(metrics=[["accuracy"], ["sparse_categorical_accuracy"]])
+
+
+def test_a_metric_needs_a_loss_of_its_output() -> None:
+    model = heads()
+    for settings in ({"loss": [None, "mse"]}, {"loss": [None, "mse"], "metrics": {"word": "accuracy"}}):
+        with pytest.raises(ValueError) as raised:
+            model.configure(**settings)
+        assert str(raised.value) == "output word: metric accuracy needs a loss: give the output one, or `metrics` without it"
+    assert "word_accuracy" in model.evaluate(X, [WORD, SIZE])
 
 
 def test_a_saved_model_is_trained_by_the_same(tmp_path: Any) -> None:

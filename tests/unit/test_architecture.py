@@ -18,7 +18,7 @@ ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
 GROUND = {"version", "resources", "source", "diagnostics"}
-CONTRACT = {"runtime.signature", "runtime.lengths", "runtime.packing", "runtime.executable", "runtime.summary"}
+CONTRACT = {"runtime.signature", "runtime.lengths", "runtime.metric_names", "runtime.packing", "runtime.executable", "runtime.summary"}
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
@@ -28,6 +28,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "source": set(),
     "diagnostics": {"source", "version"},
     "runtime.lengths": set(),
+    "runtime.metric_names": set(),
     "runtime.signature": {"runtime.lengths"},
     "runtime.packing": set(),
     "runtime.summary": {"runtime.signature"},

@@ -223,6 +223,30 @@ class NoLoss(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricWithoutLoss(Diagnostic):
+    code = "E0405"
+    title = "metrics of the output {output}, which has no loss"
+    label = "need the targets that come with a loss"
+    advice = "give {output} a loss, with a weight of 0 in `loss_weights` if it isn't to be trained by it"
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricMisfit(Diagnostic):
+    code = "E0406"
+    title = "{metric} doesn't fit the loss of {output}"
+    label = "needs targets that are {wanted}; {loss} takes {given}"
+    advice = "`accuracy` is the one that fits its loss"
+
+    metric: str
+    loss: str
+    output: str
+    wanted: str
+    given: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LossWidth(Diagnostic):
     code = "E0403"
     title = "{loss} needs one output for each class"

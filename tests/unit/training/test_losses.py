@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from rnnspec.runtime.metric_names import CLASS_LOSSES
 from rnnspec.training.losses import EPSILON, LOSSES, Loss, value_and_gradient
 from rnnspec.training.metrics import METRICS, metric
 
@@ -189,6 +190,10 @@ def test_binary_accuracy_has_its_threshold_at_even_odds() -> None:
 def test_ties_go_to_the_first_class() -> None:
     sparse = metric("accuracy", made("sparse_categorical_crossentropy"), 3)
     assert sparse.rows(np.full((3, 3), 1 / 3), np.array([0, 1, 2])).tolist() == [1, 0, 0]
+
+
+def test_specs_and_training_agree_on_which_targets_are_class_numbers() -> None:
+    assert {name for name, make in LOSSES.items() if make().classes} == CLASS_LOSSES
 
 
 def refusals() -> Iterator[tuple[str, str, str]]:

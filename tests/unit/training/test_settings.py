@@ -10,6 +10,7 @@ import pytest
 from rnnspec.frontend import catalogue
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+from rnnspec.training.metrics import MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
 from rnnspec.training.settings import loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
@@ -19,7 +20,7 @@ X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1)
 LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy"
 
 
-def metrics_of_one(given: object) -> tuple[tuple[str, ...], ...]:
+def metrics_of_one(given: object) -> MetricNames:
     return metrics_for(["a"], given)
 
 
@@ -45,7 +46,7 @@ def test_every_spelling_of_a_spec() -> None:
     for spelling, entry in catalogue.OPTIMIZERS.items():
         assert make_optimizer(spelling) == make_optimizer(entry.name)
     for spelling, entry in catalogue.METRICS.items():
-        assert metrics_for(["a"], [spelling]) == ((entry.name,),)
+        assert metrics_for(["a"], [spelling]).each == ((entry.name,),)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -118,7 +119,7 @@ MSE, MAE = "mean_squared_error", "mean_absolute_error"
 )
 def test_metrics_by_output(outputs: str, given: object, expected: object) -> None:
     """Keras's rule: a list as long as there are outputs has one entry for each."""
-    assert metrics_for(list(outputs), given) == tuple(map(tuple, expected))
+    assert metrics_for(list(outputs), given).each == tuple(map(tuple, expected))
 
 
 def test_losses_and_their_weights_by_output() -> None:

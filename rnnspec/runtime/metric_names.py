@@ -1,0 +1,24 @@
+"""Which metric `accuracy` stands for, and which metrics fit a loss: what a spec is checked by, and what training does."""
+
+from __future__ import annotations
+
+CLASS_LOSSES = frozenset({"sparse_categorical_crossentropy"})
+"""The losses whose targets are class numbers rather than one value for each of an output's units."""
+
+CLASS_METRICS = frozenset({"sparse_categorical_accuracy"})
+"""The metrics of such targets."""
+
+
+def computed_metric(name: str, width: int, classes: bool) -> str:
+    """What `accuracy` is, as Keras resolves it, for predictions of `width` values a row; any other name is itself.
+
+    `classes`: whether the targets are class numbers.
+    """
+    if name != "accuracy":
+        return name
+    return "binary_accuracy" if width == 1 else "sparse_categorical_accuracy" if classes else "categorical_accuracy"
+
+
+def kind_of_targets(classes: bool) -> str:
+    """In words."""
+    return "class numbers" if classes else "one value for each output"
