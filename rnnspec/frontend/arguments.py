@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_name
@@ -96,10 +97,18 @@ def _unchecked(name: str) -> InternalError:
     return InternalError(f"the argument {name} wasn't checked against its kind")
 
 
-def bind(callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scope, report: Report) -> Bindings | None:
-    """Every argument of `arguments` with its value, defaults filled in; None where something is wrong, which is reported."""
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
+
+
+def bind(
+    callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scope, report: Report, elsewhere: Mapping[str, str] = _NOWHERE
+) -> Bindings | None:
+    """Every argument of `arguments` with its value, defaults filled in; None where something is wrong, which is reported.
+
+    `elsewhere`: names of arguments that aren't this callee's, with advice where they belong.
+    """
     before = report.count
-    written = match_arguments(callee, arguments, call, report)
+    written = match_arguments(callee, arguments, call, report, elsewhere)
     values: dict[str, Given] = {}
     for argument in arguments:
         with report.catching():
@@ -111,7 +120,9 @@ def bind(callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scop
     return Bindings(values) if report.count == before else None
 
 
-def match_arguments(callee: str, arguments: Sequence[Argument], call: ast.Call, report: Report) -> dict[str, ast.Expression]:
+def match_arguments(
+    callee: str, arguments: Sequence[Argument], call: ast.Call, report: Report, elsewhere: Mapping[str, str] = _NOWHERE
+) -> dict[str, ast.Expression]:
     """The written arguments by name; those that are too many, unknown, doubled or missing are reported.
 
     A missing one isn't where a faulty argument was probably meant to be it.
@@ -137,7 +148,7 @@ def match_arguments(callee: str, arguments: Sequence[Argument], call: ast.Call, 
             named, name = True, argument.name.text
             if name not in known:
                 meant.add(nearest_name(name, known))
-                help_ = nearest(name, known) or _list_of(callee, arguments)
+                help_ = elsewhere.get(name) or nearest(name, known) or _list_of(callee, arguments)
                 report.add(UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
                 continue
         if name in written:

@@ -40,6 +40,7 @@ from rnnspec.frontend.graph_layers import (
     SpatialDropout,
     TimeDistributed,
 )
+from rnnspec.frontend.inner_arguments import inner_arguments
 from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.layers_normalization import batch_normalization, layer_normalization
@@ -116,7 +117,7 @@ class LayerMaker:
             return self._recurrent.layer(call, self._scope, operands, given_name)
         if type_name not in LAYERS:
             raise unknown_layer(type_name, call.callee.span, {*LAYERS, *self._cells})
-        bindings = bind(type_name, LAYERS[type_name].arguments, call, self._scope, self._report)
+        bindings = bind(type_name, LAYERS[type_name].arguments, call, self._scope, self._report, inner_arguments(call, self._cells))
         if bindings is None:
             raise Suppressed
         if type_name == "Bidirectional":

@@ -14,6 +14,7 @@ from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit
 from rnnspec.frontend.errors.layers import BackwardLayer, InnerOption, LayerNotCalled, NotACell, NotRecurrent
 from rnnspec.frontend.graph import Flowing, Value
 from rnnspec.frontend.graph_layers import Bidirectional, MergeMode, Recurrent, RecurrentCell
+from rnnspec.frontend.inner_arguments import inner_arguments
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
@@ -100,7 +101,7 @@ class RecurrentMaker:
         if call.callee.text != STACK:
             cell = self._bound_cell(call, scope)
             return BoundLayer(call, (cell,), cell.options, stacked=False)
-        bindings = bind(STACK, LAYERS[STACK].arguments, call, scope, self._report)
+        bindings = bind(STACK, LAYERS[STACK].arguments, call, scope, self._report, inner_arguments(call, self._cells))
         if bindings is None:
             raise Suppressed
         given = bindings.given("cell")
