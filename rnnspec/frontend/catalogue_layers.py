@@ -63,7 +63,7 @@ SEQUENCE_OPTIONS = (
     Argument("initial_state", Named(), None, optional=True, positional=False),
     *_weight_options("kernel", "recurrent", "bias", "activity", positional=False),
     NAME,
-    _option("unroll", Flag(), False),
+    fixed.UNROLL,
     fixed.SEED,
 )
 

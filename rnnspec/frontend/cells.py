@@ -11,7 +11,8 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS
-from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.catalogue_layers import SEQUENCE_OPTIONS
+from rnnspec.frontend.cell_names import PREDEFINED, is_unused
 from rnnspec.frontend.cell_statements import computed_names, equation_targets, width_names
 from rnnspec.frontend.equations import (
     ELEMENT_LIMIT,
@@ -48,14 +49,12 @@ from rnnspec.frontend.errors.cells import (
 )
 from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
 from rnnspec.frontend.evaluate import choice, evaluate
-from rnnspec.frontend.functions import FUNCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Fixed, Flag, Free, Later, Whole
+from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.runtime.signature import InitializerPart
 from rnnspec.source import Span
 
-_PREDEFINED = {"x": "the step's input", "features": "the input's width"}
 _OF_THE_USE = (
     DivisionByZero,
     IndexMisuse,
@@ -84,7 +83,7 @@ class BoundCell:
 def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
     """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
     own = parameter_arguments(definition.parameters, set(width_names(definition)))
-    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not _is_unused(option)]
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not is_unused(option)]
     bound = bind_parameters(definition, own, options, call, scope, report)
     return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
 
@@ -169,7 +168,7 @@ class _Instance:
         self._scope = Scope({**cell.scope.parameters, "features": width})
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
         self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition))
-        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in _PREDEFINED.items()}
+        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
         self._states: dict[str, CellState | None] = {}
@@ -421,27 +420,3 @@ class _Instance:
         for spelling, span in self._locals.items():
             if spelling not in read | self._constants and not spelling.endswith("'") and not spelling.startswith("_"):
                 self._report.add(UnusedEquation(span=span, name=spelling))
-
-
-def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
-    """Names of a cell or a block and of its parameters that mean something else wherever it is used."""
-    if definition.name.text in LAYERS:
-        yield DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
-    reserved = {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not _is_unused(option)}
-    reserved |= dict.fromkeys(FUNCTIONS, "a function") | _PREDEFINED
-    if isinstance(definition, ast.Block):
-        reserved = {"name": "an option that every block has"}
-    places: dict[str, Span] = {}
-    for parameter in definition.parameters:
-        name = parameter.name.text
-        if name in reserved:
-            yield DuplicateName(span=parameter.name.span, name=name, owner=reserved[name])
-        elif name in places:
-            secondary = (Label(places[name], "declared here"),)
-            yield DuplicateName(span=parameter.name.span, name=name, owner="another parameter", secondary=secondary)
-        places.setdefault(name, parameter.name.span)
-
-
-def _is_unused(option: Argument) -> bool:
-    """Whether an option does nothing, so that a cell may call a parameter like it."""
-    return isinstance(option.kind, Later | Fixed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnspec.frontend.kinds import Argument, Fixed
 from rnnspec.runtime.signature import Argument as Plain
 
@@ -11,6 +13,10 @@ def _fixed(name: str, default: Plain, reason: str, advice: str = "", *others: Pl
 
 
 SEED = _fixed("seed", None, "one seed decides all draws of a call", "write `seed = 1` in `train`, or give Python's calls a `seed`")
+
+UNROLL = replace(
+    _fixed("unroll", False, "a step is compiled once, whatever the number of steps", "leave `unroll` out", True), positional=False
+)
 
 DATA_FORMAT = _fixed("data_format", None, "the features are the last axis", "leave `data_format` out", "channels_last")
 

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import ast
-from rnnspec.frontend.cells import clashes
+from rnnspec.frontend.cell_names import clashes
 from rnnspec.frontend.errors.flows import InputAsOutput, SeveralOutputLists
 from rnnspec.frontend.errors.layers import LayerBeforeInput, NoInput, NoLayers, UnfitInput, UnknownElement
 from rnnspec.frontend.errors.names import DuplicateDeclaration, DuplicateName

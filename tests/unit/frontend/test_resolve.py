@@ -343,3 +343,10 @@ def test_every_error_of_the_stage_is_in_the_exception() -> None:
     with pytest.raises(SpecError) as caught:
         graph_of(model("Dense(0)", "Dens(2)", "train { loss = mes }"))
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["E0108", "E0102", "E0109"]
+
+
+def test_a_cell_may_call_a_parameter_like_an_option_that_does_nothing() -> None:
+    cell = "cell Deep(units, unroll = 1, seed = 2) { state h [unroll * units]  h' = h * seed + 0 * sum(x)  return h' }\n"
+    assert cell_shape(cell, "Deep(3, unroll = 4)") == (12,)
+    assert cell_shape(cell, "Bidirectional(Deep(3, unroll = 2, seed = 1), merge_mode = sum)") == (6,)
+    assert cell_shape(cell, "RNN([Deep(3, unroll = 2)], unroll = true)") == (6,)
