@@ -48,10 +48,11 @@ def prediction_table(signature: Signature, data: DataSet, outputs: Sequence[Arra
         table.add_column(heading)
     loss = signature.train.loss
     categorical = isinstance(loss, Configured) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
+    targets = data.targets_of(signature.outputs[0].name)
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
         shown: list[str] = []
         if len(outputs) == 1:
-            target = None if data.y is None else np.asarray(cast(Array, data.y[sample]))
+            target = None if targets is None else np.asarray(cast(Array, targets[sample]))
             shown.append("" if target is None else _class(target, classes) if categorical else _values(target))
         for output in outputs:
             best = output[sample].argmax(axis=-1)

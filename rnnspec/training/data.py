@@ -6,7 +6,9 @@ A file holds one set, or one for each of `_train` and `_test` at the end of the 
 - `x`, `length`, `y`: all sequences one after the other, how long each is, and what is expected of each
   sample, or of each step.
 
-A bool array `test` (samples,) cuts one set in two. `classes` may name the classes. Other keys aren't looked at.
+Where several outputs have targets each has its own: `y.word` and `y.size` in place of `y`, with a set
+`y_train.word`. A bool array `test` (samples,) cuts one set in two. `classes` may name the classes. Other
+keys aren't looked at.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +31,19 @@ _UNREADABLE = (OSError, EOFError, ValueError, KeyError, MemoryError, RuntimeErro
 """What numpy and zipfile raise for files that aren't sound."""
 
 
+Samples: TypeAlias = Array | list[Array]
+"""Padded, or one array a sample."""
+
+SampleTargets: TypeAlias = Samples | Mapping[str, Samples] | None
+"""Of the one output that is trained, or of each by name; None if the file has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Inputs, as `Model.fit` takes them, with their targets, None if the file has none."""
+    """Inputs with their targets, as `Model.fit` takes them."""
 
-    x: Array | list[Array]
-    y: Array | list[Array] | None
+    x: Samples
+    y: SampleTargets
     mask: Array | None = None
 
     @property
@@ -44,7 +53,11 @@ class DataSet:
     def first(self, count: int) -> DataSet:
         """The first samples."""
         count = whole_number("count", count, 0)
-        return DataSet(self.x[:count], None if self.y is None else self.y[:count], None if self.mask is None else self.mask[:count])
+        return DataSet(self.x[:count], _of_each(self.y, lambda y: y[:count]), None if self.mask is None else self.mask[:count])
+
+    def targets_of(self, output: str) -> Samples | None:
+        """Of the output of that name; those without a name are any output's."""
+        return self.y.get(output) if isinstance(self.y, Mapping) else self.y
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +127,16 @@ def _array(content: Mapping[str, Array], key: str) -> Array:
 
 
 def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:
-    x, y, lengths, mask = (arrays.get(f"{key}{suffix}") for key in ("x", "y", "length", "mask"))
+    x, lengths, mask = (arrays.get(f"{key}{suffix}") for key in ("x", "length", "mask"))
+    targets = _targets(name, arrays, f"y{suffix}")
     assert x is not None
     if x.ndim == 0:
         raise ValueError(f"{name}: x{suffix} is a single number")
     if lengths is None:
-        if y is not None and y.shape[:1] != x.shape[:1]:
-            raise ValueError(f"{name}: x{suffix} has {len(x)} samples, y{suffix} has shape {y.shape}")
-        return DataSet(x, y, mask)
+        for key, y in targets.items():
+            if y.shape[:1] != x.shape[:1]:
+                raise ValueError(f"{name}: x{suffix} has {len(x)} samples, {key} has shape {y.shape}")
+        return DataSet(x, _by_output(targets), mask)
     if mask is not None:
         raise ValueError(f"{name}: mask{suffix} is for padded arrays, length{suffix} for sequences one after the other; it has both")
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
@@ -131,11 +146,33 @@ def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:
     if total != len(x):
         raise ValueError(f"{name}: length{suffix} adds up to {total} steps, x{suffix} has {len(x)}")
     ends = np.cumsum(lengths, dtype=np.int64)
-    if y is None or y.shape[:1] == lengths.shape:
-        return DataSet(_pieces(x, ends), y)
-    if y.shape[:1] != (total,):
-        raise ValueError(f"{name}: y{suffix} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
-    return DataSet(_pieces(x, ends), _pieces(y, ends))
+    for key, y in targets.items():
+        if y.shape[:1] not in (lengths.shape, (total,)):
+            raise ValueError(f"{name}: {key} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
+    cut = {key: y if y.shape[:1] == lengths.shape else _pieces(y, ends) for key, y in targets.items()}
+    return DataSet(_pieces(x, ends), _by_output(cut))
+
+
+def _targets(name: str, arrays: Mapping[str, Array], key: str) -> dict[str, Array]:
+    """A set's targets by their key in the file: `y` alone, or `y.` and an output's name for each."""
+    found = {each: array for each, array in arrays.items() if each == key or each.startswith(f"{key}.")}
+    if key in found and len(found) > 1:
+        raise ValueError(f"{name}: {key} is for one output, {', '.join(each for each in found if each != key)} for several; it has both")
+    return found
+
+
+def _by_output(targets: Mapping[str, Samples]) -> SampleTargets:
+    """What is under each key, by the output's name in it if it has one."""
+    if not targets:
+        return None
+    named = {key.partition(".")[2]: values for key, values in targets.items()}
+    return named.get("", named)
+
+
+def _of_each(y: SampleTargets, of: Callable[[Samples], Samples]) -> SampleTargets:
+    if y is None:
+        return None
+    return {output: of(values) for output, values in y.items()} if isinstance(y, Mapping) else of(y)
 
 
 def _pieces(flat: Array, ends: NDArray[np.int64]) -> list[Array]:
@@ -149,7 +186,7 @@ def _cut(name: str, whole: DataSet, test: Array) -> dict[str, DataSet]:
 
 
 def _chosen(data: DataSet, rows: NDArray[np.intp]) -> DataSet:
-    def taken(values: Array | list[Array]) -> Array | list[Array]:
+    def taken(values: Samples) -> Samples:
         return [values[row] for row in rows] if isinstance(values, list) else values[rows]
 
-    return DataSet(taken(data.x), None if data.y is None else taken(data.y), None if data.mask is None else data.mask[rows])
+    return DataSet(taken(data.x), _of_each(data.y, taken), None if data.mask is None else data.mask[rows])

@@ -53,17 +53,42 @@ def test_predict_writes_outputs(trained: Workplace, tmp_path: Path) -> None:
 
 
 def test_predict_shows_every_output(workplace: Workplace) -> None:
-    """Under its name; a data file has targets for one output only."""
-    heads = "    h = LSTM(units)\n    kind = h -> Dense(2, activation = softmax)\n    size = h -> Dense(1)\n    output kind, size\n"
-    text = (workplace.folder / "trend.rnn").read_text(encoding="utf-8")
-    text = text.replace("    LSTM(units)\n    Dense(2, activation = softmax)\n", heads)
-    text = text[: text.index("    train {")] + "}\n"
-    (workplace.folder / "heads.rnn").write_text(text, encoding="utf-8")
+    """Under its name."""
+    write_heads(workplace)
     workplace.succeeds("compile", "heads.rnn", "-o", "heads.rnnc", "--seed", "0")
     shown = workplace.succeeds("predict", "heads.rnnc", "--data", "trend.npz", "--show", "3").out
     assert [word in shown for word in ("kind", "size", "true", "predicted")] == [True, True, False, False]
-    (workplace.folder / "heads.rnn").write_text(text[:-2] + "    train { loss = mse optimizer = SGD() }\n}\n", encoding="utf-8")
+
+
+def test_targets_of_several_outputs(workplace: Workplace) -> None:
+    """In one file under their names: trained, evaluated, and refused where one is missing or too much."""
+    train = "loss = [sparse_categorical_crossentropy, mse]  metrics = [[accuracy], [mae]]  optimizer = Adam(0.05)  epochs = 12"
+    write_heads(workplace, f"    train {{ {train} }}\n")
+    with np.load(workplace.folder / "trend.npz") as data:
+        given = dict(data)
+    for part in ("train", "test"):
+        given[f"y_{part}.kind"] = given.pop(f"y_{part}")
+        given[f"y_{part}.size"] = given[f"length_{part}"] / 8.0
+    np.savez(workplace.folder / "heads.npz", **given)
+    done = workplace.succeeds("train", "heads.rnn", "--data", "heads.npz", "-o", "heads.rnnc", "--seed", "0")
+    found = dict(line.removeprefix("test ").split() for line in done.out.splitlines())
+    assert sorted(found) == ["kind_accuracy", "kind_loss", "loss", "size_loss", "size_mean_absolute_error"]
+    assert float(found["kind_accuracy"]) >= 0.9
+    assert float(found["size_mean_absolute_error"]) < 0.2
+    assert workplace.succeeds("evaluate", "heads.rnnc", "--data", "heads.npz").out == done.out
     assert "with one for each of kind, size" in workplace.refuses("train", "heads.rnn", "--data", "trend.npz", "-o", "heads.rnnc")
+    del given["y_train.size"]
+    np.savez(workplace.folder / "heads.npz", **given)
+    assert "missing: size" in workplace.refuses("train", "heads.rnn", "--data", "heads.npz", "-o", "heads.rnnc")
+
+
+def write_heads(workplace: Workplace, train: str = "") -> None:
+    """`heads.rnn`: the model of `trend.rnn` with two outputs and that train section."""
+    heads = "    h = LSTM(units)\n    kind = h -> Dense(2, activation = softmax)\n    size = h -> Dense(1)\n    output kind, size\n"
+    text = (workplace.folder / "trend.rnn").read_text(encoding="utf-8")
+    text = text.replace("    LSTM(units)\n    Dense(2, activation = softmax)\n", heads)
+    text = text[: text.index("    train {")] + train + "}\n"
+    (workplace.folder / "heads.rnn").write_text(text, encoding="utf-8")
 
 
 def test_predict_shows_some(trained: Workplace) -> None:

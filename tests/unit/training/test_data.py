@@ -56,6 +56,27 @@ def test_ragged_with_a_target_for_each_step(path: Path) -> None:
     assert listed(load_data(path).for_training.y) == [[0, 1], [], [2, 3, 4, 5]]
 
 
+def test_targets_of_several_outputs(path: Path) -> None:
+    """Each of a sample or of a step; no set takes another's."""
+    np.savez(path, **{"x": FLAT, "length": [2, 0, 4], "y.word": [7, 8, 9], "y.tags": np.arange(6), "y_train.other": [1]})
+    data = load_data(path).for_training
+    assert isinstance(data.y, dict)
+    assert list(data.y) == ["word", "tags"]
+    assert np.asarray(data.y["word"]).tolist() == [7, 8, 9]
+    assert listed(data.targets_of("tags")) == [[0, 1], [], [2, 3, 4, 5]]
+    assert data.targets_of("other") is None
+    first = data.first(1)
+    assert (np.asarray(first.targets_of("word")).tolist(), listed(first.targets_of("tags"))) == ([7], [[0, 1]])
+    np.savez(path, **{"x": X, "y.word": np.arange(4), "y.size": X[:, 0], "test": [False, True, False, True]})
+    data = load_data(path)
+    assert np.asarray(data.for_testing.targets_of("word")).tolist() == [1, 3]
+    np.testing.assert_array_equal(np.asarray(data.for_training.targets_of("size")), X[[0, 2], 0])
+    np.savez(path, **{"x_train": X, "y_train.word": np.arange(4), "x_test": X[:1], "y_test": np.arange(1)})
+    data = load_data(path)
+    assert isinstance(data.for_training.y, dict)
+    assert np.asarray(data.for_testing.targets_of("word")).tolist() == [0]
+
+
 def test_as_many_steps_as_samples_means_samples(path: Path) -> None:
     np.savez(path, x=FLAT[:2], length=np.array([1, 1]), y=np.array([4, 5]))
     assert np.asarray(load_data(path).for_training.y).tolist() == [4, 5]
@@ -110,6 +131,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "sum": ({"x": FLAT, "length": [2, 3]}, "length adds up to 5 steps, x has 6"),
     "sum of bytes": ({"x": np.zeros((44, 3)), "length": np.array([200, 100], np.uint8)}, "length adds up to 300 steps, x has 44"),
     "targets": ({"x": FLAT, "length": [2, 4], "y": np.arange(3)}, "y has shape (3,); expected 2 samples or 6 steps in front"),
+    "targets of outputs": ({"x": X, "y.word": np.arange(3)}, "x has 4 samples, y.word has shape (3,)"),
+    "targets of outputs in steps": (
+        {"x_test": FLAT, "length_test": [2, 4], "y_test.a": np.arange(2), "y_test.b": 3},
+        "y_test.b has shape (); expected 2 samples or 6 steps in front",
+    ),
+    "one and several outputs": (
+        {"x": X, "y": np.arange(4), "y.word": np.arange(4), "y.size": np.arange(4)},
+        "y is for one output, y.word, y.size for several; it has both",
+    ),
     "test set": ({"x": X, "test": np.zeros(3, bool)}, "test should be bool of shape (4,); it is bool of shape (3,)"),
     "test numbers": ({"x": X, "test": np.zeros(4)}, "test should be bool of shape (4,); it is float64 of shape (4,)"),
 }  # fmt: skip
