@@ -53,6 +53,7 @@ FORMULAS: Mapping[str, str] = {
     "softsign": "x / (1 + abs(x))",
     "softmax": "exp(x) / sum(exp(x))",
     "log_softmax": "x - log(sum(exp(x)))",
+    "sparsemax": "maximum(x - excess(x), 0)",
     "exponential": "exp(x)",
     "sigmoid": "1 / (1 + exp(-x))",
     "log_sigmoid": "-softplus(-x)",
@@ -67,7 +68,10 @@ FORMULAS: Mapping[str, str] = {
     "sparse_plus": "where(x <= -1, 0, where(x >= 1, x, (x + 1)**2 / 4))",
     "sparse_sigmoid": "clip((x + 1) / 2, 0, 1)",
 }
-"""Activations in numpy's words; `sum` goes over the last axis and keeps it. A test computes with them."""
+"""Activations in numpy's words; `sum` goes over the last axis and keeps it. A test computes with them.
+
+`excess` is the number that makes `sparsemax` sum to 1.
+"""
 
 LOSS_FORMULAS: Mapping[str, str] = {
     "mean_squared_error": "mean((p - t)**2)",

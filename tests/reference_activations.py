@@ -73,6 +73,24 @@ def log_softmax(x: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
+def sparsemax(x: Array) -> Array:
+    """Martins and Astudillo 2016, algorithm 1, row by row: what is above a threshold, so that it sums to 1.
+
+    Keras 3.15 takes the sum of the sums over the support for the sum over it, in all backends, so that its
+    rows sum to 1 only where a single element is left.
+    """
+    rows = (x - x.real.max(axis=-1, keepdims=True)).reshape(-1, x.shape[-1])
+    result = np.zeros_like(rows)
+    for row, out in zip(rows, result, strict=True):
+        order = np.argsort(-row.real, kind="stable")
+        sums = np.cumsum(row[order])
+        support = 1.0 + np.arange(1, len(row) + 1) * row[order].real > sums.real
+        count = int(support.sum())
+        kept = order[:count]
+        out[kept] = row[kept] - (sums[count - 1] - 1.0) / count
+    return result.reshape(x.shape)
+
+
 ACTIVATIONS: dict[str, Callable[..., Array]] = {
     "linear": lambda x: x,
     "tanh": np.tanh,
@@ -84,6 +102,7 @@ ACTIVATIONS: dict[str, Callable[..., Array]] = {
     "leaky_relu": lambda x, negative_slope=0.2: np.where(x.real > 0, x, negative_slope * x),
     "softmax": softmax,
     "log_softmax": log_softmax,
+    "sparsemax": sparsemax,
     "softplus": softplus,
     "softsign": lambda x: x / (1.0 + magnitude(x)),
     "threshold": lambda x, threshold, default_value: np.where(x.real > threshold, x, default_value),

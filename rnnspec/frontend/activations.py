@@ -1,7 +1,7 @@
 """Activations and elementary functions in the operations of the tensor IR, in forms that neither overflow nor cancel.
 
-The formulas are Keras's (`keras.activations`, 3.15); every one is elementwise but softmax and
-log_softmax, which go over the last axis.
+The formulas are Keras's (`keras.activations`, 3.15), but for sparsemax, where Keras's aren't the paper's
+that it names; every one is elementwise but softmax, log_softmax and sparsemax, which go over the last axis.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.types import DType
 from rnnspec.runtime.signature import Argument as Plain
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -143,6 +144,30 @@ def _log_softmax(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
     return b.sub(below, b.broadcast(b.log(b.reduce_sum(b.exp(below), axis=len(shape) - 1)), shape))
 
 
+def _sparsemax(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
+    """max(x - t, 0) with the t that makes the last axis sum to 1 (Martins and Astudillo 2016).
+
+    Without a sort: t is the zero of a falling, convex function that is straight between the elements of
+    x, and Newton's steps come to it from below. Each leaves out one element of the support at least, or
+    is the last; and the sum's excess over 1, at first less than the width, times the number of elements
+    above t falls to a quarter at least. So after as many steps as there are it is rounding.
+    """
+    tensor = b.tensor(x)
+    width, last = tensor.shape[-1], len(tensor.shape) - 1
+    if not isinstance(width, int):
+        raise InternalError("the last axis has no fixed width")
+    below, zero = _below_maximum(b, x), b.constant_like(0.0, x)
+    one = b.constant_like(1.0, x)
+    threshold = b.constant_like(-1.0, x)
+    bits = 53 if tensor.dtype is DType.F64 else 24
+    for _step in range(min(width, math.ceil(bits / 2 + math.log2(width)) + 1)):
+        support = b.compare(CompareKind.GT, below, threshold)
+        total = b.reduce_sum(b.select(support, below, zero), axis=last)
+        count = b.reduce_sum(b.select(support, one, zero), axis=last)
+        threshold = b.broadcast(b.div(_shifted(b, total, -1.0), count), tensor.shape)
+    return b.max(b.sub(below, threshold), zero)
+
+
 def _log_sigmoid(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     return b.neg(_softplus(b, b.neg(x), options))
 
@@ -205,6 +230,7 @@ _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "softsign": _softsign,
         "softmax": _softmax,
         "log_softmax": _log_softmax,
+        "sparsemax": _sparsemax,
         "exponential": lambda b, x, _: b.exp(x),
         "sigmoid": lambda b, x, _: b.sigmoid(x),
         "log_sigmoid": _log_sigmoid,

@@ -10,10 +10,11 @@ from typing import assert_never
 
 from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_name
 from rnnspec.frontend import ast, kinds
-from rnnspec.frontend.catalogue import FAMILIES, names_a_member
+from rnnspec.frontend.catalogue import FAMILIES, REFUSALS, names_a_member
 from rnnspec.frontend.errors.names import (
     ArgumentFixed,
     ArgumentNotYet,
+    ChoiceRefused,
     MissingArgument,
     PositionalAfterNamed,
     RepeatedArgument,
@@ -279,6 +280,8 @@ def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured
 
 def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
     catalogue = FAMILIES[family]
+    if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
+        raise Fault(ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
         members = sorted({entry.name for entry in catalogue.values()})
         help_ = nearest(name, [*members, *(() if call else scope.parameters)]) or nearest(name, catalogue) or listed(members)

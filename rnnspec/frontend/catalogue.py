@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnspec.frontend.catalogue_entries import FRACTION, Catalogue, catalogue, later
+from rnnspec.frontend.catalogue_entries import FRACTION, Catalogue, Refusal, catalogue, later
 from rnnspec.frontend.kinds import (
     Argument,
     Axes,
@@ -46,6 +46,7 @@ ACTIVATIONS = catalogue(
         Entry("softsign"),
         Entry("softmax"),
         Entry("log_softmax"),
+        Entry("sparsemax"),
         Entry("exponential"),
         Entry("sigmoid"),
         Entry("log_sigmoid"),
@@ -250,6 +251,21 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
         Family.METRIC: METRICS,
     }
 )
+
+
+_GLU = Refusal(
+    "it halves the width, and an activation keeps it",
+    "write `[a, b] -> Multiply()` of two layers, b with `activation = sigmoid`; in a cell `a, b = split(v, 2)`, then `a * sigmoid(b)`",
+)
+_STFT = Refusal(
+    "it is for Keras's layer STFTSpectrogram, which isn't here",
+    "transform the data before the model, or set a weight in Python by `model.set_weights(...)`",
+)
+
+REFUSALS: Mapping[Family, Mapping[str, Refusal]] = MappingProxyType(
+    {Family.ACTIVATION: {"glu": _GLU}, Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT)}
+)
+"""What Keras has a name for and no spec can use."""
 
 
 def names_a_member(name: str) -> bool:

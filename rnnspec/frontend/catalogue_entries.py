@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.frontend.kinds import Argument, Entry, Later, Real
 
 Catalogue: TypeAlias = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no entry for a name of Keras, and what to write instead."""
+
+    reason: str
+    advice: str
+
 
 FRACTION = Real(0.0, 1.0, below_maximum=True)
 

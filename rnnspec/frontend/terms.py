@@ -9,7 +9,7 @@ from typing import TypeAlias, assert_never
 from rnnspec.diagnostics import nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import bind, choose
-from rnnspec.frontend.catalogue import ACTIVATIONS
+from rnnspec.frontend.catalogue import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.equations import (
     ELEMENT_LIMIT,
     NUMBER,
@@ -41,7 +41,7 @@ from rnnspec.frontend.errors.cells import (
     UnfitOperand,
     UnknownFunction,
 )
-from rnnspec.frontend.errors.names import UnknownName
+from rnnspec.frontend.errors.names import ChoiceRefused, UnknownName
 from rnnspec.frontend.evaluate import binary, evaluate, item, truth, unary
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
 from rnnspec.frontend.kinds import Family
@@ -260,6 +260,8 @@ def _call(call: ast.Call, names: Names) -> Operand:
         return _concat(call, names)
     if name == "split":
         raise Fault(SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
+    if (refusal := REFUSALS[Family.ACTIVATION].get(name)) is not None:
+        raise Fault(ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice))
     raise Fault(UnknownFunction(span=call.callee.span, name=name, help=nearest(name, {*FUNCTIONS, *names.scope.parameters})))
 
 

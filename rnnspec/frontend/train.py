@@ -19,9 +19,9 @@ from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.source import Span
 
 _PROBABILITIES = {
-    "binary_crossentropy": {"sigmoid", "hard_sigmoid", "softmax"},
-    "categorical_crossentropy": {"softmax", "sigmoid"},
-    "sparse_categorical_crossentropy": {"softmax", "sigmoid"},
+    "binary_crossentropy": {"sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax"},
+    "categorical_crossentropy": {"softmax", "sparsemax", "sigmoid"},
+    "sparse_categorical_crossentropy": {"softmax", "sparsemax", "sigmoid"},
 }
 """The activations that give what a loss without `from_logits` expects; the usual one first in the advice."""
 

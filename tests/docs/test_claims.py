@@ -45,10 +45,20 @@ def words(**names: Any) -> dict[str, Any]:
     """What a formula may name: numpy's functions, and those activations that others are made of."""
     known: dict[str, Any] = {name: getattr(np, name) for name in ("abs", "clip", "exp", "expm1", "log", "log1p", "maximum", "mean")}
     known |= {name: getattr(np, name) for name in ("inf", "minimum", "pi", "sqrt", "tanh", "where")}
-    known |= {"sum": lambda v: v.sum(axis=-1, keepdims=True), "erf": np.vectorize(math.erf)}
+    known |= {"excess": excess, "sum": lambda v: v.sum(axis=-1, keepdims=True), "erf": np.vectorize(math.erf)}
     for name in ("sigmoid", "softplus", "hard_sigmoid"):
         known[name] = lambda v, formula=FORMULAS[name]: eval(formula, {**known, "x": v})
     return known | names
+
+
+def excess(x: np.ndarray) -> np.ndarray:
+    """By bisection."""
+    low, high = x.max(axis=-1, keepdims=True) - 1.0, x.max(axis=-1, keepdims=True)
+    for _ in range(60):
+        middle = (low + high) / 2
+        over = np.maximum(x - middle, 0).sum(axis=-1, keepdims=True) > 1
+        low, high = np.where(over, middle, low), np.where(over, high, middle)
+    return low
 
 
 def options(number: int) -> list[tuple[str, dict[str, Any]]]:

@@ -101,7 +101,9 @@ BOUNDED = st.sampled_from(
 """What a recurrence may apply again and again."""
 ACTIVATION = st.one_of(
     BOUNDED,
-    st.sampled_from(["linear", "relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "log_softmax", "exponential", "tanh_shrink"]),
+    st.sampled_from(
+        ["linear", "relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "log_softmax", "sparsemax", "exponential", "tanh_shrink"]
+    ),
     st.sampled_from([make("leaky_relu", negative_slope=0.1), make("soft_shrink", threshold=0.25), make("squareplus", b=1.0)]),
 )
 

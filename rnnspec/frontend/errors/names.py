@@ -95,6 +95,17 @@ class UnknownChoice(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceRefused(Diagnostic):
+    code = "E0121"
+    title = "Keras's {family} `{name}` can't be used in a spec"
+    label = "{reason}"
+
+    family: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicateName(Diagnostic):
     code = "E0110"
     title = "the name `{name}` is taken"
