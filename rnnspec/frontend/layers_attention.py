@@ -6,6 +6,7 @@ from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.flows import MergeMisfit
 from rnnspec.frontend.errors.shapes import LengthNotFixed
+from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Attention, Dot
 from rnnspec.frontend.layers_checks import Checks, Made
@@ -32,10 +33,14 @@ def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call
         raise misfit(f"queries and keys have different numbers of features: {shown}")
     if value.shape[0] != key.shape[0]:
         raise misfit(f"values and keys have different lengths: {shown}", "the same name of a dimension is the same length")
-    if any(each.flipped for each in types):
-        raise misfit(f"a sequence in reversed order: {shown}", "Attention works on sequences in their own order")
+    causal = bindings.flag("use_causal_mask")
+    if (value.flipped or key.flipped) and (value.flipped, value.steps) != (key.flipped, key.steps):
+        what = "Attention of values and keys in different orders, or in reversed order with different masks,"
+        raise Fault(NotYet(span=call.callee.span, what=what))
+    if causal and (query.flipped or value.flipped):
+        raise Fault(NotYet(span=call.callee.span, what="`use_causal_mask` for a sequence in reversed order"))
     scale = checks.plain_weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
-    layer = Attention(name, scale, bindings.flag("use_causal_mask"), bindings.real("dropout"))
+    layer = Attention(name, scale, causal, bindings.real("dropout"))
     return Made(layer, operands, (query.with_features(value.features).by(name),))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph import Pairs, Steps
@@ -52,16 +53,21 @@ class _PairsOf:
 
 
 def lower_attention(tools: Tools, layer: Attention, flows: Sequence[Packed]) -> Packed:
-    """Softmax over each query's pairs; a query without any gives 0."""
+    """Softmax over each query's pairs; a query without any gives 0.
+
+    In reversed order tokens stay where they are: the query's is the result's, and values and keys are in the same.
+    """
     builder, query, value, key = tools.builder, flows[0], flows[1], flows[-1]
     pairs = _PairsOf(tools, Pairs(query.steps, value.steps, layer.causal))
-    scores = pairs.product(query.value, tools.on_steps(key, value.steps))
+    keys = key.value if key.steps == value.steps else tools.on_steps(key, value.steps)
+    scores = pairs.product(query.value, keys)
     if layer.scale is not None:
         scores = builder.mul(scores, builder.broadcast_like(tools.weights[layer.scale.path], scores))
     powers = builder.exp(builder.sub(scores, pairs.query(pairs.max(scores))))
     weights = tools.draws.dropped(layer.rate, builder.div(powers, pairs.query(pairs.sum(powers))))
     values = pairs.key(value.value)
-    return tools.sequence(pairs.sum(builder.mul(builder.broadcast_like(weights, values), values)), query.steps)
+    attended = tools.sequence(pairs.sum(builder.mul(builder.broadcast_like(weights, values), values)), query.steps)
+    return replace(attended, flip=query.flip)
 
 
 def lower_dot(tools: Tools, layer: Dot, flows: Sequence[Computed]) -> Computed:
