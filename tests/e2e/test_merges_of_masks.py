@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from tests.keras_cases import Case, load
 
 X = np.arange(1.0, 6.0).reshape(1, 5, 1)
 Z = 100.0 * X
@@ -40,3 +41,17 @@ def test_a_held_output_counts_beside_a_real_step_and_not_where_all_are_masked(ki
     pairs = np.array([[1, 10], [2, 210], [2, 310], [0, 10], [0, 10]], dtype=float)
     expected = {"Add": pairs.sum(1, keepdims=True), "Average": pairs.mean(1, keepdims=True), "Concatenate": pairs}
     np.testing.assert_allclose(merged(kind, held), expected[kind])
+
+
+@pytest.mark.parametrize("case", load("held"), ids=lambda case: case.name)
+def test_a_maximum_is_keras_s_but_where_all_are_masked(case: Case) -> None:
+    """There Keras gives one of the values that the two hold; here nothing is computed for the step, and it is 0."""
+    model = rnnspec.compile(case.about["spec"], dtype="float64")
+    model.set_weights(case.listed("weight"))
+    output = model.forward(case.named_inputs, mask=case.masks)
+    assert not isinstance(output, tuple)
+    real = case.masks["a"] | case.masks["b"]
+    (expected,) = case.listed("output")
+    np.testing.assert_allclose(output[real], expected[real], rtol=0, atol=1e-9)
+    assert np.count_nonzero(expected[~real]) >= 4
+    assert not output[~real].any()
