@@ -11,6 +11,7 @@ from rnnspec import compiler
 from rnnspec.cli.console import messages
 from rnnspec.cli.options import Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
 from rnnspec.interop.safetensors import read_weights
+from rnnspec.runtime.parameters import WeightsError
 
 WEIGHTS = "Weights for the model, a .safetensors file; without it they are drawn anew."
 
@@ -25,6 +26,9 @@ def compile(
 ) -> None:
     """Compile a spec, with given or fresh weights, to a model file."""
     values = None if weights is None else read_weights(weights)
-    model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
+    try:
+        model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
+    except WeightsError as error:
+        raise ValueError(f"{weights}: {error}") from None
     model.save(output)
     messages.print(f"wrote {output}", markup=False)

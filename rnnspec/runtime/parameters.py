@@ -143,12 +143,23 @@ class WeightView(Mapping[str, Array]):
         return f"<weights {{{shapes}}}>"
 
 
+class WeightsError(ValueError):
+    """Weights that don't fit the model."""
+
+
 def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
     """The given values by weight name, of the model's dtype.
 
-    `given`: arrays in the signature's order, or a mapping from weight names. ValueError names the
+    `given`: arrays in the signature's order, or a mapping from weight names. `WeightsError` names the
     weight and says what was expected: a missing or unknown one, a wrong shape, not numbers.
     """
+    try:
+        return _checked(signatures, dtype, given)
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+
+
+def _checked(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)
         missing = [weight.name for weight in signatures if weight.name not in named]

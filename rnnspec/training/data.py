@@ -14,12 +14,13 @@ keys aren't looked at.
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from rnnspec.runtime.inputs import whole_number
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What numpy and zipfile raise for files that aren't sound."""
 
+
+_KEY = re.compile(r"(x|length|mask)(_train|_test)?|y(_train|_test)?(\..+)?|test|classes")
 
 Samples: TypeAlias = Array | list[Array]
 """Padded, or one array a sample."""
@@ -88,21 +91,21 @@ class DataFile:
 def load_data(path: str | os.PathLike[str]) -> DataFile:
     """Read a data file; OSError if it can't be opened, ValueError that names the file and what is wrong with it."""
     name = os.fspath(path)
-    arrays = _read(name)
+    arrays, keys = _read(name)
     sets: dict[str, DataSet] = {}
     for suffix, key in (("", "whole"), ("_train", "train"), ("_test", "test")):
         if f"x{suffix}" in arrays:
             sets[key] = _data_set(name, arrays, suffix)
     if not sets:
-        raise ValueError(f"{name}: expected the key x, or x_train and x_test; found {', '.join(arrays) or 'none'}")
+        raise ValueError(f"{name}: expected the key x, or x_train and x_test; found {', '.join(keys) or 'none'}")
     if "whole" in sets and "test" in arrays:
         sets = _cut(name, sets["whole"], arrays["test"])
     classes = tuple(str(value) for value in arrays["classes"].reshape(-1)) if "classes" in arrays else ()
     return DataFile(name, sets, classes)
 
 
-def _read(name: str) -> dict[str, Array]:
-    """All arrays of the file. Nothing in it is unpickled."""
+def _read(name: str) -> tuple[dict[str, Array], list[str]]:
+    """The arrays of the keys that mean something here, and all keys. Nothing in the file is unpickled."""
     with Path(name).open("rb") as file:
         try:
             start = file.read(6)
@@ -110,20 +113,22 @@ def _read(name: str) -> dict[str, Array]:
                 raise ValueError("it is a single array" if start == b"\x93NUMPY" else "it is no archive of arrays")
             file.seek(0)
             content: Any = np.load(file, allow_pickle=False)
-            return {key: _array(content, key) for key in content.files}
+            return {key: _array(content, key) for key in content.files if _KEY.fullmatch(key)}, list(content.files)
         except _UNREADABLE as error:
             raise ValueError(f"{name}: not a readable .npz file: {error}") from None
 
 
-def _array(content: Mapping[str, Array], key: str) -> Array:
+def _array(content: Mapping[str, object], key: str) -> Array:
     try:
-        return content[key]
+        found = content[key]
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
-        raise ValueError(
-            f"{key} holds Python objects, not numbers: save it with a dtype such as float32, one length for all rows"
-        ) from None
+        advice = "with a dtype such as float32, one length for all rows" if key != "classes" else "as text, `np.array(names, dtype=str)`"
+        raise ValueError(f"{key} holds Python objects: save it {advice}") from None
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{key} isn't an array in numpy's format")
+    return cast(Array, found)
 
 
 def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:

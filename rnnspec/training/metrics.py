@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from rnnspec.diagnostics import nearest
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
 from rnnspec.training.losses import Loss
@@ -32,6 +33,13 @@ class MetricNames:
     of_all: bool = False
 
 
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """A message with the name that was probably meant, and all there are."""
+    names = list(known)
+    guess = nearest(name, names)
+    return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}there are {', '.join(names)}"
+
+
 def metric(name: str, loss: Loss, width: int) -> Metric:
     """The metric of that name beside a loss whose predictions have `width` values a row.
 
@@ -40,7 +48,7 @@ def metric(name: str, loss: Loss, width: int) -> Metric:
     """
     name_of_rows = computed_metric(name, width, loss.classes)
     if name_of_rows not in METRICS:
-        raise ValueError(f"no metric is called {name}; there are accuracy, {', '.join(METRICS)}")
+        raise ValueError(unknown("metric", name, ("accuracy", *METRICS)))
     if (name_of_rows in CLASS_METRICS) != loss.classes:
         wanted, given = kind_of_targets(not loss.classes), kind_of_targets(loss.classes)
         raise ValueError(f"metric {name} needs targets that are {wanted}, the loss takes {given}")

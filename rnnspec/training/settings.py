@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
 from rnnspec.training.losses import LOSSES, Loss
-from rnnspec.training.metrics import METRICS, MetricNames
+from rnnspec.training.metrics import METRICS, MetricNames, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 
 Made = TypeVar("Made")
@@ -134,7 +134,7 @@ def _make(kind: str, known: Mapping[str, Callable[..., Made]], given: str | Conf
     configured = Configured(given) if isinstance(given, str) else given
     name = _known_as(configured.name, known)
     if name is None:
-        raise ValueError(f"no {kind} is called {configured.name}; there are {', '.join(known)}")
+        raise ValueError(unknown(kind, configured.name, known))
     try:
         return known[name](**dict(configured.arguments))
     except TypeError as error:

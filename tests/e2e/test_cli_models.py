@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnspec.interop.safetensors import write_weights
 from tests.e2e.conftest import SPEC, Workplace
 
 
@@ -178,6 +179,12 @@ def test_compile_refuses_weights_that_do_not_fit(workplace: Workplace, content: 
     (workplace.folder / "wrong.safetensors").write_bytes(content)
     workplace.refuses("compile", "trend.rnn", "-o", "trend.rnnc", "--weights", "wrong.safetensors")
     assert not (workplace.folder / "trend.rnnc").exists()
+
+
+def test_compile_names_the_file_of_weights_that_do_not_fit(workplace: Workplace) -> None:
+    write_weights(workplace.folder / "other.safetensors", {"lstm/kernel": np.ones((3, 16), np.float32)})
+    message = workplace.refuses("compile", "trend.rnn", "-o", "trend.rnnc", "--weights", "other.safetensors")
+    assert message.startswith("error: other.safetensors: the weights don't fit the model; missing: lstm/recurrent_kernel, ")
 
 
 @pytest.fixture

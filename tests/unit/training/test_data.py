@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -183,12 +184,31 @@ def test_damage_is_a_value_error(path: Path) -> None:
 
 def test_nothing_is_unpickled(path: Path) -> None:
     np.savez(path, x=np.array([None, {}], dtype=object))
-    with pytest.raises(ValueError, match=r"not a readable \.npz file: x holds Python objects, not numbers") as raised:
+    with pytest.raises(ValueError, match=r"not a readable \.npz file: x holds Python objects: save it with a dtype") as raised:
         load_data(path)
     assert "allow_pickle" not in str(raised.value)
+    np.savez(path, x=X, classes=np.array(["a", "b"], dtype=object))
+    with pytest.raises(ValueError, match=r"classes holds Python objects: save it as text, `np.array\(names, dtype=str\)`"):
+        load_data(path)
     path.write_bytes(pickle.dumps({"x": 1}))
     with pytest.raises(ValueError, match=r"not a readable \.npz file: it is no archive of arrays$"):
         load_data(path)
+
+
+def test_other_keys_are_not_looked_at(path: Path) -> None:
+    np.savez(path, x=X, meta=np.array([{"who": "me"}], dtype=object), y_hat=np.array([None]))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README", b"text")
+    assert load_data(path).for_training.samples == 4
+
+
+@pytest.mark.parametrize("member", ["x", "y.npy", "y.word", "classes"])
+def test_a_member_that_is_no_array(path: Path, member: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, pickle.dumps([1, 2]))
+    with pytest.raises(ValueError) as raised:
+        load_data(path)
+    assert str(raised.value) == f"{path}: not a readable .npz file: {member.removesuffix('.npy')} isn't an array in numpy's format"
 
 
 def test_other_files(path: Path, tmp_path: Path) -> None:

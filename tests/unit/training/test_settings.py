@@ -72,6 +72,8 @@ def test_an_optimizer_is_copied() -> None:
     ("make", "given", "message"),
     [
         (make_loss, "hinge", f"no loss is called hinge; there are {LOSS_NAMES}"),
+        (make_loss, "MeanSqaredError", f"no loss is called MeanSqaredError; did you mean `mean_squared_error`? there are {LOSS_NAMES}"),
+        (make_optimizer, "Adan", "no optimizer is called Adan; did you mean `Adam`? there are SGD, RMSprop, Adam, AdamW"),
         (make_loss, 5, f"loss: expected a name or a loss, got 5; the names are {LOSS_NAMES}"),
         (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}"),
         (make_optimizer, "Lion", "no optimizer is called Lion; there are SGD, RMSprop, Adam, AdamW"),
