@@ -7,6 +7,7 @@ import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def read(path: str) -> SourceFile:
         raise Unreadable(error.strerror or str(error)) from None
 
 
+@cache
 def diagnostics(name: str) -> tuple[Diagnostic, ...]:
     """Of a case: its errors, or its warnings if it has no error."""
     try:
