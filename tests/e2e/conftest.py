@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
@@ -31,6 +36,31 @@ model Trend(units = 4) {
 """
 
 
+TERMINAL = {"COLUMNS": "120", "NO_COLOR": "1"}
+
+
+class CommandServer:
+    """A process that forks for each command, see `command_server`; what a fresh one does is in the tests that start one."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("command_server.py"))]
+        environment = {**os.environ, **TERMINAL}
+        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self._process.communicate)
+
+    def run(self, request: Mapping[str, object]) -> int:
+        """The exit status."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+
+@cache
+def command_server() -> CommandServer:
+    return CommandServer()
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""
@@ -48,11 +78,14 @@ class Workplace:
 
     def rnnspec(self, *arguments: str | Path) -> Done:
         """Run the command here; a traceback on either stream fails the test whatever it expected."""
-        environment = {**os.environ, "RNNSPEC_CACHE": str(self.folder / "cache"), "COLUMNS": "120", "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "rnnspec", *map(str, arguments)]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
+        environment = {**os.environ, **TERMINAL, "RNNSPEC_CACHE": str(self.folder / "cache")}
+        with NamedTemporaryFile() as out, NamedTemporaryFile() as err:
+            words = [*map(str, arguments)]
+            request = {"arguments": words, "folder": str(self.folder), "environment": environment, "out": out.name, "err": err.name}
+            code = command_server().run(request)
+            done = Done(code, out.read().decode(), err.read().decode())
+        assert "Traceback" not in done.out + done.err, done.out + done.err
+        return done
 
     def succeeds(self, *arguments: str | Path) -> Done:
         done = self.rnnspec(*arguments)

@@ -1,0 +1,53 @@
+"""Runs commands in forks of a process that has loaded the package: a short command spends most of its time on that.
+
+A line in is the arguments, the folder, the environment and where the two streams go; a line out is the exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+from rnnspec import compiler
+from rnnspec.cli import main
+
+WARM = "model Warm { input x: float[3] Dense(1) }"
+
+
+def run(request: dict[str, Any]) -> None:
+    """As a fresh process: never returns."""
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    for number, path, mode in ((0, os.devnull, os.O_RDONLY), (1, request["out"], os.O_WRONLY), (2, request["err"], os.O_WRONLY)):
+        os.dup2(os.open(path, mode), number)
+    sys.argv = ["rnnspec", *request["arguments"]]
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def serve() -> None:
+    compiler.check(WARM)
+    replies = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            run(json.loads(line))
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    serve()
