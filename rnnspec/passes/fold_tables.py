@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import ClassVar
@@ -15,7 +15,7 @@ from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
 BUDGET = 2**25
-"""Numbers that all folded tables of a function may have: 128 MB of float32. Keras's tutorial model (20,000 words, two LSTM(128)) needs 82."""
+"""Numbers that all folded tables of a function may have: 128 MB of float32. 20,000 words and two LSTM(128) need 82 MB."""
 
 SUMS = (BinaryKind.ADD, BinaryKind.SUB)
 
@@ -60,7 +60,9 @@ class _Folding:
             case Take(result=result, table=table, ids=ids) if table in self.fixed and self._are_rows(ids):
                 self.taken[result] = table, ids
                 return None
-            case Matmul(result=result, left=left, right=right) if left in self.taken and right in self.fixed and not operation.transpose_left:
+            case Matmul(result=result, left=left, right=right) if (
+                left in self.taken and right in self.fixed and not operation.transpose_left
+            ):
                 table, ids = self.taken[left]
                 height, width = Builder.tensor(table).shape[0], Builder.tensor(result).shape[1]
                 size = prod(extent for extent in (height, width) if isinstance(extent, int))
@@ -86,7 +88,7 @@ class _Folding:
             if side is not product and row is None:
                 return None
             sides.append(table if row is None else self.builder.broadcast(row, Builder.tensor(table).shape))
-        return self._take(result, self.builder.binary(kind, *sides), ids)
+        return self._take(result, self.builder.binary(kind, sides[0], sides[1]), ids)
 
     def _same_row(self, value: Value) -> Value | None:
         """What of weights a value repeats for each row."""

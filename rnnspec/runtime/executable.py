@@ -40,8 +40,8 @@ class Stepper(Protocol):
         """As the last step left them; what is written to them the next one starts from."""
         ...
 
-    def set_weights(self, weights: Array) -> None:
-        """Take these from now on, flat."""
+    def set_weights(self, weights: Array, version: int) -> None:
+        """Take these from now on, flat, as they are now."""
         ...
 
     def run(self) -> None:
@@ -110,8 +110,8 @@ class Executable(Protocol):
         """The outputs of one step, then the states after it; `inputs` with the states before it."""
         ...
 
-    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex], weights: int) -> Stepper:
-        """The steps of one stream in which no step is masked: arrays as `stream` takes them, and the number of weights."""
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        """The steps of one stream in which no step is masked: arrays as `stream` takes them."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

@@ -96,8 +96,8 @@ class CarryingExecutable:
         """A stream has states of its own."""
         return self._inner.stream(inputs, indices, weights, weights_version=weights_version)
 
-    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex], weights: int) -> Stepper:
-        return self._inner.stepper(inputs, states, indices, weights)
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        return self._inner.stepper(inputs, states, indices)
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         return self._inner.inspect(stage, after)

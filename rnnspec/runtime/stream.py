@@ -133,7 +133,7 @@ class _PlainSteps:
         }
         indices = check_inputs(signature, inputs).batch().indices
         states = zero_states(signature.stream.states, batch, dtype)
-        self._stepper = executable.stepper(inputs, states, indices, parameters.size)
+        self._stepper = executable.stepper(inputs, states, indices)
         self._parameters = parameters
         self._version = -1
         sequences = {output.name for output in signature.outputs if output.index is not None}
@@ -162,7 +162,7 @@ class _PlainSteps:
     def _run(self) -> Any:
         if self._version != self._parameters.version:
             with self._parameters.reading() as (weights, version):
-                self._stepper.set_weights(weights)
+                self._stepper.set_weights(weights, version)
                 self._version = version
         self._stepper.run()
         if len(self._shown) == 1:
