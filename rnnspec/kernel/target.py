@@ -35,10 +35,14 @@ TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side."""
+    """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side.
+
+    `wide`: how many tiles of units a single row takes at once: one alone has too few sums to keep the processor busy.
+    """
 
     rows: tuple[int, ...]
     vectors: int
+    wide: int = 1
 
 
 MOST_ROWS = 6
@@ -68,7 +72,8 @@ def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile
         full, rest = divmod(needed, vectors)
         cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
         if (cycles, -rows, -vectors) < (least, -best.rows[0], -best.vectors):
-            best, least = Tile(row_counts(rows), vectors), cycles
+            wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
+            best, least = Tile(row_counts(rows), vectors, wide), cycles
     return best
 
 
