@@ -51,7 +51,7 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: str) -> Non
     if not contracts:
         single_rows("0", stage.tile.vectors)
         return
-    if not rows.isdigit() or int(rows) > 1:
+    if tall and rows != "1":
         unit_tiles(
             vectors,
             stage.units,
