@@ -17,6 +17,7 @@ from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.fold_tables import FoldTables
 from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
@@ -26,10 +27,12 @@ from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
-FORWARD = Pipeline((*CLEAN, MergeCarries(), HoistProjection(), *CLEAN))
+BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), *CLEAN)
+
+FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 """What inference runs."""
 
-BACKWARD = Pipeline((*FORWARD.passes, Differentiate(), HoistWeightGradients(), *CLEAN))
+BACKWARD = Pipeline((*BOTH, Differentiate(), HoistWeightGradients(), *CLEAN))
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 

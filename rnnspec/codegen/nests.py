@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
@@ -25,9 +25,8 @@ def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[Unit
         body(UnitTile(str(full * columns), str(full), used, rest - (used - 1) * lanes))
 
 
-def row_tiles(vectors: Vectors, rows: str, counts: tuple[int, ...], body: Callable[[str, int], None]) -> None:
-    """Runs `body(first row, count)` over all rows, by the largest count that fits."""
-    start = "0"
+def row_tiles(vectors: Vectors, rows: str, counts: tuple[int, ...], body: Callable[[str, int], None], start: str = "0") -> None:
+    """Runs `body(first row, count)` over the rows from `start` on, by the largest count that fits."""
     for count in counts:
         if rows.isdigit() and count > int(rows):
             continue
@@ -37,26 +36,38 @@ def row_tiles(vectors: Vectors, rows: str, counts: tuple[int, ...], body: Callab
 
 
 def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: str) -> None:
-    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others: rows outside, along the memory."""
+    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory."""
     contracts = any(isinstance(statement, Contract) for statement in stage.body)
+    *tall, _ = stage.tile.rows
 
     def tile(row: str, count: int, units: UnitTile) -> None:
         TileEmitter(vectors, places, row, count, units, stage.tile.vectors).run(stage.body)
 
-    if contracts:
+    def single_rows(start: str, width: int) -> None:
+        row_tiles(
+            vectors, rows, (1,), lambda row, count: unit_tiles(vectors, stage.units, width, lambda units: tile(row, count, units)), start
+        )
+
+    if not contracts:
+        single_rows("0", stage.tile.vectors)
+        return
+    if tall and rows != "1":
         unit_tiles(
             vectors,
             stage.units,
             stage.tile.vectors,
-            lambda units: row_tiles(vectors, rows, stage.tile.rows, lambda row, count: tile(row, count, units)),
+            lambda units: row_tiles(vectors, rows, tuple(tall), lambda row, count: tile(row, count, units)),
         )
-    else:
-        row_tiles(
-            vectors,
-            rows,
-            stage.tile.rows,
-            lambda row, count: unit_tiles(vectors, stage.units, stage.tile.vectors, lambda units: tile(row, count, units)),
-        )
+    left = _remainder(vectors, rows, tall)
+    if left != "0":
+        single_rows(vectors.writer.subtract(rows, left), stage.tile.vectors * stage.tile.wide)
+
+
+def _remainder(vectors: Vectors, rows: str, counts: Sequence[int]) -> str:
+    """The rows that are left when as many as fit have been taken by each count."""
+    for count in counts:
+        rows = str(int(rows) % count) if rows.isdigit() else vectors.writer.assign(f"srem i64 {rows}, {count}", "left")
+    return rows
 
 
 def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:

@@ -146,7 +146,11 @@ class TileEmitter:
         vectors, writer = self.vectors, self.vectors.writer
         gates, lanes = len(statement.names), vectors.lanes
         block = self.panel_vectors * gates * lanes
-        panel = vectors.pointer(self.places.registers[statement.panels], writer.multiply(self.units.number, statement.depth * block))
+        first = writer.multiply(self.units.start, statement.depth * gates)
+        panels = [
+            vectors.pointer(self.places.registers[statement.panels], writer.add(first, number * statement.depth * block))
+            for number in range(-(-self.units.vectors // self.panel_vectors))
+        ]
         left = [self.row_pointer(statement.left, row) for row in range(self.count)]
         keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
         carried: list[tuple[str, str]] = []
@@ -154,9 +158,12 @@ class TileEmitter:
             init = statement.inits[gate]
             carried.append((vectors.type, "zeroinitializer" if init is None else self.values[init, row, vector]))
         with writer.carrying_loop("0", str(statement.depth), 1, carried, "k") as (k, registers, following):
-            step = vectors.pointer(panel, writer.multiply(k, block))
+            turn = writer.multiply(k, block)
+            steps = [vectors.pointer(panel, turn) for panel in panels]
             weights = {
-                (gate, vector): vectors.load(vectors.pointer(step, str((vector * gates + gate) * lanes)))
+                (gate, vector): vectors.load(
+                    vectors.pointer(steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes))
+                )
                 for vector in range(self.units.vectors)
                 for gate in range(gates)
             }

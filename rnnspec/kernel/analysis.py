@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Reduce, Scan, Split, Unpack, Value
+from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Pack, Reduce, Scan, Split, Take, Unpack, Value
 from rnnspec.ir.traverse import free_values, operands_of, results_of
 from rnnspec.ir.types import TensorType
 from rnnspec.kernel.matrix import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
@@ -130,11 +130,21 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
             outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))
-            return (*inits, *operation.sequences, *outer)
+            sequences = (each for sequence in operation.sequences for each in looked_up(analysis, sequence) or (sequence,))
+            return (*inits, *sequences, *outer)
         case Unpack():
             return (operation.operand,) if is_zero(analysis, operation.fill) else (operation.operand, operation.fill)
         case _:
             return operands_of(operation) if form_of(operation) is not Form.POINTWISE else ()
+
+
+def looked_up(analysis: Analysis, sequence: Value) -> tuple[Value, ...]:
+    """The table and the ids that a step finds its rows by, without a copy of them; none where some ids may be missing."""
+    match analysis.definitions.get(sequence):
+        case Take(table=table, ids=ids) if isinstance(analysis.definitions.get(ids), Pack):
+            return table, ids
+        case _:
+            return ()
 
 
 def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -26,7 +26,7 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
-from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero
+from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero, looked_up
 from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
     Access,
@@ -344,8 +344,8 @@ class Block:
             start = None if is_zero(self.analysis, init) and init not in self.locations else self.locations[init].buffer
             states.append(State(width, current, following, start, self.locations[final].buffer if self.uses[final] else None))
         for parameter, sequence in zip(region.slices, scan.sequences, strict=True):
-            source = self.locations[sequence]
-            locations[parameter] = Location(source.buffer, RowMap.TOKEN, source.row, source.column)
+            source = self._sequence(sequence)
+            locations[parameter] = Location(source.buffer, RowMap.TOKEN, source.row, source.column, source.via)
         for value, stack in zip(region.stacks, scan.stacks, strict=True):
             if self.uses[stack]:
                 target = self.locations[stack]
@@ -361,6 +361,13 @@ class Block:
         body = Block(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
         offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
+
+    def _sequence(self, value: Value) -> Location:
+        """Where a scan finds a sequence's rows: stored, or looked up."""
+        if value in self.locations:
+            return self.locations[value]
+        table, ids = looked_up(self.analysis, value)
+        return replace(self.locations[table], rows=RowMap.ROW, via=ids_buffer(ids, self.locations[ids]))
 
     def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:
         operation = self.analysis.definitions[value]

@@ -59,7 +59,8 @@ def _buffer(buffer: Buffer) -> str:
 def _node(node: Node) -> Iterator[str]:
     match node:
         case Stage():
-            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors"
+            single = f", 1 by {node.tile.vectors * node.tile.wide}" if node.tile.wide > 1 else ""
+            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}"
             yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
         case RowReduce() | ColumnReduce():
             name = "row_reduce" if isinstance(node, RowReduce) else "column_reduce"

@@ -41,9 +41,13 @@ class Location:
     rows: RowMap
     row: int = 0
     column: int = 0
+    via: str | None = None
+    """The buffer of row numbers that it is looked up by."""
 
     def access(self, column: int | None, via: str | None = None, fill: str | None = None) -> Access:
-        return Access(self.buffer, self.rows, self.column + (column or 0), self.row, via, fill, column is None)
+        if via is not None and self.via is not None:
+            raise InternalError(f"{self.buffer}: looked up by {self.via} and by {via}")
+        return Access(self.buffer, self.rows, self.column + (column or 0), self.row, via or self.via, fill, column is None)
 
 
 @dataclass(frozen=True, slots=True)

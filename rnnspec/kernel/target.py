@@ -35,27 +35,46 @@ TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side."""
+    """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side.
+
+    `wide`: how many tiles of units a single row takes at once: one alone has too few sums to keep the processor busy.
+    """
 
     rows: tuple[int, ...]
     vectors: int
+    wide: int = 1
 
 
 MOST_ROWS = 6
-"""Seven and eight rows of four accumulators spill on 32 registers, and gain little with fewer accumulators."""
+WIDEST = 4
+"""Vectors side by side: more would only help where rows are few."""
+
+ARITHMETIC_A_CYCLE, LOADS_A_CYCLE, LATENCY = 2, 2, 4
+"""Of vector instructions, on the cores of the last ten years; `LATENCY` of a multiply-add, in cycles."""
+
+
+def turn_cycles(rows: int, columns: int) -> float:
+    """What one turn over the depth costs: each sum waits for its last turn, each column and each row is loaded once."""
+    return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
 
 
 def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile:
-    """The tile of a contraction: about three quarters of the registers are accumulators, the rest holds weights and the left side.
+    """The cheapest tile whose sums, weights and element of the left side all stay in registers.
 
-    With few gates several vectors of units stand side by side, so that each element of the left
-    side, once loaded, feeds about four of them.
+    Of tiles that cost the same, the one with more rows reads its weights less often, the one with more vectors the left side.
     """
-    accumulators = target.registers * 3 // 4
+    spare = 1 if target.fused_multiply_add else 2
     needed = -(-units // lanes)
-    vectors = max(1, min(4 // gates if gates <= 4 else 1, needed))
-    rows = max(1, min(MOST_ROWS, accumulators // (gates * vectors)))
-    return Tile(row_counts(rows), vectors)
+    best, least = Tile((1,), 1), float("inf")
+    for vectors in range(1, max(1, min(WIDEST // gates, needed)) + 1):
+        columns = gates * vectors
+        rows = max(1, min(MOST_ROWS, (target.registers - spare - columns) // columns))
+        full, rest = divmod(needed, vectors)
+        cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
+        if (cycles, -rows, -vectors) < (least, -best.rows[0], -best.vectors):
+            wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
+            best, least = Tile(row_counts(rows), vectors, wide), cycles
+    return best
 
 
 def pointwise_tile(units: int, lanes: int) -> Tile:

@@ -22,6 +22,33 @@ class NativeTape:
     indices: tuple[PackedIndex, ...]
 
 
+class Stepper(Protocol):
+    """A stream's native call with memory of its own; not for several threads at once."""
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """To be written before each step, with a time of one where they are sequences."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, Array]:
+        """Written by each step, in the same arrays."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """As the last step left them; what is written to them the next one starts from."""
+        ...
+
+    def set_weights(self, weights: Array, version: int) -> None:
+        """Take these from now on, flat, as they are now."""
+        ...
+
+    def run(self) -> None:
+        """One step."""
+        ...
+
+
 class Executable(Protocol):
     """Native forward and backward of one model, reentrant.
 
@@ -81,6 +108,10 @@ class Executable(Protocol):
         self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
     ) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it; `inputs` with the states before it."""
+        ...
+
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        """The steps of one stream in which no step is masked: arrays as `stream` takes them."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

@@ -1,192 +1,21 @@
-"""Calls native functions: arenas, pointer tables, prepared weights."""
+"""A model's native functions, each compiled and loaded when it is first needed."""
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.executable import Array, NativeTape
-from rnnspec.runtime.jit import Jit, Loaded
-from rnnspec.runtime.lengths import length_of
-from rnnspec.runtime.packing import PackedIndex, key_tokens, query_tokens, window_ids
-from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, arena_bytes
+from rnnspec.runtime.jit import Jit
+from rnnspec.runtime.native_memory import CallSizes
+from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.program import Kind, NativeFunction
 from rnnspec.runtime.signature import Signature
-
-SHOWN = {
-    "shown_hold": (True, False),
-    "shown_fill": (False, False),
-    "shown_hold_flip": (True, True),
-    "shown_fill_flip": (False, True),
-}
-"""Index arrays by name: hold and flip (see `PackedIndex.shown`)."""
-
-
-def aligned_bytes(size: int) -> Array:
-    """Uninitialised memory that starts at a cache line."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.__array_interface__["data"][0] % ALIGNMENT
-    return raw[start : start + size]
-
-
-def address(array: Array) -> int:
-    return array.__array_interface__["data"][0]
-
-
-class Scratch:
-    """Memory for calls under way, kept for the next ones."""
-
-    def __init__(self) -> None:
-        self._free: list[Array] = []
-
-    @contextmanager
-    def taken(self, size: int) -> Generator[Array]:
-        """At least `size` bytes, nobody else's until the block ends."""
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            memory = aligned_bytes(size)
-        if len(memory) < size:
-            memory = aligned_bytes(size)
-        try:
-            yield memory
-        finally:
-            self._free.append(memory)
-
-
-@dataclass
-class _Prepared:
-    version: int
-    memory: Array
-    users: int = 0
-
-
-@dataclass
-class BoundFunction:
-    """A loaded native function with the prepared form of the weights it was last called with."""
-
-    function: NativeFunction
-    loaded: Loaded
-    scratch: Scratch
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _prepared: _Prepared | None = None
-
-    @contextmanager
-    def prepared(self, weights: Array, version: int) -> Generator[Array]:
-        """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
-        with self._lock:
-            prepared = self._prepared
-            if prepared is None or prepared.version != version:
-                if prepared is None or prepared.users:
-                    memory = aligned_bytes(self.function.prepared_bytes)
-                    memory[:] = 0
-                else:
-                    memory = prepared.memory
-                self._prepared = None
-                self._prepare(weights, memory)
-                prepared = self._prepared = _Prepared(version, memory)
-            prepared.users += 1
-        try:
-            yield prepared.memory
-        finally:
-            with self._lock:
-                prepared.users -= 1
-
-    def _prepare(self, weights: Array, memory: Array) -> None:
-        with self.scratch.taken(arena_bytes(self.function.prepare_scratch, {})) as scratch:
-            known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory, Kind.SCRATCH: scratch}
-            pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
-            self._call(self.function.prepare_symbol, pointers, ())
-
-    def _call(self, symbol: str, pointers: Sequence[int], dims: Sequence[int]) -> None:
-        table = (ctypes.c_void_p * len(pointers))(*pointers)
-        sizes = (ctypes.c_int64 * len(dims))(*dims)
-        self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
-
-    def call(
-        self,
-        given: Mapping[tuple[Kind, str], Array],
-        indices: Sequence[PackedIndex],
-        sizes: CallSizes,
-        dtype: np.dtype,
-        weights: Array,
-        weights_version: int,
-        tape: Array | None = None,
-    ) -> tuple[dict[str, Array], Array]:
-        """Runs the function; its outputs by name, and the tape (newly made unless given). `sizes`: see `NativeFunction`."""
-        outputs: dict[str, Array] = {}
-        kept = aligned_bytes(arena_bytes(self.function.tape, sizes)) if tape is None else tape
-        with self.scratch.taken(arena_bytes(self.function.scratch, sizes)) as scratch, self.prepared(weights, weights_version) as prepared:
-            arenas = {Kind.WEIGHTS: weights, Kind.PREPARED: prepared, Kind.TAPE: kept, Kind.SCRATCH: scratch}
-            alive: list[Array] = []
-            for argument in self.function.arguments:
-                array = arenas.get(argument.kind)
-                if array is None:
-                    match argument.kind:
-                        case Kind.OUTPUT:
-                            array = outputs[argument.name] = np.empty(_output_shape(argument, sizes), dtype)
-                        case Kind.INDEX:
-                            array = index_array(indices, argument)
-                        case _:
-                            array = given[argument.kind, argument.name]
-                alive.append(array)
-            self._call(self.function.symbol, [address(array) for array in alive], [sizes[name] for name in self.function.dims])
-        return outputs, kept
-
-
-def _output_shape(argument: Argument, sizes: CallSizes) -> tuple[int, ...]:
-    if isinstance(argument.rows, int):
-        return argument.rows, argument.width
-    if argument.rows == "batch":
-        return sizes["batch"], argument.width
-    return sizes["batch"], sizes.time(argument.rows.removeprefix("batch*")), argument.width
-
-
-class CallSizes(dict[str, int]):
-    """The numbers that a call's native functions take, by name (see `NativeFunction`).
-
-    `times`: lengths by theirs, kept apart: a spec may call a length `steps`.
-    """
-
-    def __init__(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> None:
-        super().__init__(batch=batch)
-        self._times = dict(times)
-        for number, index in enumerate(indices):
-            suffix = f"_{number}" if number else ""
-            self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
-
-    def __missing__(self, name: str) -> int:
-        """The steps of a padded sequence: "batch*time", "batch*(time-2)"."""
-        batch, star, time = name.partition("*")
-        if not star:
-            raise KeyError(name)
-        return self[batch] * self.time(time)
-
-    def time(self, name: str) -> int:
-        """A length by its name or by what it comes from, or a fixed one."""
-        return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
-
-
-def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
-    """One of an index's arrays under the name that native functions know it by."""
-    index = indices[argument.index]
-    match argument.name:
-        case "window":
-            source, stride, offset, span, clamp = argument.parameters
-            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp))
-        case "pair_queries":
-            return query_tokens(index)
-        case "pair_keys":
-            queries, keys = argument.parameters
-            return key_tokens(index, indices[queries], indices[keys])
-        case name if name in SHOWN:
-            return index.shown(*SHOWN[name])
-        case name:
-            return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
+from rnnspec.runtime.stepper import NativeStepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +123,10 @@ class NativeExecutable:
         """The outputs of one step, then the states after it."""
         outputs, _ = self._run(Wanted("stream", False), inputs, indices, weights, weights_version, 0)
         return outputs
+
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
+        """One step's call with memory of its own."""
+        return NativeStepper(self._function(Wanted("stream", False)), indices, self._sizes(inputs, indices), inputs, states)
 
     def backward(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array, Executable, NativeTape
+from rnnspec.runtime.executable import Array, Executable, NativeTape, Stepper
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.signature import StateSignature
 
@@ -95,6 +95,9 @@ class CarryingExecutable:
     ) -> tuple[Array, ...]:
         """A stream has states of its own."""
         return self._inner.stream(inputs, indices, weights, weights_version=weights_version)
+
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        return self._inner.stepper(inputs, states, indices)
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         return self._inner.inspect(stage, after)

@@ -31,11 +31,13 @@ class Stream:
         self._states = zero_states(signature.stream.states, self._batch, self._dtype)
         self._shown: dict[str, Array] = {}
         self._started: dict[str, Array] = {}
+        self._plain = None if any(values for _, values in signature.sources()) else _PlainSteps(signature, executable, parameters, batch)
 
     @property
     def state(self) -> Mapping[str, Array]:
         """Copies of what is carried, by name, (batch, width) each."""
-        return {name: value.copy() for name, value in self._states.items()}
+        states = self._states if self._plain is None else self._plain.states
+        return {name: value.copy() for name, value in states.items()}
 
     def reset(self, rows: object = None) -> None:
         """Back to the beginning: all rows, or those of the given numbers."""
@@ -45,6 +47,10 @@ class Stream:
             chosen = np.atleast_1d(np.asarray(rows))
             if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
                 raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
+        if self._plain is not None:
+            for value in self._plain.states.values():
+                value[chosen] = 0
+            return
         for kept in (self._states, self._started):
             for name, value in kept.items():
                 kept[name] = value.copy()
@@ -56,10 +62,15 @@ class Stream:
         A tuple of outputs if the model has several. A step that the model masks changes nothing but, for a
         sequence, what it shows. ValueError for a bad input.
         """
+        plain = self._plain
+        if plain is not None and type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
+            return plain.step(x)
         checked = check_inputs(self._signature, self._with_time(x))
         if checked.samples != self._batch:
             raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")
         batch = checked.batch()
+        if plain is not None:
+            return plain.step_of(batch.inputs)
         with self._parameters.reading() as (weights, version):
             given = {**batch.inputs, **self._states}
             outputs = self._executable.stream(given, batch.indices, weights, weights_version=version)
@@ -103,3 +114,57 @@ class Stream:
         self._started[output.name] = started | (True if real is None else real[:, 0])
         self._shown[output.name] = step.copy()
         return step
+
+
+class _PlainSteps:
+    """The steps of a stream that no layer masks a step of: all that they need is made once.
+
+    `shape`: of one step of the only input, if that is one of floats.
+    """
+
+    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
+        dtype = np.dtype(signature.dtype)
+        inputs = {
+            spec.name: np.zeros(
+                (batch, *(1 if place == 0 and spec.is_sequence else int(extent) for place, extent in enumerate(spec.shape))),
+                np.int32 if spec.integer else dtype,
+            )
+            for spec in signature.inputs
+        }
+        indices = check_inputs(signature, inputs).batch().indices
+        states = zero_states(signature.stream.states, batch, dtype)
+        self._stepper = executable.stepper(inputs, states, indices)
+        self._parameters = parameters
+        self._version = -1
+        sequences = {output.name for output in signature.outputs if output.index is not None}
+        self._shown = tuple(
+            value[:, 0] if name in sequences else value
+            for name, value in ((o.name, self._stepper.outputs[o.name]) for o in signature.outputs)
+        )
+        self._input = next(iter(self._stepper.inputs.values()))
+        if signature.inputs[0].is_sequence:
+            self._input = self._input[:, 0]
+        self.shape = self._input.shape if len(inputs) == 1 and not signature.inputs[0].integer else None
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        return self._stepper.states
+
+    def step(self, x: Array) -> Any:
+        self._input[...] = x
+        return self._run()
+
+    def step_of(self, inputs: Mapping[str, Array]) -> Any:
+        for name, value in inputs.items():
+            self._stepper.inputs[name][...] = value
+        return self._run()
+
+    def _run(self) -> Any:
+        if self._version != self._parameters.version:
+            with self._parameters.reading() as (weights, version):
+                self._stepper.set_weights(weights, version)
+                self._version = version
+        self._stepper.run()
+        if len(self._shown) == 1:
+            return self._shown[0].copy()
+        return tuple(value.copy() for value in self._shown)

@@ -216,41 +216,44 @@ k.99.end:
   %i.135 = add nsw i64 %r.88, 3
   br label %r.88.head
 r.88.end:
-  br label %r.136.head
-r.136.head:
-  %r.136 = phi i64 [ %r.88, %r.88.end ], [ %i.157, %k.141.end ]
-  %i.137 = add nsw i64 %r.136, 1
-  %v.138 = icmp sle i64 %i.137, %rows
-  br i1 %v.138, label %r.136.body, label %r.136.end
-r.136.body:
-  %i.139 = mul nsw i64 %r.136, 3
-  %p.140 = getelementptr inbounds float, ptr %buffer.0, i64 %i.139
-  br label %k.141.head
-k.141.head:
-  %k.141 = phi i64 [ 0, %r.136.body ], [ %i.153, %k.141.body ]
-  %c.142 = phi <8 x float> [ zeroinitializer, %r.136.body ], [ %a.152, %k.141.body ]
-  %i.143 = add nsw i64 %k.141, 1
-  %v.144 = icmp sle i64 %i.143, 3
-  br i1 %v.144, label %k.141.body, label %k.141.end
-k.141.body:
-  %i.145 = mul nsw i64 %k.141, 8
-  %p.146 = getelementptr inbounds float, ptr %buffer.1, i64 %i.145
-  %v.147 = load <8 x float>, ptr %p.146, align 4
-  %p.148 = getelementptr inbounds float, ptr %p.140, i64 %k.141
-  %s.149 = load float, ptr %p.148, align 4
-  %v.150 = insertelement <8 x float> poison, float %s.149, i64 0
-  %v.151 = shufflevector <8 x float> %v.150, <8 x float> poison, <8 x i32> zeroinitializer
-  %a.152 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.151, <8 x float> %v.147, <8 x float> %c.142)
-  %i.153 = add nsw i64 %k.141, 1
-  br label %k.141.head
-k.141.end:
-  %v.154 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.142)
-  %i.155 = mul nsw i64 %r.136, 5
-  %p.156 = getelementptr inbounds float, ptr %buffer.2, i64 %i.155
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.154, ptr align 4 %p.156, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.157 = add nsw i64 %r.136, 1
-  br label %r.136.head
-r.136.end:
+  %left.136 = srem i64 %rows, 6
+  %left.137 = srem i64 %left.136, 3
+  %i.138 = sub nsw i64 %rows, %left.137
+  br label %r.139.head
+r.139.head:
+  %r.139 = phi i64 [ %i.138, %r.88.end ], [ %i.160, %k.144.end ]
+  %i.140 = add nsw i64 %r.139, 1
+  %v.141 = icmp sle i64 %i.140, %rows
+  br i1 %v.141, label %r.139.body, label %r.139.end
+r.139.body:
+  %i.142 = mul nsw i64 %r.139, 3
+  %p.143 = getelementptr inbounds float, ptr %buffer.0, i64 %i.142
+  br label %k.144.head
+k.144.head:
+  %k.144 = phi i64 [ 0, %r.139.body ], [ %i.156, %k.144.body ]
+  %c.145 = phi <8 x float> [ zeroinitializer, %r.139.body ], [ %a.155, %k.144.body ]
+  %i.146 = add nsw i64 %k.144, 1
+  %v.147 = icmp sle i64 %i.146, 3
+  br i1 %v.147, label %k.144.body, label %k.144.end
+k.144.body:
+  %i.148 = mul nsw i64 %k.144, 8
+  %p.149 = getelementptr inbounds float, ptr %buffer.1, i64 %i.148
+  %v.150 = load <8 x float>, ptr %p.149, align 4
+  %p.151 = getelementptr inbounds float, ptr %p.143, i64 %k.144
+  %s.152 = load float, ptr %p.151, align 4
+  %v.153 = insertelement <8 x float> poison, float %s.152, i64 0
+  %v.154 = shufflevector <8 x float> %v.153, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.155 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.154, <8 x float> %v.150, <8 x float> %c.145)
+  %i.156 = add nsw i64 %k.144, 1
+  br label %k.144.head
+k.144.end:
+  %v.157 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.145)
+  %i.158 = mul nsw i64 %r.139, 5
+  %p.159 = getelementptr inbounds float, ptr %buffer.2, i64 %i.158
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.157, ptr align 4 %p.159, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.160 = add nsw i64 %r.139, 1
+  br label %r.139.head
+r.139.end:
   ret void
 }
 

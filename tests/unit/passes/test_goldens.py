@@ -12,6 +12,7 @@ from rnnspec.ir.printer import print_module
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.fold_tables import FoldTables
 from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
@@ -23,6 +24,7 @@ PASSES: tuple[Pass, ...] = (
     Canonicalize(),
     EliminateCommonSubexpressions(),
     EliminateDeadCode(),
+    FoldTables(),
     HoistProjection(),
     HoistWeightGradients(),
     MergeCarries(),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch, address, aligned_bytes, index_array
+from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array
 from rnnspec.runtime.packing import pack, pair
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape

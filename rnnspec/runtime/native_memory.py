@@ -1,0 +1,82 @@
+"""What native calls take: aligned memory, the numbers of rows and steps, an index's arrays by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.lengths import length_of
+from rnnspec.runtime.packing import PackedIndex, key_tokens, query_tokens, window_ids
+from rnnspec.runtime.program import ALIGNMENT, Argument
+
+SHOWN = {
+    "shown_hold": (True, False),
+    "shown_fill": (False, False),
+    "shown_hold_flip": (True, True),
+    "shown_fill_flip": (False, True),
+}
+"""Index arrays by name: hold and flip (see `PackedIndex.shown`)."""
+
+
+def aligned_bytes(size: int) -> Array:
+    """Uninitialised memory that starts at a cache line."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + size]
+
+
+def address(array: Array) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def output_shape(argument: Argument, sizes: CallSizes) -> tuple[int, ...]:
+    if isinstance(argument.rows, int):
+        return argument.rows, argument.width
+    if argument.rows == "batch":
+        return sizes["batch"], argument.width
+    return sizes["batch"], sizes.time(argument.rows.removeprefix("batch*")), argument.width
+
+
+class CallSizes(dict[str, int]):
+    """The numbers that a call's native functions take, by name (see `NativeFunction`).
+
+    `times`: lengths by theirs, kept apart: a spec may call a length `steps`.
+    """
+
+    def __init__(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> None:
+        super().__init__(batch=batch)
+        self._times = dict(times)
+        for number, index in enumerate(indices):
+            suffix = f"_{number}" if number else ""
+            self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
+
+    def __missing__(self, name: str) -> int:
+        """The steps of a padded sequence: "batch*time", "batch*(time-2)"."""
+        batch, star, time = name.partition("*")
+        if not star:
+            raise KeyError(name)
+        return self[batch] * self.time(time)
+
+    def time(self, name: str) -> int:
+        """A length by its name or by what it comes from, or a fixed one."""
+        return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
+
+
+def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
+    """One of an index's arrays under the name that native functions know it by."""
+    index = indices[argument.index]
+    match argument.name:
+        case "window":
+            source, stride, offset, span, clamp = argument.parameters
+            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp))
+        case "pair_queries":
+            return query_tokens(index)
+        case "pair_keys":
+            queries, keys = argument.parameters
+            return key_tokens(index, indices[queries], indices[keys])
+        case name if name in SHOWN:
+            return index.shown(*SHOWN[name])
+        case name:
+            return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]

@@ -1,0 +1,90 @@
+"""One native function called step after step with memory of its own, so that a step passes two addresses."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.runtime.bound import BoundFunction
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
+from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.program import Kind, arena_bytes
+
+
+class NativeStepper:
+    """Implements `runtime.executable.Stepper`. The states of one step are the next one's inputs: two sets of arrays change places."""
+
+    def __init__(
+        self,
+        bound: BoundFunction,
+        indices: Sequence[PackedIndex],
+        sizes: CallSizes,
+        inputs: Mapping[str, Array],
+        states: Mapping[str, Array],
+    ) -> None:
+        """Of `inputs` and `states` the shapes and dtypes are taken."""
+        function = bound.function
+        self._bound, self._indices = bound, indices
+        self._give_back: Callable[[], None] | None = None
+        self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
+        self._states = tuple({name: np.zeros_like(value) for name, value in states.items()} for _ in range(2))
+        dtype = next(value.dtype for value in (*states.values(), *inputs.values()) if value.dtype.kind == "f")
+        self.outputs = {
+            argument.name: np.zeros(output_shape(argument, sizes), dtype)
+            for argument in function.arguments
+            if argument.kind is Kind.OUTPUT and argument.name not in states
+        }
+        self._arenas = {
+            Kind.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
+            Kind.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
+            Kind.KEY: np.zeros(1, np.uint32),
+        }
+        self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
+        self._dims_address = ctypes.addressof(self._dims)
+        self._call = bound.loaded.functions[function.symbol]
+        self._turn = 0
+
+    def __del__(self) -> None:
+        if self._give_back is not None:
+            self._give_back()
+
+    def set_weights(self, weights: Array, version: int) -> None:
+        """Takes these from now on, as they are now."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+        prepared, copied, self._give_back = self._bound.hold(weights, version)
+        arenas = {**self._arenas, Kind.PREPARED: prepared, Kind.WEIGHTS: copied}
+        self._kept = tuple(self._arrays(arenas, turn) for turn in range(2))
+        self._tables = tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
+        self._addresses = tuple(ctypes.addressof(table) for table in self._tables)
+
+    def _arrays(self, arenas: Mapping[Kind, Array], turn: int) -> list[Array]:
+        """What the function takes when the states lie in set number `turn`."""
+        arrays: list[Array] = []
+        for argument in self._bound.function.arguments:
+            match argument.kind:
+                case Kind.INPUT:
+                    array = self._states[turn].get(argument.name)
+                    arrays.append(self.inputs[argument.name] if array is None else array)
+                case Kind.OUTPUT:
+                    array = self._states[1 - turn].get(argument.name)
+                    arrays.append(self.outputs[argument.name] if array is None else array)
+                case Kind.INDEX:
+                    arrays.append(index_array(self._indices, argument))
+                case kind:
+                    arrays.append(arenas[kind])
+        return arrays
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """As the last step left them; what is written to them the next one starts from."""
+        return self._states[self._turn]
+
+    def run(self) -> None:
+        """From `inputs` and `states` to `outputs` and `states`."""
+        self._call(self._addresses[self._turn], self._dims_address)
+        self._turn = 1 - self._turn
