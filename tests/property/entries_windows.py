@@ -149,7 +149,14 @@ def attending(shapes: Sequence[Shape]) -> bool:
     if len(shapes) not in (2, 3):
         return False
     query, value, key = shapes[0], shapes[1], shapes[-1]
-    return query.width == key.width and value.length == key.length and not any(shape.flipped for shape in shapes)
+    turned = (value.flipped, value.masks) == (key.flipped, key.masks)
+    return query.width == key.width and value.length == key.length and (turned or not (value.flipped or key.flipped))
+
+
+def attentions(*shapes: Shape) -> st.SearchStrategy[Layer]:
+    """Without a causal mask where a sequence is in reversed order."""
+    causal = {} if any(shape.flipped for shape in shapes) else {"use_causal_mask": maybe(FLAG)}
+    return described("Attention", {"use_scale": maybe(FLAG), **causal, "dropout": maybe(RATE)})
 
 
 def attended(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
@@ -175,7 +182,7 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         "Dot": Entry(numbers, dots, dotted, weight=2, most=2, together=lambda shapes: len(shapes) == 2 and bool(axes_of(shapes))),
         "Attention": Entry(
             sequence,
-            lambda *shapes: {"use_scale": maybe(FLAG), "use_causal_mask": maybe(FLAG), "dropout": maybe(RATE)},
+            attentions,
             attended,
             weight=2,
             most=3,
