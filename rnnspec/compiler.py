@@ -6,6 +6,7 @@ import os
 import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
@@ -38,7 +39,7 @@ from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.executable import Executable
 from rnnspec.runtime.native import NativeExecutable, Wanted
 from rnnspec.runtime.program import NativeFunction
-from rnnspec.runtime.signature import Argument, weight_ranges
+from rnnspec.runtime.signature import Argument, Signature, weight_ranges
 from rnnspec.runtime.states import CarryingExecutable
 from rnnspec.runtime.summary import LayerRow, MaskRow, ModelSource
 from rnnspec.source import SourceFile, Span
@@ -121,8 +122,13 @@ def inspect(
     dtype: DTypeLike = "float32",
 ) -> str:
     """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
+    return compilation(spec, dtype=dtype, parameters=parameters).print(stage, after)
+
+
+def compilation(spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping[str, ParameterValue] | None = None) -> Compilation:
+    """A spec's stages, for this machine; SpecError if it can't be read or compiled."""
     tree, _ = parse_all(read_spec(spec))
-    return Compilation(tree, resolve(tree, parameters), _precision(dtype)).print(stage, after)
+    return Compilation(tree, resolve(tree, parameters), _precision(dtype))
 
 
 def format(spec: Spec) -> tuple[SourceFile, str]:
@@ -194,7 +200,7 @@ def _model(
     if graph.warnings:
         python_warnings.warn(SpecWarning(render_all(graph.warnings)), stacklevel=3)
     compilation = Compilation(tree, graph, dtype, target)
-    described = signature(graph, dtype)
+    described = compilation.signature
     executable: Executable = NativeExecutable(described, compilation.native, compilation.print)
     if described.states:
         executable = CarryingExecutable(executable, described.states, dtype)
@@ -212,6 +218,10 @@ class Compilation:
     target: Target | None = None
     _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
     _machine: Machine | None = None
+
+    @cached_property
+    def signature(self) -> Signature:
+        return signature(self.graph, self.dtype)
 
     def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
         """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest."""
@@ -243,15 +253,15 @@ class Compilation:
                 raise InternalError(f"there is no native function {wanted.name}")
 
     def kernels(self, wanted: Wanted) -> stages.Kernels:
-        offsets = {name: taken.start for name, taken in weight_ranges(signature(self.graph, self.dtype).weights).items()}
+        offsets = {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
         if self.target is None:
             self.target = host_target()
         return stages.kernels(self.function(wanted), self.target, offsets)
 
-    def native(self, wanted: Wanted) -> NativeFunction:
-        """Object bytes and how to call them."""
+    def native(self, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
+        """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
         kernels = self.kernels(wanted)
-        return stages.native(kernels, self._back_end(kernels.target), ObjectCache(default_folder()))
+        return stages.native(kernels, self._back_end(kernels.target), ObjectCache(default_folder()), timed=timed)
 
     def print(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""

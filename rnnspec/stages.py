@@ -10,6 +10,7 @@ from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.memory import Plan
+from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
@@ -75,9 +76,9 @@ def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> K
     return Kernels(prepare, main, target)
 
 
-def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFunction:
-    """Emits, optimises and assembles, unless the cache has it."""
-    text = emit_module(compiled.module, compiled.target)
+def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False) -> NativeFunction:
+    """Emits, optimises and assembles, unless the cache has it. `timed`: with a clock for each loop nest."""
+    text = emit_module(compiled.module, compiled.target, timed=timed)
     key = cache.key(text, compiled.target.cpu, compiled.target.features, machine.identity)
     object_code = cache.read(key)
     if object_code is None:
@@ -87,9 +88,9 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFun
     return NativeFunction(
         object_code,
         symbol(compiled.function.name),
-        _arguments(calling),
+        (*_arguments(calling), *(_clocks(compiled.function) if timed else ())),
         symbol(compiled.prepare.name),
-        _arguments(preparing),
+        (*_arguments(preparing), *(_clocks(compiled.prepare) if timed else ())),
         _slots(calling.scratch),
         _slots(preparing.scratch),
         _slots(calling.tape),
@@ -101,6 +102,10 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache) -> NativeFun
 def _arguments(calling: Convention) -> tuple[Argument, ...]:
     single = [_argument(buffer) for buffer in calling.buffers]
     return (*single, *(Argument(KINDS[space]) for space in calling.arenas))
+
+
+def _clocks(function: KernelFunction) -> tuple[Argument, ...]:
+    return (Argument(Kind.CLOCKS, symbol(function.name), len(nests_of(function))),)
 
 
 def _argument(buffer: Buffer) -> Argument:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli import check, compile, evaluate, format, inspect, predict, train
+from rnnspec.cli import check, compile, evaluate, format, inspect, predict, profile, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -32,6 +32,6 @@ def rnnspec(
     """Compile recurrent networks from a spec to native code; train and run them."""
 
 
-for command in (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile):
+for command in (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile, profile.profile):
     app.command()(command)
 app.command("fmt")(format.format)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import assert_never
 
+from rnnspec.codegen.clocks import CLOCKS, Clocks
 from rnnspec.codegen.math import math_definitions
 from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter
 from rnnspec.codegen.nests import emit_column_reduce, emit_outer, emit_row_reduce, emit_stage
@@ -17,6 +19,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.memory import ALIGNMENT, Plan, buffers_of
+from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
@@ -39,10 +42,10 @@ FLUSH_DENORMALS = 0x8040
 """Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
 
 
-def emit_module(module: KernelModule, target: Target) -> str:
-    """The LLVM text of a whole module."""
+def emit_module(module: KernelModule, target: Target, *, timed: bool = False) -> str:
+    """The LLVM text of a whole module. `timed`: each function takes one pointer more, to a clock for each of its nests."""
     library = Library()
-    parts = [part for function in module.functions for part in _function(function, target, library)]
+    parts = [part for function in module.functions for part in _function(function, target, library, timed)]
     dtype = module.functions[0].dtype
     if dtype not in (DType.F32, DType.F64):
         raise InternalError(f"a module of {dtype.value}")
@@ -53,10 +56,10 @@ def emit_module(module: KernelModule, target: Target) -> str:
         library.declarations[f"declare {kind} @llvm.fma.v{lanes}{name}({kind}, {kind}, {kind})"] = None
     header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
     elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    return "\n".join(["\n".join(header), *parts, elementary, _attributes(target)])
+    return "\n".join(["\n".join(header), *parts, elementary, attributes(target)])
 
 
-def _attributes(target: Target) -> str:
+def attributes(target: Target) -> str:
     width = f' "prefer-vector-width"="{target.vector_bytes * 8}"' if target.vector_bytes > 32 else ""
     return f"attributes #0 = {{ nounwind{width} }}\n"
 
@@ -66,7 +69,7 @@ def symbol(name: str) -> str:
     return f"rnnspec_{name.replace('.', '_')}"
 
 
-def _function(function: KernelFunction, target: Target, library: Library) -> list[str]:
+def _function(function: KernelFunction, target: Target, library: Library, timed: bool) -> list[str]:
     """The nests of a function, and its entry point, which finds every buffer and calls them in order."""
     calls = convention(function)
     entry = FunctionWriter(symbol(function.name), ["ptr %pointers", "ptr %dims"], linkage="dso_local")
@@ -74,16 +77,31 @@ def _function(function: KernelFunction, target: Target, library: Library) -> lis
     state = _flush(vectors)
     sizes = _dims(entry, calls)
     registers = _buffer_registers(vectors, function, calls, sizes)
+    clocks = _clocks(vectors, function, len(calls.buffers) + len(calls.arenas)) if timed else None
     buffers = {buffer.name: buffer for buffer in function.buffers}
     parts: list[str] = []
     for number, node in enumerate(function.nodes):
         names = list(dict.fromkeys(buffers_of(node)))
         name = f"{function.name}.{number}"
-        parts.extend(emit_node(name, node, {key: buffers[key] for key in names}, vectors))
+        parts.extend(emit_node(name, node, {key: buffers[key] for key in names}, vectors, clocks))
         arguments = [*(f"ptr {registers[key]}" for key in names), *_size_arguments(node, buffers, sizes)]
-        entry.do(f"call void @{quoted(name)}({', '.join(arguments)})")
+        if clocks and isinstance(node, ScanLoop):
+            arguments.append(f"ptr {CLOCKS}")
+        with _timed(clocks, entry, name):
+            entry.do(f"call void @{quoted(name)}({', '.join(arguments)})")
     _restore(vectors, state)
     return [*parts, entry.text()]
+
+
+def _clocks(vectors: Vectors, function: KernelFunction, position: int) -> Clocks:
+    """The clocks of a function, found behind all other pointers."""
+    slot = vectors.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
+    vectors.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
+    return Clocks(vectors.target, vectors.library, {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))})
+
+
+def _timed(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:
+    return clocks.around(writer, nest) if clocks else nullcontext()
 
 
 def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
@@ -168,13 +186,14 @@ def _rows(rows: int | str, sizes: Mapping[str, str]) -> str:
     return str(rows) if isinstance(rows, int) else sizes[rows]
 
 
-def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> list[str]:
+def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None = None) -> list[str]:
     """The function of a loop nest, behind those that it calls."""
     parameters = [f"ptr %buffer.{number}" for number in range(len(buffers))]
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
     match node:
         case ScanLoop():
-            writer = FunctionWriter(name, [*parameters, "i64 %batch", "i64 %steps"])
+            timing = [f"ptr {CLOCKS}"] if clocks else []
+            writer = FunctionWriter(name, [*parameters, "i64 %batch", "i64 %steps", *timing])
             inner = replace(vectors, writer=writer)
             parts: list[str] = []
             calls: list[tuple[str, list[str]]] = []
@@ -182,7 +201,7 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
                 keys = list(dict.fromkeys(buffers_of(step)))
                 parts.extend(emit_node(f"{name}.{number}", step, {key: buffers[key] for key in keys}, vectors))
                 calls.append((f"{name}.{number}", keys))
-            emit_scan(inner, node, registers, calls)
+            emit_scan(inner, node, registers, calls, lambda step: _timed(clocks, writer, step))
             return [*parts, writer.text()]
         case PackPanels():
             writer = FunctionWriter(name, parameters)

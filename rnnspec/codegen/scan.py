@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
 
 
-def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], calls: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """`calls`: for each nest of the step, its function and the buffers that it takes.
+def emit_scan(
+    vectors: Vectors,
+    loop: ScanLoop,
+    registers: Mapping[str, str],
+    calls: Sequence[tuple[str, Sequence[str]]],
+    timed: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """`calls`: for each nest of the step, its function and the buffers that it takes; `timed` stands around each function's call.
 
     Rows are sorted by their number of real steps, so the rows of a step are the first n. Those at
     `entered` .. n are new; those that have no further step leave.
@@ -39,7 +46,8 @@ def emit_scan(vectors: Vectors, loop: ScanLoop, registers: Mapping[str, str], ca
             _enter(vectors, state, registers, now[state.current], entered, rows)
         for name, buffers in calls:
             arguments = [*(f"ptr {now[buffer]}" for buffer in buffers), f"i64 {rows}", f"i64 {token}"]
-            writer.do(f"call void @{name}({', '.join(arguments)})")
+            with timed(name):
+                writer.do(f"call void @{name}({', '.join(arguments)})")
         staying = _staying(vectors, loop, registers[loop.offsets], step, after, rows)
         for state in finals:
             _copy(vectors, now[state.following], str(registers[state.final or ""]), staying, rows, state.width)

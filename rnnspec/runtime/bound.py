@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -58,6 +59,12 @@ class BoundFunction:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
 
+    @cached_property
+    def clocks(self) -> Mapping[str, Array]:
+        """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
+        arguments = (*self.function.prepare_arguments, *self.function.arguments)
+        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.kind is Kind.CLOCKS}
+
     @contextmanager
     def prepared(self, weights: Array, version: int) -> Generator[Array]:
         """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
@@ -101,6 +108,8 @@ class BoundFunction:
     def _prepare(self, weights: Array, memory: Array) -> None:
         with self.scratch.taken(arena_bytes(self.function.prepare_scratch, {})) as scratch:
             known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory, Kind.SCRATCH: scratch}
+            if self.clocks:
+                known[Kind.CLOCKS] = self.clocks[self.function.prepare_symbol]
             pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
             self._call(self.function.prepare_symbol, pointers, ())
 
@@ -133,6 +142,8 @@ class BoundFunction:
                             array = outputs[argument.name] = np.empty(output_shape(argument, sizes), dtype)
                         case Kind.INDEX:
                             array = index_array(indices, argument)
+                        case Kind.CLOCKS:
+                            array = self.clocks[argument.name]
                         case _:
                             array = given[argument.kind, argument.name]
                 alive.append(array)

@@ -58,6 +58,11 @@ class NativeExecutable:
         self._scratch = Scratch()
         self._jit: Jit | None = None
 
+    @property
+    def functions(self) -> Mapping[Wanted, BoundFunction]:
+        """Those that were needed so far."""
+        return self._functions
+
     def _function(self, wanted: Wanted) -> BoundFunction:
         if not self._activities:
             wanted = replace(wanted, activities=False)

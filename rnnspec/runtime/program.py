@@ -23,13 +23,16 @@ class Kind(Enum):
     SCRATCH = "scratch"
     GRADIENT = "gradient"
     """The gradient of all weights, flat."""
+    CLOCKS = "clocks"
+    """In a timed build, the ticks that each loop nest has taken so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
     """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).
 
-    `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output.
+    `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output. Of clocks,
+    `name` is the function's symbol, `rows` their number.
     """
 
     kind: Kind

@@ -43,8 +43,9 @@ MAY_KNOW: dict[str, set[str]] = {
     "stages": GROUND | CONTRACT | {"ir", "passes", "kernel", "codegen", "runtime"},
     "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
     "interop": GROUND | CONTRACT | {"compiler", "runtime", "training", "frontend"},
+    "profile": GROUND | CONTRACT | {"ir", "kernel", "codegen", "compiler", "runtime", "training"},
     "__main__": {"cli"},
-    "cli": GROUND | CONTRACT | {"", "compiler", "runtime", "training", "interop"},
+    "cli": GROUND | CONTRACT | {"", "compiler", "runtime", "training", "interop", "profile"},
 }
 """What each room may import besides itself; a room is a folder or module of the package, or one module of a folder by name."""
 

@@ -13,10 +13,11 @@ from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
+from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.lengths import length_of
-from rnnspec.runtime.native import BoundFunction, CallSizes, Scratch
+from rnnspec.runtime.native_memory import CallSizes
 from rnnspec.runtime.packing import PackedIndex, pack, pair
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native

@@ -1,0 +1,98 @@
+"""A profile on the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rnnspec.profile.report import Function, Kernel, Profile
+
+QUIET = 0.95
+"""The share of a processor below which times say more about the machine's load than about the code."""
+
+WIDE = 120
+"""Terminals narrower than this don't get all columns."""
+
+
+def profile_table(found: Profile, width: int) -> Table:
+    """A line a kernel, in the order in which they run; what runs in each call is summed up at the foot."""
+    sizes = ", ".join(f"{name} {value:,}" for name, value in found.sizes.items())
+    title = f"{found.model}, {found.dtype}, {sizes}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    wide = width >= WIDE
+    whole = found.each_call
+    table.add_column("kernel", style="bold", no_wrap=True)
+    table.add_column("over", no_wrap=True)
+    for heading in _numbers(whole, None, wide):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("writes")
+    for function in found.functions:
+        seconds = whole.seconds if function.every_call else None
+        table.add_row(f"@{function.name}", "" if function.every_call else "once", *_numbers(function, seconds, wide).values())
+        for kernel in function.kernels:
+            name = f"{'  ' if kernel.inner else ' '}{kernel.name} {kernel.kind}"
+            written = (Text(", ".join(kernel.writes), no_wrap=True, overflow="ellipsis"),) if wide else ()
+            table.add_row(name, kernel.shape, *_numbers(kernel, seconds, wide).values(), *written)
+        table.add_section()
+    table.add_row("each call", "", *_numbers(whole, whole.seconds, wide).values())
+    return table
+
+
+def _numbers(part: Kernel | Function, whole: float | None, wide: bool) -> dict[str, str]:
+    """The cells behind a kernel's description by their headings; `whole`: the seconds that it is a part of."""
+    seconds, limit, work = part.seconds, part.limit, part.work
+    cells = {"µs": f"{seconds * 1e6:,.0f}", "%": "" if whole is None else _percent(seconds, whole)}
+    if wide:
+        cells["fastest"] = f"{part.fastest * 1e6:,.0f}"
+    cells["flop"] = short(work.operations)
+    if wide:
+        cells["func"] = short(sum(work.elementary.values()))
+    return cells | {
+        "bytes": short(work.bytes),
+        "peak": _percent(limit.arithmetic, seconds),
+        "memory": _percent(limit.memory, seconds),
+        "limit": _percent(limit.seconds, seconds),
+    }
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f}" if whole > 0 else ""
+
+
+def short(number: int) -> str:
+    """Three digits and the thousands that follow: 13.1M."""
+    value, letter = float(number), ""
+    for letter in ("", "k", "M", "G", "T"):
+        if value < 999.5 or letter == "T":
+            break
+        value /= 1000
+    return f"{value:.3g}{letter}" if number else ""
+
+
+def profile_summary(found: Profile) -> str:
+    """What surrounds the kernels, what memory the plan gives, what the machine can do."""
+    seconds, memory, rates = found.seconds, found.memory, found.rates
+    update = "" if seconds.update is None else f", the optimizer's update {_microseconds(seconds.update)}"
+    reading = ", ".join(f"{rate / 1e9:.0f} ({_binary(size)})" for size, rate in rates.reading.items())
+    called = found.each_call.work.elementary
+    lines = [
+        f"call from Python {_microseconds(seconds.call)}, checks and packing {_microseconds(seconds.packing)}{update}",
+        f"memory: workspace {memory.workspace:,} bytes, tape {memory.tape:,}, prepared weights {memory.prepared:,}",
+        f"this machine: {rates.peak / 1e9:.1f} Gflop/s; reads {reading} GB/s",
+        *(f"  {name} {rates.elementary[name] * 1e9:.2f} ns an element" for name in called if name in rates.elementary),
+        f"times: medians of {found.repeats} calls",
+        "peak, memory, limit: what arithmetic alone, bytes alone and all the work take at these rates, in % of the time",
+    ]
+    if found.share < QUIET:
+        lines.append(f"times are too long: other work was running, and the calls had {100 * found.share:.0f} % of a processor")
+    return "\n".join(lines)
+
+
+def _microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:,.0f} µs"
+
+
+def _binary(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"

@@ -1,0 +1,260 @@
+"""Counts what loop nests do: operations, and the bytes that they read and write, as functions of a call's sizes.
+
+Real elements alone count, not the lanes that fill a vector up. Bytes: each element that a nest reads or
+writes counts once in each run of the nest, however often its tiles come back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from rnnspec.ir.ops import BinaryKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.amount import NONE, Amount
+from rnnspec.kernel.nests import Nest
+from rnnspec.kernel.nodes import (
+    Access,
+    ColumnReduce,
+    Contract,
+    Draw,
+    GatherIds,
+    KernelFunction,
+    Load,
+    Map,
+    Outer,
+    PackPanels,
+    Rearranged,
+    RowMap,
+    RowReduce,
+    ScanLoop,
+    Scatter,
+    Splat,
+    Stage,
+    Statement,
+    Store,
+)
+from rnnspec.kernel.target import ELEMENT_BYTES
+
+ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
+"""Functions that are many instructions each: counted by name, not as one operation."""
+
+FREE = frozenset({UnaryKind.STOP_GRADIENT, BinaryKind.AND, BinaryKind.OR})
+"""No arithmetic on floats."""
+
+DRAW = "draw"
+"""What a random number is counted as, beside the elementary functions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """`matmul`: multiplications and additions in products; `elementwise`: all others, one an element.
+
+    `elementary`: calls by function; `read` and `written`: bytes by buffer.
+    """
+
+    matmul: Amount
+    elementwise: Amount
+    elementary: Mapping[str, Amount]
+    read: Mapping[str, Amount]
+    written: Mapping[str, Amount]
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.matmul + other.matmul,
+            self.elementwise + other.elementwise,
+            _merged(self.elementary, other.elementary),
+            _merged(self.read, other.read),
+            _merged(self.written, other.written),
+        )
+
+
+NOTHING = Count(NONE, NONE, {}, {}, {})
+
+
+def _merged(left: Mapping[str, Amount], right: Mapping[str, Amount]) -> dict[str, Amount]:
+    return {name: left.get(name, NONE) + right.get(name, NONE) for name in (*left, *right)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Columns of some rows of a buffer: of each row that the nest runs over, or (`once`) of one row a run."""
+
+    buffer: str
+    row: tuple[object, ...]
+    once: bool
+    start: int
+    stop: int
+
+
+def count(nest: Nest, function: KernelFunction) -> Count:
+    """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
+    return _Counter(nest, {buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}).count()
+
+
+@dataclass(frozen=True)
+class _Counter:
+    nest: Nest
+    element_bytes: Mapping[str, int]
+
+    @property
+    def runs(self) -> Amount:
+        return Amount.of(1) if self.nest.scan is None else Amount.of(self.nest.scan.steps)
+
+    def rows(self, rows: int | str) -> Amount:
+        """Rows of all runs together: those of a scan's steps are its tokens."""
+        if self.nest.scan is None:
+            return Amount.of(rows)
+        if isinstance(rows, int):
+            return self.runs * rows
+        return Amount.of(self.nest.scan.steps.replace("steps", "tokens", 1) if rows == "rows" else rows)
+
+    def count(self) -> Count:
+        node = self.nest.node
+        match node:
+            case Stage():
+                return self.body(node.body, self.rows(node.rows), node.units)
+            case RowReduce() | ColumnReduce():
+                return self.reduction(node)
+            case Outer():
+                rows = self.rows(node.rows)
+                reads = (_columns(node.left, node.height), _columns(node.right, node.units))
+                written = {node.target.buffer: self.runs * (node.height * node.units * self.element_bytes[node.target.buffer])}
+                return Count(rows * (2 * node.height * node.units), NONE, {}, self.bytes(reads, rows), written)
+            case Scatter():
+                return self.scatter(node)
+            case GatherIds():
+                rows = self.rows(node.rows) * ELEMENT_BYTES[DType.I32]
+                indices = {} if node.via is None else {node.via: rows}
+                return Count(NONE, NONE, {}, _merged(indices, {node.source: rows}), {node.target: rows})
+            case Rearranged():
+                moved = self.rows(node.rows) * (node.height * node.units * self.element_bytes[node.source])
+                return Count(NONE, NONE, {}, {node.source: moved}, {node.target: moved})
+            case PackPanels():
+                return self.panels(node)
+            case ScanLoop():
+                return self.scan(node)
+        assert_never(node)
+
+    def body(self, body: Sequence[Statement], rows: Amount, units: int) -> Count:
+        """The statements for each row and unit."""
+        elements = rows * units
+        matmul = elementwise = NONE
+        elementary: dict[str, Amount] = {}
+        reads: list[_Range] = []
+        indices: dict[tuple[str, RowMap], None] = {}
+        writes: list[_Range] = []
+        panels: dict[str, Amount] = {}
+        for statement in body:
+            match statement:
+                case Load(access=access):
+                    reads.append(_columns(access, units))
+                    if access.fill is not None:
+                        reads.append(_Range(access.fill, (), True, access.column, access.column + (1 if access.splat else units)))
+                    if access.via is not None:
+                        indices[access.via, access.rows] = None
+                case Map(kind=kind) if isinstance(kind, UnaryKind) and kind in ELEMENTARY:
+                    elementary[kind.value] = elementary.get(kind.value, NONE) + elements
+                case Map(kind=kind):
+                    elementwise += NONE if kind in FREE else elements
+                case Draw():
+                    elementary[DRAW] = elementary.get(DRAW, NONE) + (rows if statement.splat else elements)
+                case Contract():
+                    matmul += elements * (2 * statement.depth * len(statement.names))
+                    reads.append(_columns(statement.left, statement.depth))
+                    if statement.left.via is not None:
+                        indices[statement.left.via, statement.left.rows] = None
+                    size = statement.depth * units * len(statement.names) * self.element_bytes[statement.panels]
+                    panels[statement.panels] = self.runs * size
+                case Store(access=access):
+                    writes.append(_columns(access, units))
+                case Splat():
+                    pass
+                case _:
+                    assert_never(statement)
+        read = _merged(self.bytes(reads, rows), panels)
+        for name, kind in indices:
+            looked_up = self.runs if kind is RowMap.FIRST else rows
+            read = _merged(read, {name: looked_up * ELEMENT_BYTES[DType.I32]})
+        return Count(matmul, elementwise, elementary, read, self.bytes(writes, rows))
+
+    def bytes(self, ranges: Iterable[_Range], rows: Amount) -> dict[str, Amount]:
+        """Bytes by buffer, overlapping columns of the same rows once."""
+        found: dict[tuple[str, tuple[object, ...], bool], list[tuple[int, int]]] = {}
+        for each in ranges:
+            found.setdefault((each.buffer, each.row, each.once), []).append((each.start, each.stop))
+        bytes_: dict[str, Amount] = {}
+        for (buffer, _, once), columns in found.items():
+            times = self.runs if once else rows
+            bytes_[buffer] = bytes_.get(buffer, NONE) + times * (_covered(columns) * self.element_bytes[buffer])
+        return bytes_
+
+    def reduction(self, node: RowReduce | ColumnReduce) -> Count:
+        rows = self.rows(node.rows)
+        inner = self.body(node.body, rows, node.units)
+        results = rows if isinstance(node, RowReduce) else self.runs * node.units
+        written = {node.target.buffer: results * self.element_bytes[node.target.buffer]}
+        return inner + Count(NONE, rows * node.units, {}, {}, written)
+
+    def scatter(self, node: Scatter) -> Count:
+        """Sums: each row is added to one of the target's, which begins as zeros."""
+        rows = self.rows(node.rows)
+        size = self.element_bytes[node.target]
+        ids = {node.ids: rows * ELEMENT_BYTES[DType.I32]}
+        if node.missing:
+            return Count(NONE, NONE, {}, ids, {node.target: self.rows(node.target_rows) * (node.units * size)})
+        source = self.bytes([_columns(node.source, node.units)], rows)
+        target = rows * (node.units * size)
+        zeros = self.rows(node.target_rows) * (node.units * size)
+        return Count(NONE, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: zeros + target})
+
+    def panels(self, node: PackPanels) -> Count:
+        size = self.element_bytes[node.target]
+        read: dict[str, Amount] = {}
+        for gate in node.gates:
+            read = _merged(read, {gate.buffer: Amount.of(node.depth * node.units * size)})
+        return Count(NONE, NONE, {}, read, {node.target: Amount.of(node.depth * node.units * len(node.gates) * size)})
+
+    def scan(self, node: ScanLoop) -> Count:
+        """Each row enters once and leaves once."""
+        rows = Amount.of(node.rows)
+        read: dict[str, Amount] = {node.offsets: (Amount.of(node.steps) + Amount.of(1)) * ELEMENT_BYTES[DType.I32]}
+        written: dict[str, Amount] = {}
+        for state in node.states:
+            moved = rows * (state.width * self.element_bytes[state.current])
+            written = _merged(written, {state.current: moved})
+            if state.init is not None:
+                read = _merged(read, {state.init: moved})
+            if state.final is not None:
+                read = _merged(read, {state.following: moved})
+                written = _merged(written, {state.final: moved})
+        return Count(NONE, NONE, {}, read, written)
+
+
+def _columns(access: Access, units: int) -> _Range:
+    once = access.rows is RowMap.FIRST
+    return _Range(access.buffer, (access.rows, access.row, access.via), once, access.column, access.column + (1 if access.splat else units))
+
+
+def _covered(columns: Iterable[tuple[int, int]]) -> int:
+    """How many columns at least one of the ranges has."""
+    total, end = 0, 0
+    for start, stop in sorted(columns):
+        total += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def print_counts(nests: Iterable[tuple[Nest, Count]]) -> str:
+    """One paragraph a nest, ending in a line break."""
+    lines: list[str] = []
+    for nest, counted in nests:
+        lines.append(f"{nest.name} {type(nest.node).__name__}")
+        for what, amount in (("matmul", counted.matmul), ("elementwise", counted.elementwise)):
+            if amount.terms:
+                lines.append(f"  {what} {amount}")
+        lines += [f"  {name} {amount}" for name, amount in counted.elementary.items()]
+        lines += [f"  read {name}: {amount} bytes" for name, amount in counted.read.items()]
+        lines += [f"  write {name}: {amount} bytes" for name, amount in counted.written.items()]
+    return "\n".join([*lines, ""])

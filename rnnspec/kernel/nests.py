@@ -1,0 +1,29 @@
+"""The loop nests of a function one by one, those of a scan's step behind the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rnnspec.kernel.nodes import KernelFunction, Node, ScanLoop
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """`name`: its place in the function, "2"; "2.0" of the first nest in the step of `scan`."""
+
+    name: str
+    node: Node
+    scan: ScanLoop | None = None
+
+
+def nests_of(function: KernelFunction) -> tuple[Nest, ...]:
+    """In the order in which they first run."""
+    return tuple(_nests(function))
+
+
+def _nests(function: KernelFunction) -> Iterator[Nest]:
+    for number, node in enumerate(function.nodes):
+        yield Nest(str(number), node)
+        if isinstance(node, ScanLoop):
+            yield from (Nest(f"{number}.{inner}", step, node) for inner, step in enumerate(node.body))

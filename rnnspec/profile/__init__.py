@@ -1,0 +1,1 @@
+"""Where a compiled model's time goes: counted work, measured time, and what the machine could do."""

@@ -1,0 +1,111 @@
+"""What this machine can do, measured: arithmetic, reading, elementary functions, in about a second."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from rnnspec.codegen.objects import Machine, host_target
+from rnnspec.codegen.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
+from rnnspec.codegen.vectors import ELEMENTARY
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import ELEMENT_BYTES
+from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.jit import Jit, Loaded
+from rnnspec.runtime.native_memory import address, aligned_bytes
+
+SIZES = tuple(2**exponent for exponent in range(14, 27, 2))
+"""Bytes that are read again and again, from what the first-level cache holds to what only memory does: 16 KiB to 64 MiB."""
+
+LEAST_SECONDS = 0.002
+"""A try takes at least so much of the processor's time; the best of `TRIES` counts: what else runs only ever makes one longer."""
+
+TRIES = 8
+
+APPLIED = 1024
+"""Elements that an elementary function is measured on: the first-level cache holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """One core's.
+
+    `peak`: floating-point operations a second, a multiply-add counted as two. `reading`: bytes a second by the
+    number of bytes that are read again and again. `elementary`: seconds for an element, by function. `ticks`: the clock's, a second.
+    """
+
+    peak: float
+    reading: Mapping[int, float]
+    elementary: Mapping[str, float]
+    ticks: float
+
+    def reading_of(self, size: int) -> float:
+        """Bytes a second of a buffer of `size` bytes."""
+        return self.reading[min((each for each in self.reading if each >= size), default=max(self.reading))]
+
+
+@cache
+def measure(dtype: DType) -> Rates:
+    """The rates of one type of float, measured once in a process."""
+    target = host_target()
+    machine, cache = Machine(target), ObjectCache(default_folder())
+    text = emit_probes(target, dtype)
+    key = cache.key(text, target.cpu, target.features, machine.identity)
+    object_code = cache.read(key)
+    if object_code is None:
+        object_code = machine.object_code(text)
+        cache.write(key, object_code)
+    probes = _Probes(Jit().load(object_code, (ARITHMETIC, READING, CLOCK, *(elementary_symbol(kind) for kind in ELEMENTARY))), dtype)
+    lanes = target.lanes(dtype)
+    before = probes.now()
+    peak = probes.rate(ARITHMETIC, [probes.memory], [], 2 * sums_at_once(target) * lanes)
+    reading = {size: probes.rate(READING, [probes.memory, probes.result], [size // ELEMENT_BYTES[dtype]], size) for size in SIZES}
+    elementary = {
+        kind.value: 1 / probes.rate(elementary_symbol(kind), [probes.values, probes.result], [APPLIED], APPLIED) for kind in ELEMENTARY
+    }
+    after = probes.now()
+    return Rates(peak, reading, elementary, (after[0] - before[0]) / (after[1] - before[1]))
+
+
+class _Probes:
+    """The loaded probes and the memory that they work on."""
+
+    def __init__(self, loaded: Loaded, dtype: DType) -> None:
+        self._loaded = loaded
+        kind = np.dtype(np.float32 if dtype is DType.F32 else np.float64)
+        self.memory = aligned_bytes(max(SIZES))
+        self.memory[:] = 0
+        self.result = aligned_bytes(APPLIED * kind.itemsize)
+        self.values = aligned_bytes(APPLIED * kind.itemsize)
+        self.values.view(kind)[:] = np.linspace(0.1, 3.0, APPLIED)
+
+    def call(self, symbol: str, pointers: Sequence[Array], dims: Sequence[int]) -> None:
+        table = (ctypes.c_void_p * len(pointers))(*(address(pointer) for pointer in pointers))
+        sizes = (ctypes.c_int64 * len(dims))(*dims)
+        self._loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+
+    def now(self) -> tuple[int, float]:
+        """The clock's ticks and the system's seconds at one moment."""
+        ticks = np.zeros(1, np.int64)
+        start = time.perf_counter()
+        self.call(CLOCK, [ticks], [])
+        return int(ticks[0]), (start + time.perf_counter()) / 2
+
+    def rate(self, symbol: str, pointers: Sequence[Array], dims: Sequence[int], work: int) -> float:
+        """Units of work a second, a turn doing `work` of them: turns are doubled until they last long enough."""
+        turns = 1
+        while (taken := self.seconds(symbol, pointers, [turns, *dims])) < LEAST_SECONDS:
+            turns *= 2
+        return work * turns / min(taken, *(self.seconds(symbol, pointers, [turns, *dims]) for _ in range(TRIES)))
+
+    def seconds(self, symbol: str, pointers: Sequence[Array], dims: Sequence[int]) -> float:
+        """Of this thread: it may have to wait for the processor."""
+        start = time.thread_time()
+        self.call(symbol, pointers, dims)
+        return time.thread_time() - start

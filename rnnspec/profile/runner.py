@@ -1,0 +1,86 @@
+"""Calls a model's native functions as prediction or training does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from rnnspec.compiler import Compilation
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.initializers import initial_value
+from rnnspec.runtime.inputs import Batch
+from rnnspec.runtime.native import BoundFunction, NativeExecutable, Wanted
+from rnnspec.runtime.signature import Signature, weight_ranges
+from rnnspec.runtime.states import zero_states
+from rnnspec.training.optimizers import Extent
+from rnnspec.training.settings import make_optimizer
+
+
+class Runner:
+    """One model with drawn weights on one batch. `timed`: with clocks in its code."""
+
+    def __init__(self, compilation: Compilation, batch: Batch, *, training: bool, timed: bool) -> None:
+        signature = compilation.signature
+        dtype = np.dtype(signature.dtype)
+        self._executable = NativeExecutable(signature, partial(compilation.native, timed=timed), compilation.print)
+        self._inputs = {**batch.inputs, **zero_states(signature.states, batch.size, dtype)}
+        self._indices = batch.indices
+        self._training = training
+        self._weights = drawn_weights(signature)
+        self._version = 0
+        self._given_out = len(signature.outputs) + len(signature.activities)
+        self._cotangents: list[Array] = []
+
+    @property
+    def functions(self) -> Mapping[Wanted, BoundFunction]:
+        """Those that calls needed so far."""
+        return self._executable.functions
+
+    def call(self) -> tuple[Array, ...]:
+        """What a prediction runs, or a step of training, in which the weights are new each time; all that it gives."""
+        if not self._training:
+            return self._executable.forward(self._inputs, self._indices, self._weights, weights_version=0, training=False, key=0)
+        self._version += 1
+        outputs, tape = self._executable.record(
+            self._inputs, self._indices, self._weights, weights_version=self._version, training=True, key=1, activities=True
+        )
+        if not self._cotangents:
+            random = np.random.default_rng(0)
+            self._cotangents = [random.standard_normal(output.shape).astype(output.dtype) for output in outputs[: self._given_out]]
+        gradient, _ = self._executable.backward(
+            tape,
+            self._cotangents,
+            self._weights,
+            weights_version=self._version,
+            training=True,
+            key=1,
+            input_gradients=False,
+            activities=True,
+        )
+        return (*outputs, gradient)
+
+
+def drawn_weights(signature: Signature) -> Array:
+    """All weights from their initializers, flat."""
+    drawn = [initial_value(weight, 0).ravel() for weight in signature.weights]
+    return np.concatenate([np.zeros(0), *drawn]).astype(signature.dtype)
+
+
+def update_of(signature: Signature) -> Callable[[], None] | None:
+    """An update of such weights by the spec's optimizer; None if it has none."""
+    if signature.train.optimizer is None:
+        return None
+    optimizer = make_optimizer(signature.train.optimizer)
+    ranges = weight_ranges(signature.weights)
+    extents = [Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable) for weight in signature.weights]
+    weights = drawn_weights(signature)
+    optimizer.bind(extents, weights.dtype)
+    gradient = np.zeros_like(weights)
+
+    def update() -> None:
+        gradient[:] = 1e-3
+        optimizer.step(weights, gradient)
+
+    return update
