@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend.graph_layers import Attention, Convolution, Dot, Embedding, Layer, LayerWeight, LocalPooling, Masking, Reshaping
+from rnnspec.frontend.graph_layers import (
+    Attention,
+    Convolution,
+    Dot,
+    Embedding,
+    Layer,
+    LayerWeight,
+    LocalPooling,
+    Masking,
+    PReLU,
+    Reshaping,
+)
 from rnnspec.runtime.signature import Extent, TrainSettings
 
 
@@ -161,7 +172,7 @@ def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
     """What a layer packs beside its operands and results, each part of a pair before it."""
     types = [value.type for value in application.operands]
     match application.layer:
-        case Convolution() | LocalPooling() | Reshaping():
+        case Convolution() | LocalPooling() | Reshaping() | PReLU(over_steps=True):
             yield from (steps for steps in map(every_step, types) if steps is not None)
         case Attention():
             queries, values = types[0].steps, types[1].steps

@@ -13,7 +13,7 @@ from rnnspec.runtime.signature import Configured, Extent, InitializerPart
 
 @dataclass(frozen=True, slots=True)
 class LayerWeight:
-    """A weight under its full path; `updated`: a call in training gives it a new value."""
+    """A weight under its full path; `updated`: a call in training gives it a new value. `flat`: computed with as one row."""
 
     path: str
     shape: tuple[int, ...]
@@ -22,6 +22,7 @@ class LayerWeight:
     updated: bool = False
     regularizer: Configured | None = None
     constraint: Configured | None = None
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +205,11 @@ class BatchNormalization:
 
 @dataclass(frozen=True, slots=True)
 class PReLU:
-    """He et al. 2015: below 0 a slope of its own for each feature."""
+    """He et al. 2015: below 0 a slope of its own for each feature; `over_steps`: for each step of a sequence, too."""
 
     name: str
     alpha: LayerWeight
+    over_steps: bool = False
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:

@@ -18,7 +18,6 @@ from rnnspec.frontend.errors.layers import (
     NeedsIds,
     NotDistributed,
 )
-from rnnspec.frontend.errors.names import WrongValue
 from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import (
@@ -34,7 +33,6 @@ from rnnspec.frontend.graph_layers import (
     MergeKind,
     Pointwise,
     PoolingKind,
-    PReLU,
     RepeatVector,
     ShapeKind,
     SpatialDropout,
@@ -45,6 +43,7 @@ from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.layers_normalization import batch_normalization, layer_normalization
 from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
+from rnnspec.frontend.layers_steps import make_prelu
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
@@ -97,7 +96,7 @@ class LayerMaker:
             "GaussianNoise": self._gaussian_noise,
             "LayerNormalization": self._layer_normalization,
             "BatchNormalization": self._batch_normalization,
-            "PReLU": self._prelu,
+            "PReLU": partial(make_prelu, self._checks),
             "RepeatVector": self._repeat_vector,
             "SpatialDropout1D": self._spatial_dropout,
             "TimeDistributed": self._time_distributed,
@@ -196,19 +195,6 @@ class LayerMaker:
         self._checks.last_axis(call, bindings, operand)
         layer = batch_normalization(name, width, bindings, call, self._checks)
         return Made(layer, (operand,), (operand.type.by(name),))
-
-    def _prelu(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
-        """Of a sequence the slopes are shared over the time: another slope for each step has no meaning beside a mask."""
-        width, given = self._checks.numbers(call, operand), bindings.given("shared_axes")
-        axes = [item.value for item in given.value] if isinstance(given.value, tuple) else given.value
-        if operand.type.sequence and axes != [1]:
-            raise Fault(NotYet(span=call.callee.span, what="a PReLU with a slope for each step", help="write `shared_axes = [1]`"))
-        if not operand.type.sequence and axes is not None:
-            problem = "none: a row has no axis to share slopes over"
-            raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=problem, found=describe(given.value)))
-        shape = (1, width) if operand.type.sequence else (width,)
-        alpha = self._checks.weight(name, "alpha", shape, bindings, call)
-        return Made(PReLU(name, alpha), (operand,), (operand.type.by(name),))
 
     def _pooling(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         width = self._checks.numbers(call, operand)

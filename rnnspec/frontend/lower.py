@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
@@ -27,6 +27,7 @@ from rnnspec.frontend.graph_layers import (
     GlobalPooling,
     Layer,
     LayerNormalization,
+    LayerWeight,
     LocalPooling,
     Masking,
     Merge,
@@ -45,6 +46,7 @@ from rnnspec.frontend.lower_flows import Computed, Flow, Packed, Padded, Row, ov
 from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_normalization import BatchNormalizing, layer_normalized
 from rnnspec.frontend.lower_recurrent import RecurrentLowering
+from rnnspec.frontend.lower_steps import lower_step_slopes, sloped
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
 from rnnspec.ir.builder import Builder
@@ -127,7 +129,7 @@ class _Lowering:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
         for weight in self._graph.weights:
-            self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight.shape)))
+            self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
         key = None
         if self._training and any(_draws(layer) for layer in self._graph.layers):
             key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
@@ -256,12 +258,20 @@ class _Lowering:
     def _pointwise(self, layer: Pointwise, flow: Computed) -> Computed:
         """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for what is drawn."""
         if isinstance(layer, Dropout):
-            return replace(flow, value=self._draws.dropped(layer.rate, flow.value))
+            return self._drawn(flow, self._draws.dropped(layer.rate, flow.value))
         if isinstance(layer, GaussianNoise):
-            return replace(flow, value=self._draws.noisy(layer.stddev, flow.value))
+            return self._drawn(flow, self._draws.noisy(layer.stddev, flow.value))
         if isinstance(flow, Row):
             return Row(self._at_every_step(layer, flow.value))
-        return replace(flow, value=self._at_every_step(layer, flow.value), fill=self._at_every_step(layer, flow.fill))
+        if isinstance(layer, PReLU) and layer.over_steps:
+            return lower_step_slopes(self._tools, layer, flow)
+        return flow.through(partial(self._at_every_step, layer))
+
+    def _drawn(self, flow: Computed, value: Value) -> Computed:
+        """A flow after a draw, which may have been none."""
+        if value is flow.value:
+            return flow
+        return Row(value) if isinstance(flow, Row) else self._tools.with_tokens(flow, value)
 
     def _at_every_step(self, layer: Dense | Activation | LayerNormalization | PReLU, value: Value) -> Value:
         match layer:
@@ -273,8 +283,7 @@ class _Lowering:
                 return layer_normalized(self._b, layer, value, self._weights)
             case PReLU():
                 alpha = self._b.reshape(self._weights[layer.alpha.path], (layer.alpha.shape[-1],))
-                above, below = self._b.max(value, zeros := self._b.constant_like(0.0, value)), self._b.min(value, zeros)
-                return self._b.add(above, self._b.mul(self._b.broadcast_like(alpha, value), below))
+                return sloped(self._b, value, self._b.broadcast_like(alpha, value))
             case _:
                 assert_never(layer)
 
@@ -307,7 +316,7 @@ class _Lowering:
         if not self._draws.drops(layer.rate):
             return flow
         row = self._draws.dropped(layer.rate, self._constant(1.0, (BATCH, self._tools.width(flow.value))))
-        return replace(flow, value=self._b.mul(flow.value, over_steps(self._b, row, self._index(flow.steps))))
+        return self._tools.with_tokens(flow, self._b.mul(flow.value, over_steps(self._b, row, self._index(flow.steps))))
 
     def _dense(self, layer: Dense, value: Value) -> Value:
         result = self._b.matmul(value, self._weights[layer.kernel.path])
@@ -347,8 +356,11 @@ def _draws(layer: Layer) -> bool:
             return False
 
 
-def _matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _matrix_shape(weight: LayerWeight) -> tuple[int, ...]:
     """A kernel over several steps has their rows below each other."""
+    shape = weight.shape
+    if weight.flat:
+        return (prod(shape),)
     return (prod(shape[:-1]), shape[-1]) if len(shape) > 2 else shape
 
 

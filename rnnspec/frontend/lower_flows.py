@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rnnspec.frontend.graph import Steps
@@ -31,6 +32,7 @@ class Packed:
 
     `fill` ([1, w]) is what they hold, or with `hold` what those before the first real step do, the
     others repeating the last real step. `flip`: in reversed time order; the tokens stay where they are.
+    `every`: where no one row says what masked steps hold, the sequence as it is shown, as tokens of all its steps.
     """
 
     value: Value
@@ -38,6 +40,12 @@ class Packed:
     steps: Steps
     hold: bool = False
     flip: bool = False
+    every: Value | None = None
+
+    def through(self, step: Callable[[Value], Value]) -> Packed:
+        """Every step for itself, the masked ones too: what they hold goes through like the rest."""
+        every = None if self.every is None else step(self.every)
+        return replace(self, value=step(self.value), fill=step(self.fill), every=every)
 
 
 Computed: TypeAlias = Row | Packed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph_layers import BatchNormalization, LayerNormalization, LayerWeight
@@ -47,7 +46,7 @@ class BatchNormalizing:
             self._update(layer.moving_variance, variance, layer.momentum)
         if isinstance(flow, Row):
             return Row(self._by(layer, flow.value, mean, variance))
-        return replace(flow, value=self._by(layer, flow.value, mean, variance), fill=self._by(layer, flow.fill, mean, variance))
+        return flow.through(lambda value: self._by(layer, value, mean, variance))
 
     def _by(self, layer: BatchNormalization, value: Value, mean: Value, variance: Value) -> Value:
         b = self._b

@@ -109,7 +109,7 @@ def _held(applications: Sequence[Application]) -> dict[Value, bool]:
                 | GaussianNoise()
                 | LayerNormalization()
                 | BatchNormalization()
-                | PReLU()
+                | PReLU(over_steps=False)
             ):
                 hold = held.get(operands[0], False)
             case _:

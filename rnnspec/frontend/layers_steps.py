@@ -1,0 +1,45 @@
+"""Layers to which each step of a sequence is another, or that take all the steps together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnspec.frontend import ast
+from rnnspec.frontend.arguments import Bindings
+from rnnspec.frontend.errors.names import WrongValue
+from rnnspec.frontend.errors.shapes import LengthNotFixed
+from rnnspec.frontend.graph import Value
+from rnnspec.frontend.graph_layers import PReLU
+from rnnspec.frontend.layers_checks import Checks, Made
+from rnnspec.frontend.values import Fault, describe
+
+
+def make_prelu(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    width = checks.numbers(call, operand)
+    result = (operand.type.by(name),)
+    shared = _shared_axes(bindings, sequence=operand.type.sequence)
+    if not operand.type.sequence:
+        return Made(PReLU(name, checks.weight(name, "alpha", (width,), bindings, call)), (operand,), result)
+    columns = 1 if 2 in shared else width
+    if 1 in shared:
+        return Made(PReLU(name, checks.weight(name, "alpha", (1, columns), bindings, call)), (operand,), result)
+    length = operand.type.shape[0]
+    if not isinstance(length, int):
+        help_ = "or write `shared_axes = [1]`: the same slopes at all steps"
+        label = checks.origins.label(operand)
+        raise Fault(LengthNotFixed(span=call.callee.span, layer="PReLU", extent=length, secondary=label, help=help_))
+    alpha = replace(checks.weight(name, "alpha", (length, columns), bindings, call), flat=True)
+    return Made(PReLU(name, alpha, over_steps=True), (operand,), result)
+
+
+def _shared_axes(bindings: Bindings, *, sequence: bool) -> tuple[int, ...]:
+    """The axes that slopes are shared over, 1 being the steps and 2 the features."""
+    given = bindings.given("shared_axes")
+    if given.value is None:
+        return ()
+    items = [item.value for item in given.value] if isinstance(given.value, tuple) else [given.value]
+    axes = tuple(item for item in items if isinstance(item, int) and not isinstance(item, bool) and item in (1, 2))
+    if sequence and len(axes) == len(items):
+        return axes
+    expected = "`[1]` for the steps, `[2]` for the features, or both" if sequence else "none: a row has no axis to share slopes over"
+    raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=expected, found=describe(given.value)))
