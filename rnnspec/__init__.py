@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from rnnspec.compiler import compile, load
     from rnnspec.diagnostics import SpecError
+    from rnnspec.kept import compile, load
     from rnnspec.training.model import Model
 
 __all__ = ["Model", "SpecError", "__version__", "compile", "load"]
 
 _HOMES = {
-    "compile": "rnnspec.compiler",
-    "load": "rnnspec.compiler",
+    "compile": "rnnspec.kept",
+    "load": "rnnspec.kept",
     "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from numpy.typing import DTypeLike
 from rnnspec import stages
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
-from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, SpecWarning, nearest, render_all
+from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import UnreadableSpec
 from rnnspec.frontend.formatter import format_spec
@@ -34,16 +33,12 @@ from rnnspec.ir.printer import print_module
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.passes.pipeline import Pipeline
-from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
-from rnnspec.runtime.executable import Executable
-from rnnspec.runtime.native import NativeExecutable, Wanted
+from rnnspec.runtime.native import Wanted
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, Signature, weight_ranges
-from rnnspec.runtime.states import CarryingExecutable
 from rnnspec.runtime.summary import LayerRow, MaskRow, ModelSource
 from rnnspec.source import SourceFile, Span
-from rnnspec.training.model import Model
 
 Spec: TypeAlias = str | os.PathLike[str]
 """The path of a `.rnn` file, or a spec's text: a str with a brace or more than one line, or an empty one."""
@@ -57,43 +52,6 @@ PIPELINES: Mapping[str, Pipeline] = {"tensor": stages.FORWARD, "tensor.backward"
 
 LOWER = "lower"
 """What `after` calls the tensor IR before the first pass."""
-
-
-def compile(
-    spec: Spec,
-    *,
-    dtype: DTypeLike = "float32",
-    seed: int | None = None,
-    weights: Sequence[object] | Mapping[str, object] | None = None,
-    parameters: Mapping[str, ParameterValue] | None = None,
-    **named: ParameterValue,
-) -> Model:
-    """The model of a spec.
-
-    `dtype`: float32 or float64, of every float input, weight and output. `seed`: what weights, dropout
-    and shuffling are drawn from; None draws it from the system. `weights`: as for `set_weights`.
-    `parameters` and all other keywords: the model's own parameters (`units=64`).
-    SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit;
-    MemoryError for weights that the machine has no room for.
-    """
-    source = read_spec(spec)
-    precision = _precision(dtype)
-    return _model(source, {**(parameters or {}), **named}, precision, seed=seed, weights=weights)
-
-
-def load(path: str | os.PathLike[str]) -> Model:
-    """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
-
-    OSError if the file can't be read, ValueError if it is damaged, edited or from a newer version.
-    """
-    found = artifact.load(path)
-    source = SourceFile(f"{os.fspath(path)}!{artifact.SPEC}", found.text)
-    try:
-        return _model(source, found.parameters, _precision(found.dtype), weights=found.weights)
-    except SpecError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,26 +144,27 @@ def _precision(dtype: DTypeLike) -> Precision:
     return name
 
 
-def _model(
-    source: SourceFile,
-    parameters: Mapping[str, ParameterValue],
-    dtype: Precision,
-    *,
-    seed: int | None = None,
-    weights: Sequence[object] | Mapping[str, object] | None = None,
-    target: Target | None = None,
-) -> Model:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a spec is to those who run it; `warnings`: what it was warned of, as it is shown."""
+
+    signature: Signature
+    source: ModelSource
+    warnings: str
+    compilation: Compilation
+
+
+def build(source: SourceFile, parameters: Mapping[str, ParameterValue], dtype: DTypeLike, target: Target | None = None) -> Compiled:
+    """A spec's text, compiled as far as running it is prepared; its native functions are made when they are needed.
+
+    SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
+    """
+    precision = _precision(dtype)
     tree, text = parse_all(source)
     graph = resolve(tree, parameters)
-    if graph.warnings:
-        python_warnings.warn(SpecWarning(render_all(graph.warnings)), stacklevel=3)
-    compilation = Compilation(tree, graph, dtype, target)
-    described = compilation.signature
-    executable: Executable = NativeExecutable(described, compilation.native, compilation.print)
-    if described.states:
-        executable = CarryingExecutable(executable, described.states, dtype)
-    kept = cast(Mapping[str, Argument], dict(parameters))
-    return Model(described, executable, ModelSource(graph.model, text, kept, dtype, layer_rows(graph)), seed=seed, weights=weights)
+    compilation = Compilation(tree, graph, precision, target)
+    made_from = ModelSource(graph.model, text, cast(Mapping[str, Argument], dict(parameters)), precision, layer_rows(graph))
+    return Compiled(compilation.signature, made_from, render_all(graph.warnings) if graph.warnings else "", compilation)
 
 
 @dataclass

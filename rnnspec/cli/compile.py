@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
+from rnnspec import kept
 from rnnspec.cli.console import messages
 from rnnspec.cli.options import Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
 from rnnspec.interop.safetensors import read_weights
@@ -27,7 +27,7 @@ def compile(
     """Compile a spec, with given or fresh weights, to a model file."""
     values = None if weights is None else read_weights(weights)
     try:
-        model = compiler.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
+        model = kept.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
     except WeightsError as error:
         raise ValueError(f"{weights}: {error}") from None
     model.save(output)

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rnnspec import compiler
+from rnnspec import kept
 from rnnspec.cli import console
 from rnnspec.cli.options import ArtifactPath, DataPath, OptionalOutputPath
 from rnnspec.cli.tables import prediction_table
@@ -23,7 +23,7 @@ def predict(
     show: Annotated[int, typer.Option(min=0, help="Print this many predictions, spread evenly over the set.")] = 0,
 ) -> None:
     """Predict the test set of the data, or all of it if it has no sets; print some of it or write all of it."""
-    loaded = compiler.load(model)
+    loaded = kept.load(model)
     file = load_data(data)
     test = file.for_testing
     names = [entry.name for entry in loaded.signature.outputs]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
+from rnnspec import kept
 from rnnspec.cli.console import messages, print_results
 from rnnspec.cli.options import DataPath, Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
 from rnnspec.training.data import load_data
@@ -28,7 +28,7 @@ def train(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
-    model = compiler.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
+    model = kept.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = load_data(data)
     examples = file.for_training
     model.fit(

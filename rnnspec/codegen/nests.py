@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
@@ -70,28 +71,37 @@ def _remainder(vectors: Vectors, rows: str, counts: Sequence[int]) -> str:
     return rows
 
 
-def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:
-    """One vector of partial results for each row, joined at the row's end."""
-    writer, lanes = vectors.writer, vectors.lanes
-    full, rest = divmod(node.units, lanes)
+PARTIAL_RESULTS = 4
 
-    def part(row: str, units: UnitTile, partial: str) -> str:
-        emitter = TileEmitter(vectors, places, row, 1, units, 1)
+
+def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:
+    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
+    writer, lanes = vectors.writer, vectors.lanes
+    beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
+    full, rest = divmod(node.units, beside * lanes)
+
+    def part(row: str, units: UnitTile, partial: Sequence[str]) -> list[str]:
+        emitter = TileEmitter(vectors, places, row, 1, units, units.vectors)
         emitter.run(node.body)
-        value = emitter.value(node.value, 0, 0)
-        if units.last < lanes:
-            value = vectors.select(vectors.mask(units.last), value, vectors.identity(node.kind))
-        return vectors.combine(node.kind, partial, value)
+        combined = list(partial)
+        for vector in range(units.vectors):
+            value = emitter.value(node.value, 0, vector)
+            if units.lanes(vector, lanes) < lanes:
+                value = vectors.select(vectors.mask(units.last), value, vectors.identity(node.kind))
+            combined[vector] = vectors.combine(node.kind, partial[vector], value)
+        return combined
 
     with writer.loop("0", rows, hint="r") as row:
-        partial = vectors.identity(node.kind)
+        partial = [vectors.identity(node.kind)] * beside
         if full:
-            with writer.carrying_loop("0", str(full), 1, [(vectors.type, partial)], "tile") as (number, (register,), following):
-                following.append(part(row, UnitTile(writer.multiply(number, lanes), number, 1, lanes), register))
-            partial = register
+            start = [(vectors.type, register) for register in partial]
+            with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
+                following.extend(part(row, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+            partial = list(registers)
         if rest:
-            partial = part(row, UnitTile(str(full * lanes), str(full), 1, rest), partial)
-        scalar = vectors.across(node.kind, partial)
+            used = -(-rest // lanes)
+            partial = part(row, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
+        scalar = vectors.across(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 

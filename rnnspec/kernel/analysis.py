@@ -33,6 +33,8 @@ class Analysis:
     node_level: dict[int, int] = field(default_factory=dict[int, int])
     roots: dict[Value, None] = field(default_factory=dict[Value, None])
     cuts: dict[Value, set[int]] = field(default_factory=lambda: defaultdict[Value, set[int]](set))
+    reduced_whole: dict[Value, bool] = field(default_factory=dict[Value, bool])
+    """Of each reduction's result, whether its operand is stored before it: decided once, with the roots that are known then."""
 
     def pieces(self, value: Value) -> tuple[tuple[int, int], ...]:
         """First column and width of each part of a root that is computed by itself."""
@@ -78,12 +80,12 @@ def _whole(analysis: Analysis, value: Value) -> int:
 
 
 def _tree(analysis: Analysis, value: Value) -> Iterator[Operation]:
-    """The operations that evaluating a value runs, down to stored values, each once."""
+    """The operations that evaluating a value runs, down to what is stored or is known to be, each once."""
     seen: set[Value] = set()
     pending = [value]
     while pending:
         current = pending.pop()
-        if current in seen or not analysis.is_lazy(current):
+        if current in seen or not analysis.is_lazy(current) or current in analysis.roots:
             continue
         seen.add(current)
         operation = analysis.definitions[current]
@@ -123,10 +125,12 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             positional = any(depends_on_place(inner) for inner in _tree(analysis, operation.operand))
             return (operation.operand,) if positional and matrix(operation.operand) != matrix(operation.result) else ()
         case Reduce():
-            # Its one pass over all columns can't take another part of a concatenation for each of them.
-            tree = tuple(_tree(analysis, operation.operand))
-            stored = any(is_expensive(inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
-            return (operation.operand,) if stored else ()
+            if operation.result not in analysis.reduced_whole:
+                # Its one pass over all columns can't take another part of a concatenation for each of them.
+                tree = tuple(_tree(analysis, operation.operand))
+                stored = any(is_expensive(inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
+                analysis.reduced_whole[operation.result] = stored
+            return (operation.operand,) if analysis.reduced_whole[operation.result] else ()
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
             outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))

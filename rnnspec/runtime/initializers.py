@@ -92,7 +92,11 @@ def _orthogonal(random: np.random.Generator, shape: Shape, *, gain: float = 1.0)
     if len(shape) < 2:
         raise InternalError(f"orthogonal needs two axes, got shape {shape}")
     rows, columns = math.prod(shape[:-1]), shape[-1]
-    q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+    from threadpoolctl import threadpool_limits
+
+    drawn = random.standard_normal((max(rows, columns), min(rows, columns)))
+    with threadpool_limits(1):  # so that the bits don't depend on the machine's cores, and no core waits for others that are busy
+        q, r = np.linalg.qr(drawn)
     q = q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
     return gain * (q.T if rows < columns else q).reshape(shape)
 

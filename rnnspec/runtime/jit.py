@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 NativeCall = Callable[[Any, Any], None]
@@ -45,3 +46,11 @@ class Loaded:
         self._jit = jit
         self._tracker = tracker
         self.functions = functions
+
+
+@cache
+def host_identity() -> str:
+    """What object code for this machine depends on beside the compiler: its processor, and which LLVM this is."""
+    import llvmlite.binding as llvm
+
+    return " ".join([".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])

@@ -22,7 +22,7 @@ CONTRACT = {"runtime.signature", "runtime.lengths", "runtime.metric_names", "run
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "compiler", "diagnostics", "training"},
+    "": {"version", "kept", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
     "source": set(),
@@ -42,15 +42,16 @@ MAY_KNOW: dict[str, set[str]] = {
     "training": GROUND | CONTRACT | {"runtime"},
     "stages": GROUND | CONTRACT | {"ir", "passes", "kernel", "codegen", "runtime"},
     "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
+    "kept": GROUND | CONTRACT | {"compiler", "runtime", "training"},
     "interop": GROUND | CONTRACT | {"compiler", "runtime", "training", "frontend"},
     "profile": GROUND | CONTRACT | {"ir", "kernel", "codegen", "compiler", "runtime", "training"},
     "__main__": {"cli"},
-    "cli": GROUND | CONTRACT | {"", "compiler", "runtime", "training", "interop", "profile"},
+    "cli": GROUND | CONTRACT | {"", "compiler", "kept", "runtime", "training", "interop", "profile"},
 }
 """What each room may import besides itself; a room is a folder or module of the package, or one module of a folder by name."""
 
-HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "typer"}
-LATE = {"rnnspec", "rnnspec.compiler"}
+HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
+LATE = {"rnnspec", "rnnspec.kept"}
 """Modules that may import the package's own modules inside functions, so that `import rnnspec` loads only what it needs."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)

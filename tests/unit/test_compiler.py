@@ -169,11 +169,11 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 def test_a_saved_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.rnnc"
-    compiler.compile(SPEC).save(path)
+    rnnspec.compile(SPEC).save(path)
     saved = artifact.load(path)
     artifact.save(replace(saved, weights={name.replace("dense", "other"): value for name, value in saved.weights.items()}), path)
     with pytest.raises(ValueError) as raised:
-        compiler.load(path)
+        rnnspec.load(path)
     assert str(raised.value).startswith(f"{path}: the weights don't fit the model; missing: dense/kernel")
 
 

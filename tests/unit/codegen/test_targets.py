@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
-from rnnspec.compiler import _model
+from rnnspec.compiler import build
 from rnnspec.frontend.lower import Precision, lower
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.ops import Module, Role
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target
 from rnnspec.passes.differentiate import Differentiate
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native import NativeExecutable, Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.ir_arguments import masks
@@ -136,7 +136,9 @@ def near(actual: NDArray[np.floating], wanted: Array, dtype: Precision, scale: f
 
 
 def compiled(name: str, target: Target, dtype: Precision) -> Model:
-    made = _model(SourceFile.of_text(SPECS[name]), {}, dtype, seed=0, target=runnable(target))
+    built = build(SourceFile.of_text(SPECS[name]), {}, dtype, runnable(target))
+    executable = NativeExecutable(built.signature, built.compilation.native, built.compilation.print)
+    made = Model(built.signature, executable, built.source, seed=0)
     made.set_weights(expected(name).weights)
     return made
 
