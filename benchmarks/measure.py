@@ -1,0 +1,123 @@
+"""One workload on all peers: the same data and weights, each output judged, times taken in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import rnnspec
+from benchmarks.environments import BUILD
+from benchmarks.processes import PeerError, Process
+from benchmarks.reference import reference
+from benchmarks.workloads import Array, Workload, draw
+
+TOLERANCE = 1e-5
+"""How far a float32 result may be from the float64 one, relative to the largest value."""
+
+TRIAL = 0.1
+"""Seconds for each setting of a peer, twice, before the fastest is chosen."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One peer's times for a workload, seconds a call, one list a round.
+
+    `error`: see TOLERANCE. `first`: seconds to build and to call once.
+    """
+
+    peer: str
+    setting: str
+    error: float
+    first: float
+    versions: dict[str, str]
+    rounds: list[list[float]] = field(default_factory=list[list[float]])
+
+    @property
+    def right(self) -> bool:
+        return self.error <= TOLERANCE
+
+    def percentile(self, percent: float) -> float:
+        return float(np.percentile(np.concatenate(self.rounds), percent))
+
+    @property
+    def medians(self) -> Array:
+        """One a round."""
+        return np.array([np.median(times) for times in self.rounds])
+
+
+def ratio(slower: Measured, faster: Measured) -> float:
+    """How many times as long, round by round, in the middle: what slows the machine down for a while slows both."""
+    return float(np.median(slower.medians / faster.medians))
+
+
+def measure(work: Workload, peers: Sequence[str], rounds: int, seconds: float, say: Say) -> list[Measured]:
+    """The peers that can do a workload, in the order given; a wrong one isn't timed."""
+    folder = BUILD / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    expected = _prepare(work, folder / f"{work.name}.npz")
+    with ExitStack() as stack:
+        running: list[tuple[Process, Measured]] = []
+        for peer in peers:
+            process = stack.enter_context(Process(peer, work.threads))
+            try:
+                found = _best_setting(process, work, folder, expected, say)
+            except PeerError as error:
+                say(f"{work.name}: {error}")
+                continue
+            if found is not None:
+                running.append((process, found))
+        for _ in range(rounds):
+            for process, found in running:
+                if found.right:
+                    found.rounds.append(process.time(found.setting, seconds))
+                    _settle(work)
+        return [found for _, found in running]
+
+
+def _settle(work: Workload) -> None:
+    """Threads that wait for more work in a loop have given up before the next peer's turn."""
+    if work.threads > 1:
+        time.sleep(0.3)
+
+
+def _prepare(work: Workload, path: Path) -> Array:
+    """Writes data and weights, and gives the reference."""
+    model = rnnspec.compile(work.spec, parameters=work.parameters, seed=0)
+    random = np.random.default_rng(1)
+    weights = {name: (value + 0.05 * random.normal(size=value.shape)).astype(np.float32) for name, value in model.weights.items()}
+    data = draw(work)
+    np.savez(path, **data, **{f"w{number}": weight for number, weight in enumerate(weights.values())})  # pyright: ignore[reportArgumentType]
+    return reference(work, data, weights)
+
+
+def _best_setting(process: Process, work: Workload, folder: Path, expected: Array, say: Say) -> Measured | None:
+    """The fastest of those that are right, or a wrong one if all are; None if there is none."""
+    versions = process.versions()
+    tried: list[tuple[float, Measured]] = []
+    for setting in process.load(work.name, folder / f"{work.name}.npz"):
+        answer = folder / f"{work.name}-{process.peer}.npy"
+        try:
+            first = process.check(setting, answer)
+            error = distance(np.load(answer), expected)
+            found = Measured(process.peer, setting, error, first, versions)
+            times = [time for _ in range(2) for time in process.time(setting, TRIAL)] if found.right else [np.inf]
+        except PeerError as failure:
+            say(f"{work.name}, {setting}: {failure}")
+            continue
+        say(f"{work.name}: {process.peer} {setting}: {np.median(times):.3g} s, error {error:.1e}, first result after {first:.2f} s")
+        tried.append((float(np.median(times)), found))
+    return min(tried, key=lambda pair: pair[0])[1] if tried else None
+
+
+def distance(found: Array, expected: Array) -> float:
+    """The largest difference, relative to the largest expected value; infinite for another shape."""
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
