@@ -2,27 +2,78 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks.environments import installed
-from benchmarks.measure import measure
-from benchmarks.workloads import workload
+from benchmarks.chart import chart
+from benchmarks.cold import cold
+from benchmarks.environments import BUILD, PEERS, install, installed
+from benchmarks.measure import Say, measure
+from benchmarks.results import Row, as_data, markdown, table
+from benchmarks.workloads import GROUPS, WORKLOADS, workload
+
+COLD = "cold"
 
 
 def main(
-    names: Annotated[list[str], typer.Argument(help="Workloads.")],
-    peers: Annotated[str, typer.Option(help="Peers, with commas between.")] = "",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Workloads ({', '.join(WORKLOADS)}; W3a@2: on two cores), {COLD}, or groups. All groups if none."),
+    ] = None,
+    peers: Annotated[str, typer.Option(help="With commas between them; all that are installed if not given.")] = "",
     rounds: Annotated[int, typer.Option(help="Turns of each peer.")] = 10,
     seconds: Annotated[float, typer.Option(help="The length of a turn.")] = 0.25,
+    to: Annotated[Path, typer.Option(help="Folder for results.json, results.md and chart.svg.")] = BUILD,
+    get: Annotated[list[str] | None, typer.Option("--install", help="Make a peer's environment first: torch, or torch==2.13.0.")] = None,
 ) -> None:
-    console = Console(stderr=True)
+    """This project and the peers that are installed, on the same data, in turns, each on the same core."""
+    console = Console(stderr=True, log_path=False)
+    for requirement in get or ():
+        console.log(f"installing {requirement}")
+        install(requirement)
+    if get and not names:
+        return
+    chosen = peers.split(",") if peers else installed()
+    if unknown := [peer for peer in chosen if peer not in PEERS or peer not in installed()]:
+        raise typer.BadParameter(f"not installed: {', '.join(unknown)}; there are {', '.join(installed())}")
+    loads = [os.getloadavg()[0]]
+    rows: list[Row] = []
+    for row in run(expanded(names or [*GROUPS, COLD]), chosen, rounds, seconds, console.log):
+        rows.append(row)
+        write(rows, [*loads, os.getloadavg()[0]], to)
+    plain = Console()
+    plain.print(table(rows), width=max(plain.width, 110))
+
+
+def expanded(names: Sequence[str]) -> list[str]:
+    """Without groups, each name once."""
+    single = [name for given in names for name in GROUPS.get(given, (given,))]
+    if unknown := [name for name in single if name != COLD and name.partition("@")[0] not in WORKLOADS]:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join([*WORKLOADS, *GROUPS, COLD])}")
+    return list(dict.fromkeys(single))
+
+
+def run(names: Sequence[str], peers: Sequence[str], rounds: int, seconds: float, say: Say) -> Iterator[Row]:
     for name in names:
-        found = measure(workload(name), peers.split(",") if peers else installed(), rounds, seconds, console.log)
-        for measured in found:
-            print(measured.peer, measured.error, measured.percentile(10), measured.percentile(50))
+        if name == COLD:
+            yield from cold(workload("W3a"), peers, rounds)
+        else:
+            work = workload(name)
+            yield Row(name, work.work, work.threads, measure(work, peers, rounds, seconds, say))
+
+
+def write(rows: Sequence[Row], loads: Sequence[float], folder: Path) -> None:
+    """After every workload: a run that is stopped leaves what it has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(as_data(rows, loads), indent=1) + "\n")
+    (folder / "results.md").write_text(markdown(rows))
+    (folder / "chart.svg").write_text(chart(rows))
 
 
 if __name__ == "__main__":

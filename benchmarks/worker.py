@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any, TextIO
@@ -108,7 +109,8 @@ def serve(worker: Worker, answers: TextIO) -> None:
         try:
             answer = {"result": do(*arguments)}
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
         print(json.dumps(answer), file=answers, flush=True)
 
 

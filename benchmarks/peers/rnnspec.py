@@ -15,4 +15,4 @@ def settings(task: Task) -> Settings:
             return model.stream().step
         return model.train_on_batch if work.train else model.forward
 
-    return {"": build}
+    return {"as it is": build}

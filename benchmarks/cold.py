@@ -1,0 +1,56 @@
+"""From nothing to a first result: whole processes that import, compile W3a and call it once, in turns."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.environments import BUILD, ROOT, pin, python_of, variables
+from benchmarks.measure import Measured, prepare
+from benchmarks.processes import Process
+from benchmarks.results import Row
+from benchmarks.workloads import Workload
+
+WORK = "a process of its own: import, compile W3a's spec, first result"
+
+
+def cold(work: Workload, peers: Sequence[str], rounds: int) -> list[Row]:
+    """Two rows: without and with what this project's cache holds; the peers keep nothing, and are the same in both."""
+    data = BUILD / "data" / f"{work.name}.npz"
+    prepare(work, data)
+    able = [found for peer in peers if (found := _able(peer, work, data))]
+    cached = [Measured(found.peer, "from its cache", 0.0, 0.0, found.versions) for found in able if found.peer == "rnnspec"]
+    with tempfile.TemporaryDirectory() as kept:
+        for _ in range(rounds):
+            for found in able:
+                with tempfile.TemporaryDirectory() as empty:
+                    found.rounds.append([_seconds(found.peer, work, data, empty)])
+            for found in cached:
+                if not any(Path(kept).iterdir()):
+                    _seconds(found.peer, work, data, kept)
+                found.rounds.append([_seconds(found.peer, work, data, kept)])
+    others = [found for found in able if found.peer != "rnnspec"]
+    return [Row("cold", WORK, work.threads, able), Row("cached", f"{WORK}, compiled before", work.threads, [*cached, *others])]
+
+
+def _able(peer: str, work: Workload, data: Path) -> Measured | None:
+    """A peer that can do the workload, with its first setting."""
+    with Process(peer, work.threads) as process:
+        settings = process.load(work.name, data)
+        return Measured(peer, settings[0], 0.0, 0.0, process.versions()) if settings else None
+
+
+def _seconds(peer: str, work: Workload, data: Path, cache: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run(
+        [python_of(peer), "-m", "benchmarks.worker", peer, work.name, data],
+        cwd=ROOT,
+        env={**variables(work.threads), "RNNSPEC_CACHE": cache},
+        check=True,
+        capture_output=True,
+        preexec_fn=lambda: pin(work.threads),
+    )
+    return time.perf_counter() - begun
