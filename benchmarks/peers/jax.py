@@ -1,8 +1,9 @@
-"""JAX: `lax.scan` under `jit`, the input's part before the loop; steps unrolled as it is fastest."""
+"""JAX: `lax.scan` under `jit`, with the input's part before the loop or in it, and steps unrolled or not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -21,13 +22,28 @@ Forward: TypeAlias = Callable[[Sequence[Traced], Traced], Traced]
 """(weights, x) to the output."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """`hoisted`: the input's part is one product before the loop."""
+
+    hoisted: bool
+    unroll: int
+
+    def __str__(self) -> str:
+        return f"{'hoisted' if self.hoisted else 'all in the loop'}, unroll {self.unroll}"
+
+
 def settings(task: Task) -> Settings:
     work = task.work
     if work.kind == "stream":
         return {"jit": lambda: streaming(task)}
     network = {"text": text, "sequences": sequences, "classes": classes}[work.kind]
     finish = training if work.train else predicting
-    return {f"scan, unroll {unroll}": lambda unroll=unroll: finish(network(task, unroll), task) for unroll in (1, 5)}
+
+    def setting(scan: Scan) -> Callable[[], Call]:
+        return lambda: finish(network(task, scan), task)
+
+    return {str(scan): setting(scan) for scan in (Scan(True, 1), Scan(True, 5), Scan(False, 1), Scan(False, 5))}
 
 
 def predicting(forward: Forward, task: Task) -> Call:
@@ -87,38 +103,39 @@ def streaming(task: Task) -> Call:
     return call
 
 
-def sequences(task: Task, unroll: int) -> Forward:
-    return lambda weights, x: run(task, weights, x.swapaxes(0, 1), unroll)[1].swapaxes(0, 1)
+def sequences(task: Task, scan: Scan) -> Forward:
+    return lambda weights, x: run(task, weights, x.swapaxes(0, 1), scan)[1].swapaxes(0, 1)
 
 
-def classes(task: Task, unroll: int) -> Forward:
-    return lambda weights, x: run(task, weights[:-2], x.swapaxes(0, 1), unroll)[0] @ weights[-2] + weights[-1]
+def classes(task: Task, scan: Scan) -> Forward:
+    return lambda weights, x: run(task, weights[:-2], x.swapaxes(0, 1), scan)[0] @ weights[-2] + weights[-1]
 
 
-def text(task: Task, unroll: int) -> Forward:
+def text(task: Task, scan: Scan) -> Forward:
     def forward(weights: Sequence[Traced], ids: Traced) -> Traced:
         table, *rest = weights
         ids = ids.swapaxes(0, 1)
         words, mask = table[ids], ids[:, :, None] != 0
-        last = [run(task, rest[3 * way : 3 * way + 3], words, unroll, mask, reverse=way == 1)[0] for way in range(2)]
+        last = [run(task, rest[3 * way : 3 * way + 3], words, scan, mask, reverse=way == 1)[0] for way in range(2)]
         return jnp.concatenate(last, 1) @ rest[-2] + rest[-1]
 
     return forward
 
 
-def run(task: Task, weights: Sequence[Traced], x: Traced, unroll: int, mask: Traced = None, reverse: bool = False) -> Traced:
+def run(task: Task, weights: Sequence[Traced], x: Traced, scan: Scan, mask: Traced = None, reverse: bool = False) -> Traced:
     """The last state and all of them, from x (time, batch, features)."""
     project, step = {"lstm": lstm, "gru": gru, "peephole_lstm": peephole_lstm, "layer_norm_lstm": layer_norm_lstm}[task.work.cell](weights)
     zeros = jnp.zeros((x.shape[1], task.work.units))
 
     def body(state: Traced, given: Traced) -> Traced:
         z, real = given
-        after = step(z, *state)
+        after = step(z if scan.hoisted else project(z), *state)
         if real is not None:
             after = [jnp.where(real, new, old) for new, old in zip(after, state, strict=True)]
         return tuple(after), None if task.work.kind == "text" else after[0]
 
-    (last, _), every = lax.scan(body, (zeros, zeros), (project(x), mask), reverse=reverse, unroll=unroll)
+    given = project(x) if scan.hoisted else x
+    (last, _), every = lax.scan(body, (zeros, zeros), (given, mask), reverse=reverse, unroll=scan.unroll)
     return last, every
 
 

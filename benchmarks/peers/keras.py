@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -20,25 +21,41 @@ Step: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
 
 def settings(task: Task) -> Settings:
     if task.work.kind == "stream":
-        return {"stateful, predict_on_batch": lambda: network(task).predict_on_batch}
+        return {"jit of stateless_call": lambda: streaming(task)}
     if task.work.train:
         return {"train_on_batch": lambda: training(task)}
     return {"predict_on_batch": lambda: network(task).predict_on_batch, "jit of stateless_call": lambda: compiled(task)}
 
 
 def compiled(task: Task) -> Call:
-    model = network(task)
+    forward = stateless(network(task))
+
+    def call(x: Array) -> Array:
+        return np.asarray(forward(x))
+
+    return call
+
+
+def streaming(task: Task) -> Call:
+    """With the state as inputs and outputs: JAX's backend doesn't keep that of a stateful layer."""
+    step = stateless(network(task))
+    state = [np.zeros((1, task.work.units), np.float32)] * 2
+
+    def call(x: Array) -> Array:
+        nonlocal state
+        y, *state = step((x, *state))
+        return np.asarray(y)
+
+    return call
+
+
+def stateless(model: Any) -> Callable[[Any], Any]:
     weights = [weight.value for weight in model.trainable_variables], [weight.value for weight in model.non_trainable_variables]
 
     def forward(weights: Any, x: Tensor) -> Tensor:
         return model.stateless_call(*weights, x)[0]
 
-    jitted = jax.jit(forward)
-
-    def call(x: Array) -> Array:
-        return np.asarray(jitted(weights, x))
-
-    return call
+    return partial(jax.jit(forward), weights)
 
 
 def training(task: Task) -> Call:
@@ -60,9 +77,9 @@ def network(task: Task) -> Any:
     sequence = work.kind == "sequences"
     match work.kind:
         case "stream":
-            x = keras.Input(batch_shape=(1, 1))
-            y = layers.LSTM(work.units, stateful=True)(layers.Reshape((1, 1))(x))
-            y = layers.Dense(1)(y)
+            x = keras.Input((1,), 1), keras.Input((work.units,), 1), keras.Input((work.units,), 1)
+            y, *state = layers.LSTM(work.units, return_state=True)(layers.Reshape((1, 1))(x[0]), initial_state=x[1:])
+            y = layers.Dense(1)(y), *state
         case "text":
             x = keras.Input((work.time,), work.batch, "int32")
             y = layers.Embedding(work.vocabulary, work.features, mask_zero=True)(x)
