@@ -15,7 +15,7 @@ from benchmarks.chart import chart
 from benchmarks.cold import cold
 from benchmarks.environments import BUILD, PEERS, install, installed
 from benchmarks.measure import Say, measure
-from benchmarks.results import Row, as_data, markdown, table
+from benchmarks.results import Row, as_data, disturbed, markdown, table
 from benchmarks.workloads import GROUPS, WORKLOADS, workload
 
 COLD = "cold"
@@ -49,6 +49,8 @@ def main(
         write(rows, [*loads, os.getloadavg()[0]], to)
     plain = Console()
     plain.print(table(rows), width=max(plain.width, 110))
+    if said := disturbed(rows):
+        plain.print(said, soft_wrap=True)
 
 
 def expanded(names: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.environments import BUILD, ROOT, pin, python_of, variables
 from benchmarks.measure import Measured, prepare
-from benchmarks.processes import Process
+from benchmarks.processes import Process, Turn
 from benchmarks.results import Row
 from benchmarks.workloads import Workload
 
@@ -27,11 +27,11 @@ def cold(work: Workload, peers: Sequence[str], rounds: int) -> list[Row]:
         for _ in range(rounds):
             for found in able:
                 with tempfile.TemporaryDirectory() as empty:
-                    found.rounds.append([_seconds(found.peer, work, data, empty)])
+                    found.turns.append(Turn([_seconds(found.peer, work, data, empty)], 1.0))
             for found in cached:
                 if not any(Path(kept).iterdir()):
                     _seconds(found.peer, work, data, kept)
-                found.rounds.append([_seconds(found.peer, work, data, kept)])
+                found.turns.append(Turn([_seconds(found.peer, work, data, kept)], 1.0))
     others = [found for found in able if found.peer != "rnnspec"]
     return [Row("cold", WORK, work.threads, able), Row("cached", f"{WORK}, compiled before", work.threads, [*cached, *others])]
 

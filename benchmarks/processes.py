@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,14 @@ from benchmarks.environments import BUILD, PEERS, ROOT, pin, python_of, variable
 
 class PeerError(Exception):
     """What a worker couldn't do, in its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Seconds a call, and the processor time used, in cores: below 1, others had the core for a part of the turn."""
+
+    times: list[float]
+    share: float
 
 
 class Process:
@@ -65,5 +74,5 @@ class Process:
     def check(self, setting: str, to: Path) -> float:
         return self.ask("check", setting, str(to))
 
-    def time(self, setting: str, seconds: float) -> list[float]:
-        return self.ask("time", setting, seconds)
+    def time(self, setting: str, seconds: float) -> Turn:
+        return Turn(*self.ask("time", setting, seconds))

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.environments import PEERS
-from benchmarks.measure import Measured, ratio
+from benchmarks.measure import UNDISTURBED, Measured, ratio
 
 OURS = "rnnspec"
 
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def timed(self) -> list[Measured]:
-        return [found for found in self.measured if found.rounds]
+        return [found for found in self.measured if found.turns]
 
     @property
     def best_peer(self) -> Measured | None:
@@ -41,7 +41,7 @@ class Row:
     def gain(self) -> float | None:
         """How many times as long the best peer takes; None without one, or without this project."""
         ours, best = self.of(OURS), self.best_peer
-        return ratio(best, ours) if ours and ours.rounds and best else None
+        return ratio(best, ours) if ours and ours.turns and best else None
 
 
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
@@ -58,7 +58,7 @@ def cell(found: Measured | None) -> str:
     """The median, and the 10th and 90th percentiles in brackets."""
     if found is None:
         return "-"
-    if not found.rounds:
+    if not found.turns:
         return f"wrong: {found.error:.1e}"
     return shown(*(found.percentile(percent) for percent in (50, 10, 90)))
 
@@ -78,6 +78,17 @@ def table(rows: Sequence[Row]) -> Table:
     for row in rows:
         made.add_row(row.name, *(cell(row.of(peer)).replace(" (", "\n(") for peer in peers), compared(row).replace(" (", "\n("))
     return made
+
+
+def disturbed(rows: Sequence[Row]) -> str:
+    """Which times not to trust."""
+    named = [
+        f"{row.name} {found.peer} ({found.share:.0%})"
+        for row in rows
+        for found in row.timed
+        if row.threads == 1 and found.share < UNDISTURBED
+    ]
+    return f"Others had the core for a part of the time; these had so much of it: {', '.join(named)}" if named else ""
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -107,7 +118,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _measured(found: Measured) -> dict[str, Any]:
-    times = {f"p{percent}": found.percentile(percent) for percent in (10, 50, 90)} if found.rounds else {}
+    times = {f"p{percent}": found.percentile(percent) for percent in (10, 50, 90)} if found.turns else {}
     return {
         "peer": found.peer,
         "setting": found.setting,
@@ -115,6 +126,7 @@ def _measured(found: Measured) -> dict[str, Any]:
         "first": found.first,
         **times,
         "medians": found.medians.tolist(),
+        "shares": [round(turn.share, 3) for turn in found.turns],
     }
 
 

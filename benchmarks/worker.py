@@ -64,17 +64,17 @@ class Worker:
             return self._x, self._y
         return (self._x[:, 0].copy(),) if self._work.kind == "stream" else (self._x,)
 
-    def time(self, setting: str, seconds: float) -> list[float]:
-        """Seconds a call, measured for so long and twice at least, after a call that isn't counted."""
+    def time(self, setting: str, seconds: float) -> tuple[list[float], float]:
+        """Seconds a call, measured for so long and twice at least, after calls that aren't counted; the share of a core that it had."""
         call, arguments = self._calls[setting], self._arguments()
         single = _measured(call, arguments, 1)
         repeats = max(1, round(SAMPLE / single)) if single < SAMPLE else 1
         _measured(call, arguments, repeats)
         times: list[float] = []
-        end = time.perf_counter() + seconds
-        while len(times) < 2 or time.perf_counter() < end:
+        begun, used = time.perf_counter(), time.process_time()
+        while len(times) < 2 or time.perf_counter() < begun + seconds:
             times.append(_measured(call, arguments, repeats))
-        return times
+        return times, (time.process_time() - used) / (time.perf_counter() - begun)
 
 
 def _measured(call: Call, arguments: tuple[Array, ...], repeats: int) -> float:
