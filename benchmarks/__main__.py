@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.chart import chart
 from benchmarks.cold import cold
 from benchmarks.environments import BUILD, PEERS, install, installed
-from benchmarks.measure import Say, measure
+from benchmarks.measure import Plan, Say, measure
 from benchmarks.results import Row, as_data, disturbed, markdown, table
 from benchmarks.workloads import GROUPS, WORKLOADS, workload
 
@@ -29,6 +29,9 @@ def main(
     peers: Annotated[str, typer.Option(help="With commas between them; all that are installed if not given.")] = "",
     rounds: Annotated[int, typer.Option(help="Turns of each peer.")] = 10,
     seconds: Annotated[float, typer.Option(help="The length of a turn.")] = 0.25,
+    processor: Annotated[
+        bool, typer.Option(help="Count the processor's time: others use the machine, and one thread is measured.")
+    ] = False,
     to: Annotated[Path, typer.Option(help="Folder for results.json, results.md and chart.svg.")] = BUILD,
     get: Annotated[list[str] | None, typer.Option("--install", help="Make a peer's environment first: torch, or torch==2.13.0.")] = None,
 ) -> None:
@@ -42,14 +45,15 @@ def main(
     chosen = peers.split(",") if peers else installed()
     if unknown := [peer for peer in chosen if peer not in PEERS or peer not in installed()]:
         raise typer.BadParameter(f"not installed: {', '.join(unknown)}; there are {', '.join(installed())}")
+    plan = Plan(rounds, seconds, processor)
     loads = [os.getloadavg()[0]]
     rows: list[Row] = []
-    for row in run(expanded(names or [*GROUPS, COLD]), chosen, rounds, seconds, console.log):
+    for row in run(expanded(names or [*GROUPS, COLD]), chosen, plan, console.log):
         rows.append(row)
-        write(rows, [*loads, os.getloadavg()[0]], to)
-    plain = Console()
-    plain.print(table(rows), width=max(plain.width, 110))
-    if said := disturbed(rows):
+        write(rows, plan, [*loads, os.getloadavg()[0]], to)
+    plain = Console(width=max(console.width, 120))
+    plain.print(table(rows))
+    if said := "" if processor else disturbed(rows):
         plain.print(said, soft_wrap=True)
 
 
@@ -61,19 +65,19 @@ def expanded(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(single))
 
 
-def run(names: Sequence[str], peers: Sequence[str], rounds: int, seconds: float, say: Say) -> Iterator[Row]:
+def run(names: Sequence[str], peers: Sequence[str], plan: Plan, say: Say) -> Iterator[Row]:
     for name in names:
         if name == COLD:
-            yield from cold(workload("W3a"), peers, rounds)
+            yield from cold(workload("W3a"), peers, plan)
         else:
             work = workload(name)
-            yield Row(name, work.work, work.threads, measure(work, peers, rounds, seconds, say))
+            yield Row(name, work.work, work.threads, measure(work, peers, plan, say))
 
 
-def write(rows: Sequence[Row], loads: Sequence[float], folder: Path) -> None:
+def write(rows: Sequence[Row], plan: Plan, loads: Sequence[float], folder: Path) -> None:
     """After every workload: a run that is stopped leaves what it has."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(as_data(rows, loads), indent=1) + "\n")
+    (folder / "results.json").write_text(json.dumps(as_data(rows, plan, loads), indent=1) + "\n")
     (folder / "results.md").write_text(markdown(rows))
     (folder / "chart.svg").write_text(chart(rows))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +61,24 @@ class Measured:
         return float(np.median([turn.share for turn in self.turns]))
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to measure: so many turns of so many seconds.
+
+    `processor`: by the processor's time, which leaves out what others do on the core; for one thread.
+    """
+
+    rounds: int
+    seconds: float
+    processor: bool
+
+
 def ratio(slower: Measured, faster: Measured) -> float:
     """How many times as long, round by round, in the middle: what slows the machine down for a while slows both."""
     return float(np.median(slower.medians / faster.medians))
 
 
-def measure(work: Workload, peers: Sequence[str], rounds: int, seconds: float, say: Say) -> list[Measured]:
+def measure(work: Workload, peers: Sequence[str], plan: Plan, say: Say) -> list[Measured]:
     """The peers that can do a workload, in the order given; a wrong one isn't timed."""
     folder = BUILD / "data"
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,25 +88,25 @@ def measure(work: Workload, peers: Sequence[str], rounds: int, seconds: float, s
         for peer in peers:
             process = stack.enter_context(Process(peer, work.threads))
             try:
-                found = _best_setting(process, work, folder, expected, say)
+                found = _best_setting(process, work, folder, expected, replace(plan, seconds=TRIAL), say)
             except PeerError as error:
                 say(f"{work.name}: {error}")
                 continue
             if found is not None:
                 running.append((process, found))
-        for _ in range(rounds):
+        for _ in range(plan.rounds):
             for process, found in running:
                 if found.right:
-                    found.turns.append(_turn(process, found.setting, seconds, work.threads))
+                    found.turns.append(_turn(process, found.setting, work, plan))
         return [found for _, found in running]
 
 
-def _turn(process: Process, setting: str, seconds: float, threads: int) -> Turn:
+def _turn(process: Process, setting: str, work: Workload, plan: Plan) -> Turn:
     """Again if others had the core for a part of it; after the last try the least disturbed one."""
     turns: list[Turn] = []
-    while len(turns) < TRIES and (not turns or turns[-1].share < UNDISTURBED):
-        turns.append(process.time(setting, seconds))
-        if threads > 1:
+    while not turns or (len(turns) < TRIES and turns[-1].share < UNDISTURBED and not plan.processor):
+        turns.append(process.time(setting, plan.seconds, plan.processor))
+        if work.threads > 1:
             time.sleep(SETTLED)
     return max(turns, key=lambda turn: turn.share)
 
@@ -118,7 +130,7 @@ def _drawn(name: str, initial: Array, random: np.random.Generator) -> Array:
     return (scale * initial + 0.05 * random.normal(size=initial.shape)).astype(np.float32)
 
 
-def _best_setting(process: Process, work: Workload, folder: Path, expected: Array, say: Say) -> Measured | None:
+def _best_setting(process: Process, work: Workload, folder: Path, expected: Array, plan: Plan, say: Say) -> Measured | None:
     """The fastest of those that are right, or a wrong one if all are; None if there is none."""
     versions = process.versions()
     tried: list[tuple[float, Measured]] = []
@@ -128,7 +140,7 @@ def _best_setting(process: Process, work: Workload, folder: Path, expected: Arra
             first = process.check(setting, answer)
             error = distance(np.load(answer), expected)
             found = Measured(process.peer, setting, error, first, versions)
-            turns = [_turn(process, setting, TRIAL, work.threads) for _ in range(2)] if found.right else []
+            turns = [_turn(process, setting, work, plan) for _ in range(2)] if found.right else []
         except PeerError as failure:
             say(f"{work.name}, {setting}: {failure}")
             continue

@@ -74,5 +74,5 @@ class Process:
     def check(self, setting: str, to: Path) -> float:
         return self.ask("check", setting, str(to))
 
-    def time(self, setting: str, seconds: float) -> Turn:
-        return Turn(*self.ask("time", setting, seconds))
+    def time(self, setting: str, seconds: float, processor: bool) -> Turn:
+        return Turn(*self.ask("time", setting, seconds, processor))

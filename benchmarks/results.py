@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from benchmarks.environments import PEERS
-from benchmarks.measure import UNDISTURBED, Measured, ratio
+from benchmarks.measure import UNDISTURBED, Measured, Plan, ratio
 
 OURS = "rnnspec"
 
@@ -99,10 +99,16 @@ def markdown(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def as_data(rows: Sequence[Row], loads: Sequence[float]) -> dict[str, Any]:
+def as_data(rows: Sequence[Row], plan: Plan, loads: Sequence[float]) -> dict[str, Any]:
     """`loads`: the machine's load average before and after; well above the number of threads, others were at work too."""
     versions: dict[str, Mapping[str, str]] = {found.peer: found.versions for row in rows for found in row.measured}
-    return {"machine": machine(), "loads": list(loads), "versions": versions, "workloads": [_row(row) for row in rows]}
+    return {
+        "machine": machine(),
+        "plan": asdict(plan),
+        "loads": list(loads),
+        "versions": versions,
+        "workloads": [_row(row) for row in rows],
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -64,33 +64,37 @@ class Worker:
             return self._x, self._y
         return (self._x[:, 0].copy(),) if self._work.kind == "stream" else (self._x,)
 
-    def time(self, setting: str, seconds: float) -> tuple[list[float], float]:
-        """Seconds a call, measured for so long and twice at least, after calls that aren't counted; the share of a core that it had."""
+    def time(self, setting: str, seconds: float, processor: bool) -> tuple[list[float], float]:
+        """Seconds a call, measured for so long and twice at least, after calls that aren't counted; the share of a core that it had.
+
+        `processor`: seconds of the processor's time rather than of the clock on the wall.
+        """
+        clock = time.process_time if processor else time.perf_counter
         call, arguments = self._calls[setting], self._arguments()
-        single = _measured(call, arguments, 1)
+        single = _measured(call, arguments, 1, clock)
         repeats = max(1, round(SAMPLE / single)) if single < SAMPLE else 1
-        _measured(call, arguments, repeats)
+        _measured(call, arguments, repeats, clock)
         times: list[float] = []
         begun, used = time.perf_counter(), time.process_time()
         while len(times) < 2 or time.perf_counter() < begun + seconds:
-            times.append(_measured(call, arguments, repeats))
+            times.append(_measured(call, arguments, repeats, clock))
         return times, (time.process_time() - used) / (time.perf_counter() - begun)
 
 
-def _measured(call: Call, arguments: tuple[Array, ...], repeats: int) -> float:
+def _measured(call: Call, arguments: tuple[Array, ...], repeats: int, clock: Callable[[], float]) -> float:
     """Seconds a call, the loop's own 20 ns included."""
     gc.disable()
     try:
         if len(arguments) == 1:
             (x,) = arguments
-            begun = time.perf_counter()
+            begun = clock()
             for _ in range(repeats):
                 call(x)
         else:
-            begun = time.perf_counter()
+            begun = clock()
             for _ in range(repeats):
                 call(*arguments)
-        return (time.perf_counter() - begun) / repeats
+        return (clock() - begun) / repeats
     finally:
         gc.enable()
 
