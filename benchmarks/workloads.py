@@ -121,8 +121,8 @@ def workload(name: str) -> Workload:
 
 
 def draw(work: Workload) -> dict[str, Array]:
-    """`x`, and `y` for training; from the sizes alone."""
-    random = np.random.default_rng(0)
+    """`x`, and `y` for training; from the sizes alone. With this seed 49 % of a text's 200 steps are real."""
+    random = np.random.default_rng(2)
     if work.kind == "text":
         lengths = np.clip(np.exp(random.normal(np.log(90), 0.6, work.batch)), 10, work.real).astype(int)
         frequent = np.exp(random.random((work.batch, work.real)) * np.log(work.vocabulary)).astype(np.int32)

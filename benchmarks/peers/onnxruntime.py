@@ -1,10 +1,10 @@
-"""ONNX Runtime: its LSTM (with peepholes) and GRU operators, in a graph made here; inference only."""
+"""ONNX Runtime: its LSTM (with peepholes) and GRU operators, Scan for another cell, in a graph made here; inference only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -12,6 +12,9 @@ import onnxruntime
 
 from benchmarks.peers import Call, Settings, Task
 from benchmarks.workloads import Array
+
+Input: TypeAlias = tuple[str, Any, Sequence[int]]
+"""Name, element type, shape."""
 
 OPSET, IR = 21, 10
 
@@ -23,36 +26,41 @@ PEEPHOLES = (0, 2, 1)
 
 def settings(task: Task) -> Settings:
     work = task.work
-    if work.train or work.cell not in GATES:
+    if work.train:
         return {}
+    if work.cell == "layer_norm_lstm":
+        return {"Scan": lambda: layer_norm_lstm(task)}
     build = {"sequences": sequences, "text": text, "stream": streaming}[work.kind]
     return {"its operator": lambda: build(task)}
 
 
 @dataclass(slots=True)
 class Graph:
-    """A graph in the making: operators are added in order, arrays become initializers."""
+    """A graph in the making: operators are added in order, arrays become initializers. `prefix`: of the names in it."""
 
+    prefix: str = ""
     nodes: list[Any] = field(default_factory=list[Any])
     constants: list[Any] = field(default_factory=list[Any])
 
     def constant(self, value: Array) -> str:
-        name = f"constant{len(self.constants)}"
+        name = f"{self.prefix}constant{len(self.constants)}"
         self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def add(self, operator: str, *given: str | Array, outputs: Sequence[str] = (), **attributes: Any) -> str:
         """The name of the first output."""
-        names = list(outputs) or [f"value{len(self.nodes)}"]
+        names = list(outputs) or [f"{self.prefix}value{len(self.nodes)}"]
         inputs = [value if isinstance(value, str) else self.constant(value) for value in given]
         self.nodes.append(onnx.helper.make_node(operator, inputs, names, **attributes))
         return next(name for name in names if name)
 
-    def session(self, task: Task, inputs: Sequence[tuple[str, Any, Sequence[int]]], outputs: Sequence[str]) -> Any:
+    def made(self, inputs: Sequence[Input], outputs: Sequence[str]) -> Any:
         described = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs]
         results = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs]
-        graph = onnx.helper.make_graph(self.nodes, task.work.kind, described, results, self.constants)
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
+        return onnx.helper.make_graph(self.nodes, f"{self.prefix}graph", described, results, self.constants)
+
+    def session(self, task: Task, inputs: Sequence[Input], outputs: Sequence[str]) -> Any:
+        model = onnx.helper.make_model(self.made(inputs, outputs), opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = task.work.threads
         options.inter_op_num_threads = 1
@@ -111,6 +119,28 @@ def text(task: Task) -> Call:
     graph.add("Gemm", both, *rest[6:], outputs=["y"])
     session = graph.session(task, [("x", onnx.TensorProto.INT32, (work.batch, work.time))], ["y"])
     return running(session)
+
+
+def layer_norm_lstm(task: Task) -> Call:
+    work, graph, body = task.work, Graph(), Graph("body_")
+    kernel, recurrent_kernel, input_gain, input_bias, gain, bias, cell_gain, cell_bias = task.weights
+    norm: dict[str, Any] = {"axis": -1, "epsilon": 1e-5}
+    product = body.add("LayerNormalization", body.add("MatMul", "h", recurrent_kernel), gain, bias, **norm)
+    gates = ["i", "f", "g", "o"]
+    body.add("Split", body.add("Add", "z", product), outputs=gates, axis=1, num_outputs=4)
+    i, f, o = (body.add("Sigmoid", gate) for gate in ("i", "f", "o"))
+    body.add("Add", body.add("Mul", f, "c"), body.add("Mul", i, body.add("Tanh", "g")), outputs=["c1"])
+    seen = body.add("Tanh", body.add("LayerNormalization", "c1", cell_gain, cell_bias, **norm))
+    body.add("Mul", o, seen, outputs=["h1"])
+    body.add("Identity", "h1", outputs=["state"])
+    number, state = onnx.TensorProto.FLOAT, (work.batch, work.units)
+    step = body.made([("h", number, state), ("c", number, state), ("z", number, (work.batch, 4 * work.units))], ["h1", "c1", "state"])
+    projected = graph.add("LayerNormalization", graph.add("MatMul", "x", kernel), input_gain, input_bias, **norm)
+    zeros = graph.constant(np.zeros(state, np.float32))
+    steps = graph.add("Transpose", projected, perm=(1, 0, 2))
+    graph.add("Scan", zeros, zeros, steps, outputs=["h_last", "c_last", "states"], body=step, num_scan_inputs=1)
+    graph.add("Transpose", "states", perm=(1, 0, 2), outputs=["y"])
+    return running(graph.session(task, [("x", number, (work.batch, work.time, work.features))], ["y"]))
 
 
 def running(session: Any) -> Call:
