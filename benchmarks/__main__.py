@@ -15,7 +15,7 @@ from benchmarks.chart import chart
 from benchmarks.cold import cold
 from benchmarks.environments import BUILD, PEERS, install, installed
 from benchmarks.measure import Plan, Say, measure
-from benchmarks.results import Row, as_data, disturbed, markdown, table
+from benchmarks.results import Row, as_data, disturbed, markdown, scaling, table
 from benchmarks.workloads import GROUPS, WORKLOADS, workload
 
 COLD = "cold"
@@ -53,6 +53,8 @@ def main(
         write(rows, plan, [*loads, os.getloadavg()[0]], to)
     plain = Console(width=max(console.width, 120))
     plain.print(table(rows))
+    for line in scaling(rows):
+        plain.print(line, soft_wrap=True)
     if said := "" if processor else disturbed(rows):
         plain.print(said, soft_wrap=True)
 

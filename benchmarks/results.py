@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks.environments import PEERS
 from benchmarks.measure import UNDISTURBED, Measured, Plan, ratio
+from benchmarks.workloads import LENGTHS, WORKLOADS
 
 OURS = "rnnspec"
 
@@ -89,6 +90,27 @@ def disturbed(rows: Sequence[Row]) -> str:
         if row.threads == 1 and found.share < UNDISTURBED
     ]
     return f"Others had the core for a part of the time; these had so much of it: {', '.join(named)}" if named else ""
+
+
+def scaling(rows: Sequence[Row]) -> list[str]:
+    """How time grows with padding and with the length, peer by peer; workloads one after the other, not in turns."""
+    by_name = {row.name: row for row in rows}
+    lines: list[str] = []
+    for row in rows:
+        plain = by_name.get(row.name.removesuffix("-padded"))
+        if plain is not None and plain is not row:
+            costs = [f"{found.peer} {_growth(found, plain):.2f}" for found in row.timed if _growth(found, plain)]
+            lines.append(f"{row.name} takes, of {plain.name}'s time: {', '.join(costs)}")
+        if row.name in LENGTHS:
+            steps = [f"{found.peer} {shown(found.percentile(50) / WORKLOADS[row.name].time)}" for found in row.timed]
+            lines.append(f"{row.name}, a step: {', '.join(steps)}")
+    return lines
+
+
+def _growth(found: Measured, plain: Row) -> float:
+    """0 if the peer can't be compared."""
+    before = plain.of(found.peer)
+    return found.percentile(50) / before.percentile(50) if before is not None and before.turns else 0.0
 
 
 def markdown(rows: Sequence[Row]) -> str:

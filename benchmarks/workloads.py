@@ -103,13 +103,15 @@ _ROWS: Sequence[Workload] = (
     *(Workload(f"T{time}", "sequences", 1, time, 80, 64) for time in (10, 100, 1000, 10_000, 100_000)),
 )
 
+LENGTHS = ("T10", "T100", "T1000", "T10000", "T100000")
+
 WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
 
 GROUPS: Mapping[str, Sequence[str]] = {
     "inference": ("W1a", "W1c", "W2a", "W2b", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
     "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train"),
     "threads": ("W3a@2", "W4a@2", "W5a-train@2"),
-    "scaling": ("W4a", "W4a-padded", "T10", "T100", "T1000", "T10000", "T100000"),
+    "scaling": ("W4a", "W4a-padded", *LENGTHS),
 }
 
 

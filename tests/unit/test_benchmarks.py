@@ -17,7 +17,7 @@ from benchmarks.chart import chart
 from benchmarks.measure import TOLERANCE, Measured, Plan, distance, prepare, ratio
 from benchmarks.processes import Turn
 from benchmarks.reference import reference
-from benchmarks.results import Row, as_data, disturbed, markdown, shown
+from benchmarks.results import Row, as_data, disturbed, markdown, scaling, shown
 from benchmarks.worker import Worker
 from benchmarks.workloads import GROUPS, WORKLOADS, Workload, draw, workload
 
@@ -114,6 +114,16 @@ def test_the_table_shows_the_best_peer_and_what_is_wrong() -> None:
     assert heading == "| workload |  | rnnspec | torch | jax | best peer / rnnspec |"
     assert first == "| A | work of A | 2.5 ms (1…4) | 5 ms (2…8) | 6 ms (3…9) | 2.00 (torch) |"
     assert second == "| B | work of B | 0.5 µs (0.5…0.5) | - | wrong: 1.0e-01 | - |"
+
+
+def test_growth_is_shown_with_padding_and_with_the_length() -> None:
+    rows = [
+        Row("W4a", "", 1, [measured("rnnspec", 0.01), measured("jax", 0.02)]),
+        Row("W4a-padded", "", 1, [measured("rnnspec", 0.0102), measured("jax", 0.2), measured("torch", 1.0)]),
+        Row("T1000", "", 1, [measured("rnnspec", 0.003)]),
+    ]
+    assert scaling(rows) == ["W4a-padded takes, of W4a's time: rnnspec 1.02, jax 10.00", "T1000, a step: rnnspec 3 µs"]
+    assert scaling(ROWS) == []
 
 
 def test_disturbed_times_are_named() -> None:
