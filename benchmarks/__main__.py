@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,9 @@ COLD = "cold"
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Workloads ({', '.join(WORKLOADS)}; W3a@2: on two cores), {COLD}, or groups. All groups if none."),
+        typer.Argument(
+            help=f"Workloads ({', '.join(WORKLOADS)}; W3a@2: on two cores), {COLD}, or groups ({', '.join(GROUPS)}). Everything if none."
+        ),
     ] = None,
     peers: Annotated[str, typer.Option(help="With commas between them; all that are installed if not given.")] = "",
     rounds: Annotated[int, typer.Option(help="Turns of each peer.")] = 10,
@@ -39,7 +42,10 @@ def main(
     console = Console(stderr=True, log_path=False)
     for requirement in get or ():
         console.log(f"installing {requirement}")
-        install(requirement)
+        try:
+            install(requirement)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
     if get and not names:
         return
     chosen = peers.split(",") if peers else installed()
@@ -62,9 +68,14 @@ def main(
 def expanded(names: Sequence[str]) -> list[str]:
     """Without groups, each name once."""
     single = [name for given in names for name in GROUPS.get(given, (given,))]
-    if unknown := [name for name in single if name != COLD and name.partition("@")[0] not in WORKLOADS]:
+    if unknown := [name for name in single if name != COLD and not _known(name)]:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join([*WORKLOADS, *GROUPS, COLD])}")
     return list(dict.fromkeys(single))
+
+
+def _known(name: str) -> bool:
+    base, at, threads = name.partition("@")
+    return base in WORKLOADS and (not at or (threads.isdigit() and 1 <= int(threads) <= (os.cpu_count() or 1)))
 
 
 def run(names: Sequence[str], peers: Sequence[str], plan: Plan, say: Say) -> Iterator[Row]:
@@ -73,7 +84,8 @@ def run(names: Sequence[str], peers: Sequence[str], plan: Plan, say: Say) -> Ite
             yield from cold(workload("W3a"), peers, plan)
         else:
             work = workload(name)
-            yield Row(name, work.work, work.threads, measure(work, peers, plan, say))
+            timed = plan if work.threads == 1 else replace(plan, processor=False)
+            yield Row(name, work.work, work.threads, measure(work, peers, timed, say))
 
 
 def write(rows: Sequence[Row], plan: Plan, loads: Sequence[float], folder: Path) -> None:
