@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check fuzz clean
+.PHONY: demo test check fuzz bench bench-peers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,15 @@ MODELS := 2000
 fuzz: $(VENV)/.installed-test
 	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
 	    tests/property/test_drawn_models.py
+
+# This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks $(OPTIONS) $(WORK)
+
+# An environment for each peer, in build/bench; PEERS=torch==2.13.0 for one of them, in a version.
+PEERS := torch jax onnxruntime keras
+bench-peers: $(VENV)/.installed
+	$(BIN)/python -m benchmarks $(PEERS:%=--install %)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

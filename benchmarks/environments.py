@@ -1,0 +1,63 @@
+"""Where each peer lives: a virtual environment of its own, and one process a workload."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "bench"
+
+HERE = {"rnnspec": ("rnnspec", "llvmlite", "numpy"), "numpy": ("numpy",)}
+"""Peers that run in the environment that this runs in, with the packages whose versions are shown."""
+
+APART = {
+    "torch": ("torch", "numpy"),
+    "jax": ("jax", "jaxlib", "numpy"),
+    "onnxruntime": ("onnxruntime", "onnx", "numpy"),
+    "keras": ("keras", "jax", "numpy"),
+}
+"""Peers in environments that `install` makes, with the packages that they need."""
+
+PEERS: Mapping[str, Sequence[str]] = {**HERE, **APART}
+
+
+def python_of(peer: str) -> Path:
+    return Path(sys.executable) if peer in HERE else BUILD / peer / "bin" / "python"
+
+
+def installed() -> list[str]:
+    return [peer for peer in PEERS if python_of(peer).exists()]
+
+
+def install(requirement: str) -> None:
+    """Makes the environment of a peer anew: "torch", or "torch==2.13.0+cpu" for a version of it."""
+    peer = requirement.partition("==")[0]
+    if peer not in APART:
+        raise ValueError(f"there is no peer {peer} to install; there are {', '.join(APART)}")
+    packages = [requirement, *(name for name in APART[peer] if name != peer)]
+    subprocess.run([sys.executable, "-m", "venv", "--clear", BUILD / peer], check=True)
+    subprocess.run([python_of(peer), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *packages], check=True)
+
+
+def variables(threads: int) -> dict[str, str]:
+    """The environment of a worker: so many threads in every library that can be told."""
+    limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RNNSPEC_THREADS")
+    eigen = "true" if threads > 1 else "false"
+    return {
+        **os.environ,
+        **{name: str(threads) for name in limits},
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
+        "JAX_PLATFORMS": "cpu",
+        "KERAS_BACKEND": "jax",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def pin(threads: int) -> None:
+    """Keeps this process, and those that it starts, on the last so many cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])

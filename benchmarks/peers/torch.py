@@ -1,0 +1,207 @@
+"""PyTorch: its own layers where they can be used, loops over steps for other cells, traced or with a compiled step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from benchmarks.peers import Call, Settings, Task
+
+Tensor: TypeAlias = Any
+
+functional = torch.nn.functional
+
+GATES = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
+"""Keras's blocks in PyTorch's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """From x to what the loss takes, and what is trained."""
+
+    forward: Callable[[Tensor], Tensor]
+    parameters: Sequence[Tensor]
+
+
+def settings(task: Task) -> Settings:
+    torch.set_num_threads(task.work.threads)
+    work = task.work
+    if work.kind == "stream":
+        return {"LSTM": lambda: streaming(task, trace=False), "traced LSTM": lambda: streaming(task, trace=True)}
+    finish = training if work.train else predicting
+    if work.kind == "text":
+        return {"packed": lambda: finish(packed_text(task)), "flipped": lambda: finish(flipped_text(task))}
+    if work.cell in GATES:
+        return {"its layer": lambda: finish(own_layer(task))}
+    return {
+        "traced loop": lambda: finish(loop(task, traced=True)),
+        "compiled step": lambda: finish(loop(task, traced=False)),
+    }
+
+
+def predicting(network: Network) -> Call:
+    @torch.inference_mode()
+    def call(x: Tensor) -> Tensor:
+        return network.forward(torch.from_numpy(x)).numpy()
+
+    return call
+
+
+def training(network: Network) -> Call:
+    adam = torch.optim.Adam(network.parameters, lr=0.001, fused=True)
+    steps = 0
+
+    def call(x: Tensor, y: Tensor) -> float:
+        nonlocal steps
+        steps += 1
+        output, target = network.forward(torch.from_numpy(x)), torch.from_numpy(y)
+        if target.ndim == 1:
+            loss = functional.cross_entropy(output, target.long())
+        else:
+            loss = functional.binary_cross_entropy_with_logits(output, target)
+        adam.zero_grad()
+        loss.backward()
+        adam.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**steps) ** 0.5  # Keras adds its epsilon before the bias correction
+        adam.step()
+        return loss.item()
+
+    return call
+
+
+def streaming(task: Task, *, trace: bool) -> Call:
+    layer = recurrent(task, task.weights[:3]).requires_grad_(False)
+    dense = [torch.tensor(weight) for weight in task.weights[3:]]
+    state = torch.zeros(1, 1, task.work.units), torch.zeros(1, 1, task.work.units)
+
+    def step(x: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        y, (h, c) = layer(x[None], (h, c))
+        return y[0] @ dense[0] + dense[1], h, c
+
+    if trace:
+        with torch.inference_mode():
+            step = torch.jit.trace(step, (torch.zeros(1, 1), *state), check_trace=False)
+
+    @torch.inference_mode()
+    def call(x: Tensor) -> Tensor:
+        nonlocal state
+        y, *state = step(torch.from_numpy(x), *state)
+        return y.numpy()
+
+    return call
+
+
+def own_layer(task: Task) -> Network:
+    layer = recurrent(task, task.weights[:3])
+    if not task.work.train:
+        return Network(lambda x: layer(x)[0], [])
+    dense = parameters(task.weights[3:])
+    return Network(lambda x: layer(x)[0][:, -1] @ dense[0] + dense[1], [*layer.parameters(), *dense])
+
+
+def packed_text(task: Task) -> Network:
+    """A packed sequence has no padding, and the library sorts it by length."""
+    table, kernel, bias = parameters([task.weights[0], *task.weights[-2:]])
+    layer = recurrent(task, task.weights[1:4], task.weights[4:7])
+
+    def forward(ids: Tensor) -> Tensor:
+        lengths = (ids != 0).sum(1)
+        words = functional.embedding(ids[:, : int(lengths.max())], table)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+        _, (h, _) = layer(packed)
+        return torch.cat([h[0], h[1]], 1) @ kernel + bias
+
+    return Network(forward, [table, *layer.parameters(), kernel, bias])
+
+
+def flipped_text(task: Task) -> Network:
+    """Padded: the backward direction reads each text turned around, and both take the state after its last word."""
+    table, kernel, bias = parameters([task.weights[0], *task.weights[-2:]])
+    forwards, backwards = recurrent(task, task.weights[1:4]), recurrent(task, task.weights[4:7])
+
+    def forward(ids: Tensor) -> Tensor:
+        last = (ids != 0).sum(1) - 1
+        steps, rows = torch.arange(int(last.max()) + 1), torch.arange(len(ids))
+        turned = ids.gather(1, (last[:, None] - steps).clamp(min=0))
+        h = forwards(functional.embedding(ids[:, : len(steps)], table))[0][rows, last]
+        g = backwards(functional.embedding(turned, table))[0][rows, last]
+        return torch.cat([h, g], 1) @ kernel + bias
+
+    return Network(forward, [table, *forwards.parameters(), *backwards.parameters(), kernel, bias])
+
+
+def loop(task: Task, *, traced: bool) -> Network:
+    """A cell of one's own: the input's part for all steps at once, then step by step."""
+    work = task.work
+    cell, count = {"peephole_lstm": (peephole_lstm, 4), "layer_norm_lstm": (layer_norm_lstm, 8)}[work.cell]
+    weights = parameters(task.weights)
+    project, step = cell(work.units)
+    step = step if traced else torch.compile(step)
+
+    def forward(x: Tensor, *weights: Tensor) -> Tensor:
+        h = c = torch.zeros(len(x), work.units)
+        outputs: list[Tensor] = []
+        for z in project(x, *weights[:count]).unbind(1):
+            h, c = step(z, h, c, *weights[1:count])
+            outputs.append(h)
+        return h @ weights[-2] + weights[-1] if work.train else torch.stack(outputs, 1)
+
+    if traced:
+        forward = torch.jit.trace(forward, (torch.zeros(work.batch, work.time, work.features), *weights), check_trace=False)
+    return Network(lambda x: forward(x, *weights), weights)
+
+
+def peephole_lstm(units: int) -> tuple[Any, Any]:
+    def project(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, peephole: Tensor) -> Tensor:
+        return x @ kernel + bias
+
+    def step(z: Tensor, h: Tensor, c: Tensor, recurrent_kernel: Tensor, bias: Tensor, peephole: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, g, o = (z + h @ recurrent_kernel).chunk(4, 1)
+        c = torch.sigmoid(f + peephole[1] * c) * c + torch.sigmoid(i + peephole[0] * c) * torch.tanh(g)
+        return torch.sigmoid(o + peephole[2] * c) * torch.tanh(c), c
+
+    return project, step
+
+
+def layer_norm_lstm(units: int) -> tuple[Any, Any]:
+    def project(x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, gain: Tensor, bias: Tensor, *rest: Tensor) -> Tensor:
+        return functional.layer_norm(x @ kernel, (4 * units,), gain, bias, 1e-5)
+
+    def step(z: Tensor, h: Tensor, c: Tensor, recurrent_kernel: Tensor, *norms: Tensor) -> tuple[Tensor, Tensor]:
+        _, _, gain, bias, cell_gain, cell_bias = norms
+        i, f, g, o = (z + functional.layer_norm(h @ recurrent_kernel, (4 * units,), gain, bias, 1e-5)).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(functional.layer_norm(c, (units,), cell_gain, cell_bias, 1e-5)), c
+
+    return project, step
+
+
+def parameters(weights: Sequence[Any]) -> list[Tensor]:
+    return [torch.nn.Parameter(torch.tensor(weight)) for weight in weights]
+
+
+def recurrent(task: Task, *directions: Sequence[Any]) -> Any:
+    """`nn.LSTM` or `nn.GRU` with Keras's kernel, recurrent kernel and bias; an LSTM's one bias is PyTorch's first."""
+    work = task.work
+    layer_type = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[work.cell]
+    layer = layer_type(work.features, work.units, batch_first=True, bidirectional=len(directions) == 2)
+    blocks = GATES[work.cell]
+
+    def ordered(weight: Tensor) -> Tensor:
+        parts = weight.chunk(len(blocks), -1)
+        return torch.cat([parts[block] for block in blocks], -1)
+
+    for suffix, weights in zip(("l0", "l0_reverse"), directions, strict=False):
+        kernel, recurrent_kernel, bias = (torch.from_numpy(weight) for weight in weights)
+        biases = bias if bias.ndim == 2 else torch.stack([bias, torch.zeros_like(bias)])
+        named = {"weight_ih": ordered(kernel).T, "weight_hh": ordered(recurrent_kernel).T}
+        named |= {"bias_ih": ordered(biases[0]), "bias_hh": ordered(biases[1])}
+        with torch.no_grad():
+            for name, weight in named.items():
+                getattr(layer, f"{name}_{suffix}").copy_(weight)
+    if work.cell == "lstm":  # its second bias stays zero: Adam would train the two as one of twice the rate
+        for suffix in ("l0", "l0_reverse")[: len(directions)]:
+            getattr(layer, f"bias_hh_{suffix}").requires_grad_(False)
+    return layer

@@ -1,0 +1,72 @@
+"""What every peer must give: the tensor IR's interpreter in float64, and Adam by Keras's formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from benchmarks.workloads import TRAIN_STEPS, Array, Workload
+from rnnspec.compiler import Compilation, parse_all, read_spec
+from rnnspec.frontend.resolve import resolve
+from rnnspec.ir.interpret import interpret
+from rnnspec.ir.ops import Module, Role
+from rnnspec.training.losses import value_and_gradient
+from rnnspec.training.settings import losses_for
+
+Named = dict[str, Array]
+
+
+def reference(work: Workload, data: Mapping[str, Array], weights: Mapping[str, Array]) -> Array:
+    """The output for the whole input; of training the losses before each of the first `TRAIN_STEPS` updates."""
+    tree, _ = parse_all(read_spec(work.spec))
+    graph = resolve(tree, work.parameters)
+    compilation = Compilation(tree, graph, "float64")
+    x = data["x"][..., None] if work.kind == "text" else data["x"]
+    arguments: Named = {"x": x, "x.mask": np.ones(x.shape[:2], bool)}
+    exact: Named = {name: weight.astype(np.float64) for name, weight in weights.items()}
+    if not work.train:
+        results = interpret(compilation.module("tensor", False).function("forward"), {**arguments, **exact})
+        return next(np.asarray(value) for (role, _), value in results.items() if role is Role.OUTPUT)
+    (loss,) = losses_for(["dense"], graph.train.loss or "")
+    assert loss is not None
+    module = compilation.module("tensor.backward", True)
+    targets = data["y"].astype(np.int64 if loss.classes else np.float64)
+    adam = Adam(exact)
+    losses: list[float] = []
+    for _ in range(TRAIN_STEPS):
+        output, kept = _recorded(module, {**arguments, **exact})
+        value, cotangent = value_and_gradient(loss, output, targets)
+        losses.append(value)
+        adam.update(exact, _gradient(module, {**arguments, **exact, **kept, "dense": cotangent}))
+    return np.array(losses)
+
+
+def _recorded(module: Module, arguments: Named) -> tuple[Array, Named]:
+    results = interpret(module.function("forward"), arguments)
+    output = next(np.asarray(value) for (role, _), value in results.items() if role is Role.OUTPUT)
+    return output, {name: cast(Array, value) for (role, name), value in results.items() if role is Role.RESIDUAL}
+
+
+def _gradient(module: Module, given: Named) -> Named:
+    backward = module.function("backward")
+    results = interpret(backward, {parameter.value.name: given[parameter.value.name] for parameter in backward.parameters})
+    return {name: np.asarray(value) for (_, name), value in results.items()}
+
+
+class Adam:
+    """With Keras's defaults: epsilon 1e-7 beside √v before the bias correction."""
+
+    def __init__(self, weights: Named) -> None:
+        self._time = 0
+        self._moments = {name: (np.zeros_like(weight), np.zeros_like(weight)) for name, weight in weights.items()}
+
+    def update(self, weights: Named, gradients: Named) -> None:
+        self._time += 1
+        rate = 0.001 * np.sqrt(1.0 - 0.999**self._time) / (1.0 - 0.9**self._time)
+        for name, weight in weights.items():
+            mean, variance = self._moments[name]
+            mean += 0.1 * (gradients[name] - mean)
+            variance += 0.001 * (gradients[name] ** 2 - variance)
+            weight -= rate * mean / (np.sqrt(variance) + 1e-7)

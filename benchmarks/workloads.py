@@ -1,0 +1,135 @@
+"""The table of workloads, and the data they run on. Imported in every peer's environment: the standard library and numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Cell: TypeAlias = Literal["lstm", "gru", "peephole_lstm", "layer_norm_lstm"]
+
+SPECS = Path(__file__).parent / "specs"
+CLASSES = 10
+TRAIN_STEPS = 4
+"""Steps of training whose losses are compared: the second one is the first to depend on the gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One row of the table.
+
+    `kind`: "stream" is LSTM(units) -> Dense(1) a step at a time with the state kept, "sequences" a cell that
+    gives all its states, "classes" a cell with a Dense(10) behind its last one, "text" an embedding, a
+    Bidirectional(LSTM) and a Dense(1), masked where an id is 0. `time`: the padded one; `real`: the longest
+    text's. `train`: forward, backward and Adam, rather than inference.
+    """
+
+    name: str
+    kind: Literal["stream", "sequences", "classes", "text"]
+    batch: int
+    time: int
+    features: int
+    units: int
+    cell: Cell = "lstm"
+    train: bool = False
+    vocabulary: int = 0
+    real: int = 200
+    threads: int = 1
+
+    @property
+    def spec(self) -> Path:
+        match self.kind:
+            case "stream" | "text":
+                return SPECS / f"{self.kind}.rnn"
+            case "sequences":
+                return SPECS / f"{self.cell}.rnn"
+            case "classes":
+                return SPECS / f"{self.cell}_classes.rnn"
+
+    @property
+    def parameters(self) -> Mapping[str, int]:
+        """The spec's."""
+        sizes = {"units": self.units}
+        if self.kind != "stream":
+            sizes["features"] = self.features
+        if self.kind == "text":
+            sizes["vocabulary"] = self.vocabulary
+        return sizes
+
+    @property
+    def work(self) -> str:
+        """What it does, in words."""
+        cell = {"lstm": "LSTM", "gru": "GRU", "peephole_lstm": "peephole LSTM", "layer_norm_lstm": "LayerNorm LSTM"}[self.cell]
+        layers = {
+            "stream": f"{self.features} → {cell}({self.units}) → Dense(1), one step, state kept",
+            "sequences": f"{self.features} → {cell}({self.units}), all states",
+            "classes": f"{self.features} → {cell}({self.units}) → Dense({CLASSES})",
+            "text": f"Embedding({self.vocabulary}, {self.features}) → Bidirectional({cell}({self.units})) → Dense(1)",
+        }[self.kind]
+        size = f"batch {self.batch}" if self.kind == "stream" else f"batch {self.batch}, T {self.time}"
+        return f"{layers}, {size}{', training' if self.train else ''}"
+
+
+W3A = Workload("W3a", "sequences", 32, 100, 80, 128)
+W4A = Workload("W4a", "text", 32, 200, 128, 64, vocabulary=20000)
+W5A = Workload("W5a-train", "classes", 32, 100, 80, 128, train=True)
+W6A = replace(W3A, name="W6a", cell="peephole_lstm")
+W6B = replace(W3A, name="W6b", cell="layer_norm_lstm")
+
+_ROWS: Sequence[Workload] = (
+    Workload("W1a", "stream", 1, 50, 1, 20),
+    Workload("W1c", "stream", 1, 50, 1, 64),
+    Workload("W2a", "sequences", 1, 100, 80, 64),
+    Workload("W2b", "sequences", 1, 20, 80, 64),
+    W3A,
+    Workload("W3b", "sequences", 100, 20, 80, 128),
+    replace(W3A, name="W3g", cell="gru"),
+    W4A,
+    replace(W4A, name="W4b", units=128),
+    replace(W4A, name="W4a-train", train=True),
+    replace(W4A, name="W4b-train", units=128, train=True),
+    W5A,
+    Workload("W5b-train", "classes", 64, 50, 512, 512, train=True),
+    W6A,
+    replace(W5A, name="W6a-train", cell="peephole_lstm"),
+    W6B,
+    replace(W5A, name="W6b-train", cell="layer_norm_lstm"),
+    replace(W4A, name="W4a-padded", time=2000),
+    *(Workload(f"T{time}", "sequences", 1, time, 80, 64) for time in (10, 100, 1000, 10_000, 100_000)),
+)
+
+LENGTHS = ("T10", "T100", "T1000", "T10000", "T100000")
+
+WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
+
+GROUPS: Mapping[str, Sequence[str]] = {
+    "inference": ("W1a", "W1c", "W2a", "W2b", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
+    "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train"),
+    "threads": ("W3a@2", "W4a@2", "W5a-train@2"),
+    "scaling": ("W4a", "W4a-padded", *LENGTHS),
+}
+
+
+def workload(name: str) -> Workload:
+    """A workload by its name; "W3a@2" is W3a with two threads. KeyError for an unknown one."""
+    base, _, threads = name.partition("@")
+    found = WORKLOADS[base]
+    return replace(found, name=name, threads=int(threads)) if threads else found
+
+
+def draw(work: Workload) -> dict[str, Array]:
+    """`x`, and `y` for training; from the sizes alone. With this seed 49 % of a text's 200 steps are real."""
+    random = np.random.default_rng(2)
+    if work.kind == "text":
+        lengths = np.clip(np.exp(random.normal(np.log(90), 0.6, work.batch)), 10, work.real).astype(int)
+        frequent = np.exp(random.random((work.batch, work.real)) * np.log(work.vocabulary)).astype(np.int32)
+        x = np.zeros((work.batch, work.time), np.int32)
+        x[:, : work.real] = np.where(np.arange(work.real) < lengths[:, None], frequent, 0)
+        return {"x": x, "y": random.integers(0, 2, (work.batch, 1)).astype(np.float32)}
+    x = random.normal(size=(work.batch, work.time, work.features)).astype(np.float32)
+    return {"x": x, "y": random.integers(0, CLASSES, work.batch).astype(np.int32)}
