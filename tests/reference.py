@@ -387,6 +387,15 @@ def global_pooled(layer: Layer, x: Array, mask: Array | None) -> Array:
     return result[:, None] if keep else result
 
 
+def step_softmax(x: Array, mask: Array | None) -> Array:
+    """Over the real steps; the others are 0."""
+    real = np.ones(x.shape, bool) if mask is None else np.broadcast_to(mask[..., None], x.shape)
+    largest = np.where(real, x.real, -np.inf).max(axis=1, keepdims=True, initial=-1e300)
+    powers = np.where(real, np.exp(np.where(real, x - largest, 0.0)), 0.0)
+    total = powers.sum(axis=1, keepdims=True)
+    return powers / np.where(total == 0, 1.0, total)
+
+
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """x from the threshold on, `negative_slope` of the way to it below, at most `max_value`."""
     above = x if max_value is None else np.where(x.real > max_value, max_value, x)
@@ -424,7 +433,7 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
         case "BatchNormalization":
             return Flow(batch_normalization(layer, call, value, mask), mask)
         case "Softmax":
-            return Flow(softmax(value, layer.get("axis", -1)), mask)
+            return Flow(step_softmax(value, mask) if layer.get("axis") in (1, -2) and value.ndim == 3 else softmax(value), mask)
         case "ReLU":
             return Flow(relu(value, **options_of(layer, "negative_slope", "max_value", "threshold")), mask)
         case "LeakyReLU":

@@ -216,6 +216,14 @@ class PReLU:
         return (self.alpha,)
 
 
+@dataclass(frozen=True, slots=True)
+class StepSoftmax:
+    """Softmax over a sequence's real steps, feature by feature; masked steps are 0."""
+
+    name: str
+    weights: tuple[LayerWeight, ...] = ()
+
+
 class PoolingKind(Enum):
     """The value is the layer's type in the spec."""
 
@@ -399,6 +407,7 @@ Layer: TypeAlias = (
     | Bidirectional
     | Pointwise
     | BatchNormalization
+    | StepSoftmax
     | Merge
     | GlobalPooling
     | RepeatVector

@@ -43,7 +43,7 @@ from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.layers_normalization import batch_normalization, layer_normalization
 from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
-from rnnspec.frontend.layers_steps import make_prelu
+from rnnspec.frontend.layers_steps import make_prelu, make_softmax
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
@@ -54,10 +54,10 @@ from rnnspec.source import Span
 Maker: TypeAlias = Callable[[str, Bindings, ast.Call, Value], Made]
 JoinMaker: TypeAlias = Callable[[str, Bindings, ast.Call, tuple[Value, ...]], Made]
 
-ACTIVATION_LAYERS = {"Activation": None, "Softmax": "softmax", "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}
+ACTIVATION_LAYERS = {"Activation": None, "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}
 """Layers that are an activation, and which; None where an argument says."""
 
-POINTWISE = frozenset({"Dense", "Dropout", "GaussianNoise", "LayerNormalization", "PReLU", *ACTIVATION_LAYERS})
+POINTWISE = frozenset({"Dense", "Dropout", "GaussianNoise", "LayerNormalization", "PReLU", "Softmax", *ACTIVATION_LAYERS})
 """Layers that make a `Pointwise`."""
 
 
@@ -97,6 +97,7 @@ class LayerMaker:
             "LayerNormalization": self._layer_normalization,
             "BatchNormalization": self._batch_normalization,
             "PReLU": partial(make_prelu, self._checks),
+            "Softmax": partial(make_softmax, self._checks),
             "RepeatVector": self._repeat_vector,
             "SpatialDropout1D": self._spatial_dropout,
             "TimeDistributed": self._time_distributed,
@@ -175,13 +176,11 @@ class LayerMaker:
     def _activation(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         self._checks.numbers(call, operand)
         kind = call.callee.text
-        if kind == "Softmax":
-            self._checks.last_axis(call, bindings, operand)
         fixed = ACTIVATION_LAYERS[kind]
         if fixed is None:
             activation = bindings.configured("activation")
         else:
-            activation = Configured(fixed, tuple((key, value) for key, value in bindings.plain() if key not in ("name", "axis")))
+            activation = Configured(fixed, tuple((key, value) for key, value in bindings.plain() if key != "name"))
         return Made(Activation(name, kind, activation), (operand,), (operand.type.by(name),))
 
     def _layer_normalization(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:

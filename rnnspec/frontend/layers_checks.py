@@ -12,7 +12,7 @@ from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import TakesOne
-from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence, NotTheLastAxis
+from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence, WrongAxis
 from rnnspec.frontend.errors.names import UnknownLayer
 from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Value
@@ -84,14 +84,25 @@ class Checks:
     def last_axis(self, call: ast.Call, bindings: Bindings, operand: Value) -> None:
         """Refuses another `axis` than the last one; 0 is the batch."""
         given, last = bindings.integers("axis"), len(operand.type.shape)
-        if given in ((-1,), (last,)):
-            return
-        layer, time = call.callee.text, (last - 1, -2)
-        help_ = f"write `axis = -1`, or `axis = {last}`"
-        if operand.type.sequence and len(given) == 1 and given[0] in time and layer in ("Concatenate", "Softmax"):
-            help_ = f"of sequences of fixed length exchange the axes, which drops masks: `Permute([2, 1])` before {layer}() and after it"
-        shown = ", ".join(map(str, given))
-        raise Fault(NotTheLastAxis(span=bindings.span("axis"), layer=layer, given=shown, found=str(operand.type), help=help_))
+        if given not in ((-1,), (last,)):
+            help_ = f"write `axis = -1`, or `axis = {last}`"
+            raise self._no_axis(call, bindings, operand, "the features, the last axis", "isn't the last", help_)
+
+    def of_steps(self, call: ast.Call, bindings: Bindings, operand: Value) -> bool:
+        """Whether `axis` is the steps of a sequence; refuses another one than these and the last."""
+        given = bindings.integers("axis")
+        if not operand.type.sequence or given in ((-1,), (2,)):
+            self.last_axis(call, bindings, operand)
+            return False
+        if given in ((1,), (-2,)):
+            return True
+        help_ = "write `axis = -1` for the features, or `axis = 1` for the steps"
+        raise self._no_axis(call, bindings, operand, "one axis, the features or the steps", "isn't one of these", help_)
+
+    def _no_axis(self, call: ast.Call, bindings: Bindings, operand: Value, works_on: str, wrong: str, help_: str) -> Fault:
+        shown, layer, found = ", ".join(map(str, bindings.integers("axis"))), call.callee.text, str(operand.type)
+        span = bindings.span("axis")
+        return Fault(WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_))
 
     def row(self, call: ast.Call, operand: Value) -> None:
         if operand.type.sequence:

@@ -9,9 +9,10 @@ from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.names import WrongValue
 from rnnspec.frontend.errors.shapes import LengthNotFixed
 from rnnspec.frontend.graph import Value
-from rnnspec.frontend.graph_layers import PReLU
+from rnnspec.frontend.graph_layers import Activation, PReLU, StepSoftmax
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault, describe
+from rnnspec.runtime.signature import Configured
 
 
 def make_prelu(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
@@ -30,6 +31,12 @@ def make_prelu(checks: Checks, name: str, bindings: Bindings, call: ast.Call, op
         raise Fault(LengthNotFixed(span=call.callee.span, layer="PReLU", extent=length, secondary=label, help=help_))
     alpha = replace(checks.weight(name, "alpha", (length, columns), bindings, call), flat=True)
     return Made(PReLU(name, alpha, over_steps=True), (operand,), result)
+
+
+def make_softmax(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
+    checks.numbers(call, operand)
+    layer = StepSoftmax(name) if checks.of_steps(call, bindings, operand) else Activation(name, "Softmax", Configured("softmax"))
+    return Made(layer, (operand,), (operand.type.by(name),))
 
 
 def _shared_axes(bindings: Bindings, *, sequence: bool) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ from rnnspec.frontend.graph_layers import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
+    StepSoftmax,
     TimeDistributed,
 )
 from rnnspec.frontend.lower_attention import lower_attention, lower_dot
@@ -46,7 +47,7 @@ from rnnspec.frontend.lower_flows import Computed, Flow, Packed, Padded, Row, ov
 from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_normalization import BatchNormalizing, layer_normalized
 from rnnspec.frontend.lower_recurrent import RecurrentLowering
-from rnnspec.frontend.lower_steps import lower_step_slopes, sloped
+from rnnspec.frontend.lower_steps import lower_step_slopes, lower_step_softmax, sloped
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
 from rnnspec.ir.builder import Builder
@@ -185,6 +186,8 @@ class _Lowering:
                 return (self._pointwise(layer, self._computed(operands[0])),)
             case BatchNormalization():
                 return (self._batches.normalized(layer, self._computed(operands[0])),)
+            case StepSoftmax():
+                return (lower_step_softmax(self._tools, _packed(layer, self._computed(operands[0]))),)
             case TimeDistributed():
                 return (self._pointwise(layer.layer, self._computed(operands[0])),)
             case GlobalPooling():

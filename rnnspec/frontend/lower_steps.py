@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from rnnspec.frontend.graph_layers import PReLU
-from rnnspec.frontend.lower_flows import Packed
+from rnnspec.frontend.lower_flows import Packed, over_steps
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import Value
+from rnnspec.ir.ops import BinaryKind, Value
 from rnnspec.ir.types import BATCH
 
 
@@ -29,3 +32,22 @@ def lower_step_slopes(tools: Tools, layer: PReLU, flow: Packed) -> Packed:
     value = at(flow.value, tools.real_of(shown, flow))
     every = None if flow.steps == every_step else at(tools.on_steps(flow, every_step), shown)
     return Packed(value, tools.constant(0.0, (1, tools.width(value))), flow.steps, flip=flow.flip, every=every)
+
+
+def lower_step_softmax(tools: Tools, flow: Packed) -> Packed:
+    """Over the real steps of each row: the largest of them first, which has no derivative, then the sum."""
+    builder, index = tools.builder, tools.index(flow.steps)
+    largest = builder.stop_gradient(_over_all(tools, BinaryKind.MAX, -math.inf, flow.value, index))
+    powers = builder.exp(builder.sub(flow.value, over_steps(builder, largest, index)))
+    total = _over_all(tools, BinaryKind.ADD, 0.0, powers, index)
+    value = builder.div(powers, over_steps(builder, total, index))
+    return replace(tools.sequence(value, flow.steps), flip=flow.flip)
+
+
+def _over_all(tools: Tools, kind: BinaryKind, start: float, tokens: Value, index: Value) -> Value:
+    """Each row's steps taken together, [batch, w]; the start for a row without any."""
+    builder = tools.builder
+    init = builder.sort_rows(tools.constant(start, (BATCH, tools.width(tokens))), index)
+    scan = builder.scan(index, [init], [tokens], carried_names=["taken"], slice_names=["x"])
+    result = scan.finish([scan.binary(kind, scan.carried[0], scan.slices[0])])
+    return builder.restore_rows(result.finals[0], index)

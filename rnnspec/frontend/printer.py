@@ -50,6 +50,7 @@ from rnnspec.frontend.graph_layers import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
+    StepSoftmax,
     TimeDistributed,
     Window,
 )
@@ -150,6 +151,8 @@ def _head(layer: Layer) -> str:
             return f"BatchNormalization(momentum = {_plain(layer.momentum)}, epsilon = {_plain(layer.epsilon)})"
         case PReLU():
             return "PReLU()"
+        case StepSoftmax():
+            return "Softmax(axis = 1)"
         case RepeatVector():
             return f"RepeatVector({layer.count})"
         case SpatialDropout():

@@ -28,6 +28,7 @@ from rnnspec.frontend.graph_layers import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
+    StepSoftmax,
     TimeDistributed,
 )
 from rnnspec.frontend.lower import NEUTRAL, Precision
@@ -150,7 +151,7 @@ def _stream(graph: Graph) -> StreamSignature:
                 return StreamSignature(refusal=f"{layer.name} pools over the whole sequence")
             case Convolution() | LocalPooling():
                 return StreamSignature(refusal=f"{layer.name} looks at several steps at once")
-            case Reshaping() | Attention() | Dot():
+            case Reshaping() | Attention() | Dot() | StepSoftmax():
                 return StreamSignature(refusal=f"{layer.name} looks at the whole sequence")
             case RepeatVector():
                 return StreamSignature(refusal=f"{layer.name} makes a sequence of its own")

@@ -29,6 +29,7 @@ from rnnspec.frontend.graph_layers import (
     RepeatVector,
     Reshaping,
     SpatialDropout,
+    StepSoftmax,
     TimeDistributed,
 )
 from rnnspec.frontend.masks import dropped
@@ -78,7 +79,7 @@ def _masked_output(application: Application) -> str:
             return "zero" if layer.zero_output_for_mask else "held"
         case RepeatVector() | GlobalPooling() | Convolution() | LocalPooling() | Reshaping() | Dot():
             return "none is masked"
-        case Attention():
+        case Attention() | StepSoftmax():
             return "zero"
         case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
@@ -108,6 +109,8 @@ def _kind(layer: Layer) -> str:
             return "Conv1D"
         case TimeDistributed():
             return f"TimeDistributed({_kind(layer.layer)})"
+        case StepSoftmax():
+            return "Softmax"
         case SpatialDropout():
             return "SpatialDropout1D"
         case Embedding() | Masking() | Dense() | Dropout() | GaussianNoise() | LayerNormalization() | BatchNormalization():
@@ -136,7 +139,7 @@ def _mask(application: Application) -> str:
             return ""
         case Convolution() | LocalPooling() | Reshaping() | Dot():
             return "dropped" if any(operand.type.sequence for operand in application.operands) else ""
-        case Attention():
+        case Attention() | StepSoftmax():
             return "passed on"
         case Dense() | Dropout() | GaussianNoise() | Activation() | LayerNormalization() | BatchNormalization() | PReLU():
             return "passed on" if before.sequence else ""

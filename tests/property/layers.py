@@ -195,6 +195,12 @@ ROWWISE = st.one_of(
 )
 
 
+def softmaxed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    """Over the steps masked ones are 0."""
+    (shape,) = as_before(layer, shapes)
+    return [replace(shape, padding=Padding.FILLED) if layer.get("axis", -1) in (1, -2) else shape]
+
+
 def distributed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     return ENTRIES[layer["of"]["layer"]].gives(layer["of"], shapes)
 
@@ -227,7 +233,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "LayerNormalization": pointwise(LAYER_NORMALIZED),
         "BatchNormalization": pointwise({**NORMALIZED, "momentum": maybe(st.sampled_from([0.5, 0.0]))}, weight=2),
         "GaussianNoise": pointwise({"stddev": st.sampled_from([0.5, 0.0])}),
-        "Softmax": pointwise({}),
+        "Softmax": Entry(numbers, lambda shape: {"axis": maybe(st.sampled_from([1, -2]))} if shape.sequence else {}, softmaxed),
         "ReLU": pointwise({"max_value": maybe(st.just(1.5)), "negative_slope": maybe(st.just(0.2)), "threshold": maybe(st.just(0.25))}),
         "LeakyReLU": pointwise({"negative_slope": maybe(st.just(0.1))}),
         "ELU": pointwise({"alpha": maybe(st.just(0.5))}),

@@ -257,14 +257,16 @@ class LossWidth(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotTheLastAxis(Diagnostic):
+class WrongAxis(Diagnostic):
     code = "E0233"
-    title = "{layer} works on the features, the last axis"
-    label = "axis {given} of {found} isn't the last"
+    title = "{layer} works on {works_on}"
+    label = "axis {given} of {found} {wrong}"
 
     layer: str
     given: str
     found: str
+    works_on: str
+    wrong: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

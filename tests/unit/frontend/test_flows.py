@@ -673,7 +673,9 @@ def test_the_last_axis_has_two_numbers(layer: str) -> None:
     assert last(graph("[a, b] -> Concatenate(axis = 2)")).results[0].type.shape == ("time", 6)
 
 
-@pytest.mark.parametrize("layer", ["Softmax(1)", "[a, b] -> Concatenate(1)", "LayerNormalization([1, 2])", "BatchNormalization(0)"])
+@pytest.mark.parametrize(
+    "layer", ["Softmax([1, 2])", "row -> Softmax(2)", "[a, b] -> Concatenate(1)", "LayerNormalization([1, 2])", "BatchNormalization(0)"]
+)
 def test_another_axis_is_refused(layer: str) -> None:
     assert codes(layer if "->" in layer else f"a -> {layer}") == ["E0233"]
 
