@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rnnspec.diagnostics import Diagnostic
@@ -15,9 +15,11 @@ from rnnspec.frontend.graph_layers import (
     LayerWeight,
     LocalPooling,
     Masking,
+    Merge,
     PReLU,
     Reshaping,
 )
+from rnnspec.runtime.lengths import plus
 from rnnspec.runtime.signature import Extent, TrainSettings
 
 
@@ -25,11 +27,24 @@ from rnnspec.runtime.signature import Extent, TrainSettings
 class Steps:
     """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
 
-    Without a source all `length` steps are.
+    `joins`: other sources, each of sequences one after the other. Without any source all `length` steps are real.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     length: Extent = 0
+    joins: tuple[tuple[Steps, ...], ...] = ()
+
+    @staticmethod
+    def joined(parts: Iterable[Steps]) -> Steps:
+        """Sequences one after the other: a join's own parts, and whole ones that meet as one, so that equal joins are equal."""
+        flat: list[Steps] = []
+        for part in parts:
+            for one in part.joins[0] if len(part.joins) == 1 and not part.sources else (part,):
+                if flat and one.is_whole and flat[-1].is_whole:
+                    flat[-1] = Steps((), plus(flat[-1].length, one.length))
+                else:
+                    flat.append(one)
+        return flat[0] if len(flat) == 1 else Steps((), joins=(tuple(flat),))
 
     def masking(self, value: float) -> Steps:
         """Without the steps whose features all equal `value`."""
@@ -37,15 +52,22 @@ class Steps:
 
     def either(self, other: Steps) -> Steps:
         """The steps that are real in one of the two: what merges give, as in Keras."""
-        if not self.sources or not other.sources:
-            return self if not self.sources else other
+        if self.is_whole or other.is_whole:
+            return self if self.is_whole else other
         both = dict.fromkeys((*self.sources, *other.sources))
-        return Steps(tuple(source for source in both if not any(_implies(source, wider) for wider in both if wider != source)))
+        sources = tuple(source for source in both if not any(_implies(source, wider) for wider in both if wider != source))
+        return Steps(sources, joins=tuple(dict.fromkeys((*self.joins, *other.joins))))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can mask a step."""
+        return not self.sources and not self.joins
 
     @property
     def is_masked(self) -> bool:
         """Whether the spec itself masks; a caller's own mask needs no layer."""
-        return bool(self.sources) and all(values for _, values in self.sources)
+        joins = all(any(part.is_masked for part in join) for join in self.joins)
+        return not self.is_whole and joins and all(values for _, values in self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +196,12 @@ def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
     match application.layer:
         case Convolution() | LocalPooling() | Reshaping() | PReLU(over_steps=True):
             yield from (steps for steps in map(every_step, types) if steps is not None)
+        case Merge(over_steps=True):
+            every = [steps for steps in map(every_step, types) if steps is not None]
+            yield from every
+            own = [type_.steps for type_ in types if type_.steps is not None]
+            for parts in (own[::-1] if types[0].flipped else own, every):
+                yield from (Steps.joined(parts[:count]) for count in range(2, len(parts) + 1))
         case Attention():
             queries, values = types[0].steps, types[1].steps
             if queries is not None and values is not None:

@@ -390,10 +390,11 @@ class MergeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Several values to one: side by side, or element by element."""
+    """Several values to one: side by side, with `over_steps` one after the other, or element by element."""
 
     name: str
     kind: MergeKind
+    over_steps: bool = False
     weights: tuple[LayerWeight, ...] = ()
 
 

@@ -43,7 +43,7 @@ from rnnspec.frontend.layers_attention import make_attention, make_dot
 from rnnspec.frontend.layers_checks import Checks, Made, Origins, one, unknown_layer
 from rnnspec.frontend.layers_normalization import batch_normalization, layer_normalization
 from rnnspec.frontend.layers_recurrent import STACK, RecurrentMaker
-from rnnspec.frontend.layers_steps import make_prelu, make_softmax
+from rnnspec.frontend.layers_steps import joined_steps, make_prelu, make_softmax
 from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling, make_reshaping
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
@@ -236,8 +236,8 @@ class LayerMaker:
         kind = MergeKind(call.callee.text)
         for operand in operands:
             self._checks.numbers(call, operand)
-            if kind is MergeKind.CONCATENATE:
-                self._checks.last_axis(call, bindings, operand)
+        axes = [kind is MergeKind.CONCATENATE and self._checks.of_steps(call, bindings, operand) for operand in operands]
+        over_steps = any(axes)
         values = [operand.type for operand in operands]
         shown = ", ".join(map(str, values))
         least, most = (2, 2) if kind is MergeKind.SUBTRACT else (2, len(values))
@@ -250,15 +250,17 @@ class LayerMaker:
             raise misfit(f"expects {expected}, got {len(values)}", f"write `[a, b] -> {kind.value}()`")
         if len({value.sequence for value in values}) > 1:
             raise misfit(f"a sequence and a row: {shown}")
-        if len({value.shape[:-1] for value in values}) > 1:
+        if not over_steps and len({value.shape[:-1] for value in values}) > 1:
             raise misfit(f"sequences of different lengths: {shown}", "the same name of a dimension is the same length")
         if len({value.flipped for value in values}) > 1:
             raise Fault(NotYet(span=call.callee.span, what="merging a sequence in reversed order with one in its own order"))
-        if values[0].flipped and len({value.steps for value in values}) > 1:
+        if values[0].flipped and not over_steps and len({value.steps for value in values}) > 1:
             raise Fault(NotYet(span=call.callee.span, what="merging sequences in reversed order that mask different steps"))
         widths = {value.features for value in values}
-        if kind is not MergeKind.CONCATENATE and len(widths) > 1:
+        if (over_steps or kind is not MergeKind.CONCATENATE) and len(widths) > 1:
             raise misfit(f"different numbers of features: {shown}")
+        if over_steps:
+            return Made(Merge(name, kind, over_steps=True), operands, (joined_steps(values).by(name),))
         features = sum(value.features for value in values) if kind is MergeKind.CONCATENATE else values[0].features
         output = values[0].with_features(features).by(name)
         for value in values[1:]:

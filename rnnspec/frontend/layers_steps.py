@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.errors.names import WrongValue
 from rnnspec.frontend.errors.shapes import LengthNotFixed
-from rnnspec.frontend.graph import Value
+from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Activation, PReLU, StepSoftmax
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault, describe
+from rnnspec.runtime.lengths import plus
 from rnnspec.runtime.signature import Configured
 
 
@@ -37,6 +39,13 @@ def make_softmax(checks: Checks, name: str, bindings: Bindings, call: ast.Call, 
     checks.numbers(call, operand)
     layer = StepSoftmax(name) if checks.of_steps(call, bindings, operand) else Activation(name, "Softmax", Configured("softmax"))
     return Made(layer, (operand,), (operand.type.by(name),))
+
+
+def joined_steps(values: Sequence[Flowing]) -> Flowing:
+    """Sequences in one order, one after the other; what is shown first of reversed ones is their end."""
+    steps = [value.steps for value in values if value.steps is not None]
+    length = plus(*(value.shape[0] for value in values))
+    return replace(values[0], shape=(length, values[0].features), steps=Steps.joined(steps[::-1] if values[0].flipped else steps))
 
 
 def _shared_axes(bindings: Bindings, *, sequence: bool) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ from rnnspec.frontend.lower_flows import Computed, Flow, Packed, Padded, Row, ov
 from rnnspec.frontend.lower_noise import Draws
 from rnnspec.frontend.lower_normalization import BatchNormalizing, layer_normalized
 from rnnspec.frontend.lower_recurrent import RecurrentLowering
-from rnnspec.frontend.lower_steps import lower_step_slopes, lower_step_softmax, sloped
+from rnnspec.frontend.lower_steps import lower_join, lower_step_slopes, lower_step_softmax, sloped
 from rnnspec.frontend.lower_tools import Tools
 from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
 from rnnspec.ir.builder import Builder
@@ -147,12 +147,17 @@ class _Lowering:
             if isinstance(steps, Pairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]
-            masks = [self._mask(name, values) for name, values in steps.sources]
-            mask = masks[0] if masks else self._b.constant(1.0, TensorType(DType.I1, (BATCH, steps.length)))
-            for other in masks[1:]:
-                mask = self._b.or_(mask, other)
-            self._indices[steps] = self._b.index(mask, tokens)
+            self._indices[steps] = self._b.index(self._real(steps), tokens)
         return self._indices[steps]
+
+    def _real(self, steps: Steps) -> Value:
+        """The mask of a sequence."""
+        masks = [self._mask(name, values) for name, values in steps.sources]
+        masks += [self._b.concat([self._real(part) for part in join], 1) for join in steps.joins]
+        mask = masks[0] if masks else self._b.constant(1.0, TensorType(DType.I1, (BATCH, steps.length)))
+        for other in masks[1:]:
+            mask = self._b.or_(mask, other)
+        return mask
 
     def _mask(self, name: str, values: tuple[float, ...]) -> Value:
         mask = self._masks[name]
@@ -197,6 +202,8 @@ class _Lowering:
                 return (self._repeated(layer, self._computed(operands[0])),)
             case SpatialDropout():
                 return (self._spatially_dropped(layer, _packed(layer, self._computed(operands[0]))),)
+            case Merge(over_steps=True):
+                return (lower_join(self._tools, [_packed(layer, self._computed(operand)) for operand in operands]),)
             case Merge():
                 return (self._merge(layer, [self._computed(operand) for operand in operands]),)
             case Convolution():
@@ -239,15 +246,20 @@ class _Lowering:
             if layer.kind is MergeKind.MULTIPLY:
                 return Packed(value, zero, steps, flip=first.flip)
         fill = self._joined(layer.kind, [flow.fill for flow in packed])
-        return Packed(value, fill, steps, hold=all(flow.hold for flow in packed), flip=first.flip)
+        every = None
+        if any(flow.every is not None for flow in packed):
+            every = self._joined(layer.kind, [self._tools.on_steps(flow, self._tools.every_step(flow)) for flow in packed])
+        return Packed(value, fill, steps, hold=all(flow.hold for flow in packed), flip=first.flip, every=every)
 
     def _repacked(self, kind: MergeKind, flow: Packed, steps: Steps) -> Value:
         """The tokens of wider steps: what a sequence masks is what it holds there, but where that would decide the result."""
         if flow.steps == steps:
             return flow.value
         neutral = NEUTRAL.get(kind)
-        fill = flow.fill if neutral is None else self._constant(neutral, (1, self._tools.width(flow.value)))
-        padded = self._b.unpack(flow.value, fill, self._index(flow.steps), hold=flow.hold and neutral is None, flip=False)
+        if neutral is None:
+            return self._tools.on_steps(flow, steps)
+        fill = self._constant(neutral, (1, self._tools.width(flow.value)))
+        padded = self._b.unpack(flow.value, fill, self._index(flow.steps), hold=False, flip=False)
         return self._b.pack(padded, self._index(steps))
 
     def _joined(self, kind: MergeKind, values: Sequence[Value]) -> Value:

@@ -72,7 +72,7 @@ class BatchNormalizing:
         b = self._b
         type_ = b.tensor(flow.value)
         count = b.reduce_sum(b.constant(1.0, type_.with_shape((type_.shape[0], 1))), 0)
-        if isinstance(flow, Packed) and flow.steps.sources:
+        if isinstance(flow, Packed) and not flow.steps.is_whole:
             count = b.add(count, self._small(flow, count))
         return b.max(count, b.constant_like(SMALL, count))
 

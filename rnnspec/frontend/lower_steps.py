@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
+from rnnspec.frontend.graph import Steps
 from rnnspec.frontend.graph_layers import PReLU
 from rnnspec.frontend.lower_flows import Packed, over_steps
 from rnnspec.frontend.lower_tools import Tools
@@ -51,3 +53,24 @@ def _over_all(tools: Tools, kind: BinaryKind, start: float, tokens: Value, index
     scan = builder.scan(index, [init], [tokens], carried_names=["taken"], slice_names=["x"])
     result = scan.finish([scan.binary(kind, scan.carried[0], scan.slices[0])])
     return builder.restore_rows(result.finals[0], index)
+
+
+def lower_join(tools: Tools, flows: Sequence[Packed]) -> Packed:
+    """Sequences one after the other, what masked steps hold as well; reversed ones as they are shown, so in reverse order."""
+    turned = flows[0].flip
+    value, steps = _joined(tools, [(flow.value, flow.steps) for flow in (flows[::-1] if turned else flows)])
+    every = None
+    if not steps.is_whole:
+        every, _ = _joined(tools, [(tools.on_steps(flow, tools.every_step(flow)), tools.every_step(flow)) for flow in flows])
+    return Packed(value, tools.constant(0.0, (1, tools.width(value))), steps, flip=turned, every=every)
+
+
+def _joined(tools: Tools, parts: Sequence[tuple[Value, Steps]]) -> tuple[Value, Steps]:
+    """Tokens of sequences one after the other, one sequence at a time: each token is of one of the two."""
+    builder, (tokens, steps) = tools.builder, parts[0]
+    for more, more_steps in parts[1:]:
+        both = Steps.joined((steps, more_steps))
+        first = builder.window(tools.index(steps), tools.index(both), stride=1, offset=0)
+        last = builder.window(tools.index(more_steps), tools.index(both), stride=1, offset=0, at_end=True)
+        tokens, steps = builder.add(builder.take(tokens, first), builder.take(more, last)), both
+    return tokens, steps

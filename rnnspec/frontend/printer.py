@@ -131,7 +131,7 @@ def _head(layer: Layer) -> str:
         case Activation():
             return f"{layer.kind}({configured(layer.activation)})"
         case Merge():
-            return f"{layer.kind.value}()"
+            return f"{layer.kind.value}({'axis = 1' if layer.over_steps else ''})"
         case GlobalPooling():
             return f"{layer.kind.value}({'keepdims = true' if layer.keepdims else ''})"
         case Convolution():

@@ -80,7 +80,11 @@ def _weight(weight: LayerWeight) -> WeightSignature:
 def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:
     if isinstance(steps, Pairs):
         return PairSignature(sequences.index(steps.queries), sequences.index(steps.keys), steps.causal)
-    return IndexSignature(steps.sources, steps.length)
+    return _steps(steps)
+
+
+def _steps(steps: Steps) -> IndexSignature:
+    return IndexSignature(steps.sources, steps.length, tuple(tuple(map(_steps, join)) for join in steps.joins))
 
 
 def _output(output: GraphOutput, sequences: Sequence[Steps | Pairs], held: Mapping[Value, bool]) -> OutputSignature:
@@ -98,7 +102,7 @@ def _held(applications: Sequence[Application]) -> dict[Value, bool]:
         match layer:
             case Recurrent():
                 hold = layer.return_sequences and not layer.zero_output_for_mask
-            case Merge():
+            case Merge(over_steps=False):
                 decides = layer.kind is MergeKind.MULTIPLY or (layer.kind in NEUTRAL and _mask_apart(application))
                 hold = not decides and all(held.get(operand, False) for operand in operands)
             case (
@@ -153,6 +157,8 @@ def _stream(graph: Graph) -> StreamSignature:
                 return StreamSignature(refusal=f"{layer.name} looks at several steps at once")
             case Reshaping() | Attention() | Dot() | StepSoftmax():
                 return StreamSignature(refusal=f"{layer.name} looks at the whole sequence")
+            case Merge(over_steps=True):
+                return StreamSignature(refusal=f"{layer.name} puts sequences one after the other")
             case RepeatVector():
                 return StreamSignature(refusal=f"{layer.name} makes a sequence of its own")
             case Recurrent(initial_state=True):

@@ -63,6 +63,7 @@ def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:
 def _sources(steps: Steps) -> str:
     """`story where not all 0`."""
     parts = [name + "".join(f" where not all {value:g}" for value in values) for name, values in steps.sources]
+    parts += [" then ".join(map(_sources, join)) for join in steps.joins]
     return " or ".join(parts) or "all steps"
 
 
@@ -84,6 +85,8 @@ def _masked_output(application: Application) -> str:
         case Dense() | Activation() | LayerNormalization() | BatchNormalization() | PReLU() | TimeDistributed():
             return "computed from what was there"
         case Dropout() | GaussianNoise() | SpatialDropout():
+            return "as before"
+        case Merge(over_steps=True):
             return "as before"
         case Merge():
             return "zero" if layer.kind is MergeKind.MULTIPLY else "computed from what was there"

@@ -261,10 +261,19 @@ class Builder:
         return self._one(Index(self.value(inference.make_index(mask.type, tokens), name), mask))
 
     def window(
-        self, source: Value, index: Value, *, stride: int, offset: int, span: int = 0, clamp: bool = False, name: str | None = None
+        self,
+        source: Value,
+        index: Value,
+        *,
+        stride: int,
+        offset: int,
+        span: int = 0,
+        clamp: bool = False,
+        at_end: bool = False,
+        name: str | None = None,
     ) -> Value:
         type_ = inference.window(source.type, index.type, stride)
-        return self._one(Window(self.value(type_, name), source, index, stride, offset, span, clamp))
+        return self._one(Window(self.value(type_, name), source, index, stride, offset, span, clamp, at_end))
 
     def pairs(self, queries: Value, keys: Value, tokens: str, *, causal: bool = False, name: str | None = None) -> Value:
         """`tokens` names the new dimension."""

@@ -12,6 +12,7 @@ from math import prod
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
+from rnnspec.runtime.lengths import plus
 
 
 def require(condition: bool, message: str) -> None:
@@ -127,11 +128,23 @@ def split(operand: Type, sizes: Sequence[int], axis: int) -> tuple[TensorType, .
 
 def concat(operands: Sequence[Type], axis: int) -> TensorType:
     require(len(operands) > 0, "concat of nothing")
+    if axis == 1 and all(_is_step_mask(operand) for operand in operands):
+        return _joined_masks([tensor(operand, "a mask") for operand in operands])
     parts = [_dense(operand, "an operand of concat") for operand in operands]
     length = sum(_axis_length(part, axis, "an operand of concat") for part in parts)
     same = len({_with_axis(part, axis, 0) for part in parts}) == 1
     require(same, f"concat along axis {axis} of {', '.join(map(str, parts))}")
     return _with_axis(parts[0], axis, length)
+
+
+def _is_step_mask(type_: Type) -> bool:
+    return isinstance(type_, TensorType) and type_.dtype is DType.I1 and type_.rank == 2
+
+
+def _joined_masks(masks: Sequence[TensorType]) -> TensorType:
+    """Of sequences one after the other, whatever their lengths."""
+    require(len({mask.shape[0] for mask in masks}) == 1, f"concat of the masks {', '.join(map(str, masks))}")
+    return masks[0].with_shape((masks[0].shape[0], plus(*(mask.shape[1] for mask in masks))))
 
 
 def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool) -> TensorType:

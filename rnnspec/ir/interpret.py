@@ -315,9 +315,10 @@ def window_ids(window: Window, source: Packing, index: Packing) -> Array:
     """See `rnnspec.ir.ops.Window`."""
     token_of = {place: token for token, place in enumerate(source.tokens)}
     lacking = max((index.time - 1) * window.stride + window.span - source.time, 0) if window.span else 0
+    before = index.time - source.time if window.at_end else 0
     ids: list[int] = []
     for row, t in index.tokens:
-        step = t * window.stride + window.offset - lacking // 2
+        step = (t - before) * window.stride + window.offset - lacking // 2
         if window.clamp:
             step = min(max(step, 0), source.time - 1)
         ids.append(token_of.get((row, step), -1))

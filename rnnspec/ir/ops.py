@@ -223,6 +223,7 @@ class Window:
 
     Where there is none the id is -1, or with `clamp` that of the nearest step. Windows of `span` steps, unless it is 0,
     begin earlier, so that what they lack at both ends is as much, or one step more at the end ("same" padding).
+    With `at_end` t counts from where `source` begins if both end together.
     i32 [tokens, 1] over the tokens of `index`.
     """
 
@@ -233,6 +234,7 @@ class Window:
     offset: int
     span: int
     clamp: bool
+    at_end: bool
 
 
 @dataclass(frozen=True, slots=True)

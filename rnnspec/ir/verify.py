@@ -48,7 +48,7 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.printer import print_operation
 from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_of
 from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
-from rnnspec.runtime.lengths import name_in
+from rnnspec.runtime.lengths import names_in
 
 OUTSIDE_ONLY = (Random, Mask, Index, Window, Pairs, PairTokens, Rearrange, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
 """Operations that a region must not hold."""
@@ -130,7 +130,7 @@ class _Scope:
         for result in results_of(operation):
             self.define(result)
             for dim in _dims(result.type):
-                require(dim in self.dims or name_in(dim) in (None, *self.dims), f"the dimension {dim} is unknown here")
+                require(dim in self.dims or self.dims.issuperset(names_in(dim)), f"the dimension {dim} is unknown here")
 
     def _scan(self, scan: Scan) -> None:
         for operand in (scan.index, *scan.inits, *scan.sequences):

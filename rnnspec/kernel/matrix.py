@@ -33,6 +33,7 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
 from rnnspec.kernel.nodes import IndexArray, Rows
+from rnnspec.runtime.lengths import is_sum
 
 
 def tensor_type(value: Value) -> TensorType:
@@ -43,8 +44,7 @@ def tensor_type(value: Value) -> TensorType:
 
 def padded_rows(batch: Dim, time: Dim) -> str:
     """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"."""
-    text = str(time)
-    return f"{batch}*({text})" if "-" in text and not text.endswith(")") else f"{batch}*{text}"
+    return f"{batch}*({time})" if is_sum(time) else f"{batch}*{time}"
 
 
 def index_number(index: IndexType) -> int:
@@ -65,7 +65,8 @@ def ids_array(operation: Window | PairTokens) -> tuple[IndexArray, IndexType]:
 
     match operation:
         case Window():
-            numbers = (number(operation.source), operation.stride, operation.offset, operation.span, int(operation.clamp))
+            options = int(operation.clamp), int(operation.at_end)
+            numbers = (number(operation.source), operation.stride, operation.offset, operation.span, *options)
             return IndexArray("window", number(operation.index), numbers), index_type(operation.index.type)
         case PairTokens():
             numbers = (number(operation.queries), number(operation.keys))

@@ -6,7 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import is_fixed
-from rnnspec.ir.ops import Binary, Constant, Function, Index, Mask, Module, Operation, Pairs, PairTokens, Result, Role, Value, Window
+from rnnspec.ir.ops import (
+    Binary,
+    Concat,
+    Constant,
+    Function,
+    Index,
+    Mask,
+    Module,
+    Operation,
+    Pairs,
+    PairTokens,
+    Result,
+    Role,
+    Value,
+    Window,
+)
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
@@ -69,6 +84,8 @@ def _without_masks(function: Function) -> tuple[Operation, ...]:
             case Mask(result=result):
                 masks.add(result)
             case Binary(result=result, left=left, right=right) if left in masks or right in masks:
+                masks.add(result)
+            case Concat(result=result, operands=parts) if masks.intersection(parts):
                 masks.add(result)
             case Index() | Pairs() | Window() | PairTokens():
                 pass

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.inputs import Batch, check_inputs
-from rnnspec.runtime.lengths import length_of, name_in
+from rnnspec.runtime.inputs import check_inputs
+from rnnspec.runtime.lengths import length_of, names_in
 from rnnspec.runtime.signature import InputSignature, Signature
 
 
@@ -44,7 +45,7 @@ def spread_lengths(batch: int, time: int, real: float) -> Array:
 
 
 def _drawn(source: InputSignature, batch: int, time: int, random: np.random.Generator) -> Array:
-    shape = [length_of(extent, {} if (name := name_in(extent)) is None else {name: time}) for extent in source.shape]
+    shape = [length_of(extent, dict.fromkeys(names_in(extent), time)) for extent in source.shape]
     if not source.integer:
         return random.standard_normal((batch, *shape))
     vocabulary = source.vocabulary or 1

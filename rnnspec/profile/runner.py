@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 
 from rnnspec.compiler import Compilation
+from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.initializers import initial_value
-from rnnspec.runtime.inputs import Batch
 from rnnspec.runtime.native import BoundFunction, NativeExecutable, Wanted
 from rnnspec.runtime.signature import Signature, weight_ranges
 from rnnspec.runtime.states import zero_states

@@ -20,7 +20,7 @@ from rnnspec.profile.kernels import kernels
 from rnnspec.profile.machine import Rates, measure
 from rnnspec.profile.report import Function, Kernel, Memory, Profile, Seconds
 from rnnspec.profile.runner import Runner, update_of
-from rnnspec.runtime.inputs import Batch
+from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.native import CallSizes, Wanted
 from rnnspec.runtime.program import NativeFunction, arena_bytes
 from rnnspec.runtime.signature import Signature

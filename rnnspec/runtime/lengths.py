@@ -1,75 +1,111 @@
-"""Lengths of sequences that come from other lengths: what is left after a window has walked over one.
+"""Lengths of sequences that come from other lengths: what is left after a window has walked over one, or several joined.
 
 A length is a number, the name of a dynamic one, or a text of these that says how it comes about:
-`time-2`, `ceil(time/2)`, `ceil((time-2)/2)`. Equal lengths have equal texts.
+`time-2`, `ceil(time/2)`, `ceil((time-2)/2)`, `later+time-2`. Equal lengths have equal texts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 Length: TypeAlias = int | str
 
-_LESS = re.compile(r"(.+)-(\d+)")
 _PART = re.compile(r"ceil\((.+)/(\d+)\)")
+
+
+def plus(*lengths: Length) -> Length:
+    """Sequences one after the other."""
+    parts = [_parts(length) for length in lengths]
+    return _text((term for terms, _ in parts for term in terms), sum(count for _, count in parts))
 
 
 def less(length: Length, count: int) -> Length:
     """`count` steps fewer."""
-    if isinstance(length, int):
-        return length - count
-    if match := _LESS.fullmatch(length):
-        return less(match[1], int(match[2]) + count)
-    return f"{length}-{count}" if count else length
+    return plus(length, -count)
 
 
 def every(length: Length, stride: int) -> Length:
     """One of `stride` steps, the first one included."""
     if isinstance(length, int):
         return -(-length // stride)
-    if match := _PART.fullmatch(length):
+    terms, count = _parts(length)
+    if len(terms) == 1 and not count and (match := _PART.fullmatch(terms[0])):
         return every(_inner(match[1]), int(match[2]) * stride)
     if stride == 1:
         return length
-    return f"ceil({f'({length})' if _LESS.fullmatch(length) else length}/{stride})"
+    return f"ceil({f'({length})' if is_sum(length) else length}/{stride})"
 
 
 def length_of(length: Length, known: Mapping[str, int]) -> int:
     """The number of steps, below 0 where too little was there; KeyError for a name that isn't known."""
     if isinstance(length, int):
         return length
-    if match := _LESS.fullmatch(length):
-        return length_of(match[1], known) - int(match[2])
-    if match := _PART.fullmatch(length):
+    terms, count = _parts(length)
+    return count + sum(_term_of(term, known) for term in terms)
+
+
+def _term_of(term: str, known: Mapping[str, int]) -> int:
+    if match := _PART.fullmatch(term):
         return -(-length_of(_inner(match[1]), known) // int(match[2]))
-    return int(length) if length.isdigit() else known[length]
+    return known[term]
 
 
 def shortfall(length: Length, known: Mapping[str, int]) -> int:
-    """The steps that a dynamic length needs so that a window finds at least one; 0 where there are enough."""
-    name = name_in(length)
-    if name is None or length_of(length, known) > 0 or not _shortens(length):
+    """The steps that the first dynamic length needs so that a window finds at least one; 0 where there are enough."""
+    names = names_in(length)
+    if not names or length_of(length, known) > 0 or not _shortens(length):
         return 0
-    least = known[name]
-    while length_of(length, {name: least}) <= 0:
+    least = known[names[0]]
+    while length_of(length, {**known, names[0]: least}) <= 0:
         least += 1
     return least
 
 
 def _shortens(length: Length) -> bool:
-    match = isinstance(length, str) and (_LESS.fullmatch(length) or _PART.fullmatch(length))
-    return bool(match) and (match.re is _LESS or _shortens(_inner(match[1])))
+    terms, count = _parts(length)
+    inner = (match[1] for match in map(_PART.fullmatch, terms) if match)
+    return bool(terms) and (count < 0 or any(_shortens(_inner(text)) for text in inner))
 
 
-def name_in(length: Length) -> str | None:
-    """The dynamic dimension that a length comes from."""
+def names_in(length: Length) -> tuple[str, ...]:
+    """The dynamic dimensions that a length comes from."""
+    names: dict[str, None] = {}
+    for term in _parts(length)[0]:
+        match = _PART.fullmatch(term)
+        names.update(dict.fromkeys(names_in(_inner(match[1])) if match else (term,)))
+    return tuple(names)
+
+
+def is_sum(length: Length) -> bool:
+    """Whether a text is of several parts, which need brackets beside anything else."""
+    terms, count = _parts(length)
+    return len(terms) + bool(count) > 1
+
+
+def _parts(length: Length) -> tuple[tuple[str, ...], int]:
+    """What a length is the sum of: texts, and a number."""
     if isinstance(length, int):
-        return None
-    if match := _LESS.fullmatch(length) or _PART.fullmatch(length):
-        return name_in(_inner(match[1]))
-    return None if length.isdigit() else length
+        return (), length
+    signed = _signed(length)
+    terms = tuple(part.removeprefix("+") for part in signed if not part.lstrip("+-").isdigit())
+    return terms, sum(int(part) for part in signed if part.lstrip("+-").isdigit())
+
+
+def _signed(text: str) -> list[str]:
+    """The parts of a sum, each with its sign but for the first."""
+    depth, starts = 0, [0]
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter in "+-" and depth == 0:
+            starts.append(place)
+    return [text[start:stop] for start, stop in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+def _text(terms: Iterable[str], count: int) -> Length:
+    text = "+".join(sorted(terms))
+    return f"{text}{count:+}" if text and count else text or count
 
 
 def _inner(text: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeAlias, cast, overload
 import numpy as np
 
 from rnnspec.runtime import artifact
+from rnnspec.runtime.batches import CheckedInputs
 from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.executable import Array, Executable
 from rnnspec.runtime.initializers import initial_value
-from rnnspec.runtime.inputs import CheckedInputs, check_inputs, whole_number
+from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.memory import require_memory
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
 from rnnspec.runtime.randomness import draw_key, fresh_seed, generator

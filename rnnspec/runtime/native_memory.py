@@ -69,8 +69,8 @@ def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
     index = indices[argument.index]
     match argument.name:
         case "window":
-            source, stride, offset, span, clamp = argument.parameters
-            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp))
+            source, stride, offset, span, clamp, at_end = argument.parameters
+            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp), at_end=bool(at_end))
         case "pair_queries":
             return query_tokens(index)
         case "pair_keys":

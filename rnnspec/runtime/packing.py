@@ -79,11 +79,12 @@ def pack(mask: NDArray[np.bool_]) -> PackedIndex:
     return PackedIndex(batch, time, order, rank, offsets, source)
 
 
-def window_ids(source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool) -> Int32:
+def window_ids(source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool, at_end: bool) -> Int32:
     """For each token of `index` the token of `source` that a window sees, -1 for none; (tokens,). See `ir.ops.Window`."""
     rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))
     lacking = max((index.time - 1) * stride + span - source.time, 0) if span else 0
-    seen = steps.astype(np.int64) * stride + offset - lacking // 2
+    before = index.time - source.time if at_end else 0
+    seen = (steps.astype(np.int64) - before) * stride + offset - lacking // 2
     inside = (seen >= 0) & (seen < source.time)
     nearest = np.clip(seen, 0, max(source.time - 1, 0))
     if not source.time:

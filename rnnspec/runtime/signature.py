@@ -49,12 +49,20 @@ class IndexSignature:
     """Which steps of a sequence are real, for one packing index: those that one of the sources says are.
 
     `sources`: inputs, each with the values that mask: a step is masked where all its features equal one
-    of these (Masking, mask_zero). What a caller masks in an input is masked too. Without a source all
-    `length` steps are real.
+    of these (Masking, mask_zero). What a caller masks in an input is masked too. `joins`: other sources,
+    each of sequences one after the other. Without any source all `length` steps are real.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     length: Extent = 0
+    joins: tuple[tuple[IndexSignature, ...], ...] = ()
+
+    def all_sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Those of joined sequences, too."""
+        yield from self.sources
+        for join in self.joins:
+            for part in join:
+                yield from part.all_sources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +186,7 @@ class Signature:
 
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """The inputs, with the values that mask, that some index is made from."""
-        return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.sources)
+        return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.all_sources())
 
     @property
     def updates(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.executable import Array, Executable
-from rnnspec.runtime.inputs import Batch, check_inputs, whole_number
+from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.parameters import Parameters
 from rnnspec.runtime.signature import OutputSignature, Signature
 from rnnspec.runtime.states import zero_states

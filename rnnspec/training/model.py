@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TypeAlias, TypeVar, cast
 
+from rnnspec.runtime.batches import ALL_ROWS
 from rnnspec.runtime.executable import Executable
-from rnnspec.runtime.inputs import ALL_ROWS, check_inputs, whole_number
+from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.model import CompiledModel
 from rnnspec.runtime.randomness import generator
 from rnnspec.runtime.signature import Configured, Signature

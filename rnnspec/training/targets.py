@@ -8,9 +8,9 @@ from typing import cast
 import numpy as np
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.runtime.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.inputs import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.signature import OutputSignature
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 

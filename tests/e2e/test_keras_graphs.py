@@ -8,7 +8,6 @@ calls are compared.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,9 +25,6 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagno
 """Some merge a masked sequence with one that isn't."""
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
-NOT_YET = re.compile(r"Concatenate\(axis = 1\)")
-"""What a later version brings; a spec with it is refused, and says so."""
-
 MIXED = {"Add-residual-masked"}
 """A held sequence merged with one that isn't: in masked steps Keras adds what both hold, here they are 0."""
 
@@ -36,13 +32,6 @@ CANCELLING = {"Dense-BatchNormalization-LSTM-training-masked"}
 """A bias before a normalization: terms that cancel but for Keras's 1e-7 make its gradient, which is as exact as they are."""
 
 CASES = [*load("options"), *load("layers")]
-
-
-def is_refused(case: Case) -> bool:
-    return NOT_YET.search(case.about["spec"]) is not None
-
-
-KNOWN = [case for case in CASES if not is_refused(case)]
 
 
 def named(case: Case) -> str:
@@ -81,7 +70,7 @@ def without_masked(case: Case) -> dict[str, NDArray[np.floating]]:
 @cache
 def expected_of(place: int) -> list[Expected]:
     """What each call of a case gives: the fixture's numbers, or the oracle's where masked steps make a difference."""
-    case = KNOWN[place]
+    case = CASES[place]
     weights, carried = case.listed("weight"), None
     training = case.about.get("training", False)
     found: list[Expected] = []
@@ -102,9 +91,9 @@ def expected_of(place: int) -> list[Expected]:
 
 
 @pytest.mark.parametrize("dtype", sorted(TOLERANCE))
-@pytest.mark.parametrize("place", range(len(KNOWN)), ids=[case.name for case in KNOWN])
+@pytest.mark.parametrize("place", range(len(CASES)), ids=[case.name for case in CASES])
 def test_outputs_and_gradients(place: int, dtype: str) -> None:
-    case = KNOWN[place]
+    case = CASES[place]
     model = rnnspec.compile(case.about["spec"], dtype=dtype)
     assert list(model.weights) == case.about["weights"]
     model.set_weights(case.listed("weight"))
@@ -137,27 +126,6 @@ def check_call(model: Model, call: Case, expected: Expected, dtype: str) -> None
 
 
 def test_every_stateful_case_has_two_calls() -> None:
-    stateful = [case for case in KNOWN if "stateful = true" in case.about["spec"]]
+    stateful = [case for case in CASES if "stateful = true" in case.about["spec"]]
     assert len(stateful) >= 17
-    assert [case.name for case in stateful] == [case.name for case in KNOWN if len(calls_of(case)) == 2]
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if is_refused(case)], ids=named)
-def test_what_is_not_yet_says_so(case: Case) -> None:
-    with pytest.raises(rnnspec.SpecError) as caught:
-        rnnspec.compile(case.about["spec"])
-    assert {each.code for each in caught.value.diagnostics} <= {"E0006", "E0103", "E0213", "E0233"}
-
-
-def test_concatenate_over_time_by_permute() -> None:
-    """What the refusal of `axis = 1` tells to write gives what Keras gives."""
-    (case,) = (case for case in CASES if case.name == "Concatenate-axis_1-no_mask")
-    turned = "p = a -> Permute([2, 1]) q = short -> Permute([2, 1]) [p, q] -> Concatenate() -> Permute([2, 1])"
-    model = rnnspec.compile(f"model Case {{ input a: float[5, 3], short: float[4, 3] {turned} }}", dtype="float64")
-    near(forward_of(model, case), case.listed("output")[0], "float64", "output")
-
-
-def forward_of(model: Model, case: Case) -> NDArray[np.floating]:
-    given = model.forward(case.named_inputs)
-    assert not isinstance(given, tuple)
-    return given
+    assert [case.name for case in stateful] == [case.name for case in CASES if len(calls_of(case)) == 2]

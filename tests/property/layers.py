@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 
 from hypothesis import strategies as st
 
+from rnnspec.runtime.lengths import plus
 from tests.property.cells import Cell, drawn_cells
 from tests.property.entries import (
     ABSENT,
@@ -176,6 +176,38 @@ def merge(most: int = 3) -> Entry:
     return Entry(numbers, no_options, merged, weight=2, most=most, together=alike)
 
 
+OF_STEPS = (1, -2)
+"""The axis of a sequence's steps, as it may be written."""
+
+
+def axes_of(shapes: Sequence[Shape]) -> list[object]:
+    """Over the features where the steps are alike, over the steps where the features are."""
+    first = shapes[0]
+    in_a_row = all((shape.sequence, shape.flipped, shape.width) == (True, first.flipped, first.width) for shape in shapes)
+    features = [ABSENT, ABSENT] if alike(shapes, widths=False) else []
+    return [*features, *(OF_STEPS if in_a_row and len(shapes) > 1 else ())]
+
+
+def concatenations(*shapes: Shape) -> Options:
+    return {"axis": st.sampled_from(axes_of(shapes) or [ABSENT])}
+
+
+def concatenated(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    if layer.get("axis") not in OF_STEPS:
+        return merged(layer, shapes)
+    parts = shapes[::-1] if shapes[0].flipped else shapes
+    masks = frozenset({(str([(part.length, sorted(part.masks)) for part in parts]), tuple[float, ...]())})
+    mixed = any(shape.padding is Padding.MIXED for shape in shapes)
+    joined = replace(
+        shapes[0].of(shapes[0].width),
+        length=plus(*(shape.length or 0 for shape in shapes)),
+        masks=masks if any(part.masks for part in parts) else frozenset[tuple[str, tuple[float, ...]]](),
+        padding=Padding.MIXED if mixed else Padding.FILLED,
+        known=all(shape.known for shape in shapes),
+    )
+    return [joined]
+
+
 def global_pooling() -> Entry:
     def gives(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
         row = shapes[0].row(shapes[0].width)
@@ -198,7 +230,7 @@ ROWWISE = st.one_of(
 def softmaxed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     """Over the steps masked ones are 0."""
     (shape,) = as_before(layer, shapes)
-    return [replace(shape, padding=Padding.FILLED) if layer.get("axis", -1) in (1, -2) else shape]
+    return [replace(shape, padding=Padding.FILLED) if layer.get("axis") in OF_STEPS else shape]
 
 
 def distributed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
@@ -233,7 +265,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "LayerNormalization": pointwise(LAYER_NORMALIZED),
         "BatchNormalization": pointwise({**NORMALIZED, "momentum": maybe(st.sampled_from([0.5, 0.0]))}, weight=2),
         "GaussianNoise": pointwise({"stddev": st.sampled_from([0.5, 0.0])}),
-        "Softmax": Entry(numbers, lambda shape: {"axis": maybe(st.sampled_from([1, -2]))} if shape.sequence else {}, softmaxed),
+        "Softmax": Entry(numbers, lambda shape: {"axis": maybe(st.sampled_from(OF_STEPS))} if shape.sequence else {}, softmaxed),
         "ReLU": pointwise({"max_value": maybe(st.just(1.5)), "negative_slope": maybe(st.just(0.2)), "threshold": maybe(st.just(0.25))}),
         "LeakyReLU": pointwise({"negative_slope": maybe(st.just(0.1))}),
         "ELU": pointwise({"alpha": maybe(st.just(0.5))}),
@@ -249,7 +281,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "TimeDistributed": Entry(sequence, lambda shape: {"of": ROWWISE}, distributed),
         **{name: merge() for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")},
         "Subtract": merge(most=2),
-        "Concatenate": replace(merge(), together=partial(alike, widths=False)),
+        "Concatenate": Entry(numbers, concatenations, concatenated, weight=3, most=3, together=lambda shapes: bool(axes_of(shapes))),
         **WINDOWS,
     }
 )

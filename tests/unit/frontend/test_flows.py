@@ -674,7 +674,15 @@ def test_the_last_axis_has_two_numbers(layer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", ["Softmax([1, 2])", "row -> Softmax(2)", "[a, b] -> Concatenate(1)", "LayerNormalization([1, 2])", "BatchNormalization(0)"]
+    "layer",
+    [
+        "Softmax([1, 2])",
+        "row -> Softmax(2)",
+        "[a, b] -> Concatenate(0)",
+        "[row, row] -> Concatenate(2)",
+        "LayerNormalization([1, 2])",
+        "BatchNormalization(0)",
+    ],
 )
 def test_another_axis_is_refused(layer: str) -> None:
     assert codes(layer if "->" in layer else f"a -> {layer}") == ["E0233"]

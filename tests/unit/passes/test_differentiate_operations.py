@@ -288,6 +288,17 @@ def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> No
     check_gradients(of_sequence(windowed))
 
 
+def test_take_for_a_join() -> None:
+    def joined(b: Builder, x: Value, index: Value, w: Value) -> Value:
+        tokens = b.mul(b.pack(x, index), b.pack(x, index))
+        every = b.constant(1.0, TensorType(DType.I1, ("batch", "time")))
+        both = b.index(b.concat([every, every], 1), "tokens_1")
+        first, last = (b.take(tokens, b.window(index, both, stride=1, offset=0, at_end=at_end)) for at_end in (False, True))
+        return b.unpack(b.add(first, b.mul(last, last)), w, both, hold=False, flip=False)
+
+    check_gradients(of_sequence(joined))
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_sums_over_pairs(causal: bool) -> None:
     def attended(b: Builder, x: Value, index: Value, w: Value) -> Value:

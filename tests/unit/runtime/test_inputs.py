@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnspec.runtime import inputs as module
-from rnnspec.runtime.inputs import CheckedInputs, check_inputs, full_index, whole_number
+from rnnspec.runtime import batches as module
+from rnnspec.runtime.batches import CheckedInputs, full_index
+from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.signature import InputSignature, Signature
 from tests.unit.runtime.fake import signature
 

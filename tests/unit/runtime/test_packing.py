@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnspec.runtime.inputs import full_index
+from rnnspec.runtime.batches import full_index
 from rnnspec.runtime.packing import pack
 
 masks = st.tuples(st.integers(0, 6), st.integers(0, 7)).flatmap(lambda shape: hnp.arrays(np.bool_, shape))

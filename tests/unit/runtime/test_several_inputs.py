@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnspec.runtime import inputs as module
-from rnnspec.runtime.inputs import Batch, CheckedInputs, check_inputs
+from rnnspec.runtime import batches as module
+from rnnspec.runtime.batches import Batch, CheckedInputs
+from rnnspec.runtime.inputs import check_inputs
 from rnnspec.runtime.packing import pack
 from rnnspec.runtime.signature import IndexSignature, InputSignature, OutputSignature, Signature
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.runtime.batches import CheckedInputs
 from rnnspec.runtime.columns import Rows
-from rnnspec.runtime.inputs import CheckedInputs, check_inputs
+from rnnspec.runtime.inputs import check_inputs
 from rnnspec.runtime.signature import IndexSignature, OutputSignature
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.losses import LOSSES, Loss

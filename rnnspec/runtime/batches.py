@@ -1,0 +1,227 @@
+"""Checked inputs, cut into batches for native calls: padded arrays, which steps are real, packing indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.runtime.columns import Column, Padded, Ragged, Rows
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.lengths import Length, length_of, names_in, shortfall
+from rnnspec.runtime.packing import PackedIndex, pack, pair
+from rnnspec.runtime.signature import IndexSignature, PairSignature
+
+Mask = NDArray[np.bool_]
+
+STEP_LIMIT = 2**31
+"""A batch has fewer padded steps than this: packing indices are int32."""
+
+KEPT_STEPS = 2**18
+"""A packing index of more steps isn't kept: a megabyte an array."""
+
+ALL_ROWS = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one native call takes.
+
+    `indices`: those of the signature. `reals`: for each the steps that count, (size, time), None where
+    all do. `borrowed`: the inputs that are the caller's own memory.
+    """
+
+    size: int
+    inputs: Mapping[str, Array]
+    indices: tuple[PackedIndex, ...]
+    reals: tuple[Mask | None, ...]
+    borrowed: frozenset[str] = frozenset()
+
+    def owned(self) -> Batch:
+        """The batch with copies of what is the caller's: it stays as it is whatever the caller does."""
+        inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
+        return Batch(self.size, inputs, self.indices, self.reals)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInput:
+    """A checked sequence input: `extent` names its length, `time` is the longest sample's or the padded one.
+
+    `present`: for each set of values that some index masks, the steps that are left, laid out as the
+    input's column, (samples, time) or (all steps,); None where all are.
+    """
+
+    extent: str
+    time: int
+    present: Mapping[tuple[float, ...], Mask | None]
+
+
+@dataclass(frozen=True)
+class CheckedInputs:
+    """A data set's inputs, all checked: of the model's dtype, ids int32 and in range."""
+
+    samples: int
+    columns: Mapping[str, Column]
+    sequences: Mapping[str, SequenceInput]
+    indices: tuple[IndexSignature | PairSignature, ...]
+
+    def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> Batch:
+        """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `Batch`."""
+        size = len(range(*rows.indices(self.samples))) if isinstance(rows, slice) else len(rows)
+        times = self._times(rows, full_time or self._shows_padding)
+        for name, time in times.items():
+            check_step_count(size, time, name)
+        lengths = self._lengths(times)
+        for index in self.indices:
+            if isinstance(index, IndexSignature):
+                check_step_count(size, self._time(index, times, lengths), self._named(index.length))
+        inputs = {
+            name: column.padded(rows, times[name]) if isinstance(column, Ragged) else column.array[rows]
+            for name, column in self.columns.items()
+        }
+        reals = tuple(self._real_steps(index, rows, times, size) for index in self.indices)
+        indices: list[PackedIndex] = []
+        for index, real in zip(self.indices, reals, strict=True):
+            indices.append(self._packed(index, real, size, times, indices))
+        return Batch(size, inputs, tuple(indices), reals, self._borrowed(rows))
+
+    def _packed(
+        self, index: IndexSignature | PairSignature, real: Mask | None, size: int, times: Mapping[str, int], known: Sequence[PackedIndex]
+    ) -> PackedIndex:
+        if isinstance(index, PairSignature):
+            queries, keys = known[index.queries], known[index.keys]
+            check_step_count(queries.tokens, keys.time, next(iter(self.columns)))
+            return pair(queries, keys, causal=index.causal)
+        if real is not None:
+            return pack(real)
+        return full_index(size, self._time(index, times, self._lengths(times)))
+
+    def _time(self, index: IndexSignature, times: Mapping[str, int], lengths: Mapping[str, int]) -> int:
+        """The padded length of an index's sequences."""
+        if index.sources:
+            return times[index.sources[0][0]]
+        if index.joins:
+            return sum(self._time(part, times, lengths) for part in index.joins[0])
+        return length_of(index.length, lengths)
+
+    @property
+    def _shows_padding(self) -> bool:
+        """Whether a layer looks at all steps of a dynamic length: what it gives then depends on how far a sample is padded."""
+        return any(isinstance(index, IndexSignature) and (isinstance(index.length, str) or index.joins) for index in self.indices)
+
+    def _lengths(self, times: Mapping[str, int]) -> Mapping[str, int]:
+        """The dynamic lengths by their names, checked for what windows need of them."""
+        lengths = {self.sequences[name].extent: time for name, time in times.items()}
+        for index in self.indices:
+            if isinstance(index, IndexSignature) and (least := shortfall(index.length, lengths)):
+                source = self._named(index.length)
+                problem = f"expected at least {least} steps, a window needs them, got {times[source]}"
+                raise ValueError(f"input {source}: {problem}")
+        return lengths
+
+    def time_of(self, index: int) -> int:
+        """The padded length of an index's sequences, over all samples."""
+        times = self._times(ALL_ROWS, True)
+        return self._time(self._of_steps(index), times, self._lengths(times))
+
+    def lengths_of(self, index: int) -> NDArray[np.int64] | None:
+        """How long each sample of an index's sequences is, its longest source; None where they are padded to one length."""
+        if self._of_steps(index).joins:
+            return None
+        columns = [self.columns[name] for name, _ in self._of_steps(index).sources]
+        lengths = [column.lengths for column in columns if isinstance(column, Ragged)]
+        return np.maximum.reduce(lengths) if lengths and len(lengths) == len(columns) else None
+
+    def real_steps(self, index: int) -> Mask | None:
+        """The real steps of all samples by an index, (samples, time); None where all are."""
+        return self._real_steps(self.indices[index], ALL_ROWS, self._times(ALL_ROWS, True), self.samples)
+
+    def present_steps(self, index: int) -> Mask | None:
+        """The real steps of all samples, one sample after the other, each as long as `lengths_of` says; None where all are."""
+        sources, lengths = self._of_steps(index).sources, self.lengths_of(index)
+        if len(sources) == 1:
+            ((name, values),) = sources
+            return self.sequences[name].present[values]
+        real = self.real_steps(index)
+        return None if real is None or lengths is None else real[np.arange(real.shape[1]) < lengths[:, None]]
+
+    def _named(self, length: Length) -> str:
+        """The input that a length comes from; the first for a fixed one."""
+        named = (name for name, sequence in self.sequences.items() if sequence.extent in names_in(length)[:1])
+        return next(named, next(iter(self.columns)))
+
+    def _of_steps(self, index: int) -> IndexSignature:
+        signature = self.indices[index]
+        if isinstance(signature, PairSignature):
+            raise TypeError(f"index {index} is of pairs")
+        return signature
+
+    def _times(self, rows: Rows, full_time: bool) -> dict[str, int]:
+        """The padded length of each sequence input; one length is one for all inputs that share its name."""
+        if full_time:
+            return {name: sequence.time for name, sequence in self.sequences.items()}
+        longest: dict[str, int] = {}
+        for name, sequence in self.sequences.items():
+            column = self.columns[name]
+            time = int(column.lengths[rows].max(initial=0)) if isinstance(column, Ragged) else sequence.time
+            longest[sequence.extent] = max(longest.get(sequence.extent, 0), time)
+        return {name: longest[sequence.extent] for name, sequence in self.sequences.items()}
+
+    def _real_steps(self, index: IndexSignature | PairSignature, rows: Rows, times: Mapping[str, int], size: int) -> Mask | None:
+        if isinstance(index, PairSignature):
+            return None
+        real: Mask | None = None
+        for name, values in index.sources:
+            column, present = self.columns[name], self.sequences[name].present[values]
+            if isinstance(column, Ragged):
+                time = times[name]
+                own = column.grid(rows, time) if present is None else column.padded(rows, time, present)
+            elif present is None:
+                return None
+            else:
+                own = present[rows]
+            real = own if real is None else real | own
+        for join in index.joins:
+            own = self._joined_steps(join, rows, times, size)
+            if own is None:
+                return None
+            real = own if real is None else real | own
+        return None if real is None or real.all() else real
+
+    def _joined_steps(self, join: Sequence[IndexSignature], rows: Rows, times: Mapping[str, int], size: int) -> Mask | None:
+        """The real steps of sequences one after the other; None where all are."""
+        lengths = self._lengths(times)
+        parts = [(self._real_steps(part, rows, times, size), self._time(part, times, lengths)) for part in join]
+        if all(real is None for real, _ in parts):
+            return None
+        return np.concatenate([np.ones((size, time), bool) if real is None else real for real, time in parts], axis=1)
+
+    def _borrowed(self, rows: Rows) -> frozenset[str]:
+        if not isinstance(rows, slice):
+            return frozenset()
+        return frozenset(name for name, column in self.columns.items() if isinstance(column, Padded) and column.borrowed)
+
+
+def full_index(batch: int, time: int) -> PackedIndex:
+    """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
+    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time)
+
+
+def _full_index(batch: int, time: int) -> PackedIndex:
+    rows = np.arange(batch, dtype=np.int32)
+    offsets = np.arange(time + 1 if batch else 1, dtype=np.int32) * np.int32(batch)
+    source = (rows[None, :] * np.int32(time) + np.arange(time, dtype=np.int32)[:, None]).reshape(-1)
+    return PackedIndex(batch, time, rows, rows, offsets, source)
+
+
+_kept_full_index = lru_cache(maxsize=16)(_full_index)
+
+
+def check_step_count(samples: int, time: int, name: str) -> None:
+    """ValueError if a batch has more samples, steps or padded steps than an index can count."""
+    steps = samples * time
+    if max(samples, time, steps) >= STEP_LIMIT:
+        raise ValueError(f"input {name}: {samples} samples of {time} steps are too many, a call takes fewer than {STEP_LIMIT} steps in all")
