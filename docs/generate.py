@@ -151,6 +151,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
+    ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
 )
 """How a layer is written in the table, an input it takes, and the layer itself."""

@@ -61,9 +61,10 @@ def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:
 
 
 def _sources(steps: Steps) -> str:
-    """`story where not all 0`."""
+    """`story where not all 0`, of sequences one after the other `story then query`."""
     parts = [name + "".join(f" where not all {value:g}" for value in values) for name, values in steps.sources]
-    parts += [" then ".join(map(_sources, join)) for join in steps.joins]
+    joins = [" then ".join(map(_sources, join)) for join in steps.joins]
+    parts += joins if len(parts) + len(joins) < 2 else [f"({join})" for join in joins]
     return " or ".join(parts) or "all steps"
 
 

@@ -84,6 +84,14 @@ def test_masks_of_a_shared_layer(workplace: Workplace) -> None:
     assert [row[0] for row in rows].count("tell") == 2
 
 
+def test_masks_of_sequences_one_after_the_other(workplace: Workplace) -> None:
+    inputs = "input a: float[time, 2], b: float[later, 2], c: float[3, 2]"
+    write(workplace, f"model Joined {{ {inputs} m = a -> Masking() d = c -> Masking() [m, b, d] -> Concatenate(axis = 1) -> LSTM(2) }}")
+    rows = cells_of(workplace.succeeds("check", "trend.rnn", "--masks").out)
+    both = "a where not all 0 then b then c where not all 0"
+    assert rows[2:] == [["concatenate", "a where not all 0", both, "passed on", "as before"], ["lstm", both, "", "consumed", ""]]
+
+
 def test_a_spec_without_masks(workplace: Workplace) -> None:
     """A caller's own mask goes the same way as one that the spec makes."""
     write(workplace, "model Plain { input x: float[time, 3] LSTM(2) }")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import rnnspec
 from tests import reference
-from tests.specs import Graph, Layer, chain, graph_spec, make
+from tests.specs import Graph, Layer, Statement, chain, graph_spec, make
 
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1], [0, 0, 0, 0, 0]], bool)
 GRU = make("GRU", units=2, return_sequences=True)
@@ -31,8 +31,17 @@ def compiled(graph: Graph) -> Any:
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize("layers", CHAINS.values(), ids=CHAINS)
 def test_masked_steps_have_slopes_of_their_own(layers: list[Layer]) -> None:
+    check(chain(layers, "float[5, 3]"))
+
+
+@pytest.mark.parametrize("kind", ["Add", "Subtract", "Concatenate", "Multiply"])
+def test_a_merge_goes_on_with_what_each_masked_step_holds(kind: str) -> None:
+    before = [Statement([DENSE], ("x",), ("p",)), Statement([make("PReLU")], ("p",), ("q",))]
+    check(Graph({"x": "float[5, 3]"}, [*before, Statement([make(kind), DENSE], ("p", "q"), ("y",))], ("y",)))
+
+
+def check(graph: Graph) -> None:
     random = np.random.default_rng(5)
-    graph = chain(layers, "float[5, 3]")
     model = compiled(graph)
     weights: list[NDArray[np.float64]] = [random.normal(size=weight.shape) for weight in model.get_weights()]
     model.set_weights(weights)

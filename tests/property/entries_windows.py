@@ -125,9 +125,10 @@ def axes_of(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     return [(one, other) for one, other in product(range(len(left)), range(len(right))) if left[one] == right[other]]
 
 
-def dots(left: Shape, right: Shape) -> st.SearchStrategy[Layer]:
-    """With axes counted from the batch, or from the end."""
-    written: list[object] = []
+def dots(left: Shape, *more: Shape) -> st.SearchStrategy[Layer]:
+    """With axes counted from the batch, or from the end; of one value, which is no Dot, any."""
+    right = more[0] if more else left
+    written: list[object] = [] if more else [1]
     for one, other in axes_of([left, right]):
         axes = [one + 1, other + 1], [one - 1 - left.sequence, other - 1 - right.sequence]
         written += [axes[0], axes[1], *(each[0] for each in axes if each[0] == each[1])]
