@@ -33,7 +33,6 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
 from rnnspec.kernel.nodes import IndexArray, Rows
-from rnnspec.runtime.lengths import is_sum
 
 
 def tensor_type(value: Value) -> TensorType:
@@ -44,7 +43,7 @@ def tensor_type(value: Value) -> TensorType:
 
 def padded_rows(batch: Dim, time: Dim) -> str:
     """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"."""
-    return f"{batch}*({time})" if is_sum(time) else f"{batch}*{time}"
+    return f"{batch}*{time}" if isinstance(time, int) or time.isidentifier() else f"{batch}*({time})"
 
 
 def index_number(index: IndexType) -> int:
