@@ -363,10 +363,11 @@ class Block:
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
 
     def _sequence(self, value: Value) -> Location:
-        """Where a scan finds a sequence's rows: stored, or looked up."""
-        if value in self.locations:
+        """Where a scan finds a sequence's rows: looked up, even if they are stored too, which may come later; or stored."""
+        found = looked_up(self.analysis, value)
+        if not found:
             return self.locations[value]
-        table, ids = looked_up(self.analysis, value)
+        table, ids = found
         return replace(self.locations[table], rows=RowMap.ROW, via=ids_buffer(ids, self.locations[ids]))
 
     def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:

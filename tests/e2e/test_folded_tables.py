@@ -37,3 +37,19 @@ def test_no_step_copies_the_rows_that_it_looks_up() -> None:
     kernels = model.inspect("kernel").split("kernel @forward :")[1]
     assert "stage tokens rows" not in kernels
     assert "[t+r]" in kernels
+
+
+@pytest.mark.parametrize(
+    "layers", ["GlobalMaxPooling1D()", "SimpleRNN(3)", "inner = words -> Dense(3)\n    [words, inner] -> Add()\n    GlobalMaxPooling1D()"]
+)
+def test_rows_that_are_stored_as_well_are_looked_up_all_the_same(layers: str) -> None:
+    """A recorded call keeps what was looked up, after the scan that reads it: the scan once read what wasn't stored yet."""
+    spec = f"model Words {{\n    input x: int[time]\n    words = Embedding(11, 3, mask_zero = true)\n    {layers}\n}}\n"
+    model = rnnspec.compile(spec, dtype="float64", seed=3)
+    ids = np.random.default_rng(0).integers(0, 11, (6, 7)).astype(np.int32)
+    recorded, _ = model.forward(ids, record=True)
+    assert np.array_equal(model.forward(ids), recorded)
+    if layers == "GlobalMaxPooling1D()":
+        table = model.weights["embedding/embeddings"]
+        expected = [table[row[row > 0]].max(axis=0) if (row > 0).any() else np.zeros(3) for row in ids]
+        assert np.array_equal(recorded, expected)

@@ -301,20 +301,26 @@ def test_the_same_from_a_fresh_process(model: Any, tmp_path: Path, expected: NDA
 
 
 def test_a_cache_that_is_damaged_or_missing_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled objects are found by a second model, and made again where they are damaged, missing or can't be kept."""
+    """Compiled objects, and models, are found by a second model, and made again where they are damaged, missing or can't be kept."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("RNNSPEC_CACHE", str(folder))
     expected = rnnspec.compile(SPEC, seed=0).forward(X)
-    (entry,) = folder.iterdir()
-    whole = entry.read_bytes()
-    used = entry.stat().st_mtime_ns
+    entries = {entry: entry.read_bytes() for entry in folder.iterdir()}
+    assert len(entries) == 3, "the object, the model and its native function"
     assert same(rnnspec.compile(SPEC, seed=0).forward(X), expected)
-    assert entry.stat().st_mtime_ns >= used
-    for damaged in (b"", whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], bytes(len(whole))):
-        entry.write_bytes(damaged)
+    assert {entry: entry.read_bytes() for entry in folder.iterdir()} == entries
+    for damage in (
+        lambda whole: b"",
+        lambda whole: whole[:-1],
+        lambda whole: whole[:50] + bytes([whole[50] ^ 1]) + whole[51:],
+        lambda whole: bytes(len(whole)),
+    ):
+        for entry, whole in entries.items():
+            entry.write_bytes(damage(whole))
         assert same(rnnspec.compile(SPEC, seed=0).forward(X), expected)
-        assert entry.read_bytes() == whole
-    entry.unlink()
+        assert {entry: len(entry.read_bytes()) for entry in folder.iterdir()} == {entry: len(whole) for entry, whole in entries.items()}
+    for entry in entries:
+        entry.unlink()
     folder.rmdir()
     folder.write_bytes(b"no folder")
     assert same(rnnspec.compile(SPEC, seed=0).forward(X), expected)

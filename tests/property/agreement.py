@@ -270,8 +270,10 @@ def check_oracle(
 ) -> Sequence[Sequence[Array]]:
     """The numpy oracle's outputs, and its slope by a complex step, where no kink is near."""
     drawn, weights = tested.drawn, [np.asarray(value, np.float64) for value in tested.weights.values()]
+    # A caller's mask that masks nothing is none here: Keras's batch normalization counts 1e-7 steps more with one.
+    given = {name: mask for name, mask in masks.items() if not mask.all()}
     with np.errstate(all="ignore"):
-        ran = reference.run_graph(drawn.graph, weights, inputs, masks, tested.training, carried)
+        ran = reference.run_graph(drawn.graph, weights, inputs, given, tested.training, carried)
     for place, value in ran.call.updates.items():
         name = list(tested.weights)[place]
         near(tested.model.weights[name], np.asarray(value), TOLERANCE[tested.dtype], f"{name} of the oracle")
@@ -289,7 +291,7 @@ def check_oracle(
             moved = [weight + step * along[name] for name, weight in zip(tested.weights, weights, strict=True)]
             moved_inputs = {name: value + step * along[name] if name in along else value for name, value in inputs.items()}
             with np.errstate(all="ignore"):
-                outputs = reference.run_graph(drawn.graph, moved, moved_inputs, masks, tested.training, carried).outputs
+                outputs = reference.run_graph(drawn.graph, moved, moved_inputs, given, tested.training, carried).outputs
             return sum(np.sum(flow.value * cotangent) for flow, cotangent in zip(outputs, cotangents, strict=True))
 
         slope, size = slope_of(along, actual)

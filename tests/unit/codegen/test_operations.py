@@ -167,7 +167,7 @@ BODIES: Mapping[str, tuple[str, str]] = {
         f"window_{clamp}": (
             PADDED,
             f"{INDEX}%all = constant {{value = 1.0}} : i1[batch, ceil(time/2)]\n%j = index %all : index[batch, ceil(time/2), tokens_1]\n"
-            f"%ids = window %i, %j {{stride = 2, offset = {offset}, span = {span}, clamp = {clamp}}} : i32[tokens_1, 1]\n"
+            f"%ids = window %i, %j {{stride = 2, offset = {offset}, span = {span}, clamp = {clamp}, at_end = false}} : i32[tokens_1, 1]\n"
             "%t = take %p, %ids : WIDE[tokens_1, W]\n%u = tanh %t : WIDE[tokens_1, W]\n"
             "%out = unpack %u, %zero, %j {hold = false, flip = false} : WIDE[batch, ceil(time/2), W]\n"
             "%s = scatter_add %ids, %u : WIDE[tokens, W]\n"
