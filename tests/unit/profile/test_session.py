@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnspec.compiler import Compilation, compilation, compile
+from rnnspec.compiler import Compilation, compilation
+from rnnspec.kept import compile
 from rnnspec.kernel.count import count
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import ScanLoop
