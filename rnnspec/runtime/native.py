@@ -131,7 +131,7 @@ class NativeExecutable:
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
-        return NativeStepper(self._function(Wanted("stream", False)), indices, self._sizes(inputs, indices), inputs, states)
+        return NativeStepper(self._function(Wanted("stream", False)), indices, self._sizes(inputs, indices), inputs, states, self._dtype)
 
     def backward(
         self,

@@ -24,14 +24,14 @@ class NativeStepper:
         sizes: CallSizes,
         inputs: Mapping[str, Array],
         states: Mapping[str, Array],
+        dtype: np.dtype[np.generic],
     ) -> None:
-        """Of `inputs` and `states` the shapes and dtypes are taken."""
+        """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs."""
         function = bound.function
         self._bound, self._indices = bound, indices
         self._give_back: Callable[[], None] | None = None
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
         self._states = tuple({name: np.zeros_like(value) for name, value in states.items()} for _ in range(2))
-        dtype = next(value.dtype for value in (*states.values(), *inputs.values()) if value.dtype.kind == "f")
         self.outputs = {
             argument.name: np.zeros(output_shape(argument, sizes), dtype)
             for argument in function.arguments

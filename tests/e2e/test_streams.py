@@ -268,3 +268,12 @@ def test_rows_that_there_are_not(rows: object) -> None:
 def test_a_batch_that_cannot_be(batch: Any) -> None:
     with pytest.raises(ValueError, match="batch"):
         model_of("LSTM").stream(batch)
+
+
+def test_a_stream_of_ids_alone_without_states() -> None:
+    """Nothing that goes in has the model's dtype."""
+    model = rnnspec.compile("model M { input x: int[time] Embedding(5, 3) Dense(2) }", dtype="float64", seed=0)
+    ids = np.array([[1, 4, 0], [2, 2, 3]], np.int32)
+    stream = model.stream(2)
+    steps = [stream.step(ids[:, step]) for step in range(3)]
+    assert np.array_equal(np.stack(steps, axis=1), model.forward(ids))
