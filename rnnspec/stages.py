@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from rnnspec.codegen.module import emit_module, symbol
+from rnnspec.codegen.entry import shared_symbol, symbol
+from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.kernel.convention import Convention, convention
@@ -13,6 +14,7 @@ from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
 from rnnspec.kernel.schedule import schedule_function
+from rnnspec.kernel.shards import work_of
 from rnnspec.kernel.target import Target
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
@@ -24,7 +26,7 @@ from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.runtime.cache import ObjectCache
-from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot
+from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot, Work
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
@@ -96,12 +98,20 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         _slots(calling.tape),
         calling.prepared.size({}),
         calling.dims,
+        "" if timed else shared_symbol(compiled.function.name),
+        "" if timed else shared_symbol(compiled.prepare.name),
+        _work(compiled.function),
+        _work(compiled.prepare),
     )
 
 
 def _arguments(calling: Convention) -> tuple[Argument, ...]:
     single = [_argument(buffer) for buffer in calling.buffers]
     return (*single, *(Argument(KINDS[space]) for space in calling.arenas))
+
+
+def _work(function: KernelFunction) -> tuple[Work, ...]:
+    return tuple(Work(parts, amount.terms) for parts, amount in work_of(function).items() if parts != 1)
 
 
 def _clocks(function: KernelFunction) -> tuple[Argument, ...]:

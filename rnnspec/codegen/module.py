@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import assert_never
 
+from rnnspec.codegen.calls import Call, calls_of, zeros_name
 from rnnspec.codegen.clocks import CLOCKS, Clocks
+from rnnspec.codegen.entry import around, emit_entry, emit_shared_entry
 from rnnspec.codegen.math import math_definitions
-from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter
+from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter, emit_zeros
 from rnnspec.codegen.nests import emit_column_reduce, emit_outer, emit_row_reduce, emit_stage
 from rnnspec.codegen.rows import Places
-from rnnspec.codegen.scan import emit_scan
+from rnnspec.codegen.scan import StepCall, emit_scan
+from rnnspec.codegen.shards import shard_functions
 from rnnspec.codegen.vectors import Library, Vectors
-from rnnspec.codegen.writer import FunctionWriter, quoted
+from rnnspec.codegen.writer import FunctionWriter
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
-from rnnspec.kernel.convention import Convention, convention
-from rnnspec.kernel.memory import ALIGNMENT, Plan, buffers_of
+from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -33,13 +34,9 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
 )
-from rnnspec.kernel.target import ELEMENT_BYTES, Target
-
-FLUSH_DENORMALS = 0x8040
-"""Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
+from rnnspec.kernel.target import Target
 
 
 def emit_module(module: KernelModule, target: Target, *, timed: bool = False) -> str:
@@ -56,7 +53,8 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False) ->
         library.declarations[f"declare {kind} @llvm.fma.v{lanes}{name}({kind}, {kind}, {kind})"] = None
     header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
     elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    return "\n".join(["\n".join(header), *parts, elementary, attributes(target)])
+    shared = "" if timed else shard_functions(target)
+    return "\n".join(["\n".join(header), *parts, shared, elementary, attributes(target)])
 
 
 def attributes(target: Target) -> str:
@@ -64,173 +62,85 @@ def attributes(target: Target) -> str:
     return f"attributes #0 = {{ nounwind{width} }}\n"
 
 
-def symbol(name: str) -> str:
-    """The exported name of a kernel function."""
-    return f"rnnspec_{name.replace('.', '_')}"
-
-
 def _function(function: KernelFunction, target: Target, library: Library, timed: bool) -> list[str]:
-    """The nests of a function, and its entry point, which finds every buffer and calls them in order."""
-    calls = convention(function)
-    entry = FunctionWriter(symbol(function.name), ["ptr %pointers", "ptr %dims"], linkage="dso_local")
-    vectors = Vectors(entry, target, function.dtype, library)
-    state = _flush(vectors)
-    sizes = _dims(entry, calls)
-    registers = _buffer_registers(vectors, function, calls, sizes)
-    clocks = _clocks(vectors, function, len(calls.buffers) + len(calls.arenas)) if timed else None
+    """The nests of a function, and its entry points; a timed build has none for several threads."""
+    vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
     buffers = {buffer.name: buffer for buffer in function.buffers}
+    names = {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))}
+    clocks = Clocks(target, library, names) if timed else None
     parts: list[str] = []
+    calls: list[Call] = []
     for number, node in enumerate(function.nodes):
-        names = list(dict.fromkeys(buffers_of(node)))
         name = f"{function.name}.{number}"
-        parts.extend(emit_node(name, node, {key: buffers[key] for key in names}, vectors, clocks))
-        arguments = [*(f"ptr {registers[key]}" for key in names), *_size_arguments(node, buffers, sizes)]
-        if clocks and isinstance(node, ScanLoop):
-            arguments.append(f"ptr {CLOCKS}")
-        with _timed(clocks, entry, name):
-            entry.do(f"call void @{quoted(name)}({', '.join(arguments)})")
-    _restore(vectors, state)
-    return [*parts, entry.text()]
-
-
-def _clocks(vectors: Vectors, function: KernelFunction, position: int) -> Clocks:
-    """The clocks of a function, found behind all other pointers."""
-    slot = vectors.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
-    vectors.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
-    return Clocks(vectors.target, vectors.library, {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))})
-
-
-def _timed(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:
-    return clocks.around(writer, nest) if clocks else nullcontext()
-
-
-def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
-    sizes: dict[str, str] = {}
-    for position, name in enumerate(calls.dims):
-        pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
-        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
-    return sizes
-
-
-def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convention, sizes: Mapping[str, str]) -> dict[str, str]:
-    entry = vectors.writer
-    pointers: list[str] = []
-    for position in range(len(calls.buffers) + len(calls.arenas)):
-        slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
-        pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
-    registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
-    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) :], strict=True))
-    plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
-    slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
-    for buffer in function.buffers:
-        if buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
-            registers[buffer.name] = slots[buffer.space][plans[buffer.space].slot_of[buffer.name]]
-        elif buffer.space in (Space.WEIGHT, Space.GRADIENT):
-            offset = buffer.offset * ELEMENT_BYTES[buffer.dtype]
-            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {arenas[buffer.space]}, i64 {offset}", "p")
-    return registers
-
-
-def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[str, str]) -> list[str]:
-    """Each slot's address: the sizes before it, as `Slot.size` counts them."""
-    registers: list[str] = []
-    offset = "0"
-    for slot in plan.slots:
-        registers.append(entry.assign(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}", "slot"))
-        if isinstance(slot.rows, int):
-            size: str | int = slot.size({})
-        else:
-            rows = sizes[slot.rows]
-            some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
-            bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
-            size = entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}", "size")
-        offset = entry.add(offset, size)
-    return registers
-
-
-def _flush(vectors: Vectors) -> str | None:
-    """Flushes denormals on machines that have the switch; what must be put back."""
-    if not vectors.target.triple.startswith("x86_64"):
-        return None
-    for name in ("stmxcsr", "ldmxcsr"):
-        vectors.library.declarations[f"declare void @llvm.x86.sse.{name}(ptr)"] = None
-    entry = vectors.writer
-    saved, changed = entry.assign("alloca i32", "state"), entry.assign("alloca i32", "state")
-    entry.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
-    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {FLUSH_DENORMALS}")
-    entry.do(f"store i32 {flags}, ptr {changed}")
-    entry.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
-    return saved
-
-
-def _restore(vectors: Vectors, state: str | None) -> None:
-    if state is not None:
-        vectors.writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {state})")
-
-
-def _size_arguments(node: Node, buffers: Mapping[str, Buffer], sizes: Mapping[str, str]) -> list[str]:
-    """What a nest's function takes behind its buffers: its rows, the first token, and for some one size more."""
-    match node:
-        case ScanLoop():
-            return [f"i64 {_rows(node.rows, sizes)}", f"i64 {sizes[node.steps]}"]
-        case Scatter():
-            return [f"i64 {_rows(node.rows, sizes)}", f"i64 {_rows(node.target_rows, sizes)}"]
-        case PackPanels():
-            return []
-        case Stage() | RowReduce() | ColumnReduce() | Outer() | GatherIds() | Rearranged():
-            return [f"i64 {_rows(node.rows, sizes)}", "i64 0"]
-    assert_never(node)
-
-
-def _rows(rows: int | str, sizes: Mapping[str, str]) -> str:
-    return str(rows) if isinstance(rows, int) else sizes[rows]
+        parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks))
+        calls.extend(calls_of(name, node, vectors))
+    parts.append(emit_entry(function, calls, target, library, clocks=clocks))
+    return parts if timed else [*parts, emit_shared_entry(function, calls, target, library)]
 
 
 def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None = None) -> list[str]:
-    """The function of a loop nest, behind those that it calls."""
-    parameters = [f"ptr %buffer.{number}" for number in range(len(buffers))]
+    """The function of a loop nest, behind those that it calls. It does the part from %start to %stop."""
+    parameters = [*(f"ptr %buffer.{number}" for number in range(len(buffers))), "i64 %start", "i64 %stop"]
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
+    part = ("%start", "%stop")
+
+    def begin(*further: str) -> tuple[Vectors, Places]:
+        return replace(vectors, writer=FunctionWriter(name, [*parameters, *further])), Places(buffers, registers)
+
     match node:
         case ScanLoop():
-            timing = [f"ptr {CLOCKS}"] if clocks else []
-            writer = FunctionWriter(name, [*parameters, "i64 %batch", "i64 %steps", *timing])
-            inner = replace(vectors, writer=writer)
-            parts: list[str] = []
-            calls: list[tuple[str, list[str]]] = []
-            for number, step in enumerate(node.body):
-                keys = list(dict.fromkeys(buffers_of(step)))
-                parts.extend(emit_node(f"{name}.{number}", step, {key: buffers[key] for key in keys}, vectors))
-                calls.append((f"{name}.{number}", keys))
-            emit_scan(inner, node, registers, calls, lambda step: _timed(clocks, writer, step))
-            return [*parts, writer.text()]
+            return _emit_scan(name, node, buffers, begin("i64 %steps", *([f"ptr {CLOCKS}"] if clocks else []))[0], clocks)
         case PackPanels():
-            writer = FunctionWriter(name, parameters)
-            emit_pack_panels(replace(vectors, writer=writer), Places(buffers, registers), node)
+            inner, places = begin()
+            emit_pack_panels(inner, places, node, part)
         case Scatter():
-            writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %target.rows"])
-            emit_scatter(replace(vectors, writer=writer), Places(buffers, registers), node, "%rows", "%target.rows")
+            zeros = FunctionWriter(zeros_name(name), ["ptr %buffer", "i64 %start", "i64 %stop"])
+            emit_zeros(replace(vectors, writer=zeros), "%buffer", node.units, part)
+            inner, places = begin("i64 %rows")
+            emit_scatter(inner, places, node, part, "%rows")
+            return [zeros.text(), inner.writer.text()]
         case GatherIds():
-            writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
-            emit_gather_ids(replace(vectors, writer=writer), Places(buffers, registers), node, "%rows")
+            inner, places = begin("i64 %token")
+            emit_gather_ids(inner, places, node, part)
         case Rearranged():
-            writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
-            emit_rearranged(replace(vectors, writer=writer), Places(buffers, registers), node, "%rows")
-        case Stage() | RowReduce() | ColumnReduce() | Outer():
-            writer = FunctionWriter(name, [*parameters, "i64 %rows", "i64 %token"])
-            _emit_computing(replace(vectors, writer=writer), Places(buffers, registers, "%token"), node)
+            inner, places = begin("i64 %token")
+            emit_rearranged(inner, places, node, part)
+        case Stage():
+            inner, places = begin("i64 %token")
+            emit_stage(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
+        case RowReduce():
+            inner, places = begin("i64 %token")
+            emit_row_reduce(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
+        case ColumnReduce():
+            inner, places = begin("i64 %rows")
+            emit_column_reduce(inner, places, node, part, "%rows")
+        case Outer():
+            inner, places = begin("i64 %rows")
+            emit_outer(inner, places, node, part, "%rows")
         case _:
             assert_never(node)
-    return [writer.text()]
+    return [inner.writer.text()]
 
 
-def _emit_computing(vectors: Vectors, places: Places, node: Stage | RowReduce | ColumnReduce | Outer) -> None:
-    rows = str(node.rows) if isinstance(node.rows, int) else "%rows"
-    match node:
-        case Stage():
-            emit_stage(vectors, places, node, rows)
-        case RowReduce():
-            emit_row_reduce(vectors, places, node, rows)
-        case ColumnReduce():
-            emit_column_reduce(vectors, places, node, rows)
-        case Outer():
-            emit_outer(vectors, places, node, rows)
+def _emit_scan(name: str, loop: ScanLoop, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None) -> list[str]:
+    registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
+    parts: list[str] = []
+    calls: list[StepCall] = []
+    for number, step in enumerate(loop.body):
+        parts.extend(emit_node(f"{name}.{number}", step, {key: buffers[key] for key in buffers_of(step)}, vectors))
+        for call in calls_of(f"{name}.{number}", step, vectors):
+            calls.append(StepCall(call.name, call.buffers, _fixed(call)))
+    emit_scan(vectors, loop, registers, calls, lambda nest: around(clocks, vectors.writer, nest))
+    return [*parts, vectors.writer.text()]
+
+
+def _fixed(call: Call) -> tuple[str, ...] | None:
+    """What a nest of a step takes if that doesn't depend on the step."""
+    sizes = (call.size, *call.further)
+    if any(isinstance(size, str) and size != "rows" for size in sizes):
+        raise InternalError(f"a step's loop nest over {', '.join(map(str, sizes))}")
+    if isinstance(call.size, str):
+        return None
+    if "rows" in sizes:
+        raise InternalError("a sum over a step's rows")
+    return ("i64 0", *(f"i64 {size}" for size in sizes))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from rnnspec.codegen.nests import unit_tiles
+from rnnspec.codegen.nests import Range, column_tile, unit_tiles_within
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter
 
 
-def emit_scatter(vectors: Vectors, places: Places, node: Scatter, rows: str, target_rows: str) -> None:
-    """Zeros, then the rows in order."""
+def emit_zeros(vectors: Vectors, target: str, width: int, rows: Range) -> None:
+    """What a scatter's target begins as."""
+    writer = vectors.writer
+    vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
+    first = vectors.pointer(target, writer.multiply(rows[0], width))
+    size = writer.multiply(writer.subtract(rows[1], rows[0]), width * vectors.bytes)
+    writer.do(f"call void @llvm.memset.p0.i64(ptr {first}, i8 0, i64 {size}, i1 false)")
+
+
+def emit_scatter(vectors: Vectors, places: Places, node: Scatter, tiles: Range, rows: str) -> None:
+    """Adds the rows in order, some tiles of their units."""
     writer = vectors.writer
     target = places.registers[node.target]
-    size = writer.multiply(target_rows, node.units * vectors.bytes)
-    vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
-    writer.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
-    per_tile = max(1, min(4, node.units // vectors.lanes))
     with writer.loop("0", rows, hint="r") as row:
         number = writer.load_index(places.registers[node.ids], row)
         wanted = writer.assign(f"icmp {'slt' if node.missing else 'sge'} i64 {number}, 0")
@@ -32,27 +37,29 @@ def emit_scatter(vectors: Vectors, places: Places, node: Scatter, rows: str, tar
                     total = writer.assign(f"fadd {vectors.type} {vectors.load(address, lanes)}, {value}")
                     vectors.store(total, address, lanes)
 
-            unit_tiles(vectors, node.units, per_tile, add)
+            unit_tiles_within(vectors, node.units, column_tile(vectors, node.units), tiles, add)
 
 
-def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: str) -> None:
+def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: Range) -> None:
     writer = vectors.writer
-    with writer.loop("0", rows, hint="r") as row:
+    with writer.loop(*rows, hint="r") as row:
         source = row if node.via is None else writer.load_index(places.registers[node.via], row)
         value = writer.assign(f"load i32, ptr {_element(vectors, places.registers[node.source], source)}, align 4")
         writer.do(f"store i32 {value}, ptr {_element(vectors, places.registers[node.target], row)}, align 4")
 
 
-def emit_rearranged(vectors: Vectors, places: Places, node: Rearranged, rows: str) -> None:
+def emit_rearranged(vectors: Vectors, places: Places, node: Rearranged, rows: Range) -> None:
     """One copy, or for each row a transposition element by element."""
     writer, count = vectors.writer, node.height * node.units
     source, target = places.registers[node.source], places.registers[node.target]
     if not node.transpose:
         vectors.library.declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
-        size = writer.multiply(rows, count * vectors.bytes)
-        writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+        first = writer.multiply(rows[0], count)
+        size = writer.multiply(writer.subtract(rows[1], rows[0]), count * vectors.bytes)
+        to, origin = vectors.pointer(target, first), vectors.pointer(source, first)
+        writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {origin}, i64 {size}, i1 false)")
         return
-    with writer.loop("0", rows, hint="r") as row:
+    with writer.loop(*rows, hint="r") as row:
         start = writer.multiply(row, count)
         with writer.loop("0", str(node.height), hint="i") as i, writer.loop("0", str(node.units), hint="j") as j:
             origin = vectors.pointer(source, writer.add(start, writer.add(writer.multiply(i, node.units), j)))
@@ -65,7 +72,7 @@ def _element(vectors: Vectors, base: str, position: str) -> str:
     return vectors.writer.assign(f"getelementptr inbounds i32, ptr {base}, i64 {position}", "p")
 
 
-def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels) -> None:
+def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels, tiles: Range) -> None:
     """For each tile of units and each k: the gates' vectors, one after the other."""
     writer, lanes = vectors.writer, vectors.lanes
     block = node.vectors * len(node.gates) * lanes
@@ -80,7 +87,7 @@ def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels) -> None
                     first = writer.add(units.start, vector * lanes)
                     _pack_vector(vectors, places, source, k, first, units.lanes(vector, lanes), to)
 
-    unit_tiles(vectors, node.units, node.vectors, tile)
+    unit_tiles_within(vectors, node.units, node.vectors, tiles, tile)
 
 
 def _pack_vector(vectors: Vectors, places: Places, source: PanelColumn, k: str, unit: str, lanes: int, to: str) -> None:

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import TypeAlias
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import Access, ColumnReduce, Contract, Outer, RowReduce, Stage
 from rnnspec.kernel.target import row_counts
+
+Range: TypeAlias = tuple[str, str]
+"""The first and last + 1."""
+
+
+def tile_count(vectors: Vectors, units: int, per_tile: int) -> int:
+    return -(-units // (per_tile * vectors.lanes))
+
+
+def column_tile(vectors: Vectors, units: int) -> int:
+    """Vectors of units side by side in a nest that adds up over rows."""
+    return max(1, min(4, units // vectors.lanes))
+
+
+def unit_tiles_within(vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None]) -> None:
+    """As `unit_tiles`, for some of the tiles."""
+    writer, lanes = vectors.writer, vectors.lanes
+    first, stop = tiles
+    full, rest = divmod(units, per_tile * lanes)
+    if full:
+        least = writer.assign(f"icmp slt i64 {stop}, {full}")
+        with writer.loop(first, writer.assign(f"select i1 {least}, i64 {stop}, i64 {full}"), hint="tile") as number:
+            body(UnitTile(writer.multiply(number, per_tile * lanes), number, per_tile, lanes))
+    if rest:
+        begun, reached = writer.assign(f"icmp sle i64 {first}, {full}"), writer.assign(f"icmp sgt i64 {stop}, {full}")
+        with writer.when(writer.assign(f"and i1 {begun}, {reached}")):
+            used = -(-rest // lanes)
+            body(UnitTile(str(full * per_tile * lanes), str(full), used, rest - (used - 1) * lanes))
 
 
 def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None]) -> None:
@@ -26,55 +55,59 @@ def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[Unit
         body(UnitTile(str(full * columns), str(full), used, rest - (used - 1) * lanes))
 
 
-def row_tiles(vectors: Vectors, rows: str, counts: tuple[int, ...], body: Callable[[str, int], None], start: str = "0") -> None:
-    """Runs `body(first row, count)` over the rows from `start` on, by the largest count that fits."""
+def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callable[[str, int], None]) -> None:
+    """Runs `body(first row, count)` over the rows, by the largest count that fits."""
+    start, stop = rows
     for count in counts:
-        if rows.isdigit() and count > int(rows):
-            continue
-        with vectors.writer.loop(start, rows, count, "r") as row:
+        with vectors.writer.loop(start, stop, count, "r") as row:
             body(row, count)
         start = row
 
 
-def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: str) -> None:
+def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> None:
     """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory."""
     contracts = any(isinstance(statement, Contract) for statement in stage.body)
-    *tall, _ = stage.tile.rows
+    tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
 
     def tile(row: str, count: int, units: UnitTile) -> None:
         TileEmitter(vectors, places, row, count, units, stage.tile.vectors).run(stage.body)
 
     def single_rows(start: str, width: int) -> None:
         row_tiles(
-            vectors, rows, (1,), lambda row, count: unit_tiles(vectors, stage.units, width, lambda units: tile(row, count, units)), start
+            vectors,
+            (start, rows[1]),
+            (1,),
+            lambda row, count: unit_tiles(vectors, stage.units, width, lambda units: tile(row, count, units)),
         )
 
     if not contracts:
-        single_rows("0", stage.tile.vectors)
+        single_rows(rows[0], stage.tile.vectors)
         return
-    if tall and rows != "1":
+    if tall:
         unit_tiles(
             vectors,
             stage.units,
             stage.tile.vectors,
-            lambda units: row_tiles(vectors, rows, tuple(tall), lambda row, count: tile(row, count, units)),
+            lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)),
         )
-    left = _remainder(vectors, rows, tall)
-    if left != "0":
-        single_rows(vectors.writer.subtract(rows, left), stage.tile.vectors * stage.tile.wide)
+    single_rows(_rest(vectors, rows, tall), stage.tile.vectors * stage.tile.wide)
 
 
-def _remainder(vectors: Vectors, rows: str, counts: Sequence[int]) -> str:
-    """The rows that are left when as many as fit have been taken by each count."""
+def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
+    """The first row that is left when as many as fit have been taken by each count."""
+    if not counts:
+        return rows[0]
+    writer = vectors.writer
+    left = writer.subtract(rows[1], rows[0])
     for count in counts:
-        rows = str(int(rows) % count) if rows.isdigit() else vectors.writer.assign(f"srem i64 {rows}, {count}", "left")
-    return rows
+        left = writer.assign(f"srem i64 {left}, {count}", "left")
+    return writer.subtract(rows[1], left)
 
 
 PARTIAL_RESULTS = 4
 
 
-def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str) -> None:
+def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Range) -> None:
     """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
     writer, lanes = vectors.writer, vectors.lanes
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
@@ -91,7 +124,7 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str
             combined[vector] = vectors.combine(node.kind, partial[vector], value)
         return combined
 
-    with writer.loop("0", rows, hint="r") as row:
+    with writer.loop(*rows, hint="r") as row:
         partial = [vectors.identity(node.kind)] * beside
         if full:
             start = [(vectors.type, register) for register in partial]
@@ -106,9 +139,8 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: str
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 
 
-def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, rows: str) -> None:
+def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
     """Rows are added in order, up to four vectors of units side by side."""
-    per_tile = max(1, min(4, node.units // vectors.lanes))
 
     def column(units: UnitTile) -> None:
         start = [(vectors.type, vectors.identity(node.kind))] * units.vectors
@@ -119,7 +151,7 @@ def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, row
                 following.append(vectors.combine(node.kind, register, emitter.value(node.value, 0, vector)))
         _store_row(vectors, places, node.target, "0", units, registers)
 
-    unit_tiles(vectors, node.units, per_tile, column)
+    unit_tiles_within(vectors, node.units, column_tile(vectors, node.units), tiles, column)
 
 
 def _store_row(vectors: Vectors, places: Places, target: Access, row: str, units: UnitTile, registers: list[str]) -> None:
@@ -133,8 +165,8 @@ ROWS_AT_ONCE = 256
 """Rows of both sides that an outer product goes through before the next tile: they stay in the second-level cache."""
 
 
-def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None:
-    """`left^T @ right`, in chunks of rows: each tile of the result is loaded, added to in registers, stored."""
+def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, rows: str) -> None:
+    """Rows `height` of `left^T @ right`, in chunks of rows: each tile of the result is loaded, added to in registers, stored."""
     writer = vectors.writer
     per_tile = max(1, min(4 if vectors.target.registers >= 32 else 2, node.units // vectors.lanes))
     counts = row_counts(max(1, min(6, node.height)))
@@ -144,7 +176,7 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None
             vectors, node.units, 1, lambda units: _store_row(vectors, places, node.target, row, units, ["zeroinitializer"] * units.vectors)
         )
 
-    row_tiles(vectors, str(node.height), (1,), zero)
+    row_tiles(vectors, height, (1,), zero)
     chunks = writer.assign(f"sdiv i64 {writer.add(rows, ROWS_AT_ONCE - 1)}, {ROWS_AT_ONCE}", "chunks")
     with writer.loop("0", chunks, hint="chunk") as chunk:
         first = writer.multiply(chunk, ROWS_AT_ONCE)
@@ -155,7 +187,7 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, rows: str) -> None
             node.units,
             per_tile,
             lambda units: row_tiles(
-                vectors, str(node.height), counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)
+                vectors, height, counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)
             ),
         )
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """The function of a nest of the step, and the buffers that it takes. `fixed`: what it takes behind them if that isn't the step's."""
+
+    name: str
+    buffers: Sequence[str]
+    fixed: Sequence[str] | None
 
 
 def emit_scan(
     vectors: Vectors,
     loop: ScanLoop,
     registers: Mapping[str, str],
-    calls: Sequence[tuple[str, Sequence[str]]],
+    calls: Sequence[StepCall],
     timed: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """`calls`: for each nest of the step, its function and the buffers that it takes; `timed` stands around each function's call.
+    """The rows from %start to %stop; `timed` stands around each function's call.
 
     Rows are sorted by their number of real steps, so the rows of a step are the first n. Those at
     `entered` .. n are new; those that have no further step leave.
@@ -25,12 +35,12 @@ def emit_scan(
     finals = [state for state in loop.states if state.final is not None]
     any_step = writer.assign("icmp sgt i64 %steps, 0")
     first_rows = writer.assign(f"select i1 {any_step}, i64 1, i64 0")
-    stepped = writer.load_index(registers[loop.offsets], first_rows)
+    stepped = _within(vectors, writer.load_index(registers[loop.offsets], first_rows))
     for state in finals:
-        _enter(vectors, state, registers, str(registers[state.final or ""]), stepped, "%batch")
+        _enter(vectors, state, registers, str(registers[state.final or ""]), stepped, "%stop")
     doubled = [state for state in loop.states if state.current != state.following]
     carried = [
-        ("i64", "0"),
+        ("i64", "%start"),
         *(pair for state in doubled for pair in (("ptr", registers[state.current]), ("ptr", registers[state.following]))),
     ]
     with writer.carrying_loop("0", "%steps", 1, carried, "turn") as (turn, held, following):
@@ -38,22 +48,31 @@ def emit_scan(
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
         token = writer.load_index(registers[loop.offsets], step)
         after = writer.load_index(registers[loop.offsets], writer.add(step, 1))
-        rows = writer.subtract(after, token, "rows")
+        rows = _within(vectors, writer.subtract(after, token, "rows"))
         now = dict(registers)
         for number, state in enumerate(doubled):
             now[state.current], now[state.following] = pointers[2 * number], pointers[2 * number + 1]
         for state in loop.states:
             _enter(vectors, state, registers, now[state.current], entered, rows)
-        for name, buffers in calls:
-            arguments = [*(f"ptr {now[buffer]}" for buffer in buffers), f"i64 {rows}", f"i64 {token}"]
-            with timed(name):
-                writer.do(f"call void @{name}({', '.join(arguments)})")
-        staying = _staying(vectors, loop, registers[loop.offsets], step, after, rows)
+        with writer.when(writer.assign(f"icmp slt i64 %start, {rows}")):
+            for call in calls:
+                sizes = ("i64 %start", f"i64 {rows}", f"i64 {token}") if call.fixed is None else call.fixed
+                with timed(call.name):
+                    writer.do(f"call void @{call.name}({', '.join([*(f'ptr {now[buffer]}' for buffer in call.buffers), *sizes])})")
+        staying = _within(vectors, _staying(vectors, loop, registers[loop.offsets], step, after, rows))
         for state in finals:
             _copy(vectors, now[state.following], str(registers[state.final or ""]), staying, rows, state.width)
         following.append(_larger(vectors, entered, rows))
         for state in doubled:
             following.extend((now[state.following], now[state.current]))
+
+
+def _within(vectors: Vectors, row: str) -> str:
+    """The nearest of %start .. %stop."""
+    least = vectors.writer.assign(f"call i64 @llvm.smax.i64(i64 {row}, i64 %start)")
+    for name in ("smax", "smin"):
+        vectors.library.declarations[f"declare i64 @llvm.{name}.i64(i64, i64)"] = None
+    return vectors.writer.assign(f"call i64 @llvm.smin.i64(i64 {least}, i64 %stop)", "row")
 
 
 def _staying(vectors: Vectors, loop: ScanLoop, offsets: str, step: str, after: str, rows: str) -> str:

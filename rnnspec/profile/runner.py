@@ -25,6 +25,7 @@ class Runner:
         signature = compilation.signature
         dtype = np.dtype(signature.dtype)
         self._executable = NativeExecutable(signature, partial(compilation.native, timed=timed), compilation.print)
+        self._executable.threads.number = 1
         self._inputs = {**batch.inputs, **zero_states(signature.states, batch.size, dtype)}
         self._indices = batch.indices
         self._training = training

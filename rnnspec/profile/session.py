@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.codegen.module import symbol
+from rnnspec.codegen.entry import symbol
 from rnnspec.compiler import Compilation
 from rnnspec.ir.types import DType
 from rnnspec.kernel.nodes import KernelFunction

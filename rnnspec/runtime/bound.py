@@ -15,7 +15,9 @@ from rnnspec.runtime.executable import Array
 from rnnspec.runtime.jit import Loaded
 from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
 from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.program import Kind, NativeFunction, arena_bytes
+from rnnspec.runtime.program import Kind, NativeFunction, Work, arena_bytes, operations_saved
+from rnnspec.runtime.team import SharedCall, call_together
+from rnnspec.runtime.threads import ThreadCount
 
 
 class Scratch:
@@ -56,6 +58,7 @@ class BoundFunction:
     function: NativeFunction
     loaded: Loaded
     scratch: Scratch
+    threads: ThreadCount = field(default_factory=ThreadCount)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
 
@@ -111,12 +114,23 @@ class BoundFunction:
             if self.clocks:
                 known[Kind.CLOCKS] = self.clocks[self.function.prepare_symbol]
             pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
-            self._call(self.function.prepare_symbol, pointers, ())
+            function = self.function
+            threads = self._paying(function.prepare_shared_symbol, function.prepare_work, {})
+            self._call(function.prepare_symbol, function.prepare_shared_symbol, pointers, (), threads)
 
-    def _call(self, symbol: str, pointers: Sequence[int], dims: Sequence[int]) -> None:
+    def _paying(self, shared: str, work: tuple[Work, ...], sizes: Mapping[str, int]) -> int:
+        """How many threads to use: one where several would save too little."""
+        threads = self.threads.number
+        return threads if threads > 1 and shared and operations_saved(work, sizes, threads) >= self.threads.least_saved else 1
+
+    def _call(self, symbol: str, shared: str, pointers: Sequence[int], dims: Sequence[int], threads: int) -> None:
         table = (ctypes.c_void_p * len(pointers))(*pointers)
         sizes = (ctypes.c_int64 * len(dims))(*dims)
-        self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+        if threads > 1:
+            call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
+            self.threads.took_part = call_together(call, self.loaded.functions[symbol], threads, self.threads.patience)
+        else:
+            self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
 
     def call(
         self,
@@ -147,5 +161,7 @@ class BoundFunction:
                         case _:
                             array = given[argument.kind, argument.name]
                 alive.append(array)
-            self._call(self.function.symbol, [address(array) for array in alive], [sizes[name] for name in self.function.dims])
+            threads = self._paying(self.function.shared_symbol, self.function.work, sizes)
+            pointers, dims = [address(array) for array in alive], [sizes[name] for name in self.function.dims]
+            self._call(self.function.symbol, self.function.shared_symbol, pointers, dims, threads)
         return outputs, kept

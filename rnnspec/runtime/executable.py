@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from rnnspec.runtime.packing import PackedIndex
+from rnnspec.runtime.threads import ThreadCount
 
 Array = NDArray[Any]
 
@@ -57,6 +58,11 @@ class Executable(Protocol):
     array, the signature's weights one after the other. `key`: what dropout draws from. `activities`: the
     signature's activities follow the outputs, and have cotangents in `backward`, if `record` was asked for them.
     """
+
+    @property
+    def threads(self) -> ThreadCount:
+        """What calls may use, to be changed at any time."""
+        ...
 
     def forward(
         self,

@@ -7,12 +7,18 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
-NativeCall = Callable[[Any, Any], None]
-"""Takes the addresses of the pointer table and of the dims; releases the GIL while it runs."""
+NativeCall = Callable[..., None]
+"""Takes the addresses of the pointer table and of the dims; releases the GIL while it runs.
+
+One for several threads takes the address of what they share too, and whether the caller follows.
+"""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_SHARED_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+SHARED = "_shared"
+"""How the names of functions for several threads end."""
 
 
 class Jit:
@@ -36,7 +42,11 @@ class Jit:
             for symbol in symbols:
                 builder.export_symbol(symbol)
             tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
-        return Loaded(self, tracker, {symbol: _PROTOTYPE(tracker[symbol]) for symbol in symbols})
+        return Loaded(self, tracker, {symbol: _prototype(symbol)(tracker[symbol]) for symbol in symbols})
+
+
+def _prototype(symbol: str) -> Callable[[int], NativeCall]:
+    return _SHARED_PROTOTYPE if symbol.endswith(SHARED) else _PROTOTYPE
 
 
 class Loaded:

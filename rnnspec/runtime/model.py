@@ -133,6 +133,18 @@ class CompiledModel:
         return Gradients(self._parameters.split(flat), inputs)
 
     @property
+    def threads(self) -> int:
+        """How many threads a call with enough work may use; results don't depend on it.
+
+        At first `RNNSPEC_THREADS`, or else the processors that this process may use.
+        """
+        return self._executable.threads.number
+
+    @threads.setter
+    def threads(self, number: object) -> None:
+        self._executable.threads.number = whole_number("threads", number, 1)
+
+    @property
     def weights(self) -> Mapping[str, Array]:
         """The weights by name in Keras's order, layout and shapes; read-only, each array a copy of this moment's."""
         return WeightView(self._parameters)

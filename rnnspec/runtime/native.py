@@ -16,6 +16,7 @@ from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.program import Kind, NativeFunction
 from rnnspec.runtime.signature import Signature
 from rnnspec.runtime.stepper import NativeStepper
+from rnnspec.runtime.threads import ThreadCount, default_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class NativeExecutable:
         self._lock = threading.Lock()
         self._scratch = Scratch()
         self._jit: Jit | None = None
+        self._threads = ThreadCount(default_threads())
+
+    @property
+    def threads(self) -> ThreadCount:
+        return self._threads
 
     @property
     def functions(self) -> Mapping[Wanted, BoundFunction]:
@@ -70,8 +76,8 @@ class NativeExecutable:
             if wanted not in self._functions:
                 function = self._build(wanted)
                 self._jit = self._jit or Jit()
-                loaded = self._jit.load(function.object_code, (function.symbol, function.prepare_symbol))
-                self._functions[wanted] = BoundFunction(function, loaded, self._scratch)
+                loaded = self._jit.load(function.object_code, function.symbols)
+                self._functions[wanted] = BoundFunction(function, loaded, self._scratch, self._threads)
             return self._functions[wanted]
 
     def forward(

@@ -55,13 +55,23 @@ ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it."""
+
+    parts: int | str
+    terms: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NativeFunction:
     """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers that `dims` names.
 
     "batch"; "tokens" and "steps" of the first packing index, "tokens_1" and "steps_1" of the second, and so on;
     "batch*time" for each length of a padded sequence.
 
-    `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch).
+    `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch). `shared_symbol`
+    and `prepare_shared_symbol` (empty if there is none) are for several threads, see `runtime.team`; `work` and
+    `prepare_work` say whether they pay.
     `gradient_is_total`: every weight's gradient is written.
     """
 
@@ -75,6 +85,26 @@ class NativeFunction:
     tape: tuple[Slot, ...]
     prepared_bytes: int
     dims: tuple[str, ...]
+    shared_symbol: str = ""
+    prepare_shared_symbol: str = ""
+    work: tuple[Work, ...] = ()
+    prepare_work: tuple[Work, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All that the object defines."""
+        shared = (self.shared_symbol, self.prepare_shared_symbol)
+        return (self.symbol, self.prepare_symbol, *(name for name in shared if name))
+
+
+def operations_saved(work: tuple[Work, ...], dims: Mapping[str, int], threads: int) -> int:
+    """How many operations fewer the busiest of so many threads has than one alone."""
+    saved = 0
+    for each in work:
+        parts = each.parts if isinstance(each.parts, int) else dims[each.parts]
+        busy = max(1, min(threads, parts))
+        saved += sum(factor * (dims[name] if name else 1) for name, factor in each.terms) * (busy - 1) // busy
+    return saved
 
 
 def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:

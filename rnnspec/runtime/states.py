@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec.runtime.executable import Array, Executable, NativeTape, Stepper
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.signature import StateSignature
+from rnnspec.runtime.threads import ThreadCount
 
 
 class CarryingExecutable:
@@ -24,6 +25,10 @@ class CarryingExecutable:
         self._dtype = np.dtype(dtype)
         self._states: dict[str, Array] = {}
         self._turn = threading.Lock()
+
+    @property
+    def threads(self) -> ThreadCount:
+        return self._inner.threads
 
     def reset(self) -> None:
         """Zeros again, for any number of samples."""

@@ -75,3 +75,23 @@ def test_threads_change_no_bit_of_a_gradient(drawn: Drawn) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(another, range(8)))
+
+
+@settings(max_examples=15)
+@given(drawn_models())
+def test_the_number_of_threads_that_share_a_call_changes_no_bit(drawn: Drawn) -> None:
+    model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)
+    x = drawn.x.astype(np.float32) if drawn.x.dtype.kind == "f" else drawn.x
+    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
+    threads.least_saved, threads.patience = 0, 1 << 40
+
+    def results(number: int) -> list[np.ndarray]:
+        threads.number = number
+        output, tape = model.forward(x, mask=drawn.mask, record=True)
+        gradients = model.backward(tape, np.cos(output))
+        assert threads.took_part == number or number == 1
+        return [model.forward(x, mask=drawn.mask), output, *gradients.weights.values(), *gradients.inputs.values()]
+
+    alone = results(1)
+    for number in (2, 3):
+        assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(alone, results(number), strict=True))

@@ -18,7 +18,15 @@ ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
 GROUND = {"version", "resources", "source", "diagnostics"}
-CONTRACT = {"runtime.signature", "runtime.lengths", "runtime.metric_names", "runtime.packing", "runtime.executable", "runtime.summary"}
+CONTRACT = {
+    "runtime.signature",
+    "runtime.lengths",
+    "runtime.metric_names",
+    "runtime.packing",
+    "runtime.executable",
+    "runtime.summary",
+    "runtime.threads",
+}
 """Plain data and protocols between the compiler and the runtime; they know neither."""
 
 MAY_KNOW: dict[str, set[str]] = {
@@ -32,7 +40,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "runtime.signature": {"runtime.lengths"},
     "runtime.packing": set(),
     "runtime.summary": {"runtime.signature"},
-    "runtime.executable": {"runtime.packing", "runtime.signature"},
+    "runtime.threads": set(),
+    "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},
     "ir": GROUND | CONTRACT,
     "frontend": GROUND | CONTRACT | {"ir"},
     "passes": GROUND | {"ir"},

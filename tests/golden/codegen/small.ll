@@ -5,24 +5,31 @@ declare <8 x float> @llvm.sqrt.v8f32(<8 x float>)
 declare void @llvm.masked.store.v8f32.p0(<8 x float>, ptr, <8 x i1>)
 declare void @llvm.x86.sse.ldmxcsr(ptr)
 declare void @llvm.x86.sse.stmxcsr(ptr)
-define internal void @f.prepare.0(ptr %buffer.0, ptr %buffer.1) #0 {
+define internal void @f.prepare.0(ptr %buffer.0, ptr %buffer.1, i64 %start, i64 %stop) #0 {
 entry:
-  br label %k.1.head
-k.1.head:
-  %k.1 = phi i64 [ 0, %entry ], [ %i.9, %k.1.body ]
-  %i.2 = add nsw i64 %k.1, 1
-  %v.3 = icmp sle i64 %i.2, 3
-  br i1 %v.3, label %k.1.body, label %k.1.end
-k.1.body:
-  %i.4 = mul nsw i64 %k.1, 8
-  %p.5 = getelementptr inbounds float, ptr %buffer.0, i64 %i.4
-  %i.6 = mul nsw i64 %k.1, 5
-  %p.7 = getelementptr inbounds float, ptr %buffer.1, i64 %i.6
-  %v.8 = call <8 x float> @llvm.masked.load.v8f32.p0(ptr align 4 %p.7, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>, <8 x float> zeroinitializer)
-  store <8 x float> %v.8, ptr %p.5, align 4
-  %i.9 = add nsw i64 %k.1, 1
-  br label %k.1.head
-k.1.end:
+  %v.1 = icmp sle i64 %start, 0
+  %v.2 = icmp sgt i64 %stop, 0
+  %v.3 = and i1 %v.1, %v.2
+  br i1 %v.3, label %when.4.then, label %when.4.end
+when.4.then:
+  br label %k.5.head
+k.5.head:
+  %k.5 = phi i64 [ 0, %when.4.then ], [ %i.13, %k.5.body ]
+  %i.6 = add nsw i64 %k.5, 1
+  %v.7 = icmp sle i64 %i.6, 3
+  br i1 %v.7, label %k.5.body, label %k.5.end
+k.5.body:
+  %i.8 = mul nsw i64 %k.5, 8
+  %p.9 = getelementptr inbounds float, ptr %buffer.0, i64 %i.8
+  %i.10 = mul nsw i64 %k.5, 5
+  %p.11 = getelementptr inbounds float, ptr %buffer.1, i64 %i.10
+  %v.12 = call <8 x float> @llvm.masked.load.v8f32.p0(ptr align 4 %p.11, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>, <8 x float> zeroinitializer)
+  store <8 x float> %v.12, ptr %p.9, align 4
+  %i.13 = add nsw i64 %k.5, 1
+  br label %k.5.head
+k.5.end:
+  br label %when.4.end
+when.4.end:
   ret void
 }
 
@@ -41,18 +48,53 @@ entry:
   %pointer.8 = load ptr, ptr %p.7
   %slot.9 = getelementptr inbounds i8, ptr %pointer.8, i64 0
   %p.10 = getelementptr inbounds i8, ptr %pointer.6, i64 0
-  call void @f.prepare.0(ptr %slot.9, ptr %p.10)
+  call void @f.prepare.0(ptr %slot.9, ptr %p.10, i64 0, i64 1)
   call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
   ret void
 }
 
-define internal void @f.0(ptr %buffer.0, ptr %buffer.1, ptr %buffer.2, i64 %rows, i64 %token) #0 {
+define dso_local void @rnnspec_f_prepare_shared(ptr %pointers, ptr %dims, ptr %shared, i64 %follows) #0 {
+entry:
+  %state.1 = alloca i32
+  %state.2 = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %state.1)
+  %v.3 = load i32, ptr %state.1
+  %v.4 = or i32 %v.3, 32832
+  store i32 %v.4, ptr %state.2
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
+  %p.5 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.6 = load ptr, ptr %p.5
+  %p.7 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.8 = load ptr, ptr %p.7
+  %slot.9 = getelementptr inbounds i8, ptr %pointer.8, i64 0
+  %p.10 = getelementptr inbounds i8, ptr %pointer.6, i64 0
+  %number.11 = call i64 @rnnspec.join(ptr %shared, i64 %follows)
+  %v.12 = icmp sge i64 %number.11, 0
+  br i1 %v.12, label %when.13.then, label %when.13.end
+when.13.then:
+  %p.14 = getelementptr inbounds i64, ptr %shared, i64 1
+  %shards.15 = load i64, ptr %p.14
+  %v.16 = icmp eq i64 %number.11, 0
+  %i.17 = add nsw i64 %number.11, 1
+  %i.18 = mul nsw i64 1, %number.11
+  %edge.19 = sdiv i64 %i.18, %shards.15
+  %i.20 = mul nsw i64 1, %i.17
+  %edge.21 = sdiv i64 %i.20, %shards.15
+  call void @f.prepare.0(ptr %slot.9, ptr %p.10, i64 %edge.19, i64 %edge.21)
+  call void @rnnspec.wait(ptr %shared, i64 %shards.15)
+  br label %when.13.end
+when.13.end:
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
+  ret void
+}
+
+define internal void @f.0(ptr %buffer.0, ptr %buffer.1, ptr %buffer.2, i64 %start, i64 %stop, i64 %token) #0 {
 entry:
   br label %r.1.head
 r.1.head:
-  %r.1 = phi i64 [ 0, %entry ], [ %i.87, %k.21.end ]
+  %r.1 = phi i64 [ %start, %entry ], [ %i.87, %k.21.end ]
   %i.2 = add nsw i64 %r.1, 6
-  %v.3 = icmp sle i64 %i.2, %rows
+  %v.3 = icmp sle i64 %i.2, %stop
   br i1 %v.3, label %r.1.body, label %r.1.end
 r.1.body:
   %i.4 = mul nsw i64 %r.1, 3
@@ -157,7 +199,7 @@ r.1.end:
 r.88.head:
   %r.88 = phi i64 [ %r.1, %r.1.end ], [ %i.135, %k.99.end ]
   %i.89 = add nsw i64 %r.88, 3
-  %v.90 = icmp sle i64 %i.89, %rows
+  %v.90 = icmp sle i64 %i.89, %stop
   br i1 %v.90, label %r.88.body, label %r.88.end
 r.88.body:
   %i.91 = mul nsw i64 %r.88, 3
@@ -216,44 +258,45 @@ k.99.end:
   %i.135 = add nsw i64 %r.88, 3
   br label %r.88.head
 r.88.end:
-  %left.136 = srem i64 %rows, 6
-  %left.137 = srem i64 %left.136, 3
-  %i.138 = sub nsw i64 %rows, %left.137
-  br label %r.139.head
-r.139.head:
-  %r.139 = phi i64 [ %i.138, %r.88.end ], [ %i.160, %k.144.end ]
-  %i.140 = add nsw i64 %r.139, 1
-  %v.141 = icmp sle i64 %i.140, %rows
-  br i1 %v.141, label %r.139.body, label %r.139.end
-r.139.body:
-  %i.142 = mul nsw i64 %r.139, 3
-  %p.143 = getelementptr inbounds float, ptr %buffer.0, i64 %i.142
-  br label %k.144.head
-k.144.head:
-  %k.144 = phi i64 [ 0, %r.139.body ], [ %i.156, %k.144.body ]
-  %c.145 = phi <8 x float> [ zeroinitializer, %r.139.body ], [ %a.155, %k.144.body ]
-  %i.146 = add nsw i64 %k.144, 1
-  %v.147 = icmp sle i64 %i.146, 3
-  br i1 %v.147, label %k.144.body, label %k.144.end
-k.144.body:
-  %i.148 = mul nsw i64 %k.144, 8
-  %p.149 = getelementptr inbounds float, ptr %buffer.1, i64 %i.148
-  %v.150 = load <8 x float>, ptr %p.149, align 4
-  %p.151 = getelementptr inbounds float, ptr %p.143, i64 %k.144
-  %s.152 = load float, ptr %p.151, align 4
-  %v.153 = insertelement <8 x float> poison, float %s.152, i64 0
-  %v.154 = shufflevector <8 x float> %v.153, <8 x float> poison, <8 x i32> zeroinitializer
-  %a.155 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.154, <8 x float> %v.150, <8 x float> %c.145)
-  %i.156 = add nsw i64 %k.144, 1
-  br label %k.144.head
-k.144.end:
-  %v.157 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.145)
-  %i.158 = mul nsw i64 %r.139, 5
-  %p.159 = getelementptr inbounds float, ptr %buffer.2, i64 %i.158
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.157, ptr align 4 %p.159, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.160 = add nsw i64 %r.139, 1
-  br label %r.139.head
-r.139.end:
+  %i.136 = sub nsw i64 %stop, %start
+  %left.137 = srem i64 %i.136, 6
+  %left.138 = srem i64 %left.137, 3
+  %i.139 = sub nsw i64 %stop, %left.138
+  br label %r.140.head
+r.140.head:
+  %r.140 = phi i64 [ %i.139, %r.88.end ], [ %i.161, %k.145.end ]
+  %i.141 = add nsw i64 %r.140, 1
+  %v.142 = icmp sle i64 %i.141, %stop
+  br i1 %v.142, label %r.140.body, label %r.140.end
+r.140.body:
+  %i.143 = mul nsw i64 %r.140, 3
+  %p.144 = getelementptr inbounds float, ptr %buffer.0, i64 %i.143
+  br label %k.145.head
+k.145.head:
+  %k.145 = phi i64 [ 0, %r.140.body ], [ %i.157, %k.145.body ]
+  %c.146 = phi <8 x float> [ zeroinitializer, %r.140.body ], [ %a.156, %k.145.body ]
+  %i.147 = add nsw i64 %k.145, 1
+  %v.148 = icmp sle i64 %i.147, 3
+  br i1 %v.148, label %k.145.body, label %k.145.end
+k.145.body:
+  %i.149 = mul nsw i64 %k.145, 8
+  %p.150 = getelementptr inbounds float, ptr %buffer.1, i64 %i.149
+  %v.151 = load <8 x float>, ptr %p.150, align 4
+  %p.152 = getelementptr inbounds float, ptr %p.144, i64 %k.145
+  %s.153 = load float, ptr %p.152, align 4
+  %v.154 = insertelement <8 x float> poison, float %s.153, i64 0
+  %v.155 = shufflevector <8 x float> %v.154, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.156 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.155, <8 x float> %v.151, <8 x float> %c.146)
+  %i.157 = add nsw i64 %k.145, 1
+  br label %k.145.head
+k.145.end:
+  %v.158 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.146)
+  %i.159 = mul nsw i64 %r.140, 5
+  %p.160 = getelementptr inbounds float, ptr %buffer.2, i64 %i.159
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.158, ptr align 4 %p.160, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.161 = add nsw i64 %r.140, 1
+  br label %r.140.head
+r.140.end:
   ret void
 }
 
@@ -278,9 +321,182 @@ entry:
   %pointer.14 = load ptr, ptr %p.13
   %slot.15 = getelementptr inbounds i8, ptr %pointer.14, i64 0
   %p.16 = getelementptr inbounds i8, ptr %pointer.12, i64 0
-  call void @f.0(ptr %pointer.8, ptr %slot.15, ptr %pointer.10, i64 %batch.6, i64 0)
+  call void @f.0(ptr %pointer.8, ptr %slot.15, ptr %pointer.10, i64 0, i64 %batch.6, i64 0)
   call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
   ret void
+}
+
+define dso_local void @rnnspec_f_shared(ptr %pointers, ptr %dims, ptr %shared, i64 %follows) #0 {
+entry:
+  %state.1 = alloca i32
+  %state.2 = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %state.1)
+  %v.3 = load i32, ptr %state.1
+  %v.4 = or i32 %v.3, 32832
+  store i32 %v.4, ptr %state.2
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.2)
+  %p.5 = getelementptr inbounds i64, ptr %dims, i64 0
+  %batch.6 = load i64, ptr %p.5
+  %p.7 = getelementptr inbounds ptr, ptr %pointers, i64 0
+  %pointer.8 = load ptr, ptr %p.7
+  %p.9 = getelementptr inbounds ptr, ptr %pointers, i64 1
+  %pointer.10 = load ptr, ptr %p.9
+  %p.11 = getelementptr inbounds ptr, ptr %pointers, i64 2
+  %pointer.12 = load ptr, ptr %p.11
+  %p.13 = getelementptr inbounds ptr, ptr %pointers, i64 3
+  %pointer.14 = load ptr, ptr %p.13
+  %slot.15 = getelementptr inbounds i8, ptr %pointer.14, i64 0
+  %p.16 = getelementptr inbounds i8, ptr %pointer.12, i64 0
+  %number.17 = call i64 @rnnspec.join(ptr %shared, i64 %follows)
+  %v.18 = icmp sge i64 %number.17, 0
+  br i1 %v.18, label %when.19.then, label %when.19.end
+when.19.then:
+  %p.20 = getelementptr inbounds i64, ptr %shared, i64 1
+  %shards.21 = load i64, ptr %p.20
+  %v.22 = icmp eq i64 %number.17, 0
+  %i.23 = add nsw i64 %number.17, 1
+  %i.24 = mul nsw i64 %batch.6, %number.17
+  %edge.25 = sdiv i64 %i.24, %shards.21
+  %i.26 = mul nsw i64 %batch.6, %i.23
+  %edge.27 = sdiv i64 %i.26, %shards.21
+  call void @f.0(ptr %pointer.8, ptr %slot.15, ptr %pointer.10, i64 %edge.25, i64 %edge.27, i64 0)
+  call void @rnnspec.wait(ptr %shared, i64 %shards.21)
+  br label %when.19.end
+when.19.end:
+  call void @llvm.x86.sse.ldmxcsr(ptr %state.1)
+  ret void
+}
+
+declare void @llvm.x86.sse2.pause()
+
+define internal void @rnnspec.rest(ptr %shared, i64 %turn) #0 {
+entry:
+  call void @llvm.x86.sse2.pause()
+  %part = and i64 %turn, 127
+  %short = icmp ne i64 %part, 127
+  br i1 %short, label %end, label %long
+long:
+  %place = getelementptr inbounds i64, ptr %shared, i64 4
+  %yield = load ptr, ptr %place, align 8
+  %none = icmp eq ptr %yield, null
+  br i1 %none, label %end, label %others
+others:
+  %result = call i32 %yield()
+  br label %end
+end:
+  ret void
+}
+
+
+define internal i64 @rnnspec.join(ptr %shared, i64 %follows) #0 {
+entry:
+  %joined = getelementptr inbounds i64, ptr %shared, i64 1
+  %number = atomicrmw add ptr %shared, i64 1 acq_rel
+  %late = icmp slt i64 %number, 0
+  br i1 %late, label %out, label %in
+out:
+  ret i64 -1
+in:
+  %leads = icmp eq i64 %follows, 0
+  br i1 %leads, label %lead, label %follow
+lead:
+  %wanted.place = getelementptr inbounds i64, ptr %shared, i64 2
+  %wanted = load i64, ptr %wanted.place, align 8
+  %patience.place = getelementptr inbounds i64, ptr %shared, i64 3
+  %patience = load i64, ptr %patience.place, align 8
+  br label %look
+look:
+  %turn = phi i64 [ 0, %lead ], [ %turn.next, %again ]
+  %there = load atomic i64, ptr %shared acquire, align 8
+  %some = icmp slt i64 %there, %wanted
+  %time = icmp slt i64 %turn, %patience
+  %on = and i1 %some, %time
+  br i1 %on, label %again, label %close
+again:
+  call void @rnnspec.rest(ptr %shared, i64 %turn)
+  %turn.next = add nsw i64 %turn, 1
+  br label %look
+close:
+  %all = atomicrmw xchg ptr %shared, i64 -4611686018427387904 acq_rel
+  store atomic i64 %all, ptr %joined release, align 8
+  ret i64 %number
+follow:
+  %waited = phi i64 [ 0, %in ], [ %waited.next, %more ]
+  %shards = load atomic i64, ptr %joined acquire, align 8
+  %open = icmp eq i64 %shards, 0
+  br i1 %open, label %more, label %known
+more:
+  call void @rnnspec.rest(ptr %shared, i64 %waited)
+  %waited.next = add nsw i64 %waited, 1
+  br label %follow
+known:
+  %broken = icmp slt i64 %shards, 0
+  %mine = select i1 %broken, i64 -1, i64 %number
+  ret i64 %mine
+}
+
+
+define internal void @rnnspec.wait(ptr %shared, i64 %arrivals) #0 {
+entry:
+  %place = getelementptr inbounds i64, ptr %shared, i64 8
+  %before = atomicrmw add ptr %place, i64 1 acq_rel
+  br label %look
+look:
+  %turn = phi i64 [ 0, %entry ], [ %turn.next, %again ]
+  %there = load atomic i64, ptr %place acquire, align 8
+  %all = icmp sge i64 %there, %arrivals
+  br i1 %all, label %end, label %again
+again:
+  call void @rnnspec.rest(ptr %shared, i64 %turn)
+  %turn.next = add nsw i64 %turn, 1
+  br label %look
+end:
+  ret void
+}
+
+
+define internal i64 @rnnspec.first_row(ptr %offsets, i64 %steps, i64 %rows, i64 %shard, i64 %shards) #0 {
+entry:
+  %end = getelementptr inbounds i32, ptr %offsets, i64 %steps
+  %total.short = load i32, ptr %end, align 4
+  %total = sext i32 %total.short to i64
+  %share = mul nsw i64 %total, %shard
+  br label %search
+search:
+  %low = phi i64 [ 0, %entry ], [ %low.next, %counted ]
+  %high = phi i64 [ %rows, %entry ], [ %high.next, %counted ]
+  %open = icmp slt i64 %low, %high
+  br i1 %open, label %halve, label %found
+halve:
+  %both = add nsw i64 %low, %high
+  %middle = lshr i64 %both, 1
+  br label %count
+count:
+  %step = phi i64 [ 0, %halve ], [ %after, %add ]
+  %tokens = phi i64 [ 0, %halve ], [ %tokens.next, %add ]
+  %on = icmp slt i64 %step, %steps
+  br i1 %on, label %add, label %counted
+add:
+  %after = add nsw i64 %step, 1
+  %this.place = getelementptr inbounds i32, ptr %offsets, i64 %step
+  %next.place = getelementptr inbounds i32, ptr %offsets, i64 %after
+  %this = load i32, ptr %this.place, align 4
+  %next = load i32, ptr %next.place, align 4
+  %here.short = sub nsw i32 %next, %this
+  %here = sext i32 %here.short to i64
+  %fewer = icmp slt i64 %here, %middle
+  %below = select i1 %fewer, i64 %here, i64 %middle
+  %tokens.next = add nsw i64 %tokens, %below
+  br label %count
+counted:
+  %scaled = mul nsw i64 %tokens, %shards
+  %enough = icmp sge i64 %scaled, %share
+  %above = add nsw i64 %middle, 1
+  %low.next = select i1 %enough, i64 %low, i64 %above
+  %high.next = select i1 %enough, i64 %middle, i64 %high
+  br label %search
+found:
+  ret i64 %low
 }
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.codegen.entry import FLUSH_DENORMALS
 from rnnspec.codegen.math import FUNCTIONS, math_prelude, math_symbol
 from rnnspec.codegen.math_writer import FORMATS, FloatName
-from rnnspec.codegen.module import FLUSH_DENORMALS
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.runtime.jit import Jit, Loaded

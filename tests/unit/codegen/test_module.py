@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.codegen.module import FLUSH_DENORMALS, emit_module, symbol
+from rnnspec.codegen.entry import FLUSH_DENORMALS, shared_symbol, symbol
+from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
@@ -109,7 +110,8 @@ def test_multiply_add_is_fused_where_the_target_says_so() -> None:
 def test_only_entry_points_are_exported() -> None:
     text = emitted(SMALL, AVX2)
     exported = [line.split("@")[1].split("(")[0] for line in text.splitlines() if line.startswith("define dso_local")]
-    assert exported == ["rnnspec_f_prepare", "rnnspec_f"] == [symbol("f.prepare"), symbol("f")]
+    assert exported == ["rnnspec_f_prepare", "rnnspec_f_prepare_shared", "rnnspec_f", "rnnspec_f_shared"]
+    assert exported == [name(function) for function in ("f.prepare", "f") for name in (symbol, shared_symbol)]
     others = [line for line in text.splitlines() if line.startswith("define") and "dso_local" not in line]
     assert others and all(line.startswith("define internal") for line in others)
 

@@ -19,6 +19,7 @@ from rnnspec.runtime.signature import (
     WeightSignature,
 )
 from rnnspec.runtime.summary import LayerRow, ModelSource
+from rnnspec.runtime.threads import ThreadCount
 from rnnspec.training.model import Model
 
 FEATURES, WIDTH, VOCABULARY = 3, 4, 10
@@ -58,6 +59,7 @@ class FakeExecutable:
     def __init__(self, made_for: Signature, softmax: bool = False) -> None:
         self.signature = made_for
         self.softmax = softmax
+        self.threads = ThreadCount()
         self.calls: list[tuple[str, Mapping[str, Array], Sequence[PackedIndex]]] = []
 
     def forward(

@@ -1,0 +1,82 @@
+"""How an entry point calls the functions of loop nests: what each takes behind its buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from rnnspec.codegen.nests import column_tile, tile_count
+from rnnspec.codegen.vectors import Vectors
+from rnnspec.kernel.memory import buffers_of
+from rnnspec.kernel.nodes import (
+    ColumnReduce,
+    GatherIds,
+    Node,
+    Outer,
+    PackPanels,
+    Rearranged,
+    RowReduce,
+    Rows,
+    ScanLoop,
+    Scatter,
+    Stage,
+)
+from rnnspec.kernel.shards import Touch, touches
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The function `name` takes `buffers`, a range of `size` things, and `further` sizes.
+
+    `nest`: what it is a part of, by the name of its function.
+    """
+
+    nest: str
+    name: str
+    node: Node
+    buffers: tuple[str, ...]
+    size: Rows
+    further: tuple[Rows, ...]
+    touches: tuple[Touch, ...]
+
+
+def calls_of(name: str, node: Node, vectors: Vectors) -> Iterator[Call]:
+    """The calls of a loop nest, in order."""
+    buffers = tuple(dict.fromkeys(buffers_of(node)))
+    if isinstance(node, Scatter):
+        zeroed = Touch(node.target, written=True)
+        yield Call(name, zeros_name(name), node, (node.target,), node.target_rows, (), (zeroed,))
+    yield Call(name, name, node, buffers, _size(node, vectors), _further(node), tuple(touches(node)))
+
+
+def zeros_name(name: str) -> str:
+    """The function that fills a scatter's target with zeros."""
+    return f"{name}.zeros"
+
+
+def _size(node: Node, vectors: Vectors) -> Rows:
+    """How many things a range is taken of: rows, rows of a result, tiles of units."""
+    match node:
+        case Stage() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
+            return node.rows
+        case Outer():
+            return node.height
+        case ColumnReduce() | Scatter():
+            return tile_count(vectors, node.units, column_tile(vectors, node.units))
+        case PackPanels():
+            return tile_count(vectors, node.units, node.vectors)
+    assert_never(node)
+
+
+def _further(node: Node) -> tuple[Rows, ...]:
+    match node:
+        case Stage() | RowReduce() | GatherIds() | Rearranged():
+            return (0,)
+        case ColumnReduce() | Outer() | Scatter():
+            return (node.rows,)
+        case ScanLoop():
+            return (node.steps,)
+        case PackPanels():
+            return ()
+    assert_never(node)

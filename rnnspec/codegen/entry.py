@@ -1,0 +1,204 @@
+"""The entry points of a function: each finds every buffer and calls the loop nests in order, for one thread or for several together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from rnnspec.codegen.calls import Call
+from rnnspec.codegen.clocks import CLOCKS, Clocks
+from rnnspec.codegen.shards import JOINED, even_range, token_range
+from rnnspec.codegen.vectors import Library, Vectors
+from rnnspec.codegen.writer import FunctionWriter, quoted
+from rnnspec.kernel.convention import Convention, convention
+from rnnspec.kernel.memory import ALIGNMENT, Plan
+from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, Space
+from rnnspec.kernel.shards import Pending, is_divided, memory_of
+from rnnspec.kernel.target import ELEMENT_BYTES, Target
+
+FLUSH_DENORMALS = 0x8040
+"""Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
+
+
+def symbol(name: str) -> str:
+    """The exported name of a kernel function."""
+    return f"rnnspec_{name.replace('.', '_')}"
+
+
+def shared_symbol(name: str) -> str:
+    """The exported name of its entry point for several threads."""
+    return f"{symbol(name)}_shared"
+
+
+@dataclass
+class _Entry:
+    """An entry point under way: where its buffers are, and its sizes by name."""
+
+    vectors: Vectors
+    buffers: Mapping[str, str]
+    sizes: Mapping[str, str]
+    state: str | None
+
+    @property
+    def writer(self) -> FunctionWriter:
+        return self.vectors.writer
+
+    def size(self, rows: Rows) -> str:
+        return str(rows) if isinstance(rows, int) else self.sizes[rows]
+
+    def call(self, call: Call, part: tuple[str, str], further: Sequence[str] = ()) -> None:
+        """Calls a nest for a part of it."""
+        pointers = (f"ptr {self.buffers[name]}" for name in call.buffers)
+        sizes = (f"i64 {each}" for each in (*part, *(self.size(rows) for rows in call.further)))
+        self.writer.do(f"call void @{quoted(call.name)}({', '.join([*pointers, *sizes, *further])})")
+
+    def end(self) -> str:
+        _restore(self.vectors, self.state)
+        return self.writer.text()
+
+
+def _begin(name: str, parameters: Sequence[str], function: KernelFunction, calls: Convention, target: Target, library: Library) -> _Entry:
+    writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage="dso_local")
+    vectors = Vectors(writer, target, function.dtype, library)
+    state = _flush(vectors)
+    sizes = _dims(writer, calls)
+    return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes), sizes, state)
+
+
+def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library, *, clocks: Clocks | None) -> str:
+    """One thread calls the nests one after the other."""
+    passing = convention(function)
+    entry = _begin(symbol(function.name), (), function, passing, target, library)
+    if clocks:
+        slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
+        entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
+    for call in calls:
+        with around(clocks, entry.writer, call.nest):
+            further = (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
+            entry.call(call, ("0", entry.size(call.size)), further)
+    return entry.end()
+
+
+def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library) -> str:
+    """Each thread does its part of each nest, and waits where the next one needs what others do.
+
+    `%shared`: see `codegen.shards`. `%follows`: 0 of the thread that leads, 1 of the others.
+    """
+    passing = convention(function)
+    entry = _begin(shared_symbol(function.name), ("ptr %shared", "i64 %follows"), function, passing, target, library)
+    writer = entry.writer
+    number = writer.assign("call i64 @rnnspec.join(ptr %shared, i64 %follows)", "number")
+    with writer.when(writer.assign(f"icmp sge i64 {number}, 0")):
+        place = writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {JOINED}", "p")
+        shards = writer.assign(f"load i64, ptr {place}", "shards")
+        parts = _Parts(entry, number, shards)
+        first = writer.assign(f"icmp eq i64 {number}, 0")
+        pending = Pending(memory_of(function, passing))
+        waits = 0
+        for call in calls:
+            if pending.must_wait(call.touches):
+                waits += 1
+                writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {writer.multiply(shards, waits)})")
+            if is_divided(call.node):
+                entry.call(call, parts.of(call))
+            else:
+                with writer.when(first):
+                    entry.call(call, ("0", entry.size(call.size)))
+        writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {writer.multiply(shards, waits + 1)})")
+    return entry.end()
+
+
+@dataclass
+class _Parts:
+    """A thread's part of each nest, found once for all that are divided alike."""
+
+    entry: _Entry
+    number: str
+    shards: str
+
+    def __post_init__(self) -> None:
+        self._known: dict[tuple[Rows, str], tuple[str, str]] = {}
+
+    def of(self, call: Call) -> tuple[str, str]:
+        offsets = call.node.offsets if isinstance(call.node, ScanLoop) else ""
+        key = (call.size, offsets)
+        if key not in self._known:
+            self._known[key] = self._range(call)
+        return self._known[key]
+
+    def _range(self, call: Call) -> tuple[str, str]:
+        vectors, size = self.entry.vectors, self.entry.size(call.size)
+        if not isinstance(call.node, ScanLoop):
+            return even_range(vectors, size, self.number, self.shards)
+        steps = self.entry.size(call.node.steps)
+        return token_range(vectors, self.entry.buffers[call.node.offsets], steps, size, self.number, self.shards)
+
+
+def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:
+    """What is written inside is timed for a nest, if anything is."""
+    return clocks.around(writer, nest) if clocks else nullcontext()
+
+
+def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
+    sizes: dict[str, str] = {}
+    for position, name in enumerate(calls.dims):
+        pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
+        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
+    return sizes
+
+
+def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convention, sizes: Mapping[str, str]) -> dict[str, str]:
+    entry = vectors.writer
+    pointers: list[str] = []
+    for position in range(len(calls.buffers) + len(calls.arenas)):
+        slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
+        pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
+    registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
+    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) :], strict=True))
+    plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
+    slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
+    for buffer in function.buffers:
+        if buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
+            registers[buffer.name] = slots[buffer.space][plans[buffer.space].slot_of[buffer.name]]
+        elif buffer.space in (Space.WEIGHT, Space.GRADIENT):
+            offset = buffer.offset * ELEMENT_BYTES[buffer.dtype]
+            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {arenas[buffer.space]}, i64 {offset}", "p")
+    return registers
+
+
+def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[str, str]) -> list[str]:
+    """Each slot's address: the sizes before it, as `Slot.size` counts them."""
+    registers: list[str] = []
+    offset = "0"
+    for slot in plan.slots:
+        registers.append(entry.assign(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}", "slot"))
+        if isinstance(slot.rows, int):
+            size: str | int = slot.size({})
+        else:
+            rows = sizes[slot.rows]
+            some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
+            bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
+            size = entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}", "size")
+        offset = entry.add(offset, size)
+    return registers
+
+
+def _flush(vectors: Vectors) -> str | None:
+    """Flushes denormals on machines that have the switch; what must be put back."""
+    if not vectors.target.triple.startswith("x86_64"):
+        return None
+    for name in ("stmxcsr", "ldmxcsr"):
+        vectors.library.declarations[f"declare void @llvm.x86.sse.{name}(ptr)"] = None
+    entry = vectors.writer
+    saved, changed = entry.assign("alloca i32", "state"), entry.assign("alloca i32", "state")
+    entry.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
+    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {FLUSH_DENORMALS}")
+    entry.do(f"store i32 {flags}, ptr {changed}")
+    entry.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
+    return saved
+
+
+def _restore(vectors: Vectors, state: str | None) -> None:
+    if state is not None:
+        vectors.writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {state})")

@@ -1,0 +1,41 @@
+"""How many threads a model's calls may use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+VARIABLE = "RNNSPEC_THREADS"
+
+
+def default_threads() -> int:
+    """`RNNSPEC_THREADS`, else the processors that this process may use; ValueError if the variable is no number of threads."""
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen:
+        if not (chosen.isascii() and chosen.isdigit() and int(chosen) > 0):
+            raise ValueError(f"{VARIABLE}: expected a whole number of at least 1, got {chosen!r}")
+        return int(chosen)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+LEAST_SAVED = 16_000_000
+"""Operations that several threads must save a call: fewer aren't worth waking them."""
+
+PATIENCE = 4096
+"""Turns, of some hundredths of a microsecond each, that a call waits for its workers to come."""
+
+
+@dataclass
+class ThreadCount:
+    """How many threads the calls of one model may use, from which work on, and how long they wait for each other to come.
+
+    `took_part`: how many did in the last call that was worth sharing.
+    """
+
+    number: int = 1
+    least_saved: int = LEAST_SAVED
+    patience: int = PATIENCE
+    took_part: int = 1
