@@ -5,16 +5,17 @@ from __future__ import annotations
 from rnnspec.codegen.nests import unit_tiles
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
-from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter
+from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter, Space
 
 
 def emit_scatter(vectors: Vectors, places: Places, node: Scatter, rows: str, target_rows: str) -> None:
-    """Zeros, then the rows in order."""
+    """Zeros, then the rows in order. The gradient of weights is zeros already: a table is much larger than what is added to it."""
     writer = vectors.writer
     target = places.registers[node.target]
-    size = writer.multiply(target_rows, node.units * vectors.bytes)
-    vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
-    writer.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
+    if places.buffers[node.target].space is not Space.GRADIENT:
+        size = writer.multiply(target_rows, node.units * vectors.bytes)
+        vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
+        writer.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
     per_tile = max(1, min(4, node.units // vectors.lanes))
     with writer.loop("0", rows, hint="r") as row:
         number = writer.load_index(places.registers[node.ids], row)

@@ -77,6 +77,7 @@ class CarryingExecutable:
         key: int,
         input_gradients: bool,
         activities: bool = False,
+        gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """No gradient flows to the call before."""
         return self._inner.backward(
@@ -88,6 +89,7 @@ class CarryingExecutable:
             key=key,
             input_gradients=input_gradients,
             activities=activities,
+            gradient=gradient,
         )
 
     def stream(
