@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from rnnspec import stages
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
+from rnnspec.codegen.updates import SYMBOL, emit_update
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
 from rnnspec.frontend import ast
 from rnnspec.frontend.errors.syntax import UnreadableSpec
@@ -34,6 +35,8 @@ from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.executable import Formula, NativeUpdate
+from rnnspec.runtime.jit import called_with
 from rnnspec.runtime.native import Wanted
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, Signature, weight_ranges
@@ -221,6 +224,14 @@ class Compilation:
         """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
         kernels = self.kernels(wanted)
         return stages.native(kernels, self._back_end(kernels.target), ObjectCache(default_folder()), timed=timed)
+
+    def update(self, formula: Formula, states: int, constants: int) -> NativeUpdate:
+        """The native update of a table's rows by an optimizer's formula."""
+        if self.target is None:
+            self.target = host_target()
+        text = emit_update(formula, states, constants, self.dtype, self.target)
+        object_code = stages.assembled(text, self.target, self._back_end(self.target), ObjectCache(default_folder()))
+        return called_with(object_code, SYMBOL)
 
     def print(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
-from rnnspec.runtime.executable import Executable
+from rnnspec.runtime.executable import Executable, Formula, NativeUpdate
 from rnnspec.runtime.jit import host_identity
 from rnnspec.runtime.native import NativeExecutable, Wanted
 from rnnspec.runtime.program import NativeFunction
@@ -170,10 +170,13 @@ def _model(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, 
     def print_stage(stage: str, after: str | None) -> str:
         return compilation().print(stage, after)
 
+    def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
+        return compilation().update(formula, states, constants)
+
     executable: Executable = NativeExecutable(kept.signature, native, print_stage)
     if kept.signature.states:
         executable = CarryingExecutable(executable, kept.signature.states, kept.signature.dtype)
-    return Model(kept.signature, executable, kept.source, seed=seed, weights=weights)
+    return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update)
 
 
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:

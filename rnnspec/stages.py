@@ -80,12 +80,7 @@ def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> K
 
 def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False) -> NativeFunction:
     """Emits, optimises and assembles, unless the cache has it. `timed`: with a clock for each loop nest."""
-    text = emit_module(compiled.module, compiled.target, timed=timed)
-    key = cache.key(text, compiled.target.cpu, compiled.target.features, machine.identity)
-    object_code = cache.read(key)
-    if object_code is None:
-        object_code = machine.object_code(text)
-        cache.write(key, object_code)
+    object_code = assembled(emit_module(compiled.module, compiled.target, timed=timed), compiled.target, machine, cache)
     preparing, calling = convention(compiled.prepare), convention(compiled.function)
     return NativeFunction(
         object_code,
@@ -103,6 +98,16 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         _work(compiled.function),
         _work(compiled.prepare),
     )
+
+
+def assembled(text: str, target: Target, machine: Machine, cache: ObjectCache) -> bytes:
+    """The object bytes of LLVM text, from the cache if it has them."""
+    key = cache.key(text, target.cpu, target.features, machine.identity)
+    object_code = cache.read(key)
+    if object_code is None:
+        object_code = machine.object_code(text)
+        cache.write(key, object_code)
+    return object_code
 
 
 def _arguments(calling: Convention) -> tuple[Argument, ...]:

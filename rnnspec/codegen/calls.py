@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -10,6 +10,7 @@ from rnnspec.codegen.nests import column_tile, tile_count
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
+    Buffer,
     ColumnReduce,
     GatherIds,
     Node,
@@ -20,6 +21,7 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
+    Space,
     Stage,
 )
 from rnnspec.kernel.shards import Touch, touches
@@ -41,18 +43,23 @@ class Call:
     touches: tuple[Touch, ...]
 
 
-def calls_of(name: str, node: Node, vectors: Vectors) -> Iterator[Call]:
+def calls_of(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> Iterator[Call]:
     """The calls of a loop nest, in order."""
-    buffers = tuple(dict.fromkeys(buffers_of(node)))
-    if isinstance(node, Scatter):
+    names = tuple(dict.fromkeys(buffers_of(node)))
+    if isinstance(node, Scatter) and needs_zeros(node, buffers):
         zeroed = Touch(node.target, written=True)
         yield Call(name, zeros_name(name), node, (node.target,), node.target_rows, (), (zeroed,))
-    yield Call(name, name, node, buffers, _size(node, vectors), _further(node), tuple(touches(node)))
+    yield Call(name, name, node, names, _size(node, vectors), _further(node), tuple(touches(node)))
 
 
 def zeros_name(name: str) -> str:
     """The function that fills a scatter's target with zeros."""
     return f"{name}.zeros"
+
+
+def needs_zeros(node: Scatter, buffers: Mapping[str, Buffer]) -> bool:
+    """Whether a scatter's target is to be made zeros; a weight's gradient is already."""
+    return buffers[node.target].space is not Space.GRADIENT
 
 
 def _size(node: Node, vectors: Vectors) -> Rows:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from rnnspec.codegen.calls import Call, calls_of, zeros_name
+from rnnspec.codegen.calls import Call, calls_of, needs_zeros, zeros_name
 from rnnspec.codegen.clocks import CLOCKS, Clocks
 from rnnspec.codegen.entry import around, emit_entry, emit_shared_entry
 from rnnspec.codegen.math import math_definitions
@@ -73,7 +73,7 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
     for number, node in enumerate(function.nodes):
         name = f"{function.name}.{number}"
         parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks))
-        calls.extend(calls_of(name, node, vectors))
+        calls.extend(calls_of(name, node, buffers, vectors))
     parts.append(emit_entry(function, calls, target, library, clocks=clocks))
     return parts if timed else [*parts, emit_shared_entry(function, calls, target, library)]
 
@@ -94,10 +94,12 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
             inner, places = begin()
             emit_pack_panels(inner, places, node, part)
         case Scatter():
-            zeros = FunctionWriter(zeros_name(name), ["ptr %buffer", "i64 %start", "i64 %stop"])
-            emit_zeros(replace(vectors, writer=zeros), "%buffer", node.units, part)
             inner, places = begin("i64 %rows")
             emit_scatter(inner, places, node, part, "%rows")
+            if not needs_zeros(node, buffers):
+                return [inner.writer.text()]
+            zeros = FunctionWriter(zeros_name(name), ["ptr %buffer", "i64 %start", "i64 %stop"])
+            emit_zeros(replace(vectors, writer=zeros), "%buffer", node.units, part)
             return [zeros.text(), inner.writer.text()]
         case GatherIds():
             inner, places = begin("i64 %token")
@@ -128,7 +130,7 @@ def _emit_scan(name: str, loop: ScanLoop, buffers: Mapping[str, Buffer], vectors
     calls: list[StepCall] = []
     for number, step in enumerate(loop.body):
         parts.extend(emit_node(f"{name}.{number}", step, {key: buffers[key] for key in buffers_of(step)}, vectors))
-        for call in calls_of(f"{name}.{number}", step, vectors):
+        for call in calls_of(f"{name}.{number}", step, buffers, vectors):
             calls.append(StepCall(call.name, call.buffers, _fixed(call)))
     emit_scan(vectors, loop, registers, calls, lambda nest: around(clocks, vectors.writer, nest))
     return [*parts, vectors.writer.text()]

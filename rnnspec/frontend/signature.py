@@ -55,7 +55,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         dtype,
         tuple(_input(source, graph) for source in graph.inputs),
         tuple(_output(output, sequences, held) for output in graph.outputs),
-        tuple(_weight(weight) for weight in graph.weights),
+        tuple(_weight(weight, graph) for weight in graph.weights),
         graph.train,
         tuple(_index(steps, sequences) for steps in sequences),
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
@@ -71,10 +71,24 @@ def _input(source: GraphInput, graph: Graph) -> InputSignature:
     return InputSignature(source.name, value.type.shape, value.type.ids, min(tables, default=None))
 
 
-def _weight(weight: LayerWeight) -> WeightSignature:
+def _weight(weight: LayerWeight, graph: Graph) -> WeightSignature:
     return WeightSignature(
-        weight.path, weight.shape, weight.initializer, weight.trainable, weight.updated, weight.regularizer, weight.constraint
+        weight.path,
+        weight.shape,
+        weight.initializer,
+        weight.trainable,
+        weight.updated,
+        weight.regularizer,
+        weight.constraint,
+        _looked_up_by(weight, graph),
     )
+
+
+def _looked_up_by(table: LayerWeight, graph: Graph) -> tuple[str, ...]:
+    """The inputs that a table's Embedding is applied to; none if it is applied to anything else."""
+    inputs = {source.value: source.name for source in graph.inputs}
+    uses = [each.operands[0] for each in graph.applications if isinstance(each.layer, Embedding) and each.layer.table == table]
+    return tuple(dict.fromkeys(inputs[use] for use in uses)) if all(use in inputs for use in uses) else ()
 
 
 def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:

@@ -6,7 +6,7 @@ writes counts once in each run of the nest, however often its tiles come back to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -30,6 +30,7 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
+    Space,
     Splat,
     Stage,
     Statement,
@@ -90,13 +91,16 @@ class _Range:
 
 def count(nest: Nest, function: KernelFunction) -> Count:
     """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
-    return _Counter(nest, {buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}).count()
+    gradients = {buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT}
+    return _Counter(nest, {buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, gradients).count()
 
 
 @dataclass(frozen=True)
 class _Counter:
     nest: Nest
     element_bytes: Mapping[str, int]
+    gradients: Collection[str]
+    """The buffers that are zeros when the function is called."""
 
     @property
     def runs(self) -> Amount:
@@ -198,16 +202,21 @@ class _Counter:
         return inner + Count(NONE, rows * node.units, {}, {}, written)
 
     def scatter(self, node: Scatter) -> Count:
-        """Sums: each row is added to one of the target's, which begins as zeros."""
+        """Sums: each row is added to one of the target's, which is made zeros before, unless it is already."""
         rows = self.rows(node.rows)
         size = self.element_bytes[node.target]
         ids = {node.ids: rows * ELEMENT_BYTES[DType.I32]}
         if node.missing:
-            return Count(NONE, NONE, {}, ids, {node.target: self.rows(node.target_rows) * (node.units * size)})
+            return Count(NONE, NONE, {}, ids, {node.target: self.cleared(node)})
         source = self.bytes([_columns(node.source, node.units)], rows)
         target = rows * (node.units * size)
-        zeros = self.rows(node.target_rows) * (node.units * size)
-        return Count(NONE, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: zeros + target})
+        written = self.cleared(node) + target
+        return Count(NONE, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: written})
+
+    def cleared(self, node: Scatter) -> Amount:
+        if node.target in self.gradients:
+            return NONE
+        return self.rows(node.target_rows) * (node.units * self.element_bytes[node.target])
 
     def panels(self, node: PackPanels) -> Count:
         size = self.element_bytes[node.target]

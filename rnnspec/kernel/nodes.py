@@ -38,7 +38,7 @@ class Space(Enum):
     OUTPUT = "output"
     COTANGENT = "cotangent"
     GRADIENT = "gradient"
-    """The flat gradient of all weights."""
+    """The flat gradient of all weights, zeros when the function is called."""
 
 
 @dataclass(frozen=True, slots=True)

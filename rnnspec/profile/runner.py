@@ -12,10 +12,11 @@ from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.initializers import initial_value
 from rnnspec.runtime.native import BoundFunction, NativeExecutable, Wanted
-from rnnspec.runtime.signature import Signature, weight_ranges
+from rnnspec.runtime.parameters import Parameters
+from rnnspec.runtime.signature import Signature
 from rnnspec.runtime.states import zero_states
-from rnnspec.training.optimizers import Extent
 from rnnspec.training.settings import make_optimizer
+from rnnspec.training.updates import Updates
 
 
 class Runner:
@@ -69,19 +70,20 @@ def drawn_weights(signature: Signature) -> Array:
     return np.concatenate([np.zeros(0), *drawn]).astype(signature.dtype)
 
 
-def update_of(signature: Signature) -> Callable[[], None] | None:
-    """An update of such weights by the spec's optimizer; None if it has none."""
+def update_of(compilation: Compilation, batch: Batch) -> Callable[[], None] | None:
+    """An update of such weights by the spec's optimizer, after one of the same batch's; None if it has none."""
+    signature = compilation.signature
     if signature.train.optimizer is None:
         return None
-    optimizer = make_optimizer(signature.train.optimizer)
-    ranges = weight_ranges(signature.weights)
-    extents = [Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable) for weight in signature.weights]
-    weights = drawn_weights(signature)
-    optimizer.bind(extents, weights.dtype)
-    gradient = np.zeros_like(weights)
+    parameters = Parameters(signature.weights, signature.dtype)
+    updates = Updates(make_optimizer(signature.train.optimizer), parameters, compilation.update)
+    with parameters.updating() as weights:
+        weights[:] = drawn_weights(signature)
 
     def update() -> None:
-        gradient[:] = 1e-3
-        optimizer.step(weights, gradient)
+        rows = updates.catch_up(batch.inputs)
+        gradient = updates.zeros()
+        with parameters.updating(settled=False) as weights:
+            updates.apply(weights, gradient, rows)
 
     return update

@@ -43,7 +43,7 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     rates = measure(DType.F32 if compilation.dtype == "float32" else DType.F64)
     once = _ticks_of(timed)
     plain.call()
-    update = update_of(compilation.signature) if training else None
+    update = update_of(compilation, packed) if training else None
     taken = _Taken()
     start = perf_counter()
     while len(taken.calls) < LEAST_CALLS or perf_counter() - start < seconds:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
@@ -21,6 +21,35 @@ class NativeTape:
     residuals: Array
     inputs: Mapping[str, Array]
     indices: tuple[PackedIndex, ...]
+
+
+Self = TypeVar("Self")
+
+
+class Number(Protocol):
+    """What an optimizer's formula is written in."""
+
+    def __add__(self: Self, other: Self, /) -> Self: ...
+    def __sub__(self: Self, other: Self, /) -> Self: ...
+    def __mul__(self: Self, other: Self, /) -> Self: ...
+    def __truediv__(self: Self, other: Self, /) -> Self: ...
+    def sqrt(self: Self) -> Self: ...
+
+
+Num = TypeVar("Num", bound=Number)
+
+
+class Formula(Protocol):
+    """A weight, its gradient, its state and the step's constants to the new weight and state."""
+
+    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]: ...
+
+
+NativeUpdate: TypeAlias = Callable[[Sequence[int], Sequence[int]], None]
+"""Takes addresses and dims as `codegen.updates.emit_update` describes."""
+
+UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
+"""The native update of a formula with so many states and constants."""
 
 
 class Stepper(Protocol):
@@ -106,8 +135,12 @@ class Executable(Protocol):
         key: int,
         input_gradients: bool,
         activities: bool = False,
+        gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
-        """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
+        """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for).
+
+        `gradient`: zeros, to be filled and returned instead of a new array.
+        """
         ...
 
     def stream(

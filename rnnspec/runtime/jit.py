@@ -64,3 +64,15 @@ def host_identity() -> str:
     import llvmlite.binding as llvm
 
     return " ".join([".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])
+
+
+def called_with(object_code: bytes, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
+    """The function of an object, to be called with a list of addresses and one of dims; it keeps the object loaded."""
+    loaded = Jit().load(object_code, (symbol,))
+
+    def call(pointers: Sequence[int], dims: Sequence[int]) -> None:
+        table = (ctypes.c_void_p * len(pointers))(*pointers)
+        sizes = (ctypes.c_int64 * len(dims))(*dims)
+        loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+
+    return call

@@ -150,10 +150,11 @@ class NativeExecutable:
         key: int,
         input_gradients: bool,
         activities: bool = False,
+        gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
         function = self._function(Wanted("backward", training, input_gradients, activities))
-        gradient = np.zeros_like(weights)
+        gradient = np.zeros_like(weights) if gradient is None else gradient
         given = {(Kind.COTANGENT, name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
         given[Kind.KEY, ""] = np.array([key], np.uint32)
         given[Kind.GRADIENT, ""] = gradient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import cast
@@ -22,7 +22,8 @@ _versions = count(1)
 class Parameters:
     """The weights one after the other, in the signature's order, as one flat array that stays at its address.
 
-    Readers hold `reading()`, writers `updating()`; many readers or one writer at a time.
+    Readers hold `reading()`, writers `updating()`; many readers or one writer at a time. Training may owe the weights
+    a part of its updates (`owe`): who reads or writes without `settled = False` finds them made.
     """
 
     def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
@@ -38,6 +39,7 @@ class Parameters:
         self._readers = 0
         self._writing = False
         self._writers_waiting = 0
+        self._owed: Callable[[Array], None] | None = None
 
     @property
     def size(self) -> int:
@@ -57,12 +59,17 @@ class Parameters:
         return self._basis
 
     @contextmanager
-    def reading(self) -> Generator[tuple[Array, int]]:
+    def reading(self, *, settled: bool = True) -> Generator[tuple[Array, int]]:
         """The flat array and its version; nothing changes them meanwhile. Not to be nested in one thread."""
         with self._turn:
             while self._writing or self._writers_waiting:
                 self._turn.wait()
+            owing = settled and self._owed is not None
+            if owing:
+                self._begin_writing()
             self._readers += 1
+        if owing:
+            self._settle_as_reader()
         try:
             yield self._flat, self._version
         finally:
@@ -72,24 +79,59 @@ class Parameters:
                     self._turn.notify_all()
 
     @contextmanager
-    def updating(self, *, only_updated: bool = False) -> Generator[Array]:
+    def updating(self, *, only_updated: bool = False, settled: bool = True) -> Generator[Array]:
         """The flat array, to be changed in place; the version rises, whatever happens inside. `only_updated`: the basis stays."""
         with self._turn:
-            self._writers_waiting += 1
-            try:
-                while self._writing or self._readers:
-                    self._turn.wait()
-            finally:
-                self._writers_waiting -= 1
-            self._writing = True
+            self._begin_writing()
         try:
+            if settled:
+                self._settle()
             yield self._flat
         finally:
+            self._end_writing(only_updated)
+
+    def owe(self, owed: Callable[[Array], None]) -> None:
+        """What is still to be done to the flat array before anyone else looks at it; inside `updating`."""
+        self._owed = owed
+
+    def settle(self) -> None:
+        """Do what is owed."""
+        with self.reading():
+            pass
+
+    def _begin_writing(self) -> None:
+        """Waits for the writer's turn; the lock is held."""
+        self._writers_waiting += 1
+        try:
+            while self._writing or self._readers:
+                self._turn.wait()
+        finally:
+            self._writers_waiting -= 1
+        self._writing = True
+
+    def _end_writing(self, only_updated: bool) -> None:
+        with self._turn:
+            self._version = next(_versions)
+            self._basis = self._basis if only_updated else self._version
+            self._writing = False
+            self._turn.notify_all()
+
+    def _settle(self) -> None:
+        """As the writer."""
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            owed(self._flat)
+
+    def _settle_as_reader(self) -> None:
+        """For a reader who has the writer's turn: it goes on reading, with no other writer between."""
+        try:
+            self._settle()
+        except BaseException:
             with self._turn:
-                self._version = next(_versions)
-                self._basis = self._basis if only_updated else self._version
-                self._writing = False
-                self._turn.notify_all()
+                self._readers -= 1
+            raise
+        finally:
+            self._end_writing(only_updated=False)
 
     def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
         """The new values that a call in training gave, in the weights' order, into the flat array: all of them or, interrupted, none."""

@@ -121,6 +121,8 @@ class WeightSignature:
     """What training adds to the loss for it."""
     constraint: Configured | None = None
     """What training makes of it after an update."""
+    looked_up_by: tuple[str, ...] = ()
+    """The inputs whose ids are its only use: a call reads these rows of it, and row 0. Empty where it is used in another way."""
 
 
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:

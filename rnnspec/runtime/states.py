@@ -82,6 +82,7 @@ class CarryingExecutable:
         key: int,
         input_gradients: bool,
         activities: bool = False,
+        gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """No gradient flows to the call before."""
         return self._inner.backward(
@@ -93,6 +94,7 @@ class CarryingExecutable:
             key=key,
             input_gradients=input_gradients,
             activities=activities,
+            gradient=gradient,
         )
 
     def stream(

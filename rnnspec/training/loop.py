@@ -15,8 +15,8 @@ from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import value_and_gradient
 from rnnspec.training.objectives import Objective
-from rnnspec.training.optimizers import Optimizer
 from rnnspec.training.penalties import Penalties
+from rnnspec.training.updates import Updates
 
 
 @dataclass(slots=True)
@@ -82,15 +82,16 @@ class Trainer:
     objectives: tuple[Objective, ...]
     penalties: Penalties
 
-    def step(self, batch: ExampleBatch, optimizer: Optimizer, key: int, totals: Totals) -> float:
+    def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
         inputs = batch.inputs
-        with self.parameters.reading() as (weights, version):
+        rows = updates.catch_up(inputs.inputs)
+        with self.parameters.reading(settled=False) as (weights, version):
             everything, tape = self.executable.record(
                 inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key, activities=True
             )
             count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
-            given, updates = everything[:count], everything[count:]
+            given, updated = everything[:count], everything[count:]
             outputs, activities = self._parted(given)
             gradients: dict[int, Array] = {}
             loss = self._scored(outputs, batch, totals, gradients)
@@ -105,12 +106,13 @@ class Trainer:
                 key=key,
                 input_gradients=False,
                 activities=True,
+                gradient=updates.zeros(),
             )
             penalty += self.penalties.of_weights(weights, flat)
-        with self.parameters.updating() as weights:
-            optimizer.step(weights, flat)
+        with self.parameters.updating(settled=False) as weights:
+            updates.apply(weights, flat, rows)
             self.penalties.constrain(weights)
-            self.parameters.put_updates(weights, updates)
+            self.parameters.put_updates(weights, updated)
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
@@ -154,7 +156,7 @@ class Fit:
     """One fit's data and settings. `random` draws the shuffles and the dropout keys, in this order, epoch by epoch."""
 
     trainer: Trainer
-    optimizer: Optimizer
+    updates: Updates
     examples: Examples
     rows: range
     batch_size: int
@@ -184,7 +186,7 @@ class Fit:
             stop = min(start + self.batch_size, len(self.rows))
             rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]
             key = draw_key(self.random)
-            self.trainer.step(self.examples.batch(rows), self.optimizer, key, totals)
+            self.trainer.step(self.examples.batch(rows), self.updates, key, totals)
             for callback in callbacks:
                 callback.on_batch_end(number, totals.logs())
         logs = totals.logs()

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import TypeAlias, TypeVar, cast
 
 from rnnspec.runtime.batches import ALL_ROWS
-from rnnspec.runtime.executable import Executable
+from rnnspec.runtime.executable import Executable, UpdateCompiler
 from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.model import CompiledModel
 from rnnspec.runtime.randomness import generator
@@ -20,10 +20,11 @@ from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import MetricNames
 from rnnspec.training.objectives import objectives
-from rnnspec.training.optimizers import Extent, Optimizer
+from rnnspec.training.optimizers import Optimizer
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
 from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
+from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
 
@@ -48,12 +49,15 @@ class Model(CompiledModel):
         *,
         seed: int | None = None,
         weights: Sequence[object] | Mapping[str, object] | None = None,
+        compile_update: UpdateCompiler | None = None,
     ) -> None:
+        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`)."""
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         train = signature.train
         self._outputs = [output.name for output in signature.outputs]
         self._penalties = penalties(signature)
-        self._optimizer: Optimizer | None = None
+        self._compile_update = compile_update
+        self._updates: Updates | None = None
         self._losses = None if train.loss is None else losses_for(self._outputs, train.loss)
         self._loss_weights = loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
         self._metrics = metrics_for(self._outputs, train.metrics)
@@ -114,7 +118,7 @@ class Model(CompiledModel):
         was compiled with.
         """
         train = self.signature.train
-        trainer, optimizer = self._ready()
+        trainer, updates = self._ready()
         batch_size = whole_number("batch_size", _first(batch_size, train.batch_size, 32), 1)
         epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
         split = _first(validation_split, train.validation_split, 0.0)
@@ -129,16 +133,16 @@ class Model(CompiledModel):
         with self._changing:
             random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
             shuffled = _first(shuffle, train.shuffle, True)
-            fit = Fit(trainer, optimizer, examples, rows, batch_size, epochs, shuffled, random, validation)
+            fit = Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
             fit.run((history, *shown, *callbacks))
         return history
 
     def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:
         """One forward, backward and update on all samples at once; the loss before the update, penalties included."""
-        trainer, optimizer = self._ready()
+        trainer, updates = self._ready()
         batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
         with self._changing:
-            return trainer.step(batch, optimizer, self._draw_key(), Totals(trainer.objectives))
+            return trainer.step(batch, updates, self._draw_key(), Totals(trainer.objectives))
 
     def evaluate(
         self,
@@ -177,11 +181,11 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no loss: {_LOSS_HELP}")
         return self._trainer
 
-    def _ready(self) -> tuple[Trainer, Optimizer]:
+    def _ready(self) -> tuple[Trainer, Updates]:
         trainer = self._loss_ready()
-        if self._optimizer is None:
+        if self._updates is None:
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
-        return trainer, self._optimizer
+        return trainer, self._updates
 
     def _trainer_for(self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: MetricNames) -> Trainer | None:
         """None without a loss."""
@@ -191,10 +195,8 @@ class Model(CompiledModel):
         return Trainer(self._executable, self._parameters, trained, self._penalties)
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
-        ranges = self._parameters.ranges
-        extents = [Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable) for weight in self.signature.weights]
-        optimizer.bind(extents, self._parameters.dtype)
-        self._optimizer = optimizer
+        self._parameters.settle()
+        self._updates = Updates(optimizer, self._parameters, self._compile_update)
 
 
 def _first(*choices: Value | None) -> Value:

@@ -10,7 +10,10 @@ from numbers import Real
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array
+from rnnspec.runtime.executable import Array, Num
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Well inside what float32 holds."""
 
 CHUNK = 1 << 15
 """Elements updated at a time, so that what one update touches stays in the cache."""
@@ -102,6 +105,34 @@ class Optimizer(ABC):
     def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
         """One update of a run of weights in place; `gradient` and `scratch`, of the same length, may be overwritten."""
 
+    @property
+    def late(self) -> bool:
+        """Whether an update with a gradient of zero may wait, until a weight is next read.
+
+        Then `formula` and `constants` say what `update` does, operation by operation. A weight whose state is all
+        zeros must be left as it is by any number of such updates after the first. What looks at a whole weight, or
+        changes weights without a gradient, can't wait.
+        """
+        return False
+
+    def constants(self) -> tuple[float, ...]:
+        """What the formula takes in the update that `iterations` counts."""
+        raise NotImplementedError
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """The new weight and state. See `late`."""
+        raise NotImplementedError
+
+    @property
+    def _without_neighbours(self) -> bool:
+        """Nothing clips or decays."""
+        return all(setting is None for setting in (self.weight_decay, self.clipnorm, self.clipvalue, self.global_clipnorm))
+
+    @property
+    def state(self) -> Sequence[Array]:
+        """The flat arrays of state, in the layout that `bind` was given."""
+        return self._state
+
     def bind(self, extents: Sequence[Extent], dtype: np.dtype[np.generic]) -> None:
         """Forget all state and take on flat arrays of this layout."""
         size = max((extent.stop for extent in extents), default=0)
@@ -174,6 +205,21 @@ class SGD(Optimizer):
         else:
             weights += velocity
 
+    @property
+    def late(self) -> bool:
+        return self._without_neighbours and self.learning_rate < LARGEST
+
+    def constants(self) -> tuple[float, ...]:
+        return self.learning_rate, self.momentum
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        rate, momentum = constants
+        step = gradient * rate
+        if not state:
+            return (weight - step,)
+        velocity = state[0] * momentum - step
+        return weight + (velocity * momentum - step if self.nesterov else velocity), velocity
+
 
 @dataclass(kw_only=True)
 class RMSprop(Optimizer):
@@ -216,6 +262,26 @@ class RMSprop(Optimizer):
         else:
             weights -= gradient
 
+    @property
+    def late(self) -> bool:
+        return self._without_neighbours and self.epsilon > SMALLEST and self.learning_rate < LARGEST
+
+    def constants(self) -> tuple[float, ...]:
+        return self.learning_rate, self.rho, 1.0 - self.rho, self.momentum, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        rate, rho, rest, momentum, epsilon = constants
+        square = state[0] * rho + gradient * gradient * rest
+        spread, means = square, tuple[Num, ...]()
+        if self.centered:
+            mean = state[-1] * rho + gradient * rest
+            spread, means = square - mean * mean, (mean,)
+        step = gradient * rate / (spread + epsilon).sqrt()
+        if not self.momentum:
+            return weight - step, square, *means
+        velocity = state[1] * momentum + step
+        return weight - velocity, square, velocity, *means
+
 
 @dataclass(kw_only=True)
 class Adam(Optimizer):
@@ -232,7 +298,7 @@ class Adam(Optimizer):
         return 3 if self.amsgrad else 2
 
     def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
-        rate = self.learning_rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
+        rate = self._rate()
         mean, variance = state[0], state[1]
         np.subtract(gradient, mean, out=scratch)
         scratch *= 1.0 - self.beta_1
@@ -248,6 +314,24 @@ class Adam(Optimizer):
         np.multiply(mean, rate, out=gradient)
         gradient /= scratch
         weights -= gradient
+
+    @property
+    def late(self) -> bool:
+        """Where all is zero an update is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
+        held = self.epsilon > SMALLEST and self.learning_rate < LARGEST * (1.0 - self.beta_1)
+        return self._without_neighbours and not self.amsgrad and held
+
+    def constants(self) -> tuple[float, ...]:
+        return self._rate(), 1.0 - self.beta_1, 1.0 - self.beta_2, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        rate, towards_gradient, towards_square, epsilon = constants
+        mean = state[0] + (gradient - state[0]) * towards_gradient
+        variance = state[1] + (gradient * gradient - state[1]) * towards_square
+        return weight - mean * rate / (variance.sqrt() + epsilon), mean, variance
+
+    def _rate(self) -> float:
+        return self.learning_rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
 
 
 @dataclass(kw_only=True)

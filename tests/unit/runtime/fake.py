@@ -107,6 +107,7 @@ class FakeExecutable:
         key: int,
         input_gradients: bool,
         activities: bool = False,
+        gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         (dy,) = cotangents
         kernel, _ = self._weights(weights)
@@ -124,7 +125,9 @@ class FakeExecutable:
             shown = index.shown(True, self.signature.outputs[0].flip)
             d_rows = np.zeros((count, dy.shape[-1]), dy.dtype)
             np.add.at(d_rows, shown[shown >= 0], dy.reshape(-1, dy.shape[-1])[shown >= 0])
-        gradient = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
+        computed = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
+        gradient = np.zeros_like(weights) if gradient is None else gradient
+        gradient += computed
         if not input_gradients or spec.integer:
             return gradient, {}
         d_x = d_rows @ kernel.T

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from rnnspec.runtime.executable import Array
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
 from tests.unit.runtime.fake import weight
 
@@ -120,6 +122,81 @@ def test_a_reader_never_sees_half_a_change() -> None:
         thread.join(30)
         assert not thread.is_alive()
     assert not torn
+
+
+def test_what_is_owed_is_done_once_before_anyone_looks() -> None:
+    looks: dict[str, Callable[[Parameters], object]] = {
+        "copies": Parameters.copies,
+        "copy of one": lambda made: made.copy_of("dense/kernel"),
+        "settle": Parameters.settle,
+        "assign": lambda made: made.assign({}),
+    }
+    for name, look in looks.items():
+        made = parameters()
+        done: list[str] = []
+
+        def owed(values: Array, name: str = name, done: list[str] = done) -> None:
+            done.append(name)
+            values += 1
+
+        with made.updating(settled=False) as values:
+            made.owe(owed)
+        with made.reading(settled=False) as (values, version):
+            assert values[0] == 0
+        assert not done
+        look(made)
+        assert done == [name]
+        with made.reading() as (values, settled):
+            assert values[0] == 1
+            assert settled != version, "the weights have changed"
+        assert flat(made)[0] == 1
+        assert done == [name]
+
+
+def test_what_is_owed_and_fails_leaves_no_one_waiting() -> None:
+    made = parameters()
+
+    def owed(values: Array) -> None:
+        raise KeyError
+
+    for look in (made.settle, lambda: made.assign({})):
+        with made.updating():
+            made.owe(owed)
+        with pytest.raises(KeyError):
+            look()
+        assert flat(made)[0] == 0
+        made.assign({})
+
+
+def test_many_readers_settle_once_and_no_writer_comes_between() -> None:
+    made = parameters("float64")
+    done: list[int] = []
+
+    def owed(values: Array) -> None:
+        done.append(1)
+        time.sleep(0.01)
+        values += 1
+
+    together = threading.Barrier(5, timeout=30)
+    seen: list[float] = []
+
+    def read() -> None:
+        together.wait()
+        with made.reading() as (values, _):
+            seen.append(float(values[0]))
+
+    for turn in range(20):
+        with made.updating() as values:
+            values[:] = 10 * turn
+            made.owe(owed)
+        readers = [started(read) for _ in range(4)]
+        together.wait()
+        for thread in readers:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert len(done) == turn + 1
+        assert seen == [10 * turn + 1] * 4
+        seen.clear()
 
 
 def test_the_view_is_read_only_and_of_the_moment() -> None:

@@ -1,0 +1,139 @@
+"""Updates of a model's weights, those of large tables late: a row gets the updates that it has missed when it is next read.
+
+A batch reads few rows of a large table, and only these have a gradient; but with a moment an optimizer moves all the
+others too. Each row's missed updates are made one by one, in the operations that the whole update would have used, so
+late or not the bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.runtime.executable import Array, NativeUpdate, UpdateCompiler
+from rnnspec.runtime.parameters import Parameters
+from rnnspec.runtime.signature import WeightSignature
+from rnnspec.training.optimizers import CHUNK, Extent, Optimizer
+
+LARGE = CHUNK
+"""Numbers from which on a table is large: a smaller one stays in the cache while all of it is updated."""
+
+MOST_STEPS = 1024
+"""Steps that a row may miss: the constants of so many are kept."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A weight whose updates are late. `had`: for each row the updates made, of those since the last time that all were."""
+
+    range: slice
+    width: int
+    inputs: tuple[str, ...]
+    had: Rows
+
+    def rows_of(self, inputs: Mapping[str, Array]) -> Rows:
+        """The rows that a batch reads: its ids' and row 0, which masked steps show."""
+        read = np.zeros(len(self.had), np.bool_)
+        read[0] = True
+        for name in self.inputs:
+            read[inputs[name]] = True
+        return np.flatnonzero(read)
+
+
+@dataclass
+class Updates:
+    """One optimizer's updates of one model's weights; for one training thread at a time."""
+
+    optimizer: Optimizer
+    parameters: Parameters
+    compile_update: UpdateCompiler | None
+    _tables: tuple[Table, ...] = ()
+    _native: NativeUpdate | None = None
+    _gradient: Array | None = None
+    _steps: int = 0
+    """Since all rows had all updates."""
+    _constants: Array = field(default_factory=lambda: np.empty((0, 0)))
+
+    def __post_init__(self) -> None:
+        ranges, dtype = self.parameters.ranges, self.parameters.dtype
+        late = self.optimizer.late and self.compile_update is not None
+        tables = {weight.name: _table(weight, ranges[weight.name]) for weight in self.parameters.signatures if late and _can_wait(weight)}
+        self._tables = tuple(tables.values())
+        self.optimizer.bind(
+            [
+                Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
+                for weight in self.parameters.signatures
+            ],
+            dtype,
+        )
+
+    def zeros(self) -> Array:
+        """A flat gradient to be filled; `apply` takes it back, so that a large table's isn't cleared anew for each step."""
+        gradient, self._gradient = self._gradient, None
+        if gradient is None:
+            return np.zeros(self.parameters.size, self.parameters.dtype)
+        start = 0
+        for table in self._tables:
+            gradient[start : table.range.start] = 0
+            start = table.range.stop
+        gradient[start:] = 0
+        return gradient
+
+    def catch_up(self, inputs: Mapping[str, Array]) -> list[Rows]:
+        """Brings the rows that a batch reads up to date; which they are, table by table."""
+        rows = [table.rows_of(inputs) for table in self._tables]
+        if rows:
+            with self.parameters.updating(settled=False) as weights:
+                for table, read in zip(self._tables, rows, strict=True):
+                    self._update(table, weights, read[table.had[read] < self._steps], None)
+        return rows
+
+    def apply(self, weights: Array, gradient: Array, rows: list[Rows]) -> None:
+        """One update; `gradient`, which is what `zeros` gave, and `rows` are the batch's. The parameters' writer calls it."""
+        if self._steps == MOST_STEPS:
+            self._settle(weights)
+        self.optimizer.step(weights, gradient)
+        if self._tables:
+            constants = self.optimizer.constants()
+            if not self._constants.size:
+                self._constants = np.zeros((MOST_STEPS, len(constants)), weights.dtype)
+            self._constants[self._steps] = constants
+            for table, read in zip(self._tables, rows, strict=True):
+                self._update(table, weights, read, gradient)
+            self._steps += 1
+            self.parameters.owe(self._settle)
+        self._gradient = gradient
+
+    def _settle(self, weights: Array) -> None:
+        for table in self._tables:
+            self._update(table, weights, np.arange(len(table.had)), None)
+            table.had[:] = 0
+        self._steps = 0
+
+    def _update(self, table: Table, weights: Array, rows: Rows, gradient: Array | None) -> None:
+        """Catches rows up, and makes one update more if there is a gradient, which is zeros then where it was used."""
+        if not self._steps and gradient is None:
+            return
+        if self._native is None:
+            assert self.compile_update is not None
+            self._native = self.compile_update(self.optimizer.formula, self.optimizer.slots, self._constants.shape[1])
+        parts = [values[table.range] for values in (weights, weights if gradient is None else gradient)]
+        arrays = [*parts, table.had, rows, self._constants, *(values[table.range] for values in self.optimizer.state)]
+        dims = [len(rows), table.width, self._steps, int(gradient is not None)]
+        self._native([array.__array_interface__["data"][0] for array in arrays], dims)
+
+
+def _can_wait(weight: WeightSignature) -> bool:
+    """Whether a call reads some rows of a weight only, and nothing but its gradient changes it."""
+    size = int(np.prod(weight.shape))
+    alone = weight.trainable and not weight.updated and weight.regularizer is None and weight.constraint is None
+    return bool(weight.looked_up_by) and alone and size >= LARGE
+
+
+def _table(weight: WeightSignature, taken: slice) -> Table:
+    return Table(taken, weight.shape[-1], weight.looked_up_by, np.zeros(weight.shape[0], np.int64))

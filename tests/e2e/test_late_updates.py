@@ -1,0 +1,241 @@
+"""Updates of a large table that wait until its rows are read: the same bits as those that are made at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.runtime.executable import Array
+from rnnspec.runtime.parameters import Parameters
+from rnnspec.training import updates
+from rnnspec.training.model import Model
+from rnnspec.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+
+WORDS = 3000
+TEXT = """
+model Text(width) {
+  input x: int[time]
+  Embedding(3000, width, mask_zero = true)
+  Bidirectional(LSTM(3))
+  Dense(1)
+}
+"""
+SHARED = """
+model Shared {
+  input x: int[6]
+  input z: int[6]
+  shared words = Embedding(3000, 12, mask_zero = true)
+  a = x -> words -> Flatten()
+  b = z -> words -> Flatten()
+  [a, b] -> Concatenate() -> Dense(1)
+}
+"""
+BAG = """
+model Bag {
+  input x: int[time]
+  Embedding(3000, 11)
+  GlobalAveragePooling1D()
+  Dense(1)
+}
+"""
+WHOLE = """
+model Whole {
+  input x: int[time]
+  Embedding(3000, 11%s)
+  GlobalAveragePooling1D()
+  Dense(1)
+}
+"""
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adam": Adam(learning_rate=0.01),
+    "sgd": SGD(learning_rate=0.1),
+    "momentum": SGD(learning_rate=0.1, momentum=0.9),
+    "nesterov": SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
+    "rmsprop": RMSprop(),
+    "rmsprop, centered, momentum": RMSprop(momentum=0.9, centered=True),
+    "rmsprop, momentum": RMSprop(momentum=0.9),
+}
+
+
+def made(spec: str, optimizer: Optimizer, dtype: str = "float32", **parameters: int) -> Model:
+    model = rnnspec.compile(spec, seed=1, dtype=dtype, **parameters)
+    model.configure(loss="mse", optimizer=optimizer)
+    return model
+
+
+def parameters_of(model: Model) -> Parameters:
+    return cast(Parameters, vars(model)["_parameters"])
+
+
+def as_it_lies(model: Model) -> Array:
+    """The flat weights with what is owed to them."""
+    with parameters_of(model).reading(settled=False) as (flat, _):
+        return flat.copy()
+
+
+def waits(model: Model) -> bool:
+    before = as_it_lies(model)
+    model.get_weights()
+    return before.tobytes() != as_it_lies(model).tobytes()
+
+
+def ids(random: np.random.Generator, rows: int = 4, time: int = 9) -> Array:
+    drawn = np.exp(random.random((rows, time)) * np.log(WORDS)).astype(np.int32)
+    drawn[0, time // 2 :] = 0
+    return drawn
+
+
+def bits(arrays: list[Array]) -> list[bytes]:
+    return [array.tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("float32", 50), ("float64", 27)])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_late_updates_are_those_made_at_once_bit_for_bit(
+    name: str, dtype: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(late: bool) -> tuple[list[object], bool]:
+        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        random = np.random.default_rng(0)
+        model = made(TEXT, OPTIMIZERS[name], dtype, width=width)
+        seen: list[object] = []
+        waited = False
+        for step in range(60):
+            x, y = ids(random), random.normal(size=(4, 1))
+            seen.append(model.train_on_batch(x, y))
+            match step % 12:
+                case 3:
+                    waited |= waits(model)
+                case 5:
+                    seen.append(model.predict(x).tobytes())
+                case 7:
+                    seen.append(model.evaluate(x, y))
+                case 9:
+                    model.save(tmp_path / "model")
+                    seen += bits(rnnspec.load(tmp_path / "model").get_weights())
+                case 10:
+                    model.set_weights([weight * 1.01 for weight in model.get_weights()])
+                case 11:
+                    history = model.fit(x, y, batch_size=2, epochs=2, validation_data=(x, y), verbose=False, seed=step)
+                    seen.append(history.history)
+                case _:
+                    pass
+        return [*seen, *bits(model.get_weights())], waited
+
+    late, waited = run(True)
+    at_once, not_waited = run(False)
+    assert late == at_once
+    assert waited == (name != "sgd" and name != "rmsprop"), "a step without a gradient moves what has a moment"
+    assert not not_waited
+
+
+@pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+def test_a_table_that_several_inputs_are_looked_up_in_and_masked_steps_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(late: bool) -> list[bytes]:
+        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        random = np.random.default_rng(0)
+        model = made(SHARED, Adam(learning_rate=0.01))
+        for _ in range(40):
+            x, z = ids(random, time=6), random.integers(1, WORDS, (4, 6))
+            model.train_on_batch({"x": x, "z": z}, random.normal(size=(4, 1)))
+        assert waits(model) == late
+        return bits(model.get_weights())
+
+    assert run(True) == run(False)
+
+
+def test_more_steps_than_are_kept_and_moments_too_small_to_be_normal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(late: bool) -> list[bytes]:
+        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        monkeypatch.setattr(updates, "MOST_STEPS", 300)
+        random = np.random.default_rng(0)
+        model = made(BAG, Adam(beta_1=0.5, beta_2=0.6))
+        for step in range(700):
+            x = ids(random) if step < 10 else random.integers(1, 9, (4, 9))
+            model.train_on_batch(x, random.normal(size=(4, 1)))
+        return bits(model.get_weights())
+
+    assert run(True) == run(False)
+
+
+def test_a_row_that_no_batch_reads_is_not_touched_until_it_is_read() -> None:
+    model = made(BAG, Adam())
+    model.train_on_batch(np.full((2, 5), 7), np.ones((2, 1)))
+    at = slice(7 * 11, 8 * 11)
+    moved = as_it_lies(model)[at]
+    for _ in range(3):
+        model.train_on_batch(np.full((2, 5), 8), np.ones((2, 1)))
+    assert as_it_lies(model)[at].tobytes() == moved.tobytes()
+    assert not np.array_equal(model.weights["embedding/embeddings"][7], moved)
+
+
+def test_a_new_optimizer_finds_what_the_old_one_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(late: bool) -> list[bytes]:
+        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        random = np.random.default_rng(0)
+        model = made(BAG, Adam())
+        for optimizer in (Adam(), SGD(momentum=0.5), Adam()):
+            for _ in range(5):
+                model.train_on_batch(ids(random), random.normal(size=(4, 1)))
+            model.configure(optimizer=optimizer)
+        return bits(model.get_weights())
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        Adam(clipnorm=1.0), Adam(global_clipnorm=1.0), Adam(clipvalue=1.0), AdamW(), Adam(amsgrad=True), Adam(epsilon=0.0),
+        RMSprop(epsilon=0.0), SGD(weight_decay=0.1),
+    ],
+)  # fmt: skip
+def test_what_looks_at_all_weights_is_not_late(optimizer: Optimizer) -> None:
+    assert not optimizer.late
+
+
+@pytest.mark.parametrize("option", ["", ', embeddings_regularizer = "l2"', ', embeddings_constraint = "non_neg"'])
+def test_a_table_with_a_penalty_or_a_constraint_is_updated_at_once(option: str) -> None:
+    model = made(WHOLE % option, Adam())
+    for word in (7, 8, 9):
+        model.train_on_batch(np.full((2, 5), word), np.ones((2, 1)))
+    assert waits(model) == (not option)
+
+
+def test_readers_see_a_moment_of_training_and_leave_it_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    batches = [(ids(random), random.normal(size=(4, 1))) for _ in range(150)]
+    shown = ids(random)
+
+    monkeypatch.setattr(updates, "LARGE", 10**9)
+    at_once = made(BAG, Adam())
+    moments = {at_once.predict(shown).tobytes()}
+    for x, y in batches:
+        at_once.train_on_batch(x, y)
+        moments.add(at_once.predict(shown).tobytes())
+
+    monkeypatch.setattr(updates, "LARGE", WORDS)
+    late = made(BAG, Adam())
+    done, seen = threading.Event(), list[bytes]()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(late.predict(shown).tobytes())
+
+    readers = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for x, y in batches:
+        late.train_on_batch(x, y)
+    done.set()
+    for reader in readers:
+        reader.join(60)
+        assert not reader.is_alive()
+    assert set(seen) <= moments
+    assert bits(late.get_weights()) == bits(at_once.get_weights())
