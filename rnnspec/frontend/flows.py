@@ -166,9 +166,10 @@ class Flows:
             if not name.startswith("_"):
                 self._report.add(UnusedShared(span=shared.span, name=name))
 
-    def finish(self) -> None:
-        """Warns of named values that nothing used, what flows out included."""
-        self._mark_used(self.flow)
+    def finish(self, *, outputs_named: bool = False) -> None:
+        """Warns of named values that nothing used; without named outputs what flows out is used."""
+        if not outputs_named:
+            self._mark_used(self.flow)
         self._warn_of_unused(self._values)
 
     def _warn_of_unused(self, values: Mapping[str, _Named]) -> None:

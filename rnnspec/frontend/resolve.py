@@ -111,7 +111,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         settings = resolve_train(train, scope, (applications, outputs) if complete else None, report)
     if not complete or not inputs:
         return None
-    flows.finish()
+    flows.finish(outputs_named=named is not None)
     warn_of_dropped(applications, builder.spans, report)
     return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings)
 

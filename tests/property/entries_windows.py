@@ -82,7 +82,9 @@ def fixed(shape: Shape) -> bool:
 
 
 def extents(shape: Shape) -> tuple[int, ...]:
-    return (shape.width,) if shape.length is None else (int(shape.length), shape.width)
+    """Steps of which only a call says how many count as one: layers are drawn for what doesn't fit, too."""
+    steps = 1 if isinstance(shape.length, str) else shape.length
+    return (shape.width,) if steps is None else (steps, shape.width)
 
 
 def of_extents(shape: Shape, given: Sequence[int | str]) -> Shape:
