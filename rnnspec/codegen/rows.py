@@ -8,6 +8,7 @@ from typing import assert_never
 
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, RowMap, Splat, Statement, Store
+from rnnspec.kernel.target import CACHE_LINE
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,17 @@ class TileEmitter:
                 for vector in range(self.units.vectors):
                     self.values[statement.name, row, vector] = register
                 continue
+            if access.rows is RowMap.TOKEN and access.via is None:
+                self._fetch_next(access, row)
             for vector in range(self.units.vectors):
                 lanes = self.units.lanes(vector, self.vectors.lanes)
                 self.values[statement.name, row, vector] = self.vectors.load(self._vector_pointer(access, row, vector), lanes)
+
+    def _fetch_next(self, access: Access, row: int) -> None:
+        """What the next tile of rows reads: a step comes back to tokens too seldom for the processor to see where they lead."""
+        further = self.count * self.places.buffers[access.buffer].width
+        for vector in range(0, self.units.vectors, max(1, CACHE_LINE // self.vectors.target.vector_bytes)):
+            self.vectors.prefetch(self.vectors.pointer(self._vector_pointer(access, row, vector), str(further)))
 
     def _draw(self, statement: Draw) -> None:
         writer = self.vectors.writer

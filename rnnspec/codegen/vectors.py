@@ -96,6 +96,11 @@ class Vectors:
         mask = f"<{self.lanes} x i1> {self.mask(lanes)}"
         return self.writer.assign(f"call {self.type} {name}(ptr align {self.bytes} {pointer}, {mask}, {self.type} zeroinitializer)")
 
+    def prefetch(self, pointer: str) -> None:
+        """Brings what is read there soon into the first-level cache; any address will do."""
+        self.library.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
+        self.writer.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
     def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
         if lanes is None or lanes == self.lanes:
             self.writer.do(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")

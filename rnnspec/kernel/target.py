@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from rnnspec.ir.types import DType
 
+CACHE_LINE = 64
+"""Bytes that come from memory together, on all targets."""
+
 ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 
