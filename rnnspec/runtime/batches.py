@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,17 +207,17 @@ class CheckedInputs:
 
 def full_index(batch: int, time: int) -> PackedIndex:
     """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
-    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time)
+    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time, kept=False)
 
 
-def _full_index(batch: int, time: int) -> PackedIndex:
+def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
     rows = np.arange(batch, dtype=np.int32)
     offsets = np.arange(time + 1 if batch else 1, dtype=np.int32) * np.int32(batch)
     source = (rows[None, :] * np.int32(time) + np.arange(time, dtype=np.int32)[:, None]).reshape(-1)
-    return PackedIndex(batch, time, rows, rows, offsets, source)
+    return PackedIndex(batch, time, rows, rows, offsets, source, kept)
 
 
-_kept_full_index = lru_cache(maxsize=16)(_full_index)
+_kept_full_index = lru_cache(maxsize=16)(partial(_full_index, kept=True))
 
 
 def check_step_count(samples: int, time: int, name: str) -> None:

@@ -8,33 +8,37 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.jit import Loaded
-from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
+from rnnspec.runtime.native_memory import Memory, address, aligned_bytes
 from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.program import Kind, NativeFunction, Work, arena_bytes, operations_saved
+from rnnspec.runtime.plan import Plans
+from rnnspec.runtime.program import Kind, NativeFunction, arena_bytes, operations_saved
 from rnnspec.runtime.team import SharedCall, call_together
 from rnnspec.runtime.threads import ThreadCount
+
+NO_BYTES = aligned_bytes(0)
 
 
 class Scratch:
     """Memory for calls under way, kept for the next ones."""
 
     def __init__(self) -> None:
-        self._free: list[Array] = []
+        self._free: list[Memory] = []
 
     @contextmanager
-    def taken(self, size: int) -> Generator[Array]:
+    def taken(self, size: int) -> Generator[Memory]:
         """At least `size` bytes, nobody else's until the block ends."""
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = aligned_bytes(size)
-        if len(memory) < size:
-            memory = aligned_bytes(size)
+            memory = Memory.of(size)
+        if len(memory.bytes) < size:
+            memory = Memory.of(size)
         try:
             yield memory
         finally:
@@ -46,7 +50,7 @@ class _Prepared:
     """`weights`: a copy of the flat weights, for those that use them after they may have changed."""
 
     version: int
-    memory: Array
+    memory: Memory
     users: int = 0
     weights: Array | None = None
 
@@ -62,6 +66,9 @@ class BoundFunction:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
 
+    def __post_init__(self) -> None:
+        self._plans = Plans(self.function)
+
     @cached_property
     def clocks(self) -> Mapping[str, Array]:
         """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
@@ -69,7 +76,7 @@ class BoundFunction:
         return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.kind is Kind.CLOCKS}
 
     @contextmanager
-    def prepared(self, weights: Array, version: int) -> Generator[Array]:
+    def prepared(self, weights: Array, version: int) -> Generator[Memory]:
         """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
         with self._lock:
             prepared = self._prepared_for(weights, version)
@@ -91,15 +98,15 @@ class BoundFunction:
             with self._lock:
                 prepared.users -= 1
 
-        return prepared.memory, prepared.weights, give_back
+        return prepared.memory.bytes, prepared.weights, give_back
 
     def _prepared_for(self, weights: Array, version: int) -> _Prepared:
         """With one user more; the lock is held."""
         prepared = self._prepared
         if prepared is None or prepared.version != version:
             if prepared is None or prepared.users:
-                memory = aligned_bytes(self.function.prepared_bytes)
-                memory[:] = 0
+                memory = Memory.of(self.function.prepared_bytes)
+                memory.bytes[:] = 0
             else:
                 memory = prepared.memory
             self._prepared = None
@@ -108,24 +115,23 @@ class BoundFunction:
         prepared.users += 1
         return prepared
 
-    def _prepare(self, weights: Array, memory: Array) -> None:
+    def _prepare(self, weights: Array, memory: Memory) -> None:
         with self.scratch.taken(arena_bytes(self.function.prepare_scratch, {})) as scratch:
-            known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory, Kind.SCRATCH: scratch}
+            known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory.bytes, Kind.SCRATCH: scratch.bytes}
             if self.clocks:
                 known[Kind.CLOCKS] = self.clocks[self.function.prepare_symbol]
-            pointers = [address(known[argument.kind]) for argument in self.function.prepare_arguments]
             function = self.function
-            threads = self._paying(function.prepare_shared_symbol, function.prepare_work, {})
-            self._call(function.prepare_symbol, function.prepare_shared_symbol, pointers, (), threads)
+            pointers = [address(known[argument.kind]) for argument in function.prepare_arguments]
+            table, sizes = (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * 0)()
+            threads = self._paying(function.prepare_shared_symbol, lambda threads: operations_saved(function.prepare_work, {}, threads))
+            self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
 
-    def _paying(self, shared: str, work: tuple[Work, ...], sizes: Mapping[str, int]) -> int:
+    def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
         """How many threads to use: one where several would save too little."""
         threads = self.threads.number
-        return threads if threads > 1 and shared and operations_saved(work, sizes, threads) >= self.threads.least_saved else 1
+        return threads if threads > 1 and shared and saved(threads) >= self.threads.least_saved else 1
 
-    def _call(self, symbol: str, shared: str, pointers: Sequence[int], dims: Sequence[int], threads: int) -> None:
-        table = (ctypes.c_void_p * len(pointers))(*pointers)
-        sizes = (ctypes.c_int64 * len(dims))(*dims)
+    def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
         if threads > 1:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
             self.threads.took_part = call_together(call, self.loaded.functions[symbol], threads, self.threads.patience)
@@ -134,34 +140,40 @@ class BoundFunction:
 
     def call(
         self,
-        given: Mapping[tuple[Kind, str], Array],
+        given: Mapping[tuple[str, str], Array],
         indices: Sequence[PackedIndex],
-        sizes: CallSizes,
+        batch: int,
+        times: Mapping[str, int],
         dtype: np.dtype,
         weights: Array,
         weights_version: int,
         tape: Array | None = None,
     ) -> tuple[dict[str, Array], Array]:
-        """Runs the function; its outputs by name, and the tape (newly made unless given). `sizes`: see `NativeFunction`."""
+        """Runs the function; its outputs by name, and the tape (newly made unless given).
+
+        `given`: by `Kind` and name, see `plan.GIVEN`. `times`: padded lengths by their names.
+        """
+        function, plan = self.function, self._plans.of(batch, times, indices)
         outputs: dict[str, Array] = {}
-        kept = aligned_bytes(arena_bytes(self.function.tape, sizes)) if tape is None else tape
-        with self.scratch.taken(arena_bytes(self.function.scratch, sizes)) as scratch, self.prepared(weights, weights_version) as prepared:
-            arenas = {Kind.WEIGHTS: weights, Kind.PREPARED: prepared, Kind.TAPE: kept, Kind.SCRATCH: scratch}
-            alive: list[Array] = []
-            for argument in self.function.arguments:
-                array = arenas.get(argument.kind)
-                if array is None:
-                    match argument.kind:
-                        case Kind.OUTPUT:
-                            array = outputs[argument.name] = np.empty(output_shape(argument, sizes), dtype)
-                        case Kind.INDEX:
-                            array = index_array(indices, argument)
-                        case Kind.CLOCKS:
-                            array = self.clocks[argument.name]
-                        case _:
-                            array = given[argument.kind, argument.name]
-                alive.append(array)
-            threads = self._paying(self.function.shared_symbol, self.function.work, sizes)
-            pointers, dims = [address(array) for array in alive], [sizes[name] for name in self.function.dims]
-            self._call(self.function.symbol, self.function.shared_symbol, pointers, dims, threads)
+        kept = tape if tape is not None else aligned_bytes(plan.tape) if plan.tape else NO_BYTES
+        with self.scratch.taken(plan.scratch) as scratch, self.prepared(weights, weights_version) as prepared:
+            table = plan.table()
+            for place, name, shape in plan.outputs:
+                array = outputs[name] = np.empty(shape, dtype)
+                table[place] = address(array)
+            for place, key in plan.given:
+                table[place] = address(given[key])
+            for place, argument in plan.arenas:
+                match argument.kind:
+                    case Kind.WEIGHTS:
+                        table[place] = address(weights)
+                    case Kind.PREPARED:
+                        table[place] = prepared.address
+                    case Kind.SCRATCH:
+                        table[place] = scratch.address
+                    case Kind.TAPE:
+                        table[place] = address(kept)
+                    case _:
+                        table[place] = address(self.clocks[argument.name])
+            self._call(function.symbol, function.shared_symbol, table, plan.dims, self._paying(function.shared_symbol, plan.saved_by))
         return outputs, kept

@@ -11,13 +11,14 @@ from typing import Any, Literal, TypeAlias, cast, overload
 import numpy as np
 
 from rnnspec.runtime import artifact
-from rnnspec.runtime.batches import CheckedInputs
+from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.executable import Array, Executable
 from rnnspec.runtime.initializers import initial_value
 from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.memory import require_memory
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
+from rnnspec.runtime.plain import PlainBatches
 from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
 from rnnspec.runtime.signature import Signature
 from rnnspec.runtime.states import CarryingExecutable
@@ -54,6 +55,7 @@ class CompiledModel:
         self.signature = signature
         self.source = source
         self._executable = executable
+        self._plain = PlainBatches(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._changing = threading.RLock()
@@ -86,7 +88,7 @@ class CompiledModel:
         `training` turns on what only training does: dropout, noise, a batch's own statistics; it moves
         the statistics of BatchNormalization. ValueError for a bad input, before native code runs.
         """
-        batch = check_inputs(self.signature, x, mask, lengths).batch()
+        batch = self._batch(x, mask, lengths)
         key = self._draw_key() if training else 0
         with self._changing if training and self.signature.updates else nullcontext():
             if not record:
@@ -162,9 +164,12 @@ class CompiledModel:
     def predict(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
         """The output for all samples, computed `batch_size` at a time, without dropout; as `forward` would give it."""
         batch_size = whole_number("batch_size", batch_size, 1)
+        plain = self._plain.batch(x) if mask is None and lengths is None else None
+        if plain is not None and plain.size <= batch_size:
+            return self._given_out(self._inferred(plain))
         inputs = check_inputs(self.signature, x, mask, lengths, at_once=False)
         parts = [
-            self._infer(inputs, slice(start, min(start + batch_size, inputs.samples)))
+            self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
             for start in range(0, max(inputs.samples, 1), batch_size)
         ]
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
@@ -191,8 +196,17 @@ class CompiledModel:
         source = self.source
         artifact.save(artifact.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies()), path)
 
-    def _infer(self, inputs: CheckedInputs, rows: slice) -> tuple[Array, ...]:
-        batch = inputs.batch(rows)
+    def _batch(self, x: object, mask: object, lengths: object) -> Batch:
+        """All inputs, checked, as one batch."""
+        if mask is not None or lengths is not None:
+            return check_inputs(self.signature, x, mask, lengths).batch()
+        batch = self._plain.batch(x)
+        if batch is None:
+            batch = check_inputs(self.signature, x).batch()
+            self._plain.keep(x, batch)
+        return batch
+
+    def _inferred(self, batch: Batch) -> tuple[Array, ...]:
         with self._parameters.reading() as (weights, version):
             return self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0)
 

@@ -13,7 +13,7 @@ from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.native_memory import CallSizes
 from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.program import Kind, NativeFunction
+from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Signature
 from rnnspec.runtime.stepper import NativeStepper
 from rnnspec.runtime.threads import ThreadCount, default_threads
@@ -70,7 +70,7 @@ class NativeExecutable:
         return self._functions
 
     def _function(self, wanted: Wanted) -> BoundFunction:
-        if not self._activities:
+        if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
         with self._lock:
             if wanted not in self._functions:
@@ -110,17 +110,17 @@ class NativeExecutable:
         outputs, tape = self._run(Wanted("record", training, activities=activities), inputs, indices, weights, weights_version, key)
         return outputs, NativeTape(tape, inputs, tuple(indices))
 
-    def _sizes(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> CallSizes:
-        times = {time: inputs[name].shape[1] for name, time in self._times.items()}
-        return CallSizes(next(iter(inputs.values())).shape[0], times, indices)
+    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
+        """The batch, and the padded lengths by their names."""
+        return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
 
     def _run(
         self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
     ) -> tuple[tuple[Array, ...], Array]:
-        given = {(Kind.INPUT, name): array for name, array in inputs.items()}
-        given[Kind.KEY, ""] = np.array([key], np.uint32)
-        sizes = self._sizes(inputs, indices)
-        outputs, tape = self._function(wanted).call(given, indices, sizes, self._dtype, weights, weights_version)
+        given = {("input", name): array for name, array in inputs.items()}
+        given["key", ""] = np.array([key], np.uint32)
+        function = self._function(wanted)
+        outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, weights, weights_version)
         updates = self._updates if wanted.training else ()
         states = self._streamed if wanted.name == "stream" else self._states
         return tuple(outputs[name] for name in (*self._given_out(wanted.activities), *updates, *states)), tape
@@ -137,7 +137,8 @@ class NativeExecutable:
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
-        return NativeStepper(self._function(Wanted("stream", False)), indices, self._sizes(inputs, indices), inputs, states, self._dtype)
+        sizes = CallSizes(*self._lengths(inputs), indices)
+        return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype)
 
     def backward(
         self,
@@ -155,11 +156,11 @@ class NativeExecutable:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
         function = self._function(Wanted("backward", training, input_gradients, activities))
         gradient = np.zeros_like(weights) if gradient is None else gradient
-        given = {(Kind.COTANGENT, name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
-        given[Kind.KEY, ""] = np.array([key], np.uint32)
-        given[Kind.GRADIENT, ""] = gradient
-        sizes = self._sizes(tape.inputs, tape.indices)
-        outputs, _ = function.call(given, tape.indices, sizes, self._dtype, weights, weights_version, tape.residuals)
+        given = {("cotangent", name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
+        given["key", ""] = np.array([key], np.uint32)
+        given["gradient", ""] = gradient
+        batch, times = self._lengths(tape.inputs)
+        outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, weights_version, tape.residuals)
         return gradient, outputs
 
     def inspect(self, stage: str, after: str | None = None) -> str:

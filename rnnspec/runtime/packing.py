@@ -19,6 +19,7 @@ class PackedIndex:
     `rank` (batch,): its inverse. `offsets` (steps + 1,): tokens before each packed step; the rows
     at step k are `offsets[k + 1] - offsets[k]`. `source` (tokens,): the padded step `row * time + t`
     of each token. `position` (batch * time,): the token of each padded step, -1 where masked.
+    `kept`: calls of the same sizes get this very object again.
     """
 
     batch: int
@@ -27,6 +28,7 @@ class PackedIndex:
     rank: Int32
     offsets: Int32
     source: Int32
+    kept: bool = False
 
     @property
     def tokens(self) -> int:

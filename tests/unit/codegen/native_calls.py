@@ -17,7 +17,6 @@ from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.lengths import length_of
-from rnnspec.runtime.native_memory import CallSizes
 from rnnspec.runtime.packing import PackedIndex, pack, pair
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native
@@ -77,15 +76,15 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
             case Role.MASK:
                 masks[parameter.value] = array
             case Role.KEY:
-                given[Kind.KEY, ""] = np.array([array], np.int32)
+                given["key", ""] = np.array([array], np.int32)
             case Role.WEIGHT:
                 weights.append(array.astype(dtype).reshape(-1))
             case _:
                 batch = len(array)
-                given[Kind.INPUT, name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
+                given["input", name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
     indices = _indices(function, masks, {**times, "batch": batch})
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
-    outputs, _ = bound.call(given, indices, CallSizes(batch, times, indices), dtype, flat, 0)
+    outputs, _ = bound.call(given, indices, batch, times, dtype, flat, 0)
     return outputs
 
 

@@ -12,7 +12,7 @@ import pytest
 import rnnspec
 from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array
+from rnnspec.runtime.native_memory import CallSizes, Memory, address, aligned_bytes, index_array
 from rnnspec.runtime.packing import pack, pair
 from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
@@ -75,18 +75,18 @@ def test_arena_bytes() -> None:
 def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
     scratch = Scratch()
     with scratch.taken(100) as first, scratch.taken(100) as second:
-        assert not np.shares_memory(first, second)
-        inner = first
+        assert not np.shares_memory(first.bytes, second.bytes)
+        inner = first.bytes
     with scratch.taken(50) as again, scratch.taken(50) as more:
-        assert len(again) >= 50
-        assert any(np.shares_memory(inner, memory) for memory in (again, more))
+        assert len(again.bytes) >= 50
+        assert any(np.shares_memory(inner, memory.bytes) for memory in (again, more))
     with scratch.taken(1000) as larger:
-        assert len(larger) == 1000
+        assert len(larger.bytes) == 1000
         with pytest.raises(KeyError), scratch.taken(10):
             raise KeyError
     with scratch.taken(1000) as larger, scratch.taken(10) as small:
-        assert len(larger) >= 1000
-        assert not np.shares_memory(larger, small)
+        assert len(larger.bytes) >= 1000
+        assert not np.shares_memory(larger.bytes, small.bytes)
 
 
 def test_index_arrays_by_name() -> None:
@@ -124,16 +124,16 @@ class Counting(BoundFunction):
         super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Scratch())  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 
-    def _prepare(self, weights: Array, memory: Array) -> None:
+    def _prepare(self, weights: Array, memory: Memory) -> None:
         self.prepared_for.append(float(weights[0]))
-        memory[:8] = weights[:1].view(np.uint8)
+        memory.bytes[:8] = weights[:1].view(np.uint8)
 
 
 def test_weights_are_prepared_once_a_version() -> None:
     function = Counting()
     for version, value in ((1, 1.0), (1, 1.0), (2, 2.0), (2, 2.0), (1, 3.0)):
         with function.prepared(np.array([value]), version) as memory:
-            assert memory[:8].view(np.float64)[0] == value
+            assert memory.bytes[:8].view(np.float64)[0] == value
     assert function.prepared_for == [1.0, 2.0, 3.0]
 
 
@@ -142,11 +142,11 @@ def test_prepared_weights_in_use_are_not_overwritten() -> None:
     function = Counting()
     with function.prepared(np.array([1.0]), 1) as first:
         with function.prepared(np.array([2.0]), 2) as second:
-            assert not np.shares_memory(first, second)
-            assert first[:8].view(np.float64)[0] == 1.0
-        assert first[:8].view(np.float64)[0] == 1.0
+            assert not np.shares_memory(first.bytes, second.bytes)
+            assert first.bytes[:8].view(np.float64)[0] == 1.0
+        assert first.bytes[:8].view(np.float64)[0] == 1.0
     with function.prepared(np.array([3.0]), 3) as third:
-        assert np.shares_memory(third, second)
+        assert np.shares_memory(third.bytes, second.bytes)
 
 
 # Real code
