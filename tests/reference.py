@@ -273,7 +273,10 @@ def dot(layer: Layer, left: Array, right: Array) -> Array:
     left, right = np.moveaxis(left, axes[0], -1), np.moveaxis(right, axes[1], -1)
     if layer.get("normalize", False):
         left, right = (value / np.sqrt((value * value).sum(axis=-1, keepdims=True)) for value in (left, right))
-    product = np.stack([np.tensordot(a, b, axes=(-1, -1)) for a, b in zip(left, right, strict=True)])
+    summed = left.ndim + right.ndim
+    ours = list(range(1, left.ndim - 1))
+    theirs = list(range(left.ndim, summed - 2))
+    product = np.einsum(left, [0, *ours, summed], right, [0, *theirs, summed], [0, *ours, *theirs])
     return product[:, None] if product.ndim == 1 else product
 
 
