@@ -11,7 +11,8 @@ from rnnspec.codegen.clocks import CLOCKS, Clocks
 from rnnspec.codegen.entry import around, emit_entry, emit_shared_entry
 from rnnspec.codegen.math import math_definitions
 from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter, emit_zeros
-from rnnspec.codegen.nests import emit_column_reduce, emit_outer, emit_row_reduce, emit_stage
+from rnnspec.codegen.nests import emit_column_reduce, emit_row_reduce, emit_stage
+from rnnspec.codegen.outer import emit_outer
 from rnnspec.codegen.rows import Places
 from rnnspec.codegen.scan import StepCall, emit_scan
 from rnnspec.codegen.shards import shard_functions

@@ -1,4 +1,4 @@
-"""Loop nests of the kernel IR that compute: stages, reductions and outer products."""
+"""Loop nests of the kernel IR that compute: stages and reductions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
-from rnnspec.kernel.nodes import Access, ColumnReduce, Contract, Outer, RowReduce, Stage
-from rnnspec.kernel.target import row_counts
+from rnnspec.kernel.nodes import Access, ColumnReduce, Contract, RowReduce, Stage
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -159,59 +158,3 @@ def _store_row(vectors: Vectors, places: Places, target: Access, row: str, units
     for vector, register in enumerate(registers):
         address = vectors.pointer(pointer, vectors.writer.add(units.start, vector * vectors.lanes))
         vectors.store(register, address, units.lanes(vector, vectors.lanes))
-
-
-ROWS_AT_ONCE = 256
-"""Rows of both sides that an outer product goes through before the next tile: they stay in the second-level cache."""
-
-
-def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, rows: str) -> None:
-    """Rows `height` of `left^T @ right`, in chunks of rows: each tile of the result is loaded, added to in registers, stored."""
-    writer = vectors.writer
-    per_tile = max(1, min(4 if vectors.target.registers >= 32 else 2, node.units // vectors.lanes))
-    counts = row_counts(max(1, min(6, node.height)))
-
-    def zero(row: str, count: int) -> None:
-        unit_tiles(
-            vectors, node.units, 1, lambda units: _store_row(vectors, places, node.target, row, units, ["zeroinitializer"] * units.vectors)
-        )
-
-    row_tiles(vectors, height, (1,), zero)
-    chunks = writer.assign(f"sdiv i64 {writer.add(rows, ROWS_AT_ONCE - 1)}, {ROWS_AT_ONCE}", "chunks")
-    with writer.loop("0", chunks, hint="chunk") as chunk:
-        first = writer.multiply(chunk, ROWS_AT_ONCE)
-        end = writer.add(first, ROWS_AT_ONCE)
-        last = writer.assign(f"select i1 {writer.assign(f'icmp slt i64 {end}, {rows}')}, i64 {end}, i64 {rows}", "last")
-        unit_tiles(
-            vectors,
-            node.units,
-            per_tile,
-            lambda units: row_tiles(
-                vectors, height, counts, lambda row, count: _outer_tile(vectors, places, node, (first, last), units, row, count)
-            ),
-        )
-
-
-def _outer_tile(vectors: Vectors, places: Places, node: Outer, chunk: tuple[str, str], units: UnitTile, height: str, count: int) -> None:
-    writer = vectors.writer
-    keys = [(row, vector) for row in range(count) for vector in range(units.vectors)]
-    result = TileEmitter(vectors, places, height, count, units, 1)
-    addresses = {
-        (row, vector): vectors.pointer(result.row_pointer(node.target, row), writer.add(units.start, vector * vectors.lanes))
-        for row, vector in keys
-    }
-    lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
-    start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
-    with writer.carrying_loop(chunk[0], chunk[1], 1, start, "r") as (row, registers, following):
-        emitter = TileEmitter(vectors, places, row, 1, units, 1)
-        left = vectors.pointer(emitter.row_pointer(node.left, 0), height)
-        right = emitter.row_pointer(node.right, 0)
-        columns = [
-            vectors.load(vectors.pointer(right, writer.add(units.start, vector * vectors.lanes)), lanes[vector])
-            for vector in range(units.vectors)
-        ]
-        elements = [vectors.load_splat(vectors.pointer(left, str(offset))) for offset in range(count)]
-        for (offset, vector), register in zip(keys, registers, strict=True):
-            following.append(vectors.multiply_add(elements[offset], columns[vector], register))
-    for key, register in zip(keys, registers, strict=True):
-        vectors.store(register, addresses[key], lanes[key[1]])
