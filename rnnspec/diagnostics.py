@@ -115,7 +115,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name which `name` was probably meant to be."""
     candidates: dict[str, str] = {}
     for candidate in known:
-        candidates.setdefault(candidate.lower(), candidate)
+        if candidate != name:  # a name is known in one place, and not in another
+            candidates.setdefault(candidate.lower(), candidate)
     matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
     return candidates[matches[0]] if matches else None
 

@@ -284,7 +284,12 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
         raise Fault(ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
         members = sorted({entry.name for entry in catalogue.values()})
-        help_ = nearest(name, [*members, *(() if call else scope.parameters)]) or nearest(name, catalogue) or listed(members)
+        help_ = (
+            nearest(name, [*members, *(() if call else scope.parameters)])
+            or nearest(name, catalogue)
+            or _as_python(name)
+            or listed(members)
+        )
         raise Fault(UnknownChoice(span=span, family=family.value, name=name, help=help_))
     entry = catalogue[name]
     report = Report()
@@ -323,8 +328,18 @@ def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: 
 def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> UnknownName | WrongValue:
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
-        return UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=nearest(name, scope.parameters))
+        return UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
     return WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
+
+
+def _meant(name: str, scope: Scope) -> str:
+    """Advice on an unknown name where a plain value stands."""
+    return _as_python(name) or nearest(name, scope.parameters)
+
+
+def _as_python(name: str) -> str:
+    """Advice on a constant of Python's: it is written in small letters here."""
+    return f"write `{name.lower()}`" if name in ("True", "False", "None") else ""
 
 
 def _list_of(callee: str, arguments: Sequence[Argument]) -> str:

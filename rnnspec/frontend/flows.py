@@ -12,6 +12,7 @@ from rnnspec.frontend.catalogue_layers import LAYERS, NAME
 from rnnspec.frontend.cells import bind_parameters, parameter_arguments
 from rnnspec.frontend.errors.flows import (
     BlockInItself,
+    BlocksTooDeep,
     EmptyBlock,
     NotALayer,
     RepeatCount,
@@ -37,6 +38,7 @@ from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
 from rnnspec.source import Span
 
 LAYER_LIMIT = 2000
+NESTING_LIMIT = 50
 """Of a model, uses of shared layers counted: far beyond any model, and a bound for repeats in repeats."""
 
 Flow: TypeAlias = tuple[Value, ...] | None
@@ -314,6 +316,7 @@ class Flows:
         name = block.name.text
         if name in self._inside:
             raise Fault(BlockInItself(span=call.callee.span, name=name))
+        inside = self._deeper(name, call.callee.span)
         bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
         if not block.statements:
             raise Fault(EmptyBlock(span=block.name.span, name=name))
@@ -322,7 +325,6 @@ class Flows:
         own = names.take(bound.options.word("name") or given_name or names.automatic(name), call.callee.span)
         if flow is not None and len(flow) > 1:
             raise Fault(TakesOne(span=call.callee.span, layer=name, count=len(flow)))
-        inside = (*self._inside, name)
         flows = Flows(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)
         with self._report.within(call.callee.span):
             flows.reserve(block.statements)
@@ -333,14 +335,17 @@ class Flows:
         return flows.flow
 
     def _repeat(self, statement: ast.Repeat) -> None:
-        count = -1
+        count, inside = -1, self._inside
         with self._report.catching():
             given = evaluate(statement.count, self._scope)
             if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= LAYER_LIMIT:
                 raise Fault(RepeatCount(span=statement.count.span, found=describe(given.value), limit=LAYER_LIMIT))
+            inside = self._deeper("repeat", statement.count.span)
             count = given.value
         if count < 0:
             self.flow = None
+            return
+        outside, self._inside = self._inside, inside
         for _ in range(count):
             before, values, shared = self._report.count, dict(self._values), dict(self._shared)
             self.run(statement.statements)
@@ -350,6 +355,13 @@ class Flows:
             self._values, self._shared = values, shared
             if self._report.count != before:
                 break
+        self._inside = outside
+
+    def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
+        """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
+        if len(self._inside) >= NESTING_LIMIT:
+            raise Fault(BlocksTooDeep(span=span, limit=NESTING_LIMIT))
+        return (*self._inside, what)
 
     def _name(self, statement: ast.Flow, flow: Flow, sound: bool) -> None:
         """Gives the statement's values their names; unknown ones too, so that what reads them isn't reported again."""

@@ -46,6 +46,8 @@ class Stream:
             chosen = np.arange(self._batch)
         else:
             chosen = np.atleast_1d(np.asarray(rows))
+            if chosen.shape == (0,):  # an empty list has no integers, and no others
+                chosen = chosen.astype(np.intp)
             if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
                 raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
         if self._plain is not None:

@@ -181,6 +181,7 @@ def test_one_row_by_its_number_and_none() -> None:
     stream.step(x[:, 3])
     before = stream.state["gru/h"]
     stream.reset(rows=np.array([], int))
+    stream.reset(rows=[])
     assert np.array_equal(stream.state["gru/h"], before)
     stream.reset(rows=3)
     assert not stream.state["gru/h"][3].any()

@@ -200,6 +200,15 @@ class UnusedShared(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksTooDeep(Diagnostic):
+    code = "E0519"
+    title = "more than {limit} blocks and repeats inside of each other"
+    label = "too deep from here on"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedValue(Diagnostic):
     code = "W0501"
     title = "the value `{name}` is never used"
