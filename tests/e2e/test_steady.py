@@ -1,0 +1,135 @@
+"""Calls in a row: padding changes no size but that of what is given out, other sizes compile nothing, and nothing grows."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.compiler import Compilation, compilation
+from rnnspec.profile.inputs import draw_inputs
+from rnnspec.profile.runner import Runner
+from rnnspec.profile.session import call_sizes, planned_memory
+from rnnspec.runtime.batches import Batch
+from rnnspec.runtime.bound import BoundFunction
+from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native_memory import CallSizes
+from rnnspec.runtime.program import NativeFunction
+
+TEXT = """model Text {
+    input x: int[time]
+    Embedding(50, 4, mask_zero = true)
+    Bidirectional(LSTM(3))
+    Dense(1)
+    train {
+        loss      = mse
+        optimizer = Adam()
+    }
+}
+"""
+
+STREAM = "model Stream {\n    input x: float[time, 1]\n    LSTM(4)\n    Dense(1)\n}\n"
+
+BOUND = 100
+"""Blocks, for caches of Python's own. An object (an array is one) kept by each call would be 200 or more in a round."""
+
+
+def ids(length: int) -> np.ndarray:
+    """The same words, padded to `length`."""
+    x = np.zeros((4, length), np.int32)
+    for row, real in enumerate((20, 3, 11, 7)):
+        x[row, :real] = 1 + np.arange(real)
+    return x
+
+
+def grown(call: Callable[[], object], calls: int) -> int:
+    """How many more blocks of memory Python holds after so many calls. The lesser of two rounds: what is made once is in one of them."""
+    rounds: list[int] = []
+    for _ in range(2):
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(calls // 2):
+            call()
+        gc.collect()
+        rounds.append(sys.getallocatedblocks() - before)
+    return min(rounds)
+
+
+def test_ten_thousand_predictions_grow_nothing() -> None:
+    model, x = rnnspec.compile(TEXT, seed=0), ids(20)
+    assert grown(lambda: model.forward(x), 10_000) < BOUND
+
+
+def test_ten_thousand_steps_of_a_stream_grow_nothing() -> None:
+    stream, x = rnnspec.compile(STREAM, seed=0).stream(batch=1), np.ones((1, 1), np.float32)
+    assert grown(lambda: stream.step(x), 10_000) < BOUND
+
+
+def test_hundreds_of_steps_of_training_grow_nothing() -> None:
+    model, x, y = rnnspec.compile(TEXT, seed=0), ids(20), np.ones((4, 1), np.float32)
+    assert grown(lambda: model.train_on_batch(x, y), 400) < BOUND
+
+
+def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built: list[Wanted] = []
+    native = Compilation.native
+
+    def counted(self: Compilation, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
+        built.append(wanted)
+        return native(self, wanted, timed=timed)
+
+    monkeypatch.setattr(Compilation, "native", counted)
+    model = rnnspec.compile(TEXT + f"# {tmp_path.name}, {time.time_ns()}: no kept model has this text\n", seed=0)
+    for length in (20, 2000, 33):
+        for rows in (1, 4):
+            model.train_on_batch(ids(length)[:rows], np.ones((rows, 1), np.float32))
+            model.forward(ids(length)[:rows])
+    assert len(built) == len(set(built))
+    assert {wanted.name for wanted in built} == {"forward", "record", "backward"}
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
+    seen: list[dict[str, int]] = []
+    call = BoundFunction._call  # pyright: ignore[reportPrivateUsage]
+
+    def watched(self: BoundFunction, symbol: str, shared: str, pointers: list[int], dims: list[int], threads: int) -> None:
+        if symbol == self.function.symbol:
+            seen.append(dict(zip(self.function.dims, dims, strict=True)))
+        call(self, symbol, shared, pointers, dims, threads)
+
+    monkeypatch.setattr(BoundFunction, "_call", watched)
+    model = rnnspec.compile(TEXT, seed=0)
+    found: list[list[dict[str, int]]] = []
+    for length in (200, 2000):
+        seen.clear()
+        if training:
+            model.train_on_batch(ids(length), np.ones((4, 1), np.float32))
+        else:
+            model.forward(ids(length))
+        found.append([{name: size for name, size in each.items() if name != "batch*time"} for each in seen])
+    assert found[0]
+    assert found[0] == found[1]
+    assert {each["tokens"] for each in found[0]} == {41}
+    assert {each["steps"] for each in found[0]} == {20}
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
+    made = compilation(TEXT)
+    batch: Batch = draw_inputs(made.signature, 4, 9, 0.6).batch()
+    runner = Runner(made, batch, training=training, timed=False)
+    runner.call()
+    sizes: CallSizes = call_sizes(made.signature, batch)
+    bound = list(runner.functions.values())
+    planned = planned_memory([each.function for each in bound], sizes)
+    scratch = vars(bound[0].scratch)["_free"]
+    assert 0 < sum(map(len, scratch)) <= planned.workspace
+    assert sum(len(vars(each)["_prepared"].memory) for each in bound) == planned.prepared

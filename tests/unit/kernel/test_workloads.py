@@ -1,0 +1,71 @@
+"""The benchmarks' specs as kernels: nothing stored between a step's matmul and the update of its states, and no work on padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rnnspec.compiler import Compilation, parse_all, read_spec
+from rnnspec.frontend.resolve import resolve
+from rnnspec.kernel.count import NOTHING, Count, count
+from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.nodes import Space, Stage
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
+from rnnspec.runtime.native import Wanted
+from tests.unit.kernel.scheduled import contractions, stores, the_scan
+
+SPECS = Path(__file__).parents[3] / "benchmarks" / "specs"
+
+FUSED = {
+    "lstm.rnn": {"h'", "lstm/output", "c"},
+    "gru.rnn": {"h'", "gru/output"},
+    "peephole_lstm.rnn": {"h'", "peephole_lstm/output", "c"},
+}
+"""What a step of inference stores. LayerNormalization reads all units before the update: its step can't be one stage."""
+
+every_target = pytest.mark.parametrize("target", [AVX512, AVX2, SSE42, NEON], ids=lambda target: target.name)
+
+TRAINING = (Wanted("forward", False), Wanted("record", True), Wanted("backward", True, input_gradients=False))
+
+
+def made(name: str, target: Target = AVX2, **parameters: int) -> Compilation:
+    tree, _ = parse_all(read_spec(SPECS / name))
+    return Compilation(tree, resolve(tree, parameters), "float32", target)
+
+
+@every_target
+@pytest.mark.parametrize("name", FUSED)
+def test_a_step_of_inference_is_one_stage_that_stores_its_states_and_its_output_alone(name: str, target: Target) -> None:
+    (step,) = the_scan(made(name, target, features=80, units=128).kernels(Wanted("forward", False)).function).body
+    assert isinstance(step, Stage)
+    assert len(contractions(step)) == 1
+    assert {store.access.buffer for store in stores(step)} == FUSED[name]
+    assert len(stores(step)) == len(FUSED[name])
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_a_step_of_training_stores_residuals_on_the_tape_besides(name: str) -> None:
+    function = made(name, features=80, units=128).kernels(Wanted("record", True)).function
+    tape = {buffer.name for buffer in function.buffers if buffer.space is Space.TAPE}
+    (step,) = the_scan(function).body
+    assert isinstance(step, Stage)
+    assert len(contractions(step)) == 1
+    written = {store.access.buffer for store in stores(step)}
+    assert written - tape == FUSED[name]
+    assert written & tape
+
+
+def text(wanted: Wanted) -> Count:
+    function = made("text.rnn", vocabulary=20000, features=128, units=64).kernels(wanted).function
+    return sum((count(nest, function) for nest in nests_of(function)), NOTHING)
+
+
+@pytest.mark.parametrize("wanted", TRAINING, ids=lambda wanted: wanted.name)
+def test_no_work_and_no_byte_of_the_text_model_depends_on_a_padded_size(wanted: Wanted) -> None:
+    """Neither on `batch*time`; bytes alone depend on `steps`, those of the longest real row: each reads the panels."""
+    work = text(wanted)
+    arithmetic = [work.matmul, work.elementwise, *work.elementary.values()]
+    assert {name for amount in arithmetic for name, _ in amount.terms} <= {"", "batch", "tokens"}
+    moved = [*work.read.values(), *work.written.values()]
+    assert {name for amount in moved for name, _ in amount.terms} == {"", "batch", "tokens", "steps"}
