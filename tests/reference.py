@@ -239,7 +239,7 @@ def concatenated(flows: Sequence[Flow], axis: int) -> Flow:
     if all(flow.mask is None for flow in flows):
         return Flow(value)
     masks = [np.ones(flow.value.shape[:2], bool) if flow.mask is None else flow.mask for flow in flows]
-    return Flow(value, np.concatenate(masks, axis=1) if axis == 1 else either(masks))
+    return Flow(value, np.concatenate(masks, axis=1) if axis in (1, 1 - value.ndim) else either(masks))
 
 
 def merged(layer: Layer, flows: Sequence[Flow]) -> Flow:

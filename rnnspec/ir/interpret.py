@@ -219,8 +219,10 @@ class _Frame:
             case Reduce():
                 return [_reduce(operation, self.array(operation.operand))]
             case Take():
-                ids = self.array(operation.ids)
-                return [np.where(ids < 0, 0.0, self.array(operation.table)[ids[:, 0]])]
+                ids = self.array(operation.ids)[:, 0]
+                found = np.zeros(self.shape(operation.result))
+                found[ids >= 0] = self.array(operation.table)[ids[ids >= 0]]
+                return [found]
             case ScatterAdd():
                 sums = np.zeros(self.shape(operation.result))
                 ids = self.array(operation.ids)[:, 0]

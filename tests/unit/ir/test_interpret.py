@@ -401,6 +401,16 @@ def test_every_operation_runs() -> None:
     assert {role for role, _ in results} == {Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIENT}
 
 
+def test_no_row_is_looked_up_for_a_negative_id() -> None:
+    text = (
+        'module m\nfunc @f(input %t: f32[batch, 2], input %i: i32[time, 1]) {\n%0 = take %t, %i : f32[time, 2]\nreturn residual "y" %0\n}'
+    )
+    function = parse_module(text).functions[0]
+    for rows in (0, 1):
+        (found,) = interpret(function, {"t": np.ones((rows, 2)), "i": np.full((3, 1), -1)}).values()
+        np.testing.assert_array_equal(found, np.zeros((3, 2)))
+
+
 # What can't be run
 
 FUNCTION = "func @f(input %a: f32[batch, 2], input %b: f32[batch, 2], residual %i: index[batch, time, tokens]) {\nreturn \n}"
