@@ -184,7 +184,7 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
         return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
     owner = f"`{argument.name}` of {callee}"
     match kind:
-        case kinds.RecurrentLayer() | kinds.Cells() | kinds.Named():
+        case kinds.RecurrentLayer() | kinds.InnerLayer() | kinds.Cells() | kinds.Named():
             return given
         case kinds.Free():
             if not isinstance(value, Symbol) or names_a_member(value.name):

@@ -13,6 +13,7 @@ from rnnspec.frontend.kinds import (
     Family,
     Flag,
     Free,
+    InnerLayer,
     Integers,
     Label,
     Named,
@@ -201,7 +202,7 @@ LAYERS = catalogue(
         Entry("RepeatVector", (Argument("n", Whole()), NAME)),
         Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), fixed.SEED, NAME)),
         Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), fixed.SEED, NAME)),
-        Entry("TimeDistributed", (Argument("layer", RecurrentLayer()), NAME)),
+        Entry("TimeDistributed", (Argument("layer", InnerLayer()), NAME)),
         Entry(
             "PReLU",
             (

@@ -38,8 +38,10 @@ from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
 from rnnspec.source import Span
 
 LAYER_LIMIT = 2000
-NESTING_LIMIT = 50
 """Of a model, uses of shared layers counted: far beyond any model, and a bound for repeats in repeats."""
+
+NESTING_LIMIT = 50
+"""Of blocks and repeats inside of each other."""
 
 Flow: TypeAlias = tuple[Value, ...] | None
 """What flows on: usually one value; None where it is unknown, because of a fault that is reported."""

@@ -149,6 +149,15 @@ class RecurrentLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerLayer:
+    """A layer that works on each step for itself."""
+
+    @property
+    def expected(self) -> str:
+        return "a layer for each step such as `Dense(64)`"
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
     """A cell with its arguments, or a list of them."""
 
@@ -209,6 +218,7 @@ Kind: TypeAlias = (
     | PerOutput
     | Axes
     | RecurrentLayer
+    | InnerLayer
     | Cells
     | Named
     | Later

@@ -190,7 +190,8 @@ def _stream(graph: Graph) -> StreamSignature:
         if isinstance(layer, Recurrent) and layer.name in used:
             return StreamSignature(refusal=f"{layer.name} is used for several sequences")
         used.add(layer.name)
-        if isinstance(layer, Merge) and layer.kind not in NEUTRAL and _mask_apart(application) and any(map(held.get, application.operands)):
+        holds = isinstance(layer, Merge) and layer.kind not in NEUTRAL and any(map(held.get, application.operands))
+        if holds and _mask_apart(application) and any(operand.type.masked for operand in application.operands):
             return StreamSignature(refusal=f"{layer.name} merges sequences that mask different steps")
     states: list[StateSignature] = []
     for layer in _cells(graph):

@@ -24,14 +24,14 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
     """The user's inputs, checked against the signature.
 
     `x`: for each input a padded array (batch, ...), or for a sequence a list of arrays of different
-    lengths; a mapping from input names if there are several. Float inputs take bools, integers and
+    lengths; if there are several, a list of them or a mapping from input names. Float inputs take bools, integers and
     floats; ids take integers, and floats without a fraction. `mask` (batch, time), bool or 0 and 1,
     and `lengths` (batch,), integers up to time, are the sequence input's, or mappings from input
     names; given both, a step is real if both say so. What masked steps hold isn't looked at.
     `at_once`: all samples go into one call, which bounds their number of steps.
     ValueError names the input, the sample, the step, the value found and what was expected.
     """
-    named = _by_name(signature, x)
+    named = inputs_by_name(signature, x)
     columns = {spec.name: _column(spec, named[spec.name], at_once) for spec in signature.inputs}
     _check_agreement(signature, columns)
     dtype = np.dtype(signature.dtype)
@@ -67,11 +67,16 @@ def _in_any(masks: Iterable[Mask | None]) -> Mask | None:
     return real
 
 
-def _by_name(signature: Signature, x: object) -> Mapping[str, object]:
+def inputs_by_name(signature: Signature, x: object) -> Mapping[str, object]:
+    """Each input under its name; ValueError where some are missing or unknown."""
     names = [spec.name for spec in signature.inputs]
     if not isinstance(x, Mapping):
+        if len(names) > 1 and is_list(x) and len(cast(Sequence[object], x)) == len(names):
+            return dict(zip(names, cast(Sequence[object], x), strict=True))
         if len(names) > 1:
-            raise ValueError(f"model {signature.model} has {len(names)} inputs: pass a mapping with the keys {', '.join(names)}")
+            raise ValueError(
+                f"model {signature.model} has {len(names)} inputs: pass a list of them, or a mapping with the keys {', '.join(names)}"
+            )
         return {names[0]: x}
     given = cast(Mapping[str, object], x)
     missing = [name for name in names if name not in given]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.executable import Array, Executable
-from rnnspec.runtime.inputs import check_inputs, whole_number
+from rnnspec.runtime.inputs import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.parameters import Parameters
 from rnnspec.runtime.signature import OutputSignature, Signature
 from rnnspec.runtime.states import zero_states
@@ -84,12 +84,7 @@ class Stream:
 
     def _with_time(self, x: object) -> dict[str, object]:
         """The inputs with a time of one step."""
-        names = [spec.name for spec in self._signature.inputs]
-        if not isinstance(x, Mapping):
-            if len(names) > 1:
-                raise ValueError(f"model {self._signature.model} has {len(names)} inputs: pass a mapping with the keys {', '.join(names)}")
-            x = {names[0]: x}
-        named = cast(Mapping[str, object], x)
+        named = inputs_by_name(self._signature, x)
         sequences = {spec.name: spec for spec in self._signature.inputs if spec.is_sequence}
         given: dict[str, object] = {}
         for name, value in named.items():

@@ -36,6 +36,7 @@ BODIES: Mapping[str, str] = {
     "states": "a -> Masking() -> LSTM(5, return_sequences = true, return_state = true)",
     "a stack": "a -> GRU(4, return_sequences = true) -> Dropout(0.5) -> LSTM(3, return_sequences = true, dropout = 0.5) -> SimpleRNN(2)",
     "around": "p = a -> Masking() -> GRU(3, return_sequences = true)\n q = p -> Dense(3)\n [p, q] -> Add() -> LSTM(2)",
+    "two inputs": "p = a -> LSTM(3, return_sequences = true)\n q = b -> GRU(3, return_sequences = true)\n [p, q] -> Add() -> LSTM(2)",
     "stateful": "a -> LSTM(4, stateful = true, return_sequences = true)",
     "a row beside it": "last = a -> GRU(3)\n [last, row] -> Concatenate() -> Dense(2)",
     "several outputs": "p = a -> Masking() -> LSTM(3, return_sequences = true)\n q = p -> GRU(2)\n r = p -> ELU()\n output q, r, p",
@@ -44,7 +45,7 @@ every_body = pytest.mark.parametrize("name", BODIES)
 
 
 def spec_of(body: str) -> str:
-    used = {"a": "a: float[time, 3]", "words": "words: int[time]", "row": "row: float[3]"}
+    used = {"a": "a: float[time, 3]", "b": "b: float[time, 3]", "words": "words: int[time]", "row": "row: float[3]"}
     inputs = [declared for name, declared in used.items() if name in body.replace("[", " ").replace("]", " ").replace(",", " ").split()]
     return f"model Case {{\n input {', '.join(inputs)}\n {body}\n}}"
 

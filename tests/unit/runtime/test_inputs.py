@@ -134,7 +134,7 @@ def test_refusal(name: str) -> None:
 def test_refusals_of_several_inputs() -> None:
     row = np.zeros((2, 3), np.float32)
     for x, message in (
-        (X, "model Fake has 2 inputs: pass a mapping with the keys x, row"),
+        (X, "model Fake has 2 inputs: pass a list of them, or a mapping with the keys x, row"),
         ({"x": X}, "the inputs of model Fake are x, row; missing: row"),
         ({"x": X, "row": row, "z": row}, "the inputs of model Fake are x, row; unknown: z"),
         ({"x": X, "row": row[:1]}, "input row has 1 samples, input x has 2"),

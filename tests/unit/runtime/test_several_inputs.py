@@ -132,11 +132,19 @@ def test_refusal(name: str) -> None:
     assert str(raised.value) == message
 
 
+def test_inputs_are_a_list_too() -> None:
+    made_for = signature((A, LATER), over("a"))
+    both = {name: VALUES[name] for name in ("a", "later")}
+    listed, named = (check_inputs(made_for, given).batch().inputs for given in (list(both.values()), both))
+    for name, array in named.items():
+        np.testing.assert_array_equal(listed[name], array)
+
+
 def test_inputs_are_a_mapping() -> None:
     made_for = signature((A, LATER), over("a"))
     for x, message in (
-        (VALUES["a"], "model Graph has 2 inputs: pass a mapping with the keys a, later"),
-        ([VALUES["a"], VALUES["later"]], "model Graph has 2 inputs: pass a mapping with the keys a, later"),
+        (VALUES["a"], "model Graph has 2 inputs: pass a list of them, or a mapping with the keys a, later"),
+        ([VALUES["a"]], "model Graph has 2 inputs: pass a list of them, or a mapping with the keys a, later"),
         ({"a": VALUES["a"]}, "the inputs of model Graph are a, later; missing: later"),
         ({**VALUES}, "the inputs of model Graph are a, later; unknown: b, words, row, fixed"),
         ({"a": VALUES["a"], "b": VALUES["b"]}, "the inputs of model Graph are a, later; missing: later; unknown: b"),
