@@ -219,14 +219,14 @@ def kernel_nodes(above: str) -> str:
 
 
 def llvm_loop(above: str, name: str) -> str:
-    """The last loop of a function that multiplies and adds, with what becomes of its sums: the tile of one row."""
+    """The first loop of a function that multiplies and adds: the tile of the most rows."""
     text = compilation(above).print("llvm")
     body = text[text.index(f"@{name}(") :]
     lines = body[: body.index("\n}\n")].splitlines()
-    last = max(place for place, line in enumerate(lines) if "@llvm.fma" in line)
-    start = max(place for place, line in enumerate(lines[:last]) if line.endswith(".head:"))
-    stop = next(place for place, line in enumerate(lines) if place > last and line.startswith("  br label %r."))
-    return fence("\n".join(lines[start : stop + 1]), "llvm")
+    first = next(place for place, line in enumerate(lines) if "@llvm.fma" in line)
+    start = max(place for place, line in enumerate(lines[:first]) if line.endswith(".head:"))
+    stop = next(place for place, line in enumerate(lines) if place > first and line.endswith(".end:"))
+    return fence("\n".join(lines[start:stop]), "llvm")
 
 
 def summary(above: str) -> str:
