@@ -8,6 +8,7 @@ stands for. A part about a spec takes the last ```rnn block above it. A ```text 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -235,6 +236,27 @@ def summary(above: str) -> str:
     return fence(summary_text(ModelSource(graph.model, "", {}, "float32", layer_rows(graph))))
 
 
+# Benchmarks, as they were measured.
+
+
+def measured(_: str) -> str:
+    """The median times of a run's workloads, this project's beside the fastest peer's."""
+    content = json.loads((ROOT / "docs" / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    rows: list[tuple[str, ...]] = []
+    for row in content["workloads"]:
+        times = {each["peer"]: each["p50"] for each in row["peers"] if "p50" in each}
+        if "rnnspec" in times and row["best_peer"]:
+            best = row["best_peer"]
+            rows.append((row["name"], row["work"], seconds(times["rnnspec"]), f"{seconds(times[best])} ({best})", f"{row['gain']:.2f}"))
+    return table(("", "work", "rnnspec", "fastest peer", "peer / rnnspec"), rows)
+
+
+def seconds(time: float) -> str:
+    """Three digits and a unit."""
+    unit, size = next(pair for pair in (("s", 1.0), ("ms", 1e-3), ("µs", 0.0)) if time >= pair[1])
+    return f"{float(f'{time / (size or 1e-6):.3g}'):g} {unit}"
+
+
 # Passes.
 
 
@@ -328,6 +350,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "kernel-nodes": kernel_nodes,
     "llvm-loop": llvm_loop,
     "summary": summary,
+    "measured": measured,
     "stages": lambda _: fence(compiler.list_stages()),
     "golden": golden,
     "difference": difference,

@@ -225,7 +225,7 @@ class _Recovery:
             help_ = f"`{token}` is a word of the language and can't be a name"
         if token.type == "OVER" and self._source.text.startswith("//", token.start_pos):
             help_ = "a comment begins with `#`"
-        if token.type == "COMMA" and "RPAR" in parser.accepts():
+        if token.type == "COMMA" and "RPAR" in parser.accepts() and "NAME" not in parser.accepts():
             help_ = "several values in one are a list, in square brackets: `[20, 12]`"
         if token.type == "IF" and "WHEN" in parser.accepts():
             help_ = "statements are chosen with `when condition { ... } else { ... }`"

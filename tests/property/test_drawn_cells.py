@@ -29,7 +29,7 @@ def interpreted(function: Function, weights: dict[str, np.ndarray], x: np.ndarra
 
 
 @pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.SpecWarning")
-@settings(max_examples=40)
+@settings(max_examples=24)
 @given(cell=drawn_cells(), units=UNITS, features=st.integers(1, 9), data=st.data())
 def test_outputs_and_gradients(cell: Cell, units: int, features: int, data: st.DataObject) -> None:
     layer = data.draw(

@@ -77,7 +77,7 @@ def test_threads_change_no_bit_of_a_gradient(drawn: Drawn) -> None:
         assert all(pool.map(another, range(8)))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(drawn_models())
 def test_the_number_of_threads_that_share_a_call_changes_no_bit(drawn: Drawn) -> None:
     model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)

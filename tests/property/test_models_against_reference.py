@@ -17,7 +17,7 @@ def near(actual: np.ndarray, expected: Any, scale: float = 1.0) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=1e-9 * max(scale, float(np.abs(expected).max(initial=0.0))))
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(drawn_models())
 def test_outputs_and_gradients(drawn: Drawn) -> None:
     """The gradient is compared along one random direction through all weights and the input at once."""
