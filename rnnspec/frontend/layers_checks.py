@@ -9,7 +9,7 @@ from math import prod
 from rnnspec.diagnostics import Label, listed, nearest
 from rnnspec.frontend import ast
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET
+from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET, WRITTEN_OTHERWISE
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.errors.flows import TakesOne
 from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence, WrongAxis
@@ -129,4 +129,4 @@ def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
 def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
     if name in KERAS_LAYERS_NOT_YET:
         return Fault(NotYet(span=span, what=f"the layer {name}"))
-    return Fault(UnknownLayer(span=span, name=name, help=nearest(name, known) or listed(known)))
+    return Fault(UnknownLayer(span=span, name=name, help=WRITTEN_OTHERWISE.get(name) or nearest(name, known) or listed(known)))
