@@ -47,8 +47,9 @@ def variables(threads: int) -> dict[str, str]:
     """The environment of a worker: so many threads in every library that can be told."""
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RNNSPEC_THREADS")
     eigen = "true" if threads > 1 else "false"
+    # What Python compiles is kept, as it is of any package that pip installs.
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **{name: str(threads) for name in limits},
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
