@@ -113,7 +113,7 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
     full, rest = divmod(node.units, beside * lanes)
 
     def part(row: str, units: UnitTile, partial: Sequence[str]) -> list[str]:
-        emitter = TileEmitter(vectors, places, row, 1, units, units.vectors)
+        emitter = TileEmitter(vectors, places, row, 1, units, 1)
         emitter.run(node.body)
         combined = list(partial)
         for vector in range(units.vectors):

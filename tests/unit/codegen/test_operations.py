@@ -119,6 +119,14 @@ BODIES: Mapping[str, tuple[str, str]] = {
         )
         for axis, shape in ((1, "WIDE[batch, 1]"), (0, "WIDE[W2]"))
     },
+    **{
+        f"reduce_a_product_{axis}": (
+            ROWS,
+            "%a = matmul %x, %k : WIDE[batch, 5]\n%b = matmul %a, transpose %k : WIDE[batch, W]\n"
+            f"%out = reduce_sum %b {{axis = {axis}}} : {shape}",
+        )
+        for axis, shape in ((0, "WIDE[W]"), (1, "WIDE[batch, 1]"))
+    },
     "reduce_a_constant": (
         ROWS,
         "%a = constant {value = 1.0} : WIDE[batch, 1]\n%b = reduce_sum %a {axis = 0} : WIDE[1]\n%c = broadcast %b : WIDE[batch, W]\n"
