@@ -119,14 +119,12 @@ BODIES: Mapping[str, tuple[str, str]] = {
         )
         for axis, shape in ((1, "WIDE[batch, 1]"), (0, "WIDE[W2]"))
     },
-    **{
-        f"reduce_a_product_{axis}": (
-            ROWS,
-            "%a = matmul %x, %k : WIDE[batch, 5]\n%b = matmul %a, transpose %k : WIDE[batch, W]\n"
-            f"%out = reduce_sum %b {{axis = {axis}}} : {shape}",
-        )
-        for axis, shape in ((0, "WIDE[W]"), (1, "WIDE[batch, 1]"))
-    },
+    "reduce_a_part_of_a_product": (
+        "input %x: WIDE[batch, 5], weight %g: WIDE[5, W2], weight %k: WIDE[W, 5]",
+        "%a = matmul %x, %g : WIDE[batch, W2]\n%l, %r = split %a {axis = 1} : WIDE[batch, W], WIDE[batch, W]\n"
+        "%p = matmul %l, %k : WIDE[batch, 5]\n%s = reduce_sum %l {axis = 1} : WIDE[batch, 1]\n%t = broadcast %s : WIDE[batch, 5]\n"
+        "%q = sub %p, %t : WIDE[batch, 5]\n%u = matmul %q, transpose %k : WIDE[batch, W]\n%out = add %u, %r : WIDE[batch, W]",
+    ),
     "reduce_a_constant": (
         ROWS,
         "%a = constant {value = 1.0} : WIDE[batch, 1]\n%b = reduce_sum %a {axis = 0} : WIDE[1]\n%c = broadcast %b : WIDE[batch, W]\n"
