@@ -96,7 +96,7 @@ def encode(artifact: Artifact) -> bytes:
     """The file's bytes; the same artifact gives the same bytes."""
     from safetensors.numpy import save as save_tensors
 
-    weights = {name: np.ascontiguousarray(value) for name, value in artifact.weights.items()}
+    weights = {name: np.asarray(value, order="C") for name, value in artifact.weights.items()}
     members = {SPEC: artifact.text.encode(), WEIGHTS: save_tensors(weights)}
     manifest: dict[str, Any] = {
         "format": FORMAT,

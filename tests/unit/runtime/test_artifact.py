@@ -57,7 +57,9 @@ def test_the_same_artifact_gives_the_same_bytes() -> None:
 
 def test_what_a_round_trip_keeps() -> None:
     text = "model Ünïcode() {}\r\n\t# 日本語\n"
-    strange = Artifact("Ü", text, {}, "float64", {"a": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "b": np.zeros((0, 3))})
+    strange = Artifact(
+        "Ü", text, {}, "float64", {"a": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "b": np.zeros((0, 3)), "c": np.array(2.0)}
+    )
     assert same(decode(encode(strange)), strange)
 
 
