@@ -132,4 +132,4 @@ def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     planned = planned_memory([each.function for each in bound], sizes)
     scratch = vars(bound[0].scratch)["_free"]
     assert 0 < sum(len(memory.bytes) for memory in scratch) <= planned.workspace
-    assert sum(len(vars(each)["_prepared"].memory) for each in bound) == planned.prepared
+    assert sum(len(vars(each)["_prepared"].memory.bytes) for each in bound) == planned.prepared
