@@ -223,7 +223,8 @@ class Compilation:
     def native(self, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
         """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
         kernels = self.kernels(wanted)
-        return stages.native(kernels, self._back_end(kernels.target), ObjectCache(default_folder()), timed=timed)
+        cache = ObjectCache(default_folder())
+        return stages.native(kernels, self._back_end(kernels.target), cache, timed=timed, shared=wanted.shared)
 
     def update(self, formula: Formula, states: int, constants: int) -> NativeUpdate:
         """The native update of a table's rows by an optimizer's formula."""

@@ -78,9 +78,11 @@ def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> K
     return Kernels(prepare, main, target)
 
 
-def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False) -> NativeFunction:
-    """Emits, optimises and assembles, unless the cache has it. `timed`: with a clock for each loop nest."""
-    object_code = assembled(emit_module(compiled.module, compiled.target, timed=timed), compiled.target, machine, cache)
+def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False, shared: bool = True) -> NativeFunction:
+    """Emits, optimises and assembles, unless the cache has it. `timed`, `shared`: see `emit_module`."""
+    shared = shared and not timed
+    text = emit_module(compiled.module, compiled.target, timed=timed, shared=shared)
+    object_code = assembled(text, compiled.target, machine, cache)
     preparing, calling = convention(compiled.prepare), convention(compiled.function)
     return NativeFunction(
         object_code,
@@ -93,8 +95,8 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         _slots(calling.tape),
         calling.prepared.size({}),
         calling.dims,
-        "" if timed else shared_symbol(compiled.function.name),
-        "" if timed else shared_symbol(compiled.prepare.name),
+        shared_symbol(compiled.function.name) if shared else "",
+        shared_symbol(compiled.prepare.name) if shared else "",
         _work(compiled.function),
         _work(compiled.prepare),
     )

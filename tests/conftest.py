@@ -26,7 +26,11 @@ def regenerate(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled objects of a run stay in the run: neither read from nor left in the user's cache."""
+    """Compiled objects of a run stay in the run: neither read from nor left in the user's cache.
+
+    Tests of several threads say how many; for the others half of the code needn't be compiled.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNSPEC_THREADS", "1")
         patch.setenv("RNNSPEC_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

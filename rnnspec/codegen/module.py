@@ -40,10 +40,14 @@ from rnnspec.kernel.nodes import (
 from rnnspec.kernel.target import Target
 
 
-def emit_module(module: KernelModule, target: Target, *, timed: bool = False) -> str:
-    """The LLVM text of a whole module. `timed`: each function takes one pointer more, to a clock for each of its nests."""
-    library = Library()
-    parts = [part for function in module.functions for part in _function(function, target, library, timed)]
+def emit_module(module: KernelModule, target: Target, *, timed: bool = False, shared: bool = True) -> str:
+    """The LLVM text of a whole module.
+
+    `timed`: each function takes one pointer more, to a clock for each of its nests. `shared`: with entry points for several
+    threads; a timed one has none.
+    """
+    library, shared = Library(), shared and not timed
+    parts = [part for function in module.functions for part in _function(function, target, library, timed, shared)]
     dtype = module.functions[0].dtype
     if dtype not in (DType.F32, DType.F64):
         raise InternalError(f"a module of {dtype.value}")
@@ -54,8 +58,8 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False) ->
         library.declarations[f"declare {kind} @llvm.fma.v{lanes}{name}({kind}, {kind}, {kind})"] = None
     header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
     elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    shared = "" if timed else shard_functions(target)
-    return "\n".join(["\n".join(header), *parts, shared, elementary, attributes(target)])
+    together = shard_functions(target) if shared else ""
+    return "\n".join(["\n".join(header), *parts, together, elementary, attributes(target)])
 
 
 def attributes(target: Target) -> str:
@@ -63,8 +67,8 @@ def attributes(target: Target) -> str:
     return f"attributes #0 = {{ nounwind{width} }}\n"
 
 
-def _function(function: KernelFunction, target: Target, library: Library, timed: bool) -> list[str]:
-    """The nests of a function, and its entry points; a timed build has none for several threads."""
+def _function(function: KernelFunction, target: Target, library: Library, timed: bool, shared: bool) -> list[str]:
+    """The nests of a function, and its entry points."""
     vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
     buffers = {buffer.name: buffer for buffer in function.buffers}
     names = {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))}
@@ -76,7 +80,7 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
         parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks))
         calls.extend(calls_of(name, node, buffers, vectors))
     parts.append(emit_entry(function, calls, target, library, clocks=clocks))
-    return parts if timed else [*parts, emit_shared_entry(function, calls, target, library)]
+    return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
 
 
 def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None = None) -> list[str]:

@@ -14,7 +14,7 @@ ROWS_AT_ONCE, LEFT_BYTES = 256, 2**17 + 2**16
 the right side's in the first-level one. Where they lie their distance is often a power of two, and then caches keep few of them."""
 
 
-ROW_COUNTS = (6, 4, 2, 1)
+ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""
 
 
@@ -30,7 +30,8 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, row
     # A loop goes on while a whole step fits: the last one may be smaller here.
     chunks, parts = writer.add(rows, ROWS_AT_ONCE - 1), writer.add(height[1], at_once - 1)
     with writer.loop("0", chunks, ROWS_AT_ONCE, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
-        chunk = _Chunk(vectors, places, node, (first, _least(vectors, writer.add(first, ROWS_AT_ONCE), rows)), part, left, right)
+        count = _least(vectors, writer.subtract(rows, first), str(ROWS_AT_ONCE))
+        chunk = _Chunk(vectors, places, node, first, count, part, left, right)
         heights = part, _least(vectors, writer.add(part, at_once), height[1])
         row_tiles(vectors, heights, counts, chunk.copy_left)
 
@@ -55,7 +56,7 @@ def _zero_row(vectors: Vectors, places: Places, node: Outer, row: str) -> None:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some rows of both sides, for the rows of the result from `part` on, and where they are copied to.
+    """`rows` rows of both sides from `first` on, for the rows of the result from `part` on, and where they are copied to.
 
     `left`: tile by tile of the result's rows, each row's elements of a tile next to each other. `right`: row by row of a tile of units.
     """
@@ -63,7 +64,8 @@ class _Chunk:
     vectors: Vectors
     places: Places
     node: Outer
-    rows: Range
+    first: str
+    rows: str
     part: str
     left: str
     right: str
@@ -71,19 +73,19 @@ class _Chunk:
     def copy_left(self, height: str, count: int) -> None:
         vectors, writer = self.vectors, self.vectors.writer
         to = self._left_of(height)
-        with writer.loop(*self.rows, hint="r") as row:
-            first = TileEmitter(vectors, self.places, row, 1, UnitTile("0", "0", 1, 1), 1).row_pointer(self.node.left, 0)
-            source = vectors.pointer(first, height)
-            place = writer.multiply(writer.subtract(row, self.rows[0]), count)
+        with writer.loop("0", self.rows, hint="r") as row:
+            number = writer.add(self.first, row)
+            start = TileEmitter(vectors, self.places, number, 1, UnitTile("0", "0", 1, 1), 1).row_pointer(self.node.left, 0)
+            source = vectors.pointer(start, height)
+            place = vectors.pointer(to, writer.multiply(row, count))
             for offset in range(count):
                 element = writer.assign(f"load {vectors.element}, ptr {vectors.pointer(source, str(offset))}, align {vectors.bytes}")
-                pointer = vectors.pointer(to, writer.add(place, offset))
-                writer.do(f"store {vectors.element} {element}, ptr {pointer}, align {vectors.bytes}")
+                writer.do(f"store {vectors.element} {element}, ptr {vectors.pointer(place, str(offset))}, align {vectors.bytes}")
 
     def copy_right(self, units: UnitTile) -> None:
         vectors, writer = self.vectors, self.vectors.writer
-        with writer.loop(*self.rows, hint="r") as row:
-            source = TileEmitter(vectors, self.places, row, 1, units, 1).row_pointer(self.node.right, 0)
+        with writer.loop("0", self.rows, hint="r") as row:
+            source = TileEmitter(vectors, self.places, writer.add(self.first, row), 1, units, 1).row_pointer(self.node.right, 0)
             for vector in range(units.vectors):
                 start = writer.add(units.start, vector * vectors.lanes)
                 column = vectors.load(vectors.pointer(source, start), units.lanes(vector, vectors.lanes))
@@ -101,10 +103,10 @@ class _Chunk:
         lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
         start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
         left = self._left_of(height)
-        with writer.carrying_loop(*self.rows, 1, start, "r") as (row, registers, following):
+        with writer.carrying_loop("0", self.rows, 1, start, "r") as (row, registers, following):
             columns = [vectors.load(self._right_of(row, units, vector)) for vector in range(units.vectors)]
-            place = writer.multiply(writer.subtract(row, self.rows[0]), count)
-            elements = [vectors.load_splat(vectors.pointer(left, writer.add(place, offset))) for offset in range(count)]
+            place = vectors.pointer(left, writer.multiply(row, count))
+            elements = [vectors.load_splat(vectors.pointer(place, str(offset))) for offset in range(count)]
             for (offset, vector), register in zip(keys, registers, strict=True):
                 following.append(vectors.multiply_add(elements[offset], columns[vector], register))
         for key, register in zip(keys, registers, strict=True):
@@ -117,5 +119,5 @@ class _Chunk:
 
     def _right_of(self, row: str, units: UnitTile, vector: int) -> str:
         writer, lanes = self.vectors.writer, self.vectors.lanes
-        place = writer.multiply(writer.subtract(row, self.rows[0]), units.vectors * lanes)
-        return self.vectors.pointer(self.right, writer.add(place, vector * lanes))
+        place = self.vectors.pointer(self.right, writer.multiply(row, units.vectors * lanes))
+        return self.vectors.pointer(place, str(vector * lanes))

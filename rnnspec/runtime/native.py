@@ -24,13 +24,14 @@ class Wanted:
     """Which native function is needed: "forward", "record", "backward" or "stream".
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
-    with what activity regularizers look at.
+    with what activity regularizers look at. `shared`: with an entry point for several threads.
     """
 
     name: str
     training: bool
     input_gradients: bool = True
     activities: bool = False
+    shared: bool = False
 
 
 class NativeExecutable:
@@ -54,7 +55,7 @@ class NativeExecutable:
         self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
         self._build = build
         self._print_stage = print_stage
-        self._functions: dict[Wanted, BoundFunction] = {}
+        self._functions: dict[tuple[Wanted, bool], BoundFunction] = {}
         self._lock = threading.Lock()
         self._scratch = Scratch()
         self._jit: Jit | None = None
@@ -66,19 +67,22 @@ class NativeExecutable:
 
     @property
     def functions(self) -> Mapping[Wanted, BoundFunction]:
-        """Those that were needed so far."""
-        return self._functions
+        """Those that were needed so far, by what was asked for, whatever the number of threads."""
+        return {wanted: function for (wanted, _), function in self._functions.items()}
 
     def _function(self, wanted: Wanted) -> BoundFunction:
+        """One with an entry point for several threads once there may be several; it does for one as well."""
         if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
+        shared = self._threads.number > 1 and wanted.name != "stream"
         with self._lock:
-            if wanted not in self._functions:
-                function = self._build(wanted)
+            found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
+            if found is None:
+                function = self._build(replace(wanted, shared=shared))
                 self._jit = self._jit or Jit()
                 loaded = self._jit.load(function.object_code, function.symbols)
-                self._functions[wanted] = BoundFunction(function, loaded, self._scratch, self._threads)
-            return self._functions[wanted]
+                found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._threads)
+            return found
 
     def forward(
         self,

@@ -23,6 +23,7 @@ from tests.property.entries import (
     VOCABULARY,
     WIDEST,
     Entry,
+    Misfit,
     Options,
     Padding,
     Shape,
@@ -194,6 +195,8 @@ def concatenations(*shapes: Shape) -> Options:
 
 def concatenated(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     if layer.get("axis") not in OF_STEPS:
+        if not alike(shapes, widths=False):
+            raise Misfit
         return merged(layer, shapes)
     parts = shapes[::-1] if shapes[0].flipped else shapes
     masks = frozenset({(str([(part.length, sorted(part.masks)) for part in parts]), tuple[float, ...]())})
