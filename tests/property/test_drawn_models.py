@@ -23,8 +23,8 @@ from tests.property.layers import ENTRIES
 from tests.property.models import drawn_models
 
 FUZZ = "FUZZ_MODELS" in os.environ
-MODELS = int(os.environ.get("FUZZ_MODELS", "32"))
-DAMAGED = MODELS if FUZZ else 80
+MODELS = int(os.environ.get("FUZZ_MODELS", "20"))
+DAMAGED = MODELS if FUZZ else 50
 
 PRECISIONS: tuple[Precision, ...] = ("float64", "float64", "float32")
 counts: Counter[str] = Counter()

@@ -23,7 +23,7 @@ def real_steps(drawn: Drawn) -> np.ndarray:
     return real
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(drawn_models())
 def test_batch_mates_padding_and_threads_change_no_bit(drawn: Drawn) -> None:
     """Each sample alone, its real steps moved apart by new masked ones, against the whole batch; and the batch again in threads."""
