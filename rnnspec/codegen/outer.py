@@ -13,7 +13,6 @@ ROWS_AT_ONCE, LEFT_BYTES = 256, 2**17 + 2**16
 """Rows of both sides, and bytes of the left one, that are copied at once: the left side's stay in the second-level cache, a tile of
 the right side's in the first-level one. Where they lie their distance is often a power of two, and then caches keep few of them."""
 
-
 ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""
 
@@ -30,8 +29,7 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, row
     # A loop goes on while a whole step fits: the last one may be smaller here.
     chunks, parts = writer.add(rows, ROWS_AT_ONCE - 1), writer.add(height[1], at_once - 1)
     with writer.loop("0", chunks, ROWS_AT_ONCE, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
-        count = _least(vectors, writer.subtract(rows, first), str(ROWS_AT_ONCE))
-        chunk = _Chunk(vectors, places, node, first, count, part, left, right)
+        chunk = _Chunk(vectors, places, node, first, _least(vectors, writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
         heights = part, _least(vectors, writer.add(part, at_once), height[1])
         row_tiles(vectors, heights, counts, chunk.copy_left)
 

@@ -15,7 +15,7 @@ from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
 BUDGET = 2**25
-"""Numbers that all folded tables of a function may have: 128 MB of float32. 20,000 words and two LSTM(128) need 82 MB."""
+"""Numbers that all folded tables of a function may have: 128 MB of float32. 20,000 words and two times 512 columns need 82 MB."""
 
 SUMS = (BinaryKind.ADD, BinaryKind.SUB)
 
