@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec import stages
+from rnnspec.codegen import python_call as python_call_code
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
@@ -35,6 +36,7 @@ from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.direct import PythonCall
 from rnnspec.runtime.executable import Formula, NativeUpdate
 from rnnspec.runtime.jit import called_with
 from rnnspec.runtime.native import Wanted
@@ -202,8 +204,9 @@ class Compilation:
                 return self.module("tensor", wanted.training, activities=wanted.activities).function("forward")
             case "record":
                 return self.module("tensor.backward", wanted.training, activities=wanted.activities).function("forward")
-            case "stream":
-                return stages.FORWARD.run(lower(self.graph, dtype=self.dtype, training=False, streaming=True)).function("forward")
+            case "stream" | "step":
+                pipeline = stages.FORWARD if wanted.name == "stream" else stages.SINGLE_STEP
+                return pipeline.run(lower(self.graph, dtype=self.dtype, training=False, streaming=True)).function("forward")
             case "backward":
                 backward = self.module("tensor.backward", wanted.training, activities=wanted.activities).function("backward")
                 return (
@@ -269,6 +272,12 @@ class Compilation:
     def _back_end(self, target: Target) -> Machine:
         self._machine = self._machine or Machine(target)
         return self._machine
+
+
+def python_call() -> PythonCall:
+    """What direct calls from Python need on this machine."""
+    target = host_target()
+    return PythonCall(Machine(target).object_code(python_call_code.emit_python_call(target)), python_call_code.SYMBOL, python_call_code.API)
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:

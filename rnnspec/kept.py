@@ -22,6 +22,7 @@ from numpy.typing import DTypeLike
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
+from rnnspec.runtime.direct import PythonCall
 from rnnspec.runtime.executable import Executable, Formula, NativeUpdate
 from rnnspec.runtime.jit import host_identity
 from rnnspec.runtime.native import NativeExecutable, Wanted
@@ -173,10 +174,22 @@ def _model(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, 
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
     if kept.signature.states:
         executable = CarryingExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update)
+
+
+def _python_call() -> PythonCall:
+    """The same for all models."""
+    key = ObjectCache.key("Python call", _package(), host_identity())
+    kept = _read(key)
+    if not isinstance(kept, PythonCall):
+        from rnnspec import compiler
+
+        kept = compiler.python_call()
+        _write(key, kept)
+    return kept
 
 
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:

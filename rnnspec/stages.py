@@ -25,6 +25,7 @@ from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
+from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.runtime.cache import ObjectCache
 from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot, Work
 
@@ -34,6 +35,9 @@ BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), *CLEAN)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 """What inference runs."""
+
+SINGLE_STEP = Pipeline((*FORWARD.passes, PromoteSingleStep(), *CLEAN))
+"""What a stream runs whose model masks nothing."""
 
 BACKWARD = Pipeline((*BOTH, Differentiate(), HoistWeightGradients(), *CLEAN))
 """What training runs: `@forward` with residuals, and `@backward`."""

@@ -413,7 +413,7 @@ class Role(Enum):
     """What a function's parameter or result is to its caller."""
 
     INPUT = "input"
-    """A model input: [batch, w], [batch, time, w], or ids as i32 [batch, time, 1]."""
+    """A model input: [batch, w], [batch, time, w], or ids as i32 [batch, time, 1] or, of single steps, [batch, 1]."""
     MASK = "mask"
     """The caller's own mask of a sequence input, i1 [batch, time], all true if none was given."""
     WEIGHT = "weight"

@@ -287,7 +287,7 @@ def _check_parameter(parameter: Parameter) -> None:
     batched = given.rank > 0 and isinstance(given.shape[0], str)
     match role:
         case Role.INPUT | Role.COTANGENT:
-            ids = given.dtype is DType.I32 and given.rank == 3 and given.shape[2] == 1 and role is Role.INPUT
+            ids = given.dtype is DType.I32 and given.shape[-1] == 1 and role is Role.INPUT
             fits = batched and given.rank in (2, 3) and isinstance(given.shape[-1], int) and (given.dtype.is_float or ids)
         case Role.STATE:
             fits = batched and given.rank == 2 and isinstance(given.shape[1], int) and given.dtype.is_float

@@ -246,8 +246,8 @@ class Block:
 
     def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
         lanes = self.context.lanes
-        gates = len(writer.pieces)
-        tile: Tile = contraction_tile(self.context.target, gates, units, lanes) if gates else pointwise_tile(units, lanes)
+        sums = writer.sums
+        tile: Tile = contraction_tile(self.context.target, sums, units, lanes) if sums else pointwise_tile(units, lanes)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
         if self.context.preparing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,8 +28,9 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
 )
+from rnnspec.ir.traverse import operands_of
 from rnnspec.kernel.analysis import Analysis
-from rnnspec.kernel.matrix import matrix
+from rnnspec.kernel.matrix import Form, form_of, matrix
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
 
 
@@ -59,6 +60,8 @@ class Piece:
     depth: int
     columns: PanelColumn
     init: str | None
+    phase: int
+    """How many contractions it starts from, one after the other, and itself."""
 
 
 class LookUps(Protocol):
@@ -93,6 +96,8 @@ class StageWriter:
     leaves: list[Statement] = field(default_factory=list[Statement])
     pieces: list[Piece] = field(default_factory=list[Piece])
     statements: list[Statement] = field(default_factory=list[Statement])
+    _phases: dict[str, int] = field(default_factory=dict[str, int])
+    """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
     _memory: dict[tuple[Value, int | None], str] = field(default_factory=dict[tuple[Value, int | None], str])
     _loads: dict[Access, str] = field(default_factory=dict[Access, str])
 
@@ -169,6 +174,7 @@ class StageWriter:
     def _map(self, kind: object, value: Value, column: int | None, *operands: Value) -> str:
         names = tuple(self.evaluate(operand, column) for operand in operands)
         name = self._name(value, column)
+        self._phases[name] = max(map(self._phase, names))
         self.statements.append(Map(name, kind, names))  # pyright: ignore
         return name
 
@@ -214,27 +220,33 @@ class StageWriter:
                 raise InternalError(f"{type(operation).__name__} inside a stage")
         return self._emit_load(value, column, self._location(source).access(column, via, fill))
 
+    def _phase(self, name: str | None) -> int:
+        return 0 if name is None else self._phases.get(name, 0)
+
     def _accumulate(self, operation: Binary, column: int | None) -> str | None:
-        """`leaf + contraction` as a contraction that starts from the leaf."""
+        """`value + contraction` as a contraction that starts from the value, if it isn't to wait for one of the same left side."""
         for product, other in ((operation.right, operation.left), (operation.left, operation.right)):
             matmul = self.analysis.definitions.get(product)
             if not isinstance(matmul, Matmul) or self._is_loaded(product) or self.uses[product] != 1 or product in self.analysis.roots:
                 continue
-            if self._is_leaf(other):
+            if matmul.left not in self._contracted(other):
                 return self._piece(matmul, operation.result, column, self.evaluate(other, column))
         return None
 
-    def _is_leaf(self, value: Value) -> bool:
-        while not self._is_loaded(value):
-            operation = self.analysis.definitions[value]
-            match operation:
-                case Broadcast() | Reshape() | Split():
-                    value = operation.operand
-                case Constant():
-                    return True
-                case _:
-                    return False
-        return True
+    def _contracted(self, value: Value) -> set[Value]:
+        """The left sides of the contractions that evaluating a value takes."""
+        found, seen, pending = set[Value](), set[Value](), [value]
+        while pending:
+            current = pending.pop()
+            if current in seen or self._is_loaded(current):
+                continue
+            seen.add(current)
+            operation = self.analysis.definitions[current]
+            if isinstance(operation, Matmul):
+                found.add(operation.left)
+            elif form_of(operation) is Form.POINTWISE:
+                pending.extend(operands_of(operation))
+        return found
 
     def _piece(self, operation: Matmul, value: Value, column: int | None, init: str | None) -> str:
         if column is None:
@@ -248,25 +260,39 @@ class StageWriter:
             transposed,
         )
         name = self._name(value, column)
-        self.pieces.append(Piece(name, left.access(0), matrix(operation.left)[1], columns, init))
+        phase = self._phases[name] = self._phase(init) + 1
+        self.pieces.append(Piece(name, left.access(0), matrix(operation.left)[1], columns, init, phase))
         return name
 
+    @property
+    def sums(self) -> int:
+        """How many sums are under way at once: contractions that no other one goes on from."""
+        return len(self.pieces) - len({piece.init for piece in self.pieces} & {piece.name for piece in self.pieces})
+
     def body(self, panels: Callable[[int, tuple[PanelColumn, ...]], str]) -> tuple[Statement, ...]:
-        """All statements so far: loads, then one contraction for each left side, then the rest."""
-        groups: dict[tuple[Access, int], list[Piece]] = {}
-        for piece in self.pieces:
-            groups.setdefault((piece.left, piece.depth), []).append(piece)
-        contractions = [
-            Contract(
-                tuple(piece.name for piece in group),
-                left,
-                depth,
-                panels(depth, tuple(piece.columns for piece in group)),
-                tuple(piece.init for piece in group),
-            )
-            for (left, depth), group in groups.items()
-        ]
-        return (*self.leaves, *contractions, *self.statements)
+        """All statements so far: loads; in each phase, one contraction for each left side; then the rest."""
+        groups: dict[tuple[int, Access, int], list[Piece]] = {}
+        for piece in sorted(self.pieces, key=lambda piece: piece.phase):
+            groups.setdefault((piece.phase, piece.left, piece.depth), []).append(piece)
+        body: list[Statement] = []
+        rest = list(self.statements)
+        for (_, left, depth), group in groups.items():
+            early, rest = self._needed(rest, {piece.init for piece in group})
+            packed = panels(depth, tuple(piece.columns for piece in group))
+            contraction = Contract(tuple(piece.name for piece in group), left, depth, packed, tuple(piece.init for piece in group))
+            body += (*early, contraction)
+        return (*self.leaves, *body, *rest)
+
+    def _needed(self, statements: Sequence[Statement], names: Collection[str | None]) -> tuple[list[Statement], list[Statement]]:
+        """The statements that the named ones are made of, and all others, in their order."""
+        needed, early, rest = set(names), list[Statement](), list[Statement]()
+        for statement in reversed(statements):
+            if isinstance(statement, Map | Draw) and statement.name in needed:
+                needed.update(statement.operands if isinstance(statement, Map) else ())
+                early.append(statement)
+            else:
+                rest.append(statement)
+        return early[::-1], rest[::-1]
 
 
 def ids_buffer(ids: Value, location: Location) -> str:

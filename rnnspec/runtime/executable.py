@@ -52,8 +52,12 @@ UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
 """The native update of a formula with so many states and constants."""
 
 
+Direct: TypeAlias = Callable[[object], Any]
+"""Takes one array as the model takes it; gives the outputs, newly allocated, or None where it doesn't fit as it is."""
+
+
 class Stepper(Protocol):
-    """A stream's native call with memory of its own; not for several threads at once."""
+    """A native call with memory of its own, of a stream's step or of inference; not for several threads at once, but for `direct`."""
 
     @property
     def inputs(self) -> Mapping[str, Array]:
@@ -76,6 +80,14 @@ class Stepper(Protocol):
 
     def run(self) -> None:
         """One step."""
+        ...
+
+    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
+        """The same on an array of this shape, with copies of `shown`, which are `outputs` or a part of each.
+
+        It gives None, too, while another thread calls it and once `version`, an array of one number, isn't that of the weights it
+        was made with.
+        """
         ...
 
 
@@ -151,6 +163,10 @@ class Executable(Protocol):
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
         """The steps of one stream in which no step is masked: arrays as `stream` takes them."""
+        ...
+
+    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
+        """`forward` on inputs of these shapes, in inference; None for a stateful model."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

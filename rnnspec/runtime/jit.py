@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 NativeCall = Callable[..., None]
@@ -35,10 +35,12 @@ class Jit:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    def load(self, object_code: bytes, symbols: Sequence[str]) -> Loaded:
-        """Links an object and looks its symbols up."""
+    def load(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None) -> Loaded:
+        """Links an object, with `imports` and their addresses, and looks its symbols up."""
         with self._lock:
             builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+            for name, place in (imports or {}).items():
+                builder.import_symbol(name, place)
             for symbol in symbols:
                 builder.export_symbol(symbol)
             tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")

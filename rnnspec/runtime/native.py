@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnspec.runtime.bound import BoundFunction, Scratch
+from rnnspec.runtime.direct import DirectCalls, PythonCall, are_possible
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.native_memory import CallSizes
@@ -21,7 +22,7 @@ from rnnspec.runtime.threads import ThreadCount, default_threads
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which native function is needed: "forward", "record", "backward" or "stream".
+    """Which native function is needed: "forward", "record", "backward", "stream", or "step", a stream's in which no step is masked.
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
     with what activity regularizers look at. `shared`: with an entry point for several threads.
@@ -37,7 +38,8 @@ class Wanted:
 class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
-    `build` makes a function, `print_stage` prints a stage of the compiler. Implements `runtime.executable.Executable`.
+    `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` what direct calls need: without it
+    there are none. Implements `runtime.executable.Executable`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class NativeExecutable:
         signature: Signature,
         build: Callable[[Wanted], NativeFunction],
         print_stage: Callable[[str, str | None], str],
+        build_python_call: Callable[[], PythonCall] | None = None,
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
@@ -59,6 +62,7 @@ class NativeExecutable:
         self._lock = threading.Lock()
         self._scratch = Scratch()
         self._jit: Jit | None = None
+        self._direct = DirectCalls(build_python_call, self._loader) if build_python_call is not None and are_possible() else None
         self._threads = ThreadCount(default_threads())
 
     @property
@@ -74,15 +78,18 @@ class NativeExecutable:
         """One with an entry point for several threads once there may be several; it does for one as well."""
         if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
-        shared = self._threads.number > 1 and wanted.name != "stream"
+        shared = self._threads.number > 1 and wanted.name not in ("stream", "step")
         with self._lock:
             found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
             if found is None:
                 function = self._build(replace(wanted, shared=shared))
-                self._jit = self._jit or Jit()
-                loaded = self._jit.load(function.object_code, function.symbols)
+                loaded = self._loader().load(function.object_code, function.symbols)
                 found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._threads)
             return found
+
+    def _loader(self) -> Jit:
+        self._jit = self._jit or Jit()
+        return self._jit
 
     def forward(
         self,
@@ -142,7 +149,14 @@ class NativeExecutable:
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
         sizes = CallSizes(*self._lengths(inputs), indices)
-        return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype)
+        return NativeStepper(self._function(Wanted("step", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+
+    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
+        """One call of inference with memory of its own; None for a stateful model."""
+        if self._states:
+            return None
+        sizes = CallSizes(*self._lengths(inputs), indices)
+        return NativeStepper(self._function(Wanted("forward", False)), indices, sizes, inputs, {}, self._dtype, self._direct)
 
     def backward(
         self,

@@ -35,6 +35,8 @@ class Parameters:
         self._updated = np.array([place for taken in places for place in range(taken.start, taken.stop)], np.intp)
         """The places of the weights that a call in training updates, one after the other."""
         self._version = self._basis = next(_versions)
+        self.version_now = np.array([self._version], np.int64)
+        """`version`, for native code to look at."""
         self._turn = threading.Condition()
         self._readers = 0
         self._writing = False
@@ -111,7 +113,7 @@ class Parameters:
 
     def _end_writing(self, only_updated: bool) -> None:
         with self._turn:
-            self._version = next(_versions)
+            self._version = self.version_now[0] = next(_versions)
             self._basis = self._basis if only_updated else self._version
             self._writing = False
             self._turn.notify_all()

@@ -107,6 +107,11 @@ def operations_saved(work: tuple[Work, ...], dims: Mapping[str, int], threads: i
     return saved
 
 
+def operations(work: tuple[Work, ...], dims: Mapping[str, int]) -> int:
+    """How many operations one thread has."""
+    return sum(factor * (dims[name] if name else 1) for each in work for name, factor in each.terms)
+
+
 def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:
     """Bytes of an arena for a call's sizes (see `NativeFunction`)."""
     total = 0

@@ -106,6 +106,9 @@ class CarryingExecutable:
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
         return self._inner.stepper(inputs, states, indices)
 
+    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
+        return None
+
     def inspect(self, stage: str, after: str | None = None) -> str:
         return self._inner.inspect(stage, after)
 

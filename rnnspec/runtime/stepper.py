@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rnnspec.runtime.bound import BoundFunction
-from rnnspec.runtime.executable import Array
+from rnnspec.runtime.direct import MOST_OPERATIONS, DirectCalls, Target, undirected
+from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
 from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.program import Kind, arena_bytes
+from rnnspec.runtime.program import Kind, arena_bytes, operations
 
 
 class NativeStepper:
@@ -25,8 +26,9 @@ class NativeStepper:
         inputs: Mapping[str, Array],
         states: Mapping[str, Array],
         dtype: np.dtype[np.generic],
+        directly: DirectCalls | None,
     ) -> None:
-        """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs."""
+        """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs. `directly`: how, if at all, Python may."""
         function = bound.function
         self._bound, self._indices = bound, indices
         self._give_back: Callable[[], None] | None = None
@@ -45,7 +47,12 @@ class NativeStepper:
         self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
         self._dims_address = ctypes.addressof(self._dims)
         self._call = bound.loaded.functions[function.symbol]
-        self._turn = 0
+        self._turn = np.zeros(1, np.int64)
+        self._version = -1
+        # On two sets of states or, without states, on one table again and again.
+        self._turns = 2 if states else 1
+        is_small = operations(function.work, sizes) <= MOST_OPERATIONS
+        self._directly = directly if is_small and len(inputs) == 1 else None
 
     def __del__(self) -> None:
         if self._give_back is not None:
@@ -58,9 +65,12 @@ class NativeStepper:
             self._give_back = None
         prepared, copied, self._give_back = self._bound.hold(weights, version)
         arenas = {**self._arenas, Kind.PREPARED: prepared, Kind.WEIGHTS: copied}
-        self._kept = tuple(self._arrays(arenas, turn) for turn in range(2))
-        self._tables = tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
-        self._addresses = tuple(ctypes.addressof(table) for table in self._tables)
+        self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
+        self._tables = self._new_tables()
+        self._version = version
+
+    def _new_tables(self) -> tuple[ctypes.Array[ctypes.c_void_p], ...]:
+        return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
 
     def _arrays(self, arenas: Mapping[Kind, Array], turn: int) -> list[Array]:
         """What the function takes when the states lie in set number `turn`."""
@@ -71,7 +81,7 @@ class NativeStepper:
                     array = self._states[turn].get(argument.name)
                     arrays.append(self.inputs[argument.name] if array is None else array)
                 case Kind.OUTPUT:
-                    array = self._states[1 - turn].get(argument.name)
+                    array = self._states[self._turns - 1 - turn].get(argument.name)
                     arrays.append(self.outputs[argument.name] if array is None else array)
                 case Kind.INDEX:
                     arrays.append(index_array(self._indices, argument))
@@ -82,9 +92,24 @@ class NativeStepper:
     @property
     def states(self) -> Mapping[str, Array]:
         """As the last step left them; what is written to them the next one starts from."""
-        return self._states[self._turn]
+        return self._states[self._turn[0]]
 
     def run(self) -> None:
         """From `inputs` and `states` to `outputs` and `states`."""
-        self._call(self._addresses[self._turn], self._dims_address)
-        self._turn = 1 - self._turn
+        turn = int(self._turn[0])
+        self._call(ctypes.addressof(self._tables[turn]), self._dims_address)
+        self._turn[0] = turn ^ self._turns - 1
+
+    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
+        """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or its input no array of floats."""
+        (name, value), *_ = self.inputs.items()
+        if self._directly is None or value.dtype.kind != "f":
+            return undirected
+        place = next(
+            place
+            for place, argument in enumerate(self._bound.function.arguments)
+            if argument.kind is Kind.INPUT and argument.name == name
+        )
+        function = ctypes.cast(self._call, ctypes.c_void_p).value or 0
+        called = Target(function, self._new_tables(), self._dims_address, place, self._turn, version, self._version, shown)
+        return self._directly.of(called, shape, value.dtype, self)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.executable import Array, Executable
+from rnnspec.runtime.direct import undirected
+from rnnspec.runtime.executable import Array, Direct, Executable
 from rnnspec.runtime.inputs import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.parameters import Parameters
 from rnnspec.runtime.signature import OutputSignature, Signature
@@ -66,6 +67,10 @@ class Stream:
         sequence, what it shows. ValueError for a bad input.
         """
         plain = self._plain
+        if plain is not None:
+            shown = plain.direct(x)
+            if shown is not None:
+                return shown
         if plain is not None and type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
             return plain.step(x)
         checked = check_inputs(self._signature, self._with_time(x))
@@ -132,13 +137,11 @@ class _PlainSteps:
         indices = check_inputs(signature, inputs).batch().indices
         states = zero_states(signature.stream.states, batch, dtype)
         self._stepper = executable.stepper(inputs, states, indices)
+        self.direct: Direct = undirected
         self._parameters = parameters
         self._version = -1
-        sequences = {output.name for output in signature.outputs if output.index is not None}
-        self._shown = tuple(
-            value[:, 0] if name in sequences else value
-            for name, value in ((o.name, self._stepper.outputs[o.name]) for o in signature.outputs)
-        )
+        steps = (self._stepper.outputs[output.name] for output in signature.outputs)
+        self._shown = tuple(step.reshape(batch, step.shape[-1]) for step in steps)
         self._input = next(iter(self._stepper.inputs.values()))
         if signature.inputs[0].is_sequence:
             self._input = self._input[:, 0]
@@ -162,6 +165,7 @@ class _PlainSteps:
             with self._parameters.reading() as (weights, version):
                 self._stepper.set_weights(weights, version)
                 self._version = version
+            self.direct = self._stepper.direct(self._input.shape, self._shown, self._parameters.version_now)
         self._stepper.run()
         if len(self._shown) == 1:
             return self._shown[0].copy()

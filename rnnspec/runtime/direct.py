@@ -1,0 +1,139 @@
+"""Native functions that Python calls without a detour: small ones, on one array that fits as it is."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rnnspec.runtime.executable import Array, Direct
+from rnnspec.runtime.jit import Jit, Loaded
+from rnnspec.runtime.native_memory import address
+
+MOST_OPERATIONS = 2**24
+"""Of a function that holds the GIL while it runs: it takes some tenths of a millisecond."""
+
+ONE_OBJECT = 8
+"""CPython's METH_O, of a function that takes one object."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCall:
+    """Object code of `symbol`, see `codegen.python_call`, and the functions of CPython's that it calls."""
+
+    object_code: bytes
+    symbol: str
+    imports: tuple[str, ...]
+
+
+class Record(ctypes.Structure):
+    """What that code reads, in its order."""
+
+    _fields_: ClassVar = [
+        ("array_type", ctypes.c_void_p),
+        ("none", ctypes.c_void_p),
+        ("version", ctypes.c_void_p),
+        ("made_for", ctypes.c_int64),
+        ("function", ctypes.c_void_p),
+        ("tables", ctypes.c_void_p * 2),
+        ("sizes", ctypes.c_void_p),
+        ("turn", ctypes.c_void_p),
+        ("turned_by", ctypes.c_int64),
+        ("place", ctypes.c_int64),
+        ("format", ctypes.c_int64),
+        ("alignment", ctypes.c_int64),
+        ("rank", ctypes.c_int64),
+        ("shape", ctypes.c_void_p),
+        ("copies", ctypes.c_void_p),
+        ("outputs", ctypes.c_int64),
+        ("busy", ctypes.c_int64),
+    ]
+
+
+class _Method(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a direct call calls: `tables` of pointers, for steps that take turns; in each, the input goes to `place`.
+
+    `turn`: whose turn it is. `version`: the weights' now, `made_for`: that of those in the tables. `outputs`: written by the function.
+    """
+
+    function: int
+    tables: Sequence[ctypes.Array[ctypes.c_void_p]]
+    sizes: int
+    place: int
+    turn: Array
+    version: Array
+    made_for: int
+    outputs: Sequence[Array]
+
+
+class DirectCalls:
+    """Makes them. The code that all of them run is built and loaded for the first one."""
+
+    def __init__(self, build: Callable[[], PythonCall], jit: Callable[[], Jit]) -> None:
+        self._build, self._jit = build, jit
+        self._lock = threading.Lock()
+
+    def of(self, target: Target, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
+        """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""
+        copies = [output.copy for output in target.outputs]
+        extents = np.array(shape, np.int64)
+        pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
+        record = Record(
+            array_type=id(np.ndarray),
+            none=id(None),
+            version=address(target.version),
+            made_for=target.made_for,
+            function=target.function,
+            tables=(ctypes.c_void_p * 2)(*(ctypes.addressof(target.tables[turn % len(target.tables)]) for turn in range(2))),
+            sizes=target.sizes,
+            turn=address(target.turn),
+            turned_by=len(target.tables) - 1,
+            place=target.place,
+            format=ord(dtype.char),
+            alignment=dtype.alignment - 1,
+            rank=len(shape),
+            shape=address(extents),
+            copies=ctypes.addressof(pointers),
+            outputs=len(copies),
+        )
+        with self._lock:
+            method, loaded = self._method
+        new = ctypes.pythonapi.PyCFunction_NewEx
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        owned = (ctypes.addressof(record), record, target, copies, extents, pointers, method, loaded, keep)
+        return new(ctypes.addressof(method), owned, None)
+
+    @cached_property
+    def _method(self) -> tuple[_Method, Loaded]:
+        call = self._build()
+        imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
+        loaded = self._jit().load(call.object_code, (call.symbol,), imports)
+        return _Method(b"direct", ctypes.cast(loaded.functions[call.symbol], ctypes.c_void_p).value, ONE_OBJECT, None), loaded
+
+
+def are_possible() -> bool:
+    """Whether this Python is CPython, with the lock that a direct call holds."""
+    return sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def undirected(_: object) -> Any:
+    """For what can't be called directly."""
+    return None
