@@ -48,11 +48,11 @@ from rnnspec.source import SourceFile, Span
 Spec: TypeAlias = str | os.PathLike[str]
 """The path of a `.rnn` file, or a spec's text: a str with a brace or more than one line, or an empty one."""
 
-Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "kernel", "llvm", "llvm.opt", "asm"]
+Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm"]
 
-STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "kernel", "llvm", "llvm.opt", "asm")
+STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm")
 
-PIPELINES: Mapping[str, Pipeline] = {"tensor": stages.FORWARD, "tensor.backward": stages.BACKWARD}
+PIPELINES: Mapping[str, Pipeline] = {"tensor": stages.FORWARD, "tensor.backward": stages.BACKWARD, "tensor.stream": stages.STREAM}
 """The stages that passes run in."""
 
 LOWER = "lower"
@@ -189,12 +189,16 @@ class Compilation:
 
     def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
         """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest."""
+        streaming = stage == "tensor.stream"
+        if streaming and self.signature.stream.refusal:
+            raise ValueError(f"model {self.signature.model} can't stream: {self.signature.stream.refusal}")
         if after is not None:
-            lowered = lower(self.graph, dtype=self.dtype, training=training)
+            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming)
             return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
         key = stage, training, activities
         if key not in self._modules:
-            self._modules[key] = PIPELINES[stage].run(lower(self.graph, dtype=self.dtype, training=training, activities=activities))
+            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities)
+            self._modules[key] = PIPELINES[stage].run(lowered)
         return self._modules[key]
 
     def function(self, wanted: Wanted) -> Function:
@@ -204,9 +208,8 @@ class Compilation:
                 return self.module("tensor", wanted.training, activities=wanted.activities).function("forward")
             case "record":
                 return self.module("tensor.backward", wanted.training, activities=wanted.activities).function("forward")
-            case "stream" | "step":
-                pipeline = stages.FORWARD if wanted.name == "stream" else stages.SINGLE_STEP
-                return pipeline.run(lower(self.graph, dtype=self.dtype, training=False, streaming=True)).function("forward")
+            case "stream":
+                return self.module("tensor.stream", False).function("forward")
             case "backward":
                 backward = self.module("tensor.backward", wanted.training, activities=wanted.activities).function("backward")
                 return (
@@ -244,7 +247,7 @@ class Compilation:
         if after is not None:
             known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
             if not known:
-                raise ValueError(f"no passes run in stage `{stage}`; they do in {' and '.join(PIPELINES)}")
+                raise ValueError(f"no passes run in stage `{stage}`; they do in {', '.join(PIPELINES)}")
             if after not in known:
                 raise ValueError(_unknown(f"pass in stage `{stage}`", after, known))
         return self._printed(stage, after)
@@ -255,7 +258,7 @@ class Compilation:
                 return print_ast(self.tree)
             case "graph":
                 return print_graph(self.graph)
-            case "tensor":
+            case "tensor" | "tensor.stream":
                 return print_module(self.module(stage, False, after))
             case "tensor.backward":
                 return print_module(self.module(stage, True, after))

@@ -36,8 +36,8 @@ BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), *CLEAN)
 FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 """What inference runs."""
 
-SINGLE_STEP = Pipeline((*FORWARD.passes, PromoteSingleStep(), *CLEAN))
-"""What a stream runs whose model masks nothing."""
+STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), *CLEAN))
+"""What a stream runs, on one step after the other."""
 
 BACKWARD = Pipeline((*BOTH, Differentiate(), HoistWeightGradients(), *CLEAN))
 """What training runs: `@forward` with residuals, and `@backward`."""

@@ -23,10 +23,12 @@ def masks(random: np.random.Generator, batch: int, time: int) -> NDArray[np.bool
     return np.concatenate([*(np.asarray(kind, bool) for kind in kinds), mask])[:batch]
 
 
-def random_arguments(function: Function, lengths: Mapping[str, int] = LENGTHS, vocabulary: int = 5) -> dict[str, NDArray[Any]]:
+def random_arguments(
+    function: Function, lengths: Mapping[str, int] = LENGTHS, vocabulary: int = 5, *, all_real: bool = False
+) -> dict[str, NDArray[Any]]:
     """An array for each parameter but residuals, the same at every call; symbolic dimensions as in `lengths`.
 
-    A parameter's numbers depend on its name and shape only, so that a pass doesn't change them.
+    A parameter's numbers depend on its name and size only, so that a pass doesn't change them. `all_real`: masks hide nothing.
     """
     arguments: dict[str, NDArray[Any]] = {}
     for parameter in function.parameters:
@@ -37,7 +39,7 @@ def random_arguments(function: Function, lengths: Mapping[str, int] = LENGTHS, v
         random = np.random.default_rng(zlib.crc32(parameter.value.name.encode()))
         shape = tuple(lengths[dim] if isinstance(dim, str) else dim for dim in type_.shape)
         if parameter.role is Role.MASK:
-            arguments[parameter.value.name] = masks(random, *shape)
+            arguments[parameter.value.name] = np.ones(shape, bool) if all_real else masks(random, *shape)
         elif type_.dtype is DType.I32:
             arguments[parameter.value.name] = random.integers(0, vocabulary, shape).astype(np.int32)
         else:
@@ -45,7 +47,9 @@ def random_arguments(function: Function, lengths: Mapping[str, int] = LENGTHS, v
     return arguments
 
 
-def run_module(module: Module, lengths: Mapping[str, int] = LENGTHS) -> dict[tuple[str, Role, str], NDArray[Any]]:
+def run_module(
+    module: Module, lengths: Mapping[str, int] = LENGTHS, *, all_real: bool = False
+) -> dict[tuple[str, Role, str], NDArray[Any]]:
     """Every function's results but residuals, by function, role and name; a function's residuals come from those before it."""
     results: dict[tuple[str, Role, str], NDArray[Any]] = {}
     residuals: dict[str, NDArray[Any] | Packing] = {}
@@ -53,7 +57,7 @@ def run_module(module: Module, lengths: Mapping[str, int] = LENGTHS) -> dict[tup
         kept = {
             parameter.value.name: residuals[parameter.value.name] for parameter in function.parameters if parameter.role is Role.RESIDUAL
         }
-        for (role, name), value in interpret(function, random_arguments(function, lengths) | kept).items():
+        for (role, name), value in interpret(function, random_arguments(function, lengths, all_real=all_real) | kept).items():
             if role is Role.RESIDUAL:
                 residuals[name] = value
             else:

@@ -29,9 +29,9 @@ target triple = "{triple}"
 
 ; As `runtime.direct.Record`: the type of an array, None; the weights' version and the one that this is made for;
 ; the function, its pointer tables and sizes, which table comes next and what that is combined with after a call;
-; the input's place in a table, its format, alignment - 1, rank and shape; what copies the outputs, and how many
+; the input's place in a table, its format, rank and shape; what copies the outputs, and how many
 ; there are; whether a call is under way.
-%record = type {{ ptr, ptr, ptr, i64, ptr, [2 x ptr], ptr, ptr, i64, i64, i64, i64, i64, ptr, ptr, i64, i64 }}
+%record = type {{ ptr, ptr, ptr, i64, ptr, [2 x ptr], ptr, ptr, i64, i64, i64, i64, ptr, ptr, i64, i64 }}
 %buffer = type {{ ptr, ptr, i64, i64, i32, i32, ptr, ptr, ptr, ptr, ptr }}
 
 declare void @PyBuffer_Release(ptr)
@@ -59,7 +59,7 @@ entry:
   br i1 %is.array, label %free.or.not, label %decline
 
 free.or.not:
-  %busy = getelementptr %record, ptr %r, i64 0, i32 16
+  %busy = getelementptr %record, ptr %r, i64 0, i32 15
   %is.busy = load i64, ptr %busy
   %version.place = getelementptr %record, ptr %r, i64 0, i32 2
   %version.now = load ptr, ptr %version.place
@@ -80,12 +80,8 @@ no.buffer:
   call void @PyErr_Clear()
   br label %decline
 
-compare:
+compare:  ; numpy's format of an array that isn't aligned has another first letter
   %data = load ptr, ptr %view
-  %data.number = ptrtoint ptr %data to i64
-  %alignment.place = getelementptr %record, ptr %r, i64 0, i32 11
-  %alignment = load i64, ptr %alignment.place
-  %beside = and i64 %data.number, %alignment
   %format.place = getelementptr %buffer, ptr %view, i64 0, i32 6
   %format = load ptr, ptr %format.place
   %letter.byte = load i8, ptr %format
@@ -96,15 +92,14 @@ compare:
   %rank.place = getelementptr %buffer, ptr %view, i64 0, i32 5
   %rank.short = load i32, ptr %rank.place
   %rank = sext i32 %rank.short to i64
-  %rank.wanted.place = getelementptr %record, ptr %r, i64 0, i32 12
+  %rank.wanted.place = getelementptr %record, ptr %r, i64 0, i32 11
   %rank.wanted = load i64, ptr %rank.wanted.place
   %other.rank = xor i64 %rank, %rank.wanted
-  %differs.0 = or i64 %beside, %other.letter
-  %differs = or i64 %differs.0, %other.rank
+  %differs = or i64 %other.letter, %other.rank
   %fits = icmp eq i64 %differs, 0
   %shape.place = getelementptr %buffer, ptr %view, i64 0, i32 7
   %shape = load ptr, ptr %shape.place
-  %shape.wanted.place = getelementptr %record, ptr %r, i64 0, i32 13
+  %shape.wanted.place = getelementptr %record, ptr %r, i64 0, i32 12
   %shape.wanted = load ptr, ptr %shape.wanted.place
   br i1 %fits, label %axis, label %let.go
 
@@ -153,9 +148,9 @@ run:
   %turned = xor i64 %turn, %step
   store i64 %turned, ptr %turn.place
   call void @PyBuffer_Release(ptr %view)
-  %copies.place = getelementptr %record, ptr %r, i64 0, i32 14
+  %copies.place = getelementptr %record, ptr %r, i64 0, i32 13
   %copies = load ptr, ptr %copies.place
-  %count.place = getelementptr %record, ptr %r, i64 0, i32 15
+  %count.place = getelementptr %record, ptr %r, i64 0, i32 14
   %count = load i64, ptr %count.place
   %is.one = icmp eq i64 %count, 1
   br i1 %is.one, label %single, label %several

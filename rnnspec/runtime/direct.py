@@ -47,7 +47,6 @@ class Record(ctypes.Structure):
         ("turned_by", ctypes.c_int64),
         ("place", ctypes.c_int64),
         ("format", ctypes.c_int64),
-        ("alignment", ctypes.c_int64),
         ("rank", ctypes.c_int64),
         ("shape", ctypes.c_void_p),
         ("copies", ctypes.c_void_p),
@@ -108,7 +107,6 @@ class DirectCalls:
             turned_by=len(target.tables) - 1,
             place=target.place,
             format=ord(dtype.char),
-            alignment=dtype.alignment - 1,
             rank=len(shape),
             shape=address(extents),
             copies=ctypes.addressof(pointers),
@@ -126,7 +124,7 @@ class DirectCalls:
         call = self._build()
         imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
         loaded = self._jit().load(call.object_code, (call.symbol,), imports)
-        return _Method(b"direct", ctypes.cast(loaded.functions[call.symbol], ctypes.c_void_p).value, ONE_OBJECT, None), loaded
+        return _Method(b"direct", loaded.addresses[call.symbol], ONE_OBJECT, None), loaded
 
 
 def are_possible() -> bool:

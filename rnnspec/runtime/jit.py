@@ -44,7 +44,7 @@ class Jit:
             for symbol in symbols:
                 builder.export_symbol(symbol)
             tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
-        return Loaded(self, tracker, {symbol: _prototype(symbol)(tracker[symbol]) for symbol in symbols})
+        return Loaded(self, tracker, {symbol: tracker[symbol] for symbol in symbols})
 
 
 def _prototype(symbol: str) -> Callable[[int], NativeCall]:
@@ -52,12 +52,13 @@ def _prototype(symbol: str) -> Callable[[int], NativeCall]:
 
 
 class Loaded:
-    """Functions of one object; they live as long as this does."""
+    """Functions of one object, by their symbols, and where they are; they live as long as this does."""
 
-    def __init__(self, jit: Jit, tracker: object, functions: dict[str, NativeCall]) -> None:
+    def __init__(self, jit: Jit, tracker: object, addresses: Mapping[str, int]) -> None:
         self._jit = jit
         self._tracker = tracker
-        self.functions = functions
+        self.addresses = addresses
+        self.functions = {symbol: _prototype(symbol)(address) for symbol, address in addresses.items()}
 
 
 @cache

@@ -22,7 +22,7 @@ from rnnspec.runtime.threads import ThreadCount, default_threads
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which native function is needed: "forward", "record", "backward", "stream", or "step", a stream's in which no step is masked.
+    """Which native function is needed: "forward", "record", "backward" or "stream".
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
     with what activity regularizers look at. `shared`: with an entry point for several threads.
@@ -78,7 +78,7 @@ class NativeExecutable:
         """One with an entry point for several threads once there may be several; it does for one as well."""
         if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
-        shared = self._threads.number > 1 and wanted.name not in ("stream", "step")
+        shared = self._threads.number > 1 and wanted.name != "stream"
         with self._lock:
             found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
             if found is None:
@@ -149,7 +149,7 @@ class NativeExecutable:
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
         sizes = CallSizes(*self._lengths(inputs), indices)
-        return NativeStepper(self._function(Wanted("step", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+        return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
         """One call of inference with memory of its own; None for a stateful model."""

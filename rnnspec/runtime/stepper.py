@@ -92,7 +92,7 @@ class NativeStepper:
     @property
     def states(self) -> Mapping[str, Array]:
         """As the last step left them; what is written to them the next one starts from."""
-        return self._states[self._turn[0]]
+        return self._states[int(self._turn[0])]
 
     def run(self) -> None:
         """From `inputs` and `states` to `outputs` and `states`."""
@@ -106,10 +106,8 @@ class NativeStepper:
         if self._directly is None or value.dtype.kind != "f":
             return undirected
         place = next(
-            place
-            for place, argument in enumerate(self._bound.function.arguments)
-            if argument.kind is Kind.INPUT and argument.name == name
+            place for place, argument in enumerate(self._bound.function.arguments) if argument.kind is Kind.INPUT and argument.name == name
         )
-        function = ctypes.cast(self._call, ctypes.c_void_p).value or 0
+        function = self._bound.loaded.addresses[self._bound.function.symbol]
         called = Target(function, self._new_tables(), self._dims_address, place, self._turn, version, self._version, shown)
         return self._directly.of(called, shape, value.dtype, self)

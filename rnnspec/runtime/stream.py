@@ -107,7 +107,7 @@ class Stream:
         """A sequence's step; where it is masked and the sequence holds, what was shown before."""
         if output.index is None:
             return value
-        step, real = value[:, 0], batch.reals[output.index]
+        step, real = value.reshape(self._batch, value.shape[-1]), batch.reals[output.index]
         if not output.hold:
             return step
         started = self._started.get(output.name, np.zeros(self._batch, bool))

@@ -66,7 +66,7 @@ def test_every_cell_of_the_package_is_shown() -> None:
 
 
 def test_every_pass_has_a_page() -> None:
-    names = {each.name for each in (*stages.FORWARD.passes, *stages.BACKWARD.passes)}
+    names = {each.name for each in (*stages.STREAM.passes, *stages.BACKWARD.passes)}
     assert {path.stem for path in (ROOT / "docs" / "passes").glob("*.md")} == names
 
 

@@ -11,6 +11,7 @@ SHOWN = {
     "graph": "lstm",
     "tensor": "scan",
     "tensor.backward": "func @backward",
+    "tensor.stream": "state ",
     "kernel": "lstm/kernel",
     "llvm": "define ",
     "llvm.opt": "define ",

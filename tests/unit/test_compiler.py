@@ -88,7 +88,7 @@ def test_every_listed_pass_prints() -> None:
     ("stage", "after", "message"),
     [
         ("tensors", None, "there is no stage named `tensors`; did you mean `tensor`? there are ast, graph"),
-        ("kernel", "hoist-projection", "no passes run in stage `kernel`; they do in tensor and tensor.backward"),
+        ("kernel", "hoist-projection", "no passes run in stage `kernel`; they do in tensor, tensor.backward, tensor.stream"),
         ("tensor", "differentiate", "there is no pass in stage `tensor` named `differentiate`; there are lower"),
         ("tensor.backward", "diferentiate", "did you mean `differentiate`?"),
     ],
@@ -192,3 +192,9 @@ def test_evaluation_has_a_function_of_its_own_only_for_activities(option: str, f
     model.predict(np.ones((2, 3)))
     model.evaluate(np.ones((2, 3)), np.ones((2, 2)))
     assert len(built) == functions
+
+
+def test_a_model_that_cannot_stream_has_no_such_stage() -> None:
+    spec = "model Two {\n    input x: float[time, 2]\n    Bidirectional(LSTM(3))\n}\n"
+    with pytest.raises(ValueError, match=r"^model Two can't stream: "):
+        compilation(spec).print("tensor.stream")

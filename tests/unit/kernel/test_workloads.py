@@ -8,10 +8,11 @@ import pytest
 
 from rnnspec.compiler import Compilation, parse_all, read_spec
 from rnnspec.frontend.resolve import resolve
+from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Space, Stage
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
 from rnnspec.runtime.native import Wanted
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 
@@ -69,3 +70,14 @@ def test_no_work_and_no_byte_of_the_text_model_depends_on_a_padded_size(wanted: 
     assert {name for amount in arithmetic for name, _ in amount.terms} <= {"", "batch", "tokens"}
     moved = [*work.read.values(), *work.written.values()]
     assert {name for amount in moved for name, _ in amount.terms} == {"", "batch", "tokens", "steps"}
+
+
+@every_target
+def test_a_step_of_a_stream_is_one_stage_with_its_projection(target: Target) -> None:
+    """Both products add up in the same registers: the second one begins where the first one ended, from the bias."""
+    step, dense = made("stream.rnn", target, units=64).kernels(Wanted("stream", False)).function.nodes
+    assert isinstance(step, Stage) and isinstance(dense, Stage)
+    projection, recurrent = contractions(step)
+    assert recurrent.inits == projection.names
+    assert {store.access.buffer.partition(".")[0] for store in stores(step)} == {"state"}
+    assert step.tile == contraction_tile(target, 4, 64, target.lanes(DType.F32))
