@@ -197,8 +197,8 @@ k.21.end:
 r.1.end:
   br label %r.88.head
 r.88.head:
-  %r.88 = phi i64 [ %r.1, %r.1.end ], [ %i.135, %k.99.end ]
-  %i.89 = add nsw i64 %r.88, 3
+  %r.88 = phi i64 [ %r.1, %r.1.end ], [ %i.122, %k.96.end ]
+  %i.89 = add nsw i64 %r.88, 2
   %v.90 = icmp sle i64 %i.89, %stop
   br i1 %v.90, label %r.88.body, label %r.88.end
 r.88.body:
@@ -207,96 +207,82 @@ r.88.body:
   %i.93 = add nsw i64 %r.88, 1
   %i.94 = mul nsw i64 %i.93, 3
   %p.95 = getelementptr inbounds float, ptr %buffer.0, i64 %i.94
-  %i.96 = add nsw i64 %r.88, 2
-  %i.97 = mul nsw i64 %i.96, 3
-  %p.98 = getelementptr inbounds float, ptr %buffer.0, i64 %i.97
-  br label %k.99.head
-k.99.head:
-  %k.99 = phi i64 [ 0, %r.88.body ], [ %i.123, %k.99.body ]
-  %c.100 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.120, %k.99.body ]
-  %c.101 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.121, %k.99.body ]
-  %c.102 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.122, %k.99.body ]
-  %i.103 = add nsw i64 %k.99, 1
-  %v.104 = icmp sle i64 %i.103, 3
-  br i1 %v.104, label %k.99.body, label %k.99.end
-k.99.body:
-  %i.105 = mul nsw i64 %k.99, 8
-  %p.106 = getelementptr inbounds float, ptr %buffer.1, i64 %i.105
-  %v.107 = load <8 x float>, ptr %p.106, align 4
-  %p.108 = getelementptr inbounds float, ptr %p.92, i64 %k.99
+  br label %k.96.head
+k.96.head:
+  %k.96 = phi i64 [ 0, %r.88.body ], [ %i.114, %k.96.body ]
+  %c.97 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.112, %k.96.body ]
+  %c.98 = phi <8 x float> [ zeroinitializer, %r.88.body ], [ %a.113, %k.96.body ]
+  %i.99 = add nsw i64 %k.96, 1
+  %v.100 = icmp sle i64 %i.99, 3
+  br i1 %v.100, label %k.96.body, label %k.96.end
+k.96.body:
+  %i.101 = mul nsw i64 %k.96, 8
+  %p.102 = getelementptr inbounds float, ptr %buffer.1, i64 %i.101
+  %v.103 = load <8 x float>, ptr %p.102, align 4
+  %p.104 = getelementptr inbounds float, ptr %p.92, i64 %k.96
+  %s.105 = load float, ptr %p.104, align 4
+  %v.106 = insertelement <8 x float> poison, float %s.105, i64 0
+  %v.107 = shufflevector <8 x float> %v.106, <8 x float> poison, <8 x i32> zeroinitializer
+  %p.108 = getelementptr inbounds float, ptr %p.95, i64 %k.96
   %s.109 = load float, ptr %p.108, align 4
   %v.110 = insertelement <8 x float> poison, float %s.109, i64 0
   %v.111 = shufflevector <8 x float> %v.110, <8 x float> poison, <8 x i32> zeroinitializer
-  %p.112 = getelementptr inbounds float, ptr %p.95, i64 %k.99
-  %s.113 = load float, ptr %p.112, align 4
-  %v.114 = insertelement <8 x float> poison, float %s.113, i64 0
-  %v.115 = shufflevector <8 x float> %v.114, <8 x float> poison, <8 x i32> zeroinitializer
-  %p.116 = getelementptr inbounds float, ptr %p.98, i64 %k.99
-  %s.117 = load float, ptr %p.116, align 4
-  %v.118 = insertelement <8 x float> poison, float %s.117, i64 0
-  %v.119 = shufflevector <8 x float> %v.118, <8 x float> poison, <8 x i32> zeroinitializer
-  %a.120 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.111, <8 x float> %v.107, <8 x float> %c.100)
-  %a.121 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.115, <8 x float> %v.107, <8 x float> %c.101)
-  %a.122 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.119, <8 x float> %v.107, <8 x float> %c.102)
-  %i.123 = add nsw i64 %k.99, 1
-  br label %k.99.head
-k.99.end:
-  %v.124 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.100)
-  %v.125 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.101)
-  %v.126 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.102)
-  %i.127 = mul nsw i64 %r.88, 5
-  %p.128 = getelementptr inbounds float, ptr %buffer.2, i64 %i.127
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.124, ptr align 4 %p.128, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.129 = add nsw i64 %r.88, 1
-  %i.130 = mul nsw i64 %i.129, 5
-  %p.131 = getelementptr inbounds float, ptr %buffer.2, i64 %i.130
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.125, ptr align 4 %p.131, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.132 = add nsw i64 %r.88, 2
-  %i.133 = mul nsw i64 %i.132, 5
-  %p.134 = getelementptr inbounds float, ptr %buffer.2, i64 %i.133
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.126, ptr align 4 %p.134, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.135 = add nsw i64 %r.88, 3
+  %a.112 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.107, <8 x float> %v.103, <8 x float> %c.97)
+  %a.113 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.111, <8 x float> %v.103, <8 x float> %c.98)
+  %i.114 = add nsw i64 %k.96, 1
+  br label %k.96.head
+k.96.end:
+  %v.115 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.97)
+  %v.116 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.98)
+  %i.117 = mul nsw i64 %r.88, 5
+  %p.118 = getelementptr inbounds float, ptr %buffer.2, i64 %i.117
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.115, ptr align 4 %p.118, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.119 = add nsw i64 %r.88, 1
+  %i.120 = mul nsw i64 %i.119, 5
+  %p.121 = getelementptr inbounds float, ptr %buffer.2, i64 %i.120
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.116, ptr align 4 %p.121, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.122 = add nsw i64 %r.88, 2
   br label %r.88.head
 r.88.end:
-  %i.136 = sub nsw i64 %stop, %start
-  %left.137 = srem i64 %i.136, 6
-  %left.138 = srem i64 %left.137, 3
-  %i.139 = sub nsw i64 %stop, %left.138
-  br label %r.140.head
-r.140.head:
-  %r.140 = phi i64 [ %i.139, %r.88.end ], [ %i.161, %k.145.end ]
-  %i.141 = add nsw i64 %r.140, 1
-  %v.142 = icmp sle i64 %i.141, %stop
-  br i1 %v.142, label %r.140.body, label %r.140.end
-r.140.body:
-  %i.143 = mul nsw i64 %r.140, 3
-  %p.144 = getelementptr inbounds float, ptr %buffer.0, i64 %i.143
-  br label %k.145.head
-k.145.head:
-  %k.145 = phi i64 [ 0, %r.140.body ], [ %i.157, %k.145.body ]
-  %c.146 = phi <8 x float> [ zeroinitializer, %r.140.body ], [ %a.156, %k.145.body ]
-  %i.147 = add nsw i64 %k.145, 1
-  %v.148 = icmp sle i64 %i.147, 3
-  br i1 %v.148, label %k.145.body, label %k.145.end
-k.145.body:
-  %i.149 = mul nsw i64 %k.145, 8
-  %p.150 = getelementptr inbounds float, ptr %buffer.1, i64 %i.149
-  %v.151 = load <8 x float>, ptr %p.150, align 4
-  %p.152 = getelementptr inbounds float, ptr %p.144, i64 %k.145
-  %s.153 = load float, ptr %p.152, align 4
-  %v.154 = insertelement <8 x float> poison, float %s.153, i64 0
-  %v.155 = shufflevector <8 x float> %v.154, <8 x float> poison, <8 x i32> zeroinitializer
-  %a.156 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.155, <8 x float> %v.151, <8 x float> %c.146)
-  %i.157 = add nsw i64 %k.145, 1
-  br label %k.145.head
-k.145.end:
-  %v.158 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.146)
-  %i.159 = mul nsw i64 %r.140, 5
-  %p.160 = getelementptr inbounds float, ptr %buffer.2, i64 %i.159
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.158, ptr align 4 %p.160, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.161 = add nsw i64 %r.140, 1
-  br label %r.140.head
-r.140.end:
+  %i.123 = sub nsw i64 %stop, %start
+  %left.124 = srem i64 %i.123, 6
+  %left.125 = srem i64 %left.124, 2
+  %i.126 = sub nsw i64 %stop, %left.125
+  br label %r.127.head
+r.127.head:
+  %r.127 = phi i64 [ %i.126, %r.88.end ], [ %i.148, %k.132.end ]
+  %i.128 = add nsw i64 %r.127, 1
+  %v.129 = icmp sle i64 %i.128, %stop
+  br i1 %v.129, label %r.127.body, label %r.127.end
+r.127.body:
+  %i.130 = mul nsw i64 %r.127, 3
+  %p.131 = getelementptr inbounds float, ptr %buffer.0, i64 %i.130
+  br label %k.132.head
+k.132.head:
+  %k.132 = phi i64 [ 0, %r.127.body ], [ %i.144, %k.132.body ]
+  %c.133 = phi <8 x float> [ zeroinitializer, %r.127.body ], [ %a.143, %k.132.body ]
+  %i.134 = add nsw i64 %k.132, 1
+  %v.135 = icmp sle i64 %i.134, 3
+  br i1 %v.135, label %k.132.body, label %k.132.end
+k.132.body:
+  %i.136 = mul nsw i64 %k.132, 8
+  %p.137 = getelementptr inbounds float, ptr %buffer.1, i64 %i.136
+  %v.138 = load <8 x float>, ptr %p.137, align 4
+  %p.139 = getelementptr inbounds float, ptr %p.131, i64 %k.132
+  %s.140 = load float, ptr %p.139, align 4
+  %v.141 = insertelement <8 x float> poison, float %s.140, i64 0
+  %v.142 = shufflevector <8 x float> %v.141, <8 x float> poison, <8 x i32> zeroinitializer
+  %a.143 = call <8 x float> @llvm.fma.v8f32(<8 x float> %v.142, <8 x float> %v.138, <8 x float> %c.133)
+  %i.144 = add nsw i64 %k.132, 1
+  br label %k.132.head
+k.132.end:
+  %v.145 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.133)
+  %i.146 = mul nsw i64 %r.127, 5
+  %p.147 = getelementptr inbounds float, ptr %buffer.2, i64 %i.146
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.145, ptr align 4 %p.147, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.148 = add nsw i64 %r.127, 1
+  br label %r.127.head
+r.127.end:
   ret void
 }
 
