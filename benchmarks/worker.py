@@ -65,19 +65,20 @@ class Worker:
         return (self._x[:, 0].copy(),) if self._work.kind == "stream" else (self._x,)
 
     def time(self, setting: str, seconds: float, processor: bool) -> tuple[list[float], float]:
-        """Seconds a call, measured for so long and twice at least, after calls that aren't counted; the share of a core that it had.
+        """Seconds a call, or a step of one that takes several, measured for so long and twice at least; the share of a core that it had.
 
-        `processor`: seconds of the processor's time rather than of the clock on the wall.
+        Calls before it aren't counted. `processor`: seconds of the processor's time rather than of the clock on the wall.
         """
         clock = time.process_time if processor else time.perf_counter
         call, arguments = self._calls[setting], self._arguments()
         single = _measured(call, arguments, 1, clock)
         repeats = max(1, round(SAMPLE / single)) if single < SAMPLE else 1
         _measured(call, arguments, repeats, clock)
+        steps = self._work.steps_of_a_call
         times: list[float] = []
         begun, used = time.perf_counter(), time.process_time()
         while len(times) < 2 or time.perf_counter() < begun + seconds:
-            times.append(_measured(call, arguments, repeats, clock))
+            times.append(_measured(call, arguments, repeats, clock) / steps)
         return times, (time.process_time() - used) / (time.perf_counter() - begun)
 
 

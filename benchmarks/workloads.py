@@ -23,14 +23,15 @@ TRAIN_STEPS = 4
 class Workload:
     """One row of the table.
 
-    `kind`: "stream" is LSTM(units) -> Dense(1) a step at a time with the state kept, "sequences" a cell that
-    gives all its states, "classes" a cell with a Dense(10) behind its last one, "text" an embedding, a
-    Bidirectional(LSTM) and a Dense(1), masked where an id is 0. `time`: the padded one; `real`: the longest
-    text's. `train`: forward, backward and Adam, rather than inference.
+    `kind`: "stream" is LSTM(units) -> Dense(1) a step at a time with the state kept, "samples" the same as native
+    code calls it, `time` steps one after the other, "sequences" a cell that gives all its states, "classes" a cell
+    with a Dense(10) behind its last one, "text" an embedding, an LSTM in one or both `directions` and a Dense(1),
+    masked where an id is 0. `time`: the padded one; `real`: the longest text's. `train`: forward, backward and
+    Adam, rather than inference.
     """
 
     name: str
-    kind: Literal["stream", "sequences", "classes", "text"]
+    kind: Literal["stream", "samples", "sequences", "classes", "text"]
     batch: int
     time: int
     features: int
@@ -40,12 +41,15 @@ class Workload:
     vocabulary: int = 0
     real: int = 200
     threads: int = 1
+    directions: int = 2
 
     @property
     def spec(self) -> Path:
         match self.kind:
-            case "stream" | "text":
-                return SPECS / f"{self.kind}.rnn"
+            case "stream" | "samples":
+                return SPECS / "stream.rnn"
+            case "text":
+                return SPECS / ("text.rnn" if self.directions == 2 else "text_forward.rnn")
             case "sequences":
                 return SPECS / f"{self.cell}.rnn"
             case "classes":
@@ -55,7 +59,7 @@ class Workload:
     def parameters(self) -> Mapping[str, int]:
         """The spec's."""
         sizes = {"units": self.units}
-        if self.kind != "stream":
+        if self.kind not in ("stream", "samples"):
             sizes["features"] = self.features
         if self.kind == "text":
             sizes["vocabulary"] = self.vocabulary
@@ -65,14 +69,21 @@ class Workload:
     def work(self) -> str:
         """What it does, in words."""
         cell = {"lstm": "LSTM", "gru": "GRU", "peephole_lstm": "peephole LSTM", "layer_norm_lstm": "LayerNorm LSTM"}[self.cell]
+        encoder = f"Bidirectional({cell}({self.units}))" if self.directions == 2 else f"{cell}({self.units})"
         layers = {
             "stream": f"{self.features} → {cell}({self.units}) → Dense(1), one step, state kept",
+            "samples": f"{self.features} → {cell}({self.units}) → Dense(1), one step, state kept, called by native code",
             "sequences": f"{self.features} → {cell}({self.units}), all states",
             "classes": f"{self.features} → {cell}({self.units}) → Dense({CLASSES})",
-            "text": f"Embedding({self.vocabulary}, {self.features}) → Bidirectional({cell}({self.units})) → Dense(1)",
+            "text": f"Embedding({self.vocabulary}, {self.features}) → {encoder} → Dense(1)",
         }[self.kind]
-        size = f"batch {self.batch}" if self.kind == "stream" else f"batch {self.batch}, T {self.time}"
+        size = f"batch {self.batch}" if self.kind in ("stream", "samples") else f"batch {self.batch}, T {self.time}"
         return f"{layers}, {size}{', training' if self.train else ''}"
+
+    @property
+    def steps_of_a_call(self) -> int:
+        """By which a call's time is divided."""
+        return self.time if self.kind == "samples" else 1
 
 
 W3A = Workload("W3a", "sequences", 32, 100, 80, 128)
@@ -84,15 +95,16 @@ W6B = replace(W3A, name="W6b", cell="layer_norm_lstm")
 _ROWS: Sequence[Workload] = (
     Workload("W1a", "stream", 1, 50, 1, 20),
     Workload("W1c", "stream", 1, 50, 1, 64),
+    *(Workload(f"{name}-native", "samples", 1, 500, 1, units) for name, units in (("W1a", 20), ("W1b", 40), ("W1c", 64))),
     Workload("W2a", "sequences", 1, 100, 80, 64),
     Workload("W2b", "sequences", 1, 20, 80, 64),
     W3A,
     Workload("W3b", "sequences", 100, 20, 80, 128),
     replace(W3A, name="W3g", cell="gru"),
     W4A,
-    replace(W4A, name="W4b", units=128),
+    replace(W4A, name="W4b", units=128, directions=1),
     replace(W4A, name="W4a-train", train=True),
-    replace(W4A, name="W4b-train", units=128, train=True),
+    replace(W4A, name="W4b-train", units=128, directions=1, train=True),
     W5A,
     Workload("W5b-train", "classes", 64, 50, 512, 512, train=True),
     W6A,
@@ -103,12 +115,14 @@ _ROWS: Sequence[Workload] = (
     *(Workload(f"T{time}", "sequences", 1, time, 80, 64) for time in (10, 100, 1000, 10_000, 100_000)),
 )
 
+NATIVE = ("W1a-native", "W1b-native", "W1c-native")
+
 LENGTHS = ("T10", "T100", "T1000", "T10000", "T100000")
 
 WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "inference": ("W1a", "W1c", "W2a", "W2b", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
+    "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
     "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train"),
     "threads": ("W3a@2", "W4a@2", "W5a-train@2"),
     "scaling": ("W4a", "W4a-padded", *LENGTHS),

@@ -35,6 +35,8 @@ class Scan:
 
 def settings(task: Task) -> Settings:
     work = task.work
+    if work.kind == "samples":
+        return {}
     if work.kind == "stream":
         return {"jit": lambda: streaming(task)}
     network = {"text": text, "sequences": sequences, "classes": classes}[work.kind]
@@ -116,7 +118,7 @@ def text(task: Task, scan: Scan) -> Forward:
         table, *rest = weights
         ids = ids.swapaxes(0, 1)
         words, mask = table[ids], ids[:, :, None] != 0
-        last = [run(task, rest[3 * way : 3 * way + 3], words, scan, mask, reverse=way == 1)[0] for way in range(2)]
+        last = [run(task, rest[3 * way : 3 * way + 3], words, scan, mask, reverse=way == 1)[0] for way in range(task.work.directions)]
         return jnp.concatenate(last, 1) @ rest[-2] + rest[-1]
 
     return forward

@@ -20,6 +20,8 @@ Step: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
 
 
 def settings(task: Task) -> Settings:
+    if task.work.kind == "samples":
+        return {}
     if task.work.kind == "stream":
         return {"jit of stateless_call": lambda: streaming(task)}
     if task.work.train:
@@ -76,14 +78,15 @@ def network(task: Task) -> Any:
     work, layers = task.work, keras.layers
     sequence = work.kind == "sequences"
     match work.kind:
-        case "stream":
+        case "stream" | "samples":
             x = keras.Input((1,), 1), keras.Input((work.units,), 1), keras.Input((work.units,), 1)
             y, *state = layers.LSTM(work.units, return_state=True)(layers.Reshape((1, 1))(x[0]), initial_state=x[1:])
             y = layers.Dense(1)(y), *state
         case "text":
             x = keras.Input((work.time,), work.batch, "int32")
             y = layers.Embedding(work.vocabulary, work.features, mask_zero=True)(x)
-            y = layers.Dense(1)(layers.Bidirectional(layers.LSTM(work.units))(y))
+            encoder = layers.LSTM(work.units)
+            y = layers.Dense(1)((layers.Bidirectional(encoder) if work.directions == 2 else encoder)(y))
         case "sequences" | "classes":
             x = keras.Input((work.time, work.features), work.batch)
             y = recurrent(task, return_sequences=sequence)(x)

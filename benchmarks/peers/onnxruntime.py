@@ -26,7 +26,7 @@ PEEPHOLES = (0, 2, 1)
 
 def settings(task: Task) -> Settings:
     work = task.work
-    if work.train:
+    if work.train or work.kind == "samples":
         return {}
     if work.cell == "layer_norm_lstm":
         return {"Scan": lambda: layer_norm_lstm(task)}
@@ -114,9 +114,10 @@ def text(task: Task) -> Call:
     words = graph.add("Gather", table, graph.add("Transpose", "x", perm=(1, 0)))
     real = graph.add("Cast", graph.add("Not", graph.add("Equal", "x", np.array(0, np.int32))), to=onnx.TensorProto.INT32)
     lengths = graph.add("ReduceSum", real, np.array([1]), keepdims=0)
-    graph.recurrent(task, words, [rest[:3], rest[3:6]], ["", "last"], lengths)
-    both = graph.add("Reshape", graph.add("Transpose", "last", perm=(1, 0, 2)), np.array([work.batch, 2 * work.units]))
-    graph.add("Gemm", both, *rest[6:], outputs=["y"])
+    graph.recurrent(task, words, [rest[3 * way : 3 * way + 3] for way in range(work.directions)], ["", "last"], lengths)
+    width = work.directions * work.units
+    ends = graph.add("Reshape", graph.add("Transpose", "last", perm=(1, 0, 2)), np.array([work.batch, width]))
+    graph.add("Gemm", ends, *rest[-2:], outputs=["y"])
     session = graph.session(task, [("x", onnx.TensorProto.INT32, (work.batch, work.time))], ["y"])
     return running(session)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import rnnspec
+from benchmarks.native_loop import native_loop
 from benchmarks.peers import Call, Settings, Task
 
 
@@ -13,6 +14,8 @@ def settings(task: Task) -> Settings:
         model = rnnspec.compile(work.spec, parameters=work.parameters, weights=task.weights)
         if work.kind == "stream":
             return model.stream().step
+        if work.kind == "samples":
+            return native_loop(model, work.time)
         return model.train_on_batch if work.train else model.forward
 
     return {"as it is": build}

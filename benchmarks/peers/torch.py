@@ -29,6 +29,8 @@ class Network:
 def settings(task: Task) -> Settings:
     torch.set_num_threads(task.work.threads)
     work = task.work
+    if work.kind == "samples":
+        return {}
     if work.kind == "stream":
         return {"LSTM": lambda: streaming(task, trace=False), "traced LSTM": lambda: streaming(task, trace=True)}
     finish = training if work.train else predicting
@@ -104,32 +106,38 @@ def own_layer(task: Task) -> Network:
 def packed_text(task: Task) -> Network:
     """A packed sequence has no padding, and the library sorts it by length."""
     table, kernel, bias = parameters([task.weights[0], *task.weights[-2:]])
-    layer = recurrent(task, task.weights[1:4], task.weights[4:7])
+    layer = recurrent(task, *directions(task))
 
     def forward(ids: Tensor) -> Tensor:
         lengths = (ids != 0).sum(1)
         words = functional.embedding(ids[:, : int(lengths.max())], table)
         packed = torch.nn.utils.rnn.pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
         _, (h, _) = layer(packed)
-        return torch.cat([h[0], h[1]], 1) @ kernel + bias
+        return torch.cat(list(h), 1) @ kernel + bias
 
     return Network(forward, [table, *layer.parameters(), kernel, bias])
 
 
 def flipped_text(task: Task) -> Network:
-    """Padded: the backward direction reads each text turned around, and both take the state after its last word."""
+    """Padded: a backward direction reads each text turned around, and both take the state after its last word."""
     table, kernel, bias = parameters([task.weights[0], *task.weights[-2:]])
-    forwards, backwards = recurrent(task, task.weights[1:4]), recurrent(task, task.weights[4:7])
+    layers = [recurrent(task, weights) for weights in directions(task)]
 
     def forward(ids: Tensor) -> Tensor:
         last = (ids != 0).sum(1) - 1
         steps, rows = torch.arange(int(last.max()) + 1), torch.arange(len(ids))
-        turned = ids.gather(1, (last[:, None] - steps).clamp(min=0))
-        h = forwards(functional.embedding(ids[:, : len(steps)], table))[0][rows, last]
-        g = backwards(functional.embedding(turned, table))[0][rows, last]
-        return torch.cat([h, g], 1) @ kernel + bias
+        texts = [ids[:, : len(steps)]]
+        if len(layers) == 2:
+            texts.append(ids.gather(1, (last[:, None] - steps).clamp(min=0)))
+        ends = [layer(functional.embedding(text, table))[0][rows, last] for layer, text in zip(layers, texts, strict=True)]
+        return torch.cat(ends, 1) @ kernel + bias
 
-    return Network(forward, [table, *forwards.parameters(), *backwards.parameters(), kernel, bias])
+    return Network(forward, [table, *(weight for layer in layers for weight in layer.parameters()), kernel, bias])
+
+
+def directions(task: Task) -> list[Sequence[Any]]:
+    """The weights of each direction of a text's layer."""
+    return [task.weights[1 + 3 * way : 4 + 3 * way] for way in range(task.work.directions)]
 
 
 def loop(task: Task, *, traced: bool) -> Network:

@@ -45,7 +45,7 @@ class NativeStepper:
             Kind.KEY: np.zeros(1, np.uint32),
         }
         self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
-        self._dims_address = ctypes.addressof(self._dims)
+        self.sizes = ctypes.addressof(self._dims)
         self._call = bound.loaded.functions[function.symbol]
         self._turn = np.zeros(1, np.int64)
         self._version = -1
@@ -66,8 +66,13 @@ class NativeStepper:
         prepared, copied, self._give_back = self._bound.hold(weights, version)
         arenas = {**self._arenas, Kind.PREPARED: prepared, Kind.WEIGHTS: copied}
         self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
-        self._tables = self._new_tables()
+        self.tables = self._new_tables()
         self._version = version
+
+    @property
+    def function(self) -> int:
+        """The address of `void step(void **table, int64_t *sizes)`; `tables` take turns, `sizes` is an address too."""
+        return self._bound.loaded.addresses[self._bound.function.symbol]
 
     def _new_tables(self) -> tuple[ctypes.Array[ctypes.c_void_p], ...]:
         return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
@@ -97,7 +102,7 @@ class NativeStepper:
     def run(self) -> None:
         """From `inputs` and `states` to `outputs` and `states`."""
         turn = int(self._turn[0])
-        self._call(ctypes.addressof(self._tables[turn]), self._dims_address)
+        self._call(ctypes.addressof(self.tables[turn]), self.sizes)
         self._turn[0] = turn ^ self._turns - 1
 
     def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
@@ -108,6 +113,5 @@ class NativeStepper:
         place = next(
             place for place, argument in enumerate(self._bound.function.arguments) if argument.kind is Kind.INPUT and argument.name == name
         )
-        function = self._bound.loaded.addresses[self._bound.function.symbol]
-        called = Target(function, self._new_tables(), self._dims_address, place, self._turn, version, self._version, shown)
+        called = Target(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
         return self._directly.of(called, shape, value.dtype, self)
