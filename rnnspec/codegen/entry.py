@@ -12,7 +12,7 @@ from rnnspec.codegen.shards import JOINED, even_range, token_range
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.kernel.convention import Convention, convention
-from rnnspec.kernel.memory import ALIGNMENT, Plan
+from rnnspec.kernel.memory import ALIGNMENT, APART, Plan
 from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, Space
 from rnnspec.kernel.shards import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
@@ -179,7 +179,7 @@ def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mappin
             rows = sizes[slot.rows]
             some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
             bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
-            size = entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}", "size")
+            size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), APART, "size")
         offset = entry.add(offset, size)
     return registers
 

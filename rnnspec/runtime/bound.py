@@ -24,6 +24,33 @@ from rnnspec.runtime.threads import ThreadCount
 NO_BYTES = aligned_bytes(0)
 
 
+class Lent:
+    """Memory of a tape, given back when nobody holds this any more."""
+
+    def __init__(self, memory: Memory, spare: list[Memory]) -> None:
+        self.bytes = memory.bytes
+        self._memory, self._spare = memory, spare
+
+    def __del__(self) -> None:
+        if not self._spare:
+            self._spare.append(self._memory)
+
+
+class Tapes:
+    """Memory for tapes. That of the last one that nobody needed any more is kept: new pages cost as much as a part of the work."""
+
+    def __init__(self) -> None:
+        self._spare: list[Memory] = []
+
+    def lend(self, size: int) -> Lent:
+        """At least `size` bytes, nobody else's until they are given back."""
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            memory = Memory.of(size)
+        return Lent(memory if len(memory.bytes) >= size else Memory.of(size), self._spare)
+
+
 class Scratch:
     """Memory for calls under way, kept for the next ones."""
 
@@ -62,6 +89,7 @@ class BoundFunction:
     function: NativeFunction
     loaded: Loaded
     scratch: Scratch
+    tapes: Tapes = field(default_factory=Tapes)
     threads: ThreadCount = field(default_factory=ThreadCount)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
@@ -148,14 +176,15 @@ class BoundFunction:
         weights: Array,
         weights_version: int,
         tape: Array | None = None,
-    ) -> tuple[dict[str, Array], Array]:
-        """Runs the function; its outputs by name, and the tape (newly made unless given).
+    ) -> tuple[dict[str, Array], Lent | None]:
+        """Runs the function; its outputs by name, and the tape that it has written, if it writes one. `tape`: the one that it reads.
 
         `given`: by `Kind` and name, see `plan.GIVEN`. `times`: padded lengths by their names.
         """
         function, plan = self.function, self._plans.of(batch, times, indices)
         outputs: dict[str, Array] = {}
-        kept = tape if tape is not None else aligned_bytes(plan.tape) if plan.tape else NO_BYTES
+        lent = self.tapes.lend(plan.tape) if tape is None and plan.tape else None
+        kept = tape if tape is not None else NO_BYTES if lent is None else lent.bytes
         with self.scratch.taken(plan.scratch) as scratch, self.prepared(weights, weights_version) as prepared:
             table = plan.table()
             for place, name, shape in plan.outputs:
@@ -176,4 +205,4 @@ class BoundFunction:
                     case _:
                         table[place] = address(self.clocks[argument.name])
             self._call(function.symbol, function.shared_symbol, table, plan.dims, self._paying(function.shared_symbol, plan.saved_by))
-        return outputs, kept
+        return outputs, lent

@@ -16,11 +16,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class NativeTape:
-    """What one recorded forward call left for its backward call; owned by the caller, never reused."""
+    """What one recorded forward call left for its backward call; owned by the caller, its memory used again when the tape is gone.
+
+    `lent`: whose memory `residuals` is, if anyone is to know when it isn't needed any more.
+    """
 
     residuals: Array
     inputs: Mapping[str, Array]
     indices: tuple[PackedIndex, ...]
+    lent: object = None
 
 
 Self = TypeVar("Self")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnspec.runtime.bound import BoundFunction, Scratch
+from rnnspec.runtime.bound import NO_BYTES, BoundFunction, Lent, Scratch, Tapes
 from rnnspec.runtime.direct import DirectCalls, PythonCall, are_possible
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
@@ -61,6 +61,7 @@ class NativeExecutable:
         self._functions: dict[tuple[Wanted, bool], BoundFunction] = {}
         self._lock = threading.Lock()
         self._scratch = Scratch()
+        self._tapes = Tapes()
         self._jit: Jit | None = None
         self._direct = DirectCalls(build_python_call, self._loader) if build_python_call is not None and are_possible() else None
         self._threads = ThreadCount(default_threads())
@@ -84,7 +85,7 @@ class NativeExecutable:
             if found is None:
                 function = self._build(replace(wanted, shared=shared))
                 loaded = self._loader().load(function.object_code, function.symbols)
-                found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._threads)
+                found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._tapes, self._threads)
             return found
 
     def _loader(self) -> Jit:
@@ -119,7 +120,7 @@ class NativeExecutable:
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
         outputs, tape = self._run(Wanted("record", training, activities=activities), inputs, indices, weights, weights_version, key)
-        return outputs, NativeTape(tape, inputs, tuple(indices))
+        return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, tuple(indices), tape)
 
     def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
         """The batch, and the padded lengths by their names."""
@@ -127,7 +128,7 @@ class NativeExecutable:
 
     def _run(
         self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
-    ) -> tuple[tuple[Array, ...], Array]:
+    ) -> tuple[tuple[Array, ...], Lent | None]:
         given = {("input", name): array for name, array in inputs.items()}
         given["key", ""] = np.array([key], np.uint32)
         function = self._function(wanted)

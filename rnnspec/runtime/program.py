@@ -45,13 +45,14 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A part of an arena: `row_bytes` for each of `rows` rows, at least one, rounded up to `ALIGNMENT`."""
+    """A part of an arena: `row_bytes` for each of `rows` rows, at least one, rounded up to `ALIGNMENT`, and `APART` behind it."""
 
     rows: int | str
     row_bytes: int
 
 
 ALIGNMENT = 64
+APART = 832
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +118,5 @@ def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:
     total = 0
     for slot in slots:
         rows = slot.rows if isinstance(slot.rows, int) else dims[slot.rows]
-        total += -(-max(rows, 1) * slot.row_bytes // ALIGNMENT) * ALIGNMENT
+        total += -(-max(rows, 1) * slot.row_bytes // ALIGNMENT) * ALIGNMENT + APART
     return total

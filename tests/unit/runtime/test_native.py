@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.bound import BoundFunction, Scratch
+from rnnspec.runtime.bound import BoundFunction, Scratch, Tapes
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.native_memory import CallSizes, Memory, address, aligned_bytes, index_array
 from rnnspec.runtime.packing import pack, pair
-from rnnspec.runtime.program import ALIGNMENT, Argument, Kind, NativeFunction, Slot, arena_bytes
+from rnnspec.runtime.program import ALIGNMENT, APART, Argument, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
 
 SPEC = """
@@ -67,9 +67,9 @@ def test_aligned_bytes() -> None:
 def test_arena_bytes() -> None:
     dims = {"batch": 3, "tokens": 0, "batch*time": 6}
     assert arena_bytes((), dims) == 0
-    assert arena_bytes((Slot(1, 1),), dims) == 64
-    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128
-    assert arena_bytes((Slot("tokens", 65),), dims) == 128, "room for one row at least"
+    assert arena_bytes((Slot(1, 1),), dims) == 64 + APART
+    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * APART
+    assert arena_bytes((Slot("tokens", 65),), dims) == 128 + APART, "room for one row at least"
 
 
 def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
@@ -87,6 +87,20 @@ def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
     with scratch.taken(1000) as larger, scratch.taken(10) as small:
         assert len(larger.bytes) >= 1000
         assert not np.shares_memory(larger.bytes, small.bytes)
+
+
+def test_a_tapes_memory_is_used_again_when_the_tape_is_gone() -> None:
+    tapes = Tapes()
+    first, second = tapes.lend(100), tapes.lend(100)
+    place = address(first.bytes)
+    assert not np.shares_memory(first.bytes, second.bytes)
+    del first
+    third = tapes.lend(50)
+    assert address(third.bytes) == place
+    fourth = tapes.lend(50)
+    assert not any(np.shares_memory(fourth.bytes, other.bytes) for other in (second, third))
+    del third
+    assert len(tapes.lend(1000).bytes) == 1000
 
 
 def test_index_arrays_by_name() -> None:
