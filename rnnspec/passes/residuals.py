@@ -1,8 +1,9 @@
 """Which forward values the backward pass keeps and which it computes again: a minimum cut.
 
-Cheap operations may be repeated, everything else must be kept if the backward pass depends on it.
-Among all choices the one that keeps the fewest bytes is a minimum cut between what only the forward
-pass can compute and what the backward pass reads; among equal ones, the latest, which repeats least.
+Cheap operations may be repeated for nothing and divisions at a price; everything else must be kept if the
+backward pass depends on it. Among all choices the one that keeps and repeats for the least is a minimum cut
+between what only the forward pass can compute and what the backward pass reads; among equal ones, the latest,
+which repeats least.
 """
 
 from __future__ import annotations
@@ -47,23 +48,35 @@ BYTES: Mapping[DType, int] = {DType.F32: 4, DType.F64: 8, DType.I32: 4}
 CHEAP_UNARY = frozenset({UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT})
 
 
-def is_cheap(operation: Operation) -> bool:
-    """Whether computing an operation again costs less than reading its result from memory."""
+DIVISION = 1
+"""What a division costs, in bytes that are kept for each element: a byte is written, often beyond the caches, and read again, which
+takes about as long."""
+
+
+def repeating(operation: Operation) -> int | None:
+    """What computing an operation again costs, in bytes that are kept for each element; None if it isn't to be done."""
     match operation:
         case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random() | Window() | PairTokens():
-            return True
+            return 0
         case Unary():
-            return operation.kind in CHEAP_UNARY
+            return 0 if operation.kind in CHEAP_UNARY else None
         case Binary():
-            return operation.kind is not BinaryKind.DIV
+            return DIVISION if operation.kind is BinaryKind.DIV else 0
         case _:
-            return False
+            return None
 
 
 def size_of(type_: TensorType) -> int | None:
     """The bytes of a tensor, as a cost: symbolic dimensions count as long; None for an i1."""
     width = BYTES.get(type_.dtype)
     return None if width is None else width * prod(dim if isinstance(dim, int) else SYMBOLIC_LENGTH for dim in type_.shape)
+
+
+def elements_of(value: Value) -> int:
+    """Counted as in `size_of`."""
+    if not isinstance(value.type, TensorType):
+        return 1
+    return prod(dim if isinstance(dim, int) else SYMBOLIC_LENGTH for dim in value.type.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +102,15 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
         if operation is None:
             if value in parameters:
                 network.connect(SOURCE, ("in", value), UNBOUNDED)
-        elif is_cheap(operation) or all(cost(result) is None for result in results_of(operation)):
-            for operand in operands_of(operation):
-                network.connect(("out", operand), ("in", value), UNBOUNDED)
-        else:
+            continue
+        again = 0 if all(cost(result) is None for result in results_of(operation)) else repeating(operation)
+        if again is None:
             network.connect(SOURCE, ("in", value), UNBOUNDED)
+            continue
+        if again:
+            network.connect(SOURCE, ("in", value), again * elements_of(value))
+        for operand in operands_of(operation):
+            network.connect(("out", operand), ("in", value), UNBOUNDED)
     for value in needed:
         network.connect(("out", value), SINK, UNBOUNDED)
     network.saturate()

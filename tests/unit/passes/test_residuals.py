@@ -9,6 +9,7 @@ import pytest
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Role, Value
+from rnnspec.ir.traverse import results_of
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 
@@ -82,3 +83,22 @@ def test_what_can_neither_be_kept_nor_computed_again_is_an_error() -> None:
     drawn = builder.compare(CompareKind.GE, x, x, "drawn")
     with pytest.raises(InternalError, match="neither be kept nor computed again: %x for %drawn"):
         choose_residuals([x], builder.operations, [drawn], lambda value: None)
+
+
+def test_a_quotient_is_computed_again_from_what_is_kept_anyway() -> None:
+    """A norm's: the backward pass reads the deviation too, and dividing it by a number for each row costs less than keeping both."""
+    builder = Builder()
+    x = builder.parameter(Role.INPUT, "x", ROW)
+    deviation = builder.exp(x)
+    scale = builder.exp(builder.reduce_sum(x, 1))
+    quotient = builder.div(deviation, builder.broadcast(scale, ROW.shape))
+    chosen = choose(builder, [deviation, quotient], x)
+    assert chosen.saved == (deviation, scale)
+    assert [result for operation in chosen.recomputed for result in results_of(operation)][-1] == quotient
+
+
+def test_a_quotient_is_kept_where_its_sides_would_have_to_be() -> None:
+    builder = Builder()
+    x = builder.parameter(Role.INPUT, "x", ROW)
+    quotient = builder.div(builder.exp(x), builder.tanh(x))
+    assert choose(builder, [quotient], x) == Residuals((quotient,), ())
