@@ -25,6 +25,7 @@ from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
+from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.runtime.cache import ObjectCache
 from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot, Work
 
@@ -35,7 +36,7 @@ BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), *CLEAN)
 FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 """What inference runs."""
 
-BACKWARD = Pipeline((*BOTH, Differentiate(), HoistWeightGradients(), *CLEAN))
+BACKWARD = Pipeline((*BOTH, UniqueTokens(), Differentiate(), HoistWeightGradients(), *CLEAN))
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 
@@ -99,6 +100,7 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         shared_symbol(compiled.prepare.name) if shared else "",
         _work(compiled.function),
         _work(compiled.prepare),
+        compiled.function.distinct,
     )
 
 

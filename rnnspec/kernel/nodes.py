@@ -14,6 +14,7 @@ from typing import TypeAlias
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
+from rnnspec.runtime.signature import DistinctSignature
 
 Rows: TypeAlias = int | str
 """A number of rows: fixed, or a name.
@@ -289,12 +290,13 @@ Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds
 
 @dataclass(frozen=True, slots=True)
 class KernelFunction:
-    """`buffers` in the order of the first use; `nodes` in execution order."""
+    """`buffers` in the order of the first use; `nodes` in execution order; `distinct`: indices that a call makes of its inputs."""
 
     name: str
     dtype: DType
     buffers: tuple[Buffer, ...]
     nodes: tuple[Node, ...]
+    distinct: tuple[DistinctSignature, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         for buffer in self.buffers:

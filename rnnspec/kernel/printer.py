@@ -42,10 +42,11 @@ def print_kernels(module: KernelModule) -> str:
 
 
 def print_kernel(function: KernelFunction) -> str:
-    """The function's text, ending in a line break: the buffers that it touches, then its loop nests."""
+    """The function's text, ending in a line break: the buffers that it touches, the indices that it makes, its loop nests."""
     touched = {name for node in function.nodes for name in buffers_of(node)}
     lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
     lines += [INDENT + _buffer(buffer) for buffer in function.buffers if buffer.name in touched]
+    lines += [f"{INDENT}index {each.number} : ids of {each.input} at index {each.index}, of {each.rows}" for each in function.distinct]
     for node in function.nodes:
         lines += [INDENT + line for line in _node(node)]
     return "\n".join([*lines, "}\n"])

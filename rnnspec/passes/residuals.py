@@ -21,6 +21,7 @@ from rnnspec.ir.ops import (
     Compare,
     Concat,
     Constant,
+    DistinctIds,
     Operation,
     PairTokens,
     Random,
@@ -50,7 +51,9 @@ CHEAP_UNARY = frozenset({UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind
 def is_cheap(operation: Operation) -> bool:
     """Whether computing an operation again costs less than reading its result from memory."""
     match operation:
-        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random() | Window() | PairTokens():
+        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
+            return True
+        case Window() | PairTokens() | DistinctIds():
             return True
         case Unary():
             return operation.kind in CHEAP_UNARY

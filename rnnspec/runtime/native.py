@@ -11,7 +11,7 @@ import numpy as np
 from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
-from rnnspec.runtime.native_memory import CallSizes
+from rnnspec.runtime.native_memory import CallSizes, with_distinct
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Signature
@@ -111,8 +111,10 @@ class NativeExecutable:
         activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        outputs, tape = self._run(Wanted("record", training, activities=activities), inputs, indices, weights, weights_version, key)
-        return outputs, NativeTape(tape, inputs, tuple(indices))
+        wanted = Wanted("record", training, activities=activities)
+        known = with_distinct(indices, self._function(wanted).function.distinct, inputs)
+        outputs, tape = self._run(wanted, inputs, known, weights, weights_version, key)
+        return outputs, NativeTape(tape, inputs, known)
 
     def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
         """The batch, and the padded lengths by their names."""

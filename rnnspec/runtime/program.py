@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from rnnspec.runtime.signature import DistinctSignature
+
 
 class Kind(Enum):
     """What a pointer argument is."""
@@ -72,7 +74,7 @@ class NativeFunction:
     `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch). `shared_symbol`
     and `prepare_shared_symbol` (empty if there is none) are for several threads, see `runtime.team`; `work` and
     `prepare_work` say whether they pay.
-    `gradient_is_total`: every weight's gradient is written.
+    `distinct`: packing indices that a call makes of its inputs, see `native_memory.with_distinct`.
     """
 
     object_code: bytes
@@ -89,6 +91,7 @@ class NativeFunction:
     prepare_shared_symbol: str = ""
     work: tuple[Work, ...] = ()
     prepare_work: tuple[Work, ...] = ()
+    distinct: tuple[DistinctSignature, ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:
