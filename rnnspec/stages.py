@@ -27,7 +27,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.runtime.cache import ObjectCache
-from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot, Work
+from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
@@ -100,7 +100,7 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         shared_symbol(compiled.prepare.name) if shared else "",
         _work(compiled.function),
         _work(compiled.prepare),
-        compiled.function.distinct,
+        tuple(DistinctIndex(each.number, each.input, each.index, each.rows) for each in compiled.function.distinct),
     )
 
 

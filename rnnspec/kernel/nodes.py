@@ -14,7 +14,6 @@ from typing import TypeAlias
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
-from rnnspec.runtime.signature import DistinctSignature
 
 Rows: TypeAlias = int | str
 """A number of rows: fixed, or a name.
@@ -289,6 +288,19 @@ Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctIndex:
+    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+
+    Those are real that the ids of `input` name at the tokens of index number `index`.
+    """
+
+    number: int
+    input: str
+    index: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelFunction:
     """`buffers` in the order of the first use; `nodes` in execution order; `distinct`: indices that a call makes of its inputs."""
 
@@ -296,7 +308,7 @@ class KernelFunction:
     dtype: DType
     buffers: tuple[Buffer, ...]
     nodes: tuple[Node, ...]
-    distinct: tuple[DistinctSignature, ...] = ()
+    distinct: tuple[DistinctIndex, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         for buffer in self.buffers:

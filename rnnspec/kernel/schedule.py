@@ -30,10 +30,9 @@ from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
 from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matrix, tensor_type
-from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap, Space
+from rnnspec.kernel.nodes import DistinctIndex, KernelFunction, KernelModule, RowMap, Space
 from rnnspec.kernel.stages import Location
 from rnnspec.kernel.target import Target
-from rnnspec.runtime.signature import DistinctSignature
 
 
 def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> KernelModule:
@@ -167,19 +166,17 @@ def _made_ids(context: Context, function: Function) -> dict[Value, Location]:
     return {operation.result: Location(context.ids(operation), RowMap.ROW) for operation in made}
 
 
-def _distinct(function: Function) -> tuple[DistinctSignature, ...]:
+def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
     """The packing indices that a call makes of its inputs' ids, in the order of their numbers."""
     inputs = {parameter.value: parameter.value.name for parameter in function.parameters if parameter.role is Role.INPUT}
     packs = {operation.result: operation for operation in function.operations if isinstance(operation, Pack)}
-    found: list[DistinctSignature] = []
+    found: list[DistinctIndex] = []
     for operation in function.operations:
         if isinstance(operation, Distinct):
             pack, made = packs.get(operation.ids), index_type(operation.result.type)
             if pack is None or pack.operand not in inputs:
                 raise InternalError(f"%{operation.ids.name}: distinct ids of what isn't an input")
-            found.append(
-                DistinctSignature(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), int(made.time))
-            )
+            found.append(DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), int(made.time)))
     return tuple(sorted(found, key=lambda each: each.number))
 
 

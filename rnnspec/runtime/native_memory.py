@@ -10,8 +10,7 @@ import numpy as np
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.lengths import length_of
 from rnnspec.runtime.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
-from rnnspec.runtime.program import ALIGNMENT, Argument
-from rnnspec.runtime.signature import DistinctSignature
+from rnnspec.runtime.program import ALIGNMENT, Argument, DistinctIndex
 
 SHOWN = {
     "shown_hold": (True, False),
@@ -79,9 +78,7 @@ class CallSizes(dict[str, int]):
         return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
 
 
-def with_distinct(
-    indices: Sequence[PackedIndex], made: Sequence[DistinctSignature], inputs: Mapping[str, Array]
-) -> tuple[PackedIndex, ...]:
+def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:
     """The indices with those that a native function has made of the inputs' ids; it has no other of their numbers."""
     known = list(indices)
     for each in made:

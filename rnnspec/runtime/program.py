@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from rnnspec.runtime.signature import DistinctSignature
-
 
 class Kind(Enum):
     """What a pointer argument is."""
@@ -65,6 +63,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctIndex:
+    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+
+    Those are real that the ids of `input` name at the tokens of index number `index`.
+    """
+
+    number: int
+    input: str
+    index: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class NativeFunction:
     """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers that `dims` names.
 
@@ -91,7 +102,7 @@ class NativeFunction:
     prepare_shared_symbol: str = ""
     work: tuple[Work, ...] = ()
     prepare_work: tuple[Work, ...] = ()
-    distinct: tuple[DistinctSignature, ...] = ()
+    distinct: tuple[DistinctIndex, ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:

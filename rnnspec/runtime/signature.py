@@ -75,19 +75,6 @@ class PairSignature:
 
 
 @dataclass(frozen=True, slots=True)
-class DistinctSignature:
-    """The packing index number `number` of a native function, which a call makes itself: one row, a step for each row of a table.
-
-    Those steps are real that the ids of `input` name, at the tokens of index number `index`; the table has `rows` of them.
-    """
-
-    number: int
-    input: str
-    index: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class OutputSignature:
     """`shape` is without the batch; `index`: the packing index of a sequence, whose masked steps don't count in a loss."""
 

@@ -17,6 +17,7 @@ from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
+from rnnspec.passes.unique_tokens import UniqueTokens
 from tests.ir_arguments import LENGTHS, run_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes"
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     HoistProjection(),
     HoistWeightGradients(),
     MergeCarries(),
+    UniqueTokens(),
 )
 CASES = [(step, path) for step in PASSES for path in sorted((GOLDEN / step.name.replace("-", "_")).glob("*.before.ir"))]
 CASE_NAMES = [f"{step.name}/{path.name.removesuffix('.before.ir')}" for step, path in CASES]
