@@ -124,6 +124,17 @@ def test_the_same_bits_in_the_shape_of_every_target(target: Target, units: int, 
         np.testing.assert_array_equal(outputs[0], wanted[0])
 
 
+def test_a_product_that_is_added_to_another_sequence_is_the_one_of_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain form's sum starts from the other sequence: equal but for rounding."""
+    layers = "a = words -> Dense(8, use_bias = false)\n b = words -> SimpleRNN(8, return_sequences = true)\n [a, b] -> Add()"
+    spec = f"model Words {{\n input x: int[time]\n words = Embedding(11, 8)\n {layers}\n}}\n"
+    shared, plain = (model_of(spec, monkeypatch, plain=plain) for plain in (False, True))
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, (4, 6)).astype(np.int32)
+    output, _ = shared.forward(ids, record=True)
+    np.testing.assert_array_equal(output, shared.forward(ids))
+    np.testing.assert_allclose(output, plain.forward(ids, record=True)[0], rtol=0, atol=1e-6)
+
+
 def test_a_tape_has_the_distinct_ids_of_its_own_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(spec_of("one direction"), monkeypatch, plain=False)
     random = np.random.default_rng(2)
