@@ -108,8 +108,9 @@ class Context:
         return name
 
     def may_miss(self, ids: str) -> bool:
-        """Whether some ids of a buffer may be negative: those that the runtime makes; the user's are checked."""
-        return self.buffers[ids].space is Space.INDEX
+        """Whether some ids of a buffer may be negative: a window may look at no step; the user's are checked, all others are found."""
+        array = self.buffers[ids].array
+        return array is not None and array.name == "window"
 
     def zeros(self, width: int) -> str:
         """A row of at least `width` zeros: prepared memory that nothing writes."""
