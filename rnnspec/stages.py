@@ -26,8 +26,9 @@ from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.runtime.cache import ObjectCache
-from rnnspec.runtime.program import Argument, Kind, NativeFunction, Slot, Work
+from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
@@ -39,7 +40,7 @@ FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), *CLEAN))
 """What a stream runs, on one step after the other."""
 
-BACKWARD = Pipeline((*BOTH, Differentiate(), HoistWeightGradients(), *CLEAN))
+BACKWARD = Pipeline((*BOTH, UniqueTokens(), Differentiate(), HoistWeightGradients(), *CLEAN))
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 
@@ -103,6 +104,7 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         shared_symbol(compiled.prepare.name) if shared else "",
         _work(compiled.function),
         _work(compiled.prepare),
+        tuple(DistinctIndex(each.number, each.input, each.index, each.rows) for each in compiled.function.distinct),
     )
 
 

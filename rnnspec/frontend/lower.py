@@ -52,7 +52,7 @@ from rnnspec.frontend.lower_tools import Tools
 from rnnspec.frontend.lower_windows import lower_convolution, lower_local_pooling, lower_reshaping
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
-from rnnspec.ir.types import BATCH, TOKENS, Dim, DType, TensorType
+from rnnspec.ir.types import BATCH, Dim, DType, TensorType, tokens_name
 from rnnspec.runtime.signature import Configured
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -142,8 +142,7 @@ class _Lowering:
     def _index(self, steps: Steps | Pairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
         if steps not in self._indices:
-            number = self._numbers[steps]
-            tokens = f"{TOKENS}_{number}" if number else TOKENS
+            tokens = tokens_name(self._numbers[steps])
             if isinstance(steps, Pairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]

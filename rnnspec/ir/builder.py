@@ -14,6 +14,8 @@ from rnnspec.ir.ops import (
     CompareKind,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     FillSum,
     Function,
     Index,
@@ -25,6 +27,7 @@ from rnnspec.ir.ops import (
     Pairs,
     PairTokens,
     Parameter,
+    Places,
     Random,
     Rearrange,
     Reduce,
@@ -282,6 +285,16 @@ class Builder:
     def pair_tokens(self, pairs: Value, queries: Value, keys: Value, *, of_keys: bool, name: str | None = None) -> Value:
         type_ = inference.pair_tokens(pairs.type, queries.type, keys.type)
         return self._one(PairTokens(self.value(type_, name), pairs, queries, keys, of_keys))
+
+    def distinct(self, ids: Value, rows: int, tokens: str, name: str | None = None) -> Value:
+        """`rows`: of the table; `tokens` names the new dimension."""
+        return self._one(Distinct(self.value(inference.distinct(ids.type, rows, tokens), name), ids))
+
+    def distinct_ids(self, distinct: Value, name: str | None = None) -> Value:
+        return self._one(DistinctIds(self.value(inference.distinct_ids(distinct.type), name), distinct))
+
+    def places(self, ids: Value, distinct: Value, name: str | None = None) -> Value:
+        return self._one(Places(self.value(inference.places(ids.type, distinct.type), name), ids, distinct))
 
     def rearrange(self, operand: Value, shape: tuple[Dim, ...], *, transpose: bool = False, name: str | None = None) -> Value:
         return self._one(Rearrange(self.value(inference.rearrange(operand.type, shape, transpose), name), operand, transpose))

@@ -221,6 +221,28 @@ def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
     return TensorType(DType.I32, (place.tokens, 1))
 
 
+def distinct(ids: Type, rows: Dim, tokens: Dim) -> IndexType:
+    _ids(ids)
+    require(isinstance(rows, int), f"distinct of {rows} rows")
+    require(isinstance(tokens, str), f"the tokens of an index need a name of their own, not {tokens}")
+    return IndexType(1, rows, tokens)
+
+
+def _one_row(index_: Type) -> IndexType:
+    found = index(index_, "the distinct ids")
+    require(found.batch == 1, f"distinct ids are an index of one row, not {found}")
+    return found
+
+
+def distinct_ids(index_: Type) -> TensorType:
+    return TensorType(DType.I32, (_one_row(index_).tokens, 1))
+
+
+def places(ids: Type, index_: Type) -> TensorType:
+    _one_row(index_)
+    return _ids(ids)
+
+
 def rearrange(operand: Type, shape: tuple[Dim, ...], transpose: bool) -> TensorType:
     source = tensor(operand, "the operand of rearrange")
     result = source.with_shape(shape)

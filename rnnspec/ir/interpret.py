@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir import inference
 from rnnspec.ir.ops import (
     Binary,
     BinaryKind,
@@ -19,6 +20,8 @@ from rnnspec.ir.ops import (
     CompareKind,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     FillSum,
     Function,
     Index,
@@ -29,6 +32,7 @@ from rnnspec.ir.ops import (
     PackSum,
     Pairs,
     PairTokens,
+    Places,
     Random,
     Rearrange,
     Reduce,
@@ -240,6 +244,14 @@ class _Frame:
                 return [pack_mask(visible_keys(operation, self.packing(operation.queries), self.packing(operation.keys)))]
             case PairTokens():
                 return [self._pair_tokens(operation)]
+            case Distinct():
+                return [pack_mask(named_rows(operation, self.array(operation.ids)))]
+            case DistinctIds():
+                return [np.array([[row] for _, row in self.packing(operation.distinct).tokens], np.int32).reshape(-1, 1)]
+            case Places():
+                place_of = {row: place for place, (_, row) in enumerate(self.packing(operation.distinct).tokens)}
+                found = [place_of.get(int(row), -1) for row in self.array(operation.ids)[:, 0]]
+                return [np.array(found, np.int32).reshape(-1, 1)]
             case Rearrange():
                 operand = self.array(operation.operand)
                 return [(operand.swapaxes(1, 2) if operation.transpose else operand).reshape(self.shape(operation.result))]
@@ -332,6 +344,14 @@ def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:
     real = set(keys.tokens)
     seen = [[(row, t) in real and (t <= now or not pairs.causal) for t in range(keys.time)] for row, now in queries.tokens]
     return np.array(seen, bool).reshape(len(seen), keys.time)
+
+
+def named_rows(distinct: Distinct, ids: Array) -> Array:
+    """Which rows of the table some id names, bool [1, rows]."""
+    rows = int(inference.index(distinct.result.type).time)
+    if np.any((ids < 0) | (ids >= rows)):
+        raise InternalError(f"%{distinct.ids.name} names no row of {rows}")
+    return np.isin(np.arange(rows), ids)[None, :]
 
 
 def shown_tokens(packing: Packing, hold: bool, flip: bool) -> dict[tuple[int, int], int | None]:

@@ -262,6 +262,34 @@ class PairTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Distinct:
+    """The packing index of the rows of a table that `ids` name: one row, a step for each row of the table, real where an id names it.
+
+    ids i32 [R, 1], none of them negative, all below the number of steps.
+    """
+
+    result: Value
+    ids: Value
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctIds:
+    """The ids that a `Distinct` found, each once, from the smallest to the largest; i32 [tokens, 1]."""
+
+    result: Value
+    distinct: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each id stands among the ids that a `Distinct` found, -1 if it isn't there; ids and result i32 [R, 1]."""
+
+    result: Value
+    ids: Value
+    distinct: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Rearrange:
     """The same elements of each row in another shape: [R, t, w] or [R, n] to one of these, everything but R fixed.
 
@@ -398,6 +426,9 @@ Operation: TypeAlias = (
     | Window
     | Pairs
     | PairTokens
+    | Distinct
+    | DistinctIds
+    | Places
     | Rearrange
     | Pack
     | Unpack

@@ -65,4 +65,9 @@ class IndexType:
         return f"index[{self.batch}, {self.time}, {self.tokens}]"
 
 
+def tokens_name(number: int) -> str:
+    """What the tokens of a function's packing index of that number are called: "tokens", "tokens_1", "tokens_2", ...."""
+    return f"{TOKENS}_{number}" if number else TOKENS
+
+
 Type: TypeAlias = TensorType | IndexType

@@ -15,6 +15,8 @@ from rnnspec.ir.ops import (
     Compare,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     FillSum,
     Function,
     Index,
@@ -27,6 +29,7 @@ from rnnspec.ir.ops import (
     Pairs,
     PairTokens,
     Parameter,
+    Places,
     Random,
     Rearrange,
     Reduce,
@@ -50,7 +53,10 @@ from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_o
 from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
 from rnnspec.runtime.lengths import names_in
 
-OUTSIDE_ONLY = (Random, Mask, Index, Window, Pairs, PairTokens, Rearrange, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan)
+OUTSIDE_ONLY = (
+    *(Random, Mask, Index, Window, Pairs, PairTokens, Distinct, DistinctIds, Places),
+    *(Rearrange, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan),
+)
 """Operations that a region must not hold."""
 
 PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
@@ -120,7 +126,7 @@ class _Scope:
         else:
             for operand in operands_of(operation):
                 self.read(operand)
-        if isinstance(operation, Index | Pairs):
+        if isinstance(operation, Index | Pairs | Distinct):
             tokens = inference.index(operation.result.type, "the result").tokens
             require(tokens not in self.dims, f"the dimension {tokens} is already taken")
             self.dims.add(str(tokens))
@@ -192,7 +198,7 @@ def _single_type(operation: Operation) -> Type:
             return inference.scatter_add(operation.ids.type, operation.updates.type, _table_rows(operation.result))
         case Random():
             return inference.random(operation.key.type, _declared(operation.result))
-        case Window() | Pairs() | PairTokens() | Rearrange():
+        case Window() | Pairs() | PairTokens() | Distinct() | DistinctIds() | Places() | Rearrange():
             return _placing_type(operation)
         case Mask() | Index() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
             return _packing_type(operation)
@@ -222,7 +228,7 @@ def _packing_type(operation: Mask | Index | Pack | Unpack | PackSum | FillSum | 
             assert_never(operation)
 
 
-def _placing_type(operation: Window | Pairs | PairTokens | Rearrange) -> Type:
+def _placing_type(operation: Window | Pairs | PairTokens | Distinct | DistinctIds | Places | Rearrange) -> Type:
     match operation:
         case Window():
             return inference.window(operation.source.type, operation.index.type, operation.stride)
@@ -231,6 +237,13 @@ def _placing_type(operation: Window | Pairs | PairTokens | Rearrange) -> Type:
             return inference.pairs(operation.queries.type, operation.keys.type, tokens)
         case PairTokens():
             return inference.pair_tokens(operation.pairs.type, operation.queries.type, operation.keys.type)
+        case Distinct():
+            found = inference.index(operation.result.type, "the result")
+            return inference.distinct(operation.ids.type, found.time, found.tokens)
+        case DistinctIds():
+            return inference.distinct_ids(operation.distinct.type)
+        case Places():
+            return inference.places(operation.ids.type, operation.distinct.type)
         case Rearrange():
             return inference.rearrange(operation.operand.type, _declared(operation.result).shape, operation.transpose)
         case _:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Pack, Reduce, Scan, Split, Take, Unpack, Value
+from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Pack, Places, Reduce, Scan, Split, Take, Unpack, Value
 from rnnspec.ir.traverse import free_values, operands_of, results_of
 from rnnspec.ir.types import TensorType
 from rnnspec.kernel.matrix import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
@@ -145,7 +145,7 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
 def looked_up(analysis: Analysis, sequence: Value) -> tuple[Value, ...]:
     """The table and the ids that a step finds its rows by, without a copy of them; none where some ids may be missing."""
     match analysis.definitions.get(sequence):
-        case Take(table=table, ids=ids) if isinstance(analysis.definitions.get(ids), Pack):
+        case Take(table=table, ids=ids) if isinstance(analysis.definitions.get(ids), Pack | Places):
             return table, ids
         case _:
             return ()

@@ -9,12 +9,14 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import (
     Concat,
+    DistinctIds,
     FillSum,
     Matmul,
     Operation,
     Pack,
     PackSum,
     PairTokens,
+    Places,
     Rearrange,
     Reduce,
     Reshape,
@@ -90,23 +92,25 @@ class Context:
         number = index_number(type_)
         name = index_buffer_name(array, number)
         if name not in self.buffers:
-            batch = str(type_.batch)
-            known: dict[str, Rows] = {"source": str(type_.tokens), "order": batch, "rank": batch, "offsets": steps_name(number)}
+            batch = type_.batch
+            known: dict[str, Rows] = {"source": type_.tokens, "order": batch, "rank": batch, "offsets": steps_name(number)}
             rows = known.get(array, padded_rows(batch, type_.time))
             self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, array=IndexArray(array, number))
         return name
 
-    def ids(self, operation: Window | PairTokens) -> str:
+    def ids(self, operation: Window | PairTokens | DistinctIds) -> str:
         """The buffer of ids that the runtime makes."""
         array, type_ = ids_array(operation)
-        name = f"{index_buffer_name(array.name, array.index)}({', '.join(map(str, array.parameters))})"
+        which = f"({', '.join(map(str, array.parameters))})" if array.parameters else ""
+        name = f"{index_buffer_name(array.name, array.index)}{which}"
         if name not in self.buffers:
             self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, str(type_.tokens), 1, array=array)
         return name
 
     def may_miss(self, ids: str) -> bool:
-        """Whether some ids of a buffer may be negative: those that the runtime makes; the user's are checked."""
-        return self.buffers[ids].space is Space.INDEX
+        """Whether some ids of a buffer may be negative: a window may look at no step; the user's are checked, all others are found."""
+        array = self.buffers[ids].array
+        return array is not None and array.name == "window"
 
     def zeros(self, width: int) -> str:
         """A row of at least `width` zeros: prepared memory that nothing writes."""
@@ -278,6 +282,10 @@ class Block:
             case Pack():
                 source, rows = self.locations[operation.operand].buffer, matrix(operation.result)[0]
                 return (GatherIds(rows, source, self.context.index("source", operation.index), self.locations[operation.result].buffer),)
+            case Places():
+                ids = ids_buffer(operation.ids, self.locations[operation.ids])
+                places = self.context.index("position", operation.distinct)
+                return (GatherIds(matrix(operation.ids)[0], places, ids, self.locations[operation.result].buffer),)
             case Rearrange():
                 return (self._rearranged(operation),)
             case Concat():

@@ -14,6 +14,7 @@ from rnnspec.ir.ops import (
     Compare,
     Concat,
     Constant,
+    DistinctIds,
     Matmul,
     Operation,
     Pack,
@@ -41,8 +42,10 @@ def tensor_type(value: Value) -> TensorType:
     return value.type
 
 
-def padded_rows(batch: Dim, time: Dim) -> str:
-    """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"."""
+def padded_rows(batch: Dim, time: Dim) -> Rows:
+    """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"; a number of fixed ones."""
+    if isinstance(batch, int) and isinstance(time, int):
+        return batch * time
     return f"{batch}*{time}" if isinstance(time, int) or time.isidentifier() else f"{batch}*({time})"
 
 
@@ -56,7 +59,7 @@ def index_buffer_name(array: str, number: int) -> str:
     return f"index.{array}_{number}" if number else f"index.{array}"
 
 
-def ids_array(operation: Window | PairTokens) -> tuple[IndexArray, IndexType]:
+def ids_array(operation: Window | PairTokens | DistinctIds) -> tuple[IndexArray, IndexType]:
     """The array of ids that the runtime makes, and the index over whose tokens it is."""
 
     def number(value: Value) -> int:
@@ -71,6 +74,8 @@ def ids_array(operation: Window | PairTokens) -> tuple[IndexArray, IndexType]:
             numbers = (number(operation.queries), number(operation.keys))
             name = "pair_keys" if operation.of_keys else "pair_queries"
             return IndexArray(name, number(operation.pairs), numbers), index_type(operation.pairs.type)
+        case DistinctIds():
+            return IndexArray("source", number(operation.distinct)), index_type(operation.distinct.type)
         case _:
             assert_never(operation)
 

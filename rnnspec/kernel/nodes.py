@@ -288,13 +288,27 @@ Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctIndex:
+    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+
+    Those are real that the ids of `input` name at the tokens of index number `index`.
+    """
+
+    number: int
+    input: str
+    index: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelFunction:
-    """`buffers` in the order of the first use; `nodes` in execution order."""
+    """`buffers` in the order of the first use; `nodes` in execution order; `distinct`: indices that a call makes of its inputs."""
 
     name: str
     dtype: DType
     buffers: tuple[Buffer, ...]
     nodes: tuple[Node, ...]
+    distinct: tuple[DistinctIndex, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         for buffer in self.buffers:

@@ -11,6 +11,7 @@ from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
     Contract,
+    DistinctIndex,
     Draw,
     GatherIds,
     KernelFunction,
@@ -42,10 +43,11 @@ def print_kernels(module: KernelModule) -> str:
 
 
 def print_kernel(function: KernelFunction) -> str:
-    """The function's text, ending in a line break: the buffers that it touches, then its loop nests."""
+    """The function's text, ending in a line break: the buffers that it touches, the indices that it makes, its loop nests."""
     touched = {name for node in function.nodes for name in buffers_of(node)}
     lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
     lines += [INDENT + _buffer(buffer) for buffer in function.buffers if buffer.name in touched]
+    lines += [INDENT + _distinct(index) for index in function.distinct]
     for node in function.nodes:
         lines += [INDENT + line for line in _node(node)]
     return "\n".join([*lines, "}\n"])
@@ -54,6 +56,10 @@ def print_kernel(function: KernelFunction) -> str:
 def _buffer(buffer: Buffer) -> str:
     at = f" at {buffer.offset}" if buffer.space in (Space.WEIGHT, Space.GRADIENT) else ""
     return f"buffer {buffer.name} : {buffer.space.value} {buffer.dtype.value}[{buffer.rows}, {buffer.width}]{at}"
+
+
+def _distinct(index: DistinctIndex) -> str:
+    return f"index {index.number} : distinct ids of {index.input} at index {index.index}, {index.rows} rows"
 
 
 def _node(node: Node) -> Iterator[str]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import (
     Binary,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     Function,
     Index,
     Mask,
     Module,
     Operation,
+    Pack,
     Pairs,
     PairTokens,
     Result,
@@ -25,8 +29,8 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
-from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix, tensor_type
-from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap, Space
+from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.nodes import DistinctIndex, KernelFunction, KernelModule, RowMap, Space
 from rnnspec.kernel.stages import Location
 from rnnspec.kernel.target import Target
 
@@ -65,7 +69,7 @@ def schedule_function(function: Function, target: Target, offsets: Mapping[str, 
     packed = tuple(running.panels.values())
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
     prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
-    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes)
+    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function))
 
 
 def _float_type(function: Function) -> DType:
@@ -87,7 +91,7 @@ def _without_masks(function: Function) -> tuple[Operation, ...]:
                 masks.add(result)
             case Concat(result=result, operands=parts) if masks.intersection(parts):
                 masks.add(result)
-            case Index() | Pairs() | Window() | PairTokens():
+            case Index() | Pairs() | Window() | PairTokens() | Distinct() | DistinctIds():
                 pass
             case _:
                 kept.append(operation)
@@ -158,8 +162,22 @@ def _inputs(context: Context, function: Function) -> dict[Value, Location]:
 
 
 def _made_ids(context: Context, function: Function) -> dict[Value, Location]:
-    made = [operation for operation in function.operations if isinstance(operation, Window | PairTokens)]
+    made = [operation for operation in function.operations if isinstance(operation, Window | PairTokens | DistinctIds)]
     return {operation.result: Location(context.ids(operation), RowMap.ROW) for operation in made}
+
+
+def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
+    """The packing indices that a call makes of its inputs' ids, in the order of their numbers."""
+    inputs = {parameter.value: parameter.value.name for parameter in function.parameters if parameter.role is Role.INPUT}
+    packs = {operation.result: operation for operation in function.operations if isinstance(operation, Pack)}
+    found: list[DistinctIndex] = []
+    for operation in function.operations:
+        if isinstance(operation, Distinct):
+            pack, made = packs.get(operation.ids), index_type(operation.result.type)
+            if pack is None or pack.operand not in inputs:
+                raise InternalError(f"%{operation.ids.name}: distinct ids of what isn't an input")
+            found.append(DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), int(made.time)))
+    return tuple(sorted(found, key=lambda each: each.number))
 
 
 def _results(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, list[Location]]:

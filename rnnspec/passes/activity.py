@@ -12,6 +12,8 @@ from rnnspec.ir.ops import (
     Compare,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     FillSum,
     Index,
     Mask,
@@ -21,6 +23,7 @@ from rnnspec.ir.ops import (
     PackSum,
     Pairs,
     PairTokens,
+    Places,
     Random,
     Rearrange,
     Reduce,
@@ -54,6 +57,8 @@ def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
     """The operands that an operation's derivative isn't constantly zero for; a scan's region isn't entered."""
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
+            return ()
+        case Distinct() | DistinctIds() | Places():
             return ()
         case Unary():
             return () if operation.kind in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT) else (operation.operand,)

@@ -22,6 +22,8 @@ from rnnspec.ir.ops import (
     CompareKind,
     Concat,
     Constant,
+    Distinct,
+    DistinctIds,
     FillSum,
     Index,
     Mask,
@@ -31,6 +33,7 @@ from rnnspec.ir.ops import (
     PackSum,
     Pairs,
     PairTokens,
+    Places,
     Random,
     Rearrange,
     Reduce,
@@ -120,6 +123,9 @@ SingleResult: TypeAlias = (
     | Window
     | Pairs
     | PairTokens
+    | Distinct
+    | DistinctIds
+    | Places
     | Rearrange
     | Pack
     | Unpack
@@ -134,6 +140,8 @@ def contributions(operation: SingleResult, adjoint: Value, active: Collection[Va
     """The terms of the active operands' adjoints, `adjoint` being the result's."""
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
+            return
+        case Distinct() | DistinctIds() | Places():
             return
         case Unary():
             rule = UNARY_RULES.get(operation.kind)

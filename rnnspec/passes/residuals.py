@@ -22,6 +22,7 @@ from rnnspec.ir.ops import (
     Compare,
     Concat,
     Constant,
+    DistinctIds,
     Operation,
     PairTokens,
     Random,
@@ -56,7 +57,9 @@ takes about as long."""
 def repeating(operation: Operation) -> int | None:
     """What computing an operation again costs, in bytes that are kept for each element; None if it isn't to be done."""
     match operation:
-        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random() | Window() | PairTokens():
+        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
+            return 0
+        case Window() | PairTokens() | DistinctIds():
             return 0
         case Unary():
             return 0 if operation.kind in CHEAP_UNARY else None

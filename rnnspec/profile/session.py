@@ -21,7 +21,8 @@ from rnnspec.profile.machine import Rates, measure
 from rnnspec.profile.report import Function, Kernel, Memory, Profile, Seconds
 from rnnspec.profile.runner import Runner, update_of
 from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.native import CallSizes, Wanted
+from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native_memory import CallSizes, with_distinct
 from rnnspec.runtime.program import NativeFunction, arena_bytes
 from rnnspec.runtime.signature import Signature
 
@@ -48,8 +49,8 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     start = perf_counter()
     while len(taken.calls) < LEAST_CALLS or perf_counter() - start < seconds:
         taken.add(timed, plain.call, given.batch, update)
-    sizes = call_sizes(compilation.signature, packed)
     natives = [bound.function for bound in timed.functions.values()]
+    sizes = call_sizes(compilation.signature, packed, natives)
     return Profile(
         compilation.graph.model,
         compilation.dtype,
@@ -64,10 +65,11 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     )
 
 
-def call_sizes(signature: Signature, batch: Batch) -> CallSizes:
-    """The sizes of a call by the names that kernels have for them."""
+def call_sizes(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> CallSizes:
+    """The sizes of calls by the names that kernels have for them, with those that native functions make themselves."""
     times = {str(source.shape[0]): batch.inputs[source.name].shape[1] for source in signature.inputs if source.is_sequence}
-    return CallSizes(batch.size, times, batch.indices)
+    made = {each: None for native in natives for each in native.distinct}
+    return CallSizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
 
 
 def planned_memory(natives: Iterable[NativeFunction], sizes: CallSizes) -> Memory:

@@ -12,7 +12,7 @@ from rnnspec.runtime.bound import NO_BYTES, BoundFunction, Lent, Scratch, Tapes
 from rnnspec.runtime.direct import DirectCalls, PythonCall, are_possible
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
-from rnnspec.runtime.native_memory import CallSizes
+from rnnspec.runtime.native_memory import CallSizes, with_distinct
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Signature
@@ -119,8 +119,10 @@ class NativeExecutable:
         activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        outputs, tape = self._run(Wanted("record", training, activities=activities), inputs, indices, weights, weights_version, key)
-        return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, tuple(indices), tape)
+        wanted = Wanted("record", training, activities=activities)
+        known = with_distinct(indices, self._function(wanted).function.distinct, inputs)
+        outputs, tape = self._run(wanted, inputs, known, weights, weights_version, key)
+        return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, known, tape)
 
     def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
         """The batch, and the padded lengths by their names."""

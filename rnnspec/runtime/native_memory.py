@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.lengths import length_of
-from rnnspec.runtime.packing import PackedIndex, key_tokens, query_tokens, window_ids
-from rnnspec.runtime.program import ALIGNMENT, Argument
+from rnnspec.runtime.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
+from rnnspec.runtime.program import ALIGNMENT, Argument, DistinctIndex
 
 SHOWN = {
     "shown_hold": (True, False),
@@ -78,6 +78,15 @@ class CallSizes(dict[str, int]):
         return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
 
 
+def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:
+    """The indices with those that a native function has made of the inputs' ids; it has no other of their numbers."""
+    known = list(indices)
+    for each in made:
+        ids = inputs[each.input].reshape(-1)[known[each.index].source]
+        known[each.number : each.number + 1] = [distinct(ids, each.rows)]
+    return tuple(known)
+
+
 def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
     """One of an index's arrays under the name that native functions know it by."""
     index = indices[argument.index]
@@ -92,5 +101,7 @@ def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
             return key_tokens(index, indices[queries], indices[keys])
         case name if name in SHOWN:
             return index.shown(*SHOWN[name])
+        case "position":
+            return index.position
         case name:
             return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]

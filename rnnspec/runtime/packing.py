@@ -81,6 +81,17 @@ def pack(mask: NDArray[np.bool_]) -> PackedIndex:
     return PackedIndex(batch, time, order, rank, offsets, source)
 
 
+def distinct(ids: Int32, rows: int) -> PackedIndex:
+    """The packing of which of a table's `rows` the ids name: one row, a step for each row of the table. See `ir.ops.Distinct`."""
+    named = np.zeros(rows, np.bool_)
+    named[ids] = True
+    found = np.flatnonzero(named).astype(np.int32)
+    return PackedIndex(1, rows, _ONLY_ROW, _ONLY_ROW, np.arange(len(found) + 1, dtype=np.int32), found)
+
+
+_ONLY_ROW = np.zeros(1, np.int32)
+
+
 def window_ids(source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool, at_end: bool) -> Int32:
     """For each token of `index` the token of `source` that a window sees, -1 for none; (tokens,). See `ir.ops.Window`."""
     rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))

@@ -64,6 +64,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctIndex:
+    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+
+    Those are real that the ids of `input` name at the tokens of index number `index`.
+    """
+
+    number: int
+    input: str
+    index: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class NativeFunction:
     """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers that `dims` names.
 
@@ -73,7 +86,7 @@ class NativeFunction:
     `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch). `shared_symbol`
     and `prepare_shared_symbol` (empty if there is none) are for several threads, see `runtime.team`; `work` and
     `prepare_work` say whether they pay.
-    `gradient_is_total`: every weight's gradient is written.
+    `distinct`: packing indices that a call makes of its inputs, see `native_memory.with_distinct`.
     """
 
     object_code: bytes
@@ -90,6 +103,7 @@ class NativeFunction:
     prepare_shared_symbol: str = ""
     work: tuple[Work, ...] = ()
     prepare_work: tuple[Work, ...] = ()
+    distinct: tuple[DistinctIndex, ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -127,9 +127,10 @@ def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     batch: Batch = draw_inputs(made.signature, 4, 9, 0.6).batch()
     runner = Runner(made, batch, training=training, timed=False)
     runner.call()
-    sizes: CallSizes = call_sizes(made.signature, batch)
     bound = list(runner.functions.values())
-    planned = planned_memory([each.function for each in bound], sizes)
+    natives = [each.function for each in bound]
+    sizes: CallSizes = call_sizes(made.signature, batch, natives)
+    planned = planned_memory(natives, sizes)
     scratch = vars(bound[0].scratch)["_free"]
     assert 0 < sum(len(memory.bytes) for memory in scratch) <= planned.workspace
     assert sum(len(vars(each)["_prepared"].memory.bytes) for each in bound) == planned.prepared

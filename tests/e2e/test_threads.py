@@ -40,6 +40,12 @@ LAYERS = {
     "two directions": ("float[time, 4]", "Bidirectional(LSTM(7, return_sequences = true))\n    Bidirectional(GRU(5))"),
     "a user's cell": ("float[time, 4]", "Slow(11, return_sequences = true)\n    LayerNormalization()\n    Slow(6)"),
     "words": ("int[time]", 'Embedding(13, 20, mask_zero = true)\n    LSTM(17)\n    Dense(2, activation = "softmax")'),
+    "words both ways": ("int[time]", "Embedding(13, 20)\n    Bidirectional(LSTM(17))"),
+    "words that are used twice": (
+        "int[time]",
+        "words = Embedding(13, 20, mask_zero = true)\n    inner = words -> Dense(20)\n"
+        "    [words, inner] -> Multiply() -> GlobalMaxPooling1D()",
+    ),
     "windows": ("float[time, 3]", 'Conv1D(8, 3, padding = "causal")\n    MaxPooling1D(2)\n    GRU(4)'),
     "dropout": (
         "float[time, 3]",

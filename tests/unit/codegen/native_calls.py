@@ -17,6 +17,7 @@ from rnnspec.runtime.bound import BoundFunction, Scratch
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.lengths import length_of
+from rnnspec.runtime.native_memory import with_distinct
 from rnnspec.runtime.packing import PackedIndex, pack, pair
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native
@@ -82,7 +83,8 @@ def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array
             case _:
                 batch = len(array)
                 given["input", name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
-    indices = _indices(function, masks, {**times, "batch": batch})
+    inputs = {name: array for (_, name), array in given.items()}
+    indices = with_distinct(_indices(function, masks, {**times, "batch": batch}), bound.function.distinct, inputs)
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
     outputs, _ = bound.call(given, indices, batch, times, dtype, flat, 0)
     return outputs

@@ -163,6 +163,19 @@ BODIES: Mapping[str, tuple[str, str]] = {
         "%u = exp %t : WIDE[tokens, W]\n%two = scatter_add %p, %u : WIDE[5, W]\n%zero = constant {value = 0.0} : WIDE[1, W]\n"
         "%out = unpack %u, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
     ),
+    "distinct_ids": (
+        "input %ids: i32[batch, time, 1], mask %m: i1[batch, time], weight %table: WIDE[5, W], weight %k: WIDE[W, 7]",
+        "%i = index %m : index[batch, time, tokens]\n%p = pack %ids, %i : i32[tokens, 1]\n"
+        "%d = distinct %p : index[1, 5, tokens_1]\n%once = distinct_ids %d : i32[tokens_1, 1]\n%at = places %p, %d : i32[tokens, 1]\n"
+        "%rows = take %table, %once : WIDE[tokens_1, W]\n%z = matmul %rows, %k : WIDE[tokens_1, 7]\n%y = take %z, %at : WIDE[tokens, 7]\n"
+        "%h0 = constant {value = 0.0} : WIDE[batch, 7]\n"
+        "%f, %s = scan %i {reverse = false} carry(%h = %h0) over(%e = %y) {\n"
+        "%g = add %h, %e : WIDE[rows, 7]\n%n = tanh %g : WIDE[rows, 7]\nyield carry(%n) stack(%n) sum()\n"
+        "} : WIDE[batch, 7], WIDE[tokens, 7]\n%zero = constant {value = 0.0} : WIDE[1, 7]\n"
+        "%out = unpack %s, %zero, %i {hold = false, flip = false} : WIDE[batch, time, 7]\n"
+        "%sums = scatter_add %at, %s : WIDE[tokens_1, 7]\n%b = matmul %sums, transpose %k : WIDE[tokens_1, W]\n"
+        "%two = scatter_add %once, %b : WIDE[5, W]\n%three = matmul transpose %rows, %sums : WIDE[W, 7]",
+    ),
     "take_from_a_part_of_a_table": (
         "input %ids: i32[batch, time, 1], mask %m: i1[batch, time], weight %whole: WIDE[8, W]",
         "%i = index %m : index[batch, time, tokens]\n%p = pack %ids, %i : i32[tokens, 1]\n"

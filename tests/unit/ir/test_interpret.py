@@ -103,6 +103,8 @@ OPERATIONS: Mapping[str, Callable[[], Array]] = {
     "%0 = reduce_max %row {axis = 1} : f32[batch, 1]": lambda: np.array([[max(row)] for row in ROW]),
     "%0 = reduce_min %row {axis = 0} : f32[4]": lambda: np.array([min(column) for column in ROW.T]),
     "%0 = take %w, %ids : f32[batch, 6]": lambda: np.stack([W[2], W[0], W[2]]),
+    "%d = distinct %ids : index[1, 4, once]\n%0 = distinct_ids %d : i32[once, 1]": lambda: np.array([[0], [2]], np.int32),
+    "%d = distinct %ids : index[1, 4, once]\n%0 = places %ids, %d : i32[batch, 1]": lambda: np.array([[1], [0], [1]], np.int32),
     "%0 = scatter_add %ids, %row : f32[4, 4]": lambda: np.stack([ROW[1], 0 * V, ROW[0] + ROW[2], 0 * V]),
     "%0 = random %key {stream = 3} : f32[batch, 2]": lambda: uniform(-5, 3, (3, 2)),
 }

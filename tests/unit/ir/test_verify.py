@@ -37,7 +37,8 @@ input %x: f32[batch, time, 4], mask %m: i1[batch, time], input %row: f32[batch, 
 input %ids: i32[batch, time, 1], weight %w: f32[4, 6], weight %v: f32[4], weight %double: f64[4], weight %one: f32[1],
 key %key: i32[], residual %scalar: f32[], residual %flags: i1[batch, 4], residual %some: i32[batch, 1],
 residual %odd: f32[4, batch], residual %long: f32[batch, time, time], residual %i: index[batch, time, tokens],
-residual %p: f32[tokens, 4], residual %zero: f32[1, 4], residual %few: i32[4], residual %sequence: f32[batch, time, 6]
+residual %p: f32[tokens, 4], residual %zero: f32[1, 4], residual %few: i32[4], residual %sequence: f32[batch, time, 6],
+residual %once: index[1, 9, words]
 """.replace("\n", " ")
 
 
@@ -94,6 +95,9 @@ WELL_TYPED = [
     "%0 = mask %x {value = 0.0} : i1[batch, time]",
     "%0 = mask %ids {value = 0.0} : i1[batch, time]",
     "%0 = index %m : index[batch, time, others]",
+    "%0 = distinct %some : index[1, 9, others]",
+    "%0 = distinct_ids %once : i32[words, 1]",
+    "%0 = places %some, %once : i32[batch, 1]",
     "%0 = pack %x, %i : f32[tokens, 4]",
     "%0 = pack %ids, %i : i32[tokens, 1]",
     "%0 = unpack %p, %zero, %i {hold = true, flip = false} : f32[batch, time, 4]",
@@ -193,6 +197,14 @@ ILL_TYPED: Mapping[str, str] = {
     "%0 = index %m : index[batch, time, time]": "the dimension time is already taken",
     "%0 = index %m : index[batch, time, tokens]": "the dimension tokens is already taken",
     "%0 = index %row : index[batch, time, others]": "index takes i1 [batch, time], not f32[batch, 4]",
+    "%0 = distinct %row : index[1, 9, others]": "ids must be i32 [rows, 1], not f32[batch, 4]",
+    "%0 = distinct %some : index[1, time, others]": "distinct of time rows",
+    "%0 = distinct %some : index[1, 9, 5]": "the tokens of an index need a name of their own, not 5",
+    "%0 = distinct %some : index[1, 9, words]": "the dimension words is already taken",
+    "%0 = distinct %some : index[batch, 9, others]": "result types are index[batch, 9, others], must be index[1, 9, others]",
+    "%0 = distinct_ids %i : i32[tokens, 1]": "distinct ids are an index of one row, not index[batch, time, tokens]",
+    "%0 = places %some, %i : i32[batch, 1]": "distinct ids are an index of one row, not index[batch, time, tokens]",
+    "%0 = places %few, %once : i32[4]": "ids must be i32 [rows, 1], not i32[4]",
     "%0 = pack %row, %i : f32[tokens, 4]": "the operand of pack is f32[batch, 4], its index index[batch, time, tokens]",
     "%0 = pack %long, %i : f32[tokens, time]": "the result of pack has a symbolic dimension after the first: f32[tokens, time]",
     "%0 = unpack %row, %zero, %i {hold = true, flip = true} : f32[batch, time, 4]": (
@@ -241,6 +253,7 @@ SCANS: Mapping[str, tuple[str, str]] = {
         "%row: f32[batch, 4] is not defined where it is read",
     ),
     "an index inside": (scan_text("%0 = sort_rows %h, %i : f32[rows, 4]"), "a scan's region must not hold this operation"),
+    "distinct ids inside": (scan_text("%0 = distinct_ids %once : i32[words, 1]"), "a scan's region must not hold this operation"),
     "random inside": (scan_text("%0 = random %key {stream = 0} : f32[rows, 4]"), "a scan's region must not hold this operation"),
     "a scan inside": (
         scan_text("%t = scan %i {reverse = false} carry(%g = %row) over() {\nyield carry(%g) stack() sum()\n} : f32[batch, 4]"),

@@ -9,7 +9,7 @@ from rnnspec.kernel.convention import ARENAS, convention
 from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Space, Stage, State, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.program import Kind
+from rnnspec.runtime.program import DistinctIndex, Kind
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
 LSTM = model(3, "LSTM(5)")
@@ -141,8 +141,10 @@ def test_native_arguments_are_the_convention_s(training: bool) -> None:
     assert [(argument.kind, argument.name) for argument in native.arguments] == [
         (Kind.INPUT, "x"),
         *([(Kind.KEY, "")] if training else []),
+        (Kind.INDEX, "source"),
         (Kind.OUTPUT, "dropout"),
         (Kind.INDEX, "source"),
+        (Kind.INDEX, "position"),
         (Kind.INDEX, "offsets"),
         (Kind.INDEX, "shown_hold"),
         (Kind.WEIGHTS, ""),
@@ -151,6 +153,8 @@ def test_native_arguments_are_the_convention_s(training: bool) -> None:
         (Kind.SCRATCH, ""),
     ]
     assert [argument.kind for argument in native.prepare_arguments] == [Kind.WEIGHTS, Kind.PREPARED]
+    assert native.distinct == (DistinctIndex(1, "x", 0, 6),)
+    assert [argument.index for argument in native.arguments if argument.kind is Kind.INDEX] == [1, 0, 1, 0, 0]
     two = compilation(TWO_LENGTHS).native(Wanted("record", training))
     arrays = {(argument.name, argument.index) for argument in two.arguments if argument.kind is Kind.INDEX}
     assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays

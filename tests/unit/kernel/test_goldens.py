@@ -22,6 +22,7 @@ CASES: Mapping[str, tuple[str, str]] = {
     "normed": (model(3, "Normed(4)", cell=NORMED), "forward"),
     "bidirectional": (model(3, "Bidirectional(SimpleRNN(4, return_sequences = true))", "SimpleRNN(2)"), "forward"),
     "bidirectional_backward": (model(3, "Bidirectional(SimpleRNN(4, return_sequences = true))", "SimpleRNN(2)"), "backward"),
+    "embedding_record": (model("ids", "Embedding(6, 3, mask_zero = true)", "SimpleRNN(4)"), "record"),
     "embedding_backward": (model("ids", "Embedding(6, 3, mask_zero = true)", "SimpleRNN(4, return_sequences = true)"), "backward"),
     "softmax": (model(3, "SimpleRNN(4)", "Dense(3, activation = softmax)"), "forward"),
     "convolution": (model(3, "Conv1D(4, 2, strides = 2)", "MaxPooling1D(2, padding = same)"), "forward"),

@@ -36,8 +36,8 @@ from rnnspec.runtime.program import Slot as ProgramSlot
 from rnnspec.runtime.program import arena_bytes
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
-DIMS = {"batch": 3, "tokens": 11, "batch*time": 21}
-FAR = {"batch": 257, "tokens": 1000, "batch*time": 2570}
+DIMS = {"batch": 3, "tokens": 11, "tokens_1": 5, "batch*time": 21}
+FAR = {"batch": 257, "tokens": 1000, "tokens_1": 400, "batch*time": 2570}
 
 
 def at(buffer: str) -> Access:
@@ -76,7 +76,7 @@ def extents(plan: Plan, dims: Mapping[str, int]) -> list[tuple[int, int]]:
 def assert_sound(function: KernelFunction) -> None:
     plan, lives = plan_scratch(function), lifetimes(function)
     assert plan.slot_of.keys() == lives.keys()
-    for dims in (DIMS, FAR, {"batch": 0, "tokens": 0, "batch*time": 0}):
+    for dims in (DIMS, FAR, {"batch": 0, "tokens": 0, "tokens_1": 0, "batch*time": 0}):
         slots = extents(plan, dims)
         assert all(start % ALIGNMENT == 0 for start, _ in slots)
         assert plan.size(dims) == (slots[-1][1] if slots else 0)

@@ -299,6 +299,21 @@ def test_take_for_a_join() -> None:
     check_gradients(of_sequence(joined))
 
 
+def test_take_of_distinct_ids() -> None:
+    b = Builder()
+    ids = b.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
+    mask = b.parameter(Role.MASK, "m", TensorType(DType.I1, ("batch", "time")))
+    table, w = (b.parameter(Role.WEIGHT, name, TensorType(F64, shape)) for name, shape in (("table", (4, 3)), ("w", (3, 2))))
+    index = b.index(mask)
+    tokens = b.pack(ids, index)
+    distinct = b.distinct(tokens, 4, "tokens_1")
+    rows = b.matmul(b.take(table, b.distinct_ids(distinct)), w)
+    found = b.take(b.mul(rows, rows), b.places(tokens, distinct))
+    fill = b.constant(0.0, TensorType(F64, (1, 2)))
+    gradients = check_gradients(module_of(b.unpack(b.exp(found), fill, index, hold=True, flip=False), b))
+    assert all(gradient.any() for gradient in gradients.values())
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_sums_over_pairs(causal: bool) -> None:
     def attended(b: Builder, x: Value, index: Value, w: Value) -> Value:

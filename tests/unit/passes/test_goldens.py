@@ -18,6 +18,7 @@ from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.unique_tokens import UniqueTokens
 from tests.ir_arguments import LENGTHS, run_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes"
@@ -30,6 +31,7 @@ PASSES: tuple[Pass, ...] = (
     HoistWeightGradients(),
     MergeCarries(),
     PromoteSingleStep(),
+    UniqueTokens(),
 )
 CASES = [(step, path) for step in PASSES for path in sorted((GOLDEN / step.name.replace("-", "_")).glob("*.before.ir"))]
 SINGLE = {"batch": 3, "time": 1}

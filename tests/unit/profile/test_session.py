@@ -115,10 +115,12 @@ def test_the_runner_computes_what_the_model_does() -> None:
 def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> None:
     spec = compilation(SPECS[name])
     found = profiled(SPECS[name], training=training)
-    sizes = call_sizes(spec.signature, draw_inputs(spec.signature, 4, 9, 0.6).batch())
     asked = [Wanted("record", True, activities=bool(spec.signature.activities))] if training else [Wanted("forward", False)]
     if training:
         asked.append(replace(asked[0], name="backward", input_gradients=False))
+    natives = [spec.native(wanted) for wanted in asked]
+    sizes = call_sizes(spec.signature, draw_inputs(spec.signature, 4, 9, 0.6).batch(), natives)
+    assert found.sizes == {each: sizes[each] for native in natives for each in ("batch", *native.dims)}
     kernels = [function for wanted in asked for function in spec.kernels(wanted).module.functions]
     assert [function.name for function in found.functions] == [name for wanted in asked for name in (f"{wanted.name}.prepare", wanted.name)]
     for shown, function in zip(found.functions, kernels, strict=True):

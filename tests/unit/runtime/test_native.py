@@ -12,9 +12,9 @@ import pytest
 import rnnspec
 from rnnspec.runtime.bound import BoundFunction, Scratch, Tapes
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native_memory import CallSizes, Memory, address, aligned_bytes, index_array
+from rnnspec.runtime.native_memory import CallSizes, Memory, address, aligned_bytes, index_array, with_distinct
 from rnnspec.runtime.packing import pack, pair
-from rnnspec.runtime.program import ALIGNMENT, APART, Argument, Kind, NativeFunction, Slot, arena_bytes
+from rnnspec.runtime.program import ALIGNMENT, APART, Argument, DistinctIndex, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
 
 SPEC = """
@@ -119,6 +119,17 @@ def test_index_arrays_by_name() -> None:
     assert array("window", 0, 0, 1, -1, 0, 1, 0) == [0, 1, 0]
     assert array("pair_queries", 1) == [0, 2, 1, 0, 2]
     assert array("pair_keys", 1, 0, 0) == [0, 0, 1, 2, 2]
+
+
+def test_indices_of_distinct_ids_take_the_places_that_a_function_left_free() -> None:
+    index, unused = pack(np.array([[True, False], [True, True]])), pack(np.ones((2, 1), bool))
+    made = (DistinctIndex(1, "x", 0, 9), DistinctIndex(2, "y", 0, 4))
+    inputs = {"x": np.array([[5, 8], [0, 5]], np.int32), "y": np.array([[[3], [0]], [[3], [3]]], np.int32)}
+    first, second, third = with_distinct([index, unused], made, inputs)
+    assert first is index
+    assert [second.source.tolist(), third.source.tolist()] == [[0, 5], [3]], "masked steps name nothing"
+    assert index_array([first, second, third], Argument(Kind.INDEX, "position", index=1)).tolist() == [0, -1, -1, -1, -1, 1, -1, -1, -1]
+    assert with_distinct([index, unused], (), inputs) == (index, unused)
 
 
 def test_the_numbers_of_a_call_by_name() -> None:

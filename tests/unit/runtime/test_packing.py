@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rnnspec.runtime.batches import full_index
-from rnnspec.runtime.packing import pack
+from rnnspec.runtime.packing import distinct, pack
 
 masks = st.tuples(st.integers(0, 6), st.integers(0, 7)).flatmap(lambda shape: hnp.arrays(np.bool_, shape))
 
@@ -33,6 +33,21 @@ def test_position_is_the_inverse_of_source(mask: np.ndarray) -> None:
     index = pack(mask)
     assert index.position[index.source].tolist() == list(range(index.tokens))
     assert (index.position.reshape(mask.shape) >= 0).tolist() == mask.tolist()
+
+
+def ids_below(rows: int) -> st.SearchStrategy[tuple[int, np.ndarray]]:
+    return st.tuples(st.just(rows), hnp.arrays(np.int32, st.integers(0, 12), elements=st.integers(0, rows - 1)))
+
+
+@given(st.integers(1, 9).flatmap(ids_below))
+def test_distinct_ids_are_the_packing_of_the_rows_that_are_named(drawn: tuple[int, np.ndarray]) -> None:
+    rows, ids = drawn
+    quick, slow = distinct(ids, rows), pack(np.isin(np.arange(rows), ids)[None, :])
+    for name in ("order", "rank", "offsets", "source", "position"):
+        assert getattr(quick, name).dtype == np.int32
+        np.testing.assert_array_equal(getattr(quick, name), getattr(slow, name))
+    assert (quick.batch, quick.time, quick.tokens, quick.steps) == (slow.batch, slow.time, slow.tokens, slow.steps)
+    np.testing.assert_array_equal(quick.source[quick.position[ids]], ids)
 
 
 @given(masks, st.booleans(), st.booleans())

@@ -1,0 +1,109 @@
+"""What passes share that look rows up in a product instead of multiplying the rows that were looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.inference import is_fixed
+from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
+from rnnspec.ir.traverse import definitions, operands_of, results_of
+from rnnspec.ir.types import TensorType
+
+SUMS = (BinaryKind.ADD, BinaryKind.SUB)
+
+
+@dataclass
+class CommutedTakes:
+    """Of one function: `take(table, ids) @ weights` becomes `take(table @ weights, ids)`, and so do sums with rows of weights behind it.
+
+    `taken`: the values that are rows of a table, and what they are looked up in and by. A subclass says in `begin` which these
+    are at first.
+    """
+
+    function: Function
+    taken: dict[Value, tuple[Value, Value]] = field(default_factory=dict[Value, tuple[Value, Value]])
+    products: set[Value] = field(default_factory=set[Value])
+
+    def run(self) -> Function:
+        self.builder = Builder(Names.of(self.function))
+        self.defined = definitions(self.function.operations)
+        self.fixed = _of_weights(self.function)
+        for operation in self.function.operations:
+            commuted = self._commuted(operation)
+            self.builder.append(operation if commuted is None else commuted)
+        return replace(self.function, operations=self.builder.operations)
+
+    def begin(self, take: Take) -> Take:
+        """What stands in the place of a look-up of checked ids in a table of weights; puts into `taken` what may commute."""
+        raise NotImplementedError
+
+    def admits(self, table: Value, width: int) -> bool:
+        """Whether it is worth to multiply a table by weights of so many columns."""
+        return True
+
+    def _commuted(self, operation: Operation) -> Take | None:
+        """The `take` that gives what the operation gave; what it needs before it is appended."""
+        match operation:
+            case Take(table=table, ids=ids) if table in self.fixed and self._are_rows(ids):
+                return self.begin(operation)
+            case Matmul(result=result, left=left) if left in self.taken and self.multiplies_rows(operation):
+                table, ids = self.taken[left]
+                width = Builder.tensor(result).shape[1]
+                if not isinstance(width, int) or not self.admits(table, width):
+                    return None
+                return self._take(result, self.builder.matmul(table, operation.right, transpose_right=operation.transpose_right), ids)
+            case Binary(result=result, kind=kind, left=left, right=right) if kind in SUMS:
+                return self._sum(result, kind, left, right)
+            case _:
+                return None
+
+    def multiplies_rows(self, operation: Matmul) -> bool:
+        """Whether each row of the left side is multiplied by the same weights."""
+        return operation.right in self.fixed and not operation.transpose_left
+
+    def _sum(self, result: Value, kind: BinaryKind, left: Value, right: Value) -> Take | None:
+        """Of a product and a row that is the same for all."""
+        product = next((value for value in (left, right) if value in self.products), None)
+        if product is None:
+            return None
+        table, ids = self.taken[product]
+        sides: list[Value] = []
+        for side in (left, right):
+            row = self._same_row(side)
+            if side is not product and row is None:
+                return None
+            sides.append(table if row is None else self.builder.broadcast(row, Builder.tensor(table).shape))
+        return self._take(result, self.builder.binary(kind, sides[0], sides[1]), ids)
+
+    def _same_row(self, value: Value) -> Value | None:
+        """What of weights a value repeats for each row."""
+        match self.defined.get(value):
+            case Broadcast(operand=operand) if operand in self.fixed:
+                return operand
+            case _:
+                return None
+
+    def _take(self, result: Value, table: Value, ids: Value) -> Take:
+        self.taken[result] = table, ids
+        self.products.add(result)
+        return Take(result, table, ids)
+
+    def _are_rows(self, ids: Value) -> bool:
+        """The user's ids are checked before native code; those that the runtime makes may be -1."""
+        return isinstance(self.defined.get(ids), Pack) or any(parameter.value == ids for parameter in self.function.parameters)
+
+
+def _of_weights(function: Function) -> set[Value]:
+    """The values that are the same in every call with the same weights."""
+    known = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
+    for operation in function.operations:
+        operands, results = operands_of(operation), results_of(operation)
+        if known.issuperset(operands) and (operands or isinstance(operation, Constant)) and _fixed(results):
+            known.update(results)
+    return known
+
+
+def _fixed(values: Collection[Value]) -> bool:
+    return all(isinstance(value.type, TensorType) and is_fixed(value.type) for value in values)

@@ -1,0 +1,62 @@
+"""Multiplies each row of a table that a batch looks up once, however often it is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from typing import ClassVar
+
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import Matmul, Module, Take, Value
+from rnnspec.ir.traverse import defined_values
+from rnnspec.ir.types import IndexType, tokens_name
+from rnnspec.passes.commuted_takes import CommutedTakes
+from rnnspec.passes.rewrite import rewrite_functions
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueTokens:
+    """`take(table, ids) @ weights` becomes `take(take(table, distinct ids) @ weights, places)`, and so do sums with rows of weights.
+
+    `places` says where each id stands among the distinct ones. `differentiate`, which follows, makes of it sums over equal
+    ids first and products after. Whatever else needs the rows looks them up among those of the distinct ids too, so that a
+    table's gradient stays one sum.
+    """
+
+    name: ClassVar[str] = "unique-tokens"
+
+    def run(self, module: Module) -> Module:
+        return rewrite_functions(module, lambda function: _Sharing(function).run())
+
+
+@dataclass
+class _Sharing(CommutedTakes):
+    """`found`: for ids and a table's number of rows the distinct ids and the places. `multiplied`: what is multiplied row by row."""
+
+    found: dict[tuple[Value, int], tuple[Value, Value]] = field(default_factory=dict[tuple[Value, int], tuple[Value, Value]])
+
+    @cached_property
+    def multiplied(self) -> frozenset[Value]:
+        matmuls = (operation for operation in self.function.operations if isinstance(operation, Matmul))
+        return frozenset(matmul.left for matmul in matmuls if self.multiplies_rows(matmul))
+
+    @cached_property
+    def names(self) -> Iterator[str]:
+        """Names of tokens that no packing index of the function has."""
+        taken = {value.type.tokens for value in defined_values(self.function) if isinstance(value.type, IndexType)}
+        return (name for name in map(tokens_name, count()) if name not in taken)
+
+    def begin(self, take: Take) -> Take:
+        rows = Builder.tensor(take.table).shape[0]
+        if take.result not in self.multiplied or not isinstance(rows, int):
+            return take
+        key = take.ids, rows
+        if key not in self.found:
+            distinct = self.builder.distinct(take.ids, rows, next(self.names))
+            self.found[key] = self.builder.distinct_ids(distinct), self.builder.places(take.ids, distinct)
+        ids, places = self.found[key]
+        table = self.builder.take(take.table, ids)
+        self.taken[take.result] = table, places
+        return Take(take.result, table, places)
