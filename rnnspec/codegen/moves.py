@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from rnnspec.codegen.nests import Range, column_tile, unit_tiles_within
+import itertools
+
+from rnnspec.codegen.nests import Range, column_tile, row_tiles, unit_tiles_within
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter
+from rnnspec.kernel.target import CACHE_LINE
 
 
 def emit_zeros(vectors: Vectors, target: str, width: int, rows: Range) -> None:
@@ -73,36 +76,77 @@ def _element(vectors: Vectors, base: str, position: str) -> str:
 
 
 def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels, tiles: Range) -> None:
-    """For each tile of units and each k: the gates' vectors, one after the other."""
-    writer, lanes = vectors.writer, vectors.lanes
-    block = node.vectors * len(node.gates) * lanes
+    """For each tile of units and each k: the gates' vectors, one after the other; zeros fill the last vector up."""
+    writer, lanes, gates = vectors.writer, vectors.lanes, len(node.gates)
+    block = node.vectors * gates * lanes
 
-    def tile(units: UnitTile) -> None:
-        panel = vectors.pointer(places.registers[node.target], writer.multiply(units.number, node.depth * block))
+    def columns(units: UnitTile, panel: str) -> None:
         with writer.loop("0", str(node.depth), hint="k") as k:
             step = vectors.pointer(panel, writer.multiply(k, block))
             for vector in range(units.vectors):
+                used = units.lanes(vector, lanes)
                 for gate, source in enumerate(node.gates):
-                    to = vectors.pointer(step, str((vector * len(node.gates) + gate) * lanes))
-                    first = writer.add(units.start, vector * lanes)
-                    _pack_vector(vectors, places, source, k, first, units.lanes(vector, lanes), to)
+                    to = vectors.pointer(step, str((vector * gates + gate) * lanes))
+                    if not source.transposed:
+                        _pack_vector(vectors, places, source, k, writer.add(units.start, vector * lanes), used, to)
+                    elif used < lanes:
+                        vectors.store("zeroinitializer", to)
+
+    def rows(units: UnitTile, panel: str, source: PanelColumn) -> None:
+        full = units.vectors - (units.last < lanes)
+        with writer.loop("0", str(full), hint="vector") as vector:
+            unit, to = writer.add(units.start, writer.multiply(vector, lanes)), writer.multiply(vector, gates * lanes)
+            _pack_rows(vectors, places, source, node.depth, unit, lanes, vectors.pointer(panel, to), block)
+        if full < units.vectors:
+            unit, to = writer.add(units.start, full * lanes), str(full * gates * lanes)
+            _pack_rows(vectors, places, source, node.depth, unit, units.last, vectors.pointer(panel, to), block)
+
+    def tile(units: UnitTile) -> None:
+        panel = vectors.pointer(places.registers[node.target], writer.multiply(units.number, node.depth * block))
+        if units.last < lanes or not all(source.transposed for source in node.gates):
+            columns(units, panel)
+        for gate, source in enumerate(node.gates):
+            if source.transposed:
+                rows(units, vectors.pointer(panel, str(gate * lanes)), source)
 
     unit_tiles_within(vectors, node.units, node.vectors, tiles, tile)
 
 
-def _pack_vector(vectors: Vectors, places: Places, source: PanelColumn, k: str, unit: str, lanes: int, to: str) -> None:
-    """`lanes` weights for depth k and units from `unit` on; zeros fill the vector up."""
+def _pack_vector(vectors: Vectors, places: Places, source: PanelColumn, k: str, unit: str, used: int, to: str) -> None:
+    """The weights for depth k of `used` units from `unit` on, which lie beside each other."""
     writer = vectors.writer
-    width = places.buffers[source.buffer].width
-    base = places.registers[source.buffer]
-    if not source.transposed:
-        offset = writer.add(writer.add(writer.multiply(writer.add(k, source.row), width), source.column), unit)
-        vectors.store(vectors.load(vectors.pointer(base, offset), lanes), to)
-        return
-    if lanes < vectors.lanes:
-        vectors.store("zeroinitializer", to)
-    column = writer.add(k, source.column)
-    with writer.loop("0", str(lanes), hint="lane") as lane:
-        row = writer.add(writer.add(unit, lane), source.row)
-        value = writer.assign(f"load {vectors.element}, ptr {vectors.pointer(base, writer.add(writer.multiply(row, width), column))}")
-        writer.do(f"store {vectors.element} {value}, ptr {vectors.pointer(to, lane)}")
+    start = writer.multiply(writer.add(k, source.row), places.buffers[source.buffer].width)
+    place = vectors.pointer(places.registers[source.buffer], writer.add(writer.add(start, source.column), unit))
+    vectors.store(vectors.load(place, used), to)
+
+
+SQUARE = 4
+"""Rows and columns that are transposed in registers: larger squares take few instructions less, and much longer to compile."""
+
+
+def _pack_rows(vectors: Vectors, places: Places, source: PanelColumn, depth: int, unit: str, used: int, to: str, step: int) -> None:
+    """As `_pack_vector` for every k, `step` elements apart, where a unit's weights are a row: on both sides a cache line comes once."""
+    writer, side = vectors.writer, min(SQUARE, vectors.lanes)
+    width, line = places.buffers[source.buffer].width, CACHE_LINE // vectors.bytes
+    start = writer.add(writer.multiply(writer.add(unit, source.row), width), source.column)
+    first = vectors.pointer(places.registers[source.buffer], start)
+
+    def move(row: str, rows: int, k: str, columns: int) -> None:
+        weights = vectors.pointer(first, writer.add(writer.multiply(row, width), k))
+        place = vectors.pointer(to, writer.add(writer.multiply(k, step), row))
+        if rows == columns == side:
+            for column, moved in enumerate(vectors.transposed(weights, width, side)):
+                there = vectors.pointer(place, str(column * step))
+                writer.do(f"store <{side} x {vectors.element}> {moved}, ptr {there}, align {vectors.bytes}")
+            return
+        for offset, column in itertools.product(range(rows), range(columns)):
+            value = writer.assign(f"load {vectors.element}, ptr {vectors.pointer(weights, str(offset * width + column))}")
+            writer.do(f"store {vectors.element} {value}, ptr {vectors.pointer(place, str(column * step + offset))}")
+
+    with writer.loop("0", str(depth + line - 1), line, hint="line") as begin:
+        ks = begin, vectors.least(writer.add(begin, line), str(depth))
+
+        def across(row: str, rows: int) -> None:
+            row_tiles(vectors, ks, (rows, 1) if rows > 1 and depth % side else (rows,), lambda k, columns: move(row, rows, k, columns))
+
+        row_tiles(vectors, ("0", str(used)), (side, 1) if used % side else (side,), across)

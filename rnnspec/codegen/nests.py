@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
-from rnnspec.kernel.nodes import Access, ColumnReduce, Contract, RowReduce, Stage
+from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -20,7 +20,7 @@ def tile_count(vectors: Vectors, units: int, per_tile: int) -> int:
 
 def column_tile(vectors: Vectors, units: int) -> int:
     """Vectors of units side by side in a nest that adds up over rows."""
-    return max(1, min(4, units // vectors.lanes))
+    return max(1, min(2, units // vectors.lanes))
 
 
 def unit_tiles_within(vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None]) -> None:
@@ -138,23 +138,34 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 
 
+ROWS_ADDED = (4, 1)
+"""Rows that are added up at a time: a unit's sum is read and written once for them."""
+
+
 def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
-    """Rows are added in order, up to four vectors of units side by side."""
+    """Rows are added in order, a few of them for all units: so they are read along the memory. Going down, each row would be a new page."""
+    per_tile = column_tile(vectors, node.units)
 
-    def column(units: UnitTile) -> None:
-        start = [(vectors.type, vectors.identity(node.kind))] * units.vectors
-        with vectors.writer.carrying_loop("0", rows, 1, start, "r") as (row, registers, following):
-            emitter = TileEmitter(vectors, places, row, 1, units, 1)
-            emitter.run(node.body)
-            for vector, register in enumerate(registers):
-                following.append(vectors.combine(node.kind, register, emitter.value(node.value, 0, vector)))
-        _store_row(vectors, places, node.target, "0", units, registers)
+    def sums(units: UnitTile) -> list[tuple[str, int]]:
+        """Where the tile's sums are, and their lanes."""
+        target = TileEmitter(vectors, places, "0", 1, units, 1).row_pointer(node.target, 0)
+        places_of = (vectors.writer.add(units.start, vector * vectors.lanes) for vector in range(units.vectors))
+        return [(vectors.pointer(target, place), units.lanes(vector, vectors.lanes)) for vector, place in enumerate(places_of)]
 
-    unit_tiles_within(vectors, node.units, column_tile(vectors, node.units), tiles, column)
+    def begin(units: UnitTile) -> None:
+        for address, lanes in sums(units):
+            vectors.store(vectors.identity(node.kind), address, lanes)
 
+    def add(row: str, count: int, units: UnitTile) -> None:
+        emitter = TileEmitter(vectors, places, row, count, units, 1)
+        emitter.run(node.body)
+        for vector, (address, lanes) in enumerate(sums(units)):
+            values = (emitter.value(node.value, offset, vector) for offset in range(count))
+            total = reduce(lambda left, right: vectors.combine(node.kind, left, right), values, vectors.load(address, lanes))
+            vectors.store(total, address, lanes)
 
-def _store_row(vectors: Vectors, places: Places, target: Access, row: str, units: UnitTile, registers: list[str]) -> None:
-    pointer = TileEmitter(vectors, places, row, 1, units, 1).row_pointer(target, 0)
-    for vector, register in enumerate(registers):
-        address = vectors.pointer(pointer, vectors.writer.add(units.start, vector * vectors.lanes))
-        vectors.store(register, address, units.lanes(vector, vectors.lanes))
+    def within(body: Callable[[UnitTile], None]) -> None:
+        unit_tiles_within(vectors, node.units, per_tile, tiles, body)
+
+    within(begin)
+    row_tiles(vectors, ("0", rows), ROWS_ADDED, lambda row, count: within(lambda units: add(row, count, units)))

@@ -29,8 +29,8 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, row
     # A loop goes on while a whole step fits: the last one may be smaller here.
     chunks, parts = writer.add(rows, ROWS_AT_ONCE - 1), writer.add(height[1], at_once - 1)
     with writer.loop("0", chunks, ROWS_AT_ONCE, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
-        chunk = _Chunk(vectors, places, node, first, _least(vectors, writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
-        heights = part, _least(vectors, writer.add(part, at_once), height[1])
+        chunk = _Chunk(vectors, places, node, first, vectors.least(writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
+        heights = part, vectors.least(writer.add(part, at_once), height[1])
         row_tiles(vectors, heights, counts, chunk.copy_left)
 
         def columns(units: UnitTile) -> None:
@@ -38,10 +38,6 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, row
             row_tiles(vectors, heights, counts, lambda row, count: chunk.add(units, row, count))
 
         unit_tiles(vectors, node.units, per_tile, columns)
-
-
-def _least(vectors: Vectors, one: str, other: str) -> str:
-    return vectors.writer.assign(f"select i1 {vectors.writer.assign(f'icmp slt i64 {one}, {other}')}, i64 {one}, i64 {other}", "least")
 
 
 def _zero_row(vectors: Vectors, places: Places, node: Outer, row: str) -> None:

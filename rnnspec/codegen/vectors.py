@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -200,6 +201,32 @@ class Vectors:
             value = self.combine(kind, value, swapped)
             half //= 2
         return self.writer.assign(f"extractelement {self.type} {value}, i64 0", "s")
+
+    def transposed(self, start: str, width: int, side: int) -> list[str]:
+        """The columns of the `side` by `side` elements from `start` on, in rows `width` apart: quarters change places, then theirs."""
+        kind = f"<{side} x {self.element}>"
+        square = [
+            self.writer.assign(f"load {kind}, ptr {self.pointer(start, str(row * width))}, align {self.bytes}") for row in range(side)
+        ]
+
+        def shuffled(left: str, right: str, order: Sequence[int]) -> str:
+            places = ", ".join(f"i32 {place}" for place in order)
+            return self.writer.assign(f"shufflevector {kind} {left}, {kind} {right}, <{side} x i32> <{places}>")
+
+        distance = side // 2
+        while distance:
+            upper = [place - distance + side if place & distance else place for place in range(side)]
+            lower = [place + side if place & distance else place + distance for place in range(side)]
+            for row in (row for row in range(side) if not row & distance):
+                pair = square[row], square[row + distance]
+                square[row], square[row + distance] = shuffled(*pair, upper), shuffled(*pair, lower)
+            distance //= 2
+        return square
+
+    def least(self, left: str, right: str) -> str:
+        """The smaller of two whole numbers."""
+        self.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
+        return self.writer.assign(f"call i64 @llvm.smin.i64(i64 {left}, i64 {right})", "least")
 
     def uniform(self, key: str, stream: int, row: str, width: int, column: str, across: bool) -> str:
         """Uniform numbers in [0, 1) for the elements from (row, column) on; see `rnnspec.ir.random`.

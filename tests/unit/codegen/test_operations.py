@@ -313,14 +313,29 @@ def test_random_numbers_are_the_interpreter_s_to_the_last_bit() -> None:
             np.testing.assert_array_equal(drawn, np.asarray(interpret(function, arguments)[Role.OUTPUT, "two"]))
 
 
-def test_sums_over_rows_are_in_order() -> None:
+@pytest.mark.parametrize("target", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("width", [5, 77])
+def test_sums_over_rows_are_in_order(width: int, target: Target) -> None:
     """Rows are added one by one: what comes last is lost beside what is large, whatever the vector width."""
-    function = function_of("reduce_sum_0", 5, DType.F32)
-    arguments = random_arguments(function, {"batch": 300, "time": 1})
+    function, terms = function_of("reduce_sum_0", width, DType.F32), function_of("unary_exp", width, DType.F32)
+    arguments = random_arguments(function, {"batch": 303, "time": 1})
     arguments["x"] = arguments["x"].astype(np.float32)
-    results = [call(load(function, target), function, arguments)["out"] for target in SHAPES.values()]
-    ordered = np.zeros(5, np.float32)
-    for row in call(load(function_of("unary_exp", 5, DType.F32), SHAPES["avx2"]), function_of("unary_exp", 5, DType.F32), arguments)["out"]:
+    ordered = np.zeros(width, np.float32)
+    for row in call(load(terms, target), terms, arguments)["out"]:
         ordered += row
-    for result in results:
-        np.testing.assert_array_equal(result.reshape(-1), ordered)
+    np.testing.assert_array_equal(call(load(function, target), function, arguments)["out"].reshape(-1), ordered)
+
+
+@pytest.mark.parametrize("dtype", [DType.F32, DType.F64])
+@pytest.mark.parametrize("target", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("depth", "units"), [(1, 1), (3, 5), (4, 4), (16, 64), (17, 70), (37, 16), (50, 33)])
+def test_rows_of_weights_become_columns(depth: int, units: int, target: Target, dtype: DType) -> None:
+    """Rows of the unit matrix pick one column of the weights each, exactly."""
+    text = f"""module m
+        func @f(input %x: WIDE[batch, {depth}], weight %k: WIDE[{units}, {depth}]) {{
+            %a = matmul %x, transpose %k : WIDE[batch, {units}]
+            return output "out" %a
+        }}"""
+    (function,) = parse_module(text.replace("WIDE", dtype.value)).functions
+    k = np.arange(1.0, units * depth + 1.0).reshape(units, depth)
+    np.testing.assert_array_equal(call(load(function, target), function, {"x": np.eye(depth), "k": k})["out"], k.T)
