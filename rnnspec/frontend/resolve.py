@@ -14,7 +14,7 @@ from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
 from rnnspec.frontend.graph_layers import result_names
 from rnnspec.frontend.layers_checks import Origins
-from rnnspec.frontend.library import standard_cells
+from rnnspec.frontend.library import Cells
 from rnnspec.frontend.masks import warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
@@ -58,7 +58,7 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
                 raise InternalError("an import that wasn't followed")
     if not models:
         report.add(errors.syntax.NoModel(span=tree.span.source.end()))
-    return (models[0] if models else None), Definitions({**standard_cells(), **cells}, blocks)
+    return (models[0] if models else None), Definitions(Cells(cells), blocks)
 
 
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
