@@ -18,8 +18,7 @@ from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
-from rnnspec.frontend import ast
-from rnnspec.frontend.errors.syntax import UnreadableSpec
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.formatter import format_spec
 from rnnspec.frontend.graph import Graph
 from rnnspec.frontend.imports import Unreadable, follow_imports
@@ -118,7 +117,7 @@ def read_spec(spec: Spec) -> SourceFile:
     try:
         return _read(path)
     except Unreadable as error:
-        raise SpecError([UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
+        raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
 
 
 def _read(path: str) -> SourceFile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import ClassVar
 
 from rnnspec.source import SourceFile, Span
@@ -117,6 +116,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     for candidate in known:
         if candidate != name:  # a name is known in one place, and not in another
             candidates.setdefault(candidate.lower(), candidate)
+    from difflib import get_close_matches
+
     matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
     return candidates[matches[0]] if matches else None
 

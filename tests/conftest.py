@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -26,11 +27,14 @@ def regenerate(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled objects of a run stay in the run: neither read from nor left in the user's cache.
+    """Compiled objects of a run stay in the run, for all its workers: neither read from nor left in the user's cache.
 
     Tests of several threads say how many; for the others half of the code needn't be compiled.
+    Processes that tests start keep what Python compiles of their modules, as they do for a user.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("RNNSPEC_THREADS", "1")
-        patch.setenv("RNNSPEC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        base = tmp_path_factory.getbasetemp()
+        patch.setenv("RNNSPEC_CACHE", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
         yield

@@ -1,4 +1,4 @@
-"""A kernel module as LLVM text: one internal function for each loop nest, one entry point for each function."""
+"""A kernel module as LLVM text: an internal function for each loop nest, alike ones in one, an entry point for each function."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from rnnspec.codegen.alike import once
 from rnnspec.codegen.calls import Call, calls_of, needs_zeros, zeros_name
 from rnnspec.codegen.clocks import CLOCKS, Clocks
 from rnnspec.codegen.entry import around, emit_entry, emit_shared_entry
@@ -47,7 +48,7 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
     threads; a timed one has none.
     """
     library, shared = Library(), shared and not timed
-    parts = [part for function in module.functions for part in _function(function, target, library, timed, shared)]
+    parts = once([part for function in module.functions for part in _function(function, target, library, timed, shared)])
     dtype = module.functions[0].dtype
     if dtype not in (DType.F32, DType.F64):
         raise InternalError(f"a module of {dtype.value}")

@@ -9,21 +9,8 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_name
-from rnnspec.frontend import ast, kinds
+from rnnspec.frontend import ast, errors, kinds
 from rnnspec.frontend.catalogue import FAMILIES, REFUSALS, names_a_member
-from rnnspec.frontend.errors.names import (
-    ArgumentFixed,
-    ArgumentNotYet,
-    ChoiceRefused,
-    MissingArgument,
-    PositionalAfterNamed,
-    RepeatedArgument,
-    TooManyArguments,
-    UnknownArgument,
-    UnknownChoice,
-    UnknownName,
-    WrongValue,
-)
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Symbol, Value, describe
@@ -137,12 +124,12 @@ def match_arguments(
     for place, argument in enumerate(call.arguments):
         if argument.name is None:
             if named:
-                report.add(PositionalAfterNamed(span=argument.span))
+                report.add(errors.names.PositionalAfterNamed(span=argument.span))
                 meant |= known.keys()
                 continue
             if place >= len(positional):
                 if place == len(positional):
-                    report.add(TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
+                    report.add(errors.names.TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
                 continue
             name = positional[place]
         else:
@@ -150,16 +137,16 @@ def match_arguments(
             if name not in known:
                 meant.add(nearest_name(name, known))
                 help_ = elsewhere.get(name) or nearest(name, known) or _list_of(callee, arguments)
-                report.add(UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
+                report.add(errors.names.UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
                 continue
         if name in written:
             earlier = (Label(places[name], "given here"),)
-            report.add(RepeatedArgument(span=argument.span, callee=callee, name=name, secondary=earlier))
+            report.add(errors.names.RepeatedArgument(span=argument.span, callee=callee, name=name, secondary=earlier))
             continue
         written[name], places[name] = argument.value, argument.span
     for argument in arguments:
         if argument.default is REQUIRED and argument.name not in written and argument.name not in meant:
-            report.add(MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
+            report.add(errors.names.MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
     return written
 
 
@@ -190,7 +177,7 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
             if not isinstance(value, Symbol) or names_a_member(value.name):
                 return given
             help_ = nearest(value.name, [*scope.parameters, *FAMILIES[Family.ACTIVATION], *FAMILIES[Family.INITIALIZER]])
-            raise Fault(UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_))
+            raise Fault(errors.names.UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_))
         case kinds.Chosen(family):
             return Given(choose(family, given, owner, scope), given.span)
         case kinds.ListOf(family):
@@ -221,7 +208,9 @@ def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Give
                 if value <= maximum:
                     return Given(value, given.span)
                 raise Fault(
-                    WrongValue(span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value))
+                    errors.names.WrongValue(
+                        span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value)
+                    )
                 )
         case kinds.Integers():
             items = [item.value for item in value] if isinstance(value, tuple) else [value]
@@ -244,8 +233,10 @@ def _unchanged(argument: Argument, kind: kinds.Later | kinds.Fixed, given: Given
         return given
     shown = " or ".join(describe(_written(each, given.span)) for each in possible)
     if isinstance(kind, kinds.Later):
-        raise Fault(ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
-    raise Fault(ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice))
+        raise Fault(errors.names.ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
+    raise Fault(
+        errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
+    )
 
 
 def _is_list(given: Given) -> bool:
@@ -281,7 +272,7 @@ def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured
 def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
     catalogue = FAMILIES[family]
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
-        raise Fault(ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
+        raise Fault(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
         members = sorted({entry.name for entry in catalogue.values()})
         help_ = (
@@ -290,7 +281,7 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
             or _as_python(name)
             or listed(members)
         )
-        raise Fault(UnknownChoice(span=span, family=family.value, name=name, help=help_))
+        raise Fault(errors.names.UnknownChoice(span=span, family=family.value, name=name, help=help_))
     entry = catalogue[name]
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
@@ -314,7 +305,7 @@ def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: 
     if not isinstance(given.value, tuple):
         named = isinstance(given.value, Symbol | str | Applied)
         help_ = f"write `[{describe(given.value)}]`" if named else ""
-        raise Fault(WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
+        raise Fault(errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
     report = Report()
     chosen: list[Given] = []
     for item in given.value:
@@ -325,11 +316,11 @@ def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: 
     return tuple(chosen)
 
 
-def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> UnknownName | WrongValue:
+def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> errors.names.UnknownName | errors.names.WrongValue:
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
-        return UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
-    return WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
+        return errors.names.UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
+    return errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
 
 
 def _meant(name: str, scope: Scope) -> str:

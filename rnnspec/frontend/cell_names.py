@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.diagnostics import Label
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
-from rnnspec.frontend.errors.names import DuplicateName
 from rnnspec.frontend.functions import FUNCTIONS
 from rnnspec.frontend.kinds import Argument, Fixed, Later
 from rnnspec.source import Span
@@ -15,10 +14,10 @@ from rnnspec.source import Span
 PREDEFINED = {"x": "the step's input", "features": "the input's width"}
 
 
-def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
+def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.DuplicateName]:
     """What is wrong with the names of a cell or a block and of its parameters."""
     if definition.name.text in LAYERS:
-        yield DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
+        yield errors.names.DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
     options, other = _options(definition), {}
     if isinstance(definition, ast.Cell):
         other = dict.fromkeys(FUNCTIONS, "a function") | PREDEFINED
@@ -27,11 +26,13 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[DuplicateName]:
         name, span = parameter.name.text, parameter.name.span
         if name in options:
             help_ = f"call the parameter something else: where {definition.name.text} is used, `{name} = ...` sets that option"
-            yield DuplicateName(span=span, name=name, owner=options[name], help=help_)
+            yield errors.names.DuplicateName(span=span, name=name, owner=options[name], help=help_)
         elif name in other:
-            yield DuplicateName(span=span, name=name, owner=other[name])
+            yield errors.names.DuplicateName(span=span, name=name, owner=other[name])
         elif name in places:
-            yield DuplicateName(span=span, name=name, owner="another parameter", secondary=(Label(places[name], "declared here"),))
+            yield errors.names.DuplicateName(
+                span=span, name=name, owner="another parameter", secondary=(Label(places[name], "declared here"),)
+            )
         places.setdefault(name, span)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 
 from rnnspec.diagnostics import Diagnostic, Label, nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS
 from rnnspec.frontend.catalogue_layers import SEQUENCE_OPTIONS
@@ -26,28 +27,6 @@ from rnnspec.frontend.equations import (
     WeightTerm,
     Zeros,
 )
-from rnnspec.frontend.errors.cells import (
-    AfterReturn,
-    AssignedTwice,
-    IndexMisuse,
-    InitializerBlocks,
-    MatmulWidths,
-    NoReturn,
-    NoState,
-    NotAState,
-    SplitMisfit,
-    SplitTargets,
-    StateWidth,
-    StateWithoutUpdate,
-    TooLarge,
-    UnequalWidths,
-    UnfitDimension,
-    UnfitOperand,
-    UnusedEquation,
-    UnusedWeight,
-    WeightRank,
-)
-from rnnspec.frontend.errors.names import DivisionByZero, DuplicateName, NumberTooLarge, UnknownName
 from rnnspec.frontend.evaluate import choice, evaluate
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
@@ -55,19 +34,22 @@ from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Sym
 from rnnspec.runtime.signature import InitializerPart
 from rnnspec.source import Span
 
-_OF_THE_USE = (
-    DivisionByZero,
-    IndexMisuse,
-    InitializerBlocks,
-    MatmulWidths,
-    NumberTooLarge,
-    SplitMisfit,
-    StateWidth,
-    TooLarge,
-    UnequalWidths,
-    UnfitDimension,
-)
-"""Faults of a cell that may lie in the arguments or the input that it is used with: they show the use too."""
+
+@cache
+def _of_the_use() -> tuple[type[Diagnostic], ...]:
+    """Faults of a cell that may lie in the arguments or the input that it is used with: they show the use too."""
+    return (
+        errors.names.DivisionByZero,
+        errors.cells.IndexMisuse,
+        errors.cells.InitializerBlocks,
+        errors.cells.MatmulWidths,
+        errors.names.NumberTooLarge,
+        errors.cells.SplitMisfit,
+        errors.cells.StateWidth,
+        errors.cells.TooLarge,
+        errors.cells.UnequalWidths,
+        errors.cells.UnfitDimension,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +200,7 @@ class _Instance:
         if name in self._owners:
             taken, place = self._owners[name]
             secondary = () if place is None else (Label(place, "declared here"),)
-            raise Fault(DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
+            raise Fault(errors.names.DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
         self._owners[name] = owner, span
 
     def _weight(self, weight: ast.Weight) -> None:
@@ -228,9 +210,11 @@ class _Instance:
         shape = self._dimensions(weight.dimensions)
         if not 1 <= len(shape) <= 2:
             what = f"the weight `{name}`"
-            raise Fault(WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix"))
+            raise Fault(
+                errors.cells.WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix")
+            )
         if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
+            raise Fault(errors.cells.TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
         exists = weight.condition is None or choice(weight.condition, self._constants_only, self._names.targets)
         parts = self._initializer(weight.initializer, shape[-1])
         term_shape = TermShape(shape, False)
@@ -245,7 +229,7 @@ class _Instance:
             return (InitializerPart(0, width, choose(Family.INITIALIZER, given, "a weight", self._scope)),)
         blocks = given.value
         if not blocks or width % len(blocks):
-            raise Fault(InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
+            raise Fault(errors.cells.InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
         size = width // len(blocks)
         chosen = [choose(Family.INITIALIZER, block, "a weight", self._scope) for block in blocks]
         if all(initializer == chosen[0] for initializer in chosen):
@@ -262,7 +246,7 @@ class _Instance:
         shape = self._dimensions(state.dimensions)
         if len(shape) != 1:
             what = f"the state `{name}`"
-            raise Fault(WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
+            raise Fault(errors.cells.WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
         self._states[name] = CellState(name, shape[0])
         self._names.values[name] = Variable(name, TermShape(shape, True))
 
@@ -276,8 +260,12 @@ class _Instance:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= ELEMENT_LIMIT:
             if isinstance(value, Symbol):
                 help_ = nearest(value.name, self._scope.parameters)
-                raise Fault(UnknownName(span=expression.span, name=value.name, expected="neither a parameter nor `features`", help=help_))
-            raise Fault(UnfitDimension(span=expression.span, found=describe(value)))
+                raise Fault(
+                    errors.names.UnknownName(
+                        span=expression.span, name=value.name, expected="neither a parameter nor `features`", help=help_
+                    )
+                )
+            raise Fault(errors.cells.UnfitDimension(span=expression.span, found=describe(value)))
         return value
 
     @contextmanager
@@ -290,8 +278,8 @@ class _Instance:
                 raise Fault(*map(self._with_use, fault.diagnostics)) from fault
 
     def _with_use(self, diagnostic: Diagnostic) -> Diagnostic:
-        at_parameter = diagnostic.span.text in self._cell.scope.parameters and not isinstance(diagnostic, DuplicateName)
-        if not isinstance(diagnostic, _OF_THE_USE) and not at_parameter:
+        at_parameter = diagnostic.span.text in self._cell.scope.parameters and not isinstance(diagnostic, errors.names.DuplicateName)
+        if not isinstance(diagnostic, _of_the_use()) and not at_parameter:
             return diagnostic
         use = Label(self._cell.call.callee.span, f"used here, with `features` = {self._features}")
         return replace(diagnostic, secondary=(*diagnostic.secondary, use))
@@ -302,7 +290,7 @@ class _Instance:
             if not isinstance(statement, ast.Equation | ast.Return):
                 continue
             if returned:
-                self._report.add(AfterReturn(span=statement.span))
+                self._report.add(errors.cells.AfterReturn(span=statement.span))
                 return
             with self._catching():
                 if isinstance(statement, ast.Equation):
@@ -315,7 +303,7 @@ class _Instance:
                     if target.spelling not in self._constants:
                         self._names.values.setdefault(target.spelling, None)
         if not returned:
-            self._report.add(NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
+            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
 
     def _equation(self, equation: ast.Equation) -> None:
         for target in equation.targets:
@@ -330,7 +318,7 @@ class _Instance:
                 return
             value, parts = as_term(operand, equation.value.span), 1
         else:
-            raise Fault(SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
+            raise Fault(errors.cells.SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
         shape = (
             TermShape((*value.shape.dimensions[:-1], value.shape.dimensions[-1] // parts), value.shape.stepwise)
             if value.shape.dimensions
@@ -352,10 +340,10 @@ class _Instance:
         """Makes the target known, without a value: what reads it before it has one isn't reported again."""
         spelling = target.spelling
         if target.primed and target.text not in self._states:
-            raise Fault(NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
+            raise Fault(errors.cells.NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
         if spelling in self._locals:
             secondary = (Label(self._locals[spelling], "its first equation"),)
-            raise Fault(AssignedTwice(span=target.span, name=spelling, secondary=secondary))
+            raise Fault(errors.cells.AssignedTwice(span=target.span, name=spelling, secondary=secondary))
         if not target.primed:
             self._take(spelling, "an earlier equation", target.span)
         self._locals[spelling] = target.span
@@ -374,31 +362,33 @@ class _Instance:
         if not fits:
             secondary = (Label(self._state_spans[target.text], f"declared here: {expected}"),)
             raise Fault(
-                StateWidth(span=equation.value.span, state=target.text, found=str(shape), expected=str(expected), secondary=secondary)
+                errors.cells.StateWidth(
+                    span=equation.value.span, state=target.text, found=str(shape), expected=str(expected), secondary=secondary
+                )
             )
         return fitted, expected
 
     def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
         if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
-            raise Fault(SplitTargets(span=call.span, problem="takes a value and the number of parts"))
+            raise Fault(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts"))
         value = term_of(call.arguments[0].value, self._names)
         count = evaluate(call.arguments[1].value, self._names.constants()).value
         if isinstance(count, bool) or not isinstance(count, int) or count != targets:
             problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
-            raise Fault(SplitTargets(span=call.arguments[1].span, problem=problem))
+            raise Fault(errors.cells.SplitTargets(span=call.arguments[1].span, problem=problem))
         if not value.shape.dimensions:
             span = call.arguments[0].span
-            raise Fault(UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
+            raise Fault(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
         width = value.shape.dimensions[-1]
         if width % count:
-            raise Fault(SplitMisfit(span=call.span, width=width, parts=count))
+            raise Fault(errors.cells.SplitMisfit(span=call.span, width=width, parts=count))
         return value, count
 
     def _return(self, statement: ast.Return) -> None:
         term = term_of(statement.value, self._names)
         if not term.shape.stepwise:
             raise Fault(
-                UnfitOperand(
+                errors.cells.UnfitOperand(
                     span=statement.value.span,
                     place="`return`",
                     expected="a value of the step",
@@ -410,13 +400,13 @@ class _Instance:
     def _check_use(self) -> None:
         read = self._names.read
         if not self._states:
-            self._report.add(NoState(span=self._definition.name.span, cell=self._definition.name.text))
+            self._report.add(errors.cells.NoState(span=self._definition.name.span, cell=self._definition.name.text))
         for name in self._states:
             if f"{name}'" not in self._locals:
-                self._report.add(StateWithoutUpdate(span=self._state_spans[name], state=name))
+                self._report.add(errors.cells.StateWithoutUpdate(span=self._state_spans[name], state=name))
         for name, span in self._weight_spans.items():
             if name not in read:
-                self._report.add(UnusedWeight(span=span, weight=name))
+                self._report.add(errors.cells.UnusedWeight(span=span, weight=name))
         for spelling, span in self._locals.items():
             if spelling not in read | self._constants and not spelling.endswith("'") and not spelling.startswith("_"):
-                self._report.add(UnusedEquation(span=span, name=spelling))
+                self._report.add(errors.cells.UnusedEquation(span=span, name=spelling))

@@ -9,10 +9,8 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.diagnostics import Diagnostic, nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.catalogue import names_a_member
-from rnnspec.frontend.errors.cells import StepCondition
-from rnnspec.frontend.errors.names import DivisionByZero, NotAConstant, NumberTooLarge, OperandMismatch, UnknownName
 from rnnspec.frontend.values import Applied, Fault, Given, Scope, Suppressed, Symbol, describe
 from rnnspec.source import Span
 
@@ -39,11 +37,11 @@ def evaluate(expression: ast.Expression, scope: Scope) -> Given:
             return Given(None, span)
         case ast.Name(text=name, primed=primed):
             if primed:
-                raise Fault(NotAConstant(span=span, found=f"`{name}'`"))
+                raise Fault(errors.names.NotAConstant(span=span, found=f"`{name}'`"))
             if name in scope.faulty:
                 raise Suppressed
             if name in scope.computed:
-                raise Fault(NotAConstant(span=span, found=f"`{name}`"))
+                raise Fault(errors.names.NotAConstant(span=span, found=f"`{name}`"))
             known = scope.parameters.get(name)
             return Given(Symbol(name) if known is None else known.value, span)
         case ast.List(items=items):
@@ -83,11 +81,11 @@ def choice(condition: ast.Expression, scope: Scope, equations: Collection[str]) 
 
 
 def _step_condition(diagnostic: Diagnostic, equations: Collection[str]) -> Diagnostic:
-    if not isinstance(diagnostic, NotAConstant):
+    if not isinstance(diagnostic, errors.names.NotAConstant):
         return diagnostic
     name = diagnostic.found.strip("`")
     help_ = "an equation comes after the choice, even if it names a constant" if name in equations and not name.endswith("'") else ""
-    return StepCondition(span=diagnostic.span, help=help_)
+    return errors.cells.StepCondition(span=diagnostic.span, help=help_)
 
 
 def unary(sign: str, operand: Given, span: Span, scope: Scope) -> Given:
@@ -102,14 +100,16 @@ def binary(sign: str, left: Given, right: Given, span: Span, scope: Scope) -> Gi
     if sign in ("==", "!="):
         return Given((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
     if sign == "@":
-        raise Fault(OperandMismatch(span=span, problem="`@` multiplies a step's value with a weight, and neither is a constant"))
+        raise Fault(
+            errors.names.OperandMismatch(span=span, problem="`@` multiplies a step's value with a weight, and neither is a constant")
+        )
     first, second = _number(left, sign, scope), _number(right, sign, scope)
     if sign in _ORDER:
         return Given(_ORDER[sign](first, second), span)
     if sign != "/":
         return Given(_in_range(_ARITHMETIC[sign](first, second), span), span)
     if second == 0:
-        raise Fault(DivisionByZero(span=right.span))
+        raise Fault(errors.names.DivisionByZero(span=right.span))
     exact = isinstance(first, int) and isinstance(second, int) and first % second == 0
     return Given(_in_range(first // second if exact else first / second, span), span)
 
@@ -130,13 +130,13 @@ def _unfit(given: Given, needed: str, scope: Scope) -> Fault:
     """A value that can't stand where it stands; a bare name there is one that nothing has."""
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
-        return Fault(UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))
-    return Fault(OperandMismatch(span=given.span, problem=f"{needed}, not {describe(given.value)}"))
+        return Fault(errors.names.UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))
+    return Fault(errors.names.OperandMismatch(span=given.span, problem=f"{needed}, not {describe(given.value)}"))
 
 
 def _in_range(number: int | float, span: Span) -> int | float:
     if (isinstance(number, int) and abs(number) > INTEGER_LIMIT) or not math.isfinite(number):
-        raise Fault(NumberTooLarge(span=span))
+        raise Fault(errors.names.NumberTooLarge(span=span))
     return number
 
 
@@ -149,5 +149,5 @@ def item(items: Given, position: Given, span: Span, scope: Scope) -> Given:
         if isinstance(place, Symbol):
             raise _unfit(position, "a place in a list is a number", scope)
         problem = f"{describe(place)} is no place in a list of {len(items.value)}, whose first place is 0"
-        raise Fault(OperandMismatch(span=position.span, problem=problem))
+        raise Fault(errors.names.OperandMismatch(span=position.span, problem=problem))
     return Given(items.value[place].value, span)

@@ -7,27 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.catalogue_layers import LAYERS, NAME
 from rnnspec.frontend.cells import bind_parameters, parameter_arguments
-from rnnspec.frontend.errors.flows import (
-    BlockInItself,
-    BlocksTooDeep,
-    EmptyBlock,
-    NotALayer,
-    RepeatCount,
-    SeveralValues,
-    SharedMisfit,
-    TakesOne,
-    TooManyLayers,
-    UnknownValue,
-    UnusedShared,
-    UnusedValue,
-    ValueCount,
-    ValueName,
-    WhichInput,
-)
-from rnnspec.frontend.errors.layers import LayerNotCalled
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Application, Flowing, Value
 from rnnspec.frontend.graph_layers import Layer
@@ -71,7 +53,7 @@ class GraphBuilder:
 
     def apply(self, made: Made, span: Span) -> tuple[Value, ...]:
         if len(self.applications) >= LAYER_LIMIT:
-            raise Fault(TooManyLayers(span=span, limit=LAYER_LIMIT))
+            raise Fault(errors.flows.TooManyLayers(span=span, limit=LAYER_LIMIT))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
         self.spans.append(span)
@@ -168,7 +150,7 @@ class Flows:
             for error in found.errors:
                 self._report.add(error)
             if not name.startswith("_"):
-                self._report.add(UnusedShared(span=shared.span, name=name))
+                self._report.add(errors.flows.UnusedShared(span=shared.span, name=name))
 
     def finish(self, *, outputs_named: bool = False) -> None:
         """Warns of named values that nothing used; without named outputs what flows out is used."""
@@ -180,7 +162,7 @@ class Flows:
         used = {named.together for named in values.values() if named.used}
         for name, named in values.items():
             if named.together not in used and not name.startswith("_"):
-                self._report.add(UnusedValue(span=named.span, name=name))
+                self._report.add(errors.flows.UnusedValue(span=named.span, name=name))
                 used.add(named.together)
 
     def look_up(self, name: str, span: Span) -> Value:
@@ -188,11 +170,13 @@ class Flows:
         named = self._values.get(name)
         if named is None:
             if name in {*LAYERS, *self._definitions.cells, *self._definitions.blocks}:
-                raise Fault(LayerNotCalled(span=span, name=name))
+                raise Fault(errors.layers.LayerNotCalled(span=span, name=name))
             if name in self._shared:
-                raise Fault(UnknownValue(span=span, name=name, help=f"`{name}` is a shared layer: bring it a value, `value -> {name}`"))
+                raise Fault(
+                    errors.flows.UnknownValue(span=span, name=name, help=f"`{name}` is a shared layer: bring it a value, `value -> {name}`")
+                )
             known = [*self._values, *self._shared, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
-            raise Fault(UnknownValue(span=span, name=name, help=nearest(name, known)))
+            raise Fault(errors.flows.UnknownValue(span=span, name=name, help=nearest(name, known)))
         named.used = True
         if named.value is None:
             raise Suppressed
@@ -201,7 +185,7 @@ class Flows:
     def _take(self, name: str, span: Span) -> None:
         for kind, known in (("value", self._values), ("shared layer", self._shared)):
             if name in known:
-                raise Fault(ValueName(span=span, name=name, kind=kind, secondary=(Label(known[name].span, "declared here"),)))
+                raise Fault(errors.flows.ValueName(span=span, name=name, kind=kind, secondary=(Label(known[name].span, "declared here"),)))
 
     def _flow(self, statement: ast.Flow) -> None:
         flow: Flow = None
@@ -241,7 +225,7 @@ class Flows:
             span = stage.callee.span if isinstance(stage, ast.Call) else stage.span
             example = f"{self._inputs[0]} -> {name}{'(...)' if isinstance(stage, ast.Call) else ''}"
             self.flow = None
-            self._report.add(WhichInput(span=span, layer=name, inputs=inputs, example=example))
+            self._report.add(errors.flows.WhichInput(span=span, layer=name, inputs=inputs, example=example))
         self._mark_used(self.flow)
         return self.flow
 
@@ -257,13 +241,13 @@ class Flows:
                 if stage.name in self._shared:
                     return self._use_shared(stage, flow)
                 if stage.name in self._values:
-                    raise Fault(NotALayer(span=stage.span, name=stage.name))
+                    raise Fault(errors.flows.NotALayer(span=stage.span, name=stage.name))
                 known = {*LAYERS, *self._definitions.cells, *self._definitions.blocks}
                 if stage.name in known:
-                    raise Fault(LayerNotCalled(span=stage.span, name=stage.name))
+                    raise Fault(errors.layers.LayerNotCalled(span=stage.span, name=stage.name))
                 raise unknown_layer(stage.name, stage.span, {*known, *self._shared})
             case ast.Join(items=items):
-                raise Fault(NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
+                raise Fault(errors.flows.NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
             case _:
                 assert_never(stage)
 
@@ -292,7 +276,7 @@ class Flows:
         if flow is not None and len(flow) > 1 and self.last is not None and flow == self.last.results:
             names = ", ".join("abcdefgh"[: len(flow)])
             secondary = (Label(self._names.place(self.last.layer.name), f"gives {len(flow)} values"),)
-            self._report.add(SeveralValues(span=span, layer=layer, count=len(flow), names=names, secondary=secondary))
+            self._report.add(errors.flows.SeveralValues(span=span, layer=layer, count=len(flow), names=names, secondary=secondary))
             return None
         return flow
 
@@ -310,23 +294,23 @@ class Flows:
         shared.layers = shared.layers or layers
         if [layer.weights for layer in layers] != [layer.weights for layer in shared.layers]:
             found = ", ".join(str(value.type) for value in flow or ())
-            raise Fault(SharedMisfit(span=stage.span, name=stage.name, found=found))
+            raise Fault(errors.flows.SharedMisfit(span=stage.span, name=stage.name, found=found))
         return results
 
     def _block(self, call: ast.Call, flow: Flow, names: LayerNames, given_name: str | None) -> Flow:
         block = self._definitions.blocks[call.callee.text]
         name = block.name.text
         if name in self._inside:
-            raise Fault(BlockInItself(span=call.callee.span, name=name))
+            raise Fault(errors.flows.BlockInItself(span=call.callee.span, name=name))
         inside = self._deeper(name, call.callee.span)
         bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
         if not block.statements:
-            raise Fault(EmptyBlock(span=block.name.span, name=name))
+            raise Fault(errors.flows.EmptyBlock(span=block.name.span, name=name))
         if bound is None:
             raise Suppressed
         own = names.take(bound.options.word("name") or given_name or names.automatic(name), call.callee.span)
         if flow is not None and len(flow) > 1:
-            raise Fault(TakesOne(span=call.callee.span, layer=name, count=len(flow)))
+            raise Fault(errors.flows.TakesOne(span=call.callee.span, layer=name, count=len(flow)))
         flows = Flows(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)
         with self._report.within(call.callee.span):
             flows.reserve(block.statements)
@@ -341,7 +325,7 @@ class Flows:
         with self._report.catching():
             given = evaluate(statement.count, self._scope)
             if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= LAYER_LIMIT:
-                raise Fault(RepeatCount(span=statement.count.span, found=describe(given.value), limit=LAYER_LIMIT))
+                raise Fault(errors.flows.RepeatCount(span=statement.count.span, found=describe(given.value), limit=LAYER_LIMIT))
             inside = self._deeper("repeat", statement.count.span)
             count = given.value
         if count < 0:
@@ -362,7 +346,7 @@ class Flows:
     def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
         """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
         if len(self._inside) >= NESTING_LIMIT:
-            raise Fault(BlocksTooDeep(span=span, limit=NESTING_LIMIT))
+            raise Fault(errors.flows.BlocksTooDeep(span=span, limit=NESTING_LIMIT))
         return (*self._inside, what)
 
     def _name(self, statement: ast.Flow, flow: Flow, sound: bool) -> None:
@@ -375,7 +359,7 @@ class Flows:
             last = statement.stages[-1]
             layer = last.callee.text if isinstance(last, ast.Call) else "this"
             span = statement.targets[0].span.to(statement.targets[-1].span) if statement.targets else statement.span
-            self._report.add(ValueCount(span=span, layer=layer, names=names, values=found))
+            self._report.add(errors.flows.ValueCount(span=span, layer=layer, names=names, values=found))
             values, sound = [None] * len(targets), False
         for target, value in zip(targets, values, strict=True):
             with self._report.catching():

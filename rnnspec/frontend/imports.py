@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
-from rnnspec.frontend import ast
-from rnnspec.frontend.errors.flows import ImportCycle, ImportedModel, ImportUnreadable
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.parser import parse
 from rnnspec.source import SourceFile
 
@@ -58,7 +57,7 @@ class _Follower:
             if isinstance(declaration, ast.Import):
                 declarations += self._imported(declaration, chain)
             elif isinstance(declaration, ast.Model) and len(chain) > 1:
-                self.errors.append(ImportedModel(span=declaration.name.span))
+                self.errors.append(errors.flows.ImportedModel(span=declaration.name.span))
             else:
                 declarations.append(declaration)
         self.texts.append(_without_imports(tree))
@@ -68,7 +67,7 @@ class _Follower:
         path = os.path.normpath(Path(chain[-1]).parent / statement.path.value)
         if path in chain:
             circle = " -> ".join([*chain[chain.index(path) :], path])
-            self.errors.append(ImportCycle(span=statement.span, path=statement.path.value, circle=circle))
+            self.errors.append(errors.flows.ImportCycle(span=statement.span, path=statement.path.value, circle=circle))
             return ()
         if path in self.seen:
             return ()
@@ -76,7 +75,7 @@ class _Follower:
         try:
             tree = parse(self.read(path))
         except Unreadable as error:
-            self.errors.append(ImportUnreadable(span=statement.span, path=statement.path.value, reason=error.reason))
+            self.errors.append(errors.flows.ImportUnreadable(span=statement.span, path=statement.path.value, reason=error.reason))
             return ()
         except SpecError as error:
             here = Label(statement.span, "imported here")

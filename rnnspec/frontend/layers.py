@@ -7,18 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue_layers import LAYERS
-from rnnspec.frontend.errors.flows import MergeMisfit
-from rnnspec.frontend.errors.layers import (
-    LayerNotCalled,
-    MaskTooLate,
-    NeedsIds,
-    NotDistributed,
-)
-from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import (
     Activation,
@@ -136,7 +128,7 @@ class LayerMaker:
     def _embedding(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         value = operand.type
         if not value.ids or value.steps is None:
-            raise Fault(NeedsIds(span=call.callee.span, found=str(value), secondary=self._origins.label(operand)))
+            raise Fault(errors.layers.NeedsIds(span=call.callee.span, found=str(value), secondary=self._origins.label(operand)))
         input_dim, output_dim = bindings.whole("input_dim"), bindings.whole("output_dim")
         shape = (input_dim, output_dim)
         table = self._checks.weight(name, "embeddings", shape, bindings, call)
@@ -151,7 +143,7 @@ class LayerMaker:
         self._checks.numbers(call, operand)
         value = self._checks.sequence(call, operand)
         if not value.source or value.steps is None:
-            raise Fault(MaskTooLate(span=call.callee.span, layer=value.computed))
+            raise Fault(errors.layers.MaskTooLate(span=call.callee.span, layer=value.computed))
         mask_value = bindings.real("mask_value")
         return Made(Masking(name, mask_value), (operand,), (replace(value, steps=value.steps.masking(mask_value)),))
 
@@ -215,20 +207,20 @@ class LayerMaker:
     def _time_distributed(self, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:
         value, given = self._checks.sequence(call, operand), bindings.given("layer")
         if isinstance(given.value, Symbol) and given.value.name in {*LAYERS, *self._cells}:
-            raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
+            raise Fault(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
         if not isinstance(given.value, Applied):
-            raise Fault(NotDistributed(span=given.span, found=describe(given.value)))
+            raise Fault(errors.layers.NotDistributed(span=given.span, found=describe(given.value)))
         inner = given.value.call
         if inner.callee.text in {*LAYERS, *self._cells} - POINTWISE:
-            raise Fault(NotDistributed(span=inner.callee.span, found=inner.callee.text))
+            raise Fault(errors.layers.NotDistributed(span=inner.callee.span, found=inner.callee.text))
         row = Value(operand.number, Flowing(value.shape[1:], computed=value.computed, source=value.source))
         maker = LayerMaker(self._cells, given.value.scope, self._names.inside(name), self._origins, self._look_up, self._report)
         made = maker.make(inner, (row,))
         if not isinstance(made.layer, Pointwise):
-            raise Fault(NotDistributed(span=inner.callee.span, found=inner.callee.text))
+            raise Fault(errors.layers.NotDistributed(span=inner.callee.span, found=inner.callee.text))
         if activity_regularizer(made.layer) is not None:
             what, help_ = "an `activity_regularizer` inside of TimeDistributed", f"{inner.callee.text} works on a sequence by itself"
-            raise Fault(NotYet(span=inner.callee.span, what=what, help=help_))
+            raise Fault(errors.syntax.NotYet(span=inner.callee.span, what=what, help=help_))
         return Made(TimeDistributed(name, made.layer), (operand,), (value.with_features(made.results[0].features).by(name),))
 
     def _merge(self, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
@@ -243,7 +235,7 @@ class LayerMaker:
         least, most = (2, 2) if kind is MergeKind.SUBTRACT else (2, len(values))
 
         def misfit(problem: str, help_: str = "") -> Fault:
-            return Fault(MergeMisfit(span=call.callee.span, layer=kind.value, problem=problem, help=help_))
+            return Fault(errors.flows.MergeMisfit(span=call.callee.span, layer=kind.value, problem=problem, help=help_))
 
         if not least <= len(values) <= most:
             expected = "two values" if kind is MergeKind.SUBTRACT else "two values or more"
@@ -253,9 +245,9 @@ class LayerMaker:
         if not over_steps and len({value.shape[:-1] for value in values}) > 1:
             raise misfit(f"sequences of different lengths: {shown}", "the same name of a dimension is the same length")
         if len({value.flipped for value in values}) > 1:
-            raise Fault(NotYet(span=call.callee.span, what="merging a sequence in reversed order with one in its own order"))
+            raise Fault(errors.syntax.NotYet(span=call.callee.span, what="merging a sequence in reversed order with one in its own order"))
         if values[0].flipped and not over_steps and len({value.steps for value in values}) > 1:
-            raise Fault(NotYet(span=call.callee.span, what="merging sequences in reversed order that mask different steps"))
+            raise Fault(errors.syntax.NotYet(span=call.callee.span, what="merging sequences in reversed order that mask different steps"))
         widths = {value.features for value in values}
         if (over_steps or kind is not MergeKind.CONCATENATE) and len(widths) > 1:
             raise misfit(f"different numbers of features: {shown}")

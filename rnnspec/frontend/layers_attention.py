@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.errors.flows import MergeMisfit
-from rnnspec.frontend.errors.shapes import LengthNotFixed
-from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Attention, Dot
 from rnnspec.frontend.layers_checks import Checks, Made
@@ -22,7 +19,7 @@ def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call
     shown = ", ".join(map(str, types))
 
     def misfit(problem: str, help_: str = "") -> Fault:
-        return Fault(MergeMisfit(span=call.callee.span, layer="Attention", problem=problem, help=help_))
+        return Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Attention", problem=problem, help=help_))
 
     if len(types) not in (2, 3):
         raise misfit(
@@ -36,9 +33,9 @@ def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call
     causal = bindings.flag("use_causal_mask")
     if (value.flipped or key.flipped) and (value.flipped, value.steps) != (key.flipped, key.steps):
         what = "Attention of values and keys in different orders, or in reversed order with different masks,"
-        raise Fault(NotYet(span=call.callee.span, what=what))
+        raise Fault(errors.syntax.NotYet(span=call.callee.span, what=what))
     if causal and (query.flipped or value.flipped):
-        raise Fault(NotYet(span=call.callee.span, what="`use_causal_mask` for a sequence in reversed order"))
+        raise Fault(errors.syntax.NotYet(span=call.callee.span, what="`use_causal_mask` for a sequence in reversed order"))
     scale = checks.plain_weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
     layer = Attention(name, scale, causal, bindings.real("dropout"))
     return Made(layer, operands, (query.with_features(value.features).by(name),))
@@ -51,7 +48,7 @@ def make_dot(checks: Checks, name: str, bindings: Bindings, call: ast.Call, oper
     shown = ", ".join(map(str, types))
 
     def misfit(problem: str, help_: str = "") -> Fault:
-        return Fault(MergeMisfit(span=call.callee.span, layer="Dot", problem=problem, help=help_))
+        return Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Dot", problem=problem, help=help_))
 
     if len(types) != 2:
         raise misfit(f"expects two values, got {len(types)}", "write `[a, b] -> Dot(axes = -1)`")
@@ -67,7 +64,9 @@ def make_dot(checks: Checks, name: str, bindings: Bindings, call: ast.Call, oper
         turned = type_.sequence and axis == 0
         last = operand is operands[1] or not right[1].sequence
         if type_.sequence and (turned or last) and not isinstance(length := type_.shape[0], int):
-            raise Fault(LengthNotFixed(span=call.callee.span, layer="Dot", extent=length, secondary=checks.origins.label(operand)))
+            raise Fault(
+                errors.shapes.LengthNotFixed(span=call.callee.span, layer="Dot", extent=length, secondary=checks.origins.label(operand))
+            )
     shape = tuple(rest) or (1,)
     return Made(Dot(name, (left[0], right[0]), bindings.flag("normalize")), operands, (_flowing(shape, name),))
 

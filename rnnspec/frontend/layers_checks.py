@@ -7,14 +7,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from rnnspec.diagnostics import Label, listed, nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET, WRITTEN_OTHERWISE
 from rnnspec.frontend.equations import ELEMENT_LIMIT
-from rnnspec.frontend.errors.flows import TakesOne
-from rnnspec.frontend.errors.layers import FeaturesNotFixed, LayerTooLarge, NeedsFeatures, NeedsRow, NeedsSequence, WrongAxis
-from rnnspec.frontend.errors.names import UnknownLayer
-from rnnspec.frontend.errors.syntax import NotYet
 from rnnspec.frontend.graph import Flowing, Value
 from rnnspec.frontend.graph_layers import Layer, LayerWeight
 from rnnspec.frontend.naming import LayerNames
@@ -65,7 +61,7 @@ class Checks:
     def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
         """A weight that no argument says more about."""
         if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
+            raise Fault(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
         return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
 
     def numbers(self, call: ast.Call, operand: Value) -> int:
@@ -73,13 +69,17 @@ class Checks:
         layer, span, value = call.callee.text, call.callee.span, operand.type
         if value.ids:
             help_ = "put an Embedding before it"
-            raise Fault(NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self.origins.label(operand), help=help_))
+            raise Fault(
+                errors.layers.NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self.origins.label(operand), help=help_)
+            )
         extent = value.shape[-1]
         if isinstance(extent, int):
             return extent
         example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
         help_ = f"write `float[{example}]` if each frame has 12 features"
-        raise Fault(FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_))
+        raise Fault(
+            errors.layers.FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_)
+        )
 
     def last_axis(self, call: ast.Call, bindings: Bindings, operand: Value) -> None:
         """Refuses another `axis` than the last one; 0 is the batch."""
@@ -102,11 +102,11 @@ class Checks:
     def _no_axis(self, call: ast.Call, bindings: Bindings, operand: Value, works_on: str, wrong: str, help_: str) -> Fault:
         shown, layer, found = ", ".join(map(str, bindings.integers("axis"))), call.callee.text, str(operand.type)
         span = bindings.span("axis")
-        return Fault(WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_))
+        return Fault(errors.layers.WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_))
 
     def row(self, call: ast.Call, operand: Value) -> None:
         if operand.type.sequence:
-            raise Fault(NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
+            raise Fault(errors.layers.NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
 
     def sequence(self, call: ast.Call, operand: Value) -> Flowing:
         value = operand.type
@@ -117,16 +117,18 @@ class Checks:
         else:
             help_ = "write `return_sequences = true` there for all steps"
             labels = (Label(self._names.place(value.ended), "gives only its last step"),)
-        raise Fault(NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_))
+        raise Fault(
+            errors.layers.NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_)
+        )
 
 
 def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
     if len(operands) == 1:
         return operands[0]
-    raise Fault(TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
+    raise Fault(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
 def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
     if name in KERAS_LAYERS_NOT_YET:
-        return Fault(NotYet(span=span, what=f"the layer {name}"))
-    return Fault(UnknownLayer(span=span, name=name, help=WRITTEN_OTHERWISE.get(name) or nearest(name, known) or listed(known)))
+        return Fault(errors.syntax.NotYet(span=span, what=f"the layer {name}"))
+    return Fault(errors.names.UnknownLayer(span=span, name=name, help=WRITTEN_OTHERWISE.get(name) or nearest(name, known) or listed(known)))

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rnnspec.diagnostics import Label
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings, bind
 from rnnspec.frontend.catalogue_layers import LAYER_OPTIONS, LAYERS
 from rnnspec.frontend.cells import BoundCell, bind_cell, instantiate
-from rnnspec.frontend.errors.flows import InitialStates, MergeMisfit
-from rnnspec.frontend.errors.layers import BackwardLayer, InnerOption, LayerNotCalled, NotACell, NotRecurrent
 from rnnspec.frontend.graph import Flowing, Value
 from rnnspec.frontend.graph_layers import Bidirectional, MergeMode, Recurrent, RecurrentCell
 from rnnspec.frontend.inner_arguments import inner_arguments
@@ -107,7 +105,7 @@ class RecurrentMaker:
         given = bindings.given("cell")
         items = given.value if isinstance(given.value, tuple) else (given,)
         if not items:
-            raise Fault(NotACell(span=given.span, found="an empty list"))
+            raise Fault(errors.layers.NotACell(span=given.span, found="an empty list"))
         return BoundLayer(call, tuple(self._stacked_cell(item) for item in items), bindings, stacked=True)
 
     def _bound_cell(self, call: ast.Call, scope: Scope) -> BoundCell:
@@ -119,12 +117,12 @@ class RecurrentMaker:
     def _stacked_cell(self, given: Given) -> BoundCell:
         """A cell in `RNN`, which has the options of the layer."""
         if isinstance(given.value, Symbol) and given.value.name in self._cells:
-            raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
+            raise Fault(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
         if not isinstance(given.value, Applied):
-            raise Fault(NotACell(span=given.span, found=f"`{describe(given.value)}`"))
+            raise Fault(errors.layers.NotACell(span=given.span, found=f"`{describe(given.value)}`"))
         call = given.value.call
         if call.callee.text in LAYERS:
-            raise Fault(NotACell(span=call.callee.span, found=f"`{call.callee.text}`"))
+            raise Fault(errors.layers.NotACell(span=call.callee.span, found=f"`{call.callee.text}`"))
         if call.callee.text not in self._cells:
             raise unknown_layer(call.callee.text, call.callee.span, set(self._cells))
         cell = self._bound_cell(call, given.value.scope)
@@ -136,12 +134,12 @@ class RecurrentMaker:
     def _wrapped(self, given: Given) -> BoundLayer:
         """A recurrent layer with its arguments, given as an argument."""
         if isinstance(given.value, Symbol) and given.value.name in {STACK, *self._cells}:
-            raise Fault(LayerNotCalled(span=given.span, name=given.value.name))
+            raise Fault(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
         if not isinstance(given.value, Applied):
-            raise Fault(NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
+            raise Fault(errors.layers.NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
         inner = given.value.call
         if inner.callee.text in LAYERS and inner.callee.text != STACK:
-            raise Fault(NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
+            raise Fault(errors.layers.NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
         if inner.callee.text not in {STACK, *self._cells}:
             raise unknown_layer(inner.callee.text, inner.callee.span, {STACK, *self._cells})
         return self._bound(inner, given.value.scope)
@@ -150,13 +148,15 @@ class RecurrentMaker:
         """Keras asks for the opposite direction, and for the same of what both must agree in."""
         if backward.options.flag("go_backwards") is forward.options.flag("go_backwards"):
             problem, which = ("goes backwards like the layer", "one") if forward.options.flag("go_backwards") else ("goes forwards", "it")
-            raise Fault(BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone"))
+            raise Fault(errors.layers.BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone"))
         for option in ("return_sequences", "return_state", "stateful"):
             ours, theirs = (describe(half.options.flag(option)) for half in (backward, forward))
             if ours != theirs:
                 secondary = (Label(forward.call.callee.span, f"has `{option} = {theirs}`"),)
                 help_ = f"write `{option} = true` in both or in neither"
-                raise Fault(BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_))
+                raise Fault(
+                    errors.layers.BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_)
+                )
 
     def _inner_name(self, bound: BoundLayer) -> str:
         return bound.options.word("name") or self._names.inner(bound.call.callee.text)
@@ -209,14 +209,14 @@ class RecurrentMaker:
                 return ()
             case _ if stateful:
                 problem = "a stateful layer starts from what the call before left"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
+                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
             case Symbol(name):
                 return (self._look_up(name, given.span),)
             case tuple() as items if items and all(isinstance(item.value, Symbol) for item in items):
                 return tuple(self._look_up(item.value.name, item.span) for item in items if isinstance(item.value, Symbol))
             case _:
                 problem = f"expected a value's name, or a list of names, got {describe(given.value)}"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
+                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
 
     def _check_states(self, layer: str, given: Given, states: Sequence[Value], widths: Sequence[int]) -> None:
         if not states:
@@ -224,11 +224,11 @@ class RecurrentMaker:
         if len(states) != len(widths):
             counts = [f"{len(each)} {word}{'' if len(each) == 1 else 's'}" for word, each in (("state", widths), ("value", states))]
             problem = f"it has {counts[0]}, got {counts[1]}"
-            raise Fault(InitialStates(span=given.span, layer=layer, problem=problem))
+            raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
         for state, width in zip(states, widths, strict=True):
             if state.type.ids or state.type.shape != (width,):
                 problem = f"expected float[batch, {width}], got {state.type}"
-                raise Fault(InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state)))
+                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state)))
 
     def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: Flowing, backward: Flowing) -> tuple[Flowing, ...]:
         if mode is MergeMode.NONE:
@@ -237,9 +237,9 @@ class RecurrentMaker:
             return (forward.with_features(forward.features + backward.features),)
         if forward.features != backward.features:
             problem = f"different numbers of features: {forward}, {backward}"
-            raise Fault(MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
+            raise Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
         return (forward,)
 
 
-def _inner_option(options: Bindings, option: str, layer: str, parts: str) -> InnerOption:
-    return InnerOption(span=options.span(option), option=option, layer=layer, parts=parts)
+def _inner_option(options: Bindings, option: str, layer: str, parts: str) -> errors.layers.InnerOption:
+    return errors.layers.InnerOption(span=options.span(option), option=option, layer=layer, parts=parts)

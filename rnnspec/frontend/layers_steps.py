@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.errors.names import WrongValue
-from rnnspec.frontend.errors.shapes import LengthNotFixed
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Activation, PReLU, StepSoftmax
 from rnnspec.frontend.layers_checks import Checks, Made
@@ -30,7 +28,7 @@ def make_prelu(checks: Checks, name: str, bindings: Bindings, call: ast.Call, op
     if not isinstance(length, int):
         help_ = "or write `shared_axes = [1]`: the same slopes at all steps"
         label = checks.origins.label(operand)
-        raise Fault(LengthNotFixed(span=call.callee.span, layer="PReLU", extent=length, secondary=label, help=help_))
+        raise Fault(errors.shapes.LengthNotFixed(span=call.callee.span, layer="PReLU", extent=length, secondary=label, help=help_))
     alpha = replace(checks.weight(name, "alpha", (length, columns), bindings, call), flat=True)
     return Made(PReLU(name, alpha, over_steps=True), (operand,), result)
 
@@ -58,4 +56,4 @@ def _shared_axes(bindings: Bindings, *, sequence: bool) -> tuple[int, ...]:
     if sequence and len(axes) == len(items):
         return axes
     expected = "`[1]` for the steps, `[2]` for the features, or both" if sequence else "none: a row has no axis to share slopes over"
-    raise Fault(WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=expected, found=describe(given.value)))
+    raise Fault(errors.names.WrongValue(span=given.span, owner="`shared_axes` of PReLU", expected=expected, found=describe(given.value)))

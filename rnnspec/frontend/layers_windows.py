@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.errors.shapes import LengthNotFixed, ReshapeMisfit, WindowTooLong
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, ShapeKind, Window, WindowPadding
 from rnnspec.frontend.layers_checks import Checks, Made
@@ -20,7 +19,9 @@ def make_convolution(checks: Checks, name: str, bindings: Bindings, call: ast.Ca
     if stride > 1 and dilation > 1:
         problem = "strides and dilation_rate are both above 1"
         raise Fault(
-            WindowTooLong(span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras")
+            errors.shapes.WindowTooLong(
+                span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras"
+            )
         )
     window = Window(size, stride, dilation, WindowPadding(bindings.word("padding")))
     kernel = checks.weight(name, "kernel", (size, features, filters), bindings, call)
@@ -45,7 +46,11 @@ def _windowed(checks: Checks, call: ast.Call, operand: Value, window: Window, wi
     length = window.length(value.shape[0])
     if isinstance(length, int) and length < 1:
         problem = f"{window.span} steps are more than the sequence's {value.shape[0]}"
-        raise Fault(WindowTooLong(span=call.callee.span, layer=name, problem=problem, help="with `padding = same` windows may reach over"))
+        raise Fault(
+            errors.shapes.WindowTooLong(
+                span=call.callee.span, layer=name, problem=problem, help="with `padding = same` windows may reach over"
+            )
+        )
     return Flowing((length, width), Steps((), length), computed=name)
 
 
@@ -64,7 +69,7 @@ def make_reshaping(checks: Checks, name: str, bindings: Bindings, call: ast.Call
             if sorted(given) != list(range(1, len(extents) + 1)):
                 expected = "[1]" if len(extents) == 1 else "[1, 2] or [2, 1]"
                 problem = f"expected {expected} for {operand.type}, got {list(given)}"
-                raise Fault(ReshapeMisfit(span=bindings.span("dims"), layer="Permute", problem=problem))
+                raise Fault(errors.shapes.ReshapeMisfit(span=bindings.span("dims"), layer="Permute", problem=problem))
             layer = Reshaping(name, kind, tuple(extents[axis - 1] for axis in given), transpose=given == (2, 1))
     steps = Steps((), layer.shape[0]) if len(layer.shape) == 2 else None
     return Made(layer, (operand,), (Flowing(layer.shape, steps, computed=name),))
@@ -75,7 +80,7 @@ def _fixed_length(checks: Checks, call: ast.Call, operand: Value) -> int:
     if isinstance(length, int):
         return length
     labels = checks.origins.label(operand)
-    raise Fault(LengthNotFixed(span=call.callee.span, layer=call.callee.text, extent=length, secondary=labels))
+    raise Fault(errors.shapes.LengthNotFixed(span=call.callee.span, layer=call.callee.text, extent=length, secondary=labels))
 
 
 def _target(bindings: Bindings, extents: tuple[int, ...]) -> tuple[int, ...]:
@@ -84,7 +89,7 @@ def _target(bindings: Bindings, extents: tuple[int, ...]) -> tuple[int, ...]:
     size, known = prod(extents), prod(extent for extent in given if extent != -1)
 
     def misfit(problem: str) -> Fault:
-        return Fault(ReshapeMisfit(span=span, layer="Reshape", problem=problem))
+        return Fault(errors.shapes.ReshapeMisfit(span=span, layer="Reshape", problem=problem))
 
     if len(given) not in (1, 2):
         raise misfit(f"expected [features] or [steps, features], got {list(given)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnnspec.diagnostics import Label
-from rnnspec.frontend.errors.layers import MaskDropped
+from rnnspec.frontend import errors
 from rnnspec.frontend.graph import Application, Value
 from rnnspec.frontend.graph_layers import Attention, Bidirectional, GlobalPooling, Recurrent
 from rnnspec.frontend.values import Report
@@ -30,7 +30,7 @@ def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], 
             places = [*_places(value, applications, spans), span]
             path = " -> ".join(_step(place, span) for place in places)
             first = (Label(places[0], "the mask comes from here"),)
-            report.add(MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it"))
+            report.add(errors.layers.MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it"))
 
 
 def _places(value: Value, applications: Sequence[Application], spans: Sequence[Span]) -> list[Span]:

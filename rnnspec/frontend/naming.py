@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from rnnspec.diagnostics import Label
-from rnnspec.frontend import ast
-from rnnspec.frontend.errors.layers import LayerName
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.values import Fault, Scope, Suppressed
 from rnnspec.source import Span
@@ -111,7 +110,7 @@ class LayerNames:
         return names
 
 
-def _taken_twice(name: str, span: Span, first: Span) -> LayerName:
+def _taken_twice(name: str, span: Span, first: Span) -> errors.layers.LayerName:
     if span == first:
-        return LayerName(span=span, name=name, help="each round of a `repeat` makes its layers anew: leave the name to it")
-    return LayerName(span=span, name=name, secondary=(Label(first, "taken by this layer"),))
+        return errors.layers.LayerName(span=span, name=name, help="each round of a `repeat` makes its layers anew: leave the name to it")
+    return errors.layers.LayerName(span=span, name=name, secondary=(Label(first, "taken by this layer"),))

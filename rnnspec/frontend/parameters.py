@@ -8,8 +8,7 @@ from numbers import Integral, Real
 from typing import TypeAlias, cast
 
 from rnnspec.diagnostics import Label, nearest
-from rnnspec.frontend import ast
-from rnnspec.frontend.errors.names import DuplicateName, MissingParameter, UnfitParameter, UnknownParameter
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.evaluate import INTEGER_LIMIT, evaluate
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Value, describe
 from rnnspec.source import Span
@@ -25,14 +24,14 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
     for name in overrides:
         if name not in declared:
             help_ = nearest(name, declared)
-            report.add(UnknownParameter(span=model.name.span, model=model.name.text, name=name, known=known, help=help_))
+            report.add(errors.names.UnknownParameter(span=model.name.span, model=model.name.text, name=name, known=known, help=help_))
     values: dict[str, Given] = {}
     places: dict[str, Span] = {}
     for parameter in model.parameters:
         name, span = parameter.name.text, parameter.name.span
         if name in places:
             secondary = (Label(places[name], "declared here"),)
-            report.add(DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary))
+            report.add(errors.names.DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary))
             continue
         before = _scope(values, places)
         places[name] = span
@@ -43,7 +42,7 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
             elif default is not None:
                 values[name] = default
             else:
-                raise Fault(MissingParameter(span=span, name=name))
+                raise Fault(errors.names.MissingParameter(span=span, name=name))
     return _scope(values, places)
 
 
@@ -54,7 +53,9 @@ def _scope(values: Mapping[str, Given], seen: Mapping[str, Span]) -> Scope:
 def _override(name: str, outside: object, default: Given | None, span: Span) -> Given:
     value = _value(outside, span)
     if default is not None and not _alike(value, default.value):
-        raise Fault(UnfitParameter(span=span, name=name, found=describe(value), expected=f"its default is {describe(default.value)}"))
+        raise Fault(
+            errors.names.UnfitParameter(span=span, name=name, found=describe(value), expected=f"its default is {describe(default.value)}")
+        )
     return Given(value, span)
 
 
@@ -70,7 +71,7 @@ def _value(outside: object, span: Span) -> Value:
             return tuple(Given(_value(item, span), span) for item in cast(Sequence[object], outside))
         case _:
             expected = "expected a finite number, a text, true, false, none or a list of these"
-            raise Fault(UnfitParameter(span=span, name=span.text, found=repr(outside), expected=expected))
+            raise Fault(errors.names.UnfitParameter(span=span, name=span.text, found=repr(outside), expected=expected))
 
 
 def _alike(value: Value, default: Value) -> bool:

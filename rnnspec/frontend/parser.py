@@ -7,23 +7,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Protocol, cast
 
-from lark import Lark, Token, Tree
+from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
-from rnnspec.frontend import ast
-from rnnspec.frontend.errors.syntax import (
-    ElseCondition,
-    MalformedNumber,
-    MisplacedElse,
-    NestedTooDeeply,
-    UnclosedText,
-    UnexpectedCharacter,
-    UnexpectedEnd,
-    UnexpectedText,
-)
+from rnnspec.frontend import ast, errors, tables
 from rnnspec.frontend.tree import Parsed, TreeBuilder
-from rnnspec.resources import read_resource
 from rnnspec.source import SourceFile, Span
 
 DEPTH_LIMIT = 100
@@ -34,10 +23,10 @@ ERROR_LIMIT = 20
 
 def parse(source: SourceFile) -> ast.File:
     """The syntax tree of a spec's text; every syntax error that recovery can reach, at once."""
-    tokens, errors = _tokens(source)
-    tree = _Recovery(source, tokens, errors).parse()
-    if errors or tree is None:
-        raise SpecError(sorted(errors, key=lambda error: error.span.start)[:ERROR_LIMIT])
+    tokens, faults = _tokens(source)
+    tree = (None if faults else _straight(tokens)) or _Recovery(source, tokens, faults).parse()
+    if faults or tree is None:
+        raise SpecError(sorted(faults, key=lambda fault: fault.span.start)[:ERROR_LIMIT])
     _check_depth(source, tree)
     return TreeBuilder(source).file(tree)
 
@@ -67,22 +56,22 @@ class _Grammar(Protocol):
 
 @cache
 def _lark() -> _Grammar:
-    return Lark(read_resource("grammar", "rnn.lark"), parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+    return tables.parser()
 
 
 def _tokens(source: SourceFile) -> tuple[list[Token], list[Diagnostic]]:
     """The tokens, with what is no token reported and skipped."""
-    text, errors = source.text, list[Diagnostic]()
+    text, faults = source.text, list[Diagnostic]()
     if text.startswith("\ufeff"):
         text = " " + text[1:]
     while True:
         try:
-            return list(_lark().lex(text)), errors
+            return list(_lark().lex(text)), faults
         except UnexpectedCharacters as error:
             start = cast(int, error.pos_in_stream)
             diagnostic = _unlexable(source, start)
-            errors.append(diagnostic)
-            stop = len(text) if len(errors) >= ERROR_LIMIT else diagnostic.span.stop
+            faults.append(diagnostic)
+            stop = len(text) if len(faults) >= ERROR_LIMIT else diagnostic.span.stop
             text = text[:start] + " " * (stop - start) + text[stop:]
 
 
@@ -90,18 +79,18 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
     text = source.text
     if text[start] == '"':
         line_end = text.find("\n", start)
-        return UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
+        return errors.syntax.UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
     number = _NUMBER_LIKE.match(text, start)
     if number:
-        return MalformedNumber(span=Span(source, start, number.end()), found=number.group()[:40])
+        return errors.syntax.MalformedNumber(span=Span(source, start, number.end()), found=number.group()[:40])
     word = _WORD.match(text, start)
     if word:
         span = Span(source, _word_start(text, start), word.end())
         help_ = "names consist of the letters a to z and A to Z, digits and underscores"
-        return UnexpectedCharacter(span=span, found=f"`{span.text[:40]}`", help=help_)
+        return errors.syntax.UnexpectedCharacter(span=span, found=f"`{span.text[:40]}`", help=help_)
     character = text[start]
     found = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
-    return UnexpectedCharacter(span=Span(source, start, start + 1), found=found, help=_HINTS.get(character, ""))
+    return errors.syntax.UnexpectedCharacter(span=Span(source, start, start + 1), found=found, help=_HINTS.get(character, ""))
 
 
 _NUMBER_LIKE = re.compile(r"[0-9.][A-Za-z0-9_.]*")
@@ -119,6 +108,19 @@ def _word_start(text: str, place: int) -> int:
     return place
 
 
+def _straight(tokens: list[Token]) -> Parsed | None:
+    """The tree of tokens without a fault; None if there is one: `_Recovery`, which takes five times as long, finds out which."""
+    parser = _lark().parse_interactive("")
+    try:
+        for token in tokens:
+            parser.feed_token(token)
+            if len(parser.parser_state.state_stack) > STACK_LIMIT:
+                return None
+        return parser.feed_eof()
+    except UnexpectedToken:
+        return None
+
+
 class _Recovery:
     """Feeds the tokens to the parser; after an error goes on with the next line of the same block.
 
@@ -127,11 +129,11 @@ class _Recovery:
     checkpoint with the first later line at the same depth of braces.
     """
 
-    def __init__(self, source: SourceFile, tokens: list[Token], errors: list[Diagnostic]) -> None:
+    def __init__(self, source: SourceFile, tokens: list[Token], faults: list[Diagnostic]) -> None:
         self._source = source
         self._tokens = tokens
-        self._errors = errors
-        self._unlexable = tuple(errors)
+        self._faults = faults
+        self._unlexable = tuple(faults)
 
     def parse(self) -> Parsed | None:
         parser = _lark().parse_interactive("")
@@ -142,7 +144,7 @@ class _Recovery:
         while place < len(self._tokens):
             token, depth = self._tokens[place], opened[place]
             if len(parser.parser_state.state_stack) > STACK_LIMIT:
-                self._errors.append(NestedTooDeeply(span=self._span(token), limit=DEPTH_LIMIT))
+                self._faults.append(errors.syntax.NestedTooDeeply(span=self._span(token), limit=DEPTH_LIMIT))
                 return None
             if self._may_begin(place) and _ends_statement(parser, depth):
                 checkpoint, checkpoint_depth, begin = parser.copy(deepcopy_values=False), depth, token.start_pos or 0
@@ -152,8 +154,8 @@ class _Recovery:
                 place += 1
             except UnexpectedToken:
                 if not self._unreadable(begin, token):
-                    self._errors.append(self._misplaced(place, before) or self._unexpected(token, before))
-                if len(self._errors) >= ERROR_LIMIT:
+                    self._faults.append(self._misplaced(place, before) or self._unexpected(token, before))
+                if len(self._faults) >= ERROR_LIMIT:
                     return None
                 parser = checkpoint.copy(deepcopy_values=False)
                 place = self._next_line(place, depths, checkpoint_depth)
@@ -164,8 +166,8 @@ class _Recovery:
         try:
             return parser.feed_eof()
         except UnexpectedToken:
-            if not self._errors:
-                self._errors.append(UnexpectedEnd(span=self._end(), expected=expected, secondary=self._unclosed()))
+            if not self._faults:
+                self._faults.append(errors.syntax.UnexpectedEnd(span=self._end(), expected=expected, secondary=self._unclosed()))
             return None
 
     def _end(self) -> Span:
@@ -212,11 +214,11 @@ class _Recovery:
         after = self._tokens[place + 1].type if place + 1 < len(self._tokens) else ""
         token, choices = self._tokens[place], parser.accepts()
         if before is not None and before.type == "ELSE" and token.type in ("WHEN", "IF") and "LBRACE" in choices:
-            return ElseCondition(span=self._span(token))
+            return errors.syntax.ElseCondition(span=self._span(token))
         if before == "elif" and place > 1 and self._tokens[place - 2].type == "RBRACE":
-            return ElseCondition(span=self._span(before))
+            return errors.syntax.ElseCondition(span=self._span(before))
         if token.type == "ELSE" and after in ("LBRACE", "WHEN") and choices & {"WHEN", "LBRACE"}:
-            return MisplacedElse(span=self._span(token))
+            return errors.syntax.MisplacedElse(span=self._span(token))
         return None
 
     def _unexpected(self, token: Token, parser: _Parser) -> Diagnostic:
@@ -229,7 +231,7 @@ class _Recovery:
             help_ = "several values in one are a list, in square brackets: `[20, 12]`"
         if token.type == "IF" and "WHEN" in parser.accepts():
             help_ = "statements are chosen with `when condition { ... } else { ... }`"
-        return UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
+        return errors.syntax.UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
 
     def _span(self, token: Token) -> Span:
         start = token.start_pos or 0
@@ -300,5 +302,5 @@ def _check_depth(source: SourceFile, tree: Parsed) -> None:
         node, depth = pending.pop()
         if depth > DEPTH_LIMIT:
             span = Span(source, node.meta.start_pos, node.meta.end_pos)
-            raise SpecError([NestedTooDeeply(span=span, limit=DEPTH_LIMIT)])
+            raise SpecError([errors.syntax.NestedTooDeeply(span=span, limit=DEPTH_LIMIT)])
         pending.extend((child, depth + 1) for child in node.children if isinstance(child, Tree))

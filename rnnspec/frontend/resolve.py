@@ -7,18 +7,14 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.cell_names import clashes
-from rnnspec.frontend.errors.flows import InputAsOutput, SeveralOutputLists
-from rnnspec.frontend.errors.layers import LayerBeforeInput, NoInput, NoLayers, UnfitInput, UnknownElement
-from rnnspec.frontend.errors.names import DuplicateDeclaration, DuplicateName
-from rnnspec.frontend.errors.syntax import NoModel, SeveralModels
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
 from rnnspec.frontend.graph_layers import result_names
 from rnnspec.frontend.layers_checks import Origins
-from rnnspec.frontend.library import standard_cells
+from rnnspec.frontend.library import Cells
 from rnnspec.frontend.masks import warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
@@ -55,14 +51,14 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
                 models.append(declaration)
                 if len(models) > 1:
                     secondary = (Label(models[0].name.span, "the first model"),)
-                    report.add(SeveralModels(span=declaration.name.span, secondary=secondary))
+                    report.add(errors.syntax.SeveralModels(span=declaration.name.span, secondary=secondary))
             case ast.Cell() | ast.Block():
                 _declare(declaration, cells, blocks, report)
             case ast.Import():
                 raise InternalError("an import that wasn't followed")
     if not models:
-        report.add(NoModel(span=tree.span.source.end()))
-    return (models[0] if models else None), Definitions({**standard_cells(), **cells}, blocks)
+        report.add(errors.syntax.NoModel(span=tree.span.source.end()))
+    return (models[0] if models else None), Definitions(Cells(cells), blocks)
 
 
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
@@ -70,7 +66,7 @@ def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], bloc
     first = cells.get(name.text) or blocks.get(name.text)
     if first is not None:
         secondary = (Label(first.name.span, "declared here"),)
-        report.add(DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
+        report.add(errors.names.DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
     elif isinstance(declaration, ast.Cell):
         cells[name.text] = declaration
     else:
@@ -84,7 +80,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     builder = GraphBuilder(report)
     items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
     if not items:
-        report.add(NoInput(span=model.name.span, model=model.name.text))
+        report.add(errors.layers.NoInput(span=model.name.span, model=model.name.text))
     inputs: list[GraphInput] = []
     declared: dict[str, tuple[Span, Flowing]] = {}
     values: list[Value | None] = []
@@ -128,19 +124,23 @@ def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Tra
                 flows.run([statement])
             case ast.Inputs():
                 if started:
-                    report.add(LayerBeforeInput(span=statement.span))
+                    report.add(errors.layers.LayerBeforeInput(span=statement.span))
             case ast.Outputs():
                 if outputs is not None:
-                    report.add(SeveralOutputLists(span=statement.span, secondary=(Label(outputs.span, "the first one"),)))
+                    report.add(errors.flows.SeveralOutputLists(span=statement.span, secondary=(Label(outputs.span, "the first one"),)))
                 outputs = outputs or statement
             case ast.Train():
                 if train is not None:
-                    report.add(DuplicateDeclaration(span=statement.span, name="train", secondary=(Label(train.span, "the first one"),)))
+                    report.add(
+                        errors.names.DuplicateDeclaration(
+                            span=statement.span, name="train", secondary=(Label(train.span, "the first one"),)
+                        )
+                    )
                 train = train or statement
             case _:
                 assert_never(statement)
     if not started:
-        report.add(NoLayers(span=model.name.span, model=model.name.text))
+        report.add(errors.layers.NoLayers(span=model.name.span, model=model.name.text))
     return train, outputs
 
 
@@ -152,7 +152,7 @@ def _outputs(
     if statement is None:
         for value in flows.flow or ():
             if _is_input(value):
-                report.add(InputAsOutput(span=model.name.span))
+                report.add(errors.flows.InputAsOutput(span=model.name.span))
                 return ()
             name = _made_name(value, applications)
             taken = sum(output.name == name or output.name.startswith(f"{name}_") for output in outputs)
@@ -162,9 +162,9 @@ def _outputs(
         with report.catching():
             value = flows.look_up(item.text, item.span)
             if _is_input(value):
-                raise Fault(InputAsOutput(span=item.span))
+                raise Fault(errors.flows.InputAsOutput(span=item.span))
             if any(output.name == item.text for output in outputs):
-                raise Fault(DuplicateName(span=item.span, name=item.text, owner="another output"))
+                raise Fault(errors.names.DuplicateName(span=item.span, name=item.text, owner="another output"))
             outputs.append(GraphOutput(item.text, value))
     return tuple(outputs)
 
@@ -186,14 +186,14 @@ def _input(item: ast.Input, scope: Scope, report: Report) -> Flowing | None:
     with report.catching():
         element = item.element.text
         if element not in ("float", "int"):
-            raise Fault(UnknownElement(span=item.element.span, name=element))
+            raise Fault(errors.layers.UnknownElement(span=item.element.span, name=element))
         extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
         ids = element == "int"
         limit = 1 if ids else 2
         if not 1 <= len(extents) <= limit:
             dimensions = "one dimension" if ids else "one or two dimensions"
             problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
-            raise Fault(UnfitInput(span=item.element.span.to(item.span), problem=problem))
+            raise Fault(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
         name = item.name.text
         steps = Steps(((name, ()),)) if ids or len(extents) == 2 else None
         return Flowing(extents, steps, ids=ids, source=name)
@@ -212,4 +212,4 @@ def _extent(expression: ast.Expression, scope: Scope) -> Extent:
         problem = f"`{value.name}` has another meaning" + (": the batch dimension is implicit" if value.name == "batch" else "")
     else:
         problem = f"a dimension is a name or a whole number of at least 1, not {describe(value)}"
-    raise Fault(UnfitInput(span=expression.span, problem=problem))
+    raise Fault(errors.layers.UnfitInput(span=expression.span, problem=problem))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import bind, choose
 from rnnspec.frontend.catalogue import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.equations import (
@@ -27,21 +27,6 @@ from rnnspec.frontend.equations import (
     TermShape,
     Zeros,
 )
-from rnnspec.frontend.errors.cells import (
-    FunctionMisuse,
-    IndexMisuse,
-    MatmulOperands,
-    MatmulWidths,
-    NotAState,
-    ReadBeforeUpdate,
-    SplitTargets,
-    StepCondition,
-    TooLarge,
-    UnequalWidths,
-    UnfitOperand,
-    UnknownFunction,
-)
-from rnnspec.frontend.errors.names import ChoiceRefused, UnknownName
 from rnnspec.frontend.evaluate import binary, evaluate, item, truth, unary
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
 from rnnspec.frontend.kinds import Family
@@ -86,7 +71,7 @@ def as_term(operand: Operand, span: Span) -> Term:
         return operand
     value = operand.value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Fault(UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
+        raise Fault(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
     return Literal(float(value))
 
 
@@ -103,7 +88,7 @@ def operand_of(expression: ast.Expression, names: Names) -> Operand:
             if isinstance(operand, Given):
                 return unary(sign, operand, span, names.scope)
             if sign == "not":
-                raise Fault(StepCondition(span=inner.span))
+                raise Fault(errors.cells.StepCondition(span=inner.span))
             return Negation(operand)
         case ast.Binary():
             return _binary(expression, names)
@@ -139,22 +124,24 @@ def _name(name: ast.Name, names: Names) -> Operand:
         return value
     if name.primed:
         if name.text in names.states:
-            raise Fault(ReadBeforeUpdate(span=name.span, state=name.text))
-        raise Fault(NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
+            raise Fault(errors.cells.ReadBeforeUpdate(span=name.span, state=name.text))
+        raise Fault(errors.cells.NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
     if spelling in names.scope.faulty:
         raise Suppressed
     if spelling in names.scope.parameters:
         return names.scope.parameters[spelling]
     if spelling in names.targets:
-        raise Fault(UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
-    raise Fault(UnknownName(span=name.span, name=spelling, expected="not known in this cell", help=nearest(spelling, names.known())))
+        raise Fault(errors.names.UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
+    raise Fault(
+        errors.names.UnknownName(span=name.span, name=spelling, expected="not known in this cell", help=nearest(spelling, names.known()))
+    )
 
 
 def _truth(condition: ast.Expression, names: Names) -> bool:
     operand = operand_of(condition, names)
     if isinstance(operand, Given):
         return truth(Given(operand.value, condition.span), names.scope)
-    raise Fault(StepCondition(span=condition.span))
+    raise Fault(errors.cells.StepCondition(span=condition.span))
 
 
 def _binary(expression: ast.Binary, names: Names) -> Operand:
@@ -166,7 +153,7 @@ def _binary(expression: ast.Binary, names: Names) -> Operand:
     if isinstance(left, Given) and isinstance(right, Given):
         return binary(sign, Given(left.value, expression.left.span), Given(right.value, expression.right.span), span, names.scope)
     if sign not in ("+", "-", "*", "/", "@"):
-        raise Fault(StepCondition(span=span))
+        raise Fault(errors.cells.StepCondition(span=span))
     left_term, right_term = as_term(left, expression.left.span), as_term(right, expression.right.span)
     if sign == "@":
         return _product(left_term, right_term, expression)
@@ -198,19 +185,19 @@ def _common(operation: str, left: Term, right: Term, span: Span) -> TermShape:
         return TermShape(first.dimensions or second.dimensions, stepwise)
     if len(first.dimensions) == len(second.dimensions) == 1 and 1 in (*first.dimensions, *second.dimensions):
         return TermShape((max(*first.dimensions, *second.dimensions),), stepwise)
-    raise Fault(UnequalWidths(span=span, operation=operation, left=str(first), right=str(second)))
+    raise Fault(errors.cells.UnequalWidths(span=span, operation=operation, left=str(first), right=str(second)))
 
 
 def _product(left: Term, right: Term, expression: ast.Binary) -> Term:
     if len(right.shape.dimensions) != 2:
         found = "a value of the step" if right.shape.stepwise else "no matrix" if right.shape.dimensions else "a number"
-        raise Fault(MatmulOperands(span=expression.right.span, problem=f"the right side is {found}"))
+        raise Fault(errors.cells.MatmulOperands(span=expression.right.span, problem=f"the right side is {found}"))
     if not left.shape.stepwise:
         found = "a number" if left.shape == NUMBER else "a weight"
-        raise Fault(MatmulOperands(span=expression.left.span, problem=f"the left side is {found}"))
+        raise Fault(errors.cells.MatmulOperands(span=expression.left.span, problem=f"the left side is {found}"))
     width, (rows, columns) = left.shape.dimensions[0], right.shape.dimensions
     if width != rows:
-        raise Fault(MatmulWidths(span=expression.span, width=width, weight=str(right.shape)))
+        raise Fault(errors.cells.MatmulWidths(span=expression.span, width=width, weight=str(right.shape)))
     shape = TermShape((columns,), True)
     return Zeros(shape) if isinstance(right, Zeros) else Product(left, right, shape)
 
@@ -221,10 +208,10 @@ def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Sp
         return item(Given(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
     place = evaluate(position, names.constants()).value
     if len(operand.shape.dimensions) != 2:
-        raise Fault(IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
+        raise Fault(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
     rows, columns = operand.shape.dimensions
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < rows:
-        raise Fault(IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
+        raise Fault(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
     shape = TermShape((columns,), False)
     return Zeros(shape) if isinstance(operand, Zeros) else Row(operand, place, shape)
 
@@ -239,7 +226,11 @@ def _call(call: ast.Call, names: Names) -> Operand:
         if isinstance(value, Symbol | Calling | str):
             value = choose(Family.ACTIVATION, given, f"the parameter `{name}`", names.scope)
         if not isinstance(value, Configured) or value.name not in ACTIVATIONS:
-            raise Fault(UnfitOperand(span=call.callee.span, place=f"a call of `{name}`", expected="an activation", found=describe(value)))
+            raise Fault(
+                errors.cells.UnfitOperand(
+                    span=call.callee.span, place=f"a call of `{name}`", expected="an activation", found=describe(value)
+                )
+            )
         (argument,) = _positional(call, 1)
         return _apply(value.name, value.arguments, term_of(argument, names), argument.span)
     if name in ACTIVATIONS and name not in PAIRS:
@@ -259,20 +250,22 @@ def _call(call: ast.Call, names: Names) -> Operand:
     if name == "concat":
         return _concat(call, names)
     if name == "split":
-        raise Fault(SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
+        raise Fault(errors.cells.SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
     if (refusal := REFUSALS[Family.ACTIVATION].get(name)) is not None:
-        raise Fault(ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice))
-    raise Fault(UnknownFunction(span=call.callee.span, name=name, help=nearest(name, {*FUNCTIONS, *names.scope.parameters})))
+        raise Fault(
+            errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
+        )
+    raise Fault(errors.cells.UnknownFunction(span=call.callee.span, name=name, help=nearest(name, {*FUNCTIONS, *names.scope.parameters})))
 
 
 def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
     for argument in call.arguments:
         if argument.name is not None:
             problem = "its arguments have no names"
-            raise Fault(FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem))
+            raise Fault(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem))
     if count is not None and len(call.arguments) != count:
         problem = f"takes {count} {'value' if count == 1 else 'values'}, got {len(call.arguments)}"
-        raise Fault(FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
     return [argument.value for argument in call.arguments]
 
 
@@ -280,7 +273,7 @@ def _activation(call: ast.Call, names: Names) -> Term:
     """An activation on its first argument; the others are its options, constants."""
     entry = ACTIVATIONS[call.callee.text]
     if not call.arguments or call.arguments[0].name is not None:
-        raise Fault(FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
     argument = call.arguments[0].value
     term = term_of(argument, names)
     report = Report()
@@ -293,7 +286,9 @@ def _activation(call: ast.Call, names: Names) -> Term:
 
 def _apply(function: str, options: tuple[tuple[str, Plain], ...], operand: Term, span: Span) -> Term:
     if operand.shape == NUMBER:
-        raise Fault(UnfitOperand(span=span, place=f"`{function}`", expected="a value of the step or a weight", found="a number"))
+        raise Fault(
+            errors.cells.UnfitOperand(span=span, place=f"`{function}`", expected="a value of the step or a weight", found="a number")
+        )
     return operand if function == "linear" else Applied(function, options, operand)
 
 
@@ -301,22 +296,22 @@ def _reduce(call: ast.Call, argument: ast.Expression, names: Names) -> Term:
     operand = term_of(argument, names)
     if len(operand.shape.dimensions) != 1:
         place = f"`{call.callee.text}` of one value"
-        raise Fault(UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
+        raise Fault(errors.cells.UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
     return Reduced(REDUCTIONS[call.callee.text], operand, TermShape((1,), operand.shape.stepwise))
 
 
 def _concat(call: ast.Call, names: Names) -> Term:
     arguments = _positional(call, None)
     if not arguments:
-        raise Fault(FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
     operands = _operands(arguments, names)
     parts = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
     for part, argument in zip(parts, arguments, strict=True):
         if len(part.shape.dimensions) != 1:
-            raise Fault(UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape)))
+            raise Fault(errors.cells.UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape)))
     width = sum(part.shape.dimensions[0] for part in parts)
     if width > ELEMENT_LIMIT:
-        raise Fault(TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
+        raise Fault(errors.cells.TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
     return Joined(tuple(parts), TermShape((width,), any(part.shape.stepwise for part in parts)))
 
 

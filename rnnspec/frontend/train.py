@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnnspec.diagnostics import InternalError, Label, nearest
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings, checked
 from rnnspec.frontend.catalogue import SETTINGS
-from rnnspec.frontend.errors.layers import LossExpectsProbabilities, LossWidth, NoLoss, OutputCount, UnknownSetting
-from rnnspec.frontend.errors.names import DuplicateDeclaration
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.graph import Application, GraphOutput
 from rnnspec.frontend.graph_layers import Activation, Dense, Dropout, Layer
@@ -38,11 +36,11 @@ def resolve_train(
         name = setting.name.text
         if name not in SETTINGS:
             help_ = nearest(name, SETTINGS) or f"there are {', '.join(SETTINGS)}"
-            report.add(UnknownSetting(span=setting.name.span, name=name, help=help_))
+            report.add(errors.layers.UnknownSetting(span=setting.name.span, name=name, help=help_))
             continue
         if name in places:
             secondary = (Label(places[name], "set here"),)
-            report.add(DuplicateDeclaration(span=setting.name.span, name=name, secondary=secondary))
+            report.add(errors.names.DuplicateDeclaration(span=setting.name.span, name=name, secondary=secondary))
             continue
         places[name] = setting.name.span
         with report.catching():
@@ -122,10 +120,10 @@ def _fits(name: str, given: Given, outputs: Sequence[GraphOutput], report: Repor
         names = [output.name for output in outputs]
         help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"
         counts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((items, "value"), (len(names), "output"))]
-        report.add(OutputCount(span=given.span, setting=name, found=counts[0], outputs=counts[1], help=help_))
+        report.add(errors.layers.OutputCount(span=given.span, setting=name, found=counts[0], outputs=counts[1], help=help_))
         return False
     if name == "loss" and all(item.value is None for item in given.value):
-        report.add(NoLoss(span=given.span))
+        report.add(errors.layers.NoLoss(span=given.span))
         return False
     return True
 
@@ -139,14 +137,18 @@ def _check_loss(given: Given, output: GraphOutput, applications: Sequence[Applic
     width = output.value.type.features
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
-        report.add(LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
+        report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
     if loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
         return
     end = _computing(output, applications)
     activation = end.activation.name if isinstance(end, Dense | Activation) else None
     if end is not None and activation is not None and activation not in _PROBABILITIES[loss.name]:
         expected = _USUAL.get(loss.name, "softmax")
-        report.add(LossExpectsProbabilities(span=given.span, loss=loss.name, layer=end.name, activation=activation, expected=expected))
+        report.add(
+            errors.layers.LossExpectsProbabilities(
+                span=given.span, loss=loss.name, layer=end.name, activation=activation, expected=expected
+            )
+        )
 
 
 def _computing(output: GraphOutput, applications: Sequence[Application]) -> Layer | None:

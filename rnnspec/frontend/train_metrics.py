@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.frontend.errors.layers import MetricMisfit, MetricWithoutLoss
+from rnnspec.frontend import errors
 from rnnspec.frontend.graph import GraphOutput
 from rnnspec.frontend.values import Given, Report
 from rnnspec.runtime.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
@@ -24,7 +24,7 @@ def check_metrics(metrics: Given, losses: Sequence[Given], outputs: Sequence[Gra
             for metric in _listed(entry):
                 _check_metric(metric, loss.value.name, output, report)
         elif _listed(entry) and not of_all:
-            report.add(MetricWithoutLoss(span=entry.span, output=output.name))
+            report.add(errors.layers.MetricWithoutLoss(span=entry.span, output=output.name))
 
 
 def _listed(entry: Given) -> tuple[Given, ...]:
@@ -46,4 +46,4 @@ def _check_metric(metric: Given, loss: str, output: GraphOutput, report: Report)
     name = metric.value.name
     if (computed_metric(name, width, classes) in CLASS_METRICS) != classes:
         wanted, given = kind_of_targets(not classes), kind_of_targets(classes)
-        report.add(MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))
+        report.add(errors.layers.MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))

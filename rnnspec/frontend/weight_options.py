@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.cell_statements import every_statement
 from rnnspec.frontend.cells import BoundCell
 from rnnspec.frontend.equations import Step
-from rnnspec.frontend.errors.weights import NeedsMatrix, NoSuchWeight, UnfitAxis
 from rnnspec.frontend.graph import Flowing
 from rnnspec.frontend.graph_layers import LayerWeight
 from rnnspec.frontend.values import Report
@@ -25,7 +24,9 @@ def regularizer_of(bindings: Bindings, word: str, weight: str, shape: tuple[int,
     """The choice for `<word>_regularizer`; it is reported where it doesn't fit the weight."""
     chosen = bindings.choice(f"{word}_regularizer")
     if chosen is not None and chosen.name == "OrthogonalRegularizer" and len(shape) != 2:
-        report.add(NeedsMatrix(span=bindings.span(f"{word}_regularizer"), what=f"the weight `{weight}`", shape=str(list(shape))))
+        report.add(
+            errors.weights.NeedsMatrix(span=bindings.span(f"{word}_regularizer"), what=f"the weight `{weight}`", shape=str(list(shape)))
+        )
     return chosen
 
 
@@ -41,7 +42,7 @@ def constraint_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, 
     elif len({one % len(shape) for one in axes}) < len(axes):
         problem = f"an axis of {list(shape)} is there twice"
     if problem:
-        report.add(UnfitAxis(span=bindings.span(f"{word}_constraint"), weight=weight, problem=problem))
+        report.add(errors.weights.UnfitAxis(span=bindings.span(f"{word}_constraint"), weight=weight, problem=problem))
     return chosen
 
 
@@ -49,7 +50,7 @@ def activity_of(bindings: Bindings, output: Flowing, report: Report) -> Configur
     """The choice for `activity_regularizer`; it is reported where it doesn't fit the layer's output."""
     chosen = bindings.choice("activity_regularizer")
     if chosen is not None and chosen.name == "OrthogonalRegularizer" and output.sequence:
-        report.add(NeedsMatrix(span=bindings.span("activity_regularizer"), what="the layer's output", shape=str(output)))
+        report.add(errors.weights.NeedsMatrix(span=bindings.span("activity_regularizer"), what="the layer's output", shape=str(output)))
     return chosen
 
 
@@ -64,7 +65,11 @@ def cell_weights(cell: BoundCell, step: Step, path: str, report: Report) -> tupl
         for option in (f"{word}_regularizer", f"{word}_constraint"):
             if options.choice(option) is not None and name not in declared:
                 help_ = f"its weights are {', '.join(declared)}" if declared else "it has no weights"
-                report.add(NoSuchWeight(span=options.span(option), cell=definition.name.text, weight=name, option=option, help=help_))
+                report.add(
+                    errors.weights.NoSuchWeight(
+                        span=options.span(option), cell=definition.name.text, weight=name, option=option, help=help_
+                    )
+                )
     words = {name: word for word, name in CELL_WEIGHTS.items()}
     weights: list[LayerWeight] = []
     for weight in step.weights:

@@ -6,7 +6,7 @@ verifier compares declared results with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 from rnnspec.diagnostics import InternalError
@@ -15,9 +15,10 @@ from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
 from rnnspec.runtime.lengths import plus
 
 
-def require(condition: bool, message: str) -> None:
+def require(condition: bool, message: Callable[[], str]) -> None:
+    """The message is made only where it is needed: printing types takes longer than all that is checked."""
     if not condition:
-        raise InternalError(message)
+        raise InternalError(message())
 
 
 def tensor(type_: Type, what: str) -> TensorType:
@@ -44,20 +45,20 @@ def is_padded(type_: TensorType) -> bool:
 def _dense(type_: Type, what: str) -> TensorType:
     """A tensor that computing operations take: only its first dimension may be symbolic."""
     checked = tensor(type_, what)
-    require(not is_padded(checked), f"{what} must not be a padded sequence, not {checked}")
-    require(all(isinstance(dim, int) for dim in checked.shape[1:]), f"{what} has a symbolic dimension after the first: {checked}")
+    require(not is_padded(checked), lambda: f"{what} must not be a padded sequence, not {checked}")
+    require(all(isinstance(dim, int) for dim in checked.shape[1:]), lambda: f"{what} has a symbolic dimension after the first: {checked}")
     return checked
 
 
 def _float(type_: Type, what: str) -> TensorType:
     checked = _dense(type_, what)
-    require(checked.dtype.is_float, f"{what} must be float, not {checked}")
+    require(checked.dtype.is_float, lambda: f"{what} must be float, not {checked}")
     return checked
 
 
 def _matrix(type_: Type, what: str) -> TensorType:
     checked = _float(type_, what)
-    require(checked.rank == 2, f"{what} must be a matrix, not {checked}")
+    require(checked.rank == 2, lambda: f"{what} must be a matrix, not {checked}")
     return checked
 
 
@@ -66,10 +67,10 @@ def unary(kind: UnaryKind, operand: Type) -> TensorType:
 
 
 def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
-    require(left == right, f"the sides of {kind.value} differ: {left} and {right}")
+    require(left == right, lambda: f"the sides of {kind.value} differ: {left} and {right}")
     if kind in (BinaryKind.AND, BinaryKind.OR):
         checked = tensor(left, f"the left side of {kind.value}")
-        require(checked.dtype is DType.I1, f"{kind.value} takes i1, not {checked}")
+        require(checked.dtype is DType.I1, lambda: f"{kind.value} takes i1, not {checked}")
         return checked
     if kind is BinaryKind.ADD and isinstance(left, TensorType) and is_padded(left) and left.dtype.is_float:
         return left
@@ -77,14 +78,14 @@ def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
 
 
 def compare(left: Type, right: Type) -> TensorType:
-    require(left == right, f"the sides of a comparison differ: {left} and {right}")
+    require(left == right, lambda: f"the sides of a comparison differ: {left} and {right}")
     return TensorType(DType.I1, _float(left, "the left side of a comparison").shape)
 
 
 def select(condition: Type, on_true: Type, on_false: Type) -> TensorType:
-    require(on_true == on_false, f"the sides of select differ: {on_true} and {on_false}")
+    require(on_true == on_false, lambda: f"the sides of select differ: {on_true} and {on_false}")
     chosen = _float(on_true, "a side of select")
-    require(condition == TensorType(DType.I1, chosen.shape), f"the condition of select over {chosen} is {condition}")
+    require(condition == TensorType(DType.I1, chosen.shape), lambda: f"the condition of select over {chosen} is {condition}")
     return chosen
 
 
@@ -93,7 +94,7 @@ def broadcast(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
     result = source.with_shape(shape)
     missing = result.rank - source.rank
     fits = missing >= 0 and all(dim in (1, wanted) for dim, wanted in zip(source.shape, shape[max(missing, 0) :], strict=False))
-    require(fits, f"{source} doesn't broadcast to {result}")
+    require(fits, lambda: f"{source} doesn't broadcast to {result}")
     _dense(result, "the result of broadcast")
     return result
 
@@ -101,14 +102,14 @@ def broadcast(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
 def reshape(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
     source = _dense(operand, "the operand of reshape")
     result = source.with_shape(shape)
-    require(is_fixed(source) and is_fixed(result), f"reshape takes and gives fixed dimensions, not {source} and {result}")
+    require(is_fixed(source) and is_fixed(result), lambda: f"reshape takes and gives fixed dimensions, not {source} and {result}")
     kept = [dim for dim in source.shape if dim != 1] == [dim for dim in shape if dim != 1]
-    require(kept, f"reshape from {source} to {result} does more than add or drop dimensions of length 1")
+    require(kept, lambda: f"reshape from {source} to {result} does more than add or drop dimensions of length 1")
     return result
 
 
 def _axis_length(type_: TensorType, axis: int, what: str) -> int:
-    require(0 <= axis < type_.rank, f"{what} has no axis {axis}: {type_}")
+    require(0 <= axis < type_.rank, lambda: f"{what} has no axis {axis}: {type_}")
     length = type_.shape[axis]
     if isinstance(length, int):
         return length
@@ -122,18 +123,18 @@ def _with_axis(type_: TensorType, axis: int, length: int) -> TensorType:
 def split(operand: Type, sizes: Sequence[int], axis: int) -> tuple[TensorType, ...]:
     source = _dense(operand, "the operand of split")
     length = _axis_length(source, axis, "the operand of split")
-    require(len(sizes) > 0 and min(sizes) > 0 and sum(sizes) == length, f"split of {source} along axis {axis} into {list(sizes)}")
+    require(len(sizes) > 0 and min(sizes) > 0 and sum(sizes) == length, lambda: f"split of {source} along axis {axis} into {list(sizes)}")
     return tuple(_with_axis(source, axis, size) for size in sizes)
 
 
 def concat(operands: Sequence[Type], axis: int) -> TensorType:
-    require(len(operands) > 0, "concat of nothing")
+    require(len(operands) > 0, lambda: "concat of nothing")
     if axis == 1 and all(_is_step_mask(operand) for operand in operands):
         return _joined_masks([tensor(operand, "a mask") for operand in operands])
     parts = [_dense(operand, "an operand of concat") for operand in operands]
     length = sum(_axis_length(part, axis, "an operand of concat") for part in parts)
     same = len({_with_axis(part, axis, 0) for part in parts}) == 1
-    require(same, f"concat along axis {axis} of {', '.join(map(str, parts))}")
+    require(same, lambda: f"concat along axis {axis} of {', '.join(map(str, parts))}")
     return _with_axis(parts[0], axis, length)
 
 
@@ -143,7 +144,7 @@ def _is_step_mask(type_: Type) -> bool:
 
 def _joined_masks(masks: Sequence[TensorType]) -> TensorType:
     """Of sequences one after the other, whatever their lengths."""
-    require(len({mask.shape[0] for mask in masks}) == 1, f"concat of the masks {', '.join(map(str, masks))}")
+    require(len({mask.shape[0] for mask in masks}) == 1, lambda: f"concat of the masks {', '.join(map(str, masks))}")
     return masks[0].with_shape((masks[0].shape[0], plus(*(mask.shape[1] for mask in masks))))
 
 
@@ -152,14 +153,14 @@ def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool)
     rows, inner = reversed(first.shape) if transpose_left else first.shape
     inner_right, columns = reversed(second.shape) if transpose_right else second.shape
     text = f"{'transpose ' if transpose_left else ''}{first} by {'transpose ' if transpose_right else ''}{second}"
-    require(inner == inner_right and first.dtype == second.dtype, f"matmul of {text}")
-    require(isinstance(columns, int), f"matmul of {text} would have a symbolic second dimension")
+    require(inner == inner_right and first.dtype == second.dtype, lambda: f"matmul of {text}")
+    require(isinstance(columns, int), lambda: f"matmul of {text} would have a symbolic second dimension")
     return TensorType(first.dtype, (rows, columns))
 
 
 def reduce(kind: ReduceKind, operand: Type, axis: int) -> TensorType:
     source = _float(operand, f"the operand of reduce_{kind.value}")
-    require(source.rank in (1, 2) and 0 <= axis < source.rank, f"reduce_{kind.value} of {source} along axis {axis}")
+    require(source.rank in (1, 2) and 0 <= axis < source.rank, lambda: f"reduce_{kind.value} of {source} along axis {axis}")
     if axis == source.rank - 1:
         return source.with_shape((*source.shape[:-1], 1))
     return source.with_shape(source.shape[1:])
@@ -167,7 +168,7 @@ def reduce(kind: ReduceKind, operand: Type, axis: int) -> TensorType:
 
 def _ids(type_: Type) -> TensorType:
     ids = _dense(type_, "ids")
-    require(ids.dtype is DType.I32 and ids.rank == 2 and ids.shape[1] == 1, f"ids must be i32 [rows, 1], not {ids}")
+    require(ids.dtype is DType.I32 and ids.rank == 2 and ids.shape[1] == 1, lambda: f"ids must be i32 [rows, 1], not {ids}")
     return ids
 
 
@@ -178,46 +179,48 @@ def take(table: Type, ids: Type) -> TensorType:
 
 def scatter_add(ids: Type, updates: Type, table_rows: Dim) -> TensorType:
     source = _matrix(updates, "the updates of scatter_add")
-    require(_ids(ids).shape[0] == source.shape[0], f"scatter_add of {source} by ids {ids}")
+    require(_ids(ids).shape[0] == source.shape[0], lambda: f"scatter_add of {source} by ids {ids}")
     return source.with_shape((table_rows, source.shape[1]))
 
 
 def random(key: Type, type_: TensorType) -> TensorType:
-    require(key == TensorType(DType.I32, ()), f"the key of random must be an i32 scalar, not {key}")
+    require(key == TensorType(DType.I32, ()), lambda: f"the key of random must be an i32 scalar, not {key}")
     return _float(type_, "the result of random")
 
 
 def mask(operand: Type) -> TensorType:
     source = tensor(operand, "the operand of mask")
-    require(is_padded(source) and source.dtype is not DType.I1, f"mask takes [batch, time, d], not {source}")
+    require(is_padded(source) and source.dtype is not DType.I1, lambda: f"mask takes [batch, time, d], not {source}")
     return TensorType(DType.I1, source.shape[:2])
 
 
 def make_index(mask_: Type, tokens: Dim) -> IndexType:
     source = tensor(mask_, "the operand of index")
     fits = source.dtype is DType.I1 and source.rank == 2 and isinstance(source.shape[0], str)
-    require(fits, f"index takes i1 [batch, time], not {source}")
-    require(isinstance(tokens, str) and tokens not in source.shape, f"the tokens of an index need a name of their own, not {tokens}")
+    require(fits, lambda: f"index takes i1 [batch, time], not {source}")
+    require(
+        isinstance(tokens, str) and tokens not in source.shape, lambda: f"the tokens of an index need a name of their own, not {tokens}"
+    )
     return IndexType(source.shape[0], source.shape[1], tokens)
 
 
 def window(source: Type, index_: Type, stride: int) -> TensorType:
     before, after = index(source, "the source of window"), index(index_)
-    require(before.batch == after.batch, f"a window from {before} to {after}")
-    require(stride > 0, f"a window with stride {stride}")
+    require(before.batch == after.batch, lambda: f"a window from {before} to {after}")
+    require(stride > 0, lambda: f"a window with stride {stride}")
     return TensorType(DType.I32, (after.tokens, 1))
 
 
 def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:
     first, second = index(queries, "the queries"), index(keys, "the keys")
-    require(first.batch == second.batch, f"pairs of {first} and {second}")
-    require(isinstance(tokens, str), f"the tokens of an index need a name of their own, not {tokens}")
+    require(first.batch == second.batch, lambda: f"pairs of {first} and {second}")
+    require(isinstance(tokens, str), lambda: f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(first.tokens, second.time, tokens)
 
 
 def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
     place = index(pairs_, "the pairs")
-    require(place == pairs(queries, keys, place.tokens), f"{place} are no pairs of {queries} and {keys}")
+    require(place == pairs(queries, keys, place.tokens), lambda: f"{place} are no pairs of {queries} and {keys}")
     return TensorType(DType.I32, (place.tokens, 1))
 
 
@@ -249,14 +252,16 @@ def rearrange(operand: Type, shape: tuple[Dim, ...], transpose: bool) -> TensorT
     fits = source.dtype.is_float and source.rank in (2, 3) and result.rank in (2, 3) and source.shape[0] == shape[0]
     sizes = [dim for dim in (*source.shape[1:], *shape[1:]) if isinstance(dim, int)]
     fixed = len(sizes) == source.rank + result.rank - 2
-    require(fits and fixed and prod(sizes[: source.rank - 1]) == prod(sizes[source.rank - 1 :]), f"rearrange of {source} to {result}")
-    require(not transpose or source.rank == 3, f"rearrange transposes a sequence, not {source}")
+    require(
+        fits and fixed and prod(sizes[: source.rank - 1]) == prod(sizes[source.rank - 1 :]), lambda: f"rearrange of {source} to {result}"
+    )
+    require(not transpose or source.rank == 3, lambda: f"rearrange transposes a sequence, not {source}")
     return result
 
 
 def _padded(operand: Type, index_: Type, what: str) -> tuple[TensorType, IndexType]:
     source, place = tensor(operand, what), index(index_)
-    require(source.rank == 3 and source.shape[:2] == (place.batch, place.time), f"{what} is {source}, its index {place}")
+    require(source.rank == 3 and source.shape[:2] == (place.batch, place.time), lambda: f"{what} is {source}, its index {place}")
     return source, place
 
 
@@ -267,8 +272,8 @@ def pack(operand: Type, index_: Type) -> TensorType:
 
 def unpack(operand: Type, fill: Type, index_: Type) -> TensorType:
     source, place = _matrix(operand, "the operand of unpack"), index(index_)
-    require(source.shape[0] == place.tokens, f"the operand of unpack is {source}, its index {place}")
-    require(fill == source.with_shape((1, source.shape[1])), f"the fill of {source} is {fill}")
+    require(source.shape[0] == place.tokens, lambda: f"the operand of unpack is {source}, its index {place}")
+    require(fill == source.with_shape((1, source.shape[1])), lambda: f"the fill of {source} is {fill}")
     return source.with_shape((place.batch, place.time, source.shape[1]))
 
 
@@ -285,12 +290,12 @@ def fill_sum(operand: Type, index_: Type) -> TensorType:
 def permuted_rows(operand: Type, index_: Type) -> TensorType:
     """Of `SortRows` and `RestoreRows`."""
     source, place = _dense(operand, "the operand"), index(index_)
-    require(source.rank == 2 and source.shape[0] == place.batch, f"rows of {source} can't be sorted by {place}")
+    require(source.rank == 2 and source.shape[0] == place.batch, lambda: f"rows of {source} can't be sorted by {place}")
     return source
 
 
 def step_of(type_: Type, rows: Dim, step_rows: Dim, what: str) -> TensorType:
     """[rows, w] as a region sees it, or the other way round: [step_rows, w] outside."""
     source = _dense(type_, what)
-    require(source.rank == 2 and source.shape[0] == rows, f"{what} must be [{rows}, w], not {source}")
+    require(source.rank == 2 and source.shape[0] == rows, lambda: f"{what} must be [{rows}, w], not {source}")
     return source.with_shape((step_rows, source.shape[1]))

@@ -22,6 +22,10 @@ class Value:
     name: str
     type: Type
 
+    def __hash__(self) -> int:
+        """Of the name, which tells values apart: the type's would take most of the time of a pass."""
+        return hash(self.name)
+
 
 class UnaryKind(Enum):
     NEG = "neg"

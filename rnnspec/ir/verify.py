@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import assert_never
 
 from rnnspec.diagnostics import InternalError
@@ -66,7 +67,7 @@ RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIE
 def verify(module: Module) -> None:
     """Raises `InternalError` at the first broken rule, with the operation's text."""
     names = [function.name for function in module.functions]
-    require(len(set(names)) == len(names), f"module {module.name} has two functions of one name")
+    require(len(set(names)) == len(names), lambda: f"module {module.name} has two functions of one name")
     for function in module.functions:
         verify_function(function)
 
@@ -75,22 +76,22 @@ def verify_function(function: Function) -> None:
     """As `verify`, for one function."""
     scope = _Scope(function.name)
     for parameter in function.parameters:
-        with scope.about(f"parameter {parameter.role.value} %{parameter.value.name}: {parameter.value.type}"):
+        with scope.about(partial(_described, "parameter", parameter.role, parameter.value)):
             scope.define(parameter.value)
             _check_parameter(parameter)
             scope.dims.update(dim for dim in _dims(parameter.value.type) if isinstance(dim, str))
     keys = [parameter for parameter in function.parameters if parameter.role is Role.KEY]
-    require(len(keys) <= 1, f"@{function.name} has more than one key")
+    require(len(keys) <= 1, lambda: f"@{function.name} has more than one key")
     for operation in function.operations:
-        with scope.about(print_operation(operation)):
+        with scope.about(partial(print_operation, operation)):
             scope.operation(operation)
     weights = {parameter.value.name: parameter.value.type for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for result in function.results:
-        with scope.about(f"result {result.role.value} {result.name!r} %{result.value.name}: {result.value.type}"):
+        with scope.about(partial(_described, "result", result.role, result.value, result.name)):
             scope.read(result.value)
             _check_result(result, weights)
     slots = [(result.role, result.name) for result in function.results]
-    require(len(set(slots)) == len(slots), f"@{function.name} has two results of one role and name")
+    require(len(set(slots)) == len(slots), lambda: f"@{function.name} has two results of one role and name")
 
 
 class _Scope:
@@ -103,22 +104,22 @@ class _Scope:
         self.dims: set[str] = set()
 
     @contextmanager
-    def about(self, text: str) -> Generator[None]:
+    def about(self, describe: Callable[[], str]) -> Generator[None]:
         """Adds the place to what goes wrong inside; the innermost place wins."""
         try:
             yield
         except _LocatedError:
             raise
         except InternalError as error:
-            raise _LocatedError(f"in @{self._function}: {error.args[0]}\n{text}") from None
+            raise _LocatedError(f"in @{self._function}: {error.args[0]}\n{describe()}") from None
 
     def define(self, value: Value) -> None:
-        require(value.name not in self._names, f"%{value.name} is defined twice")
+        require(value.name not in self._names, lambda: f"%{value.name} is defined twice")
         self._names.add(value.name)
         self._visible.add(value)
 
     def read(self, value: Value) -> None:
-        require(value in self._visible, f"%{value.name}: {value.type} is not defined where it is read")
+        require(value in self._visible, lambda: f"%{value.name}: {value.type} is not defined where it is read")
 
     def operation(self, operation: Operation) -> None:
         if isinstance(operation, Scan):
@@ -128,15 +129,16 @@ class _Scope:
                 self.read(operand)
         if isinstance(operation, Index | Pairs | Distinct):
             tokens = inference.index(operation.result.type, "the result").tokens
-            require(tokens not in self.dims, f"the dimension {tokens} is already taken")
+            require(tokens not in self.dims, lambda: f"the dimension {tokens} is already taken")
             self.dims.add(str(tokens))
         declared = tuple(result.type for result in results_of(operation))
         expected = expected_types(operation)
-        require(declared == expected, f"result types are {_types(declared)}, must be {_types(expected)}")
+        require(declared == expected, lambda: f"result types are {_types(declared)}, must be {_types(expected)}")
         for result in results_of(operation):
             self.define(result)
             for dim in _dims(result.type):
-                require(dim in self.dims or self.dims.issuperset(names_in(dim)), f"the dimension {dim} is unknown here")
+                if dim not in self.dims and not self.dims.issuperset(names_in(dim)):
+                    raise InternalError(f"the dimension {dim} is unknown here")
 
     def _scan(self, scan: Scan) -> None:
         for operand in (scan.index, *scan.inits, *scan.sequences):
@@ -147,8 +149,8 @@ class _Scope:
         for parameter in parameters_of(scan.region):
             self.define(parameter)
         for operation in scan.region.operations:
-            with self.about(print_operation(operation)):
-                require(not isinstance(operation, OUTSIDE_ONLY), "a scan's region must not hold this operation")
+            with self.about(partial(print_operation, operation)):
+                require(not isinstance(operation, OUTSIDE_ONLY), lambda: "a scan's region must not hold this operation")
                 self.operation(operation)
         for value in yields_of(scan.region):
             self.read(value)
@@ -253,11 +255,11 @@ def _placing_type(operation: Window | Pairs | PairTokens | Distinct | DistinctId
 def _constant_type(operation: Constant) -> TensorType:
     declared = _declared(operation.result)
     if declared.dtype is DType.I1:
-        require(operation.value in (0, 1), f"an i1 constant of {operation.value}")
+        require(operation.value in (0, 1), lambda: f"an i1 constant of {operation.value}")
     if declared.dtype is DType.I32:
         # A NaN or an infinity fails the first comparison, so that it is never converted.
         fits = -(2.0**31) <= operation.value < 2.0**31 and operation.value == int(operation.value)
-        require(fits, f"an i32 constant of {operation.value}")
+        require(fits, lambda: f"an i32 constant of {operation.value}")
     return declared
 
 
@@ -265,35 +267,38 @@ def _split_types(operation: Split) -> tuple[TensorType, ...]:
     sizes: list[int] = []
     for result in operation.results:
         declared = _declared(result)
-        require(0 <= operation.axis < declared.rank, f"split along axis {operation.axis} into {declared}")
+        if not 0 <= operation.axis < declared.rank:
+            raise InternalError(f"split along axis {operation.axis} into {declared}")
         size = declared.shape[operation.axis]
-        require(isinstance(size, int), f"split into a symbolic length {size}")
-        sizes.append(int(size))
+        if not isinstance(size, int):
+            raise InternalError(f"split into a symbolic length {size}")
+        sizes.append(size)
     return inference.split(operation.operand.type, sizes, operation.axis)
 
 
 def _scan_types(scan: Scan) -> tuple[Type, ...]:
     place, region = inference.index(scan.index.type), scan.region
-    require(len(results_of(scan)) > 0, "a scan without results")
+    require(len(results_of(scan)) > 0, lambda: "a scan without results")
     counts = (len(scan.finals), len(scan.inits), len(region.carried), len(region.carries))
-    require(len(set(counts)) == 1, f"finals, inits, carried values before and after the step are {counts} in number")
-    require(len(scan.sequences) == len(region.slices), f"{len(scan.sequences)} sequences for {len(region.slices)} slices")
+    require(len(set(counts)) == 1, lambda: f"finals, inits, carried values before and after the step are {counts} in number")
+    require(len(scan.sequences) == len(region.slices), lambda: f"{len(scan.sequences)} sequences for {len(region.slices)} slices")
     inside = [inference.step_of(init.type, place.batch, ROWS, f"the init %{init.name}") for init in scan.inits]
     inside += [inference.step_of(value.type, place.tokens, ROWS, f"the sequence %{value.name}") for value in scan.sequences]
     parameters = tuple(value.type for value in parameters_of(region))
-    require(parameters == tuple(inside), f"region parameters are {_types(parameters)}, must be {_types(inside)}")
+    require(parameters == tuple(inside), lambda: f"region parameters are {_types(parameters)}, must be {_types(inside)}")
     before, after = (tuple(value.type for value in values) for values in (region.carried, region.carries))
-    require(before == after, f"carried values are {_types(before)} before the step and {_types(after)} after it")
+    require(before == after, lambda: f"carried values are {_types(before)} before the step and {_types(after)} after it")
     for value in region.sums:
         type_ = inference.tensor(value.type, f"the sum %{value.name}")
-        require(type_.dtype.is_float and inference.is_fixed(type_), f"the sum %{value.name} must be float of fixed shape, not {type_}")
+        if not (type_.dtype.is_float and inference.is_fixed(type_)):
+            raise InternalError(f"the sum %{value.name} must be float of fixed shape, not {type_}")
     stacks = [inference.step_of(value.type, ROWS, place.tokens, f"the stacked %{value.name}") for value in region.stacks]
     return (*(init.type for init in scan.inits), *stacks, *(value.type for value in region.sums))
 
 
 def _check_parameter(parameter: Parameter) -> None:
     role, type_ = parameter.role, parameter.value.type
-    require(role in PARAMETER_ROLES, f"a parameter can't be {role.value}")
+    require(role in PARAMETER_ROLES, lambda: f"a parameter can't be {role.value}")
     if role is Role.RESIDUAL:
         return
     given = inference.tensor(type_, f"a parameter that is {role.value}")
@@ -310,17 +315,17 @@ def _check_parameter(parameter: Parameter) -> None:
             fits = given == TensorType(DType.I32, ())
         case _:
             fits = given.dtype.is_float and inference.is_fixed(given)
-    require(fits, f"a parameter that is {role.value} can't be {given}")
+    require(fits, lambda: f"a parameter that is {role.value} can't be {given}")
 
 
 def _check_result(result: Result, weights: Mapping[str, Type]) -> None:
-    require(result.role in RESULT_ROLES, f"a result can't be {result.role.value}")
+    require(result.role in RESULT_ROLES, lambda: f"a result can't be {result.role.value}")
     if result.role is Role.RESIDUAL:
         return
     given = inference.tensor(result.value.type, f"a result that is {result.role.value}")
-    require(given.dtype.is_float, f"a result that is {result.role.value} must be float, not {given}")
+    require(given.dtype.is_float, lambda: f"a result that is {result.role.value} must be float, not {given}")
     if result.role is Role.UPDATE:
-        require(given == weights.get(result.name), f"{given} is no new value of the weight {result.name}")
+        require(given == weights.get(result.name), lambda: f"{given} is no new value of the weight {result.name}")
 
 
 def _declared(value: Value) -> TensorType:
@@ -329,12 +334,16 @@ def _declared(value: Value) -> TensorType:
 
 def _table_rows(value: Value) -> Dim:
     declared = _declared(value)
-    require(declared.rank == 2, f"scatter_add gives a matrix, not {declared}")
+    require(declared.rank == 2, lambda: f"scatter_add gives a matrix, not {declared}")
     return declared.shape[0]
 
 
 def _dims(type_: Type) -> tuple[Dim, ...]:
     return (type_.batch, type_.time, type_.tokens) if isinstance(type_, IndexType) else type_.shape
+
+
+def _described(what: str, role: Role, value: Value, name: str = "") -> str:
+    return f"{what} {role.value} {f'{name!r} ' if name else ''}%{value.name}: {value.type}"
 
 
 def _types(types: Sequence[Type]) -> str:

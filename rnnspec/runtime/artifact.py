@@ -11,7 +11,6 @@ import io
 import json
 import os
 import stat
-import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ def _write_beside(path: Path, content: bytes) -> None:
     place = path.resolve()
     if place.exists() and not stat.S_ISREG(place.stat().st_mode):
         raise OSError(f"{path} exists and isn't a regular file")
-    temporary = place.with_name(f".{uuid.uuid4().hex}.part")
+    temporary = place.with_name(f".{os.urandom(16).hex()}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

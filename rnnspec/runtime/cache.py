@@ -1,4 +1,4 @@
-"""Compiled objects on disk, shared by processes: written atomically, bounded in size, oldest out first."""
+"""Compiled objects on disk, shared by processes: written atomically, bounded in size but for a few writes, oldest first out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 MOST_BYTES = 256 * 1024 * 1024
 SUFFIX, PART = ".object", ".part"
 DIGEST_BYTES = 32
+LOOKS = 16
+"""One write in so many goes through the folder, which takes as long as a small model's LLVM code where thousands of files are in it."""
 
 
 def default_folder() -> Path | None:
@@ -73,20 +75,23 @@ class ObjectCache:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
-            self._evict()
+            if key.startswith("0") or len(data) * LOOKS >= self.most_bytes:  # a digest's first digit is any of sixteen
+                self._evict()
 
     def _evict(self) -> None:
         """Removes what was used longest ago until the rest fits; that counts what a killed process left half written."""
         if self.folder is None:
             return
-        found: list[tuple[float, int, Path]] = []
-        for path in (*self.folder.glob(f"*{SUFFIX}"), *self.folder.glob(f"*{PART}")):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
+        found: list[tuple[float, int, str]] = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith((SUFFIX, PART)):
+                    with contextlib.suppress(OSError):
+                        status = entry.stat()
+                        found.append((status.st_mtime, status.st_size, entry.path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if total <= self.most_bytes:
                 break
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             total -= size

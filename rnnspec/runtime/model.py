@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
@@ -61,11 +62,15 @@ class CompiledModel:
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
         self._changing = threading.RLock()
-        seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
-        self._random = generator(seed, "dropout and shuffling")
+        self._seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
         self._drawing = threading.Lock()
-        drawn = {weight.name: initial_value(weight, seed) for weight in signature.weights} if weights is None else weights
+        drawn = {weight.name: initial_value(weight, self._seed) for weight in signature.weights} if weights is None else weights
         self.set_weights(drawn)
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        """Made, under `_drawing`, when it is first needed: numpy.random isn't imported for a model that draws nothing."""
+        return generator(self._seed, "dropout and shuffling")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.signature.model}, {self.signature.dtype}, {self._parameters.size:,} weights>"

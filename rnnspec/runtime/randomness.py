@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import numpy as np
 
 
 def fresh_seed() -> int:
     """A seed from the system's entropy, for a model that was given none."""
-    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return int.from_bytes(os.urandom(8), "little")
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

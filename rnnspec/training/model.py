@@ -131,7 +131,8 @@ class Model(CompiledModel):
         history = History()
         shown = (progress(),) if verbose else ()
         with self._changing:
-            random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
+            with self._drawing:
+                random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
             shuffled = _first(shuffle, train.shuffle, True)
             fit = Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
             fit.run((history, *shown, *callbacks))

@@ -78,7 +78,7 @@ class Workplace:
 
     def rnnspec(self, *arguments: str | Path) -> Done:
         """Run the command here; a traceback on either stream fails the test whatever it expected."""
-        environment = {**os.environ, **TERMINAL, "RNNSPEC_CACHE": str(self.folder / "cache")}
+        environment = {**os.environ, **TERMINAL}
         with NamedTemporaryFile() as out, NamedTemporaryFile() as err:
             words = [*map(str, arguments)]
             request = {"arguments": words, "folder": str(self.folder), "environment": environment, "out": out.name, "err": err.name}

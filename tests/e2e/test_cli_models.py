@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -201,7 +200,6 @@ def test_interrupt_ends_training_quietly(workplace: Workplace) -> None:
     command = [sys.executable, "-m", "rnnspec", "train", "trend.rnn", "--data", "trend.npz", "-o", "long.rnnc"]
     process = subprocess.Popen(
         [*command, "--epochs", "1000000"], cwd=workplace.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "RNNSPEC_CACHE": str(workplace.folder / "cache")},
     )  # fmt: skip
     with process:
         assert process.stderr is not None

@@ -1,1 +1,21 @@
-"""Everything that can be wrong with a spec, by topic; one class a fault."""
+"""Everything that can be wrong with a spec, by topic; one class a fault.
+
+A topic is imported with its first fault (`errors.names.UnknownName(...)`): a spec without faults needs none of the classes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnnspec.frontend.errors import cells, flows, layers, names, shapes, syntax, weights
+
+__all__ = ["cells", "flows", "layers", "names", "shapes", "syntax", "weights"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{name}")

@@ -91,6 +91,24 @@ def test_oldest_out_first(tmp_path: Path) -> None:
     assert cache.read(KEYS[0]) is not None
 
 
+def test_one_write_in_sixteen_goes_through_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small entries exceed the bound by the few that are written in between; a large one is looked at at once."""
+    looks: list[object] = []
+    scan = os.scandir
+    monkeypatch.setattr(module.os, "scandir", lambda folder: (looks.append(folder), scan(folder))[1])
+    entry, most = DIGEST_BYTES + 10, 100
+    cache = ObjectCache(tmp_path, most_bytes=most * entry)
+    for number in range(10 * most):
+        cache.write(cache.key(str(number)), b"0123456789")
+        assert len(names(tmp_path)) < 3 * most
+    assert 20 < len(looks) < 200
+    looks.clear()
+    key = next(key for key in map(cache.key, "abcdefgh") if not key.startswith("0"))
+    cache.write(key, b"x" * (most * entry // 2))
+    assert len(looks) == 1
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= most * entry
+
+
 def test_what_is_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
     cache = ObjectCache(tmp_path, most_bytes=100)
     cache.write(KEYS[0], b"x" * 100)

@@ -1,0 +1,47 @@
+"""Lark's parser for the language, with tables that were made from the grammar once rather than at each start."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+from typing import Any, cast
+
+import lark
+
+from rnnspec.resources import read_resource
+
+FILE = "rnn.tables.json"
+"""In `grammar/`; `pytest --regenerate tests/unit/frontend/test_tables.py` writes it."""
+
+
+def parser() -> lark.Lark:
+    """The parser of `grammar/rnn.lark`: from the tables that are kept, made anew if they are of another grammar or version of Lark."""
+    kept: dict[str, Any] = json.loads(read_resource("grammar", FILE), object_pairs_hook=_with_whole_keys)
+    grammar = read_resource("grammar", "rnn.lark")
+    if (kept["lark"], kept["grammar"]) != (lark.__version__, digest(grammar)):
+        return made(grammar)
+    # Lark takes what its files hold as well as a file; its files are pickles, which may run anything and can't be read by people.
+    return cast(Any, lark.Lark).load(kept["tables"])
+
+
+def made(grammar: str) -> lark.Lark:
+    return lark.Lark(grammar, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+
+
+def text(grammar: str) -> str:
+    """What the file of tables holds for a grammar. How the states are numbered differs from process to process."""
+    saved = io.BytesIO()
+    cast(Any, made(grammar)).save(saved)
+    tables = pickle.loads(saved.getvalue())
+    return json.dumps({"lark": lark.__version__, "grammar": digest(grammar), "tables": tables}, separators=(",", ":")) + "\n"
+
+
+def digest(grammar: str) -> str:
+    return hashlib.sha256(grammar.encode()).hexdigest()
+
+
+def _with_whole_keys(pairs: list[tuple[str, Any]]) -> dict[str | int, Any]:
+    """The numbers of states, tokens and rules, which JSON writes as text, are numbers again."""
+    return {int(key) if key.isdigit() else key: value for key, value in pairs}

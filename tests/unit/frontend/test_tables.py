@@ -1,0 +1,56 @@
+"""The parser's tables are kept: they are those of today's grammar, and parse what tables made from it parse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnspec.frontend import tables
+
+CHECKOUT = Path(__file__).parents[3]
+GRAMMAR = CHECKOUT / "grammar" / "rnn.lark"
+KEPT = CHECKOUT / "grammar" / tables.FILE
+
+
+def grammar() -> str:
+    return GRAMMAR.read_text(encoding="utf-8")
+
+
+def test_the_kept_tables_are_those_of_the_grammar(regenerate: bool) -> None:
+    digest = json.loads(KEPT.read_text(encoding="utf-8"))["grammar"] if KEPT.exists() else ""
+    if regenerate and digest != tables.digest(grammar()):
+        KEPT.write_text(tables.text(grammar()), encoding="utf-8")
+        return
+    assert digest == tables.digest(grammar()), "the grammar was changed: pytest --regenerate tests/unit/frontend/test_tables.py"
+
+
+def test_kept_and_made_tables_give_the_same_trees() -> None:
+    kept, made = tables.parser(), tables.made(grammar())
+    specs = [path for folder in ("rnnspec", "examples", "benchmarks", "tests") for path in (CHECKOUT / folder).rglob("*.rnn")]
+    read = 0
+    for path in specs:
+        text = path.read_text(encoding="utf-8")
+        try:
+            expected = made.parse(text)
+        except Exception:  # a spec that a test of diagnostics refuses
+            continue
+        assert kept.parse(text) == expected, path
+        read += 1
+    assert read > 10
+
+
+def test_tables_of_another_grammar_or_another_lark_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(tables, "made", made.append)
+    tables.parser()
+    assert not made
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.lark, "__version__", "0.0")
+        tables.parser()
+    assert made == [grammar()]
+    resource = tables.read_resource
+    monkeypatch.setattr(tables, "read_resource", lambda folder, name: resource(folder, name) + (" " if name == "rnn.lark" else ""))
+    tables.parser()
+    assert made == [grammar(), grammar() + " "]
