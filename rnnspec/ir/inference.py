@@ -226,14 +226,14 @@ def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
 
 def distinct(ids: Type, rows: Dim, tokens: Dim) -> IndexType:
     _ids(ids)
-    require(isinstance(rows, int), f"distinct of {rows} rows")
-    require(isinstance(tokens, str), f"the tokens of an index need a name of their own, not {tokens}")
+    require(isinstance(rows, int), lambda: f"distinct of {rows} rows")
+    require(isinstance(tokens, str), lambda: f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(1, rows, tokens)
 
 
 def _one_row(index_: Type) -> IndexType:
     found = index(index_, "the distinct ids")
-    require(found.batch == 1, f"distinct ids are an index of one row, not {found}")
+    require(found.batch == 1, lambda: f"distinct ids are an index of one row, not {found}")
     return found
 
 
