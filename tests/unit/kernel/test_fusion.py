@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rnnspec.kernel.nodes import Contract, KernelFunction, Load, RowMap, RowReduce, Space, Stage
+from rnnspec.ir.ops import UnaryKind
+from rnnspec.kernel.nodes import Contract, KernelFunction, Load, Map, RowMap, RowReduce, Space, Stage
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, all_nodes, contractions, model, scheduled, stores, the_scan
 
@@ -128,3 +129,31 @@ def test_gates_of_a_step_share_one_set_of_panels() -> None:
             assert len(panels.gates) == len(contraction.names)
             assert (panels.depth, panels.units, panels.vectors) == (contraction.depth, node.units, node.tile.vectors)
     assert all(isinstance(statement, Contract) for node in kernels.function.nodes for statement in contractions(node))
+
+
+TWO_SIDES = """
+cell TwoSides(units) {
+    weight kernel [features, units] = glorot_uniform
+    weight first  [units, units]    = orthogonal
+    weight second [units, units]    = orthogonal
+    state  h [units]
+    state  c [units]
+
+    h' = tanh(sigmoid(x @ kernel) + h @ first)
+    c' = tanh(c @ second + tanh(c) + c @ first)
+    return h' + c'
+}
+"""
+
+
+def test_a_sum_goes_on_from_what_was_computed_but_not_from_a_contraction_of_the_same_left_side() -> None:
+    """`h @ first` starts from the sigmoid. The two products of c are one pass over it, so neither waits for the other."""
+    step = only_stage(scheduled(model(3, "TwoSides(40)", cell=TWO_SIDES)).function)
+    by_left = {contraction.left.buffer: contraction for contraction in contractions(step)}
+    assert len(by_left) == len(contractions(step)) == 2
+    (start,) = by_left["h"].inits
+    (sigmoid,) = (statement for statement in step.body if isinstance(statement, Map) and statement.kind is UnaryKind.SIGMOID)
+    assert start == sigmoid.name
+    assert step.body.index(sigmoid) < step.body.index(by_left["h"])
+    assert len(by_left["c"].names) == 2
+    assert by_left["c"].inits[1] is None
