@@ -47,8 +47,20 @@ class TileEmitter:
     _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
 
     def run(self, body: Sequence[Statement]) -> None:
+        contracts = False
         for statement in body:
+            if isinstance(statement, Contract) and not contracts:
+                contracts = True
+                self._fetch_written(body)
             self._statement(statement)
+
+    def _fetch_written(self, body: Sequence[Statement]) -> None:
+        """What the tile writes of tokens: while it adds up, the lines come that the stores need, of which a step has seen none before."""
+        for statement in body:
+            if isinstance(statement, Store) and statement.access.rows is RowMap.TOKEN:
+                for row in range(self.count):
+                    for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
+                        self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
 
     def value(self, name: str, row: int, vector: int) -> str:
         return self.values[name, row, vector]
@@ -104,8 +116,11 @@ class TileEmitter:
     def _fetch_next(self, access: Access, row: int) -> None:
         """What the next tile of rows reads: a step comes back to tokens too seldom for the processor to see where they lead."""
         further = self.count * self.places.buffers[access.buffer].width
-        for vector in range(0, self.units.vectors, max(1, CACHE_LINE // self.vectors.target.vector_bytes)):
+        for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
             self.vectors.prefetch(self.vectors.pointer(self._vector_pointer(access, row, vector), str(further)))
+
+    def _vectors_in_a_line(self) -> int:
+        return max(1, CACHE_LINE // self.vectors.target.vector_bytes)
 
     def _draw(self, statement: Draw) -> None:
         writer = self.vectors.writer

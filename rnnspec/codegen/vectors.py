@@ -97,10 +97,10 @@ class Vectors:
         mask = f"<{self.lanes} x i1> {self.mask(lanes)}"
         return self.writer.assign(f"call {self.type} {name}(ptr align {self.bytes} {pointer}, {mask}, {self.type} zeroinitializer)")
 
-    def prefetch(self, pointer: str) -> None:
-        """Brings what is read there soon into the first-level cache; any address will do."""
+    def prefetch(self, pointer: str, *, written: bool = False) -> None:
+        """Brings what is read there soon, or `written`, into the first-level cache; any address will do."""
         self.library.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
-        self.writer.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+        self.writer.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(written)}, i32 3, i32 1)")
 
     def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
         if lanes is None or lanes == self.lanes:
