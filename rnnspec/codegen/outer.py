@@ -72,9 +72,9 @@ class _Chunk:
             start = TileEmitter(vectors, self.places, number, 1, UnitTile("0", "0", 1, 1), 1).row_pointer(self.node.left, 0)
             source = vectors.pointer(start, height)
             place = vectors.pointer(to, writer.multiply(row, count))
-            for offset in range(count):
-                element = writer.assign(f"load {vectors.element}, ptr {vectors.pointer(source, str(offset))}, align {vectors.bytes}")
-                writer.do(f"store {vectors.element} {element}, ptr {vectors.pointer(place, str(offset))}, align {vectors.bytes}")
+            elements = f"<{count} x {vectors.element}>"
+            copied = writer.assign(f"load {elements}, ptr {source}, align {vectors.bytes}")
+            writer.do(f"store {elements} {copied}, ptr {place}, align {vectors.bytes}")
 
     def copy_right(self, units: UnitTile) -> None:
         vectors, writer = self.vectors, self.vectors.writer
