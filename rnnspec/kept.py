@@ -11,7 +11,7 @@ import os
 import pickle
 import sys
 import warnings as python_warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 Spec = str | os.PathLike[str]
 Weights = Sequence[object] | Mapping[str, object] | None
+PARTS = (".py", ".rnn", ".lark", ".json")
+"""Files that the package is made of."""
 PLAIN = (bool, int, float, str)
 """Types of parameters whose `repr` stands for them."""
 
@@ -123,13 +125,20 @@ def _key(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> str |
 @cache
 def _package() -> str:
     """This version, and for a package that is being worked on the state of its files."""
-    root = Path(__file__).parent
-    files = [
-        (path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns)
-        for path in sorted(root.rglob("*"))
-        if path.suffix in (".py", ".rnn", ".lark") and (status := path.stat())
-    ]
+    root = str(Path(__file__).parent)
+    files = sorted((path[len(root) :], size, changed) for path, size, changed in _files(root))
     return repr((__version__, files))
+
+
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Path, bytes and time of change of all the package's files in a folder and below; walked at every start."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path)
+            elif entry.name.endswith(PARTS):
+                status = entry.stat()
+                yield entry.path, status.st_size, status.st_mtime_ns
 
 
 def _read(key: str) -> object:
