@@ -44,13 +44,15 @@ class TileEmitter:
     units: UnitTile
     panel_vectors: int
     values: dict[tuple[str, int, int], str] = field(default_factory=dict[tuple[str, int, int], str])
+    _contracts: bool = False
+    """A contraction takes long enough for what is fetched to come; a tile without one is over before."""
     _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
 
     def run(self, body: Sequence[Statement]) -> None:
-        contracts = False
+        first = next((statement for statement in body if isinstance(statement, Contract)), None)
+        self._contracts = first is not None
         for statement in body:
-            if isinstance(statement, Contract) and not contracts:
-                contracts = True
+            if statement is first:
                 self._fetch_written(body)
             self._statement(statement)
 
@@ -107,7 +109,7 @@ class TileEmitter:
                 for vector in range(self.units.vectors):
                     self.values[statement.name, row, vector] = register
                 continue
-            if access.rows is RowMap.TOKEN and access.via is None:
+            if self._contracts and access.rows is RowMap.TOKEN and access.via is None:
                 self._fetch_next(access, row)
             for vector in range(self.units.vectors):
                 lanes = self.units.lanes(vector, self.vectors.lanes)
