@@ -59,7 +59,7 @@ class TileEmitter:
     def _fetch_written(self, body: Sequence[Statement]) -> None:
         """What the tile writes of tokens: while it adds up, the lines come that the stores need, of which a step has seen none before."""
         for statement in body:
-            if isinstance(statement, Store) and statement.access.rows is RowMap.TOKEN:
+            if isinstance(statement, Store) and self._is_of_tokens(statement.access):
                 for row in range(self.count):
                     for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
                         self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
@@ -120,6 +120,10 @@ class TileEmitter:
         further = self.count * self.places.buffers[access.buffer].width
         for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
             self.vectors.prefetch(self.vectors.pointer(self._vector_pointer(access, row, vector), str(further)))
+
+    def _is_of_tokens(self, access: Access) -> bool:
+        rows = self.places.buffers[access.buffer].rows
+        return access.rows is RowMap.TOKEN or (isinstance(rows, str) and rows != "batch")
 
     def _vectors_in_a_line(self) -> int:
         return max(1, CACHE_LINE // self.vectors.target.vector_bytes)
