@@ -44,17 +44,26 @@ class TileEmitter:
     units: UnitTile
     panel_vectors: int
     values: dict[tuple[str, int, int], str] = field(default_factory=dict[tuple[str, int, int], str])
+    _rows: range = range(0)
+    """Of the tile, those that statements are executed for."""
     _contracts: bool = False
     """A contraction takes long enough for what is fetched to come; a tile without one is over before."""
     _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
 
     def run(self, body: Sequence[Statement]) -> None:
-        first = next((statement for statement in body if isinstance(statement, Contract)), None)
+        """Contractions for all rows at once; then what comes of them row by row, so that few values are under way."""
+        early, late = _around_contractions(body)
+        first = next((statement for statement in early if isinstance(statement, Contract)), None)
         self._contracts = first is not None
-        for statement in body:
+        self._rows = range(self.count)
+        for statement in early:
             if statement is first:
                 self._fetch_written(body)
             self._statement(statement)
+        for rows in [range(row, row + 1) for row in range(self.count)] if first else [range(self.count)]:
+            self._rows = rows
+            for statement in late:
+                self._statement(statement)
 
     def _fetch_written(self, body: Sequence[Statement]) -> None:
         """What the tile writes of tokens: while it adds up, the lines come that the stores need, of which a step has seen none before."""
@@ -90,7 +99,7 @@ class TileEmitter:
                 assert_never(statement)
 
     def _grid(self) -> list[tuple[int, int]]:
-        return [(row, vector) for row in range(self.count) for vector in range(self.units.vectors)]
+        return [(row, vector) for row in self._rows for vector in range(self.units.vectors)]
 
     def _set_all(self, name: str, register: str) -> None:
         for row, vector in self._grid():
@@ -99,7 +108,7 @@ class TileEmitter:
     def _load(self, statement: Load) -> None:
         access = statement.access
         shared = access.rows is RowMap.FIRST and access.via is None
-        for row in range(self.count):
+        for row in self._rows:
             if shared and row > 0:
                 for vector in range(self.units.vectors):
                     self.values[statement.name, row, vector] = self.values[statement.name, 0, vector]
@@ -202,3 +211,26 @@ class TileEmitter:
                 following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
         for (gate, row, vector), register in zip(keys, registers, strict=True):
             self.values[statement.names[gate], row, vector] = register
+
+
+def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """The contractions with all that they start from, and all that can wait until they are done: registers are for sums until then.
+
+    The first is empty if there is no contraction.
+    """
+    needed: set[str | None] = set()
+    early: list[Statement] = []
+    late: list[Statement] = []
+    for statement in reversed(body):
+        match statement:
+            case Contract():
+                needed.update(statement.inits)
+                early.append(statement)
+            case Map() if statement.name in needed:
+                needed.update(statement.operands)
+                early.append(statement)
+            case Load() | Splat() | Draw() if statement.name in needed:
+                early.append(statement)
+            case _:
+                late.append(statement)
+    return early[::-1], late[::-1]

@@ -9,12 +9,28 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Broadcast, Concat, Constant, Matmul, Operation, Pack, Places, Reduce, Scan, Split, Take, Unpack, Value
-from rnnspec.ir.traverse import free_values, operands_of, results_of
+from rnnspec.ir.ops import (
+    Binary,
+    BinaryKind,
+    Broadcast,
+    Concat,
+    Constant,
+    Matmul,
+    Operation,
+    Pack,
+    Places,
+    Reduce,
+    Scan,
+    Split,
+    Take,
+    Unpack,
+    Value,
+)
+from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
 from rnnspec.kernel.matrix import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
 from rnnspec.kernel.nodes import Rows
@@ -231,8 +247,19 @@ def _merge(analysis: Analysis, operation: Operation, operand: Value, upwards: bo
         analysis.cuts[operand] |= analysis.cuts[result]
 
 
+def _adds_a_product(analysis: Analysis, operation: Operation, uses: Mapping[Value, int]) -> bool:
+    if not isinstance(operation, Binary) or operation.kind is not BinaryKind.ADD:
+        return False
+    sides = (operation.left, operation.right)
+    return any(isinstance(analysis.definitions.get(side), Matmul) and uses[side] == 1 for side in sides)
+
+
 def _store_shared(analysis: Analysis, operations: Sequence[Operation]) -> None:
-    """Makes roots of costly values that several stages would compute again."""
+    """Makes roots of costly values that several stages would compute again.
+
+    Of a product that is only added to something the sum, which is added up with it.
+    """
+    uses = use_counts(operations)
     needed: dict[Value, set[StageKey | int]] = defaultdict(set)
     for root in analysis.roots:
         needed[root] |= analysis.keys(root)
@@ -242,7 +269,7 @@ def _store_shared(analysis: Analysis, operations: Sequence[Operation]) -> None:
             keys: set[StageKey | int] = {number}
         else:
             keys = set[StageKey | int]().union(*(needed[result] for result in results_of(operation)))
-            if form is not Form.VIEW and is_expensive(operation) and len(keys) > 1:
+            if form is not Form.VIEW and len(keys) > 1 and (is_expensive(operation) or _adds_a_product(analysis, operation, uses)):
                 analysis.roots.update((result, None) for result in results_of(operation))
             if any(result in analysis.roots for result in results_of(operation)):
                 keys = set[StageKey | int]().union(*(analysis.keys(result) for result in results_of(operation) if result in analysis.roots))

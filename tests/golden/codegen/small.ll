@@ -164,34 +164,34 @@ k.21.body:
   br label %k.21.head
 k.21.end:
   %v.64 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.22)
-  %v.65 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.23)
-  %v.66 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.24)
-  %v.67 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.25)
-  %v.68 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.26)
-  %v.69 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.27)
-  %i.70 = mul nsw i64 %r.1, 5
-  %p.71 = getelementptr inbounds float, ptr %buffer.2, i64 %i.70
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.64, ptr align 4 %p.71, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.72 = add nsw i64 %r.1, 1
+  %i.65 = mul nsw i64 %r.1, 5
+  %p.66 = getelementptr inbounds float, ptr %buffer.2, i64 %i.65
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.64, ptr align 4 %p.66, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.67 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.23)
+  %i.68 = add nsw i64 %r.1, 1
+  %i.69 = mul nsw i64 %i.68, 5
+  %p.70 = getelementptr inbounds float, ptr %buffer.2, i64 %i.69
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.67, ptr align 4 %p.70, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.71 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.24)
+  %i.72 = add nsw i64 %r.1, 2
   %i.73 = mul nsw i64 %i.72, 5
   %p.74 = getelementptr inbounds float, ptr %buffer.2, i64 %i.73
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.65, ptr align 4 %p.74, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.75 = add nsw i64 %r.1, 2
-  %i.76 = mul nsw i64 %i.75, 5
-  %p.77 = getelementptr inbounds float, ptr %buffer.2, i64 %i.76
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.66, ptr align 4 %p.77, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.78 = add nsw i64 %r.1, 3
-  %i.79 = mul nsw i64 %i.78, 5
-  %p.80 = getelementptr inbounds float, ptr %buffer.2, i64 %i.79
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.67, ptr align 4 %p.80, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
-  %i.81 = add nsw i64 %r.1, 4
-  %i.82 = mul nsw i64 %i.81, 5
-  %p.83 = getelementptr inbounds float, ptr %buffer.2, i64 %i.82
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.68, ptr align 4 %p.83, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.71, ptr align 4 %p.74, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.75 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.25)
+  %i.76 = add nsw i64 %r.1, 3
+  %i.77 = mul nsw i64 %i.76, 5
+  %p.78 = getelementptr inbounds float, ptr %buffer.2, i64 %i.77
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.75, ptr align 4 %p.78, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.79 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.26)
+  %i.80 = add nsw i64 %r.1, 4
+  %i.81 = mul nsw i64 %i.80, 5
+  %p.82 = getelementptr inbounds float, ptr %buffer.2, i64 %i.81
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.79, ptr align 4 %p.82, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.83 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.27)
   %i.84 = add nsw i64 %r.1, 5
   %i.85 = mul nsw i64 %i.84, 5
   %p.86 = getelementptr inbounds float, ptr %buffer.2, i64 %i.85
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.69, ptr align 4 %p.86, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.83, ptr align 4 %p.86, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
   %i.87 = add nsw i64 %r.1, 6
   br label %r.1.head
 r.1.end:
@@ -233,14 +233,14 @@ k.96.body:
   br label %k.96.head
 k.96.end:
   %v.115 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.97)
-  %v.116 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.98)
-  %i.117 = mul nsw i64 %r.88, 5
-  %p.118 = getelementptr inbounds float, ptr %buffer.2, i64 %i.117
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.115, ptr align 4 %p.118, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %i.116 = mul nsw i64 %r.88, 5
+  %p.117 = getelementptr inbounds float, ptr %buffer.2, i64 %i.116
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.115, ptr align 4 %p.117, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  %v.118 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %c.98)
   %i.119 = add nsw i64 %r.88, 1
   %i.120 = mul nsw i64 %i.119, 5
   %p.121 = getelementptr inbounds float, ptr %buffer.2, i64 %i.120
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.116, ptr align 4 %p.121, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
+  call void @llvm.masked.store.v8f32.p0(<8 x float> %v.118, ptr align 4 %p.121, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false>)
   %i.122 = add nsw i64 %r.88, 2
   br label %r.88.head
 r.88.end:
