@@ -67,7 +67,7 @@ class _Method(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Callee:
     """What a direct call calls: `tables` of pointers, for steps that take turns; in each, the input goes to `place`.
 
     `turn`: whose turn it is. `version`: the weights' now, `made_for`: that of those in the tables. `outputs`: written by the function.
@@ -90,22 +90,22 @@ class DirectCalls:
         self._build, self._jit = build, jit
         self._lock = threading.Lock()
 
-    def of(self, target: Target, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
+    def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
         """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""
-        copies = [output.copy for output in target.outputs]
+        copies = [output.copy for output in callee.outputs]
         extents = np.array(shape, np.int64)
         pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
         record = Record(
             array_type=id(np.ndarray),
             none=id(None),
-            version=address(target.version),
-            made_for=target.made_for,
-            function=target.function,
-            tables=(ctypes.c_void_p * 2)(*(ctypes.addressof(target.tables[turn % len(target.tables)]) for turn in range(2))),
-            sizes=target.sizes,
-            turn=address(target.turn),
-            turned_by=len(target.tables) - 1,
-            place=target.place,
+            version=address(callee.version),
+            made_for=callee.made_for,
+            function=callee.function,
+            tables=(ctypes.c_void_p * 2)(*(ctypes.addressof(callee.tables[turn % len(callee.tables)]) for turn in range(2))),
+            sizes=callee.sizes,
+            turn=address(callee.turn),
+            turned_by=len(callee.tables) - 1,
+            place=callee.place,
             format=ord(dtype.char),
             rank=len(shape),
             shape=address(extents),
@@ -116,7 +116,7 @@ class DirectCalls:
             method, loaded = self._method
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        owned = (ctypes.addressof(record), record, target, copies, extents, pointers, method, loaded, keep)
+        owned = (ctypes.addressof(record), record, callee, copies, extents, pointers, method, loaded, keep)
         return new(ctypes.addressof(method), owned, None)
 
     @cached_property
@@ -127,7 +127,7 @@ class DirectCalls:
         return _Method(b"direct", loaded.addresses[call.symbol], ONE_OBJECT, None), loaded
 
 
-def are_possible() -> bool:
+def direct_calls_are_possible() -> bool:
     """Whether this Python is CPython, with the lock that a direct call holds."""
     return sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 

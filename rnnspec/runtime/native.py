@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnspec.runtime.bound import NO_BYTES, BoundFunction, Lent, Scratch, Tapes
-from rnnspec.runtime.direct import DirectCalls, PythonCall, are_possible
+from rnnspec.runtime.direct import DirectCalls, PythonCall, direct_calls_are_possible
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.native_memory import CallSizes, with_distinct
@@ -63,7 +63,9 @@ class NativeExecutable:
         self._scratch = Scratch()
         self._tapes = Tapes()
         self._jit: Jit | None = None
-        self._direct = DirectCalls(build_python_call, self._loader) if build_python_call is not None and are_possible() else None
+        self._direct: DirectCalls | None = None
+        if build_python_call is not None and direct_calls_are_possible():
+            self._direct = DirectCalls(build_python_call, self._loader)
         self._threads = ThreadCount(default_threads())
 
     @property

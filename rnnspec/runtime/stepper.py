@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rnnspec.runtime.bound import BoundFunction
-from rnnspec.runtime.direct import MOST_OPERATIONS, DirectCalls, Target, undirected
+from rnnspec.runtime.direct import MOST_OPERATIONS, Callee, DirectCalls, undirected
 from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
 from rnnspec.runtime.packing import PackedIndex
@@ -113,5 +113,5 @@ class NativeStepper:
         place = next(
             place for place, argument in enumerate(self._bound.function.arguments) if argument.kind is Kind.INPUT and argument.name == name
         )
-        called = Target(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
+        called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
         return self._directly.of(called, shape, value.dtype, self)
