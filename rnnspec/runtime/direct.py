@@ -128,8 +128,9 @@ class DirectCalls:
 
 
 def direct_calls_are_possible() -> bool:
-    """Whether this Python is CPython, with the lock that a direct call holds."""
-    return sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+    """Whether this Python is CPython, gives out its functions, and has the lock that a direct call holds."""
+    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
 
 
 def undirected(_: object) -> Any:
