@@ -230,6 +230,13 @@ ROWWISE = st.one_of(
 )
 
 
+def sloped(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    """One slope for all steps of a sequence; a row has none to share it."""
+    if shapes[0].sequence != ("shared_axes" in layer):
+        raise Misfit
+    return as_before(layer, shapes)
+
+
 def softmaxed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     """Over the steps masked ones are 0."""
     (shape,) = as_before(layer, shapes)
@@ -272,7 +279,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "ReLU": pointwise({"max_value": maybe(st.just(1.5)), "negative_slope": maybe(st.just(0.2)), "threshold": maybe(st.just(0.25))}),
         "LeakyReLU": pointwise({"negative_slope": maybe(st.just(0.1))}),
         "ELU": pointwise({"alpha": maybe(st.just(0.5))}),
-        "PReLU": Entry(numbers, lambda shape: {"shared_axes": st.just([1])} if shape.sequence else {}, as_before),
+        "PReLU": Entry(numbers, lambda shape: {"shared_axes": st.just([1])} if shape.sequence else {}, sloped),
         "SpatialDropout1D": Entry(sequence, lambda shape: {"rate": RATE}, as_before),
         "GlobalAveragePooling1D": global_pooling(),
         "GlobalMaxPooling1D": global_pooling(),
