@@ -32,18 +32,22 @@ def main(
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(PROFILED)}")
     os.environ["RNNSPEC_THREADS"] = "1"
     rows = [HEADINGS, ["---"] * len(HEADINGS)]
-    console = Console()
+    console, rates = Console(), ""
     for name in names or PROFILED:
         found = _profiled(workload(name), seconds)
         rows.append([name, *_cells(found)])
-        rates = found.rates
-        if len(rows) == 3:
-            reading = ", ".join(f"{rate / 1e9:.0f} ({size // 1024:,} KiB)" for size, rate in rates.reading.items())
-            functions = ", ".join(f"{function} {each * 1e9:.2f} ns" for function, each in rates.elementary.items())
-            console.print(f"this machine: {rates.peak / 1e9:.1f} Gflop/s; reads {reading} GB/s; {functions}", soft_wrap=True)
+        rates = _rates(found)
         console.print(" | ".join(rows[-1]), soft_wrap=True)
+    console.print(rates, soft_wrap=True)
     to.mkdir(parents=True, exist_ok=True)
-    (to / "bounds.md").write_text("".join(f"| {' | '.join(row)} |\n" for row in rows))
+    (to / "bounds.md").write_text("".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\n{rates}\n")
+
+
+def _rates(found: Profile) -> str:
+    rates = found.rates
+    reading = ", ".join(f"{rate / 1e9:.0f} ({size // 1024:,} KiB)" for size, rate in rates.reading.items())
+    functions = ", ".join(f"{function} {each * 1e9:.2f} ns" for function, each in rates.elementary.items())
+    return f"This machine: {rates.peak / 1e9:.1f} Gflop/s; reads {reading} GB/s; {functions}."
 
 
 def _profiled(work: Workload, seconds: float) -> Profile:
