@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ SUMS = (BinaryKind.ADD, BinaryKind.SUB)
 
 
 @dataclass
-class CommutedTakes:
+class CommutedTakes(ABC):
     """Of one function: `take(table, ids) @ weights` becomes `take(table @ weights, ids)`, and so do sums with rows of weights behind it.
 
     `taken`: the values that are rows of a table, and what they are looked up in and by. A subclass says in `begin` which these
@@ -35,9 +36,9 @@ class CommutedTakes:
             self.builder.append(operation if commuted is None else commuted)
         return replace(self.function, operations=self.builder.operations)
 
+    @abstractmethod
     def begin(self, take: Take) -> Take:
         """What stands in the place of a look-up of checked ids in a table of weights; puts into `taken` what may commute."""
-        raise NotImplementedError
 
     def admits(self, table: Value, width: int) -> bool:
         """Whether it is worth to multiply a table by weights of so many columns."""
