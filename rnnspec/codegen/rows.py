@@ -60,7 +60,7 @@ class TileEmitter:
             if statement is first:
                 self._fetch_written(body)
             self._statement(statement)
-        for rows in [range(row, row + 1) for row in range(self.count)] if first else [range(self.count)]:
+        for rows in [range(row, row + 1) for row in range(self.count)] if self._contracts else [range(self.count)]:
             self._rows = rows
             for statement in late:
                 self._statement(statement)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ import numpy as np
 from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.jit import Jit, Loaded
 from rnnspec.runtime.native_memory import address
+from rnnspec.runtime.program import NativeFunction, operations
 
 MOST_OPERATIONS = 2**24
 """Of a function that holds the GIL while it runs: it takes some tenths of a millisecond."""
@@ -131,6 +132,11 @@ def direct_calls_are_possible() -> bool:
     """Whether this Python is CPython, gives out its functions, and has the lock that a direct call holds."""
     has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
     return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
+
+
+def is_small(function: NativeFunction, sizes: Mapping[str, int]) -> bool:
+    """Whether a function may hold the lock while it runs."""
+    return operations(function.work, sizes) <= MOST_OPERATIONS
 
 
 def undirected(_: object) -> Any:

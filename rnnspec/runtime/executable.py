@@ -170,7 +170,7 @@ class Executable(Protocol):
         ...
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
-        """`forward` on inputs of these shapes, in inference; None for a stateful model."""
+        """`forward` on inputs of these shapes, in inference; None where it wouldn't be a direct call: of a large or a stateful model."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

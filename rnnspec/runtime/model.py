@@ -179,7 +179,7 @@ class CompiledModel:
             return given_out
         plain = self._plain.batch(x) if is_bare else None
         if plain is not None and plain.size <= batch_size:
-            self._repeated.came(plain)
+            self._repeated.came(x, plain)
             return self._given_out(self._inferred(plain))
         inputs = check_inputs(self.signature, x, mask, lengths, at_once=False)
         if is_bare and inputs.samples <= batch_size:
@@ -223,7 +223,7 @@ class CompiledModel:
             batch = check_inputs(self.signature, x).batch()
             self._plain.keep(x, batch)
         elif infers:
-            self._repeated.came(batch)
+            self._repeated.came(x, batch)
         return batch
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:

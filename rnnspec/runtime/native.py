@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnspec.runtime.bound import NO_BYTES, BoundFunction, Lent, Scratch, Tapes
-from rnnspec.runtime.direct import DirectCalls, PythonCall, direct_calls_are_possible
+from rnnspec.runtime.direct import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.native_memory import CallSizes, with_distinct
@@ -157,11 +157,11 @@ class NativeExecutable:
         return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
-        """One call of inference with memory of its own; None for a stateful model."""
-        if self._states:
+        """One call of inference with memory of its own; None where it wouldn't be a direct one."""
+        bound, sizes = self._function(Wanted("forward", False)), CallSizes(*self._lengths(inputs), indices)
+        if self._states or self._direct is None or not is_small(bound.function, sizes):
             return None
-        sizes = CallSizes(*self._lengths(inputs), indices)
-        return NativeStepper(self._function(Wanted("forward", False)), indices, sizes, inputs, {}, self._dtype, self._direct)
+        return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
 
     def backward(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnspec.runtime.batches import Batch
+from rnnspec.runtime.direct import undirected
 from rnnspec.runtime.executable import Direct, Executable
 from rnnspec.runtime.parameters import Parameters
 
@@ -37,11 +38,11 @@ class RepeatedCalls:
             self._calls.clear()  # so that nobody holds what was made of weights that there are no more
         return outputs
 
-    def came(self, batch: Batch) -> None:
-        """An array was found to be this batch, as it is; the second one of its shape makes the next ones' call."""
-        if len(batch.inputs) > 1:
+    def came(self, x: object, batch: Batch) -> None:
+        """What was given was found to be this batch, as it is; the second array of its shape makes the next ones' call."""
+        if type(x) is not np.ndarray:
             return
-        (shape,) = (array.shape for array in batch.inputs.values())
+        shape = x.shape
         version = self._parameters.version
         if self._came.get(shape) == version:
             if shape not in self._calls:
@@ -55,6 +56,7 @@ class RepeatedCalls:
     def _make(self, shape: tuple[int, ...], batch: Batch) -> None:
         repeater = self._executable.repeater(batch.inputs, batch.indices)
         if repeater is None:
+            self._calls[shape] = undirected
             return
         with self._parameters.reading() as (weights, version):
             repeater.set_weights(weights, version)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rnnspec.runtime.bound import BoundFunction
-from rnnspec.runtime.direct import MOST_OPERATIONS, Callee, DirectCalls, undirected
+from rnnspec.runtime.direct import Callee, DirectCalls, is_small, undirected
 from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
 from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.program import Kind, arena_bytes, operations
+from rnnspec.runtime.program import Kind, arena_bytes
 
 
 class NativeStepper:
@@ -51,8 +51,7 @@ class NativeStepper:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        is_small = operations(function.work, sizes) <= MOST_OPERATIONS
-        self._directly = directly if is_small and len(inputs) == 1 else None
+        self._directly = directly if len(inputs) == 1 and is_small(function, sizes) else None
 
     def __del__(self) -> None:
         if self._give_back is not None:

@@ -71,8 +71,8 @@ class Stream:
             shown = plain.direct(x)
             if shown is not None:
                 return shown
-        if plain is not None and type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
-            return plain.step(x)
+            if type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
+                return plain.step(x)
         checked = check_inputs(self._signature, self._with_time(x))
         if checked.samples != self._batch:
             raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime import direct, stepper
+from rnnspec.runtime import direct, native
 from rnnspec.runtime.repeated import MOST_SHAPES
 
 SEQUENCE = "model Small {\n    input x: float[time, 3]\n    LSTM(5, return_sequences = true)\n}\n"
@@ -159,12 +159,16 @@ def test_a_batch_size_that_is_too_small_cuts_as_ever() -> None:
 
 
 def test_large_functions_leave_other_threads_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepper, "MOST_OPERATIONS", 10)
+    """Nor are they given memory of their own for calls that never come."""
+    monkeypatch.setattr(direct, "MOST_OPERATIONS", 10)
+    made: list[object] = []
+    monkeypatch.setattr(native, "NativeStepper", lambda *arguments: made.append(arguments))
     with counted(monkeypatch) as seen:
         model, x = rnnspec.compile(SEQUENCE, seed=1), series()
         expected = model.forward(x.tolist())
         assert np.array_equal(repeated(model, x).forward(x), expected)
         assert not seen
+        assert not made
 
 
 def test_without_the_lock_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
