@@ -14,8 +14,8 @@ from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
 from rnnspec.kernel.schedule import schedule_function
-from rnnspec.kernel.shards import work_of
 from rnnspec.kernel.target import Target
+from rnnspec.kernel.work import work_of
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
@@ -102,8 +102,8 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         calling.dims,
         shared_symbol(compiled.function.name) if shared else "",
         shared_symbol(compiled.prepare.name) if shared else "",
-        _work(compiled.function),
-        _work(compiled.prepare),
+        _work(compiled.function, compiled.target),
+        _work(compiled.prepare, compiled.target),
         tuple(DistinctIndex(each.number, each.input, each.index, each.rows) for each in compiled.function.distinct),
     )
 
@@ -123,8 +123,9 @@ def _arguments(calling: Convention) -> tuple[Argument, ...]:
     return (*single, *(Argument(KINDS[space]) for space in calling.arenas))
 
 
-def _work(function: KernelFunction) -> tuple[Work, ...]:
-    return tuple(Work(parts, amount.terms) for parts, amount in work_of(function).items() if parts != 1)
+def _work(function: KernelFunction, target: Target) -> tuple[Work, ...]:
+    work = work_of(function, target.lanes(function.dtype)).items()
+    return tuple(Work(parts.rows, amount.terms, parts.units, parts.waiting.terms) for parts, amount in work)
 
 
 def _clocks(function: KernelFunction) -> tuple[Argument, ...]:

@@ -25,13 +25,14 @@ from rnnspec.kernel.nodes import (
     Stage,
 )
 from rnnspec.kernel.shards import Touch, touches
+from rnnspec.kernel.unit_shards import StepShare
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """The function `name` takes `buffers`, a range of `size` things, and `further` sizes.
 
-    `nest`: what it is a part of, by the name of its function.
+    `nest`: what it is a part of, by the name of its function. `shares`: of a scan whose units several threads may share.
     """
 
     nest: str
@@ -41,6 +42,7 @@ class Call:
     size: Rows
     further: tuple[Rows, ...]
     touches: tuple[Touch, ...]
+    shares: tuple[StepShare, ...] = ()
 
 
 def calls_of(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> Iterator[Call]:

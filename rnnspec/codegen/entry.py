@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rnnspec.codegen.calls import Call
 from rnnspec.codegen.clocks import CLOCKS, Clocks
-from rnnspec.codegen.shards import JOINED, even_range, token_range
+from rnnspec.codegen.shards import JOINED, even_range, fewer_by_units, token_range
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.kernel.convention import Convention, convention
@@ -19,6 +19,10 @@ from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 FLUSH_DENORMALS = 0x8040
 """Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
+
+
+ALONE = ("i64 0", "i64 1", "ptr null")
+"""What a scan takes whose units nobody shares, see `codegen.scan.SHARING`."""
 
 
 def symbol(name: str) -> str:
@@ -75,7 +79,7 @@ def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, 
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
     for call in calls:
         with around(clocks, entry.writer, call.nest):
-            further = (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
+            further = ALONE if call.shares else (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
             entry.call(call, ("0", entry.size(call.size)), further)
     return entry.end()
 
@@ -95,17 +99,15 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: T
         parts = _Parts(entry, number, shards)
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
-        waits = 0
         for call in calls:
             if pending.must_wait(call.touches):
-                waits += 1
-                writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {writer.multiply(shards, waits)})")
+                writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {shards})")
             if is_divided(call.node):
-                entry.call(call, parts.of(call))
+                entry.call(call, *parts.of(call))
             else:
                 with writer.when(first):
                     entry.call(call, ("0", entry.size(call.size)))
-        writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {writer.multiply(shards, waits + 1)})")
+        writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {shards})")
     return entry.end()
 
 
@@ -118,21 +120,29 @@ class _Parts:
     shards: str
 
     def __post_init__(self) -> None:
-        self._known: dict[tuple[Rows, str], tuple[str, str]] = {}
+        self._known: dict[tuple[object, ...], tuple[tuple[str, str], tuple[str, ...]]] = {}
 
-    def of(self, call: Call) -> tuple[str, str]:
-        offsets = call.node.offsets if isinstance(call.node, ScanLoop) else ""
-        key = (call.size, offsets)
+    def of(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
+        """The range, and what else the nest's function takes because of the division."""
+        key = (call.size, call.node.offsets if isinstance(call.node, ScanLoop) else "", call.shares)
         if key not in self._known:
-            self._known[key] = self._range(call)
+            self._known[key] = self._part(call)
         return self._known[key]
 
-    def _range(self, call: Call) -> tuple[str, str]:
+    def _part(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
         vectors, size = self.entry.vectors, self.entry.size(call.size)
         if not isinstance(call.node, ScanLoop):
-            return even_range(vectors, size, self.number, self.shards)
-        steps = self.entry.size(call.node.steps)
-        return token_range(vectors, self.entry.buffers[call.node.offsets], steps, size, self.number, self.shards)
+            return even_range(vectors, size, self.number, self.shards), ()
+        steps, offsets = self.entry.size(call.node.steps), self.entry.buffers[call.node.offsets]
+        rows = token_range(vectors, offsets, steps, size, self.number, self.shards)
+        if not call.shares:
+            return rows, ()
+        by_units = fewer_by_units(vectors, call.shares, offsets, steps, self.shards)
+        chosen = [
+            vectors.writer.assign(f"select i1 {by_units}, i64 {one}, i64 {other}")
+            for one, other in (("0", rows[0]), (size, rows[1]), (self.number, "0"), (self.shards, "1"))
+        ]
+        return (chosen[0], chosen[1]), (f"i64 {chosen[2]}", f"i64 {chosen[3]}", "ptr %shared")
 
 
 def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -15,7 +15,7 @@ from rnnspec.codegen.moves import emit_gather_ids, emit_pack_panels, emit_rearra
 from rnnspec.codegen.nests import emit_column_reduce, emit_row_reduce, emit_stage
 from rnnspec.codegen.outer import emit_outer
 from rnnspec.codegen.rows import Places
-from rnnspec.codegen.scan import StepCall, emit_scan
+from rnnspec.codegen.scan import SHARING, StepCall, emit_scan
 from rnnspec.codegen.shards import shard_functions
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter
@@ -39,6 +39,7 @@ from rnnspec.kernel.nodes import (
     Stage,
 )
 from rnnspec.kernel.target import Target
+from rnnspec.kernel.unit_shards import StepShare, unit_shares
 
 
 def emit_module(module: KernelModule, target: Target, *, timed: bool = False, shared: bool = True) -> str:
@@ -78,14 +79,26 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
     calls: list[Call] = []
     for number, node in enumerate(function.nodes):
         name = f"{function.name}.{number}"
-        parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks))
-        calls.extend(calls_of(name, node, buffers, vectors))
+        shares = unit_shares(node, function, vectors.lanes) if shared and isinstance(node, ScanLoop) else ()
+        parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks, shares))
+        calls.extend(replace(call, shares=shares) for call in calls_of(name, node, buffers, vectors))
     parts.append(emit_entry(function, calls, target, library, clocks=clocks))
     return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
 
 
-def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None = None) -> list[str]:
-    """The function of a loop nest, behind those that it calls. It does the part from %start to %stop."""
+def emit_node(
+    name: str,
+    node: Node,
+    buffers: Mapping[str, Buffer],
+    vectors: Vectors,
+    clocks: Clocks | None = None,
+    shares: Sequence[StepShare] = (),
+    blocks: bool = False,
+) -> list[str]:
+    """The function of a loop nest, behind those that it calls. It does the part from %start to %stop.
+
+    `shares`: of a scan whose units threads may share. `blocks`: a stage that does some blocks of units, from %first to %last.
+    """
     parameters = [*(f"ptr %buffer.{number}" for number in range(len(buffers))), "i64 %start", "i64 %stop"]
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
     part = ("%start", "%stop")
@@ -95,7 +108,8 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
 
     match node:
         case ScanLoop():
-            return _emit_scan(name, node, buffers, begin("i64 %steps", *([f"ptr {CLOCKS}"] if clocks else []))[0], clocks)
+            further = ["i64 %steps", *(SHARING if shares else ()), *([f"ptr {CLOCKS}"] if clocks else [])]
+            return _emit_scan(name, node, buffers, begin(*further)[0], clocks, shares)
         case PackPanels():
             inner, places = begin()
             emit_pack_panels(inner, places, node, part)
@@ -114,8 +128,9 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
             inner, places = begin("i64 %token")
             emit_rearranged(inner, places, node, part)
         case Stage():
-            inner, places = begin("i64 %token")
-            emit_stage(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
+            inner, places = begin("i64 %token", *(("i64 %first", "i64 %last") if blocks else ()))
+            units = ("%first", "%last") if blocks else None
+            emit_stage(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part, units)
         case RowReduce():
             inner, places = begin("i64 %token")
             emit_row_reduce(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
@@ -130,14 +145,18 @@ def emit_node(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vec
     return [inner.writer.text()]
 
 
-def _emit_scan(name: str, loop: ScanLoop, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None) -> list[str]:
+def _emit_scan(
+    name: str, loop: ScanLoop, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None, shares: Sequence[StepShare]
+) -> list[str]:
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
     parts: list[str] = []
     calls: list[StepCall] = []
     for number, step in enumerate(loop.body):
-        parts.extend(emit_node(f"{name}.{number}", step, {key: buffers[key] for key in buffers_of(step)}, vectors))
+        share = shares[number] if shares else None
+        inner = {key: buffers[key] for key in buffers_of(step)}
+        parts.extend(emit_node(f"{name}.{number}", step, inner, vectors, blocks=share is not None and share.blocks > 1))
         for call in calls_of(f"{name}.{number}", step, buffers, vectors):
-            calls.append(StepCall(call.name, call.buffers, _fixed(call)))
+            calls.append(StepCall(call.name, call.buffers, _fixed(call), share))
     emit_scan(vectors, loop, registers, calls, lambda nest: around(clocks, vectors.writer, nest))
     return [*parts, vectors.writer.text()]
 

@@ -23,15 +23,19 @@ def column_tile(vectors: Vectors, units: int) -> int:
     return max(1, min(2, units // vectors.lanes))
 
 
-def unit_tiles_within(vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None]) -> None:
-    """As `unit_tiles`, for some of the tiles."""
+def unit_tiles_within(
+    vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None], beside: Sequence[int] = (1,)
+) -> None:
+    """As `unit_tiles`, for some of the tiles. `beside`: as many full tiles are one while they fit, the largest number first; the last is 1."""
     writer, lanes = vectors.writer, vectors.lanes
     first, stop = tiles
     full, rest = divmod(units, per_tile * lanes)
     if full:
-        least = writer.assign(f"icmp slt i64 {stop}, {full}")
-        with writer.loop(first, writer.assign(f"select i1 {least}, i64 {stop}, i64 {full}"), hint="tile") as number:
-            body(UnitTile(writer.multiply(number, per_tile * lanes), number, per_tile, lanes))
+        start, least = first, vectors.least(stop, str(full))
+        for count in beside:
+            with writer.loop(start, least, count, hint="tile") as number:
+                body(UnitTile(writer.multiply(number, per_tile * lanes), number, per_tile * count, lanes))
+            start = number
     if rest:
         begun, reached = writer.assign(f"icmp sle i64 {first}, {full}"), writer.assign(f"icmp sgt i64 {stop}, {full}")
         with writer.when(writer.assign(f"and i1 {begun}, {reached}")):
@@ -63,33 +67,34 @@ def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callab
         start = row
 
 
-def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> None:
-    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory."""
+def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None = None) -> None:
+    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory.
+
+    `blocks`: which units, see `kernel.unit_shards.blocks_of`; all of them if None.
+    """
     contracts = any(isinstance(statement, Contract) for statement in stage.body)
     tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
+    width = stage.tile.vectors
+
+    def over_units(wide: int, body: Callable[[UnitTile], None]) -> None:
+        if blocks is None:
+            unit_tiles(vectors, stage.units, width * wide, body)
+        else:
+            unit_tiles_within(vectors, stage.units, width, blocks, body, (wide, 1) if wide > 1 else (1,))
 
     def tile(row: str, count: int, units: UnitTile) -> None:
-        TileEmitter(vectors, places, row, count, units, stage.tile.vectors).run(stage.body)
+        TileEmitter(vectors, places, row, count, units, width).run(stage.body)
 
-    def single_rows(start: str, width: int) -> None:
-        row_tiles(
-            vectors,
-            (start, rows[1]),
-            (1,),
-            lambda row, count: unit_tiles(vectors, stage.units, width, lambda units: tile(row, count, units)),
-        )
+    def single_rows(start: str) -> None:
+        wide = stage.tile.wide
+        row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
     if not contracts:
-        single_rows(rows[0], stage.tile.vectors)
+        single_rows(rows[0])
         return
     if tall:
-        unit_tiles(
-            vectors,
-            stage.units,
-            stage.tile.vectors,
-            lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)),
-        )
-    single_rows(_rest(vectors, rows, tall), stage.tile.vectors * stage.tile.wide)
+        over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
+    single_rows(_rest(vectors, rows, tall))
 
 
 def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
+from rnnspec.codegen.shards import even_range
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
+from rnnspec.kernel.unit_shards import StepShare
 
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """The function of a nest of the step, and the buffers that it takes. `fixed`: what it takes behind them if that isn't the step's."""
+    """The function of a nest of the step, and the buffers that it takes. `fixed`: what it takes behind them if that isn't the step's.
+
+    `share`: what a thread does of it where several share the units.
+    """
 
     name: str
     buffers: Sequence[str]
     fixed: Sequence[str] | None
+    share: StepShare | None = None
+
+
+SHARING = ("i64 %part", "i64 %parts", "ptr %shared")
+"""What a scan takes in addition if threads can share its units: the thread's number among `parts` of them, and what they wait at.
+
+A thread that has the rows from %start to %stop for itself is the only part."""
 
 
 def emit_scan(
@@ -26,18 +38,21 @@ def emit_scan(
     calls: Sequence[StepCall],
     timed: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """The rows from %start to %stop; `timed` stands around each function's call.
+    """The rows from %start to %stop; `timed` stands around each function's call. Calls with shares: a part of them, see `SHARING`.
 
     Rows are sorted by their number of real steps, so the rows of a step are the first n. Those at
     `entered` .. n are new; those that have no further step leave.
     """
     writer = vectors.writer
+    shares = [call.share for call in calls if call.share]
+    part = _Part(vectors, {share.blocks for share in shares}) if shares else None
     finals = [state for state in loop.states if state.final is not None]
     any_step = writer.assign("icmp sgt i64 %steps, 0")
     first_rows = writer.assign(f"select i1 {any_step}, i64 1, i64 0")
     stepped = _within(vectors, writer.load_index(registers[loop.offsets], first_rows))
     for state in finals:
-        _enter(vectors, state, registers, str(registers[state.final or ""]), stepped, "%stop")
+        start = part.led(stepped, "%stop") if part else stepped
+        _enter(vectors, state, registers, str(registers[state.final or ""]), start, "%stop")
     doubled = [state for state in loop.states if state.current != state.following]
     carried = [
         ("i64", "%start"),
@@ -52,19 +67,63 @@ def emit_scan(
         now = dict(registers)
         for number, state in enumerate(doubled):
             now[state.current], now[state.following] = pointers[2 * number], pointers[2 * number + 1]
+        start = part.led(entered, rows) if part else entered
         for state in loop.states:
-            _enter(vectors, state, registers, now[state.current], entered, rows)
+            _enter(vectors, state, registers, now[state.current], start, rows)
+        if part:
+            part.wait(writer.assign(f"icmp slt i64 {entered}, {rows}"))
         with writer.when(writer.assign(f"icmp slt i64 %start, {rows}")):
             for call in calls:
                 sizes = ("i64 %start", f"i64 {rows}", f"i64 {token}") if call.fixed is None else call.fixed
+                if part and call.share:
+                    if call.share.waits:
+                        part.wait()
+                    sizes = part.of(call.share, rows, token)
                 with timed(call.name):
                     writer.do(f"call void @{call.name}({', '.join([*(f'ptr {now[buffer]}' for buffer in call.buffers), *sizes])})")
+        if part:
+            part.wait()
         staying = _within(vectors, _staying(vectors, loop, registers[loop.offsets], step, after, rows))
+        start = part.led(staying, rows) if part else staying
         for state in finals:
-            _copy(vectors, now[state.following], str(registers[state.final or ""]), staying, rows, state.width)
+            _copy(vectors, now[state.following], str(registers[state.final or ""]), start, rows, state.width)
         following.append(_larger(vectors, entered, rows))
         for state in doubled:
             following.extend((now[state.following], now[state.current]))
+
+
+@dataclass
+class _Part:
+    """A thread's part of a scan whose units are shared, see `SHARING`. Rows enter and leave by the first of the threads."""
+
+    vectors: Vectors
+    blocks: InitVar[Iterable[int]]
+
+    def __post_init__(self, blocks: Iterable[int]) -> None:
+        writer = self.vectors.writer
+        self._leads = writer.assign("icmp eq i64 %part, 0")
+        self._several = writer.assign("icmp sgt i64 %parts, 1")
+        self._blocks = {number: even_range(self.vectors, str(number), "%part", "%parts") for number in sorted(blocks) if number > 1}
+
+    def led(self, start: str, stop: str) -> str:
+        """`start` for the thread that leads, `stop` for the others, to which nothing is left."""
+        return self.vectors.writer.assign(f"select i1 {self._leads}, i64 {start}, i64 {stop}", "led")
+
+    def wait(self, needed: str | None = None) -> None:
+        """For all other parts, if there are any; `needed`: only then."""
+        writer = self.vectors.writer
+        both = self._several if needed is None else writer.assign(f"and i1 {needed}, {self._several}")
+        with writer.when(both):
+            writer.do("call void @rnnspec.wait(ptr %shared, i64 %parts)")
+
+    def of(self, share: StepShare, rows: str, token: str) -> tuple[str, ...]:
+        """What a nest's function takes for the thread's part of it: all rows of some units, or all units of some rows."""
+        writer = self.vectors.writer
+        if share.blocks > 1:
+            first, last = self._blocks[share.blocks]
+            return ("i64 %start", f"i64 {rows}", f"i64 {token}", f"i64 {first}", f"i64 {last}")
+        first, last = even_range(self.vectors, writer.subtract(rows, "%start"), "%part", "%parts")
+        return (f"i64 {writer.add(first, '%start')}", f"i64 {writer.add(last, '%start')}", f"i64 {token}")
 
 
 def _within(vectors: Vectors, row: str) -> str:

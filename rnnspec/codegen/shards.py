@@ -6,8 +6,11 @@ operations on them, so that a thread that comes late, or never, is not waited fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.target import Target
+from rnnspec.kernel.unit_shards import ROWS_OF_A_PASS, WAIT_COST, StepShare, waits_of
 
 ARRIVED, JOINED, WANTED, PATIENCE, YIELD, WAITING = 0, 1, 2, 3, 4, 8
 """Places in the numbers: threads that have come, those of them that take part (written by the leader), as many as there may be,
@@ -105,10 +108,13 @@ known:
 
 
 WAIT = f"""
-define internal void @rnnspec.wait(ptr %shared, i64 %arrivals) #0 {{
+define internal void @rnnspec.wait(ptr %shared, i64 %threads) #0 {{
 entry:
   %place = getelementptr inbounds i64, ptr %shared, i64 {WAITING}
   %before = atomicrmw add ptr %place, i64 1 acq_rel
+  %barriers = udiv i64 %before, %threads
+  %barrier = add nuw i64 %barriers, 1
+  %arrivals = mul nuw i64 %barrier, %threads
   br label %look
 look:
   %turn = phi i64 [ 0, %entry ], [ %turn.next, %again ]
@@ -123,7 +129,7 @@ end:
   ret void
 }}
 """
-"""Returns when so many arrivals have been counted since the function began."""
+"""Returns when all of the threads have come as often as this one: there is one counter for all barriers."""
 
 
 FIRST_ROW = """
@@ -191,3 +197,30 @@ def token_range(vectors: Vectors, offsets: str, steps: str, rows: str, number: s
     following = writer.add(number, 1)
     last = writer.assign(f"icmp eq i64 {following}, {shards}")
     return edge(number), writer.assign(f"select i1 {last}, i64 {rows}, i64 {edge(following)}", "edge")
+
+
+def fewer_by_units(vectors: Vectors, shares: Sequence[StepShare], offsets: str, steps: str, shards: str) -> str:
+    """An i1: whether a scan takes the busiest thread less time if they share units rather than rows, at an average step."""
+    writer = vectors.writer
+
+    def quotient(dividend: str, divisor: str | int) -> str:
+        """Rounded up."""
+        return writer.assign(f"sdiv i64 {writer.subtract(writer.add(dividend, divisor), 1)}, {divisor}", "quotient")
+
+    def cost(rows: str, of: Iterable[StepShare]) -> str:
+        """Of nests that do so many rows."""
+        return writer.multiply(larger(rows), sum(share.cost for share in of))
+
+    def larger(rows: str) -> str:
+        few = writer.assign(f"icmp slt i64 {rows}, {ROWS_OF_A_PASS}")
+        return writer.assign(f"select i1 {few}, i64 {ROWS_OF_A_PASS}, i64 {rows}", "rows")
+
+    some = writer.assign(f"select i1 {writer.assign(f'icmp sgt i64 {steps}, 1')}, i64 {steps}, i64 1", "steps")
+    rows = quotient(writer.load_index(offsets, steps), some)
+    part = quotient(rows, shards)
+    waiting = writer.multiply(shards, waits_of(shares) * WAIT_COST)
+    by_units = writer.add(waiting, cost(part, [share for share in shares if share.blocks == 1]))
+    for blocks in sorted({share.blocks for share in shares if share.blocks > 1}):
+        whole = cost(rows, [share for share in shares if share.blocks == blocks])
+        by_units = writer.add(by_units, writer.assign(f"sdiv i64 {writer.multiply(whole, quotient(str(blocks), shards))}, {blocks}"))
+    return writer.assign(f"icmp slt i64 {by_units}, {cost(part, shares)}", "by_units")

@@ -71,6 +71,20 @@ class Count:
         )
 
 
+ELEMENTWISE_COST, ELEMENTARY_COST, BYTE_COST = 4, 32, 1
+"""What an elementwise operation, an elementary function and a byte of memory take, counted in operations of a product."""
+
+
+def cost(counted: Count) -> Amount:
+    """About how long it takes, in operations of a product."""
+    total = counted.matmul + counted.elementwise * ELEMENTWISE_COST
+    for calls in counted.elementary.values():
+        total += calls * ELEMENTARY_COST
+    for moved in (*counted.read.values(), *counted.written.values()):
+        total += moved * BYTE_COST
+    return total
+
+
 NOTHING = Count(NONE, NONE, {}, {}, {})
 
 

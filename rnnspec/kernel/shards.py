@@ -10,11 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from rnnspec.kernel.amount import NONE, Amount
 from rnnspec.kernel.convention import Convention
-from rnnspec.kernel.count import count
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nests import Nest, nests_of
 from rnnspec.kernel.nodes import (
     Access,
     ColumnReduce,
@@ -59,40 +56,6 @@ def is_divided(node: Node) -> bool:
         case ColumnReduce() | Outer() | Scatter() | PackPanels():
             return True
     assert_never(node)
-
-
-def most_parts(nest: Nest) -> Rows:
-    """Into how many parts a loop nest falls at most, roughly."""
-    node = nest.node if nest.scan is None else nest.scan
-    match node:
-        case _ if not is_divided(node):
-            return 1
-        case Stage() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
-            return node.rows
-        case Outer():
-            return node.height
-        case ColumnReduce() | Scatter() | PackPanels():
-            return node.units
-    assert_never(node)
-
-
-ELEMENTWISE, ELEMENTARY, BYTE = 4, 32, 1
-"""What an elementwise operation, an elementary function and a byte of memory take, counted in operations of a product."""
-
-
-def work_of(function: KernelFunction) -> Mapping[Rows, Amount]:
-    """Operations of a function by the number of parts that they fall into at most."""
-    work: dict[Rows, Amount] = {}
-    for nest in nests_of(function):
-        counted = count(nest, function)
-        total = counted.matmul + counted.elementwise * ELEMENTWISE
-        for calls in counted.elementary.values():
-            total += calls * ELEMENTARY
-        for moved in (*counted.read.values(), *counted.written.values()):
-            total += moved * BYTE
-        parts = most_parts(nest)
-        work[parts] = work.get(parts, NONE) + total
-    return work
 
 
 def _rows_are_apart(scan: ScanLoop) -> bool:

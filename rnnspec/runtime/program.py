@@ -57,10 +57,15 @@ APART = 832
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it."""
+    """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it.
+
+    Or in `units` parts, if each thread makes all of them wait as long as `waiting`, a sum like `terms`, takes.
+    """
 
     parts: int | str
     terms: tuple[tuple[str, int], ...]
+    units: int = 1
+    waiting: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +121,24 @@ def operations_saved(work: tuple[Work, ...], dims: Mapping[str, int], threads: i
     """How many operations fewer the busiest of so many threads has than one alone."""
     saved = 0
     for each in work:
+        total = _sum(each.terms, dims)
         parts = each.parts if isinstance(each.parts, int) else dims[each.parts]
-        busy = max(1, min(threads, parts))
-        saved += sum(factor * (dims[name] if name else 1) for name, factor in each.terms) * (busy - 1) // busy
+        by_units = _saved(total, each.units, threads) - _sum(each.waiting, dims) * threads
+        saved += max(_saved(total, max(1, parts), threads), by_units)
     return saved
+
+
+def _saved(total: int, parts: int, threads: int) -> int:
+    return total - total * -(-parts // threads) // parts
 
 
 def operations(work: tuple[Work, ...], dims: Mapping[str, int]) -> int:
     """How many operations one thread has."""
-    return sum(factor * (dims[name] if name else 1) for each in work for name, factor in each.terms)
+    return sum(_sum(each.terms, dims) for each in work)
+
+
+def _sum(terms: tuple[tuple[str, int], ...], dims: Mapping[str, int]) -> int:
+    return sum(factor * (dims[name] if name else 1) for name, factor in terms)
 
 
 def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:

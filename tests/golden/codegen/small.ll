@@ -422,10 +422,13 @@ known:
 }
 
 
-define internal void @rnnspec.wait(ptr %shared, i64 %arrivals) #0 {
+define internal void @rnnspec.wait(ptr %shared, i64 %threads) #0 {
 entry:
   %place = getelementptr inbounds i64, ptr %shared, i64 8
   %before = atomicrmw add ptr %place, i64 1 acq_rel
+  %barriers = udiv i64 %before, %threads
+  %barrier = add nuw i64 %barriers, 1
+  %arrivals = mul nuw i64 %barrier, %threads
   br label %look
 look:
   %turn = phi i64 [ 0, %entry ], [ %turn.next, %again ]

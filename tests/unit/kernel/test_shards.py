@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rnnspec.ir.types import DType
+from rnnspec.kernel.amount import Amount
 from rnnspec.kernel.convention import convention
 from rnnspec.kernel.nodes import Access, KernelFunction, Load, Outer, RowMap, ScanLoop, Stage, Store
-from rnnspec.kernel.shards import Pending, is_divided, memory_of, touches, work_of
-from rnnspec.kernel.target import Tile
+from rnnspec.kernel.shards import Pending, is_divided, memory_of, touches
+from rnnspec.kernel.target import AVX2, Tile
+from rnnspec.kernel.unit_shards import WAIT_COST, unit_shares
+from rnnspec.kernel.work import Parts, work_of
 from rnnspec.runtime.program import Work, operations_saved
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
@@ -86,16 +90,79 @@ def test_a_scan_whose_step_writes_what_other_rows_read_is_not_divided() -> None:
 
 
 def test_work_is_counted_by_the_parts_that_it_falls_into() -> None:
-    work = work_of(scheduled(model(3, "LSTM(8)"), "forward").function)
+    work = work_of(scheduled(model(3, "LSTM(8)"), "forward").function, AVX2.lanes(DType.F32))
     sizes = {"batch": 2, "tokens": 10, "steps": 5, "batch*time": 10}
-    assert set(work) == {"tokens", "batch"}
-    assert work["tokens"].at(sizes) >= 10 * 2 * 3 * 32
-    assert work["batch"].at(sizes) >= 10 * 2 * 8 * 32
+    assert set(work) == {Parts("tokens"), Parts("batch")}
+    assert work[Parts("tokens")].at(sizes) >= 10 * 2 * 3 * 32
+    assert work[Parts("batch")].at(sizes) >= 10 * 2 * 8 * 32
+
+
+def test_work_that_units_can_share_is_counted_with_the_waiting() -> None:
+    function = scheduled(model(3, "LSTM(64)"), "forward").function
+    work = work_of(function, AVX2.lanes(DType.F32))
+    (parts,) = (parts for parts in work if parts.units > 1)
+    assert (parts.rows, parts.units, parts.waiting) == ("batch", 8, Amount.of("steps") * WAIT_COST)
+    assert work[parts].at({"batch": 2, "tokens": 10, "steps": 5}) >= 10 * 2 * 64 * 256
 
 
 def test_operations_saved_depend_on_parts_and_threads() -> None:
     work = (Work("batch", (("tokens", 100), ("", 50))), Work(1, (("", 1000),)))
     assert operations_saved(work, {"batch": 1, "tokens": 10}, 4) == 0
     assert operations_saved(work, {"batch": 2, "tokens": 10}, 4) == 525
-    assert operations_saved(work, {"batch": 9, "tokens": 10}, 4) == 750 + 37
+    assert operations_saved(work, {"batch": 9, "tokens": 10}, 4) == 1050 - 350
     assert operations_saved(work, {"batch": 0, "tokens": 10}, 4) == 0
+
+
+def test_operations_that_units_save_are_less_the_waiting() -> None:
+    work = (Work("batch", (("tokens", 100),), 4, (("steps", 20),)),)
+    assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 2) == 500 - 400
+    assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 3) == 0
+    assert operations_saved(work, {"batch": 2, "tokens": 10, "steps": 10}, 2) == 500
+
+
+LANES = AVX2.lanes(DType.F32)
+
+
+def shares_of(spec: str, wanted: str = "forward") -> list[tuple[int, bool]]:
+    function = scheduled(spec, wanted).function
+    (scan,) = (node for node in function.nodes if isinstance(node, ScanLoop))
+    return [(share.blocks, share.waits) for share in unit_shares(scan, function, LANES)]
+
+
+def test_units_of_a_step_are_shared() -> None:
+    assert shares_of(model(3, "LSTM(64)")) == [(8, False)]
+    assert shares_of(model(3, "LSTM(8)")) == []
+
+
+def test_threads_wait_where_a_nest_reads_what_another_has_written() -> None:
+    blocks, waits = zip(*shares_of(model(3, "ResetBefore(64)", cell=RESET_BEFORE)), strict=True)
+    assert min(blocks) > 1
+    assert waits == (False, True)
+
+
+def test_rows_are_shared_where_units_are_reduced() -> None:
+    shares = shares_of(model(3, "Normed(64)", cell=NORMED))
+    assert [blocks for blocks, _ in shares].count(1) == 2
+    assert all(waits for _, waits in shares[1:])
+
+
+def test_units_are_not_shared_where_one_reads_what_another_writes() -> None:
+    function = scheduled(model(3, "LSTM(64)"), "forward").function
+    (scan,) = (node for node in function.nodes if isinstance(node, ScanLoop))
+    own = state_of(scan, in_place=True)
+    for access in (Access(own, ROW, column=8), Access(own, ROW, splat=True)):
+        (stage,) = (node for node in scan.body if isinstance(node, Stage))
+        other = replace(scan, body=(replace(stage, body=(Load("other", access), *stage.body)),))
+        assert not unit_shares(other, function, LANES)
+    assert unit_shares(scan, function, LANES)
+
+
+def state_of(scan: ScanLoop, *, in_place: bool) -> str:
+    return next(state.current for state in scan.states if (state.current == state.following) is in_place)
+
+
+def test_the_cost_of_a_step_is_that_of_its_rows() -> None:
+    function = scheduled(model(3, "LSTM(64)"), "forward").function
+    (scan,) = (node for node in function.nodes if isinstance(node, ScanLoop))
+    (share,) = unit_shares(scan, function, LANES)
+    assert 2 * 64 * 256 < share.cost < 2 * 2 * 64 * 256
