@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rnnspec.codegen.calls import Call
 from rnnspec.codegen.clocks import CLOCKS, Clocks
-from rnnspec.codegen.shards import JOINED, even_range, fewer_by_units, token_range
+from rnnspec.codegen.shards import JOINED, even_range, fewer_by_units, token_range, wait
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.kernel.convention import Convention, convention
@@ -101,13 +101,13 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: T
         pending = Pending(memory_of(function, passing))
         for call in calls:
             if pending.must_wait(call.touches):
-                writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {shards})")
+                wait(writer, shards)
             if is_divided(call.node):
                 entry.call(call, *parts.of(call))
             else:
                 with writer.when(first):
                     entry.call(call, ("0", entry.size(call.size)))
-        writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {shards})")
+        wait(writer, shards)
     return entry.end()
 
 

@@ -26,7 +26,7 @@ def column_tile(vectors: Vectors, units: int) -> int:
 def unit_tiles_within(
     vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None], beside: Sequence[int] = (1,)
 ) -> None:
-    """As `unit_tiles`, for some of the tiles. `beside`: as many full tiles are one while they fit, the largest number first; the last is 1."""
+    """As `unit_tiles`, for some of the tiles. `beside`: as many full tiles are taken as one while they fit, 1 at last."""
     writer, lanes = vectors.writer, vectors.lanes
     first, stop = tiles
     full, rest = divmod(units, per_tile * lanes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import InitVar, dataclass
 
-from rnnspec.codegen.shards import even_range
+from rnnspec.codegen.shards import DISMISSED, IDLE, IDLE_TURNS, OPERATIONS_A_TURN, even_range, number, wait
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
 from rnnspec.kernel.unit_shards import StepShare
@@ -45,7 +45,7 @@ def emit_scan(
     """
     writer = vectors.writer
     shares = [call.share for call in calls if call.share]
-    part = _Part(vectors, {share.blocks for share in shares}) if shares else None
+    part = _Part(vectors, shares) if shares else None
     finals = [state for state in loop.states if state.final is not None]
     any_step = writer.assign("icmp sgt i64 %steps, 0")
     first_rows = writer.assign(f"select i1 {any_step}, i64 1, i64 0")
@@ -57,9 +57,12 @@ def emit_scan(
     carried = [
         ("i64", "%start"),
         *(pair for state in doubled for pair in (("ptr", registers[state.current]), ("ptr", registers[state.following]))),
+        *((("i64", "%parts"), ("i64", "0")) if part else ()),
     ]
     with writer.carrying_loop("0", "%steps", 1, carried, "turn") as (turn, held, following):
         entered, pointers = held[0], held[1:]
+        if part:
+            part.begin_step(*held[-2:])
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
         token = writer.load_index(registers[loop.offsets], step)
         after = writer.load_index(registers[loop.offsets], writer.add(step, 1))
@@ -70,9 +73,11 @@ def emit_scan(
         start = part.led(entered, rows) if part else entered
         for state in loop.states:
             _enter(vectors, state, registers, now[state.current], start, rows)
+        any_row = writer.assign(f"icmp slt i64 %start, {rows}")
         if part:
             part.wait(writer.assign(f"icmp slt i64 {entered}, {rows}"))
-        with writer.when(writer.assign(f"icmp slt i64 %start, {rows}")):
+            any_row = writer.assign(f"and i1 {any_row}, {part.works}")
+        with writer.when(any_row):
             for call in calls:
                 sizes = ("i64 %start", f"i64 {rows}", f"i64 {token}") if call.fixed is None else call.fixed
                 if part and call.share:
@@ -81,8 +86,7 @@ def emit_scan(
                     sizes = part.of(call.share, rows, token)
                 with timed(call.name):
                     writer.do(f"call void @{call.name}({', '.join([*(f'ptr {now[buffer]}' for buffer in call.buffers), *sizes])})")
-        if part:
-            part.wait()
+        carried_on = part.end_step(turn) if part else ()
         staying = _within(vectors, _staying(vectors, loop, registers[loop.offsets], step, after, rows))
         start = part.led(staying, rows) if part else staying
         for state in finals:
@@ -90,40 +94,78 @@ def emit_scan(
         following.append(_larger(vectors, entered, rows))
         for state in doubled:
             following.extend((now[state.following], now[state.current]))
+        following.extend(carried_on)
 
 
 @dataclass
 class _Part:
-    """A thread's part of a scan whose units are shared, see `SHARING`. Rows enter and leave by the first of the threads."""
+    """A thread's part of a scan whose units are shared, see `SHARING`. Rows enter and leave by the first of the threads, which leads.
+
+    If it has to wait for too long it goes on alone from the next step on, and the others pass over the rest of the steps.
+    """
 
     vectors: Vectors
-    blocks: InitVar[Iterable[int]]
+    shares: InitVar[Sequence[StepShare]]
 
-    def __post_init__(self, blocks: Iterable[int]) -> None:
-        writer = self.vectors.writer
+    def __post_init__(self, shares: Sequence[StepShare]) -> None:
+        self._writer = writer = self.vectors.writer
         self._leads = writer.assign("icmp eq i64 %part, 0")
-        self._several = writer.assign("icmp sgt i64 %parts, 1")
-        self._blocks = {number: even_range(self.vectors, str(number), "%part", "%parts") for number in sorted(blocks) if number > 1}
+        blocks = sorted({share.blocks for share in shares if share.blocks > 1})
+        self._blocks = {number: even_range(self.vectors, str(number), "%part", "%parts") for number in blocks}
+        self._idle_turns = IDLE_TURNS + sum(share.cost for share in shares) // OPERATIONS_A_TURN
+
+    def begin_step(self, parts: str, waited: str) -> None:
+        """`parts` that work now, and the turns that this one has `waited` so far."""
+        self._parts, self._waited = parts, waited
+        self._several = self._writer.assign(f"icmp sgt i64 {parts}, 1", "several")
+        self.works = self._writer.assign(f"or i1 {self._several}, {self._leads}", "works")
 
     def led(self, start: str, stop: str) -> str:
         """`start` for the thread that leads, `stop` for the others, to which nothing is left."""
-        return self.vectors.writer.assign(f"select i1 {self._leads}, i64 {start}, i64 {stop}", "led")
+        return self._writer.assign(f"select i1 {self._leads}, i64 {start}, i64 {stop}", "led")
 
     def wait(self, needed: str | None = None) -> None:
         """For all other parts, if there are any; `needed`: only then."""
-        writer = self.vectors.writer
-        both = self._several if needed is None else writer.assign(f"and i1 {needed}, {self._several}")
-        with writer.when(both):
-            writer.do("call void @rnnspec.wait(ptr %shared, i64 %parts)")
+        both = self._several if needed is None else self._writer.assign(f"and i1 {needed}, {self._several}")
+        with self._writer.when(both):
+            wait(self._writer, self._parts)
 
     def of(self, share: StepShare, rows: str, token: str) -> tuple[str, ...]:
         """What a nest's function takes for the thread's part of it: all rows of some units, or all units of some rows."""
-        writer = self.vectors.writer
+        writer = self._writer
         if share.blocks > 1:
-            first, last = self._blocks[share.blocks]
+            first, shared = self._blocks[share.blocks]
+            last = writer.assign(f"select i1 {self._several}, i64 {shared}, i64 {share.blocks}", "last")
             return ("i64 %start", f"i64 {rows}", f"i64 {token}", f"i64 {first}", f"i64 {last}")
-        first, last = even_range(self.vectors, writer.subtract(rows, "%start"), "%part", "%parts")
+        first, last = even_range(self.vectors, writer.subtract(rows, "%start"), "%part", self._parts)
         return (f"i64 {writer.add(first, '%start')}", f"i64 {writer.add(last, '%start')}", f"i64 {token}")
+
+    def end_step(self, turn: str) -> tuple[str, str]:
+        """Waits; the parts that work from the next step on, and the turns waited.
+
+        What the leader writes to go on alone is the number of steps until then: others may read it when it is a step ahead already.
+        """
+        writer = self._writer
+        before = writer.label
+        with writer.when(self._several):
+            done = writer.add(turn, 1, "done")
+            place = number(writer, DISMISSED)
+            with writer.when(self._leads):
+                idle = writer.assign(f"load i64, ptr {number(writer, IDLE)}, align 8", "idle")
+                allowed = writer.add(idle, writer.multiply(turn, self._idle_turns))
+                with writer.when(writer.assign(f"icmp sgt i64 {self._waited}, {allowed}")):
+                    writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")
+            turns = writer.add(self._waited, wait(writer, self._parts))
+            dismissed = writer.assign(f"load atomic i64, ptr {place} monotonic, align 8", "dismissed")
+            told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, {done}")
+            alone = writer.assign(f"and i1 {told}, {due}", "alone")
+            parts = writer.assign(f"select i1 {alone}, i64 1, i64 {self._parts}", "parts")
+            waited = writer.label
+        choice = f"[ {{}}, %{waited} ], [ {{}}, %{before} ]"
+        return (
+            writer.assign(f"phi i64 {choice.format(parts, self._parts)}", "parts"),
+            writer.assign(f"phi i64 {choice.format(turns, self._waited)}", "waited"),
+        )
 
 
 def _within(vectors: Vectors, row: str) -> str:

@@ -14,7 +14,7 @@ from rnnspec.kernel.nests import Nest
 from rnnspec.kernel.nodes import Access, Contract, KernelFunction, Load, Node, ScanLoop, Stage, Store
 from rnnspec.kernel.shards import is_divided, touches
 
-WAIT_COST = 10_000
+WAIT_COST = 20_000
 """What a barrier takes for each of the threads that come to it, in operations of a product."""
 
 ROWS_OF_A_PASS = 2

@@ -19,7 +19,7 @@ from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.plan import Plans
 from rnnspec.runtime.program import Kind, NativeFunction, arena_bytes, operations_saved
 from rnnspec.runtime.team import SharedCall, call_together
-from rnnspec.runtime.threads import ThreadCount
+from rnnspec.runtime.threads import CALLS_ALONE, ThreadCount
 
 NO_BYTES = aligned_bytes(0)
 
@@ -93,6 +93,8 @@ class BoundFunction:
     threads: ThreadCount = field(default_factory=ThreadCount)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
+    _alone: int = 0
+    """Calls that one thread does, however much there is to do."""
 
     def __post_init__(self) -> None:
         self._plans = Plans(self.function)
@@ -160,11 +162,15 @@ class BoundFunction:
         return threads if threads > 1 and shared and saved(threads) >= self.threads.least_saved else 1
 
     def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
-        if threads > 1:
+        alone = self.loaded.functions[symbol]
+        if threads > 1 and not self._alone:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
-            self.threads.took_part = call_together(call, self.loaded.functions[symbol], threads, self.threads.patience)
+            took_part = call_together(call, alone, threads, self.threads.patience, self.threads.idle)
+            self.threads.took_part = took_part.threads
+            self._alone = CALLS_ALONE if took_part.dismissed else 0
         else:
-            self.loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+            self._alone = max(0, self._alone - 1)
+            alone(ctypes.addressof(table), ctypes.addressof(sizes))
 
     def call(
         self,

@@ -24,7 +24,9 @@ class _Shared(ctypes.Structure):
         ("wanted", ctypes.c_int64),
         ("patience", ctypes.c_int64),
         ("give_way", ctypes.c_void_p),
-        ("unused", ctypes.c_int64 * 3),
+        ("idle", ctypes.c_int64),
+        ("dismissed", ctypes.c_int64),
+        ("unused", ctypes.c_int64),
         ("waiting", ctypes.c_int64),
         ("rest", ctypes.c_int64 * 7),
     ]
@@ -97,20 +99,31 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: int) -> int:
-    """Runs a native function on so many threads, fewer if others have them; how many took part. `alone`: the same function for one."""
+@dataclass(frozen=True, slots=True)
+class TookPart:
+    """How many threads ran a function; whether one of them had to go on alone, because others came too late to each step."""
+
+    threads: int
+    dismissed: bool
+
+
+def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
+    """Runs a native function on so many threads, fewer if others have them. `alone`: the same function for one.
+
+    `patience`: turns that it waits for the others to come; `idle`: that it may wait for them later, beside what steps may take.
+    """
     team, taken = _team, 0
-    shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD)
+    shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
     try:
         taken = team.take(threads - 1)
         if not taken:
             alone(ctypes.addressof(call.table), ctypes.addressof(call.sizes))
-            return 1
+            return TookPart(1, dismissed=False)
         shared.wanted = taken + 1
         for _ in range(taken):
             team.post(call, shared)
         call.run(shared, follows=False)
-        return shared.joined
+        return TookPart(shared.joined, dismissed=bool(shared.dismissed))
     finally:
         if not shared.joined:
             shared.joined = BROKEN

@@ -77,7 +77,7 @@ def spec_of(name: str) -> str:
 def shared(model: Model, number: int) -> Model:
     """The model, its calls shared by so many threads however little there is to do, all of which come."""
     threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
-    threads.number, threads.least_saved, threads.patience = number, 0, 1 << 40
+    threads.number, threads.least_saved, threads.patience, threads.idle = number, 0, 1 << 40, 1 << 40
     return model
 
 

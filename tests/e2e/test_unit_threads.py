@@ -11,6 +11,7 @@ import pytest
 import rnnspec
 from rnnspec.codegen import entry
 from rnnspec.runtime import team
+from rnnspec.runtime.threads import CALLS_ALONE
 from rnnspec.training.model import Model
 from tests.e2e.test_threads import BATCHES, CELL, assert_same_bits, shared
 
@@ -138,3 +139,33 @@ def test_rows_are_shared_where_there_are_enough(arrivals: list[int]) -> None:
 
 def test_rows_are_shared_where_a_step_is_not_worth_waiting(arrivals: list[int]) -> None:
     assert barriers("SimpleRNN(70)", 2, 50, arrivals) < 10
+
+
+@pytest.mark.usefixtures("by_units")
+@pytest.mark.parametrize("name", ["all states", "two directions", "norms over the units"])
+def test_a_thread_that_waits_too_long_goes_on_alone(name: str, arrivals: list[int]) -> None:
+    model = rnnspec.compile(spec_of(LAYERS[name]), seed=2)
+    for lengths in BATCHES.values():
+        x, mask = drawn(lengths)
+        expected = all_results(shared(model, 1), x, mask)
+        threads = shared(model, 3)._executable.threads  # pyright: ignore[reportPrivateUsage]
+        threads.idle = -1
+        arrivals.clear()
+        assert_same_bits(all_results(model, x, mask), expected)
+
+
+@pytest.mark.usefixtures("by_units")
+def test_calls_go_alone_for_a_while_after_one_that_waited_too_long(arrivals: list[int]) -> None:
+    model = shared(rnnspec.compile(spec_of(LAYERS["all states"]), seed=2), 3)
+    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
+    x, mask = drawn([8])
+    threads.idle = -1
+    model.forward(x, mask=mask)
+    assert arrivals[-1] < 3 * 8, "no barrier any more behind the first steps"
+    threads.idle = 1 << 40
+    arrivals.clear()
+    for _ in range(CALLS_ALONE):
+        model.forward(x, mask=mask)
+    assert not arrivals
+    model.forward(x, mask=mask)
+    assert arrivals[-1] >= 3 * 8

@@ -252,3 +252,14 @@ def test_targets_without_the_switch_leave_it_out() -> None:
     assert "mxcsr" in emitted(SMALL, AVX2)
     assert "mxcsr" not in emitted(SMALL, NEON)
     assert "mxcsr" not in compilation(model(3, "LSTM(5)"), NEON).print("llvm")
+
+
+def test_rows_enter_and_leave_a_shared_scan_by_one_thread() -> None:
+    """Several that write the same to the same place would hardly ever be noticed."""
+    text = emit_module(scheduled(model(3, "LSTM(64)"), "forward").module, AVX2)
+    (scan,) = (part for part in text.split("define ") if part.startswith("internal void @forward.2("))
+    led = {line.split()[0] for line in scan.splitlines() if line.startswith("  %led.")}
+    moved = [line for line in scan.splitlines() if "getelementptr" not in line and any(f"{register}," in line for register in led)]
+    assert len(led) == 3
+    assert sum("icmp slt" in line for line in moved) == 4, "finals and two states enter, one state leaves"
+    assert "%led" not in emit_module(scheduled(model(3, "LSTM(64)"), "forward").module, AVX2, shared=False)
