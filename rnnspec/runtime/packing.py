@@ -70,15 +70,13 @@ def pack(mask: NDArray[np.bool_]) -> PackedIndex:
     rank = np.empty(batch, np.int32)
     rank[order] = np.arange(batch, dtype=np.int32)
     steps = int(lengths.max(initial=0))
-    rows_at_step = np.count_nonzero(lengths[:, None] > np.arange(steps)[None, :], axis=0)
+    real = np.arange(steps) < lengths[order, None]
     offsets = np.zeros(steps + 1, np.int32)
-    np.cumsum(rows_at_step, out=offsets[1:])
-    rows, times = np.nonzero(mask)
-    first = np.cumsum(lengths) - lengths
-    step_of = np.arange(len(rows)) - np.repeat(first, lengths)
-    source = np.empty(len(rows), np.int32)
-    source[offsets[step_of] + rank[rows]] = rows * time + times
-    return PackedIndex(batch, time, order, rank, offsets, source)
+    np.cumsum(np.count_nonzero(real, axis=0), out=offsets[1:])
+    padded = order[:, None] * np.int32(time) + np.arange(time, dtype=np.int32)
+    packed = np.empty(real.shape, np.int32)
+    packed[real] = padded[mask[order]]
+    return PackedIndex(batch, time, order, rank, offsets, packed.T[real.T])
 
 
 def distinct(ids: Int32, rows: int) -> PackedIndex:
