@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 Length: TypeAlias = int | str
@@ -84,6 +85,7 @@ def is_sum(length: Length) -> bool:
     return len(terms) + bool(count) > 1
 
 
+@lru_cache(maxsize=256)
 def _parts(length: Length) -> tuple[tuple[str, ...], int]:
     """What a length is the sum of: texts, and a number."""
     if isinstance(length, int):

@@ -101,7 +101,7 @@ def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
             return key_tokens(index, indices[queries], indices[keys])
         case name if name in SHOWN:
             return index.shown(*SHOWN[name])
-        case "position":
-            return index.position
+        case "source" | "order" | "rank" | "offsets" | "position" as name:
+            return getattr(index, name)
         case name:
-            return {"source": index.source, "order": index.order, "rank": index.rank, "offsets": index.offsets}[name]
+            raise KeyError(name)

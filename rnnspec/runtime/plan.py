@@ -52,39 +52,46 @@ class CallPlan:
         return (ctypes.c_void_p * len(self.pointers))(*self.pointers)
 
 
-def plan_call(function: NativeFunction, indices: Sequence[PackedIndex], sizes: CallSizes) -> CallPlan:
-    places = tuple(enumerate(function.arguments))
-    kept = {place: index_array(indices, each) for place, each in places if each.kind is Kind.INDEX}
-    return CallPlan(
-        function,
-        tuple(indices),
-        sizes,
-        tuple(address(kept[place]) if place in kept else 0 for place, _ in places),
-        tuple(kept.values()),
-        tuple((place, each.name, output_shape(each, sizes)) for place, each in places if each.kind is Kind.OUTPUT),
-        tuple((place, (each.kind.value, each.name)) for place, each in places if each.kind in GIVEN),
-        tuple((place, each) for place, each in places if each.kind in ARENAS),
-        (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims)),
-        arena_bytes(function.scratch, sizes),
-        arena_bytes(function.tape, sizes),
-    )
-
-
 class Plans:
     """The plans of one function: those of indices that are kept are kept, too."""
 
     def __init__(self, function: NativeFunction) -> None:
         self._function = function
         self._known: dict[tuple[int, ...], CallPlan] = {}
+        places = tuple(enumerate(function.arguments))
+        self._indices = tuple((place, each) for place, each in places if each.kind is Kind.INDEX)
+        self._outputs = tuple((place, each) for place, each in places if each.kind is Kind.OUTPUT)
+        self._given = tuple((place, (each.kind.value, each.name)) for place, each in places if each.kind in GIVEN)
+        self._arenas = tuple((place, each) for place, each in places if each.kind in ARENAS)
 
     def of(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
         """`times`: the padded lengths of the sequences, by their names."""
         key = (batch, *times.values(), *map(id, indices))
         found = self._known.get(key)
         if found is None:
-            found = plan_call(self._function, indices, CallSizes(batch, times, indices))
+            found = self._made(tuple(indices), CallSizes(batch, times, indices))
             if all(index.kept for index in indices):
                 if len(self._known) >= MOST_PLANS:
                     self._known.clear()
                 self._known[key] = found
         return found
+
+    def _made(self, indices: tuple[PackedIndex, ...], sizes: CallSizes) -> CallPlan:
+        function = self._function
+        kept = tuple(index_array(indices, each) for _, each in self._indices)
+        pointers = [0] * len(function.arguments)
+        for (place, _), array in zip(self._indices, kept, strict=True):
+            pointers[place] = address(array)
+        return CallPlan(
+            function,
+            indices,
+            sizes,
+            tuple(pointers),
+            kept,
+            tuple((place, each.name, output_shape(each, sizes)) for place, each in self._outputs),
+            self._given,
+            self._arenas,
+            (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims)),
+            arena_bytes(function.scratch, sizes),
+            arena_bytes(function.tape, sizes),
+        )
