@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
-from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage
+from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage, Store, panel_bytes
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -24,7 +24,14 @@ def column_tile(vectors: Vectors, units: int) -> int:
 
 
 def unit_tiles_within(
-    vectors: Vectors, units: int, per_tile: int, tiles: Range, body: Callable[[UnitTile], None], beside: Sequence[int] = (1,)
+    vectors: Vectors,
+    units: int,
+    per_tile: int,
+    tiles: Range,
+    body: Callable[[UnitTile], None],
+    *,
+    beside: Sequence[int] = (1,),
+    back: str | None = None,
 ) -> None:
     """As `unit_tiles`, for some of the tiles. `beside`: as many full tiles are taken as one while they fit, 1 at last."""
     writer, lanes = vectors.writer, vectors.lanes
@@ -33,9 +40,10 @@ def unit_tiles_within(
     if full:
         start, least = first, vectors.least(stop, str(full))
         for count in beside:
-            with writer.loop(start, least, count, hint="tile") as number:
+            with writer.loop(start, least, count, hint="tile") as turn:
+                number = _turned(vectors, back, start, least, turn, count)
                 body(UnitTile(writer.multiply(number, per_tile * lanes), number, per_tile * count, lanes))
-            start = number
+            start = turn
     if rest:
         begun, reached = writer.assign(f"icmp sle i64 {first}, {full}"), writer.assign(f"icmp sgt i64 {stop}, {full}")
         with writer.when(writer.assign(f"and i1 {begun}, {reached}")):
@@ -43,19 +51,33 @@ def unit_tiles_within(
             body(UnitTile(str(full * per_tile * lanes), str(full), used, rest - (used - 1) * lanes))
 
 
-def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None]) -> None:
-    """Runs `body` for every tile of units: a loop over full ones, then the rest."""
+def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None], back: str | None = None) -> None:
+    """Runs `body` for every tile of units: a loop over full ones, then the rest. `back`: an i1, whether the loop goes from the last one."""
     lanes = vectors.lanes
     columns = per_tile * lanes
     full, rest = divmod(units, columns)
     if full == 1:
         body(UnitTile("0", "0", per_tile, lanes))
     elif full:
-        with vectors.writer.loop("0", str(full), hint="tile") as number:
+        with vectors.writer.loop("0", str(full), hint="tile") as turn:
+            number = _turned(vectors, back, "0", str(full), turn)
             body(UnitTile(vectors.writer.multiply(number, columns), number, per_tile, lanes))
     if rest:
         used = -(-rest // lanes)
         body(UnitTile(str(full * columns), str(full), used, rest - (used - 1) * lanes))
+
+
+def _turned(vectors: Vectors, back: str | None, start: str, stop: str, turn: str, count: int = 1) -> str:
+    """The turn of a loop by `count` that goes from the last one to the first if `back`."""
+    if back is None:
+        return turn
+    writer = vectors.writer
+    size = writer.subtract(stop, start)
+    if count > 1:
+        size = writer.subtract(size, writer.assign(f"srem i64 {size}, {count}"))
+    last = writer.subtract(writer.add(size, start), count)
+    other = writer.subtract(writer.add(last, start), turn)
+    return writer.assign(f"select i1 {back}, i64 {other}, i64 {turn}", "tile")
 
 
 def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callable[[str, int], None]) -> None:
@@ -75,12 +97,13 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, bloc
     contracts = any(isinstance(statement, Contract) for statement in stage.body)
     tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
     width = stage.tile.vectors
+    back = _goes_back(vectors, places, stage)
 
     def over_units(wide: int, body: Callable[[UnitTile], None]) -> None:
         if blocks is None:
-            unit_tiles(vectors, stage.units, width * wide, body)
+            unit_tiles(vectors, stage.units, width * wide, body, back)
         else:
-            unit_tiles_within(vectors, stage.units, width, blocks, body, (wide, 1) if wide > 1 else (1,))
+            unit_tiles_within(vectors, stage.units, width, blocks, body, beside=(wide, 1) if wide > 1 else (1,), back=back)
 
     def tile(row: str, count: int, units: UnitTile) -> None:
         TileEmitter(vectors, places, row, count, units, width).run(stage.body)
@@ -95,6 +118,23 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, bloc
     if tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
+
+
+def _goes_back(vectors: Vectors, places: Places, stage: Stage) -> str | None:
+    """An i1, whether a step goes through its tiles from the last one to the first; None if that is of no use.
+
+    Every other step does, so that it begins with weights that the one before has left in the first-level cache, where there is no room
+    for all. Steps are told apart by the two buffers of a state, which change places: the one that is read whole, and the one written.
+    """
+    contracts = [statement for statement in stage.body if isinstance(statement, Contract)]
+    if panel_bytes(contracts, stage.units, vectors.bytes) <= vectors.target.first_level_bytes:
+        return None
+    written = [statement.access.buffer for statement in stage.body if isinstance(statement, Store)]
+    for left in dict.fromkeys(statement.left.buffer for statement in contracts):
+        for right in written:
+            if right != left and places.buffers[left].width == places.buffers[right].width == stage.units:
+                return vectors.writer.assign(f"icmp ugt ptr {places.registers[left]}, {places.registers[right]}", "back")
+    return None
 
 
 def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:

@@ -34,6 +34,7 @@ from rnnspec.kernel.nodes import (
     Access,
     Buffer,
     ColumnReduce,
+    Contract,
     GatherIds,
     IndexArray,
     Load,
@@ -52,10 +53,11 @@ from rnnspec.kernel.nodes import (
     State,
     Statement,
     Store,
+    panel_bytes,
 )
 from rnnspec.kernel.stages import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.states import settle_states
-from rnnspec.kernel.target import Target, Tile, contraction_tile, pointwise_tile
+from rnnspec.kernel.target import ELEMENT_BYTES, Target, Tile, contraction_tile, for_panels, pointwise_tile
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
@@ -256,6 +258,9 @@ class Block:
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
+        contracts = [statement for statement in body if isinstance(statement, Contract)]
+        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
+        tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
         return Stage(rows, units, tile, (*body, *stores))
 
     # Nodes

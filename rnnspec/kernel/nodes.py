@@ -7,6 +7,7 @@ tiles of several rows and several vectors of units.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -323,3 +324,8 @@ class KernelModule:
 
     name: str
     functions: tuple[KernelFunction, ...]
+
+
+def panel_bytes(contracts: Iterable[Contract], units: int, element_bytes: int) -> int:
+    """What a stage's contractions read of weights for a row."""
+    return sum(contract.depth * len(contract.names) for contract in contracts) * units * element_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rnnspec.ir.types import DType
 
@@ -14,7 +14,7 @@ ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers."""
+    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, the first-level cache's bytes."""
 
     name: str
     triple: str
@@ -23,6 +23,7 @@ class Target:
     vector_bytes: int
     registers: int
     fused_multiply_add: bool
+    first_level_bytes: int = 2**15
 
     def lanes(self, dtype: DType) -> int:
         return self.vector_bytes // ELEMENT_BYTES[dtype]
@@ -40,7 +41,7 @@ TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
 class Tile:
     """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side.
 
-    `wide`: how many tiles of units a single row takes at once: one alone has too few sums to keep the processor busy.
+    `wide`: how many tiles of units a single row takes at once, where one alone has too few sums to keep the processor busy.
     """
 
     rows: tuple[int, ...]
@@ -54,6 +55,9 @@ WIDEST = 4
 
 ARITHMETIC_A_CYCLE, LOADS_A_CYCLE, LATENCY = 2, 2, 4
 """Of vector instructions, on the cores of the last ten years; `LATENCY` of a multiply-add, in cycles."""
+
+SECOND_LEVEL_BYTES_A_CYCLE = 32
+"""What a core reads from its second-level cache."""
 
 
 def turn_cycles(rows: int, columns: int) -> float:
@@ -78,6 +82,20 @@ def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile
             wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
             best, least = Tile(row_counts(rows), vectors, wide), cycles
     return best
+
+
+def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, target: Target) -> Tile:
+    """The tile of a stage that has so many vectors of units, and so many bytes of weights for each.
+
+    A single row takes several tiles at once where the first-level cache has the weights. If it can't have all of them, a step that
+    goes through them the other way finds the last ones there (see `codegen.nests`): as many as half of the cache has room for. But
+    there must be enough sums to keep up with the second-level cache.
+    """
+    if bytes_of_a_vector * vectors <= target.first_level_bytes:
+        return tile
+    fitting = target.first_level_bytes // 2 // (bytes_of_a_vector * tile.vectors)
+    keeping_up = -(-LATENCY * SECOND_LEVEL_BYTES_A_CYCLE // (target.vector_bytes * gates * tile.vectors))
+    return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
 
 
 def pointwise_tile(units: int, lanes: int) -> Tile:

@@ -25,6 +25,7 @@ BODIES: Mapping[str, str] = {
     "SimpleRNN": "a -> SimpleRNN(5, return_sequences = true)",
     "LSTM": "a -> LSTM(5, return_sequences = true)",
     "GRU": "a -> GRU(17, return_sequences = true)",
+    "more weights than the first-level cache holds": "a -> LSTM(70, return_sequences = true) -> Dense(3)",
     "GRU, reset before": "a -> GRU(5, reset_after = false, return_sequences = true)",
     "the last output": "a -> LSTM(5)",
     "the last output, masked": "a -> Masking() -> GRU(5)",

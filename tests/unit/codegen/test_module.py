@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -263,3 +264,11 @@ def test_rows_enter_and_leave_a_shared_scan_by_one_thread() -> None:
     assert len(led) == 3
     assert sum("icmp slt" in line for line in moved) == 4, "finals and two states enter, one state leaves"
     assert "%led" not in emit_module(scheduled(model(3, "LSTM(64)"), "forward").module, AVX2, shared=False)
+
+
+@pytest.mark.parametrize(("units", "turns"), [(20, False), (64, True)])
+@pytest.mark.parametrize("wanted", ["forward", "stream"])
+def test_every_other_step_goes_back_through_weights_that_no_first_level_cache_holds(units: int, turns: bool, wanted: str) -> None:
+    text = emit_module(scheduled(model(3, f"LSTM({units})"), wanted).module, AVX2)
+    assert ("%back." in text) is turns
+    assert (len(re.findall(r"%tile\.\d+ = select i1 %back", text)) >= 2) is turns, "a single row, and several"

@@ -44,6 +44,8 @@ SPECS: Mapping[str, str] = {
     "simple_rnn_1": model(1, "SimpleRNN(1, return_sequences = true)"),
     "simple_rnn_17": model(3, "SimpleRNN(17, go_backwards = true)"),
     "lstm_3": model(17, "LSTM(3)"),
+    "lstm_70, back and forth": model(3, "LSTM(70, return_sequences = true)"),
+    "gru_97, back and forth": model(3, "GRU(97, return_sequences = true)"),
     "lstm_17": model(1, "LSTM(17, return_sequences = true)"),
     "gru_17": model(3, "GRU(17)"),
     "gru_1": model(1, "GRU(1, return_sequences = true, zero_output_for_mask = true)"),

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from rnnspec.ir.types import DType
-from rnnspec.kernel.target import AVX2, AVX512, MOST_ROWS, NEON, SSE42, TARGETS, Target, Tile, contraction_tile, pointwise_tile, row_counts
+from rnnspec.kernel.target import (
+    AVX2,
+    AVX512,
+    MOST_ROWS,
+    NEON,
+    SSE42,
+    TARGETS,
+    Target,
+    Tile,
+    contraction_tile,
+    for_panels,
+    pointwise_tile,
+    row_counts,
+)
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
@@ -43,6 +57,29 @@ TILES: list[tuple[Target, int, int, DType, Tile]] = [
 )
 def test_contraction_tile(target: Target, gates: int, units: int, dtype: DType, tile: Tile) -> None:
     assert contraction_tile(target, gates, units, target.lanes(dtype)) == tile
+
+
+@pytest.mark.parametrize(
+    ("units", "depth", "wide"),
+    [
+        (20, 20, 2),  # all weights fit the first-level cache
+        (40, 40, 2),
+        (64, 64, 1),  # 64 KB of weights, 16 KB a tile
+        (128, 32, 2),  # 64 KB of weights, 8 KB a tile
+        (512, 512, 1),
+    ],
+)
+def test_a_single_row_takes_as_many_tiles_as_stay_in_the_cache_until_the_next_step(units: int, depth: int, wide: int) -> None:
+    tile = contraction_tile(AVX512, 4, units, 16)
+    assert tile.wide == 2
+    assert for_panels(tile, 4, 4 * depth * 16 * 4, -(-units // 16), AVX512) == replace(tile, wide=wide)
+
+
+def test_a_single_row_has_enough_sums_to_keep_up_with_the_second_level_cache() -> None:
+    """Three gates of eight units are 24 bytes a cycle, where each sum takes four."""
+    tile = contraction_tile(AVX2, 3, 128, 8)
+    assert (tile.vectors, tile.wide) == (1, 3)
+    assert for_panels(tile, 3, 3 * 128 * 8 * 4, 16, AVX2).wide == 2
 
 
 @every_target

@@ -92,4 +92,5 @@ def test_a_step_of_a_stream_is_one_stage_with_its_projection(target: Target) -> 
     projection, recurrent = contractions(step)
     assert recurrent.inits == projection.names
     assert {store.access.buffer.partition(".")[0] for store in stores(step)} == {"state"}
-    assert step.tile == contraction_tile(target, 4, 64, target.lanes(DType.F32))
+    tile = contraction_tile(target, 4, 64, target.lanes(DType.F32))
+    assert (step.tile.rows, step.tile.vectors) == (tile.rows, tile.vectors)
