@@ -33,6 +33,7 @@ class Call:
     """The function `name` takes `buffers`, a range of `size` things, and `further` sizes.
 
     `nest`: what it is a part of, by the name of its function. `shares`: of a scan whose units several threads may share.
+    `number`: the node's in its function.
     """
 
     nest: str
@@ -43,6 +44,7 @@ class Call:
     further: tuple[Rows, ...]
     touches: tuple[Touch, ...]
     shares: tuple[StepShare, ...] = ()
+    number: int = 0
 
 
 def calls_of(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> Iterator[Call]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rnnspec.codegen.calls import Call
 from rnnspec.codegen.clocks import CLOCKS, Clocks
 from rnnspec.codegen.shards import JOINED, even_range, fewer_by_units, token_range, wait
+from rnnspec.codegen.time_blocks import Turns, block_loop
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.memory import ALIGNMENT, APART, Plan
-from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, Space
+from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, Space, TimeBlock
 from rnnspec.kernel.shards import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
@@ -57,6 +58,15 @@ class _Entry:
         sizes = (f"i64 {each}" for each in (*part, *(self.size(rows) for rows in call.further)))
         self.writer.do(f"call void @{quoted(call.name)}({', '.join([*pointers, *sizes, *further])})")
 
+    def turns(self, call: Call, turns: Turns | None) -> tuple[str, ...]:
+        """What a scan takes to know the turns that it does."""
+        if not isinstance(call.node, ScanLoop):
+            return ()
+        return ("i64 0", f"i64 {self.size(call.node.steps)}") if turns is None else (f"i64 {turns.start}", f"i64 {turns.stop}")
+
+    def block_loop(self, block: TimeBlock) -> AbstractContextManager[Turns]:
+        return block_loop(self.vectors, block, self.buffers[block.offsets], self.size(block.steps))
+
     def end(self) -> str:
         _restore(self.vectors, self.state)
         return self.writer.text()
@@ -77,11 +87,37 @@ def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, 
     if clocks:
         slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
-    for call in calls:
+
+    def one(call: Call, turns: Turns | None = None) -> None:
+        part = ("0", entry.size(call.size))
+        if turns is not None and not isinstance(call.node, ScanLoop):
+            part = turns.first_token, turns.last_token
+        sharing = ALONE if call.shares else ()
+        clock = (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
         with around(clocks, entry.writer, call.nest):
-            further = ALONE if call.shares else (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
-            entry.call(call, ("0", entry.size(call.size)), further)
+            entry.call(call, part, (*entry.turns(call, turns), *sharing, *clock))
+
+    for block, several in grouped(function, calls):
+        if block is None:
+            one(several[0])
+            continue
+        with entry.block_loop(block) as turns:
+            for call in several:
+                one(call, turns)
     return entry.end()
+
+
+def grouped(function: KernelFunction, calls: Sequence[Call]) -> Iterator[tuple[TimeBlock | None, Sequence[Call]]]:
+    """The calls in order, those of a block together, all others alone."""
+    place = 0
+    while place < len(calls):
+        number = calls[place].number
+        block = next((block for block in function.blocks if block.first == number), None)
+        end = place + 1
+        while block is not None and end < len(calls) and calls[end].number < block.last:
+            end += 1
+        yield block, calls[place:end]
+        place = end
 
 
 def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library) -> str:
@@ -99,14 +135,35 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: T
         parts = _Parts(entry, number, shards)
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
-        for call in calls:
-            if pending.must_wait(call.touches):
-                wait(writer, shards)
-            if is_divided(call.node):
-                entry.call(call, *parts.of(call))
-            else:
+
+        def one(call: Call, turns: Turns | None = None) -> None:
+            if not is_divided(call.node):
                 with writer.when(first):
-                    entry.call(call, ("0", entry.size(call.size)))
+                    entry.call(call, ("0", entry.size(call.size)), entry.turns(call, turns))
+                return
+            if turns is not None and not isinstance(call.node, ScanLoop):
+                entry.call(call, parts.of_tokens(turns))
+                return
+            part, further = parts.of(call)
+            entry.call(call, part, (*entry.turns(call, turns), *further))
+
+        for block, several in grouped(function, calls):
+            if block is None:
+                if pending.must_wait(several[0].touches):
+                    wait(writer, shards)
+                one(several[0])
+                continue
+            # Its tokens are divided block by block, so that nobody finds his own again behind it.
+            if pending.must_wait(replace(touch, own=None) for call in several for touch in call.touches):
+                wait(writer, shards)
+            for call in several:
+                parts.of(call)
+            with entry.block_loop(block) as turns:
+                inner = Pending(memory_of(function, passing))
+                for call in several:
+                    if inner.must_wait(call.touches):
+                        wait(writer, shards)
+                    one(call, turns)
         wait(writer, shards)
     return entry.end()
 
@@ -128,6 +185,13 @@ class _Parts:
         if key not in self._known:
             self._known[key] = self._part(call)
         return self._known[key]
+
+    def of_tokens(self, turns: Turns) -> tuple[str, str]:
+        """The thread's part of some steps' tokens."""
+        writer = self.entry.writer
+        size = writer.subtract(turns.last_token, turns.first_token)
+        first, last = even_range(self.entry.vectors, size, self.number, self.shards)
+        return writer.add(turns.first_token, first), writer.add(turns.first_token, last)
 
     def _part(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
         vectors, size = self.entry.vectors, self.entry.size(call.size)

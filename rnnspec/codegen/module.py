@@ -81,7 +81,7 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
         name = f"{function.name}.{number}"
         shares = unit_shares(node, function, vectors.lanes) if shared and isinstance(node, ScanLoop) else ()
         parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks, shares))
-        calls.extend(replace(call, shares=shares) for call in calls_of(name, node, buffers, vectors))
+        calls.extend(replace(call, shares=shares, number=number) for call in calls_of(name, node, buffers, vectors))
     parts.append(emit_entry(function, calls, target, library, clocks=clocks))
     return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
 
@@ -108,7 +108,7 @@ def emit_node(
 
     match node:
         case ScanLoop():
-            further = ["i64 %steps", *(SHARING if shares else ()), *([f"ptr {CLOCKS}"] if clocks else [])]
+            further = ["i64 %steps", "i64 %from", "i64 %to", *(SHARING if shares else ()), *([f"ptr {CLOCKS}"] if clocks else [])]
             return _emit_scan(name, node, buffers, begin(*further)[0], clocks, shares)
         case PackPanels():
             inner, places = begin()

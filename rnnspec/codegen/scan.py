@@ -38,7 +38,9 @@ def emit_scan(
     calls: Sequence[StepCall],
     timed: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """The rows from %start to %stop; `timed` stands around each function's call. Calls with shares: a part of them, see `SHARING`.
+    """The rows from %start to %stop, the turns from %from to %to, an even number of them before, of all %steps.
+
+    `timed` stands around each function's call. Calls with shares: a part of them, see `SHARING`.
 
     Rows are sorted by their number of real steps, so the rows of a step are the first n. Those at
     `entered` .. n are new; those that have no further step leave.
@@ -55,11 +57,11 @@ def emit_scan(
         _enter(vectors, state, registers, str(registers[state.final or ""]), start, "%stop")
     doubled = [state for state in loop.states if state.current != state.following]
     carried = [
-        ("i64", "%start"),
+        ("i64", _entered_before(vectors, loop, registers[loop.offsets])),
         *(pair for state in doubled for pair in (("ptr", registers[state.current]), ("ptr", registers[state.following]))),
-        *((("i64", "%parts"), ("i64", "0")) if part else ()),
+        *((("i64", part.parts_at_first()), ("i64", "0")) if part else ()),
     ]
-    with writer.carrying_loop("0", "%steps", 1, carried, "turn") as (turn, held, following):
+    with writer.carrying_loop("%from", "%to", 1, carried, "turn") as (turn, held, following):
         entered, pointers = held[0], held[1:]
         if part:
             part.begin_step(*held[-2:])
@@ -114,6 +116,18 @@ class _Part:
         self._blocks = {number: even_range(self.vectors, str(number), "%part", "%parts") for number in blocks}
         self._idle_turns = IDLE_TURNS + sum(share.cost for share in shares) // OPERATIONS_A_TURN
 
+    def parts_at_first(self) -> str:
+        """One if the leader went on alone in turns before these."""
+        writer = self._writer
+        known = writer.label
+        with writer.when(writer.assign("icmp sgt i64 %parts, 1")):
+            dismissed = writer.assign(f"load atomic i64, ptr {number(writer, DISMISSED)} monotonic, align 8", "dismissed")
+            told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, %from")
+            alone = writer.assign(f"and i1 {told}, {due}", "alone")
+            parts = writer.assign(f"select i1 {alone}, i64 1, i64 %parts", "parts")
+            loaded = writer.label
+        return writer.assign(f"phi i64 [ {parts}, %{loaded} ], [ %parts, %{known} ]", "parts")
+
     def begin_step(self, parts: str, waited: str) -> None:
         """`parts` that work now, and the turns that this one has `waited` so far."""
         self._parts, self._waited = parts, waited
@@ -152,7 +166,7 @@ class _Part:
             place = number(writer, DISMISSED)
             with writer.when(self._leads):
                 idle = writer.assign(f"load i64, ptr {number(writer, IDLE)}, align 8", "idle")
-                allowed = writer.add(idle, writer.multiply(turn, self._idle_turns))
+                allowed = writer.add(idle, writer.multiply(writer.subtract(turn, "%from"), self._idle_turns))
                 with writer.when(writer.assign(f"icmp sgt i64 {self._waited}, {allowed}")):
                     writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")
             turns = writer.add(self._waited, wait(writer, self._parts))
@@ -166,6 +180,18 @@ class _Part:
             writer.assign(f"phi i64 {choice.format(parts, self._parts)}", "parts"),
             writer.assign(f"phi i64 {choice.format(turns, self._waited)}", "waited"),
         )
+
+
+def _entered_before(vectors: Vectors, loop: ScanLoop, offsets: str) -> str:
+    """How many rows have entered before turn %from: those of the turn before."""
+    writer = vectors.writer
+    begin = writer.label
+    with writer.when(writer.assign("icmp sgt i64 %from, 0")):
+        step = writer.subtract("%steps", "%from") if loop.reverse else writer.subtract("%from", 1)
+        rows = writer.subtract(writer.load_index(offsets, writer.add(step, 1)), writer.load_index(offsets, step))
+        before = _within(vectors, rows)
+        end = writer.label
+    return writer.assign(f"phi i64 [ {before}, %{end} ], [ %start, %{begin} ]", "entered")
 
 
 def _within(vectors: Vectors, row: str) -> str:

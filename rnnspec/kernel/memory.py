@@ -116,14 +116,15 @@ def plan_apart(function: KernelFunction, space: Space) -> Plan:
 
 
 def plan_scratch(function: KernelFunction) -> Plan:
-    """Scratch buffers that are never alive together share slots; a buffer lives from its first to its last node."""
+    """Scratch buffers that are never alive together share slots; a buffer lives from its first node, or block of them, to its last one."""
     scratch = {buffer.name: buffer for buffer in function.buffers if buffer.space is Space.SCRATCH}
     first: dict[str, int] = {}
     last: dict[str, int] = {}
+    begins = {number: block.first for block in function.blocks for number in range(block.first, block.last)}
     for number, node in enumerate(function.nodes):
         for name in buffers_of(node):
             if name in scratch:
-                first.setdefault(name, number)
+                first.setdefault(name, begins.get(number, number))
                 last[name] = number
     slots: list[Slot] = []
     busy_until: list[int] = []

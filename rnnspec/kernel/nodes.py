@@ -289,6 +289,21 @@ Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds
 
 
 @dataclass(frozen=True, slots=True)
+class TimeBlock:
+    """The nests from number `first` on, before `last`, do `tokens` at a time: those of a few steps, then those of the next ones.
+
+    An even number of steps, two at least. `steps`, `offsets`, `reverse`: as of their scans.
+    """
+
+    first: int
+    last: int
+    tokens: int
+    steps: str
+    offsets: str
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DistinctIndex:
     """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
 
@@ -303,13 +318,17 @@ class DistinctIndex:
 
 @dataclass(frozen=True, slots=True)
 class KernelFunction:
-    """`buffers` in the order of the first use; `nodes` in execution order; `distinct`: indices that a call makes of its inputs."""
+    """`buffers` in the order of the first use; `nodes` in execution order.
+
+    `distinct`: indices that a call makes of its inputs. `blocks`: of nodes, in order, none in two of them.
+    """
 
     name: str
     dtype: DType
     buffers: tuple[Buffer, ...]
     nodes: tuple[Node, ...]
     distinct: tuple[DistinctIndex, ...] = ()
+    blocks: tuple[TimeBlock, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         for buffer in self.buffers:

@@ -32,6 +32,7 @@ from rnnspec.kernel.nodes import (
     State,
     Statement,
     Store,
+    TimeBlock,
 )
 
 INDENT = "  "
@@ -48,14 +49,29 @@ def print_kernel(function: KernelFunction) -> str:
     lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
     lines += [INDENT + _buffer(buffer) for buffer in function.buffers if buffer.name in touched]
     lines += [INDENT + _distinct(index) for index in function.distinct]
-    for node in function.nodes:
-        lines += [INDENT + line for line in _node(node)]
+    first = {block.first: block for block in function.blocks}
+    inside = INDENT
+    for number, node in enumerate(function.nodes):
+        if any(block.last == number for block in function.blocks):
+            lines.append(INDENT + "}")
+            inside = INDENT
+        if number in first:
+            lines.append(INDENT + _time_block(first[number]))
+            inside = INDENT * 2
+        lines += [inside + line for line in _node(node)]
+    if inside != INDENT:
+        lines.append(INDENT + "}")
     return "\n".join([*lines, "}\n"])
 
 
 def _buffer(buffer: Buffer) -> str:
     at = f" at {buffer.offset}" if buffer.space in (Space.WEIGHT, Space.GRADIENT) else ""
     return f"buffer {buffer.name} : {buffer.space.value} {buffer.dtype.value}[{buffer.rows}, {buffer.width}]{at}"
+
+
+def _time_block(block: TimeBlock) -> str:
+    direction = "last to first" if block.reverse else "first to last"
+    return f"blocks {direction} by {block.offsets}, {block.steps}, {block.tokens} tokens {{"
 
 
 def _distinct(index: DistinctIndex) -> str:

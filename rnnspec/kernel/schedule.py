@@ -33,6 +33,7 @@ from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matr
 from rnnspec.kernel.nodes import DistinctIndex, KernelFunction, KernelModule, RowMap, Space
 from rnnspec.kernel.stages import Location
 from rnnspec.kernel.target import Target
+from rnnspec.kernel.time_blocks import time_blocks
 
 
 def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> KernelModule:
@@ -69,7 +70,8 @@ def schedule_function(function: Function, target: Target, offsets: Mapping[str, 
     packed = tuple(running.panels.values())
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
     prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
-    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function))
+    blocks = time_blocks(nodes, running.buffers, target)
+    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function), blocks)
 
 
 def _float_type(function: Function) -> DType:

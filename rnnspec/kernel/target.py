@@ -14,7 +14,7 @@ ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, the first-level cache's bytes."""
+    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, bytes of a core's caches."""
 
     name: str
     triple: str
@@ -24,12 +24,13 @@ class Target:
     registers: int
     fused_multiply_add: bool
     first_level_bytes: int = 2**15
+    second_level_bytes: int = 2**19
 
     def lanes(self, dtype: DType) -> int:
         return self.vector_bytes // ELEMENT_BYTES[dtype]
 
 
-AVX512 = Target("avx512", "x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32, True)
+AVX512 = Target("avx512", "x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32, True, second_level_bytes=2**20)
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "", 32, 16, True)
 SSE42 = Target("sse4.2", "x86_64-unknown-linux-gnu", "nehalem", "", 16, 16, False)
 NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, True)
