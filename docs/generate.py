@@ -207,9 +207,10 @@ def function(above: str, name: str, stage_name: str) -> str:
 def scan(above: str) -> str:
     """The first scan of the kernel IR."""
     lines = compilation(above).print("kernel").splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith("  scan "))
-    stop = next(place for place, line in enumerate(lines) if place > start and line == "  }")
-    return fence("\n".join(line.removeprefix("  ") for line in lines[start : stop + 1]))
+    start = next(place for place, line in enumerate(lines) if line.lstrip().startswith("scan "))
+    indent = lines[start][: lines[start].index("scan ")]
+    stop = next(place for place, line in enumerate(lines) if place > start and line == indent + "}")
+    return fence("\n".join(line.removeprefix(indent) for line in lines[start : stop + 1]))
 
 
 def kernel_nodes(above: str) -> str:
