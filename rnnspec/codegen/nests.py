@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
-from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
+from rnnspec.codegen.rows import Places, RowValues, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage
 
@@ -39,7 +39,7 @@ def unit_tiles_within(vectors: Vectors, units: int, per_tile: int, tiles: Range,
             body(UnitTile(str(full * per_tile * lanes), str(full), used, rest - (used - 1) * lanes))
 
 
-def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None]) -> None:
+def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], object]) -> None:
     """Runs `body` for every tile of units: a loop over full ones, then the rest."""
     lanes = vectors.lanes
     columns = per_tile * lanes
@@ -65,7 +65,9 @@ def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callab
 
 def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> None:
     """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory."""
-    contracts = any(isinstance(statement, Contract) for statement in stage.body)
+    if not any(isinstance(statement, Contract) for statement in stage.body):
+        _emit_along_rows(vectors, places, stage, rows)
+        return
     tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
 
     def tile(row: str, count: int, units: UnitTile) -> None:
@@ -79,9 +81,6 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> N
             lambda row, count: unit_tiles(vectors, stage.units, width, lambda units: tile(row, count, units)),
         )
 
-    if not contracts:
-        single_rows(rows[0], stage.tile.vectors)
-        return
     if tall:
         unit_tiles(
             vectors,
@@ -90,6 +89,12 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> N
             lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)),
         )
     single_rows(_rest(vectors, rows, tall), stage.tile.vectors * stage.tile.wide)
+
+
+def _emit_along_rows(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> None:
+    with vectors.writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, 1, stage.body)
+        unit_tiles(vectors, stage.units, stage.tile.vectors, same.run)
 
 
 def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
@@ -112,9 +117,8 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
     full, rest = divmod(node.units, beside * lanes)
 
-    def part(row: str, units: UnitTile, partial: Sequence[str]) -> list[str]:
-        emitter = TileEmitter(vectors, places, row, 1, units, 1)
-        emitter.run(node.body)
+    def part(same: RowValues, units: UnitTile, partial: Sequence[str]) -> list[str]:
+        emitter = same.run(units)
         combined = list(partial)
         for vector in range(units.vectors):
             value = emitter.value(node.value, 0, vector)
@@ -124,15 +128,16 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         return combined
 
     with writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, 1, node.body)
         partial = [vectors.identity(node.kind)] * beside
         if full:
             start = [(vectors.type, register) for register in partial]
             with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
-                following.extend(part(row, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+                following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
             partial = list(registers)
         if rest:
             used = -(-rest // lanes)
-            partial = part(row, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
+            partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
         scalar = vectors.across(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
@@ -156,9 +161,8 @@ def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, til
         for address, lanes in sums(units):
             vectors.store(vectors.identity(node.kind), address, lanes)
 
-    def add(row: str, count: int, units: UnitTile) -> None:
-        emitter = TileEmitter(vectors, places, row, count, units, 1)
-        emitter.run(node.body)
+    def add(same: RowValues, count: int, units: UnitTile) -> None:
+        emitter = same.run(units)
         for vector, (address, lanes) in enumerate(sums(units)):
             values = (emitter.value(node.value, offset, vector) for offset in range(count))
             total = reduce(lambda left, right: vectors.combine(node.kind, left, right), values, vectors.load(address, lanes))
@@ -167,5 +171,9 @@ def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, til
     def within(body: Callable[[UnitTile], None]) -> None:
         unit_tiles_within(vectors, node.units, per_tile, tiles, body)
 
+    def add_rows(row: str, count: int) -> None:
+        same = RowValues.emit(vectors, places, row, count, node.body)
+        within(lambda units: add(same, count, units))
+
     within(begin)
-    row_tiles(vectors, ("0", rows), ROWS_ADDED, lambda row, count: within(lambda units: add(row, count, units)))
+    row_tiles(vectors, ("0", rows), ROWS_ADDED, add_rows)
