@@ -13,6 +13,7 @@ from typing import assert_never
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, Amount
+from rnnspec.kernel.bodies import same_for_all_units
 from rnnspec.kernel.nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -142,8 +143,10 @@ class _Counter:
         assert_never(node)
 
     def body(self, body: Sequence[Statement], rows: Amount, units: int) -> Count:
-        """The statements for each row and unit."""
+        """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
+        contracts = any(isinstance(statement, Contract) for statement in body)
+        same = () if contracts else same_for_all_units(body)[0]
         matmul = elementwise = NONE
         elementary: dict[str, Amount] = {}
         reads: list[_Range] = []
@@ -151,6 +154,7 @@ class _Counter:
         writes: list[_Range] = []
         panels: dict[str, Amount] = {}
         for statement in body:
+            times = rows if statement in same else elements
             match statement:
                 case Load(access=access):
                     reads.append(_columns(access, units))
@@ -159,9 +163,9 @@ class _Counter:
                     if access.via is not None:
                         indices[access.via, access.rows] = None
                 case Map(kind=kind) if isinstance(kind, UnaryKind) and kind in ELEMENTARY:
-                    elementary[kind.value] = elementary.get(kind.value, NONE) + elements
+                    elementary[kind.value] = elementary.get(kind.value, NONE) + times
                 case Map(kind=kind):
-                    elementwise += NONE if kind in FREE else elements
+                    elementwise += NONE if kind in FREE else times
                 case Draw():
                     elementary[DRAW] = elementary.get(DRAW, NONE) + (rows if statement.splat else elements)
                 case Contract():
