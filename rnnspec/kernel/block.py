@@ -29,6 +29,7 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero, looked_up
+from rnnspec.kernel.bodies import registers_of
 from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
     Access,
@@ -55,7 +56,7 @@ from rnnspec.kernel.nodes import (
 )
 from rnnspec.kernel.stages import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.states import settle_states
-from rnnspec.kernel.target import Target, Tile, contraction_tile, pointwise_tile
+from rnnspec.kernel.target import Target, contraction_tile, pointwise_tile
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
@@ -251,12 +252,18 @@ class Block:
     def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
         lanes = self.context.lanes
         sums = writer.sums
-        tile: Tile = contraction_tile(self.context.target, sums, units, lanes) if sums else pointwise_tile(units, lanes)
+        if not sums:
+            return self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores))
+        tile = contraction_tile(self.context.target, sums, units, lanes)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         return Stage(rows, units, tile, (*body, *stores))
+
+    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> Stage:
+        """A stage without a contraction."""
+        return Stage(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
 
     # Nodes
 
@@ -330,7 +337,7 @@ class Block:
                 Load(operand.name, source.access(0)),
                 Store(Access(target.buffer, RowMap.ROW, target.column, target.row + start), operand.name),
             )
-            nodes.append(Stage(rows, units, pointwise_tile(units, self.context.lanes), body))
+            nodes.append(self._along_rows(rows, units, body))
             start += rows
         return tuple(nodes)
 

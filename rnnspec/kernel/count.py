@@ -13,7 +13,7 @@ from typing import assert_never
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, Amount
-from rnnspec.kernel.bodies import same_for_all_units
+from rnnspec.kernel.bodies import ELEMENTARY, same_for_all_units
 from rnnspec.kernel.nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -38,9 +38,6 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
-
-ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
-"""Functions that are many instructions each: counted by name, not as one operation."""
 
 FREE = frozenset({UnaryKind.STOP_GRADIENT, BinaryKind.AND, BinaryKind.OR})
 """No arithmetic on floats."""
