@@ -93,7 +93,7 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> N
 
 def _emit_along_rows(vectors: Vectors, places: Places, stage: Stage, rows: Range) -> None:
     with vectors.writer.loop(*rows, hint="r") as row:
-        same = RowValues.emit(vectors, places, row, 1, stage.body)
+        same = RowValues.emit(vectors, places, row, stage.body)
         unit_tiles(vectors, stage.units, stage.tile.vectors, same.run)
 
 
@@ -128,7 +128,7 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         return combined
 
     with writer.loop(*rows, hint="r") as row:
-        same = RowValues.emit(vectors, places, row, 1, node.body)
+        same = RowValues.emit(vectors, places, row, node.body)
         partial = [vectors.identity(node.kind)] * beside
         if full:
             start = [(vectors.type, register) for register in partial]
@@ -143,12 +143,11 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 
 
-ROWS_ADDED = (4, 1)
-"""Rows that are added up at a time: a unit's sum is read and written once for them."""
-
-
 def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
-    """Rows are added in order, a few of them for all units: so they are read along the memory. Going down, each row would be a new page."""
+    """Rows are added one after the other, each for all units: the memory is read in one direction.
+
+    Going down, each row would be a new page; and of a few rows side by side a processor fetches nothing ahead.
+    """
     per_tile = column_tile(vectors, node.units)
 
     def sums(units: UnitTile) -> list[tuple[str, int]]:
@@ -161,19 +160,16 @@ def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, til
         for address, lanes in sums(units):
             vectors.store(vectors.identity(node.kind), address, lanes)
 
-    def add(same: RowValues, count: int, units: UnitTile) -> None:
+    def add(same: RowValues, units: UnitTile) -> None:
         emitter = same.run(units)
         for vector, (address, lanes) in enumerate(sums(units)):
-            values = (emitter.value(node.value, offset, vector) for offset in range(count))
-            total = reduce(lambda left, right: vectors.combine(node.kind, left, right), values, vectors.load(address, lanes))
+            total = vectors.combine(node.kind, vectors.load(address, lanes), emitter.value(node.value, 0, vector))
             vectors.store(total, address, lanes)
 
     def within(body: Callable[[UnitTile], None]) -> None:
         unit_tiles_within(vectors, node.units, per_tile, tiles, body)
 
-    def add_rows(row: str, count: int) -> None:
-        same = RowValues.emit(vectors, places, row, count, node.body)
-        within(lambda units: add(same, count, units))
-
     within(begin)
-    row_tiles(vectors, ("0", rows), ROWS_ADDED, add_rows)
+    with vectors.writer.loop("0", rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, node.body)
+        within(lambda units: add(same, units))

@@ -216,28 +216,27 @@ class TileEmitter:
 
 @dataclass(frozen=True)
 class RowValues:
-    """What of a body without contractions has one value for all units of `count` rows: emitted before the loop over their tiles."""
+    """What of a body without contractions has one value for all units of a row: emitted before the loop over their tiles."""
 
     vectors: Vectors
     places: Places
     row: str
-    count: int
-    values: Mapping[tuple[str, int], str]
+    values: Mapping[str, str]
     rest: tuple[Statement, ...]
 
     @classmethod
-    def emit(cls, vectors: Vectors, places: Places, row: str, count: int, body: Sequence[Statement]) -> RowValues:
+    def emit(cls, vectors: Vectors, places: Places, row: str, body: Sequence[Statement]) -> RowValues:
         """LLVM wouldn't move it: none of the passes that run takes anything out of a loop."""
         same, rest = same_for_all_units(body)
-        emitter = TileEmitter(vectors, places, row, count, UnitTile("0", "0", 1, vectors.lanes), 1)
+        emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, vectors.lanes), 1)
         emitter.run(same)
-        values = {(name, each): register for (name, each, _), register in emitter.values.items()}
-        return cls(vectors, places, row, count, values, tuple(rest))
+        values = {name: register for (name, _, _), register in emitter.values.items()}
+        return cls(vectors, places, row, values, tuple(rest))
 
     def run(self, units: UnitTile) -> TileEmitter:
         """Emits the rest for a tile of units."""
-        values = {(name, row, vector): register for (name, row), register in self.values.items() for vector in range(units.vectors)}
-        emitter = TileEmitter(self.vectors, self.places, self.row, self.count, units, 1, values)
+        values = {(name, 0, vector): register for name, register in self.values.items() for vector in range(units.vectors)}
+        emitter = TileEmitter(self.vectors, self.places, self.row, 1, units, 1, values)
         emitter.run(self.rest)
         return emitter
 
