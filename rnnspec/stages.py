@@ -24,6 +24,7 @@ from rnnspec.passes.fold_tables import FoldTables
 from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.passes.unique_tokens import UniqueTokens
@@ -32,7 +33,7 @@ from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunctio
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
-BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), *CLEAN)
+BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *CLEAN)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
 """What inference runs."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
-from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
+from rnnspec.codegen.rows import Places, RowValues, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage, Store, panel_bytes
 
@@ -28,7 +28,7 @@ def unit_tiles_within(
     units: int,
     per_tile: int,
     tiles: Range,
-    body: Callable[[UnitTile], None],
+    body: Callable[[UnitTile], object],
     *,
     beside: Sequence[int] = (1,),
     back: str | None = None,
@@ -51,7 +51,7 @@ def unit_tiles_within(
             body(UnitTile(str(full * per_tile * lanes), str(full), used, rest - (used - 1) * lanes))
 
 
-def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], None], back: str | None = None) -> None:
+def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], object], back: str | None = None) -> None:
     """Runs `body` for every tile of units: a loop over full ones, then the rest. `back`: an i1, whether the loop goes from the last one."""
     lanes = vectors.lanes
     columns = per_tile * lanes
@@ -94,7 +94,9 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, bloc
 
     `blocks`: which units, see `kernel.unit_shards.blocks_of`; all of them if None.
     """
-    contracts = any(isinstance(statement, Contract) for statement in stage.body)
+    if not any(isinstance(statement, Contract) for statement in stage.body):
+        _emit_along_rows(vectors, places, stage, rows, blocks)
+        return
     tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
     width = stage.tile.vectors
     back = _goes_back(vectors, places, stage)
@@ -112,9 +114,6 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, bloc
         wide = stage.tile.wide
         row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
-    if not contracts:
-        single_rows(rows[0])
-        return
     if tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
@@ -137,6 +136,15 @@ def _goes_back(vectors: Vectors, places: Places, stage: Stage) -> str | None:
     return None
 
 
+def _emit_along_rows(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None) -> None:
+    with vectors.writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, stage.body)
+        if blocks is None:
+            unit_tiles(vectors, stage.units, stage.tile.vectors, same.run)
+        else:
+            unit_tiles_within(vectors, stage.units, stage.tile.vectors, blocks, same.run)
+
+
 def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
     """The first row that is left when as many as fit have been taken by each count."""
     if not counts:
@@ -157,9 +165,8 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
     full, rest = divmod(node.units, beside * lanes)
 
-    def part(row: str, units: UnitTile, partial: Sequence[str]) -> list[str]:
-        emitter = TileEmitter(vectors, places, row, 1, units, 1)
-        emitter.run(node.body)
+    def part(same: RowValues, units: UnitTile, partial: Sequence[str]) -> list[str]:
+        emitter = same.run(units)
         combined = list(partial)
         for vector in range(units.vectors):
             value = emitter.value(node.value, 0, vector)
@@ -169,26 +176,26 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         return combined
 
     with writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, node.body)
         partial = [vectors.identity(node.kind)] * beside
         if full:
             start = [(vectors.type, register) for register in partial]
             with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
-                following.extend(part(row, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+                following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
             partial = list(registers)
         if rest:
             used = -(-rest // lanes)
-            partial = part(row, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
+            partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
         scalar = vectors.across(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 
 
-ROWS_ADDED = (4, 1)
-"""Rows that are added up at a time: a unit's sum is read and written once for them."""
-
-
 def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
-    """Rows are added in order, a few of them for all units: so they are read along the memory. Going down, each row would be a new page."""
+    """Rows are added one after the other, each for all units: the memory is read in one direction.
+
+    Going down, each row would be a new page; and of a few rows side by side a processor fetches nothing ahead.
+    """
     per_tile = column_tile(vectors, node.units)
 
     def sums(units: UnitTile) -> list[tuple[str, int]]:
@@ -201,16 +208,16 @@ def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, til
         for address, lanes in sums(units):
             vectors.store(vectors.identity(node.kind), address, lanes)
 
-    def add(row: str, count: int, units: UnitTile) -> None:
-        emitter = TileEmitter(vectors, places, row, count, units, 1)
-        emitter.run(node.body)
+    def add(same: RowValues, units: UnitTile) -> None:
+        emitter = same.run(units)
         for vector, (address, lanes) in enumerate(sums(units)):
-            values = (emitter.value(node.value, offset, vector) for offset in range(count))
-            total = reduce(lambda left, right: vectors.combine(node.kind, left, right), values, vectors.load(address, lanes))
+            total = vectors.combine(node.kind, vectors.load(address, lanes), emitter.value(node.value, 0, vector))
             vectors.store(total, address, lanes)
 
     def within(body: Callable[[UnitTile], None]) -> None:
         unit_tiles_within(vectors, node.units, per_tile, tiles, body)
 
     within(begin)
-    row_tiles(vectors, ("0", rows), ROWS_ADDED, lambda row, count: within(lambda units: add(row, count, units)))
+    with vectors.writer.loop("0", rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, node.body)
+        within(lambda units: add(same, units))

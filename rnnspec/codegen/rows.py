@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from rnnspec.codegen.vectors import Vectors
+from rnnspec.kernel.bodies import same_for_all_units
 from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
 
@@ -211,6 +212,33 @@ class TileEmitter:
                 following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
         for (gate, row, vector), register in zip(keys, registers, strict=True):
             self.values[statement.names[gate], row, vector] = register
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """What of a body without contractions has one value for all units of a row: emitted before the loop over their tiles."""
+
+    vectors: Vectors
+    places: Places
+    row: str
+    values: Mapping[str, str]
+    rest: tuple[Statement, ...]
+
+    @classmethod
+    def emit(cls, vectors: Vectors, places: Places, row: str, body: Sequence[Statement]) -> RowValues:
+        """LLVM wouldn't move it: none of the passes that run takes anything out of a loop."""
+        same, rest = same_for_all_units(body)
+        emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, vectors.lanes), 1)
+        emitter.run(same)
+        values = {name: register for (name, _, _), register in emitter.values.items()}
+        return cls(vectors, places, row, values, tuple(rest))
+
+    def run(self, units: UnitTile) -> TileEmitter:
+        """Emits the rest for a tile of units."""
+        values = {(name, 0, vector): register for name, register in self.values.items() for vector in range(units.vectors)}
+        emitter = TileEmitter(self.vectors, self.places, self.row, 1, units, 1, values)
+        emitter.run(self.rest)
+        return emitter
 
 
 def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:

@@ -144,7 +144,7 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             if operation.result not in analysis.reduced_whole:
                 # Its one pass over all columns can't take another part of a concatenation for each of them.
                 tree = tuple(_tree(analysis, operation.operand))
-                stored = any(is_expensive(inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
+                stored = any(_costs_under(operation, inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
                 analysis.reduced_whole[operation.result] = stored
             return (operation.operand,) if analysis.reduced_whole[operation.result] else ()
         case Scan():
@@ -156,6 +156,12 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             return (operation.operand,) if is_zero(analysis, operation.fill) else (operation.operand, operation.fill)
         case _:
             return operands_of(operation) if form_of(operation) is not Form.POINTWISE else ()
+
+
+def _costs_under(reduction: Reduce, inner: Operation) -> bool:
+    """Whether an operation is worth a loop of its own before a reduction; one number for all of a row's units is computed once a row."""
+    of_rows = all(matrix(result)[1] == 1 for result in results_of(inner)) and matrix(reduction.operand)[1] != 1
+    return is_expensive(inner) and not of_rows
 
 
 def looked_up(analysis: Analysis, sequence: Value) -> tuple[Value, ...]:

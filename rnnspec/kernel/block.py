@@ -29,6 +29,7 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero, looked_up
+from rnnspec.kernel.bodies import registers_of
 from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
     Access,
@@ -57,7 +58,7 @@ from rnnspec.kernel.nodes import (
 )
 from rnnspec.kernel.stages import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.states import settle_states
-from rnnspec.kernel.target import ELEMENT_BYTES, Target, Tile, contraction_tile, for_panels, pointwise_tile
+from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
@@ -253,7 +254,9 @@ class Block:
     def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
         lanes = self.context.lanes
         sums = writer.sums
-        tile: Tile = contraction_tile(self.context.target, sums, units, lanes) if sums else pointwise_tile(units, lanes)
+        if not sums:
+            return self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores))
+        tile = contraction_tile(self.context.target, sums, units, lanes)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
         if self.context.preparing:
@@ -262,6 +265,10 @@ class Block:
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
         tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
         return Stage(rows, units, tile, (*body, *stores))
+
+    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> Stage:
+        """A stage without a contraction."""
+        return Stage(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
 
     # Nodes
 
@@ -335,7 +342,7 @@ class Block:
                 Load(operand.name, source.access(0)),
                 Store(Access(target.buffer, RowMap.ROW, target.column, target.row + start), operand.name),
             )
-            nodes.append(Stage(rows, units, pointwise_tile(units, self.context.lanes), body))
+            nodes.append(self._along_rows(rows, units, body))
             start += rows
         return tuple(nodes)
 

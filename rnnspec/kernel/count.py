@@ -13,6 +13,7 @@ from typing import assert_never
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, Amount
+from rnnspec.kernel.bodies import ELEMENTARY, same_for_all_units
 from rnnspec.kernel.nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -37,9 +38,6 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
-
-ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
-"""Functions that are many instructions each: counted by name, not as one operation."""
 
 FREE = frozenset({UnaryKind.STOP_GRADIENT, BinaryKind.AND, BinaryKind.OR})
 """No arithmetic on floats."""
@@ -156,8 +154,10 @@ class _Counter:
         assert_never(node)
 
     def body(self, body: Sequence[Statement], rows: Amount, units: int) -> Count:
-        """The statements for each row and unit."""
+        """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
+        contracts = any(isinstance(statement, Contract) for statement in body)
+        same = () if contracts else same_for_all_units(body)[0]
         matmul = elementwise = NONE
         elementary: dict[str, Amount] = {}
         reads: list[_Range] = []
@@ -165,6 +165,7 @@ class _Counter:
         writes: list[_Range] = []
         panels: dict[str, Amount] = {}
         for statement in body:
+            times = rows if statement in same else elements
             match statement:
                 case Load(access=access):
                     reads.append(_columns(access, units))
@@ -173,9 +174,9 @@ class _Counter:
                     if access.via is not None:
                         indices[access.via, access.rows] = None
                 case Map(kind=kind) if isinstance(kind, UnaryKind) and kind in ELEMENTARY:
-                    elementary[kind.value] = elementary.get(kind.value, NONE) + elements
+                    elementary[kind.value] = elementary.get(kind.value, NONE) + times
                 case Map(kind=kind):
-                    elementwise += NONE if kind in FREE else elements
+                    elementwise += NONE if kind in FREE else times
                 case Draw():
                     elementary[DRAW] = elementary.get(DRAW, NONE) + (rows if statement.splat else elements)
                 case Contract():

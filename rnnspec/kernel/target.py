@@ -99,9 +99,17 @@ def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, tar
     return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
 
 
-def pointwise_tile(units: int, lanes: int) -> Tile:
-    """The tile of a stage without a contraction: rows one by one, units along the memory."""
-    return Tile((1,), max(1, min(4, units // lanes)))
+COEFFICIENTS = 16
+"""Registers that the coefficients of a body's elementary functions stay in, about."""
+
+
+def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: int) -> Tile:
+    """The tile of a stage without a contraction: rows one by one, units along the memory.
+
+    As many vectors side by side, 4, 2 or 1, as the registers hold: each vector has `alive` values at once, all together `shared` ones.
+    """
+    fitting = (vectors for vectors in (4, 2) if vectors * alive + shared <= target.registers)
+    return Tile((1,), max(1, min(next(fitting, 1), units // lanes)))
 
 
 def row_counts(most: int) -> tuple[int, ...]:

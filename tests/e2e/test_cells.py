@@ -430,8 +430,9 @@ STEPS: Mapping[str, tuple[Sequence[str], str]] = {
     "projected_lstm": (["contract 4", "contract 1"], "the projection needs all units of o * tanh(c') before its first sum"),
     "minimal_gated_unit": (["contract 1", "contract 1"], "the candidate's product needs all units of f * h"),
     "layer_norm_lstm": (
-        ["contract 4", "sum", "sum", "map", "sum", "sum", "map"],
-        "a mean needs all units, a variance the mean, the gates both, and so again for the cell; x @ W is normed before the scan",
+        ["contract 4", "sum", "sum", "map", "map", "sum", "sum", "map"],
+        "a mean needs all units, a variance the mean, the gates both, the last one later, for which what the row is divided by "
+        "is kept, and so again for the cell; x @ W is normed before the scan",
     ),
     "ind_rnn": (["map"], "each unit reads its own past only; x @ W is outside of the scan"),
     "min_gru": (["map"], "gate and candidate are outside of the scan, all matmuls with them"),

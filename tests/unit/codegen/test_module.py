@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +106,25 @@ def test_multiply_add_is_fused_where_the_target_says_so() -> None:
         text = emitted(SMALL, target)
         assert ("@llvm.fma." in text) == target.fused_multiply_add
         assert ("fmul" in text) == (not target.fused_multiply_add)
+
+
+OF_ROWS: Mapping[str, str] = {
+    "stage": "%out = div %x, %wide : f32[batch, 37]",
+    "row reduction": "%cheap = mul %x, %wide : f32[batch, 37]\n%out = reduce_sum %cheap {axis = 1} : f32[batch, 1]",
+    "column reduction": "%cheap = mul %x, %wide : f32[batch, 37]\n%out = reduce_sum %cheap {axis = 0} : f32[37]",
+}
+"""What reads a number of each row beside all its units: 37 of them take more than one tile."""
+
+
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_what_is_the_same_for_all_units_is_computed_once_a_row(name: str) -> None:
+    """Not for each vector of a tile, and not again for the row's rest."""
+    body = f"%small = add %r, %r : f32[batch, 1]\n%wide = broadcast %small : f32[batch, 37]\n{OF_ROWS[name]}"
+    text = emitted(f'module m\nfunc @f(input %x: f32[batch, 37], input %r: f32[batch, 1]) {{\n{body}\nreturn output "y" %out\n}}\n', AVX2)
+    nest = text[text.index("define internal void @f.0(") :]
+    nest = nest[: nest.index("\n}\n")]
+    sums = [line for line in nest.splitlines() if re.search(r"= fadd <8 x float> (%\S+), \1$", line)]
+    assert len(sums) == 1
 
 
 def test_only_entry_points_are_exported() -> None:

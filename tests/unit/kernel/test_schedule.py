@@ -126,6 +126,31 @@ func @f(input %x: f32[batch, 8], weight %w: f32[8, 3]) {
     assert printed.count("= tanh") == 1
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_costs_once_a_row_is_computed_in_the_reduction(axis: int) -> None:
+    """A root of each row; one of each element is stored before."""
+    result = "f32[batch, 1]" if axis else "f32[8]"
+    _, of_rows = scheduled(f"""
+func @f(input %x: f32[batch, 8], input %r: f32[batch, 1]) {{
+  %0 = sqrt %r : f32[batch, 1]
+  %1 = broadcast %0 : f32[batch, 8]
+  %2 = mul %x, %1 : f32[batch, 8]
+  %3 = reduce_sum %2 {{axis = {axis}}} : {result}
+  return output "y" %3
+}}
+""")
+    assert not any(isinstance(node, Stage) and node.units == 8 and node.rows != 1 for node in of_rows.nodes)
+    _, of_elements = scheduled(f"""
+func @f(input %x: f32[batch, 8]) {{
+  %0 = sqrt %x : f32[batch, 8]
+  %1 = mul %x, %0 : f32[batch, 8]
+  %2 = reduce_sum %1 {{axis = {axis}}} : {result}
+  return output "y" %2
+}}
+""")
+    assert any(isinstance(node, Stage) and node.units == 8 and node.rows == "batch" for node in of_elements.nodes)
+
+
 def test_a_result_under_two_names_is_computed_once_and_stored_twice() -> None:
     _, function = scheduled("""
 func @f(input %x: f32[batch, 8]) {

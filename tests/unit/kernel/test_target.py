@@ -11,6 +11,7 @@ from rnnspec.ir.types import DType
 from rnnspec.kernel.target import (
     AVX2,
     AVX512,
+    COEFFICIENTS,
     MOST_ROWS,
     NEON,
     SSE42,
@@ -116,7 +117,27 @@ def test_an_even_number_of_rows_has_no_single_one(most: int) -> None:
 @pytest.mark.parametrize(("units", "vectors"), [(1, 1), (7, 1), (8, 1), (16, 2), (31, 3), (32, 4), (1000, 4)])
 def test_pointwise_tile(units: int, vectors: int) -> None:
     """Full vectors only: the rest gets a tile of its own."""
-    assert pointwise_tile(units, 8) == Tile((1,), vectors)
+    assert pointwise_tile(AVX2, units, 8, alive=1, shared=0) == Tile((1,), vectors)
+
+
+@pytest.mark.parametrize(
+    ("target", "alive", "shared", "vectors"),
+    [
+        (AVX2, 4, 0, 4),
+        (AVX2, 4, 1, 2),
+        (AVX2, 5, 0, 2),
+        (AVX2, 8, 0, 2),
+        (AVX2, 8, 1, 1),
+        (AVX2, 40, 0, 1),
+        (AVX512, 4, 16, 4),
+        (AVX512, 5, 16, 2),
+        (AVX512, 8, 17, 1),
+        (NEON, 8, 0, 4),
+        (SSE42, 1, COEFFICIENTS, 1),
+    ],
+)
+def test_a_pointwise_tile_fits_the_registers(target: Target, alive: int, shared: int, vectors: int) -> None:
+    assert pointwise_tile(target, 1000, 8, alive, shared) == Tile((1,), vectors)
 
 
 def test_lanes() -> None:

@@ -16,6 +16,7 @@ from rnnspec.passes.fold_tables import FoldTables
 from rnnspec.passes.hoist_projection import HoistProjection
 from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.passes.unique_tokens import UniqueTokens
@@ -30,6 +31,7 @@ PASSES: tuple[Pass, ...] = (
     HoistProjection(),
     HoistWeightGradients(),
     MergeCarries(),
+    MultiplyByReciprocals(),
     PromoteSingleStep(),
     UniqueTokens(),
 )

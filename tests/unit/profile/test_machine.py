@@ -6,7 +6,7 @@ import pytest
 
 from rnnspec.codegen.vectors import ELEMENTARY
 from rnnspec.ir.types import DType
-from rnnspec.kernel.count import ELEMENTARY as COUNTED
+from rnnspec.kernel.bodies import ELEMENTARY as COUNTED
 from rnnspec.profile.machine import SIZES, Rates, measure
 
 

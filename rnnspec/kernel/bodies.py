@@ -1,0 +1,75 @@
+"""What can be said of a nest's body before it is emitted: what is the same for all units of a row, what it keeps in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from rnnspec.ir.ops import UnaryKind
+from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Splat, Statement, Store
+from rnnspec.kernel.target import COEFFICIENTS
+
+ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
+"""Functions that are many instructions each."""
+
+
+def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """The statements whose value is one number for all units of a row, and all others, both in their order."""
+    same: list[Statement] = []
+    rest: list[Statement] = []
+    names: set[str] = set()
+    for statement in body:
+        match statement:
+            case Splat(name=name):
+                found = {name}
+            case Load(name=name, access=access):
+                found = {name} if access.splat else set[str]()
+            case Draw(name=name, splat=splat):
+                found = {name} if splat else set[str]()
+            case Map(name=name, operands=operands):
+                found = {name} if names.issuperset(operands) else set[str]()
+            case Contract() | Store():
+                found = set[str]()
+            case _:
+                assert_never(statement)
+        names |= found
+        (same if found else rest).append(statement)
+    return same, rest
+
+
+def registers_of(body: Sequence[Statement]) -> tuple[int, int]:
+    """What a body without contractions keeps at once: values of each vector of units, and those that all of a row's vectors share."""
+    same, rest = same_for_all_units(body)
+    read = {operand for statement in rest for operand in _operands(statement)}
+    shared = len(read.intersection(_name(statement) for statement in same))
+    calls = any(isinstance(statement, Map) and statement.kind in ELEMENTARY for statement in rest)
+    return _most_alive(rest), shared + (COEFFICIENTS if calls else 0)
+
+
+def _most_alive(body: Sequence[Statement]) -> int:
+    """How many of the values that a body makes wait for their last use at once at most, statement by statement: all it loads first."""
+    last = {operand: place for place, statement in enumerate(body) for operand in _operands(statement)}
+    alive: set[str] = set()
+    most = 1
+    for place, statement in enumerate(body):
+        alive = {name for name in alive if last[name] > place}
+        alive |= {_name(statement)} & last.keys()
+        most = max(most, len(alive))
+    return most
+
+
+def _name(statement: Statement) -> str:
+    """Of the value that a statement makes; of none for a store."""
+    return statement.name if isinstance(statement, Load | Splat | Map | Draw) else ""
+
+
+def _operands(statement: Statement) -> tuple[str, ...]:
+    match statement:
+        case Map(operands=operands):
+            return operands
+        case Store(value=value):
+            return (value,)
+        case Load() | Splat() | Draw() | Contract():
+            return ()
+        case _:
+            assert_never(statement)

@@ -1,0 +1,65 @@
+"""Divides once a row instead of once an element, where the divisor is a square root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Function, Module, Operation, Scan, Unary, UnaryKind, Value
+from rnnspec.ir.traverse import results_of
+from rnnspec.passes.rewrite import rewrite_functions
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplyByReciprocals:
+    """`x / root`, for a square root of width 1 that stands for all units of a row, becomes `x * (1 / root)`.
+
+    Of square roots alone: the reciprocal of another large number is denormal, and counts as zero. Roots of normal numbers
+    lie between 2^-63 and 2^64 in float32, so their reciprocals are normal, and zeros, infinities and what isn't a number
+    come out as from the division. The last bits of a finite result may differ.
+    """
+
+    name: ClassVar[str] = "multiply-by-reciprocals"
+
+    def run(self, module: Module) -> Module:
+        return rewrite_functions(module, _function)
+
+
+def _function(function: Function) -> Function:
+    return replace(function, operations=_rewritten(function.operations, {}, Names.of(function)))
+
+
+def _rewritten(operations: Iterable[Operation], outside: Mapping[Value, Operation], names: Names) -> tuple[Operation, ...]:
+    """`outside`: the operations behind the values that a region sees."""
+    builder, defined = Builder(names), dict(outside)
+    for operation in operations:
+        defined.update((result, operation) for result in results_of(operation))
+        root = _root_of_rows(operation, defined)
+        if isinstance(operation, Scan):
+            region = replace(operation.region, operations=_rewritten(operation.region.operations, defined, names))
+            builder.append(replace(operation, region=region))
+        elif isinstance(operation, Binary) and root is not None:
+            reciprocal = builder.div(builder.constant_like(1.0, root), root)
+            factor = builder.broadcast_like(reciprocal, operation.right)
+            builder.append(replace(operation, kind=BinaryKind.MUL, right=factor))
+        else:
+            builder.append(operation)
+    return builder.operations
+
+
+def _root_of_rows(operation: Operation, defined: Mapping[Value, Operation]) -> Value | None:
+    """The square root that a division divides whole rows by, a number for each."""
+    if not isinstance(operation, Binary) or operation.kind is not BinaryKind.DIV:
+        return None
+    match defined.get(operation.right):
+        case Broadcast(operand=root) if _width(root) == 1 and _width(operation.result) != 1:
+            behind = defined.get(root)
+            return root if isinstance(behind, Unary) and behind.kind is UnaryKind.SQRT else None
+        case _:
+            return None
+
+
+def _width(value: Value) -> object:
+    return (Builder.tensor(value).shape or (1,))[-1]
