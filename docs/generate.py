@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec import compiler
+from rnnspec import compiler, stages
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
 from rnnspec.diagnostics import SpecError, render_all
@@ -27,7 +27,10 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.summary import layer_rows
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
+from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import AVX2
+from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.signature import weight_ranges
 from rnnspec.runtime.summary import ModelSource, summary_text
 from rnnspec.source import SourceFile
 
@@ -212,6 +215,17 @@ def scan(above: str) -> str:
     return fence("\n".join(line.removeprefix("  ") for line in lines[start : stop + 1]))
 
 
+def recorded_in_place(above: str) -> str:
+    """What changes in a recorded call's kernel IR where values are kept in place."""
+    compiled = compilation(above)
+    wanted = Wanted("record", False)
+    offsets = {name: taken.start for name, taken in weight_ranges(compiled.signature.weights).items()}
+    apart = stages.kernels(compiled.function(wanted), AVX2, offsets)
+    texts = (print_kernels(each.module).splitlines() for each in (apart, compiled.kernels(wanted)))
+    changed = [line for line in difflib.unified_diff(*texts, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    return fence("\n".join(changed), "diff")
+
+
 def kernel_nodes(above: str) -> str:
     """The function's loop nests in the kernel IR, without its buffers."""
     lines = compilation(above).print("kernel").splitlines()
@@ -349,6 +363,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "function": function,
     "scan": scan,
     "kernel-nodes": kernel_nodes,
+    "recorded-in-place": recorded_in_place,
     "llvm-loop": llvm_loop,
     "summary": summary,
     "measured": measured,

@@ -66,9 +66,10 @@ class TileEmitter:
                 self._statement(statement)
 
     def _fetch_written(self, body: Sequence[Statement]) -> None:
-        """What the tile writes of tokens: while it adds up, the lines come that the stores need, of which a step has seen none before."""
+        """What the tile writes of tokens and hasn't read: while it adds up, the lines come that the stores need."""
+        read = {statement.access for statement in body if isinstance(statement, Load)}
         for statement in body:
-            if isinstance(statement, Store) and self._is_of_tokens(statement.access):
+            if isinstance(statement, Store) and self._is_of_tokens(statement.access) and statement.access not in read:
                 for row in range(self.count):
                     for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
                         self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
