@@ -1,4 +1,4 @@
-"""A tape that is stored over what was read for the last time has the bits that one in buffers of its own has."""
+"""A tape that is stored in place, and fetched ahead, has the bits that one in buffers of its own has."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ LAYERS = {
 """`normalized` has stages over all tokens whose values take the place of what they read, `words` none that do."""
 
 
+PLAIN = {"keep_in_place": lambda function, _: (function, {}), "fetch_ahead": lambda function, _: function}
+"""What leaves functions as they are in place of what changes them."""
+
+
 def made(name: str) -> Model:
     """Compiled here and now: what was compiled before isn't asked for."""
     of_input, layers = LAYERS[name]
@@ -47,20 +51,21 @@ def bits(model: Model, x: NDArray[Any], mask: NDArray[np.bool_] | None) -> list[
     return found
 
 
+@pytest.mark.parametrize("change", PLAIN)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)
-def test_same_bits(name: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bits(name: str, threads: int, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     batch, time = 37, 4 if name == "rearranged" else 9
     x = random.integers(0, 13, (batch, time)).astype(np.int32)
     if name != "words":
         x = random.normal(size=(batch, time, int(LAYERS[name][0][-2]))).astype(np.float32)
     holes = None if name == "rearranged" else random.random((batch, time)) < 0.7
-    placed = made(name)
-    monkeypatch.setattr(stages, "keep_in_place", lambda function, apart: (function, {}))
+    changed = made(name)
+    monkeypatch.setattr(stages, change, PLAIN[change])
     plain = made(name)
-    for model in (placed, plain):
+    for model in (changed, plain):
         count = model._executable.threads  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         count.number, count.least_saved, count.patience = threads, 0, 1 << 40
     for mask in (None, holes):
-        assert bits(placed, x, mask) == bits(plain, x, mask)
+        assert bits(changed, x, mask) == bits(plain, x, mask)
