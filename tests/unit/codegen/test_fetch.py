@@ -8,7 +8,7 @@ import re
 import pytest
 
 from rnnspec.codegen.module import emit_module
-from rnnspec.kernel.nodes import Fetch, ScanLoop, Stage
+from rnnspec.kernel.nodes import Fetch, Outer, ScanLoop, Stage
 from rnnspec.kernel.target import AVX2, AVX512, Target
 from tests.unit.kernel.scheduled import model, scheduled
 
@@ -53,3 +53,19 @@ def test_no_more_lines_than_turns() -> None:
     assert (len(fetch.buffers), fetch.parts) == (5, 1)
     assert [each[:3] for each in found[:4]] == [(0, 12, 1), (12, 24, 1), (24, 60, 1), (60, 96, 1)]
     assert all(each[:3] == (0, 96, 0) for each in found[4:])
+
+
+@pytest.mark.parametrize(("target", "lines"), [(AVX2, 1), (AVX512, 4)], ids=["avx2", "avx512"])
+def test_a_weight_s_gradient_fetches_the_next_tile_of_its_right_side(target: Target, lines: int) -> None:
+    """One line of each row while a tile of the result adds up: of four in turn where a row's part of a tile is four of them."""
+    kernels = scheduled(model(3, "LSTM(64)"), "backward", target)
+    place = next(place for place, node in enumerate(kernels.function.nodes) if isinstance(node, Outer))
+    text = emit_module(kernels.module, target)
+    body = text[text.index(f"define internal void @backward.{place}(") :]
+    body = body[: body.index("\n}\n")]
+    sums = [found for found in re.findall(r"^(r[.0-9]+)\.body:\n(.*?)^\1\.end:", body, re.MULTILINE | re.DOTALL) if "@llvm.fma" in found[1]]
+    inner = [found[1].rpartition(".body:\n")[2] for found in sums]
+    assert len(inner) >= 3
+    assert [each.count("@llvm.prefetch") for each in inner] == [1] * len(inner)
+    assert body.count("@llvm.prefetch") == len(inner)
+    assert re.findall(r"urem i64 %[^,]+, (\d+)", body) == ([str(lines)] * len(inner) if lines > 1 else [])
