@@ -188,7 +188,10 @@ class TileEmitter:
         return self.vectors.pointer(self.row_pointer(access, row), offset)
 
     def _contract(self, statement: Contract, fetch: Fetch | None = None) -> None:
-        """The loop over the depth, all accumulators in registers; with `fetch` one after the other for each buffer that it names."""
+        """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
+
+        In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
+        """
         vectors, writer = self.vectors, self.vectors.writer
         gates, lanes = len(statement.names), vectors.lanes
         block = self.panel_vectors * gates * lanes
@@ -199,17 +202,13 @@ class TileEmitter:
         ]
         left = [self.row_pointer(statement.left, row) for row in range(self.count)]
         keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
-        sums: list[str] = []
-        for gate, row, vector in keys:
-            init = statement.inits[gate]
-            sums.append("zeroinitializer" if init is None else self.values[init, row, vector])
-        start = 0
-        for stop, fetched in self._turns(statement.depth, fetch):
+
+        def add(start: str, stop: str, sums: Sequence[str], fetched: str | None) -> list[str]:
+            """The sums after some turns, in each of which a line comes from `fetched` on."""
             carried = [(vectors.type, register) for register in sums]
-            with writer.carrying_loop(str(start), str(stop), 1, carried, "k") as (k, registers, following):
+            with writer.carrying_loop(start, stop, 1, carried, "k") as (k, registers, following):
                 if fetched is not None:
-                    line = writer.multiply(writer.add(k, -start), self._line())
-                    vectors.prefetch(vectors.pointer(fetched, line))
+                    vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
                 turn = writer.multiply(k, block)
                 steps = [vectors.pointer(panel, turn) for panel in panels]
                 weights = {
@@ -222,22 +221,38 @@ class TileEmitter:
                 elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
                 for (gate, row, vector), register in zip(keys, registers, strict=True):
                     following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
-            sums, start = registers, stop
+            return registers
+
+        sums: list[str] = []
+        for gate, row, vector in keys:
+            init = statement.inits[gate]
+            sums.append("zeroinitializer" if init is None else self.values[init, row, vector])
+        if fetch is None:
+            sums = add("0", str(statement.depth), sums, None)
+        else:
+            edges, addresses = self._fetched(fetch, statement.depth)
+            addresses += left[: len(edges) - 1 - len(addresses)]
+            carried = [(vectors.type, register) for register in sums]
+            with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
+                start, stop = (writer.chosen("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
+                following.extend(add(start, stop, registers, writer.chosen("ptr", part, addresses)))
+            sums = registers
         for (gate, row, vector), register in zip(keys, sums, strict=True):
             self.values[statement.names[gate], row, vector] = register
 
-    def _turns(self, depth: int, fetch: Fetch | None) -> list[tuple[int, str | None]]:
-        """Where each loop over a part of the depth ends, and from where on it fetches, a line in each turn; the last one nothing."""
-        turns: list[tuple[int, str | None]] = []
-        done = 0
-        if fetch is not None:
-            for name in fetch.buffers:
-                elements = fetch.rows * self.places.buffers[name].width
-                lines = min(-(-elements // (fetch.parts * self._line())), depth - done)
-                if lines:
-                    done += lines
-                    turns.append((done, self._next_step(name, fetch, lines)))
-        return [*turns, (depth, None)] if done < depth else turns
+    def _fetched(self, fetch: Fetch, depth: int) -> tuple[list[int], list[str]]:
+        """The turns at which another buffer begins, from 0 to the depth, and where each is fetched from, a line in each turn.
+
+        Where turns are left there is an address less: nothing has to be fetched in the last of them.
+        """
+        edges, addresses = [0], list[str]()
+        for name in fetch.buffers:
+            elements = fetch.rows * self.places.buffers[name].width
+            lines = min(-(-elements // (fetch.parts * self._line())), depth - edges[-1])
+            if lines:
+                edges.append(edges[-1] + lines)
+                addresses.append(self._next_step(name, fetch, lines))
+        return edges if edges[-1] == depth else [*edges, depth], addresses
 
     def _next_step(self, name: str, fetch: Fetch, lines: int) -> str:
         """The tile's part of a buffer's rows for the next step."""
