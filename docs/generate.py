@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec import compiler
+from rnnspec import compiler, stages
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
 from rnnspec.diagnostics import SpecError, render_all
@@ -27,7 +27,12 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.summary import layer_rows
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
+from rnnspec.kernel.fetch import fetch_ahead
+from rnnspec.kernel.printer import print_kernel, print_kernels
+from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2
+from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.signature import weight_ranges
 from rnnspec.runtime.summary import ModelSource, summary_text
 from rnnspec.source import SourceFile
 
@@ -213,6 +218,31 @@ def scan(above: str) -> str:
     return fence("\n".join(line.removeprefix(indent) for line in lines[start : stop + 1]))
 
 
+def recorded_in_place(above: str) -> str:
+    """What changes in a recorded call's kernel IR where values are kept in place."""
+    compiled = compilation(above)
+    wanted = Wanted("record", False)
+    apart = stages.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
+    return _changed(print_kernels(apart.module), print_kernels(compiled.kernels(wanted).module), 0)
+
+
+def fetched_ahead(above: str) -> str:
+    """What changes in the backward pass's kernel IR where a contraction fetches for the next step."""
+    compiled = compilation(above)
+    _, moved = stages.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
+    _, function = schedule_function(compiled.function(Wanted("backward", False)), AVX2, _offsets(compiled), moved)
+    return _changed(print_kernel(function), print_kernel(fetch_ahead(function, AVX2.lanes(function.dtype))), 2)
+
+
+def _offsets(compiled: compiler.Compilation) -> Mapping[str, int]:
+    return {name: taken.start for name, taken in weight_ranges(compiled.signature.weights).items()}
+
+
+def _changed(before: str, after: str, around: int) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=around, lineterm="")
+    return fence("\n".join(line for line in lines if not line.startswith(("---", "+++", "@@"))), "diff")
+
+
 def kernel_nodes(above: str) -> str:
     """The function's loop nests in the kernel IR, without its buffers."""
     lines = compilation(above).print("kernel").splitlines()
@@ -350,6 +380,8 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "function": function,
     "scan": scan,
     "kernel-nodes": kernel_nodes,
+    "recorded-in-place": recorded_in_place,
+    "fetched-ahead": fetched_ahead,
     "llvm-loop": llvm_loop,
     "summary": summary,
     "measured": measured,

@@ -31,6 +31,7 @@ from rnnspec.frontend.signature import signature
 from rnnspec.frontend.summary import layer_rows, mask_rows
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
+from rnnspec.kernel.in_place import Moved
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.passes.pipeline import Pipeline
@@ -180,6 +181,9 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
+    _recordings: dict[tuple[bool, bool], tuple[stages.Kernels, Moved]] = field(
+        default_factory=dict[tuple[bool, bool], tuple[stages.Kernels, Moved]]
+    )
     _machine: Machine | None = None
 
     @cached_property
@@ -223,7 +227,14 @@ class Compilation:
         offsets = {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
         if self.target is None:
             self.target = host_target()
-        return stages.kernels(self.function(wanted), self.target, offsets)
+        if wanted.name not in ("record", "backward"):
+            return stages.kernels(self.function(wanted), self.target, offsets)
+        key = wanted.training, wanted.activities
+        if key not in self._recordings:
+            module = self.module("tensor.backward", wanted.training, activities=wanted.activities)
+            self._recordings[key] = stages.recording_kernels(module, self.target, offsets)
+        recording, moved = self._recordings[key]
+        return recording if wanted.name == "record" else stages.kernels(self.function(wanted), self.target, offsets, moved)
 
     def native(self, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
         """Object bytes and how to call them. `timed`: with a clock for each loop nest."""

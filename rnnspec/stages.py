@@ -10,6 +10,8 @@ from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.kernel.convention import Convention, convention
+from rnnspec.kernel.fetch import fetch_ahead
+from rnnspec.kernel.in_place import NOTHING_MOVED, Moved, keep_in_place, taken_whole
 from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
@@ -78,10 +80,21 @@ class Kernels:
         return KernelModule(self.function.name, (self.prepare, self.function))
 
 
-def kernels(function: Function, target: Target, offsets: Mapping[str, int]) -> Kernels:
-    """Schedules a function; `offsets`: elements before each weight in the flat array."""
-    prepare, main = schedule_function(function, target, offsets)
-    return Kernels(prepare, main, target)
+def kernels(function: Function, target: Target, offsets: Mapping[str, int], moved: Moved = NOTHING_MOVED) -> Kernels:
+    """Schedules a function; `offsets`: elements before each weight in the flat array; `moved`: see `recording_kernels`."""
+    return _fetching(Kernels(*schedule_function(function, target, offsets, moved), target))
+
+
+def _fetching(kernels: Kernels) -> Kernels:
+    function = kernels.function
+    return replace(kernels, function=fetch_ahead(function, kernels.target.lanes(function.dtype)))
+
+
+def recording_kernels(module: Module, target: Target, offsets: Mapping[str, int]) -> tuple[Kernels, Moved]:
+    """The kernels of a module's `@forward`, and where they put what its `@backward` finds on the tape."""
+    prepare, recording = schedule_function(module.function("forward"), target, offsets)
+    function, moved = keep_in_place(recording, taken_whole(module.function("backward")))
+    return _fetching(Kernels(prepare, function, target)), moved
 
 
 def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False, shared: bool = True) -> NativeFunction:

@@ -8,6 +8,7 @@ from rnnspec.codegen.nests import Range, row_tiles, unit_tiles
 from rnnspec.codegen.rows import Places, TileEmitter, UnitTile
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import Outer
+from rnnspec.kernel.target import CACHE_LINE
 
 ROWS_AT_ONCE, LEFT_BYTES = 256, 2**17 + 2**16
 """Rows of both sides, and bytes of the left one, that are copied at once: the left side's stay in the second-level cache, a tile of
@@ -97,7 +98,9 @@ class _Chunk:
         lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
         start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
         left = self._left_of(height)
+        fetched, width = self._fetched(units, height, count), self.places.buffers[self.node.right.buffer].width
         with writer.carrying_loop("0", self.rows, 1, start, "r") as (row, registers, following):
+            vectors.prefetch(vectors.pointer(fetched, writer.multiply(row, width)))
             columns = [vectors.load(self._right_of(row, units, vector)) for vector in range(units.vectors)]
             place = vectors.pointer(left, writer.multiply(row, count))
             elements = [vectors.load_splat(vectors.pointer(place, str(offset))) for offset in range(count)]
@@ -105,6 +108,24 @@ class _Chunk:
                 following.append(vectors.multiply_add(elements[offset], columns[vector], register))
         for key, register in zip(keys, registers, strict=True):
             vectors.store(register, addresses[key], lanes[key[1]])
+
+    def _fetched(self, units: UnitTile, height: str, count: int) -> str:
+        """Where the right side's next tile of units begins, the next chunk's first one behind the last: it comes while the sums are added.
+
+        Each tile of the result fetches one line of each row, and the next tile the next line.
+        """
+        vectors, writer = self.vectors, self.vectors.writer
+        width = self.places.buffers[self.node.right.buffer].width
+        following = writer.add(units.start, units.vectors * vectors.lanes)
+        is_last = writer.assign(f"icmp sge i64 {following}, {self.node.units}")
+        place = writer.assign(f"select i1 {is_last}, i64 {ROWS_AT_ONCE * width}, i64 {following}")
+        line = CACHE_LINE // vectors.bytes
+        lines = -(-units.vectors * vectors.lanes // line)
+        if lines > 1:
+            turn = writer.assign(f"urem i64 {writer.assign(f'udiv i64 {height}, {count}')}, {lines}")
+            place = writer.add(place, writer.multiply(turn, line))
+        start = TileEmitter(vectors, self.places, self.first, 1, units, 1).row_pointer(self.node.right, 0)
+        return vectors.pointer(start, place)
 
     def _left_of(self, height: str) -> str:
         """Where a tile of the result's rows begins."""

@@ -8,17 +8,18 @@ from typing import assert_never
 
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.bodies import same_for_all_units
-from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, RowMap, Splat, Statement, Store
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Fetch, Load, Map, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
 
 
 @dataclass(frozen=True)
 class Places:
-    """What a loop nest's function knows: its buffers' registers and the step's first token."""
+    """What a loop nest's function knows: its buffers' registers, the step's first token, and the row that its range ends before."""
 
     buffers: Mapping[str, Buffer]
     registers: Mapping[str, str]
     token: str = "0"
+    stop: str = "%stop"
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,25 @@ class TileEmitter:
         """Contractions for all rows at once; then what comes of them row by row, so that few values are under way."""
         early, late = _around_contractions(body)
         first = next((statement for statement in early if isinstance(statement, Contract)), None)
+        fetch = next((statement for statement in body if isinstance(statement, Fetch) and statement.rows == self.count), None)
         self._contracts = first is not None
         self._rows = range(self.count)
         for statement in early:
-            if statement is first:
+            if isinstance(statement, Contract) and statement is first:
                 self._fetch_written(body)
-            self._statement(statement)
+                self._contract(statement, fetch)
+            else:
+                self._statement(statement)
         for rows in [range(row, row + 1) for row in range(self.count)] if self._contracts else [range(self.count)]:
             self._rows = rows
             for statement in late:
                 self._statement(statement)
 
     def _fetch_written(self, body: Sequence[Statement]) -> None:
-        """What the tile writes of tokens: while it adds up, the lines come that the stores need, of which a step has seen none before."""
+        """What the tile writes of tokens and hasn't read: while it adds up, the lines come that the stores need."""
+        read = {statement.access for statement in body if isinstance(statement, Load)}
         for statement in body:
-            if isinstance(statement, Store) and self._is_of_tokens(statement.access):
+            if isinstance(statement, Store) and self._is_of_tokens(statement.access) and statement.access not in read:
                 for row in range(self.count):
                     for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
                         self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
@@ -91,6 +96,8 @@ class TileEmitter:
                 self._draw(statement)
             case Contract():
                 self._contract(statement)
+            case Fetch():
+                pass
             case Store():
                 for row, vector in self._grid():
                     pointer = self._vector_pointer(statement.access, row, vector)
@@ -181,8 +188,11 @@ class TileEmitter:
         offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
         return self.vectors.pointer(self.row_pointer(access, row), offset)
 
-    def _contract(self, statement: Contract) -> None:
-        """The loop over the depth, all accumulators in registers."""
+    def _contract(self, statement: Contract, fetch: Fetch | None = None) -> None:
+        """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
+
+        In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
+        """
         vectors, writer = self.vectors, self.vectors.writer
         gates, lanes = len(statement.names), vectors.lanes
         block = self.panel_vectors * gates * lanes
@@ -193,25 +203,69 @@ class TileEmitter:
         ]
         left = [self.row_pointer(statement.left, row) for row in range(self.count)]
         keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
-        carried: list[tuple[str, str]] = []
+
+        def add(start: str, stop: str, sums: Sequence[str], fetched: str | None) -> list[str]:
+            """The sums after some turns, in each of which a line comes from `fetched` on."""
+            carried = [(vectors.type, register) for register in sums]
+            with writer.carrying_loop(start, stop, 1, carried, "k") as (k, registers, following):
+                if fetched is not None:
+                    vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
+                turn = writer.multiply(k, block)
+                steps = [vectors.pointer(panel, turn) for panel in panels]
+                weights = {
+                    (gate, vector): vectors.load(
+                        vectors.pointer(steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes))
+                    )
+                    for vector in range(self.units.vectors)
+                    for gate in range(gates)
+                }
+                elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
+                for (gate, row, vector), register in zip(keys, registers, strict=True):
+                    following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
+            return registers
+
+        sums: list[str] = []
         for gate, row, vector in keys:
             init = statement.inits[gate]
-            carried.append((vectors.type, "zeroinitializer" if init is None else self.values[init, row, vector]))
-        with writer.carrying_loop("0", str(statement.depth), 1, carried, "k") as (k, registers, following):
-            turn = writer.multiply(k, block)
-            steps = [vectors.pointer(panel, turn) for panel in panels]
-            weights = {
-                (gate, vector): vectors.load(
-                    vectors.pointer(steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes))
-                )
-                for vector in range(self.units.vectors)
-                for gate in range(gates)
-            }
-            elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
-            for (gate, row, vector), register in zip(keys, registers, strict=True):
-                following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
-        for (gate, row, vector), register in zip(keys, registers, strict=True):
+            sums.append("zeroinitializer" if init is None else self.values[init, row, vector])
+        if fetch is None:
+            sums = add("0", str(statement.depth), sums, None)
+        else:
+            edges, addresses = self._fetched(fetch, statement.depth)
+            addresses += left[: len(edges) - 1 - len(addresses)]
+            carried = [(vectors.type, register) for register in sums]
+            with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
+                start, stop = (writer.chosen("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
+                following.extend(add(start, stop, registers, writer.chosen("ptr", part, addresses)))
+            sums = registers
+        for (gate, row, vector), register in zip(keys, sums, strict=True):
             self.values[statement.names[gate], row, vector] = register
+
+    def _fetched(self, fetch: Fetch, depth: int) -> tuple[list[int], list[str]]:
+        """The turns at which another buffer begins, from 0 to the depth, and where each is fetched from, a line in each turn.
+
+        Where turns are left there is an address less: nothing has to be fetched in the last of them.
+        """
+        edges, addresses = [0], list[str]()
+        for name in fetch.buffers:
+            elements = fetch.rows * self.places.buffers[name].width
+            lines = min(-(-elements // (fetch.parts * self._line())), depth - edges[-1])
+            if lines:
+                edges.append(edges[-1] + lines)
+                addresses.append(self._next_step(name, fetch, lines))
+        return edges if edges[-1] == depth else [*edges, depth], addresses
+
+    def _next_step(self, name: str, fetch: Fetch, lines: int) -> str:
+        """The tile's part of a buffer's rows for the next step."""
+        writer = self.vectors.writer
+        token = writer.add(self.places.token, self.row)
+        row = writer.subtract(token, self.places.stop) if fetch.back else writer.add(token, self.places.stop)
+        part = writer.multiply(self.units.number, lines * self._line())
+        return self.vectors.pointer(self.places.registers[name], writer.add(writer.multiply(row, self.places.buffers[name].width), part))
+
+    def _line(self) -> int:
+        """Elements in a cache line."""
+        return CACHE_LINE // self.vectors.bytes
 
 
 @dataclass(frozen=True)
@@ -259,6 +313,8 @@ def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], li
                 early.append(statement)
             case Load() | Splat() | Draw() if statement.name in needed:
                 early.append(statement)
+            case Fetch():
+                pass
             case _:
                 late.append(statement)
     return early[::-1], late[::-1]

@@ -68,6 +68,14 @@ class FunctionWriter:
         address = self.assign(f"getelementptr inbounds i32, ptr {pointer}, i64 {position}", "p")
         return self.assign(f"sext i32 {self.assign(f'load i32, ptr {address}, align 4')} to i64", "n")
 
+    def chosen(self, kind: str, number: str, values: Sequence[str]) -> str:
+        """One of the values, each of a type, by a number in an i64."""
+        *others, result = values
+        for place, value in reversed(tuple(enumerate(others))):
+            is_it = self.assign(f"icmp eq i64 {number}, {place}")
+            result = self.assign(f"select i1 {is_it}, {kind} {value}, {kind} {result}", "chosen")
+        return result
+
     # Control flow
 
     @contextmanager

@@ -20,6 +20,7 @@ from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,
     Draw,
+    Fetch,
     GatherIds,
     KernelFunction,
     Load,
@@ -188,7 +189,7 @@ class _Counter:
                     panels[statement.panels] = self.runs * size
                 case Store(access=access):
                     writes.append(_columns(access, units))
-                case Splat():
+                case Splat() | Fetch():
                     pass
                 case _:
                     assert_never(statement)

@@ -11,6 +11,7 @@ from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,
     Draw,
+    Fetch,
     GatherIds,
     KernelFunction,
     Load,
@@ -105,6 +106,8 @@ def _buffers_of_body(body: tuple[Statement, ...]) -> Iterator[str]:
                 yield statement.panels
             case Draw():
                 yield statement.key
+            case Fetch():
+                yield from statement.buffers
             case _:
                 pass
 

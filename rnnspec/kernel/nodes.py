@@ -142,7 +142,21 @@ class Store:
     value: str
 
 
-Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The rows that `buffers` have for the next step come into the caches while the stage's first contraction adds up.
+
+    They lie as many rows behind this step's, or before them (`back`), as the step has. Each tile of `rows` rows fetches what belongs
+    to them in the next step, and each of `parts` tiles of units a part of that.
+    """
+
+    buffers: tuple[str, ...]
+    back: bool
+    rows: int
+    parts: int
+
+
+Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Fetch
 
 
 @dataclass(frozen=True, slots=True)

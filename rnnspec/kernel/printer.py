@@ -13,6 +13,7 @@ from rnnspec.kernel.nodes import (
     Contract,
     DistinctIndex,
     Draw,
+    Fetch,
     GatherIds,
     KernelFunction,
     KernelModule,
@@ -148,6 +149,8 @@ def _statement(statement: Statement) -> str:
             inits = ", ".join("0" if init is None else f"%{init}" for init in statement.inits)
             product = f"{_access(statement.left)} over {statement.depth} with {statement.panels}"
             return f"{_names(statement.names)} = contract {product} from {inits}"
+        case Fetch():
+            return f"fetch next step of {', '.join(statement.buffers)} by tiles of {statement.rows} rows, {statement.parts} of units"
         case Store():
             return f"store {_access(statement.access)} = %{statement.value}"
         case _:

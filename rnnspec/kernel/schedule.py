@@ -29,6 +29,7 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
+from rnnspec.kernel.in_place import NOTHING_MOVED, Moved
 from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matrix, tensor_type
 from rnnspec.kernel.nodes import DistinctIndex, KernelFunction, KernelModule, RowMap, Space
 from rnnspec.kernel.stages import Location
@@ -48,8 +49,10 @@ def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> Kern
     return KernelModule(module.name, tuple(functions))
 
 
-def schedule_function(function: Function, target: Target, offsets: Mapping[str, int]) -> tuple[KernelFunction, KernelFunction]:
-    """The prepare function of a tensor-IR function, and the function itself."""
+def schedule_function(
+    function: Function, target: Target, offsets: Mapping[str, int], moved: Moved = NOTHING_MOVED
+) -> tuple[KernelFunction, KernelFunction]:
+    """The prepare function of a tensor-IR function, and the function itself. `moved`: what lies elsewhere on the tape that it reads."""
     dtype = _float_type(function)
     weight_only, rest = _divide(_without_masks(function), function)
 
@@ -64,7 +67,7 @@ def schedule_function(function: Function, target: Target, offsets: Mapping[str, 
     prepare_nodes = prepare_block.schedule()
 
     running = Context(target, dtype, dict(preparing.buffers))
-    locations = prepare_block.locations | _inputs(running, function) | _made_ids(running, function)
+    locations = prepare_block.locations | _inputs(running, function, moved) | _made_ids(running, function)
     nodes = Block(running, rest, locations, _results(running, function, offsets)).schedule()
 
     packed = tuple(running.panels.values())
@@ -150,7 +153,7 @@ PARAMETER_SPACE = {
 }
 
 
-def _inputs(context: Context, function: Function) -> dict[Value, Location]:
+def _inputs(context: Context, function: Function, moved: Moved) -> dict[Value, Location]:
     locations: dict[Value, Location] = {}
     for parameter in function.parameters:
         value = parameter.value
@@ -158,8 +161,14 @@ def _inputs(context: Context, function: Function) -> dict[Value, Location]:
         if space is None or isinstance(value.type, IndexType):
             continue
         rows, width = matrix(value)
-        name = context.add(f"{space.value}.{value.name}", space, value.type.dtype, rows, width)
-        locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+        name, column = f"{space.value}.{value.name}", 0
+        if name in moved:
+            shared, column = moved[name].buffer, moved[name].column
+            name = shared.name
+            context.buffers[name] = shared
+        else:
+            name = context.add(name, space, value.type.dtype, rows, width)
+        locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW, column=column)
     return locations
 
 

@@ -2,55 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from rnnspec.kernel.nodes import (
-    Access,
-    Buffer,
-    ColumnReduce,
-    Contract,
-    GatherIds,
-    Load,
-    Node,
-    Outer,
-    PackPanels,
-    Rearranged,
-    RowReduce,
-    ScanLoop,
-    Scatter,
-    Stage,
-    State,
-    Statement,
-    Store,
-)
-
-
-def accesses(node: Node) -> Iterator[Access]:
-    """Every row access of a node other than its indices."""
-    match node:
-        case Stage():
-            yield from _accesses_of_body(node.body)
-        case RowReduce() | ColumnReduce():
-            yield from _accesses_of_body(node.body)
-            yield node.target
-        case Outer():
-            yield from (node.left, node.right, node.target)
-        case Scatter():
-            yield node.source
-        case GatherIds() | Rearranged() | PackPanels() | ScanLoop():
-            pass
-
-
-def _accesses_of_body(body: tuple[Statement, ...]) -> Iterator[Access]:
-    for statement in body:
-        match statement:
-            case Load() | Store():
-                yield statement.access
-            case Contract():
-                yield statement.left
-            case _:
-                pass
+from rnnspec.kernel.accesses import accesses, with_accesses
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Load, ScanLoop, Stage, State, Store
 
 
 def settle_states(loop: ScanLoop, buffers: dict[str, Buffer]) -> ScanLoop:
@@ -64,7 +19,11 @@ def settle_states(loop: ScanLoop, buffers: dict[str, Buffer]) -> ScanLoop:
             states.append(replace(state, following=state.current))
         else:
             states.append(state)
-    return replace(loop, states=tuple(states), body=tuple(_rename(node, renamed) for node in loop.body))
+
+    def rename(old: Access) -> Access:
+        return replace(old, buffer=renamed.get(old.buffer, old.buffer))
+
+    return replace(loop, states=tuple(states), body=tuple(with_accesses(node, rename) for node in loop.body))
 
 
 def _in_place(loop: ScanLoop, state: State) -> bool:
@@ -93,29 +52,3 @@ def _in_place(loop: ScanLoop, state: State) -> bool:
             case _:
                 pass
     return True
-
-
-def _rename(node: Node, renamed: dict[str, str]) -> Node:
-    def access(old: Access) -> Access:
-        return replace(old, buffer=renamed.get(old.buffer, old.buffer))
-
-    def statement(old: Statement) -> Statement:
-        match old:
-            case Load() | Store():
-                return replace(old, access=access(old.access))
-            case Contract():
-                return replace(old, left=access(old.left))
-            case _:
-                return old
-
-    match node:
-        case Stage():
-            return replace(node, body=tuple(statement(old) for old in node.body))
-        case RowReduce() | ColumnReduce():
-            return replace(node, body=tuple(statement(old) for old in node.body), target=access(node.target))
-        case Outer():
-            return replace(node, left=access(node.left), right=access(node.right), target=access(node.target))
-        case Scatter():
-            return replace(node, source=access(node.source))
-        case GatherIds() | Rearranged() | PackPanels() | ScanLoop():
-            return node

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import Access, Buffer, GatherIds, Node, Rearranged, RowMap, RowReduce, Rows, ScanLoop, Space, Stage, TimeBlock
 from rnnspec.kernel.shards import Touch, touches
-from rnnspec.kernel.states import accesses
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 FEWEST_TOKENS = 64

@@ -9,6 +9,7 @@ import pytest
 
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
+from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -28,7 +29,7 @@ from rnnspec.kernel.nodes import (
     Statement,
     Store,
 )
-from rnnspec.kernel.states import accesses, settle_states
+from rnnspec.kernel.states import settle_states
 from rnnspec.kernel.target import Tile
 from tests.unit.kernel.scheduled import RESET_BEFORE, model, scheduled, the_scan
 

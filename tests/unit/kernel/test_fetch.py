@@ -1,0 +1,110 @@
+"""Which contraction fetches what for the next step, decided on scans written by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rnnspec.ir.ops import ReduceKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.fetch import fetch_ahead
+from rnnspec.kernel.nodes import (
+    Access,
+    Buffer,
+    Contract,
+    Fetch,
+    KernelFunction,
+    Load,
+    Map,
+    Node,
+    RowMap,
+    RowReduce,
+    ScanLoop,
+    Space,
+    Stage,
+    Statement,
+    Store,
+)
+from rnnspec.kernel.target import Tile
+
+LANES = 8
+BUFFERS = tuple(Buffer(name, Space.TAPE, DType.F32, "tokens", 64) for name in ("x", "y", "z", "w"))
+
+
+def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool = False, via: str | None = None, row: int = 0) -> Access:
+    return Access(buffer, rows, column, row, via, splat=splat)
+
+
+def elementwise(*accesses: Access, units: int = 64) -> Stage:
+    loads = tuple(Load(str(number), access) for number, access in enumerate(accesses[:-1]))
+    return Stage("rows", units, Tile((1,), 4), (*loads, Map("v", UnaryKind.TANH, ("0",)), Store(accesses[-1], "v")))
+
+
+def contraction(left: str, depth: int = 64, units: int = 64) -> Stage:
+    body: tuple[Statement, ...] = (Contract(("v",), at(left), depth, "panels", (None,)), Store(at("w"), "v"))
+    return Stage("rows", units, Tile((6, 2, 1), 2), body)
+
+
+def fetches(*step: Node, reverse: bool = False, buffers: tuple[Buffer, ...] = BUFFERS) -> list[Fetch | None]:
+    """What each nest of the step fetches; else they are as they were."""
+    function = KernelFunction("f", DType.F32, buffers, (ScanLoop(reverse, (), step),))
+    (loop,) = fetch_ahead(function, LANES).nodes
+    assert isinstance(loop, ScanLoop)
+    found: list[Fetch | None] = []
+    for old, new in zip(step, loop.body, strict=True):
+        first = new.body[0] if isinstance(new, Stage) else None
+        found.append(first if isinstance(first, Fetch) else None)
+        if isinstance(new, Stage) and found[-1]:
+            new = replace(new, body=new.body[1:])
+        assert new == old
+    return found
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_contraction_fetches_what_a_nest_without_one_reads_and_writes(reverse: bool) -> None:
+    """Six rows at a time, and each of four tiles of 2 x 8 units its part."""
+    step = elementwise(at("x"), at("y")), contraction("y")
+    assert fetches(*step, reverse=reverse) == [None, Fetch(("x", "y"), reverse, 6, 4)]
+
+
+def test_the_one_with_the_most_products_does() -> None:
+    larger = contraction("y", depth=32, units=130)
+    assert fetches(contraction("y"), elementwise(at("x"), at("y")), larger) == [None, None, Fetch(("x", "y"), False, 6, 9)]
+
+
+def test_nothing_is_fetched_for_a_contraction_or_without_one() -> None:
+    assert fetches(contraction("y"), contraction("y")) == [None, None]
+    assert fetches(elementwise(at("x"), at("y"))) == [None]
+
+
+def test_a_reduction_reads_too() -> None:
+    reduction = RowReduce("rows", 64, (Load("a", at("z")),), ReduceKind.SUM, "a", at("w"))
+    assert fetches(reduction, contraction("y")) == [None, Fetch(("z",), False, 6, 4)]
+
+
+def test_pieces_that_make_up_a_row() -> None:
+    halves = elementwise(at("x"), at("x", 32), at("y"), units=32)
+    assert fetches(halves, contraction("y")) == [None, Fetch(("x",), False, 6, 4)]
+
+
+NOT_FETCHED = [at("x", 32), at("x", rows=RowMap.ROW), at("x", rows=RowMap.FIRST), at("x", via="ids"), at("x", row=1), at("x", splat=True)]
+
+
+@pytest.mark.parametrize("access", NOT_FETCHED, ids=str)
+def test_other_rows_and_parts_of_rows_are_not_fetched(access: Access) -> None:
+    units = 64 - access.column
+    assert fetches(elementwise(access, at("s", rows=RowMap.ROW), units=units), contraction("y")) == [None, None]
+
+
+def test_short_rows_are_not_fetched() -> None:
+    """Sixteen floats are a cache line."""
+    for width, found in ((15, None), (16, Fetch(("x",), False, 6, 4))):
+        buffers = (replace(BUFFERS[0], width=width), *BUFFERS[1:])
+        step = elementwise(at("x"), at("s", rows=RowMap.ROW), units=width), contraction("y")
+        assert fetches(*step, buffers=buffers) == [None, found]
+
+
+def test_nests_outside_of_a_scan_stay_as_they_are() -> None:
+    function = KernelFunction("f", DType.F32, BUFFERS, (elementwise(at("x"), at("y")), contraction("y")))
+    assert fetch_ahead(function, LANES) == function
