@@ -26,6 +26,7 @@ from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
+    Fetch,
     GatherIds,
     KernelFunction,
     KernelModule,
@@ -128,9 +129,10 @@ def emit_node(
             inner, places = begin("i64 %token")
             emit_rearranged(inner, places, node, part)
         case Stage():
-            inner, places = begin("i64 %token", *(("i64 %first", "i64 %last") if blocks else ()))
+            further = (*(("i64 %first", "i64 %last") if blocks else ()), *(("i64 %tokens",) if _fetches(node) else ()))
+            inner, places = begin("i64 %token", *further)
             units = ("%first", "%last") if blocks else None
-            emit_stage(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part, units)
+            emit_stage(inner, replace(places, token="%token", tokens="%tokens"), node, ("0", "1") if node.rows == 1 else part, units)
         case RowReduce():
             inner, places = begin("i64 %token")
             emit_row_reduce(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
@@ -156,9 +158,14 @@ def _emit_scan(
         inner = {key: buffers[key] for key in buffers_of(step)}
         parts.extend(emit_node(f"{name}.{number}", step, inner, vectors, blocks=share is not None and share.blocks > 1))
         for call in calls_of(f"{name}.{number}", step, buffers, vectors):
-            calls.append(StepCall(call.name, call.buffers, _fixed(call), share))
+            calls.append(StepCall(call.name, call.buffers, _fixed(call), share, _fetches(step)))
     emit_scan(vectors, loop, registers, calls, lambda nest: around(clocks, vectors.writer, nest))
     return [*parts, vectors.writer.text()]
+
+
+def _fetches(node: Node) -> bool:
+    """Whether a nest takes how many tokens its step has."""
+    return isinstance(node, Stage) and any(isinstance(statement, Fetch) for statement in node.body)
 
 
 def _fixed(call: Call) -> tuple[str, ...] | None:

@@ -14,12 +14,12 @@ from rnnspec.kernel.target import CACHE_LINE
 
 @dataclass(frozen=True)
 class Places:
-    """What a loop nest's function knows: its buffers' registers, the step's first token, and the row that its range ends before."""
+    """What a loop nest's function knows: its buffers' registers, the step's first token, and how many tokens the step has."""
 
     buffers: Mapping[str, Buffer]
     registers: Mapping[str, str]
     token: str = "0"
-    stop: str = "%stop"
+    tokens: str = "0"
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ class TileEmitter:
         """The tile's part of a buffer's rows for the next step."""
         writer = self.vectors.writer
         token = writer.add(self.places.token, self.row)
-        row = writer.subtract(token, self.places.stop) if fetch.back else writer.add(token, self.places.stop)
+        row = writer.subtract(token, self.places.tokens) if fetch.back else writer.add(token, self.places.tokens)
         part = writer.multiply(self.units.number, lines * self._line())
         return self.vectors.pointer(self.places.registers[name], writer.add(writer.multiply(row, self.places.buffers[name].width), part))
 

@@ -16,13 +16,14 @@ from rnnspec.kernel.unit_shards import StepShare
 class StepCall:
     """The function of a nest of the step, and the buffers that it takes. `fixed`: what it takes behind them if that isn't the step's.
 
-    `share`: what a thread does of it where several share the units.
+    `share`: what a thread does of it where several share the units. `fetches`: it takes the number of the step's tokens, too.
     """
 
     name: str
     buffers: Sequence[str]
     fixed: Sequence[str] | None
     share: StepShare | None = None
+    fetches: bool = False
 
 
 SHARING = ("i64 %part", "i64 %parts", "ptr %shared")
@@ -68,7 +69,8 @@ def emit_scan(
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
         token = writer.load_index(registers[loop.offsets], step)
         after = writer.load_index(registers[loop.offsets], writer.add(step, 1))
-        rows = _within(vectors, writer.subtract(after, token, "rows"))
+        tokens = writer.subtract(after, token, "rows")
+        rows = _within(vectors, tokens)
         now = dict(registers)
         for number, state in enumerate(doubled):
             now[state.current], now[state.following] = pointers[2 * number], pointers[2 * number + 1]
@@ -86,6 +88,8 @@ def emit_scan(
                     if call.share.waits:
                         part.wait()
                     sizes = part.of(call.share, rows, token)
+                if call.fetches:
+                    sizes = (*sizes, f"i64 {tokens}")
                 with timed(call.name):
                     writer.do(f"call void @{call.name}({', '.join([*(f'ptr {now[buffer]}' for buffer in call.buffers), *sizes])})")
         carried_on = part.end_step(turn) if part else ()
