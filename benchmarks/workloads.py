@@ -98,6 +98,7 @@ _ROWS: Sequence[Workload] = (
     *(Workload(f"{name}-native", "samples", 1, 500, 1, units) for name, units in (("W1a", 20), ("W1b", 40), ("W1c", 64))),
     Workload("W2a", "sequences", 1, 100, 80, 64),
     Workload("W2b", "sequences", 1, 20, 80, 64),
+    Workload("W2c", "sequences", 1, 200, 80, 256),
     W3A,
     Workload("W3b", "sequences", 100, 20, 80, 128),
     replace(W3A, name="W3g", cell="gru"),
@@ -122,9 +123,9 @@ LENGTHS = ("T10", "T100", "T1000", "T10000", "T100000")
 WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
+    "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W2c", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
     "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train"),
-    "threads": ("W3a@2", "W4a@2", "W5a-train@2"),
+    "threads": ("W2c@2", "W3a@2", "W4a@2", "W5a-train@2"),
     "scaling": ("W4a", "W4a-padded", *LENGTHS),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import InitVar, dataclass
 
-from rnnspec.codegen.shards import DISMISSED, IDLE, IDLE_TURNS, OPERATIONS_A_TURN, even_range, number, wait
+from rnnspec.codegen.shards import DISMISSED, IDLE, IDLE_TURNS, OPERATIONS_A_TURN, even_range, place_of, wait
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
 from rnnspec.kernel.unit_shards import StepShare
@@ -69,7 +69,7 @@ def emit_scan(
         step = writer.subtract(writer.subtract("%steps", 1), turn) if loop.reverse else turn
         token = writer.load_index(registers[loop.offsets], step)
         after = writer.load_index(registers[loop.offsets], writer.add(step, 1))
-        tokens = writer.subtract(after, token, "rows")
+        tokens = writer.subtract(after, token, "tokens")
         rows = _within(vectors, tokens)
         now = dict(registers)
         for number, state in enumerate(doubled):
@@ -125,7 +125,7 @@ class _Part:
         writer = self._writer
         known = writer.label
         with writer.when(writer.assign("icmp sgt i64 %parts, 1")):
-            dismissed = writer.assign(f"load atomic i64, ptr {number(writer, DISMISSED)} monotonic, align 8", "dismissed")
+            dismissed = writer.assign(f"load atomic i64, ptr {place_of(writer, DISMISSED)} monotonic, align 8", "dismissed")
             told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, %from")
             alone = writer.assign(f"and i1 {told}, {due}", "alone")
             parts = writer.assign(f"select i1 {alone}, i64 1, i64 %parts", "parts")
@@ -167,9 +167,9 @@ class _Part:
         before = writer.label
         with writer.when(self._several):
             done = writer.add(turn, 1, "done")
-            place = number(writer, DISMISSED)
+            place = place_of(writer, DISMISSED)
             with writer.when(self._leads):
-                idle = writer.assign(f"load i64, ptr {number(writer, IDLE)}, align 8", "idle")
+                idle = writer.assign(f"load i64, ptr {place_of(writer, IDLE)}, align 8", "idle")
                 allowed = writer.add(idle, writer.multiply(writer.subtract(turn, "%from"), self._idle_turns))
                 with writer.when(writer.assign(f"icmp sgt i64 {self._waited}, {allowed}")):
                     writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")

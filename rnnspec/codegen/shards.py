@@ -191,7 +191,7 @@ def wait(writer: FunctionWriter, threads: str) -> str:
     return writer.assign(f"call i64 @rnnspec.wait(ptr %shared, i64 {threads})", "turns")
 
 
-def number(writer: FunctionWriter, place: int) -> str:
+def place_of(writer: FunctionWriter, place: int) -> str:
     """The address of one of the numbers."""
     return writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {place}", "p")
 
