@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
 
@@ -141,12 +141,18 @@ class Optimizer(ABC):
         self._state = [np.zeros(size, dtype) for _ in range(self.slots)]
         self._scratch = np.empty(min(CHUNK, size), dtype)
 
-    def step(self, weights: Array, gradient: Array) -> None:
-        """One update of the trainable weights in place; `gradient` is overwritten. Nothing is allocated by size."""
+    def step(self, weights: Array, gradient: Array, native: Callable[[int, int], None] | None = None) -> None:
+        """One update of the trainable weights in place; `gradient` is overwritten. Nothing is allocated by size.
+
+        `native`: does what `formula` says for a run of weights, from one place to another; used for long ones. See `late`.
+        """
         with np.errstate(all="ignore"):
             self._clip(gradient)
             self.iterations += 1
             for start, stop in _runs(self._extents):
+                if native is not None and stop - start >= CHUNK:
+                    native(start, stop)
+                    continue
                 for begin in range(start, stop, CHUNK):
                     part = slice(begin, min(begin + CHUNK, stop))
                     scratch = self._scratch[: part.stop - part.start]

@@ -2,12 +2,12 @@
 
 A batch reads few rows of a large table, and only these have a gradient; but with a moment an optimizer moves all the
 others too. Each row's missed updates are made one by one, in the operations that the whole update would have used, so
-late or not the bits are the same.
+late or not the bits are the same. What makes them also makes the update of other large weights, in one pass over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,7 +97,7 @@ class Updates:
         """One update; `gradient`, which is what `zeros` gave, and `rows` are the batch's. The parameters' writer calls it."""
         if self._steps == MOST_STEPS:
             self._settle(weights)
-        self.optimizer.step(weights, gradient)
+        self.optimizer.step(weights, gradient, self._native_step(weights, gradient))
         if self._tables:
             constants = self.optimizer.constants()
             if not self._constants.size:
@@ -119,12 +119,28 @@ class Updates:
         """Catches rows up, and makes one update more if there is a gradient, which is zeros then where it was used."""
         if not self._steps and gradient is None:
             return
-        if self._native is None:
-            assert self.compile_update is not None
-            self._native = self.compile_update(self.optimizer.formula, self.optimizer.slots, self._constants.shape[1])
         parts = [values[table.range] for values in (weights, weights if gradient is None else gradient)]
         arrays = [*parts, table.had, rows, self._constants, *(values[table.range] for values in self.optimizer.state)]
-        dims = [len(rows), table.width, self._steps, int(gradient is not None)]
+        self._call(arrays, [len(rows), table.width, self._steps, int(gradient is not None)])
+
+    def _native_step(self, weights: Array, gradient: Array) -> Callable[[int, int], None] | None:
+        """An update of a run of weights, by the function that updates tables: of a table of one row. None where there is none."""
+        if self.compile_update is None or not self.optimizer.late:
+            return None
+
+        def step(start: int, stop: int) -> None:
+            run = slice(start, stop)
+            constants = np.array(self.optimizer.constants(), weights.dtype)
+            states = (values[run] for values in self.optimizer.state)
+            arrays = [weights[run], gradient[run], np.zeros(1, np.int64), np.zeros(1, np.int64), constants, *states]
+            self._call(arrays, [1, stop - start, 0, 1])
+
+        return step
+
+    def _call(self, arrays: Sequence[Array], dims: Sequence[int]) -> None:
+        if self._native is None:
+            assert self.compile_update is not None
+            self._native = self.compile_update(self.optimizer.formula, self.optimizer.slots, len(self.optimizer.constants()))
         self._native([array.__array_interface__["data"][0] for array in arrays], dims)
 
 

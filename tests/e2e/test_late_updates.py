@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -239,3 +240,34 @@ def test_readers_see_a_moment_of_training_and_leave_it_as_it_is(monkeypatch: pyt
         assert not reader.is_alive()
     assert set(seen) <= moments
     assert bits(late.get_weights()) == bits(at_once.get_weights())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_large_weights_that_are_no_tables_get_the_same_bits_from_native_code(
+    name: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = "model Wide {\n  input x: float[150]\n  Dense(230, tanh)\n  Dense(1)\n}\n"
+    x = np.random.default_rng(4).standard_normal((7, 150)).astype(dtype)
+    y = np.ones((7, 1), dtype)
+    counted: list[int] = []
+    call = updates.Updates._call  # pyright: ignore[reportPrivateUsage]
+
+    def counting(self: updates.Updates, arrays: list[Array], dims: list[int]) -> None:
+        counted.append(dims[1])
+        call(self, arrays, dims)
+
+    monkeypatch.setattr(updates.Updates, "_call", counting)
+    native, plain = (made(spec, replace(OPTIMIZERS[name]), dtype) for _ in range(2))
+    losses = [native.train_on_batch(x, y) for _ in range(6)]
+    assert counted == [150 * 230 + 230 + 230 + 1] * 6
+    monkeypatch.setattr(updates.Updates, "_native_step", lambda *_: None)
+    assert losses == [plain.train_on_batch(x, y) for _ in range(6)]
+    assert len(counted) == 6
+    assert as_it_lies(native).tobytes() == as_it_lies(plain).tobytes()
+
+
+def test_what_looks_at_whole_weights_is_not_updated_by_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(updates.Updates, "_call")
+    model = made("model Wide {\n  input x: float[150]\n  Dense(230)\n}\n", AdamW())
+    model.train_on_batch(np.ones((2, 150), np.float32), np.ones((2, 230), np.float32))
