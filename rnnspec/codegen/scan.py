@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import InitVar, dataclass
 
-from rnnspec.codegen.shards import DISMISSED, IDLE, IDLE_TURNS, OPERATIONS_A_TURN, even_range, place_of, wait
+from rnnspec.codegen.clocks import tick
+from rnnspec.codegen.shards import DISMISSED, IDLE, MOST_IDLE, even_range, place_of, wait
 from rnnspec.codegen.vectors import Vectors
 from rnnspec.kernel.nodes import ScanLoop, State
 from rnnspec.kernel.unit_shards import StepShare
@@ -118,7 +119,10 @@ class _Part:
         self._leads = writer.assign("icmp eq i64 %part, 0")
         blocks = sorted({share.blocks for share in shares if share.blocks > 1})
         self._blocks = {number: even_range(self.vectors, str(number), "%part", "%parts") for number in blocks}
-        self._idle_turns = IDLE_TURNS + sum(share.cost for share in shares) // OPERATIONS_A_TURN
+        self._began = self._tick()
+
+    def _tick(self) -> str:
+        return tick(self._writer, self.vectors.target, self.vectors.library)
 
     def parts_at_first(self) -> str:
         """One if the leader went on alone in turns before these."""
@@ -133,7 +137,7 @@ class _Part:
         return writer.assign(f"phi i64 [ {parts}, %{loaded} ], [ %parts, %{known} ]", "parts")
 
     def begin_step(self, parts: str, waited: str) -> None:
-        """`parts` that work now, and the turns that this one has `waited` so far."""
+        """`parts` that work now, and the ticks that this one has `waited` so far."""
         self._parts, self._waited = parts, waited
         self._several = self._writer.assign(f"icmp sgt i64 {parts}, 1", "several")
         self.works = self._writer.assign(f"or i1 {self._several}, {self._leads}", "works")
@@ -159,7 +163,7 @@ class _Part:
         return (f"i64 {writer.add(first, '%start')}", f"i64 {writer.add(last, '%start')}", f"i64 {token}")
 
     def end_step(self, turn: str) -> tuple[str, str]:
-        """Waits; the parts that work from the next step on, and the turns waited.
+        """Waits; the parts that work from the next step on, and the ticks waited.
 
         What the leader writes to go on alone is the number of steps until then: others may read it when it is a step ahead already.
         """
@@ -168,12 +172,14 @@ class _Part:
         with writer.when(self._several):
             done = writer.add(turn, 1, "done")
             place = place_of(writer, DISMISSED)
+            came = self._tick()
             with writer.when(self._leads):
                 idle = writer.assign(f"load i64, ptr {place_of(writer, IDLE)}, align 8", "idle")
-                allowed = writer.add(idle, writer.multiply(writer.subtract(turn, "%from"), self._idle_turns))
-                with writer.when(writer.assign(f"icmp sgt i64 {self._waited}, {allowed}")):
+                allowed = writer.add(idle, writer.subtract(came, self._began))
+                with writer.when(writer.assign(f"icmp sgt i64 {writer.multiply(self._waited, MOST_IDLE)}, {allowed}")):
                     writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")
-            turns = writer.add(self._waited, wait(writer, self._parts))
+            wait(writer, self._parts)
+            ticks = writer.add(self._waited, writer.subtract(self._tick(), came))
             dismissed = writer.assign(f"load atomic i64, ptr {place} monotonic, align 8", "dismissed")
             told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, {done}")
             alone = writer.assign(f"and i1 {told}, {due}", "alone")
@@ -182,7 +188,7 @@ class _Part:
         choice = f"[ {{}}, %{waited} ], [ {{}}, %{before} ]"
         return (
             writer.assign(f"phi i64 {choice.format(parts, self._parts)}", "parts"),
-            writer.assign(f"phi i64 {choice.format(turns, self._waited)}", "waited"),
+            writer.assign(f"phi i64 {choice.format(ticks, self._waited)}", "waited"),
         )
 
 

@@ -15,8 +15,8 @@ from rnnspec.kernel.unit_shards import ROWS_OF_A_PASS, WAIT_COST, StepShare, wai
 
 ARRIVED, JOINED, WANTED, PATIENCE, YIELD, IDLE, DISMISSED, WAITING = 0, 1, 2, 3, 4, 5, 6, 8
 """Places in the numbers: threads that have come, those of them that take part (written by the leader), as many as there may be,
-turns that the leader waits for them, the address of a function that gives the processor to others or 0, turns that the leader waits in
-a scan before it goes on alone, the steps after which it did or 0, arrivals at barriers."""
+turns that the leader waits for them, the address of a function that gives the processor to others or 0, ticks that the leader may wait in
+a scan beside its part of the time, the steps after which it went on alone or 0, arrivals at barriers."""
 
 NUMBERS = 16
 
@@ -26,9 +26,9 @@ CLOSED = -(1 << 62)
 TURNS_BEFORE_YIELD = 128
 """Turns of waiting after which a thread lets others have its processor."""
 
-IDLE_TURNS, OPERATIONS_A_TURN = 32, 8192
-"""Turns that the leader may wait for others at each step, on average, and one more for so many operations of a row. A barrier takes three
-to twenty; where two threads have one processor for both, each step waits for 64."""
+MOST_IDLE = 3
+"""One of so many parts of its time the leader of a scan may wait for others behind the steps. If two threads have one processor for both,
+it waits for half of it."""
 
 
 def shard_functions(target: Target) -> str:
@@ -114,7 +114,7 @@ known:
 
 
 WAIT = f"""
-define internal i64 @rnnspec.wait(ptr %shared, i64 %threads) #0 {{
+define internal void @rnnspec.wait(ptr %shared, i64 %threads) #0 {{
 entry:
   %place = getelementptr inbounds i64, ptr %shared, i64 {WAITING}
   %before = atomicrmw add ptr %place, i64 1 acq_rel
@@ -132,10 +132,10 @@ again:
   %turn.next = add nsw i64 %turn, 1
   br label %look
 end:
-  ret i64 %turn
+  ret void
 }}
 """
-"""Returns when all of the threads have come as often as this one, for there is one counter for all barriers: the turns that it took."""
+"""Returns when all of the threads have come as often as this one: there is one counter for all barriers."""
 
 
 FIRST_ROW = """
@@ -186,9 +186,9 @@ found:
 """The first of a scan's rows that belongs to a shard: those before it have the tokens of the shards before it, or just more."""
 
 
-def wait(writer: FunctionWriter, threads: str) -> str:
-    """For all other threads; the turns it took."""
-    return writer.assign(f"call i64 @rnnspec.wait(ptr %shared, i64 {threads})", "turns")
+def wait(writer: FunctionWriter, threads: str) -> None:
+    """For all other threads."""
+    writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {threads})")
 
 
 def place_of(writer: FunctionWriter, place: int) -> str:

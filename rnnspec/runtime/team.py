@@ -110,7 +110,7 @@ class TookPart:
 def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
     """Runs a native function on so many threads, fewer if others have them. `alone`: the same function for one.
 
-    `patience`: turns that it waits for the others to come; `idle`: that it may wait for them later, beside what steps may take.
+    `patience`: turns that it waits for the others to come; `idle`: ticks that it may wait for them later, beside a part of its time.
     """
     team, taken = _team, 0
     shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)

@@ -27,8 +27,8 @@ LEAST_SAVED = 16_000_000
 PATIENCE = 4096
 """Turns, of some hundredths of a microsecond each, that a call waits for its workers to come."""
 
-IDLE = 1024
-"""Turns that a call waits at a scan's steps before it counts what each of them may take."""
+IDLE = 1 << 17
+"""Ticks of the processor's counter, about 50 µs, that a call may wait at a scan's steps beside a part of its time."""
 
 CALLS_ALONE = 16
 """Calls of a function that one thread does after one in which others had no processor of their own."""
@@ -38,7 +38,7 @@ CALLS_ALONE = 16
 class ThreadCount:
     """How many threads the calls of one model may use, from which work on, and how long they wait for each other to come.
 
-    `idle`: turns that they may wait at a scan's steps in vain. `took_part`: how many did in the last call that was worth sharing.
+    `idle`: ticks that they may wait at a scan's steps in vain. `took_part`: how many did in the last call that was worth sharing.
     """
 
     number: int = 1

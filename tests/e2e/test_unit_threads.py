@@ -149,7 +149,7 @@ def test_a_thread_that_waits_too_long_goes_on_alone(name: str, arrivals: list[in
         x, mask = drawn(lengths)
         expected = all_results(shared(model, 1), x, mask)
         threads = shared(model, 3)._executable.threads  # pyright: ignore[reportPrivateUsage]
-        threads.idle = -1
+        threads.idle = -(1 << 60)
         arrivals.clear()
         assert_same_bits(all_results(model, x, mask), expected)
 
@@ -159,7 +159,7 @@ def test_calls_go_alone_for_a_while_after_one_that_waited_too_long(arrivals: lis
     model = shared(rnnspec.compile(spec_of(LAYERS["all states"]), seed=2), 3)
     threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
     x, mask = drawn([8])
-    threads.idle = -1
+    threads.idle = -(1 << 60)
     model.forward(x, mask=mask)
     assert arrivals[-1] < 3 * 8, "no barrier any more behind the first steps"
     threads.idle = 1 << 40
