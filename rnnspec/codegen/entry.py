@@ -157,7 +157,8 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: T
             if pending.must_wait(replace(touch, own=None) for call in several for touch in call.touches):
                 wait(writer, shards)
             for call in several:
-                parts.of(call)
+                if isinstance(call.node, ScanLoop):
+                    parts.of(call)  # before the loop, so that it is known in each turn
             with entry.block_loop(block) as turns:
                 inner = Pending(memory_of(function, passing))
                 for call in several:

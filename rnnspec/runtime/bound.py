@@ -94,7 +94,7 @@ class BoundFunction:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _prepared: _Prepared | None = None
     _alone: int = 0
-    """Calls that one thread does, however much there is to do."""
+    """Calls to come that one thread does, however much there is to do."""
 
     def __post_init__(self) -> None:
         self._plans = Plans(self.function)
@@ -163,13 +163,14 @@ class BoundFunction:
 
     def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
         alone = self.loaded.functions[symbol]
-        if threads > 1 and not self._alone:
+        if threads > 1 and self._alone:
+            self._alone, threads = self._alone - 1, 1
+        if threads > 1:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
             took_part = call_together(call, alone, threads, self.threads.patience, self.threads.idle)
             self.threads.took_part = took_part.threads
             self._alone = CALLS_ALONE if took_part.dismissed else 0
         else:
-            self._alone = max(0, self._alone - 1)
             alone(ctypes.addressof(table), ctypes.addressof(sizes))
 
     def call(

@@ -38,8 +38,7 @@ def text_of(name: str) -> str:
 def given_to(name: str, lengths: list[int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     if name not in STACKS:
         return drawn(name, lengths)
-    x, masks = drawn("two directions" if name == "both ways, twice" else "a GRU", lengths)
-    return x, masks
+    return drawn("two directions" if name == "both ways, twice" else "a GRU", lengths)
 
 
 def results(name: str, threads: int) -> list[list[np.ndarray]]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rnnspec.codegen import entry
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.compiler import build
@@ -26,6 +27,7 @@ from rnnspec.passes.differentiate import Differentiate
 from rnnspec.runtime.native import NativeExecutable, Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
+from tests.e2e.test_threads import shared
 from tests.ir_arguments import masks
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, compilation, model
 from tests.unit.passes.gradient_check import outputs, run_backward
@@ -160,6 +162,18 @@ def test_agrees_with_the_interpreter(name: str, target: Target, dtype: Precision
         assert actual.keys() == call.gradients.keys()
         for key, gradient in actual.items():
             near(gradient, call.gradients[key], dtype, 1e-2)
+
+
+@pytest.mark.parametrize("target", [AVX512, AVX2, SSE42], ids=lambda target: target.name)
+@pytest.mark.parametrize("name", ["lstm_70, back and forth", "gru_97, back and forth"])
+def test_threads_that_share_units_give_the_same_bits_on_every_target(name: str, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An odd number of tiles, of which a single row takes several at once, from the last to the first."""
+    monkeypatch.setattr(entry, "fewer_by_units", lambda *_: "true")
+    made = compiled(name, target, "float32")
+    for call in expected(name).calls:
+        alone = shared(made, 1).forward(call.x, mask=call.mask)
+        for number in (2, 3, 5):
+            assert shared(made, number).forward(call.x, mask=call.mask).tobytes() == alone.tobytes()
 
 
 MAGIC: Mapping[str, tuple[bytes, bytes]] = {"x86_64": (b"\x7fELF", b"\x3e\x00"), "aarch64": (b"\x7fELF", b"\xb7\x00")}
