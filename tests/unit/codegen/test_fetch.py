@@ -9,7 +9,7 @@ import pytest
 from rnnspec.codegen.module import emit_module
 from rnnspec.kernel.nodes import Fetch, Outer, ScanLoop, Stage
 from rnnspec.kernel.target import AVX2, AVX512, Target
-from tests.unit.kernel.scheduled import model, scheduled
+from tests.unit.kernel.scheduled import NORMED, model, scheduled
 
 
 def body_of(text: str, name: str) -> str:
@@ -24,13 +24,14 @@ def loops(body: str, variable: str) -> list[str]:
     return [text.rpartition(".body:\n")[2] for _, text in found if "@llvm.fma" in text]
 
 
-def fetching(spec: str, target: Target) -> tuple[Fetch, str]:
-    """What the backward pass's contraction fetches, and its code."""
-    kernels = scheduled(spec, "backward", target)
+def fetching(spec: str, target: Target, wanted: str = "backward") -> tuple[Fetch, str]:
+    """What a pass's contraction fetches, and its code."""
+    kernels = scheduled(spec, wanted, target)
+    name = kernels.function.name
     place, loop = next((place, node) for place, node in enumerate(kernels.function.nodes) if isinstance(node, ScanLoop))
     for number, node in enumerate(loop.body):
         if isinstance(node, Stage) and isinstance(node.body[0], Fetch):
-            return node.body[0], body_of(emit_module(kernels.module, target), f"backward.{place}.{number}")
+            return node.body[0], body_of(emit_module(kernels.module, target), f"{name}.{place}.{number}")
     raise AssertionError("nothing is fetched")
 
 
@@ -52,6 +53,29 @@ def test_a_line_a_turn(target: Target, divided: int) -> None:
     assert tall.count("@llvm.prefetch") == 1
     assert len(others) >= 2
     assert all("@llvm.prefetch" not in each for each in others)
+
+
+@pytest.mark.parametrize(("target", "divided"), [(AVX2, 4), (AVX512, 1)], ids=["avx2", "avx512"])
+def test_what_is_fetched_lies_as_many_tokens_before_as_the_step_has(target: Target, divided: int) -> None:
+    """In a backward pass; a tile of units fetches its part. The scan passes the tokens of all rows, not just those that a thread has."""
+    fetch, body = fetching(model(3, "LSTM(64)"), target)
+    row = re.search(r"(%\S+) = sub nsw i64 %\S+, %tokens\n", body)
+    assert row is not None
+    assert body.count(f"mul nsw i64 {row[1]}, ") == 1
+    assert len(re.findall(r"sub nsw i64 %\S+, %tokens\n", body)) == len(fetch.buffers)
+    parts_of_tiles = set(re.findall(r"mul nsw i64 %tile\S*, (\d+)\n", body))
+    assert ({str(6 * width // divided) for width in (256, 64)} <= parts_of_tiles) is (divided > 1), "elements of six rows"
+    kernels = scheduled(model(3, "LSTM(64)"), "backward", target)
+    place = next(place for place, node in enumerate(kernels.function.nodes) if isinstance(node, ScanLoop))
+    scan = body_of(emit_module(kernels.module, target), f"backward.{place}")
+    (given,) = re.findall(r"call void @backward\.\d+\.\d+\(.*i64 (%tokens\.\d+)\)\n", scan)
+    assert re.search(rf"{given} = sub nsw i64 %n\.\d+, %n\.\d+\n", scan)
+
+
+def test_a_step_forward_fetches_what_lies_behind_it() -> None:
+    fetch, body = fetching(model(3, "Normed(64)", cell=NORMED), AVX2, "record")
+    assert not fetch.back
+    assert len(re.findall(r"add nsw i64 %\S+, %tokens\n", body)) == len(fetch.buffers) > 0
 
 
 def test_no_more_lines_than_turns() -> None:

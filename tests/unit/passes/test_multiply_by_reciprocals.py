@@ -51,6 +51,12 @@ def test_special_values_come_out_as_from_the_division(dtype: str, largest: float
     np.testing.assert_allclose(got, expected, rtol=1.5 * float(np.finfo(got.dtype).eps), atol=0.0)
 
 
+@pytest.mark.parametrize("kind", ["exp", "abs", "neg", "log", "tanh"])
+def test_the_reciprocal_of_another_number_could_be_denormal(kind: str) -> None:
+    module = parse_module(QUOTIENTS.replace("WIDE", "f32").replace("sqrt", kind))
+    assert print_module(MultiplyByReciprocals().run(module)) == print_module(module)
+
+
 def gradients(module: Module) -> Module:
     return HoistWeightGradients().run(Differentiate().run(EliminateCommonSubexpressions().run(module)))
 
