@@ -70,8 +70,7 @@ def native_loop(model: Model, steps: int) -> Call:
     batch = model._batch(np.zeros((1, 1, 1), np.float32), None, None, False)  # pyright: ignore[reportPrivateUsage]
     states = {state.name: np.zeros((1, state.width), np.float32) for state in model.signature.stream.states}
     stepper = executable.stepper(batch.inputs, states, batch.indices)
-    with model._parameters.reading() as (weights, version):  # pyright: ignore[reportPrivateUsage]
-        stepper.set_weights(weights, version)
+    model._parameters.read(stepper.set_weights)  # pyright: ignore[reportPrivateUsage]
     loop = Jit().load(_object_code(), (SYMBOL,))
     tables = stepper.tables
     (given,), (got,) = stepper.inputs.values(), stepper.outputs.values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
@@ -34,6 +33,7 @@ from rnnspec.ir.printer import print_module
 from rnnspec.kernel.in_place import Moved
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
+from rnnspec.locks import cached_property
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.direct import PythonCall

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
+from rnnspec.locks import in_llvm
 
 if TYPE_CHECKING:
-    from llvmlite.binding import ModuleRef
+    from llvmlite.binding import ModuleRef, TargetMachine
 
 PASSES = ("always_inliner", "global_dead_code_eliminate", "new_gvn", "loop_rotate", "simplify_cfg", "instruction_combine")
 """LLVM's passes that run. Measured on AVX2 against its standard pipeline at level 2: a third to a half of the time to
@@ -18,6 +20,10 @@ compile, the running time between 7 % less and 15 % more. The text is tiled and 
 
 def host_target() -> Target:
     """The description of this machine, with its own processor's scheduling and instructions."""
+    return in_llvm(_host_target)
+
+
+def _host_target() -> Target:
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
@@ -39,12 +45,8 @@ class Machine:
     def __init__(self, target: Target) -> None:
         import llvmlite.binding as llvm
 
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
         self._llvm = llvm
-        self._machine = llvm.Target.from_triple(target.triple).create_target_machine(
-            cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
-        )
+        self._machine = in_llvm(lambda: _target_machine(target.triple, target.cpu, target.features))
 
     @property
     def identity(self) -> str:
@@ -53,6 +55,15 @@ class Machine:
 
     def optimise(self, text: str) -> ModuleRef:
         """The verified module, after `PASSES`."""
+        return in_llvm(lambda: self._optimised(text))
+
+    def object_code(self, text: str) -> bytes:
+        return in_llvm(lambda: bytes(self._machine.emit_object(self._optimised(text))))
+
+    def assembly(self, text: str) -> str:
+        return in_llvm(lambda: str(self._machine.emit_assembly(self._optimised(text))))
+
+    def _optimised(self, text: str) -> ModuleRef:
         llvm = self._llvm
         try:
             module = llvm.parse_assembly(text)
@@ -65,8 +76,12 @@ class Machine:
         passes.run(module, llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options()))
         return module
 
-    def object_code(self, text: str) -> bytes:
-        return bytes(self._machine.emit_object(self.optimise(text)))
 
-    def assembly(self, text: str) -> str:
-        return str(self._machine.emit_assembly(self.optimise(text)))
+@cache
+def _target_machine(triple: str, cpu: str, features: str) -> TargetMachine:
+    """Kept: what frees it, llvmlite's destructor, would swallow an interrupt."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic", codemodel="default")

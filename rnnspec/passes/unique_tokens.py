@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import count
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Matmul, Module, Take, Value
 from rnnspec.ir.traverse import defined_values
 from rnnspec.ir.types import IndexType, tokens_name
+from rnnspec.locks import cached_property
 from rnnspec.passes.commuted_takes import CommutedTakes
 from rnnspec.passes.rewrite import rewrite_functions
 

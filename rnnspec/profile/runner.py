@@ -77,13 +77,12 @@ def update_of(compilation: Compilation, batch: Batch) -> Callable[[], None] | No
         return None
     parameters = Parameters(signature.weights, signature.dtype)
     updates = Updates(make_optimizer(signature.train.optimizer), parameters, compilation.update)
-    with parameters.updating() as weights:
-        weights[:] = drawn_weights(signature)
+    drawn = drawn_weights(signature)
+    parameters.change(lambda weights: np.copyto(weights, drawn))
 
     def update() -> None:
         rows = updates.catch_up(batch.inputs)
         gradient = updates.zeros()
-        with parameters.updating(settled=False) as weights:
-            updates.apply(weights, gradient, rows)
+        parameters.change(lambda weights: updates.apply(weights, gradient, rows), settled=False)
 
     return update

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import numpy as np
@@ -67,6 +67,8 @@ class CheckedInputs:
     columns: Mapping[str, Column]
     sequences: Mapping[str, SequenceInput]
     indices: tuple[IndexSignature | PairSignature, ...]
+    ids: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The inputs of ids, with the number that is too large for each."""
 
     def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> Batch:
         """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `Batch`."""
@@ -79,7 +81,7 @@ class CheckedInputs:
             if isinstance(index, IndexSignature):
                 check_step_count(size, self._time(index, times, lengths), self._named(index.length))
         inputs = {
-            name: column.padded(rows, times[name]) if isinstance(column, Ragged) else column.array[rows]
+            name: column.padded(rows, times[name]) if isinstance(column, Ragged) else self._cut(name, column, rows)
             for name, column in self.columns.items()
         }
         reals = tuple(self._real_steps(index, rows, times, size) for index in self.indices)
@@ -87,6 +89,21 @@ class CheckedInputs:
         for index, real in zip(self.indices, reals, strict=True):
             indices.append(self._packed(index, real, size, times, indices))
         return Batch(size, inputs, tuple(indices), reals, self._borrowed(rows))
+
+    def _cut(self, name: str, column: Padded, rows: Rows) -> Array:
+        """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
+        chosen = column.array[rows]
+        if name not in self.ids:
+            return chosen
+        ids = chosen.copy() if isinstance(rows, slice) and column.borrowed else chosen
+        limit = self.ids[name]
+        if ids.size and (ids.min() < 0 or ids.max() >= limit):
+            sample, *step = (int(number) for number in np.argwhere((ids < 0) | (ids >= limit))[0])
+            raise ValueError(
+                f"input {name}: its ids were changed while they were in use: expected a whole number in 0..{limit - 1}, "
+                f"got {ids[(sample, *step)]}"
+            )
+        return ids
 
     def _packed(
         self, index: IndexSignature | PairSignature, real: Mask | None, size: int, times: Mapping[str, int], known: Sequence[PackedIndex]
@@ -202,7 +219,9 @@ class CheckedInputs:
     def _borrowed(self, rows: Rows) -> frozenset[str]:
         if not isinstance(rows, slice):
             return frozenset()
-        return frozenset(name for name, column in self.columns.items() if isinstance(column, Padded) and column.borrowed)
+        return frozenset(
+            name for name, column in self.columns.items() if isinstance(column, Padded) and column.borrowed and name not in self.ids
+        )
 
 
 def full_index(batch: int, time: int) -> PackedIndex:

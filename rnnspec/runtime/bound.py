@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.jit import Loaded
 from rnnspec.runtime.native_memory import Memory, address, aligned_bytes
@@ -24,61 +24,56 @@ from rnnspec.runtime.threads import CALLS_ALONE, ThreadCount
 NO_BYTES = aligned_bytes(0)
 
 
-class Lent:
-    """Memory of a tape, given back when nobody holds this any more."""
+class Lease:
+    """Memory that is its holder's alone for as long as anyone holds this. `fresh`: nobody has had it before."""
 
-    def __init__(self, memory: Memory, spare: list[Memory]) -> None:
-        self.bytes = memory.bytes
-        self._memory, self._spare = memory, spare
-
-    def __del__(self) -> None:
-        if not self._spare:
-            self._spare.append(self._memory)
+    def __init__(self, memory: Memory, *, fresh: bool) -> None:
+        self.bytes, self.address = memory.bytes, memory.address
+        self.memory, self.fresh = memory, fresh
 
 
-class Tapes:
-    """Memory for tapes. That of the last one that nobody needed any more is kept: new pages cost as much as a part of the work."""
+class Pool:
+    """Memory that is used again once its lease is gone: new pages cost as much as a part of the work.
 
-    def __init__(self) -> None:
-        self._spare: list[Memory] = []
+    Nobody gives anything back, so that no interrupt can keep it from happening, and none is lost in a destructor.
+    """
 
-    def lend(self, size: int) -> Lent:
-        """At least `size` bytes, nobody else's until they are given back."""
-        try:
-            memory = self._spare.pop()
-        except IndexError:
-            memory = Memory.of(size)
-        return Lent(memory if len(memory.bytes) >= size else Memory.of(size), self._spare)
+    def __init__(self, most: int) -> None:
+        """`most`: pieces of memory that are kept, lent or free."""
+        self._known: deque[tuple[Memory, weakref.ref[Lease]]] = deque(maxlen=most)
+
+    def lease(self, size: int) -> Lease:
+        """At least `size` bytes."""
+        lease = self._free(size) or Lease(Memory.of(size), fresh=True)
+        self._known.append((lease.memory, weakref.ref(lease)))
+        return lease
+
+    def _free(self, size: int) -> Lease | None:
+        for _ in range(len(self._known)):
+            try:
+                memory, lease = self._known.popleft()
+            except IndexError:  # other threads have them
+                return None
+            if lease() is not None:
+                self._known.append((memory, lease))
+            elif len(memory.bytes) >= size:
+                return Lease(memory, fresh=False)
+        return None
 
 
-class Scratch:
-    """Memory for calls under way, kept for the next ones."""
-
-    def __init__(self) -> None:
-        self._free: list[Memory] = []
-
-    @contextmanager
-    def taken(self, size: int) -> Generator[Memory]:
-        """At least `size` bytes, nobody else's until the block ends."""
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            memory = Memory.of(size)
-        if len(memory.bytes) < size:
-            memory = Memory.of(size)
-        try:
-            yield memory
-        finally:
-            self._free.append(memory)
+MOST_SCRATCH = 8
+"""Calls at the same time whose memory is used again."""
 
 
 @dataclass
-class _Prepared:
-    """`weights`: a copy of the flat weights, for those that use them after they may have changed."""
+class Prepared:
+    """The prepared form of one version of the weights; who uses it holds this.
+
+    `weights`: a copy of the flat weights, for those that use them after they may have changed.
+    """
 
     version: int
-    memory: Memory
-    users: int = 0
+    memory: Lease
     weights: Array | None = None
 
 
@@ -88,16 +83,21 @@ class BoundFunction:
 
     function: NativeFunction
     loaded: Loaded
-    scratch: Scratch
-    tapes: Tapes = field(default_factory=Tapes)
+    scratch: Pool
+    tapes: Pool = field(default_factory=lambda: Pool(2))
     threads: ThreadCount = field(default_factory=ThreadCount)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _prepared: _Prepared | None = None
+    _prepared: Prepared | None = None
     _alone: int = 0
     """Calls to come that one thread does, however much there is to do."""
 
     def __post_init__(self) -> None:
         self._plans = Plans(self.function)
+        self._prepared_memory = Pool(1)
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
 
     @cached_property
     def clocks(self) -> Mapping[str, Array]:
@@ -105,56 +105,38 @@ class BoundFunction:
         arguments = (*self.function.prepare_arguments, *self.function.arguments)
         return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.kind is Kind.CLOCKS}
 
-    @contextmanager
-    def prepared(self, weights: Array, version: int) -> Generator[Memory]:
-        """The prepared weights; made again when the weights' version is another, in place if no other call reads them."""
+    def prepared(self, weights: Array, version: int) -> Prepared:
+        """The prepared weights; made again when the weights' version is another, in the same memory if nobody holds the last ones."""
         with self._lock:
-            prepared = self._prepared_for(weights, version)
-        try:
-            yield prepared.memory
-        finally:
-            with self._lock:
-                prepared.users -= 1
+            prepared = self._prepared
+            if prepared is None or prepared.version != version:
+                prepared = self._prepared = None  # which leaves their memory to the next
+                memory = self._prepared_memory.lease(self.function.prepared_bytes)
+                if memory.fresh:
+                    memory.bytes[:] = 0
+                self._prepare(weights, memory)
+                prepared = self._prepared = Prepared(version, memory)
+            return prepared
 
-    def hold(self, weights: Array, version: int) -> tuple[Array, Array, Callable[[], None]]:
-        """The prepared weights and a copy of the flat ones, shared by all who hold this version; the third gives them back."""
+    def hold(self, weights: Array, version: int) -> Prepared:
+        """The prepared weights and a copy of the flat ones, for all who hold this version."""
         with self._lock:
-            prepared = self._prepared_for(weights, version)
+            prepared = self.prepared(weights, version)
             if prepared.weights is None:
                 read = any(argument.kind is Kind.WEIGHTS for argument in self.function.arguments)
                 prepared.weights = weights.copy() if read else weights[:0]
+            return prepared
 
-        def give_back() -> None:
-            with self._lock:
-                prepared.users -= 1
-
-        return prepared.memory.bytes, prepared.weights, give_back
-
-    def _prepared_for(self, weights: Array, version: int) -> _Prepared:
-        """With one user more; the lock is held."""
-        prepared = self._prepared
-        if prepared is None or prepared.version != version:
-            if prepared is None or prepared.users:
-                memory = Memory.of(self.function.prepared_bytes)
-                memory.bytes[:] = 0
-            else:
-                memory = prepared.memory
-            self._prepared = None
-            self._prepare(weights, memory)
-            prepared = self._prepared = _Prepared(version, memory)
-        prepared.users += 1
-        return prepared
-
-    def _prepare(self, weights: Array, memory: Memory) -> None:
-        with self.scratch.taken(arena_bytes(self.function.prepare_scratch, {})) as scratch:
-            known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory.bytes, Kind.SCRATCH: scratch.bytes}
-            if self.clocks:
-                known[Kind.CLOCKS] = self.clocks[self.function.prepare_symbol]
-            function = self.function
-            pointers = [address(known[argument.kind]) for argument in function.prepare_arguments]
-            table, sizes = (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * 0)()
-            threads = self._paying(function.prepare_shared_symbol, lambda threads: operations_saved(function.prepare_work, {}, threads))
-            self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
+    def _prepare(self, weights: Array, memory: Lease) -> None:
+        function = self.function
+        scratch = self.scratch.lease(arena_bytes(function.prepare_scratch, {}))
+        known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory.bytes, Kind.SCRATCH: scratch.bytes}
+        if self.clocks:
+            known[Kind.CLOCKS] = self.clocks[function.prepare_symbol]
+        pointers = [address(known[argument.kind]) for argument in function.prepare_arguments]
+        table, sizes = (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * 0)()
+        threads = self._paying(function.prepare_shared_symbol, lambda threads: operations_saved(function.prepare_work, {}, threads))
+        self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
 
     def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
         """How many threads to use: one where several would save too little."""
@@ -183,33 +165,33 @@ class BoundFunction:
         weights: Array,
         weights_version: int,
         tape: Array | None = None,
-    ) -> tuple[dict[str, Array], Lent | None]:
+    ) -> tuple[dict[str, Array], Lease | None]:
         """Runs the function; its outputs by name, and the tape that it has written, if it writes one. `tape`: the one that it reads.
 
         `given`: by `Kind` and name, see `plan.GIVEN`. `times`: padded lengths by their names.
         """
         function, plan = self.function, self._plans.of(batch, times, indices)
         outputs: dict[str, Array] = {}
-        lent = self.tapes.lend(plan.tape) if tape is None and plan.tape else None
+        lent = self.tapes.lease(plan.tape) if tape is None and plan.tape else None
         kept = tape if tape is not None else NO_BYTES if lent is None else lent.bytes
-        with self.scratch.taken(plan.scratch) as scratch, self.prepared(weights, weights_version) as prepared:
-            table = plan.table()
-            for place, name, shape in plan.outputs:
-                array = outputs[name] = np.empty(shape, dtype)
-                table[place] = address(array)
-            for place, key in plan.given:
-                table[place] = address(given[key])
-            for place, argument in plan.arenas:
-                match argument.kind:
-                    case Kind.WEIGHTS:
-                        table[place] = address(weights)
-                    case Kind.PREPARED:
-                        table[place] = prepared.address
-                    case Kind.SCRATCH:
-                        table[place] = scratch.address
-                    case Kind.TAPE:
-                        table[place] = address(kept)
-                    case _:
-                        table[place] = address(self.clocks[argument.name])
-            self._call(function.symbol, function.shared_symbol, table, plan.dims, self._paying(function.shared_symbol, plan.saved_by))
+        scratch, prepared = self.scratch.lease(plan.scratch), self.prepared(weights, weights_version)
+        table = plan.table()
+        for place, name, shape in plan.outputs:
+            array = outputs[name] = np.empty(shape, dtype)
+            table[place] = address(array)
+        for place, key in plan.given:
+            table[place] = address(given[key])
+        for place, argument in plan.arenas:
+            match argument.kind:
+                case Kind.WEIGHTS:
+                    table[place] = address(weights)
+                case Kind.PREPARED:
+                    table[place] = prepared.memory.address
+                case Kind.SCRATCH:
+                    table[place] = scratch.address
+                case Kind.TAPE:
+                    table[place] = address(kept)
+                case _:
+                    table[place] = address(self.clocks[argument.name])
+        self._call(function.symbol, function.shared_symbol, table, plan.dims, self._paying(function.shared_symbol, plan.saved_by))
         return outputs, lent

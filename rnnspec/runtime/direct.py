@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.jit import Jit, Loaded
 from rnnspec.runtime.native_memory import address
@@ -89,7 +88,11 @@ class DirectCalls:
 
     def __init__(self, build: Callable[[], PythonCall], jit: Callable[[], Jit]) -> None:
         self._build, self._jit = build, jit
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
 
     def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
         """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""

@@ -48,13 +48,16 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
         given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
         masked = dict.fromkeys(values for name, values in signature.sources() if name == spec.name) or {(): None}
         if spec.integer:
+            if any(masked) and isinstance(column, Padded):  # which steps are masked, and what they hold, is looked at once
+                column = Padded(column.array.copy(), borrowed=False)
             present = {values: _unmasked(spec, values, column, given) for values in masked}
             checked[spec.name] = _ids(spec, column, _in_any(present.values()))
         else:
             checked[spec.name] = _floats(spec, column, dtype, given)
             present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
         sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, present)
-    return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices)
+    ids = {spec.name: _id_limit(spec) for spec in signature.inputs if spec.integer}
+    return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices, ids)
 
 
 def _in_any(masks: Iterable[Mask | None]) -> Mask | None:
@@ -131,7 +134,7 @@ def _column(spec: InputSignature, value: object, at_once: bool) -> Column:
             raise ValueError(f"{what}: expected {extent} {kind}, got {array.shape[axis]} (expected shape {shown}, got {array.shape})")
     if spec.is_sequence and at_once:
         check_step_count(array.shape[0], array.shape[1], spec.name)
-    return Padded(array, borrowed=True)
+    return Padded(array.view(), borrowed=True)  # whose shape and dtype nobody else changes
 
 
 def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> None:
@@ -211,7 +214,7 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
         raise ValueError(f"input {spec.name}: expected token ids, got dtype {values.dtype}")
     if values.dtype == np.float16:
         values = values.astype(np.float32)
-    limit = STEP_LIMIT if spec.vocabulary is None else spec.vocabulary
+    limit = _id_limit(spec)
     if values.size and (values.dtype.kind == "f" or values.min() < 0 or values.max() >= limit):
         wrong = (values < 0) | (values >= limit)
         if values.dtype.kind == "f":
@@ -224,6 +227,11 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     if values is _values(column):
         return column
     return Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
+
+
+def _id_limit(spec: InputSignature) -> int:
+    """The number of ids."""
+    return STEP_LIMIT if spec.vocabulary is None else spec.vocabulary
 
 
 def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import threading
+import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
+
+from rnnspec.locks import in_llvm
 
 NativeCall = Callable[..., None]
 """Takes the addresses of the pointer table and of the dims; releases the GIL while it runs.
@@ -22,29 +26,50 @@ SHARED = "_shared"
 
 
 class Jit:
-    """One LLJIT instance; each loaded object is a library of its own, unloaded when its `Loaded` goes."""
+    """One LLJIT instance; each loaded object is a library of its own, unloaded some time after its `Loaded` is gone."""
 
     def __init__(self) -> None:
         import llvmlite.binding as llvm
 
+        self._llvm = llvm
+        self._lljit = in_llvm(self._created)
+
+    def _created(self) -> Any:
+        _unload()
+        llvm = self._llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        self._llvm = llvm
         machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-        self._lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
-        self._numbers = itertools.count()
-        self._lock = threading.Lock()
+        lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
+        _kept[weakref.ref(self, _gone.append)] = lljit
+        return lljit
 
     def load(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None) -> Loaded:
         """Links an object, with `imports` and their addresses, and looks its symbols up."""
-        with self._lock:
-            builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
-            for name, place in (imports or {}).items():
-                builder.import_symbol(name, place)
-            for symbol in symbols:
-                builder.export_symbol(symbol)
-            tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
-        return Loaded(self, tracker, {symbol: tracker[symbol] for symbol in symbols})
+        return in_llvm(lambda: self._linked(object_code, symbols, imports or {}))
+
+    def _linked(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> Loaded:
+        _unload()
+        builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        for name, place in imports.items():
+            builder.import_symbol(name, place)
+        for symbol in symbols:
+            builder.export_symbol(symbol)
+        tracker = builder.link(self._lljit, f"rnnspec.{next(_numbers)}")
+        loaded = Loaded({symbol: tracker[symbol] for symbol in symbols})
+        _kept[weakref.ref(loaded, _gone.append)] = tracker, self._lljit
+        return loaded
+
+
+_numbers = itertools.count()
+_kept: dict[weakref.ref[Any], object] = {}
+"""LLVM's side of each `Jit` and `Loaded`. It goes when another one is made: destructors may run anywhere, and swallow interrupts."""
+_gone: deque[weakref.ref[Any]] = deque()
+
+
+def _unload() -> None:
+    while _gone:
+        _kept.pop(_gone.popleft(), None)
 
 
 def _prototype(symbol: str) -> Callable[[int], NativeCall]:
@@ -54,9 +79,7 @@ def _prototype(symbol: str) -> Callable[[int], NativeCall]:
 class Loaded:
     """Functions of one object, by their symbols, and where they are; they live as long as this does."""
 
-    def __init__(self, jit: Jit, tracker: object, addresses: Mapping[str, int]) -> None:
-        self._jit = jit
-        self._tracker = tracker
+    def __init__(self, addresses: Mapping[str, int]) -> None:
         self.addresses = addresses
         self.functions = {symbol: _prototype(symbol)(address) for symbol, address in addresses.items()}
 
@@ -66,7 +89,9 @@ def host_identity() -> str:
     """What object code for this machine depends on beside the compiler: its processor, and which LLVM this is."""
     import llvmlite.binding as llvm
 
-    return " ".join([".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])
+    return in_llvm(
+        lambda: " ".join([".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])
+    )
 
 
 def called_with(object_code: bytes, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime import artifact
 from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.columns import as_numbers
-from rnnspec.runtime.executable import Array, Executable
+from rnnspec.runtime.executable import Array, Executable, NativeTape
 from rnnspec.runtime.initializers import initial_value
 from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.memory import require_memory
 from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
 from rnnspec.runtime.plain import PlainBatches
-from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
+from rnnspec.runtime.randomness import draw_key, fresh_seed, generator, unlocked
 from rnnspec.runtime.repeated import RepeatedCalls
 from rnnspec.runtime.signature import Signature
 from rnnspec.runtime.states import CarryingExecutable
@@ -61,11 +60,18 @@ class CompiledModel:
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
-        self._changing = threading.RLock()
+        self.renew_locks()
+        renewed_after_fork(self)
         self._seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
-        self._drawing = threading.Lock()
         drawn = {weight.name: initial_value(weight, self._seed) for weight in signature.weights} if weights is None else weights
         self.set_weights(drawn)
+
+    def renew_locks(self) -> None:
+        """In a fork's child: of the threads that had them only one is there."""
+        self._changing = new_lock()
+        self._drawing = new_lock()
+        if "_random" in self.__dict__:
+            self.__dict__["_random"] = unlocked(self._random)
 
     @cached_property
     def _random(self) -> np.random.Generator:
@@ -102,17 +108,21 @@ class CompiledModel:
         key = self._draw_key() if training else 0
         with self._changing if training and self.signature.updates else nullcontext():
             if not record:
-                with self._parameters.reading() as (weights, version):
-                    outputs = self._executable.forward(
+                outputs = self._parameters.read(
+                    lambda weights, version: self._executable.forward(
                         batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
                     )
-                return self._given_out(self._updated(outputs))
-            batch = batch.owned()
-            with self._parameters.reading() as (weights, version):
-                outputs, native = self._executable.record(
-                    batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
                 )
-                basis = self._parameters.basis if training else version
+                return self._given_out(self._updated(outputs))
+            owned = batch.owned()
+
+            def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
+                outputs, native = self._executable.record(
+                    owned.inputs, owned.indices, weights, weights_version=version, training=training, key=key
+                )
+                return outputs, native, self._parameters.basis if training else version
+
+            outputs, native, basis = self._parameters.read(recorded)
             outputs = self._updated(outputs)
         tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
@@ -126,14 +136,15 @@ class CompiledModel:
         if not isinstance(tape, Tape):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
         cotangents = self._cotangents(tape, dy)
-        with self._parameters.reading() as (weights, version):
+
+        def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
             if (self._parameters.basis if tape.training else version) != tape.weights_version:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
                     "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
                     "or it is another model's; call forward(record=True) again"
                 )
-            flat, inputs = self._executable.backward(
+            return self._executable.backward(
                 tape.native,
                 cotangents,
                 weights,
@@ -142,6 +153,8 @@ class CompiledModel:
                 key=tape.key,
                 input_gradients=True,
             )
+
+        flat, inputs = self._parameters.read(derived)
         return Gradients(self._parameters.split(flat), inputs)
 
     @property
@@ -227,15 +240,17 @@ class CompiledModel:
         return batch
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:
-        with self._parameters.reading() as (weights, version):
-            return self._executable.forward(batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0)
+        return self._parameters.read(
+            lambda weights, version: self._executable.forward(
+                batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0
+            )
+        )
 
     def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """The outputs alone, the weights that the call updates being given their new values."""
         count = len(self.signature.outputs)
         if len(outputs) > count:
-            with self._parameters.updating(only_updated=True) as weights:
-                self._parameters.put_updates(weights, outputs[count:])
+            self._parameters.change(lambda weights: self._parameters.put_updates(weights, outputs[count:]), only_updated=True)
         return outputs[:count]
 
     def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:
@@ -259,8 +274,8 @@ class CompiledModel:
                 raise ValueError(f"{what}: expected the output's shape {shape}, got {array.shape}")
             with np.errstate(over="ignore"):
                 converted = np.require(array, self._parameters.dtype, ["C", "A"])
-            if converted is not array and (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
+            if converted.dtype != array.dtype and (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
                 entry = tuple(int(number) for number in wrong[0])
                 raise ValueError(f"{what}, entry {entry}: expected a value that {self._parameters.dtype} holds, got {array[entry]}")
-            cotangents.append(converted)
+            cotangents.append(converted.view())  # whose shape nobody else changes
         return cotangents

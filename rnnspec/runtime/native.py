@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnspec.runtime.bound import NO_BYTES, BoundFunction, Lent, Scratch, Tapes
+from rnnspec.locks import new_lock, renewed_after_fork
+from rnnspec.runtime.bound import MOST_SCRATCH, NO_BYTES, BoundFunction, Lease, Pool
 from rnnspec.runtime.direct import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.executable import Array, NativeTape
 from rnnspec.runtime.jit import Jit
@@ -59,14 +59,18 @@ class NativeExecutable:
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[tuple[Wanted, bool], BoundFunction] = {}
-        self._lock = threading.Lock()
-        self._scratch = Scratch()
-        self._tapes = Tapes()
+        self._scratch = Pool(MOST_SCRATCH)
+        self._tapes = Pool(2)
         self._jit: Jit | None = None
         self._direct: DirectCalls | None = None
         if build_python_call is not None and direct_calls_are_possible():
             self._direct = DirectCalls(build_python_call, self._loader)
         self._threads = ThreadCount(default_threads())
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
 
     @property
     def threads(self) -> ThreadCount:
@@ -132,7 +136,7 @@ class NativeExecutable:
 
     def _run(
         self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
-    ) -> tuple[tuple[Array, ...], Lent | None]:
+    ) -> tuple[tuple[Array, ...], Lease | None]:
         given = {("input", name): array for name, array in inputs.items()}
         given["key", ""] = np.array([key], np.uint32)
         function = self._function(wanted)

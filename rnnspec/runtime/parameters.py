@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
+from rnnspec.locks import ReadersWriter
 from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import WeightSignature, weight_ranges
+from rnnspec.signals import deferred
+
+Result = TypeVar("Result")
 
 _versions = count(1)
 """Versions are unique in the process: an executable or a tape can't take one model's weights for another's."""
@@ -22,8 +24,9 @@ _versions = count(1)
 class Parameters:
     """The weights one after the other, in the signature's order, as one flat array that stays at its address.
 
-    Readers hold `reading()`, writers `updating()`; many readers or one writer at a time. Training may owe the weights
-    a part of its updates (`owe`): who reads or writes without `settled = False` finds them made.
+    `read` and `change` run functions on it; many readers or one that changes it at a time. Training may owe the weights
+    a part of its updates (`owe`): who reads or changes them without `settled = False` finds them made. A change is whole or
+    hasn't begun, whatever interrupts it; see `rnnspec.locks`.
     """
 
     def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
@@ -34,13 +37,10 @@ class Parameters:
         places = [self.ranges[weight.name] for weight in self.signatures if weight.updated]
         self._updated = np.array([place for taken in places for place in range(taken.start, taken.stop)], np.intp)
         """The places of the weights that a call in training updates, one after the other."""
-        self._version = self._basis = next(_versions)
-        self.version_now = np.array([self._version], np.int64)
+        self.version_now = np.array([next(_versions)], np.int64)
         """`version`, for native code to look at."""
-        self._turn = threading.Condition()
-        self._readers = 0
-        self._writing = False
-        self._writers_waiting = 0
+        self._basis = self.version
+        self._turns = ReadersWriter()
         self._owed: Callable[[Array], None] | None = None
 
     @property
@@ -53,87 +53,65 @@ class Parameters:
 
     @property
     def version(self) -> int:
-        return self._version
+        """Rises with every change, at its beginning."""
+        return self.version_now.item()
 
     @property
     def basis(self) -> int:
         """The version at the last change of more than the updated weights: what a tape of a call in training depends on."""
         return self._basis
 
-    @contextmanager
-    def reading(self, *, settled: bool = True) -> Generator[tuple[Array, int]]:
-        """The flat array and its version; nothing changes them meanwhile. Not to be nested in one thread."""
-        with self._turn:
-            while self._writing or self._writers_waiting:
-                self._turn.wait()
-            owing = settled and self._owed is not None
-            if owing:
-                self._begin_writing()
-            self._readers += 1
-        if owing:
-            self._settle_as_reader()
-        try:
-            yield self._flat, self._version
-        finally:
-            with self._turn:
-                self._readers -= 1
-                if not self._readers:
-                    self._turn.notify_all()
+    def read(self, work: Callable[[Array, int], Result], *, settled: bool = True) -> Result:
+        """What `work` gives for the flat array and its version; nothing changes them meanwhile.
 
-    @contextmanager
-    def updating(self, *, only_updated: bool = False, settled: bool = True) -> Generator[Array]:
-        """The flat array, to be changed in place; the version rises, whatever happens inside. `only_updated`: the basis stays."""
-        with self._turn:
-            self._begin_writing()
-        try:
+        Without `settled` a part of the updates may be owed. No signal's handler runs in `work` then: it would read the weights as they are.
+        """
+
+        def working() -> Result:
+            return work(self._flat, self.version)
+
+        if not settled:
+            return self._turns.read(working) if self._owed is None else deferred(lambda: self._turns.read(working))
+        while True:
+            if self._owed is not None:
+                return self._turns.write_and_read(self._settled_as_writer, working)
+            given = self._turns.read(lambda: (working(),) if self._owed is None else None)
+            if given is not None:
+                return given[0]
+
+    def change(self, work: Callable[[Array], Result], *, only_updated: bool = False, settled: bool = True) -> Result:
+        """What `work` gives, which changes the flat array in place; the version has risen. `only_updated`: the basis stays."""
+
+        def changing() -> Result:
+            self._new_version(only_updated)
             if settled:
                 self._settle()
-            yield self._flat
-        finally:
-            self._end_writing(only_updated)
+            return work(self._flat)
+
+        return self._turns.write(changing)
 
     def owe(self, owed: Callable[[Array], None]) -> None:
-        """What is still to be done to the flat array before anyone else looks at it; inside `updating`."""
+        """What is still to be done to the flat array before anyone else looks at it; inside `change`."""
         self._owed = owed
 
     def settle(self) -> None:
         """Do what is owed."""
-        with self.reading():
-            pass
+        self.read(lambda _flat, _version: None)
 
-    def _begin_writing(self) -> None:
-        """Waits for the writer's turn; the lock is held."""
-        self._writers_waiting += 1
-        try:
-            while self._writing or self._readers:
-                self._turn.wait()
-        finally:
-            self._writers_waiting -= 1
-        self._writing = True
-
-    def _end_writing(self, only_updated: bool) -> None:
-        with self._turn:
-            self._version = self.version_now[0] = next(_versions)
-            self._basis = self._basis if only_updated else self._version
-            self._writing = False
-            self._turn.notify_all()
+    def _new_version(self, only_updated: bool) -> None:
+        self.version_now[0] = next(_versions)
+        if not only_updated:
+            self._basis = self.version
 
     def _settle(self) -> None:
         """As the writer."""
-        owed, self._owed = self._owed, None
-        if owed is not None:
-            owed(self._flat)
+        if self._owed is not None:
+            self._owed(self._flat)
+            self._owed = None
 
-    def _settle_as_reader(self) -> None:
-        """For a reader who has the writer's turn: it goes on reading, with no other writer between."""
-        try:
-            self._settle()
-        except BaseException:
-            with self._turn:
-                self._readers -= 1
-            raise
-        finally:
-            self._end_writing(only_updated=False)
+    def _settled_as_writer(self) -> None:
+        self._new_version(only_updated=False)
+        self._settle()
 
     def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
         """The new values that a call in training gave, in the weights' order, into the flat array: all of them or, interrupted, none."""
@@ -147,19 +125,20 @@ class Parameters:
         """A copy of one weight in its shape; KeyError if there is none of that name."""
         taken = self.ranges[name]
         shape = next(weight.shape for weight in self.signatures if weight.name == name)
-        with self.reading() as (flat, _):
-            return flat[taken].reshape(shape).copy()
+        return self.read(lambda flat, _: flat[taken].reshape(shape).copy())
 
     def copies(self) -> dict[str, Array]:
         """Copies of all weights, of one moment."""
-        with self.reading() as (flat, _):
-            return self.split(flat.copy())
+        return self.read(lambda flat, _: self.split(flat.copy()))
 
     def assign(self, values: Mapping[str, Array]) -> None:
         """Replace all weights; `values` as `checked_weights` returns them."""
-        with self.updating() as flat:
+
+        def assigned(flat: Array) -> None:
             for name, value in values.items():
                 flat[self.ranges[name]] = value.reshape(-1)
+
+        self.change(assigned)
 
 
 class WeightView(Mapping[str, Array]):

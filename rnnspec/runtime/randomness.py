@@ -22,3 +22,10 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 def draw_key(random: np.random.Generator) -> int:
     """The next key for a call's dropout, 0 .. 2³² - 1."""
     return int(random.integers(0, 2**32, dtype=np.uint64))
+
+
+def unlocked(random: np.random.Generator) -> np.random.Generator:
+    """The same stream with a lock of its own: in a fork's child a thread that isn't there may have had numpy's."""
+    bits = type(random.bit_generator)()
+    bits.state = random.bit_generator.state
+    return np.random.Generator(bits)

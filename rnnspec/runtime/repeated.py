@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.direct import undirected
-from rnnspec.runtime.executable import Direct, Executable
+from rnnspec.runtime.executable import Array, Direct, Executable
 from rnnspec.runtime.parameters import Parameters
 
 MOST_SHAPES = 8
@@ -58,7 +58,10 @@ class RepeatedCalls:
         if repeater is None:
             self._calls[shape] = undirected
             return
-        with self._parameters.reading() as (weights, version):
+
+        def taken(weights: Array, version: int) -> int:
             repeater.set_weights(weights, version)
-        self._came[shape] = version
+            return version
+
+        self._came[shape] = self._parameters.read(taken)
         self._calls[shape] = repeater.direct(shape, [repeater.outputs[name] for name in self._outputs], self._parameters.version_now)

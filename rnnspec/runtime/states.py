@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.executable import Array, Executable, NativeTape, Stepper
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.signature import StateSignature
@@ -24,7 +24,11 @@ class CarryingExecutable:
         self._signatures = tuple(states)
         self._dtype = np.dtype(dtype)
         self._states: dict[str, Array] = {}
-        self._turn = threading.Lock()
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._turn = new_lock()
 
     @property
     def threads(self) -> ThreadCount:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.runtime.bound import BoundFunction
+from rnnspec.runtime.bound import BoundFunction, Prepared
 from rnnspec.runtime.direct import Callee, DirectCalls, is_small, undirected
 from rnnspec.runtime.executable import Array, Direct
 from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, output_shape
@@ -31,7 +31,6 @@ class NativeStepper:
         """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs. `directly`: how, if at all, Python may."""
         function = bound.function
         self._bound, self._indices = bound, indices
-        self._give_back: Callable[[], None] | None = None
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
         self._states = tuple({name: np.zeros_like(value) for name, value in states.items()} for _ in range(2))
         self.outputs = {
@@ -48,22 +47,21 @@ class NativeStepper:
         self.sizes = ctypes.addressof(self._dims)
         self._call = bound.loaded.functions[function.symbol]
         self._turn = np.zeros(1, np.int64)
+        self._prepared: Prepared | None = None
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
         self._directly = directly if len(inputs) == 1 and is_small(function, sizes) else None
 
-    def __del__(self) -> None:
-        if self._give_back is not None:
-            self._give_back()
-
     def set_weights(self, weights: Array, version: int) -> None:
         """Takes these from now on, as they are now."""
-        if self._give_back is not None:
-            self._give_back()
-            self._give_back = None
-        prepared, copied, self._give_back = self._bound.hold(weights, version)
-        arenas = {**self._arenas, Kind.PREPARED: prepared, Kind.WEIGHTS: copied}
+        self._prepared = None  # whose memory the next ones take if nobody else holds them
+        prepared = self._prepared = self._bound.hold(weights, version)
+        arenas = {
+            **self._arenas,
+            Kind.PREPARED: prepared.memory.bytes,
+            Kind.WEIGHTS: weights[:0] if prepared.weights is None else prepared.weights,
+        }
         self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
         self.tables = self._new_tables()
         self._version = version

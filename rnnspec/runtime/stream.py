@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.batches import Batch
 from rnnspec.runtime.direct import undirected
 from rnnspec.runtime.executable import Array, Direct, Executable
@@ -15,11 +17,13 @@ from rnnspec.runtime.parameters import Parameters
 from rnnspec.runtime.signature import OutputSignature, Signature
 from rnnspec.runtime.states import zero_states
 
+Result = TypeVar("Result")
+
 
 class Stream:
     """One stream of a model's; what it gives is what `forward` would give at each step of the whole sequence, bit for bit.
 
-    It isn't for several threads at once. It uses the model's weights as they are at each step.
+    Several threads' steps take turns, in no order that is known. It uses the model's weights as they are at each step.
     """
 
     def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
@@ -34,12 +38,27 @@ class Stream:
         self._shown: dict[str, Array] = {}
         self._started: dict[str, Array] = {}
         self._plain = None if any(values for _, values in signature.sources()) else _PlainSteps(signature, executable, parameters, batch)
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._turn = new_lock()
 
     @property
     def state(self) -> Mapping[str, Array]:
         """Copies of what is carried, by name, (batch, width) each."""
-        states = self._states if self._plain is None else self._plain.states
-        return {name: value.copy() for name, value in states.items()}
+        return self._alone(lambda: {name: value.copy() for name, value in (self._plain or self).states.items()})
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        return self._states
+
+    def _alone(self, work: Callable[[], Result]) -> Result:
+        """`work`, with no step at the same time; RuntimeError in the middle of one, for a signal handler."""
+        if is_held(self._turn):
+            raise RuntimeError("this stream is in the middle of a step, which this call has interrupted")
+        with self._turn:
+            return work() if self._plain is None else self._plain.indirectly(work)
 
     def reset(self, rows: object = None) -> None:
         """Back to the beginning: all rows, or those of the given numbers."""
@@ -51,14 +70,17 @@ class Stream:
                 chosen = chosen.astype(np.intp)
             if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
                 raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
+        self._alone(lambda: self._reset(chosen))
+
+    def _reset(self, rows: NDArray[np.integer]) -> None:
         if self._plain is not None:
             for value in self._plain.states.values():
-                value[chosen] = 0
+                value[rows] = 0
             return
         for kept in (self._states, self._started):
             for name, value in kept.items():
                 kept[name] = value.copy()
-                kept[name][chosen] = 0
+                kept[name][rows] = 0
 
     def step(self, x: object) -> Any:
         """The output for one step: x (batch, features) or ids (batch,), a mapping from input names if there are several.
@@ -72,16 +94,20 @@ class Stream:
             if shown is not None:
                 return shown
             if type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
-                return plain.step(x)
+                return self._alone(lambda: plain.step(x))
         checked = check_inputs(self._signature, self._with_time(x))
         if checked.samples != self._batch:
             raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")
         batch = checked.batch()
         if plain is not None:
-            return plain.step_of(batch.inputs)
-        with self._parameters.reading() as (weights, version):
-            given = {**batch.inputs, **self._states}
-            outputs = self._executable.stream(given, batch.indices, weights, weights_version=version)
+            return self._alone(lambda: plain.step_of(batch.inputs))
+        return self._alone(lambda: self._stepped(batch))
+
+    def _stepped(self, batch: Batch) -> Any:
+        given = {**batch.inputs, **self._states}
+        outputs = self._parameters.read(
+            lambda weights, version: self._executable.stream(given, batch.indices, weights, weights_version=version)
+        )
         signatures, states = self._signature.outputs, self._signature.stream.states
         self._states = {state.name: value for state, value in zip(states, outputs[len(signatures) :], strict=True)}
         shown = tuple(self._show(output, value, batch) for output, value in zip(signatures, outputs, strict=False))
@@ -122,7 +148,7 @@ class Stream:
 class _PlainSteps:
     """The steps of a stream that no layer masks a step of: all that they need is made once.
 
-    `shape`: of one step of the only input, if that is one of floats.
+    `shape`: of one step of the only input, if that is one of floats. `direct`: a step without a detour, for any thread at any time.
     """
 
     def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
@@ -138,6 +164,7 @@ class _PlainSteps:
         states = zero_states(signature.stream.states, batch, dtype)
         self._stepper = executable.stepper(inputs, states, indices)
         self.direct: Direct = undirected
+        self._made: Direct = undirected
         self._parameters = parameters
         self._version = -1
         steps = (self._stepper.outputs[output.name] for output in signature.outputs)
@@ -151,6 +178,14 @@ class _PlainSteps:
     def states(self) -> Mapping[str, Array]:
         return self._stepper.states
 
+    def indirectly(self, work: Callable[[], Result]) -> Result:
+        """`work`, while no direct step is made."""
+        self.direct = undirected
+        try:
+            return work()
+        finally:
+            self.direct = self._made
+
     def step(self, x: Array) -> Any:
         self._input[...] = x
         return self._run()
@@ -162,11 +197,13 @@ class _PlainSteps:
 
     def _run(self) -> Any:
         if self._version != self._parameters.version:
-            with self._parameters.reading() as (weights, version):
-                self._stepper.set_weights(weights, version)
-                self._version = version
-            self.direct = self._stepper.direct(self._input.shape, self._shown, self._parameters.version_now)
+            self._parameters.read(self._take)
+            self._made = self._stepper.direct(self._input.shape, self._shown, self._parameters.version_now)
         self._stepper.run()
         if len(self._shown) == 1:
             return self._shown[0].copy()
         return tuple(value.copy() for value in self._shown)
+
+    def _take(self, weights: Array, version: int) -> None:
+        self._stepper.set_weights(weights, version)
+        self._version = version

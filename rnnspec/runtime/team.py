@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from rnnspec.runtime.jit import Loaded, NativeCall
+from rnnspec.signals import deferred
 
 
 class _Shared(ctypes.Structure):
@@ -111,7 +112,12 @@ def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: i
     """Runs a native function on so many threads, fewer if others have them. `alone`: the same function for one.
 
     `patience`: turns that it waits for the others to come; `idle`: ticks that it may wait for them later, beside a part of its time.
+    No signal interrupts it: workers that were called wait for their caller.
     """
+    return deferred(lambda: _called_together(call, alone, threads, patience, idle))
+
+
+def _called_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
     team, taken = _team, 0
     shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -86,17 +87,21 @@ class Trainer:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
         inputs = batch.inputs
         rows = updates.catch_up(inputs.inputs)
-        with self.parameters.reading(settled=False) as (weights, version):
-            everything, tape = self.executable.record(
+        everything, tape = self.parameters.read(
+            lambda weights, version: self.executable.record(
                 inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key, activities=True
-            )
-            count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
-            given, updated = everything[:count], everything[count:]
-            outputs, activities = self._parted(given)
-            gradients: dict[int, Array] = {}
-            loss = self._scored(outputs, batch, totals, gradients)
-            cotangents = [gradients[place] if place in gradients else np.zeros_like(values) for place, values in enumerate(given)]
-            penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
+            ),
+            settled=False,
+        )
+        count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
+        given, updated = everything[:count], everything[count:]
+        outputs, activities = self._parted(given)
+        gradients: dict[int, Array] = {}
+        loss = self._scored(outputs, batch, totals, gradients)
+        cotangents = [gradients[place] if place in gradients else np.zeros_like(values) for place, values in enumerate(given)]
+        penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
+
+        def derived(weights: Array, version: int) -> tuple[Array, float]:
             flat, _ = self.executable.backward(
                 tape,
                 cotangents,
@@ -108,11 +113,17 @@ class Trainer:
                 activities=True,
                 gradient=updates.zeros(),
             )
-            penalty += self.penalties.of_weights(weights, flat)
-        with self.parameters.updating(settled=False) as weights:
+            return flat, self.penalties.of_weights(weights, flat)
+
+        flat, of_weights = self.parameters.read(derived, settled=False)
+        penalty += of_weights
+
+        def updated_weights(weights: Array) -> None:
             updates.apply(weights, flat, rows)
             self.penalties.constrain(weights)
             self.parameters.put_updates(weights, updated)
+
+        self.parameters.change(updated_weights, settled=False)
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
@@ -121,16 +132,19 @@ class Trainer:
         totals = Totals(self.objectives)
         for start in range(rows.start, rows.stop, batch_size):
             batch = examples.batch(slice(start, min(start + batch_size, rows.stop)))
-            inputs = batch.inputs
-            with self.parameters.reading() as (weights, version):
-                given = self.executable.forward(
-                    inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0, activities=True
-                )
-                penalty = self.penalties.of_weights(weights, None)
+            given, penalty = self.parameters.read(partial(self._inferred, batch))
             outputs, activities = self._parted(given)
             self._scored(outputs, batch, totals, None)
-            totals.add_penalty(penalty + self.penalties.of_activities(activities, None), inputs.size)
+            totals.add_penalty(penalty + self.penalties.of_activities(activities, None), batch.inputs.size)
         return totals.logs(prefix)
+
+    def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
+        """What a batch gives, and the weights' penalty."""
+        inputs = batch.inputs
+        given = self.executable.forward(
+            inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0, activities=True
+        )
+        return given, self.penalties.of_weights(weights, None)
 
     def _parted(self, given: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
         """The outputs, and what activity regularizers look at."""

@@ -88,9 +88,12 @@ class Updates:
         """Brings the rows that a batch reads up to date; which they are, table by table."""
         rows = [table.rows_of(inputs) for table in self._tables]
         if rows:
-            with self.parameters.updating(settled=False) as weights:
+
+            def caught_up(weights: Array) -> None:
                 for table, read in zip(self._tables, rows, strict=True):
                     self._update(table, weights, read[table.had[read] < self._steps], None)
+
+            self.parameters.change(caught_up, settled=False)
         return rows
 
     def apply(self, weights: Array, gradient: Array, rows: list[Rows]) -> None:

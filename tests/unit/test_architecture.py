@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics"}
+GROUND = {"version", "resources", "source", "diagnostics", "signals", "locks"}
 CONTRACT = {
     "runtime.signature",
     "runtime.lengths",
@@ -35,10 +35,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "resources": set(),
     "source": set(),
     "diagnostics": {"source", "version"},
+    "signals": set(),
+    "locks": {"signals"},
     "runtime.lengths": set(),
     "runtime.metric_names": set(),
     "runtime.signature": {"runtime.lengths"},
-    "runtime.packing": set(),
+    "runtime.packing": {"locks"},
     "runtime.summary": {"runtime.signature"},
     "runtime.threads": set(),
     "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},

@@ -13,7 +13,7 @@ from rnnspec.codegen.objects import Machine
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
-from rnnspec.runtime.bound import BoundFunction, Scratch
+from rnnspec.runtime.bound import BoundFunction, Pool
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.lengths import length_of
@@ -50,7 +50,7 @@ def weight_offsets(function: Function) -> dict[str, int]:
 def load(function: Function, target: Target) -> BoundFunction:
     """The function, compiled for a target that this machine can run."""
     compiled = native(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
-    return BoundFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Scratch())
+    return BoundFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
 
 
 def float_type(function: Function) -> DType:

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from rnnspec.runtime import batches as module
 from rnnspec.runtime.batches import CheckedInputs, full_index
+from rnnspec.runtime.columns import Padded
 from rnnspec.runtime.inputs import check_inputs, whole_number
 from rnnspec.runtime.signature import InputSignature, Signature
 from tests.unit.runtime.fake import signature
@@ -210,14 +211,48 @@ def test_a_well_formed_float_input_is_not_copied(dtype: str) -> None:
     assert batch.borrowed == {"x"}
 
 
-def test_well_formed_ids_and_slices_are_not_copied() -> None:
+def test_well_formed_ids_are_copied_a_batch_at_a_time() -> None:
     words = np.array([[1, 2], [3, 4]], np.int32)
     inputs = checked(words, spec=IDS)
-    assert np.shares_memory(inputs.batch().inputs["words"], words)
-    assert np.shares_memory(inputs.batch(slice(1, 2)).inputs["words"], words)
-    chosen = inputs.batch(np.array([1, 0]))
-    assert not np.shares_memory(chosen.inputs["words"], words)
-    assert not chosen.borrowed
+    assert isinstance(inputs.columns["words"], Padded) and np.shares_memory(inputs.columns["words"].array, words)
+    for rows in (slice(None), slice(1, 2), np.array([1, 0])):
+        batch = inputs.batch(rows)
+        assert not np.shares_memory(batch.inputs["words"], words)
+        np.testing.assert_array_equal(batch.inputs["words"], words[rows])
+        assert not batch.borrowed
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32])
+@pytest.mark.parametrize("wrong", [-1, 10, 2**28])
+def test_ids_that_change_after_the_check_are_the_old_ones_or_refused(dtype: type[np.generic], wrong: int) -> None:
+    words = np.array([[1, 2], [3, 4]], dtype)
+    inputs = checked(words, spec=IDS)
+    before = inputs.batch()
+    words[1, 0] = wrong
+    assert before.inputs["words"].tolist() == [[1, 2], [3, 4]]
+    for rows in (slice(None), np.array([1, 0])):
+        try:
+            assert inputs.batch(rows).inputs["words"].tolist() == np.array([[1, 2], [3, 4]])[rows].tolist()
+        except ValueError as error:
+            assert "input words: its ids were changed while they were in use: expected a whole number in 0.." in str(error)
+            assert f"got {wrong}" in str(error)
+    assert inputs.batch(slice(0, 1)).inputs["words"].tolist() == [[1, 2]]
+
+
+def test_ids_whose_masked_steps_were_looked_at_are_copied_then() -> None:
+    words = np.array([[1, 0], [3, 4]], np.int32)
+    inputs = checked(words, spec=IDS, masked=(0.0,))
+    words[:] = 0
+    batch = inputs.batch()
+    assert batch.inputs["words"].tolist() == [[1, 0], [3, 4]]
+    assert batch.indices[0].tokens == 3
+
+
+def test_shapes_that_another_thread_changes_are_those_of_the_check() -> None:
+    values = np.zeros((2, 4, 3), np.float32)
+    inputs = checked(values, spec=FRAMES)
+    values.shape = (4, 2, 3)
+    assert inputs.batch().inputs["x"].shape == (2, 4, 3)
 
 
 def test_an_owned_batch_shares_nothing_with_the_caller() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.bound import BoundFunction, Scratch, Tapes
+from rnnspec.runtime.bound import BoundFunction, Lease, Pool
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native_memory import CallSizes, Memory, address, aligned_bytes, index_array, with_distinct
+from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, with_distinct
 from rnnspec.runtime.packing import pack, pair
 from rnnspec.runtime.program import ALIGNMENT, APART, Argument, DistinctIndex, Kind, NativeFunction, Slot, arena_bytes
 from rnnspec.runtime.tape import Tape
@@ -72,35 +72,34 @@ def test_arena_bytes() -> None:
     assert arena_bytes((Slot("tokens", 65),), dims) == 128 + APART, "room for one row at least"
 
 
-def test_scratch_is_nobody_elses_until_it_is_given_back() -> None:
-    scratch = Scratch()
-    with scratch.taken(100) as first, scratch.taken(100) as second:
-        assert not np.shares_memory(first.bytes, second.bytes)
-        inner = first.bytes
-    with scratch.taken(50) as again, scratch.taken(50) as more:
-        assert len(again.bytes) >= 50
-        assert any(np.shares_memory(inner, memory.bytes) for memory in (again, more))
-    with scratch.taken(1000) as larger:
-        assert len(larger.bytes) == 1000
-        with pytest.raises(KeyError), scratch.taken(10):
-            raise KeyError
-    with scratch.taken(1000) as larger, scratch.taken(10) as small:
-        assert len(larger.bytes) >= 1000
-        assert not np.shares_memory(larger.bytes, small.bytes)
-
-
-def test_a_tapes_memory_is_used_again_when_the_tape_is_gone() -> None:
-    tapes = Tapes()
-    first, second = tapes.lend(100), tapes.lend(100)
-    place = address(first.bytes)
+def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -> None:
+    pool = Pool(2)
+    first, second = pool.lease(100), pool.lease(100)
+    assert first.fresh and second.fresh
     assert not np.shares_memory(first.bytes, second.bytes)
+    place = first.address
     del first
-    third = tapes.lend(50)
-    assert address(third.bytes) == place
-    fourth = tapes.lend(50)
+    third = pool.lease(50)
+    assert third.address == place and not third.fresh
+    fourth = pool.lease(50)
+    assert fourth.fresh
     assert not any(np.shares_memory(fourth.bytes, other.bytes) for other in (second, third))
     del third
-    assert len(tapes.lend(1000).bytes) == 1000
+    assert len(pool.lease(1000).bytes) == 1000
+
+
+def test_what_is_too_small_or_one_too_many_is_not_kept() -> None:
+    pool = Pool(1)
+
+    def fresh(*sizes: int) -> list[bool]:
+        """Of leases that are held at the same time."""
+        return [lease.fresh for lease in [pool.lease(size) for size in sizes]]
+
+    assert fresh(10) == [True]
+    assert fresh(1000) == [True]
+    assert fresh(10) == [False]
+    assert fresh(1000, 1000, 1000) == [False, True, True]
+    assert fresh(1000) == [False]
 
 
 def test_index_arrays_by_name() -> None:
@@ -146,10 +145,10 @@ class Counting(BoundFunction):
 
     def __init__(self) -> None:
         arguments = (Argument(Kind.WEIGHTS), Argument(Kind.PREPARED))
-        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Scratch())  # type: ignore[arg-type]
+        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Pool(1))  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 
-    def _prepare(self, weights: Array, memory: Memory) -> None:
+    def _prepare(self, weights: Array, memory: Lease) -> None:
         self.prepared_for.append(float(weights[0]))
         memory.bytes[:8] = weights[:1].view(np.uint8)
 
@@ -157,21 +156,24 @@ class Counting(BoundFunction):
 def test_weights_are_prepared_once_a_version() -> None:
     function = Counting()
     for version, value in ((1, 1.0), (1, 1.0), (2, 2.0), (2, 2.0), (1, 3.0)):
-        with function.prepared(np.array([value]), version) as memory:
-            assert memory.bytes[:8].view(np.float64)[0] == value
+        prepared = function.prepared(np.array([value]), version)
+        assert prepared.memory.bytes[:8].view(np.float64)[0] == value
+        del prepared
     assert function.prepared_for == [1.0, 2.0, 3.0]
 
 
 def test_prepared_weights_in_use_are_not_overwritten() -> None:
-    """Another version gets memory of its own while a call reads the old one, and the old memory afterwards."""
+    """Another version gets memory of its own while a call reads the old one, and the last one's memory when nobody does."""
     function = Counting()
-    with function.prepared(np.array([1.0]), 1) as first:
-        with function.prepared(np.array([2.0]), 2) as second:
-            assert not np.shares_memory(first.bytes, second.bytes)
-            assert first.bytes[:8].view(np.float64)[0] == 1.0
-        assert first.bytes[:8].view(np.float64)[0] == 1.0
-    with function.prepared(np.array([3.0]), 3) as third:
-        assert np.shares_memory(third.bytes, second.bytes)
+    first = function.prepared(np.array([1.0]), 1)
+    second = function.prepared(np.array([2.0]), 2)
+    assert not np.shares_memory(first.memory.bytes, second.memory.bytes)
+    assert first.memory.bytes[:8].view(np.float64)[0] == 1.0
+    place = second.memory.address
+    del second
+    third = function.prepared(np.array([3.0]), 3)
+    assert third.memory.address == place
+    assert first.memory.bytes[:8].view(np.float64)[0] == 1.0
 
 
 # Real code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,8 +25,7 @@ def parameters(dtype: str = "float32") -> Parameters:
 
 
 def flat(of: Parameters) -> list[float]:
-    with of.reading() as (values, _):
-        return values.tolist()
+    return of.read(lambda values, _: values.tolist())
 
 
 def test_layout() -> None:
@@ -53,20 +53,17 @@ def test_every_change_is_a_new_version_in_the_whole_process() -> None:
         assert first.version not in seen, change
         seen.add(first.version)
     version = first.version
-    with pytest.raises(KeyError), first.updating():
-        raise KeyError
+    with pytest.raises(ZeroDivisionError):
+        first.change(lambda _: 1 / 0)
     assert first.version != version
-    with first.reading() as (_, read):
-        assert read == first.version
+    assert first.read(lambda _, read: read) == first.version
 
 
 def test_the_flat_array_stays_where_it_is() -> None:
     made = parameters()
-    with made.reading() as (before, _):
-        pass
+    before = made.read(lambda values, _: values)
     made.assign(dict(zip(made.ranges, VALUES, strict=True)))
-    with made.reading() as (after, _):
-        assert after is before
+    assert made.read(lambda values, _: values) is before
 
 
 def started(work: Callable[[], None]) -> threading.Thread:
@@ -82,14 +79,15 @@ def test_readers_read_at_the_same_time_and_a_writer_waits_for_all() -> None:
     events: list[str] = []
 
     def read() -> None:
-        with made.reading():
+        def reading(_values: Array, _version: int) -> None:
             together.wait()
             go_on.wait(30)
             events.append("read")
 
+        made.read(reading)
+
     def write() -> None:
-        with made.updating():
-            events.append("written")
+        made.change(lambda _: events.append("written"))
 
     readers = [started(read), started(read)]
     together.wait()
@@ -107,11 +105,13 @@ def test_a_reader_never_sees_half_a_change() -> None:
     done = threading.Event()
 
     def read() -> None:
+        def look(values: Array, version: int) -> None:
+            first = values.copy()
+            if len(set(first.tolist())) > 1 or version != made.version or not np.array_equal(first, values):
+                torn.append(first.tolist())
+
         while not done.is_set():
-            with made.reading() as (values, version):
-                first = values.copy()
-                if len(set(first.tolist())) > 1 or version != made.version or not np.array_equal(first, values):
-                    torn.append(first.tolist())
+            made.read(look)
 
     made.assign({name: np.zeros(weight.shape) for name, weight in zip(made.ranges, SIGNATURES, strict=True)})
     readers = [started(read) for _ in range(3)]
@@ -122,6 +122,10 @@ def test_a_reader_never_sees_half_a_change() -> None:
         thread.join(30)
         assert not thread.is_alive()
     assert not torn
+
+
+def owing(of: Parameters, owed: Callable[[Array], None], _: Array) -> None:
+    of.owe(owed)
 
 
 def test_what_is_owed_is_done_once_before_anyone_looks() -> None:
@@ -139,31 +143,33 @@ def test_what_is_owed_is_done_once_before_anyone_looks() -> None:
             done.append(name)
             values += 1
 
-        with made.updating(settled=False) as values:
-            made.owe(owed)
-        with made.reading(settled=False) as (values, version):
-            assert values[0] == 0
+        made.change(partial(owing, made, owed), settled=False)
+        assert made.read(lambda values, _: values[0], settled=False) == 0
+        version = made.version
         assert not done
         look(made)
         assert done == [name]
-        with made.reading() as (values, settled):
-            assert values[0] == 1
-            assert settled != version, "the weights have changed"
+        assert made.read(lambda values, _: values[0]) == 1
+        assert made.version != version, "the weights have changed"
         assert flat(made)[0] == 1
         assert done == [name]
 
 
-def test_what_is_owed_and_fails_leaves_no_one_waiting() -> None:
+def test_what_is_owed_and_fails_leaves_no_one_waiting_and_is_still_owed() -> None:
     made = parameters()
+    fails = [True]
 
     def owed(values: Array) -> None:
-        raise KeyError
+        if fails[0]:
+            raise KeyError
 
     for look in (made.settle, lambda: made.assign({})):
-        with made.updating():
-            made.owe(owed)
-        with pytest.raises(KeyError):
-            look()
+        fails[0] = True
+        made.change(partial(owing, made, owed))
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                look()
+        fails[0] = False
         assert flat(made)[0] == 0
         made.assign({})
 
@@ -182,13 +188,14 @@ def test_many_readers_settle_once_and_no_writer_comes_between() -> None:
 
     def read() -> None:
         together.wait()
-        with made.reading() as (values, _):
-            seen.append(float(values[0]))
+        made.read(lambda values, _: seen.append(float(values[0])))
+
+    def change(values: Array) -> None:
+        values[:] = 10 * turn
+        made.owe(owed)
 
     for turn in range(20):
-        with made.updating() as values:
-            values[:] = 10 * turn
-            made.owe(owed)
+        made.change(change)
         readers = [started(read) for _ in range(4)]
         together.wait()
         for thread in readers:

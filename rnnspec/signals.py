@@ -1,0 +1,104 @@
+"""Signals that wait: what must be whole, or not have begun, isn't broken off by Ctrl-C, nor seen half done by a handler.
+
+Python runs a signal's handler in the main thread, between any two of its instructions, and what the handler raises
+(`KeyboardInterrupt`) is raised there.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+Handler: TypeAlias = Callable[[int, FrameType | None], Any]
+
+SIGNALS = tuple(
+    number
+    for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "TSTP", "CONT", "IO", "BREAK")
+    if isinstance(number := getattr(signal, f"SIG{name}", None), signal.Signals)
+)
+"""Those that a program may have handlers for."""
+
+# The functions behind the module's, which look every number up in an enumeration first: fifteen times the time.
+_handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+
+
+class _Section:
+    """One use of `deferred`: the signals that came while it was open, with their handlers."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.came: list[tuple[Handler, int, FrameType | None]] = []
+
+
+class _Deferring:
+    """Stands in for a signal's handler while a section is open. Left behind by an interrupt, it is that handler."""
+
+    def __init__(self, section: _Section, handler: Handler) -> None:
+        self._section, self.handler = section, handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        if self._section.open:
+            self._section.came.append((self.handler, number, frame))
+            return None
+        _set_handler(number, self.handler)
+        return self.handler(number, frame)
+
+
+_section = _Section()
+"""The main thread's last section."""
+
+
+def deferred(work: Callable[[], Result]) -> Result:
+    """What `work` gives; Python's handlers of signals that come meanwhile run, and raise, when it has ended.
+
+    For short work alone: nothing interrupts it. In other threads than the main one no handler runs anyway.
+    """
+    global _section
+    if _section.open or threading.current_thread() is not threading.main_thread():
+        return work()
+    section = _section = _Section()
+    # A handler that raises while they are being replaced leaves stand-ins that pass signals on: the section isn't open yet.
+    replaced: list[tuple[int, _Deferring]] = []
+    try:
+        for number in SIGNALS:
+            handler = _handler_of(number)
+            if not callable(handler) or isinstance(handler, int):
+                continue
+            own = _Deferring(section, handler.handler if isinstance(handler, _Deferring) else handler)
+            replaced.append((number, own))
+            _set_handler(number, own)
+    except BaseException as error:
+        _put_back(replaced)
+        if isinstance(error, ValueError) and "main interpreter" in str(error):  # only that one has handlers
+            return work()
+        raise
+    section.open = True
+    try:
+        return work()
+    finally:
+        section.open = False
+        try:
+            _put_back(replaced)
+        finally:
+            _run(section.came)
+
+
+def _put_back(replaced: Sequence[tuple[int, _Deferring]]) -> None:
+    for number, own in replaced:
+        if _handler_of(number) is own:
+            _set_handler(number, own.handler)
+
+
+def _run(came: Sequence[tuple[Handler, int, FrameType | None]]) -> None:
+    """All handlers, whatever one of them raises."""
+    if came:
+        handler, number, frame = came[0]
+        try:
+            handler(number, frame)
+        finally:
+            _run(came[1:])

@@ -1,0 +1,38 @@
+"""Interrupts, forks and other threads at any moment: a short form; `make soak` runs them by the thousand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.soak.soak import SOAKS
+
+SHORT = {
+    "interrupted_steps": 120,
+    "interrupted_compiles": 15,
+    "saves_in_handlers": 40,
+    "forks": 25,
+    "changed_ids": 60,
+    "shared_streams": 300,
+}
+"""Rounds of a test run; `SOAK` in the environment multiplies them."""
+
+
+@pytest.mark.parametrize("name", SOAKS)
+def test_it_holds_however_often_it_is_tried(name: str) -> None:
+    rounds = SHORT[name] * int(os.environ.get("SOAK", "1"))
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-m", "tests.soak.soak", name, str(rounds)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "RNNSPEC_CACHE": ""} if name == "interrupted_compiles" else None,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
+    assert run.returncode == 0, run.stderr[-8000:]
+    assert run.stdout.startswith("ok: ")
+    print(run.stdout)
