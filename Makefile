@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check fuzz bench bench-peers clean
+.PHONY: demo test check fuzz soak bench bench-peers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,11 @@ MODELS := 2000
 fuzz: $(VENV)/.installed-test
 	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
 	    tests/property/test_drawn_models.py
+
+# Interrupts, forks and other threads at any moment, SOAK times as often as the tests have them.
+SOAK := 42
+soak: $(VENV)/.installed-test
+	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
 bench: $(VENV)/.installed

@@ -164,7 +164,7 @@ class ReadersWriter:
         return self._new_slot() if slot is None else slot
 
     def _new_slot(self) -> Lock:
-        with self.writers:  # who writes has all slots that there are
+        with self._gate:  # who writes has all slots that there are
             if len(self._slots) < MOST_SLOTS:
                 slot = new_lock()
                 self._slots = (*self._slots, slot)

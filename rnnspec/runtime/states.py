@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.locks import new_lock, renewed_after_fork
+from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.executable import Array, Executable, NativeTape, Stepper
 from rnnspec.runtime.packing import PackedIndex
 from rnnspec.runtime.signature import StateSignature
@@ -30,13 +30,19 @@ class CarryingExecutable:
     def renew_locks(self) -> None:
         self._turn = new_lock()
 
+    def _next_turn(self) -> Lock:
+        """Its lock; RuntimeError for a signal handler that comes in the middle of a call."""
+        if is_held(self._turn):
+            raise RuntimeError("a stateful model is in the middle of a call, which this one has interrupted")
+        return self._turn
+
     @property
     def threads(self) -> ThreadCount:
         return self._inner.threads
 
     def reset(self) -> None:
         """Zeros again, for any number of samples."""
-        with self._turn:
+        with self._next_turn():
             self._states = {}
 
     def forward(
@@ -50,7 +56,7 @@ class CarryingExecutable:
         key: int,
         activities: bool = False,
     ) -> tuple[Array, ...]:
-        with self._turn:
+        with self._next_turn():
             given = self._given(inputs)
             outputs = self._inner.forward(
                 given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
@@ -68,7 +74,7 @@ class CarryingExecutable:
         key: int,
         activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
-        with self._turn:
+        with self._next_turn():
             given = self._given(inputs)
             outputs, tape = self._inner.record(
                 given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities

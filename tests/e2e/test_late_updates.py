@@ -76,8 +76,7 @@ def parameters_of(model: Model) -> Parameters:
 
 def as_it_lies(model: Model) -> Array:
     """The flat weights with what is owed to them."""
-    with parameters_of(model).reading(settled=False) as (flat, _):
-        return flat.copy()
+    return parameters_of(model).read(lambda flat, _: flat.copy(), settled=False)
 
 
 def waits(model: Model) -> bool:

@@ -131,6 +131,6 @@ def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     natives = [each.function for each in bound]
     sizes: CallSizes = call_sizes(made.signature, batch, natives)
     planned = planned_memory(natives, sizes)
-    scratch = vars(bound[0].scratch)["_free"]
-    assert 0 < sum(len(memory.bytes) for memory in scratch) <= planned.workspace
+    scratch = vars(bound[0].scratch)["_known"]
+    assert 0 < sum(len(memory.bytes) for memory, _ in scratch) <= planned.workspace
     assert sum(len(vars(each)["_prepared"].memory.bytes) for each in bound) == planned.prepared
