@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.chart import chart
 from benchmarks.cold import cold
-from benchmarks.environments import BUILD, PEERS, install, installed
+from benchmarks.environments import BUILD, install, installed, is_installed
 from benchmarks.measure import Plan, Say, measure
 from benchmarks.results import Row, as_data, disturbed, markdown, scaling, table
 from benchmarks.workloads import GROUPS, WORKLOADS, workload
@@ -29,7 +29,9 @@ def main(
             help=f"Workloads ({', '.join(WORKLOADS)}; W3a@2: on two cores), {COLD}, or groups ({', '.join(GROUPS)}). Everything if none."
         ),
     ] = None,
-    peers: Annotated[str, typer.Option(help="With commas between them; all that are installed if not given.")] = "",
+    peers: Annotated[
+        str, typer.Option(help="With commas between them; all that are installed if not given. rnnspec@FOLDER: another checkout.")
+    ] = "",
     rounds: Annotated[int, typer.Option(help="Turns of each peer.")] = 10,
     seconds: Annotated[float, typer.Option(help="The length of a turn.")] = 0.25,
     processor: Annotated[
@@ -49,7 +51,7 @@ def main(
     if get and not names:
         return
     chosen = peers.split(",") if peers else installed()
-    if unknown := [peer for peer in chosen if peer not in PEERS or peer not in installed()]:
+    if unknown := [peer for peer in chosen if not is_installed(peer)]:
         raise typer.BadParameter(f"not installed: {', '.join(unknown)}; there are {', '.join(installed())}")
     plan = Plan(rounds, seconds, processor)
     loads = [os.getloadavg()[0]]

@@ -25,12 +25,37 @@ APART = {
 PEERS: Mapping[str, Sequence[str]] = {**HERE, **APART}
 
 
+AT = "@"
+"""`rnnspec@FOLDER` is this project in another checkout: before a change, say."""
+
+
+def program_of(peer: str) -> str:
+    """The peer's name without the checkout that it is in."""
+    return peer.partition(AT)[0]
+
+
+def file_stem(peer: str) -> str:
+    """What the peer's files are called."""
+    program, at, folder = peer.partition(AT)
+    return f"{program}-{Path(folder).resolve().name}" if at else program
+
+
+def root_of(peer: str) -> Path:
+    """The checkout whose code the peer's process runs."""
+    folder = peer.partition(AT)[2]
+    return Path(folder).resolve() if folder else ROOT
+
+
 def python_of(peer: str) -> Path:
-    return Path(sys.executable) if peer in HERE else BUILD / peer / "bin" / "python"
+    return Path(sys.executable) if program_of(peer) in HERE else BUILD / peer / "bin" / "python"
+
+
+def is_installed(peer: str) -> bool:
+    return program_of(peer) in PEERS and python_of(peer).exists() and (root_of(peer) / "benchmarks" / "worker.py").exists()
 
 
 def installed() -> list[str]:
-    return [peer for peer in PEERS if python_of(peer).exists()]
+    return [peer for peer in PEERS if is_installed(peer)]
 
 
 def install(requirement: str) -> None:
@@ -43,7 +68,7 @@ def install(requirement: str) -> None:
     subprocess.run([python_of(peer), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *packages], check=True)
 
 
-def variables(threads: int) -> dict[str, str]:
+def variables(threads: int, root: Path = ROOT) -> dict[str, str]:
     """The environment of a worker: so many threads in every library that can be told."""
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RNNSPEC_THREADS")
     eigen = "true" if threads > 1 else "false"
@@ -54,7 +79,7 @@ def variables(threads: int) -> dict[str, str]:
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
         "KERAS_BACKEND": "jax",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(root),
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import rnnspec
-from benchmarks.environments import BUILD
+from benchmarks.environments import BUILD, file_stem
 from benchmarks.processes import PeerError, Process, Turn
 from benchmarks.reference import reference
 from benchmarks.workloads import Array, Workload, draw
@@ -135,7 +135,7 @@ def _best_setting(process: Process, work: Workload, folder: Path, expected: Arra
     versions = process.versions()
     tried: list[tuple[float, Measured]] = []
     for setting in process.load(work.name, folder / f"{work.name}.npz"):
-        answer = folder / f"{work.name}-{process.peer}.npy"
+        answer = folder / f"{work.name}-{file_stem(process.peer)}.npy"
         try:
             first = process.check(setting, answer)
             error = distance(np.load(answer), expected)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.environments import BUILD, PEERS, ROOT, pin, python_of, variables
+from benchmarks.environments import BUILD, PEERS, file_stem, pin, program_of, python_of, root_of, variables
 
 
 class PeerError(Exception):
@@ -29,11 +29,11 @@ class Process:
 
     def __init__(self, peer: str, threads: int) -> None:
         self.peer = peer
-        self._log = (BUILD / f"{peer}.log").open("w")
+        self._log = (BUILD / f"{file_stem(peer)}.log").open("w")
         self._process = subprocess.Popen(
-            [python_of(peer), "-m", "benchmarks.worker", peer],
-            cwd=ROOT,
-            env=variables(threads),
+            [python_of(peer), "-m", "benchmarks.worker", program_of(peer)],
+            cwd=root_of(peer),
+            env=variables(threads, root_of(peer)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -66,7 +66,7 @@ class Process:
         return answer["result"]
 
     def versions(self) -> dict[str, str]:
-        return self.ask("versions", list(PEERS[self.peer]))
+        return self.ask("versions", list(PEERS[program_of(self.peer)]))
 
     def load(self, workload: str, data: Path) -> list[str]:
         return self.ask("load", workload, str(data))

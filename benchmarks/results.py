@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.environments import PEERS
+from benchmarks.environments import PEERS, program_of
 from benchmarks.measure import UNDISTURBED, Measured, Plan, ratio
 from benchmarks.workloads import LENGTHS, WORKLOADS
 
@@ -66,7 +66,8 @@ def cell(found: Measured | None) -> str:
 
 def headings(rows: Sequence[Row]) -> list[str]:
     """The peers that did something, in their order."""
-    return [peer for peer in PEERS if any(row.of(peer) for row in rows)]
+    found = {each.peer for row in rows for each in row.measured}
+    return sorted(found, key=lambda peer: (list(PEERS).index(program_of(peer)), peer))
 
 
 def compared(row: Row) -> str:

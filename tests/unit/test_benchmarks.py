@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from benchmarks import environments
 from benchmarks.chart import chart
 from benchmarks.measure import TOLERANCE, Measured, Plan, distance, prepare, ratio
 from benchmarks.processes import Turn
@@ -157,3 +158,16 @@ def test_the_longest_bar_of_a_workload_is_its_slowest_peer_and_others_are_in_pro
     ]
     assert widths[2] == widths[3] == max(widths)
     assert widths[0] / widths[2] == pytest.approx(2.5 / 6, abs=1e-3)
+
+
+def test_this_project_in_another_checkout_is_a_peer(tmp_path: Path) -> None:
+    other = f"rnnspec@{tmp_path / 'before'}"
+    assert not environments.is_installed(other), "there is nothing"
+    (tmp_path / "before" / "benchmarks").mkdir(parents=True)
+    (tmp_path / "before" / "benchmarks" / "worker.py").touch()
+    assert environments.is_installed(other)
+    assert environments.python_of(other) == environments.python_of("rnnspec")
+    assert environments.root_of(other) == tmp_path / "before" and environments.root_of("rnnspec") == environments.ROOT
+    assert environments.variables(1, environments.root_of(other))["PYTHONPATH"] == str(tmp_path / "before")
+    assert (environments.program_of(other), environments.file_stem(other)) == ("rnnspec", "rnnspec-before")
+    assert not environments.is_installed("nobody")
