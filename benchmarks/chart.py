@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from benchmarks.environments import AT
 from benchmarks.results import Row, headings, shown
 
 COLOURS = {
@@ -15,6 +16,8 @@ COLOURS = {
     "onnxruntime": "#8d6cab",
     "keras": "#d9a404",
 }
+OTHER = "#888888"
+"""This project in another checkout."""
 
 WIDTH, LEFT, RIGHT = 860, 100, 90
 BAR, GAP, TOP = 12, 12, 34
@@ -37,10 +40,14 @@ def chart(rows: Sequence[Row]) -> str:
     return tostring(svg, "unicode") + "\n"
 
 
+def _colour(peer: str) -> str:
+    return OTHER if AT in peer else COLOURS[peer]
+
+
 def _legend(svg: Element, peers: Sequence[str]) -> None:
     for number, peer in enumerate(peers):
         x = LEFT + number * 110
-        _box(svg, x, 10, BAR - 2, BAR - 2, COLOURS[peer])
+        _box(svg, x, 10, BAR - 2, BAR - 2, _colour(peer))
         _text(svg, x + BAR + 2, 19, peer)
 
 
@@ -50,7 +57,7 @@ def _group(svg: Element, row: Row, top: float) -> None:
     for number, found in enumerate(row.timed):
         y, time = top + number * BAR, found.percentile(50)
         length = (WIDTH - LEFT - RIGHT) * time / slowest
-        bar = _box(svg, LEFT, y + 1, length, BAR - 2, COLOURS[found.peer])
+        bar = _box(svg, LEFT, y + 1, length, BAR - 2, _colour(found.peer))
         SubElement(bar, "title").text = f"{row.name}, {found.peer} ({found.setting}): {shown(time)}"
         _text(svg, LEFT + length + 5, y + BAR - 2, shown(time))
 
