@@ -48,10 +48,25 @@ class GraphBuilder:
     def apply(self, made: Made, span: Span) -> tuple[Value, ...]:
         if len(self.applications) >= limits.LAYERS:
             self.report.end(errors.flows.TooManyLayers(span=span, limit=limits.LAYERS))
+        if not all(map(_is_told_shortly, made.results)):
+            raise Fault(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
         self.spans.append(span)
         return results
+
+
+def _is_told_shortly(type_: Flowing) -> bool:
+    """Whether a value's length, and what masks it, isn't too long: both are walked wherever they are compared."""
+    if any(isinstance(extent, str) and len(extent) > limits.LENGTH for extent in type_.shape):
+        return False
+    pending = [] if type_.steps is None else [type_.steps]
+    parts = 0
+    while pending and parts <= limits.PARTS:
+        steps = pending.pop()
+        parts += 1
+        pending += (part for join in steps.joins for part in join)
+    return parts <= limits.PARTS
 
 
 @dataclass
@@ -105,8 +120,8 @@ class Flows:
         self._inside = inside
         self._inputs: tuple[str, ...] = ()
         self._values: dict[str, _Named] = {}
-        self._named: dict[int, list[_Named]] = {}
-        """All that a value has ever been named, by its number."""
+        self._named: dict[int, dict[str, _Named]] = {}
+        """The names of each value, by its number."""
         self._shared: dict[str, _SharedLayer] = {}
         self._maker = LayerMaker(definitions.cells, scope, names, origins, self.look_up, self._report)
 
@@ -140,7 +155,8 @@ class Flows:
         for name, shared in self._shared.items():
             if shared.used or name in (before or {}):
                 continue
-            found = Report()
+            self._report.walk(shared.span, limits.BLOCK)
+            found = Report(self._report)
             alone = Flows(GraphBuilder(found), self._definitions, self._scope, self._names.once_more(), self._origins, None, self._inside)
             with found.catching():
                 alone._apply(shared.call, None, alone._names, shared.given_name)
@@ -182,7 +198,7 @@ class Flows:
     def _keep(self, name: str, named: _Named) -> None:
         self._values[name] = named
         if named.value is not None:
-            self._named.setdefault(named.value.number, []).append(named)
+            self._named.setdefault(named.value.number, {})[name] = named
 
     def _take(self, name: str, span: Span) -> None:
         for kind, known in (("value", self._values), ("shared layer", self._shared)):
@@ -233,7 +249,7 @@ class Flows:
 
     def _mark_used(self, flow: Flow) -> None:
         for value in flow or ():
-            for named in self._named.get(value.number, ()):
+            for named in self._named.get(value.number, {}).values():
                 named.used = True
 
     def _through(self, stage: ast.Stage, flow: Flow) -> Flow:
@@ -306,6 +322,7 @@ class Flows:
         if name in self._inside:
             raise Fault(errors.flows.BlockInItself(span=call.callee.span, name=name))
         inside = self._deeper(name, call.callee.span)
+        self._report.walk(call.callee.span, limits.BLOCK)
         bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
         if not block.statements:
             raise Fault(errors.flows.EmptyBlock(span=block.name.span, name=name))
@@ -341,7 +358,11 @@ class Flows:
             self.run(statement.statements)
             self.check_unused(shared)
             self._mark_used(self.flow)
-            self._warn_of_unused({name: named for name, named in self._values.items() if name not in values})
+            of_this_round = {name: named for name, named in self._values.items() if name not in values}
+            self._warn_of_unused(of_this_round)
+            for name, named in of_this_round.items():
+                if named.value is not None:
+                    del self._named[named.value.number][name]
             self._values, self._shared = values, shared
             if self._report.count != before:
                 break

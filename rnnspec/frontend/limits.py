@@ -28,8 +28,17 @@ LAYERS = 2000
 NESTING = 50
 """Blocks and repeats inside of each other."""
 
-STATEMENTS = 30_000
+STATEMENTS = 20_000
 """Of a model that is written out: those of blocks, repeats and cells count at each use. See `Report.walk`."""
+
+BLOCK = 6
+"""Statements that the use of a block counts for, besides those in it."""
+
+PARTS = 200
+"""Sequences that one sequence's steps are put together from."""
+
+LENGTH = 500
+"""Characters of the text of a sequence's length, as in `ceil((time-2)/2)`."""
 
 CHARACTERS = 100
 """A statement counts once more for each so many."""

@@ -74,13 +74,14 @@ class Enough(Exception):
 class Report:
     """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Report | None = None) -> None:
+        """`whole`: what this is a part of; what is walked for a part counts there too."""
         self._uses: list[Label] = []
         self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
         """Errors so far, repeated and suppressed ones included: unchanged means that nothing went wrong since."""
         self._different = 0
-        self._walked = 0
+        self._walked: list[int] = [0] if whole is None else whole._walked
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keeps what was found; raises `Enough` at the first error that would be one too many to be shown."""
@@ -99,10 +100,10 @@ class Report:
         self._diagnostics[diagnostic.code, diagnostic.span, diagnostic.message] = shown
         raise Enough(self)
 
-    def walk(self, span: Span) -> None:
+    def walk(self, span: Span, statements: int = 1) -> None:
         """Counts a statement that is looked at, once for each use of what it is in; a model that is too large has an end here."""
-        self._walked += 1 + (span.stop - span.start) // limits.CHARACTERS
-        if self._walked > limits.STATEMENTS:
+        self._walked[0] += statements + (span.stop - span.start) // limits.CHARACTERS
+        if self._walked[0] > limits.STATEMENTS:
             self.end(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
 
     @contextmanager

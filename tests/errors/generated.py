@@ -31,6 +31,10 @@ SPECS: Mapping[str, str] = {
         + "block Twice40 { Dense(4) }\n\n",
     ),
     "too_many_layers_told_late": model("Many(1000)", before="block Many(count) {\n    repeat count { Dense(4) Dense(4) Dense(4) }\n}\n\n"),
+    "too_many_parts": (
+        "model Case {\n    input x: float[time, 4]\n    repeat 40 {\n        a = Dense(4)\n"
+        "        [a, a] -> Concatenate(axis = 1)\n    }\n}\n"
+    ),
     "too_many_imports": model("Dense(1)", before="".join(f'import "many/{number}.rnn"\n' for number in range(limits.IMPORTS + 1))),
     "imports_too_deep": model("Dense(1)", before='import "deep/0.rnn"\n'),
     "imports_too_long": model("Dense(1)", before='import "long/0.rnn"\nimport "long/1.rnn"\n'),

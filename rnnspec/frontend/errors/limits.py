@@ -83,3 +83,14 @@ class ImportsTooDeep(Diagnostic):
     label = "too deep from here on"
 
     limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyParts(Diagnostic):
+    code = "E0709"
+    title = "a sequence that is put together from too many others"
+    label = "the limit is reached here"
+    advice = "a sequence has at most {limit} parts that are masked apart, and a length whose text, such as `time-2`, has at most {length} characters"
+
+    limit: int
+    length: int
