@@ -90,7 +90,9 @@ class TooManyParts(Diagnostic):
     code = "E0709"
     title = "a sequence that is put together from too many others"
     label = "the limit is reached here"
-    advice = "a sequence has at most {limit} parts that are masked apart, and a length whose text, such as `time-2`, has at most {length} characters"
+    advice = (
+        "it has at most {limit} parts that are masked apart, and a length whose text, such as `time-2`, has at most {length} characters"
+    )
 
     limit: int
     length: int
