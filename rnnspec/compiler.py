@@ -23,7 +23,7 @@ from rnnspec.frontend.graph import Graph
 from rnnspec.frontend.imports import Unreadable, follow_imports
 from rnnspec.frontend.lower import Precision, lower
 from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import parse
+from rnnspec.frontend.parser import Allowance, parse
 from rnnspec.frontend.printer import print_ast, print_graph
 from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.signature import signature
@@ -135,7 +135,8 @@ def _read(path: str) -> SourceFile:
 
 def parse_all(source: SourceFile) -> tuple[ast.File, str]:
     """The syntax tree with what it imports, and a text that means the same without imports; SpecError for what is wrong with them."""
-    followed = follow_imports(parse(source), _read)
+    left = Allowance()
+    followed = follow_imports(parse(source, left), _read, left)
     return followed.tree, followed.text
 
 

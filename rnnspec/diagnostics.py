@@ -110,12 +110,22 @@ def _clipped(value: object) -> object:
     return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
 
 
+_LONGEST_GUESSED = 60
+_MOST_COMPARED = 500
+"""Of known names that one is compared with, those of about its length: comparing takes time, and advice isn't worth much of it."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name which `name` was probably meant to be."""
+    if len(name) > _LONGEST_GUESSED:
+        return None
     candidates: dict[str, str] = {}
     for candidate in known:
-        if candidate != name:  # a name is known in one place, and not in another
+        if candidate != name and len(candidate) <= 2 * _LONGEST_GUESSED:  # a name is known in one place, and not in another
             candidates.setdefault(candidate.lower(), candidate)
+    if len(candidates) > _MOST_COMPARED:
+        likely = sorted(candidates, key=lambda candidate: (abs(len(candidate) - len(name)), candidate))
+        candidates = {candidate: candidates[candidate] for candidate in likely[:_MOST_COMPARED]}
     from difflib import get_close_matches
 
     matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)

@@ -170,6 +170,7 @@ class _Instance:
         if self._report.count != before:
             return None
         for statement in self._statements:
+            self._report.walk(statement.span)
             if isinstance(statement, ast.Weight):
                 with self._catching():
                     self._weight(statement)
@@ -399,6 +400,7 @@ class _Instance:
 
     def _check_use(self) -> None:
         read = self._names.read
+        used = read | self._constants
         if not self._states:
             self._report.add(errors.cells.NoState(span=self._definition.name.span, cell=self._definition.name.text))
         for name in self._states:
@@ -408,5 +410,5 @@ class _Instance:
             if name not in read:
                 self._report.add(errors.cells.UnusedWeight(span=span, weight=name))
         for spelling, span in self._locals.items():
-            if spelling not in read | self._constants and not spelling.endswith("'") and not spelling.startswith("_"):
+            if spelling not in used and not spelling.endswith("'") and not spelling.startswith("_"):
                 self._report.add(errors.cells.UnusedEquation(span=span, name=spelling))

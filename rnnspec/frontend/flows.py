@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
-from rnnspec.frontend import ast, errors
+from rnnspec.frontend import ast, errors, limits
 from rnnspec.frontend.catalogue_layers import LAYERS, NAME
 from rnnspec.frontend.cells import bind_parameters, parameter_arguments
 from rnnspec.frontend.evaluate import evaluate
@@ -18,12 +18,6 @@ from rnnspec.frontend.layers_checks import Made, Origins, unknown_layer
 from rnnspec.frontend.naming import LayerNames, given_names
 from rnnspec.frontend.values import Fault, Report, Scope, Suppressed, describe
 from rnnspec.source import Span
-
-LAYER_LIMIT = 2000
-"""Of a model, uses of shared layers counted: far beyond any model, and a bound for repeats in repeats."""
-
-NESTING_LIMIT = 50
-"""Of blocks and repeats inside of each other."""
 
 Flow: TypeAlias = tuple[Value, ...] | None
 """What flows on: usually one value; None where it is unknown, because of a fault that is reported."""
@@ -52,12 +46,27 @@ class GraphBuilder:
         return Value(self.count - 1, type_)
 
     def apply(self, made: Made, span: Span) -> tuple[Value, ...]:
-        if len(self.applications) >= LAYER_LIMIT:
-            raise Fault(errors.flows.TooManyLayers(span=span, limit=LAYER_LIMIT))
+        if len(self.applications) >= limits.LAYERS:
+            self.report.end(errors.flows.TooManyLayers(span=span, limit=limits.LAYERS))
+        if not all(map(_is_told_shortly, made.results)):
+            raise Fault(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
         self.spans.append(span)
         return results
+
+
+def _is_told_shortly(type_: Flowing) -> bool:
+    """Whether a value's length, and what masks it, isn't too long: both are walked wherever they are compared."""
+    if any(isinstance(extent, str) and len(extent) > limits.LENGTH for extent in type_.shape):
+        return False
+    pending = [] if type_.steps is None else [type_.steps]
+    parts = 0
+    while pending and parts <= limits.PARTS:
+        steps = pending.pop()
+        parts += 1
+        pending += (part for join in steps.joins for part in join)
+    return parts <= limits.PARTS
 
 
 @dataclass
@@ -111,13 +120,15 @@ class Flows:
         self._inside = inside
         self._inputs: tuple[str, ...] = ()
         self._values: dict[str, _Named] = {}
+        self._named: dict[int, dict[str, _Named]] = {}
+        """The names of each value, by its number."""
         self._shared: dict[str, _SharedLayer] = {}
         self._maker = LayerMaker(definitions.cells, scope, names, origins, self.look_up, self._report)
 
     def add_input(self, name: str, value: Value | None, span: Span) -> None:
         """An input's value under its name."""
         self._take(name, span)
-        self._values[name] = _Named(value, span, used=True)
+        self._keep(name, _Named(value, span, used=True))
         self._inputs = (*self._inputs, name)
 
     def reserve(self, statements: Sequence[ast.FlowStatement]) -> None:
@@ -126,6 +137,7 @@ class Flows:
 
     def run(self, statements: Sequence[ast.FlowStatement]) -> None:
         for statement in statements:
+            self._report.walk(statement.span if not isinstance(statement, ast.Repeat) else statement.count.span)
             match statement:
                 case ast.Flow():
                     self._flow(statement)
@@ -143,7 +155,8 @@ class Flows:
         for name, shared in self._shared.items():
             if shared.used or name in (before or {}):
                 continue
-            found = Report()
+            self._report.walk(shared.span, limits.BLOCK)
+            found = Report(self._report)
             alone = Flows(GraphBuilder(found), self._definitions, self._scope, self._names.once_more(), self._origins, None, self._inside)
             with found.catching():
                 alone._apply(shared.call, None, alone._names, shared.given_name)
@@ -181,6 +194,11 @@ class Flows:
         if named.value is None:
             raise Suppressed
         return named.value
+
+    def _keep(self, name: str, named: _Named) -> None:
+        self._values[name] = named
+        if named.value is not None:
+            self._named.setdefault(named.value.number, {})[name] = named
 
     def _take(self, name: str, span: Span) -> None:
         for kind, known in (("value", self._values), ("shared layer", self._shared)):
@@ -230,8 +248,9 @@ class Flows:
         return self.flow
 
     def _mark_used(self, flow: Flow) -> None:
-        for named in self._values.values():
-            named.used = named.used or (flow is not None and named.value in flow)
+        for value in flow or ():
+            for named in self._named.get(value.number, {}).values():
+                named.used = True
 
     def _through(self, stage: ast.Stage, flow: Flow) -> Flow:
         match stage:
@@ -303,6 +322,7 @@ class Flows:
         if name in self._inside:
             raise Fault(errors.flows.BlockInItself(span=call.callee.span, name=name))
         inside = self._deeper(name, call.callee.span)
+        self._report.walk(call.callee.span, limits.BLOCK)
         bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
         if not block.statements:
             raise Fault(errors.flows.EmptyBlock(span=block.name.span, name=name))
@@ -324,8 +344,8 @@ class Flows:
         count, inside = -1, self._inside
         with self._report.catching():
             given = evaluate(statement.count, self._scope)
-            if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= LAYER_LIMIT:
-                raise Fault(errors.flows.RepeatCount(span=statement.count.span, found=describe(given.value), limit=LAYER_LIMIT))
+            if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= limits.LAYERS:
+                raise Fault(errors.flows.RepeatCount(span=statement.count.span, found=describe(given.value), limit=limits.LAYERS))
             inside = self._deeper("repeat", statement.count.span)
             count = given.value
         if count < 0:
@@ -333,11 +353,16 @@ class Flows:
             return
         outside, self._inside = self._inside, inside
         for _ in range(count):
+            self._report.walk(statement.count.span)
             before, values, shared = self._report.count, dict(self._values), dict(self._shared)
             self.run(statement.statements)
             self.check_unused(shared)
             self._mark_used(self.flow)
-            self._warn_of_unused({name: named for name, named in self._values.items() if name not in values})
+            of_this_round = {name: named for name, named in self._values.items() if name not in values}
+            self._warn_of_unused(of_this_round)
+            for name, named in of_this_round.items():
+                if named.value is not None:
+                    del self._named[named.value.number][name]
             self._values, self._shared = values, shared
             if self._report.count != before:
                 break
@@ -345,8 +370,8 @@ class Flows:
 
     def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
         """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
-        if len(self._inside) >= NESTING_LIMIT:
-            raise Fault(errors.flows.BlocksTooDeep(span=span, limit=NESTING_LIMIT))
+        if len(self._inside) >= limits.NESTING:
+            raise Fault(errors.flows.BlocksTooDeep(span=span, limit=limits.NESTING))
         return (*self._inside, what)
 
     def _name(self, statement: ast.Flow, flow: Flow, sound: bool) -> None:
@@ -364,4 +389,4 @@ class Flows:
         for target, value in zip(targets, values, strict=True):
             with self._report.catching():
                 self._take(target.text, target.span)
-                self._values[target.text] = _Named(value, target.span, not sound, statement.span.start)
+                self._keep(target.text, _Named(value, target.span, not sound, statement.span.start))

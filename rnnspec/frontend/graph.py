@@ -55,7 +55,10 @@ class Steps:
         if self.is_whole or other.is_whole:
             return self if self.is_whole else other
         both = dict.fromkeys((*self.sources, *other.sources))
-        sources = tuple(source for source in both if not any(_implies(source, wider) for wider in both if wider != source))
+        of_input: dict[str, list[tuple[str, tuple[float, ...]]]] = {}
+        for source in both:
+            of_input.setdefault(source[0], []).append(source)
+        sources = tuple(source for source in both if not any(_implies(source, wider) for wider in of_input[source[0]] if wider != source))
         return Steps(sources, joins=tuple(dict.fromkeys((*self.joins, *other.joins))))
 
     @property

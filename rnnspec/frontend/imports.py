@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
-from rnnspec.frontend import ast, errors
-from rnnspec.frontend.parser import parse
+from rnnspec.frontend import ast, errors, limits
+from rnnspec.frontend.parser import Allowance, parse
 from rnnspec.source import SourceFile
 
 
@@ -29,24 +29,27 @@ class Followed:
     text: str
 
 
-def follow_imports(tree: ast.File, read: Callable[[str], SourceFile]) -> Followed:
+def follow_imports(tree: ast.File, read: Callable[[str], SourceFile], left: Allowance | None = None) -> Followed:
     """Follows a spec's imports, each file once; `read` gives a file by its path or raises `Unreadable`.
 
+    `left`: what the spec's own text has left of what all texts together may be.
+
     Paths are relative to the file that imports. SpecError for what can't be read or parsed, for a
-    circle, and for a model in an imported file.
+    circle, for a model in an imported file, and for more than `limits` admits.
     """
     if not any(isinstance(declaration, ast.Import) for declaration in tree.declarations):
         return Followed(tree, tree.span.source.text)
-    follower = _Follower(read)
+    follower = _Follower(read, left or Allowance())
     declarations = follower.follow(tree, (os.path.normpath(tree.span.source.path),))
     if follower.errors:
-        raise SpecError(follower.errors)
+        raise SpecError(limits.shown(follower.errors))
     return Followed(replace(tree, declarations=declarations), "\n".join(follower.texts))
 
 
 @dataclass
 class _Follower:
     read: Callable[[str], SourceFile]
+    left: Allowance
     errors: list[Diagnostic] = field(default_factory=list[Diagnostic])
     texts: list[str] = field(default_factory=list[str])
     seen: set[str] = field(default_factory=set[str])
@@ -71,9 +74,13 @@ class _Follower:
             return ()
         if path in self.seen:
             return ()
+        if len(self.seen) >= limits.IMPORTS:
+            raise SpecError(limits.shown([*self.errors, errors.limits.TooManyImports(span=statement.span, limit=limits.IMPORTS)]))
+        if len(chain) > limits.IMPORT_DEPTH:
+            raise SpecError(limits.shown([*self.errors, errors.limits.ImportsTooDeep(span=statement.span, limit=limits.IMPORT_DEPTH)]))
         self.seen.add(path)
         try:
-            tree = parse(self.read(path))
+            tree = parse(self.read(path), self.left)
         except Unreadable as error:
             self.errors.append(errors.flows.ImportUnreadable(span=statement.span, path=statement.path.value, reason=error.reason))
             return ()
@@ -85,9 +92,10 @@ class _Follower:
 
 
 def _without_imports(tree: ast.File) -> str:
-    text = tree.span.source.text.removeprefix("\ufeff")
-    shift = len(tree.span.source.text) - len(text)
-    for declaration in reversed(tree.declarations):
+    pieces: list[str] = []
+    place = 0
+    for declaration in tree.declarations:
         if isinstance(declaration, ast.Import):
-            text = text[: declaration.span.start - shift] + text[declaration.span.stop - shift :]
-    return text
+            pieces.append(tree.span.source.text[place : declaration.span.start])
+            place = declaration.span.stop
+    return "".join((*pieces, tree.span.source.text[place:])).removeprefix("\ufeff")

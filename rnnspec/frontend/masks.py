@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
@@ -15,6 +15,10 @@ CONSUMERS = (Recurrent, Bidirectional, GlobalPooling, Attention)
 """Layers that leave masked steps out themselves. Any other one that takes a mask and doesn't hand it on drops it."""
 
 
+_LONGEST_PATH = 20
+"""Layers of a path that are shown, at its beginning and its end."""
+
+
 def dropped(application: Application) -> Value | None:
     """The first value whose mask a layer drops."""
     if isinstance(application.layer, CONSUMERS) or any(result.type.masked for result in application.results):
@@ -24,18 +28,21 @@ def dropped(application: Application) -> Value | None:
 
 def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], report: Report) -> None:
     """`spans`: where each layer is used."""
+    made = {result.number: place for place, application in enumerate(applications) for result in application.results}
     for application, span in zip(applications, spans, strict=True):
         value = dropped(application)
         if value is not None:
-            places = [*_places(value, applications, spans), span]
-            path = " -> ".join(_step(place, span) for place in places)
+            places = [*_places(value, made, applications, spans), span]
+            steps = [_step(place, span) for place in places]
+            path = " -> ".join(
+                steps if len(steps) <= _LONGEST_PATH else [*steps[: _LONGEST_PATH // 2], "...", *steps[-_LONGEST_PATH // 2 :]]
+            )
             first = (Label(places[0], "the mask comes from here"),)
             report.add(errors.layers.MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it"))
 
 
-def _places(value: Value, applications: Sequence[Application], spans: Sequence[Span]) -> list[Span]:
-    """What the mask of a value went through, from where it was made."""
-    made = {result.number: place for place, application in enumerate(applications) for result in application.results}
+def _places(value: Value, made: Mapping[int, int], applications: Sequence[Application], spans: Sequence[Span]) -> list[Span]:
+    """What the mask of a value went through, from where it was made; `made`: the place of what made each value, by its number."""
     places: list[Span] = []
     before: Value | None = value
     while before is not None:

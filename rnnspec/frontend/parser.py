@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
-from rnnspec.frontend import ast, errors, tables
+from rnnspec.frontend import ast, errors, limits, tables
 from rnnspec.frontend.tree import Parsed, TreeBuilder
 from rnnspec.source import SourceFile, Span
 
-DEPTH_LIMIT = 100
-STACK_LIMIT = 6 * DEPTH_LIMIT
+STACK_LIMIT = 6 * limits.DEPTH
 """What the parser may hold before it has closed anything: more than any tree within the depth limit needs."""
-ERROR_LIMIT = 20
+
+LINES = 64
+"""How many beginnings of lines are kept until one is looked for that begins a statement."""
 
 
-def parse(source: SourceFile) -> ast.File:
-    """The syntax tree of a spec's text; every syntax error that recovery can reach, at once."""
-    tokens, faults = _tokens(source)
-    tree = (None if faults else _straight(tokens)) or _Recovery(source, tokens, faults).parse()
-    if faults or tree is None:
-        raise SpecError(sorted(faults, key=lambda fault: fault.span.start)[:ERROR_LIMIT])
+@dataclass
+class Allowance:
+    """What is left of the bytes and tokens that a spec may have, with what it imports."""
+
+    bytes: int = limits.BYTES
+    tokens: int = limits.TOKENS
+
+
+def parse(source: SourceFile, left: Allowance | None = None) -> ast.File:
+    """The syntax tree of a spec's text; every syntax error that recovery can reach, at once. Takes its size from what is `left`."""
+    left = left or Allowance()
+    left.bytes -= len(source.text.encode(errors="surrogatepass"))
+    if left.bytes < 0:
+        raise SpecError([errors.limits.SpecTooLong(span=Span(source, 0, 0), limit=limits.BYTES)])
+    tokens, faults = _tokens(source, left.tokens)
+    left.tokens -= len(tokens)
+    tree = None if faults else _straight(tokens)
+    if tree is None:
+        _Recovery(source, tokens, faults).run()
+        raise SpecError(limits.shown(sorted(faults, key=lambda fault: fault.span.start)))
     _check_depth(source, tree)
-    return TreeBuilder(source).file(tree)
+    file = TreeBuilder(source).file(tree)
+    _check_parameters(file)
+    return file
 
 
 class _State(Protocol):
+    parse_conf: Any
+
     @property
     def state_stack(self) -> list[int]: ...
 
@@ -59,20 +80,35 @@ def _lark() -> _Grammar:
     return tables.parser()
 
 
-def _tokens(source: SourceFile) -> tuple[list[Token], list[Diagnostic]]:
-    """The tokens, with what is no token reported and skipped."""
-    text, faults = source.text, list[Diagnostic]()
+def _tokens(source: SourceFile, most: int) -> tuple[list[Token], list[Diagnostic]]:
+    """The tokens, with what is no token reported and skipped; `SpecError` where there are more than `most`."""
+    text, faults, tokens = source.text, list[Diagnostic](), list[Token]()
     if text.startswith("\ufeff"):
         text = " " + text[1:]
     while True:
         try:
-            return list(_lark().lex(text)), faults
+            for token in _lark().lex(text):
+                if len(tokens) == most:
+                    raise SpecError([errors.limits.TooManyTokens(span=_span(source, token), limit=limits.TOKENS)])
+                tokens.append(token)
+                if len(token) > limits.NAME and token.type in ("NAME", "PRIMED"):
+                    faults.append(errors.limits.NameTooLong(span=_span(source, token), found=len(token), limit=limits.NAME))
+            return tokens, faults
         except UnexpectedCharacters as error:
             start = cast(int, error.pos_in_stream)
             diagnostic = _unlexable(source, start)
             faults.append(diagnostic)
-            stop = len(text) if len(faults) >= ERROR_LIMIT else diagnostic.span.stop
-            text = text[:start] + " " * (stop - start) + text[stop:]
+            if len(faults) > limits.ERRORS:
+                return tokens, faults
+            text = _NOT_A_BREAK.sub(" ", text[: diagnostic.span.stop]) + text[diagnostic.span.stop :]
+
+
+_NOT_A_BREAK = re.compile(r"[^\n]")
+
+
+def _span(source: SourceFile, token: Token) -> Span:
+    start = token.start_pos or 0
+    return Span(source, start, start + len(token))
 
 
 def _unlexable(source: SourceFile, start: int) -> Diagnostic:
@@ -126,7 +162,7 @@ class _Recovery:
 
     A checkpoint is the parser's state where a statement may begin: before the first token of a line,
     or behind a closing brace. The statement with the error is dropped: parsing goes on from its
-    checkpoint with the first later line at the same depth of braces.
+    checkpoint with the first later line at the same depth of braces. No tree is made.
     """
 
     def __init__(self, source: SourceFile, tokens: list[Token], faults: list[Diagnostic]) -> None:
@@ -134,41 +170,63 @@ class _Recovery:
         self._tokens = tokens
         self._faults = faults
         self._unlexable = tuple(faults)
+        self._depths = list(_brace_depths(tokens))
+        self._opened = [0, *(depth + (token.type == "LBRACE") for depth, token in zip(self._depths, tokens, strict=True))]
+        self._bracketed = list(_in_brackets(tokens))
 
-    def parse(self) -> Parsed | None:
+    def run(self) -> None:
+        """Adds what is wrong to the faults."""
         parser = _lark().parse_interactive("")
-        checkpoint, checkpoint_depth = parser.copy(deepcopy_values=False), 0
-        depths = list(_brace_depths(self._tokens))
-        opened = [0, *(depth + (token.type == "LBRACE") for depth, token in zip(depths, self._tokens, strict=True))]
-        place = begin = 0
+        without_tree = copy(parser.parser_state.parse_conf)
+        without_tree.callbacks = {}
+        parser.parser_state.parse_conf = without_tree
+        checkpoint = _Begun(0, parser.copy(deepcopy_values=False))
+        lines = [checkpoint]
+        place = 0
         while place < len(self._tokens):
-            token, depth = self._tokens[place], opened[place]
             if len(parser.parser_state.state_stack) > STACK_LIMIT:
-                self._faults.append(errors.syntax.NestedTooDeeply(span=self._span(token), limit=DEPTH_LIMIT))
-                return None
-            if self._may_begin(place) and _ends_statement(parser, depth):
-                checkpoint, checkpoint_depth, begin = parser.copy(deepcopy_values=False), depth, token.start_pos or 0
-            before = parser.copy(deepcopy_values=False)
+                self._faults.append(errors.syntax.NestedTooDeeply(span=self._span(self._tokens[place]), limit=limits.DEPTH))
+                return
+            if self._may_begin(place):
+                lines.append(_Begun(place, parser.copy(deepcopy_values=False)))
+                if len(lines) > LINES:
+                    checkpoint, lines = self._latest(checkpoint, lines), lines[-1:]
             try:
-                parser.feed_token(token)
+                parser.feed_token(self._tokens[place])
                 place += 1
             except UnexpectedToken:
-                if not self._unreadable(begin, token):
-                    self._faults.append(self._misplaced(place, before) or self._unexpected(token, before))
-                if len(self._faults) >= ERROR_LIMIT:
-                    return None
-                parser = checkpoint.copy(deepcopy_values=False)
-                place = self._next_line(place, depths, checkpoint_depth)
-        return self._finish(parser)
+                checkpoint = self._latest(checkpoint, lines)
+                self._report(place, checkpoint.place, self._before(place, lines[-1]))
+                if len(self._faults) > limits.ERRORS:
+                    return
+                place = self._next_line(place, self._opened[checkpoint.place])
+                parser = checkpoint.parser.copy(deepcopy_values=False)
+                lines = [_Begun(place, parser.copy(deepcopy_values=False))]
+        self._finish(parser)
 
-    def _finish(self, parser: _Parser) -> Parsed | None:
+    def _latest(self, checkpoint: _Begun, lines: Sequence[_Begun]) -> _Begun:
+        """The last of some beginnings of lines that a statement may begin at."""
+        return next((line for line in reversed(lines) if _ends_statement(line.parser, self._opened[line.place])), checkpoint)
+
+    def _before(self, place: int, line: _Begun) -> _Parser:
+        """The parser before a token."""
+        parser = line.parser.copy(deepcopy_values=False)
+        for token in self._tokens[line.place : place]:
+            parser.feed_token(token)
+        return parser
+
+    def _report(self, place: int, begin: int, before: _Parser) -> None:
+        token = self._tokens[place]
+        if not self._unreadable(self._tokens[begin].start_pos or 0, token):
+            self._faults.append(self._misplaced(place, before) or self._unexpected(token, before))
+
+    def _finish(self, parser: _Parser) -> None:
         expected = _expected(parser)
         try:
-            return parser.feed_eof()
+            parser.feed_eof()
         except UnexpectedToken:
             if not self._faults:
                 self._faults.append(errors.syntax.UnexpectedEnd(span=self._end(), expected=expected, secondary=self._unclosed()))
-            return None
 
     def _end(self) -> Span:
         """The empty place after the last token."""
@@ -191,16 +249,16 @@ class _Recovery:
         return place == 0 or self._tokens[place].line != self._tokens[place - 1].line
 
     def _may_begin(self, place: int) -> bool:
-        return self._starts_line(place) or self._tokens[place - 1].type == "RBRACE"
+        return not self._bracketed[place] and (self._starts_line(place) or self._tokens[place - 1].type == "RBRACE")
 
-    def _next_line(self, place: int, depths: list[int], depth: int) -> int:
+    def _next_line(self, place: int, depth: int) -> int:
         """The first token after `place` that begins a line at `depth`, or closes the block.
 
         A line that begins with a brace or with `else` belongs to what is dropped.
         """
         for later in range(place + 1, len(self._tokens)):
             dropped = self._tokens[later].type in ("LBRACE", "RBRACE", "ELSE")
-            if depths[later] < depth or (depths[later] == depth and self._starts_line(later) and not dropped):
+            if self._depths[later] < depth or (self._depths[later] == depth and self._starts_line(later) and not dropped):
                 return later
         return len(self._tokens)
 
@@ -234,8 +292,15 @@ class _Recovery:
         return errors.syntax.UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
 
     def _span(self, token: Token) -> Span:
-        start = token.start_pos or 0
-        return Span(self._source, start, start + len(token))
+        return _span(self._source, token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The parser before the first token of a line."""
+
+    place: int
+    parser: _Parser
 
 
 def _brace_depths(tokens: list[Token]) -> Iterator[int]:
@@ -249,8 +314,25 @@ def _brace_depths(tokens: list[Token]) -> Iterator[int]:
             depth += 1
 
 
+def _in_brackets(tokens: list[Token]) -> Iterator[bool]:
+    """Whether round or square brackets are open before each token, counted from the last brace on."""
+    opened = 0
+    for token in tokens:
+        yield opened > 0
+        if token.type in ("LPAR", "LSQB"):
+            opened += 1
+        elif token.type in ("RPAR", "RSQB"):
+            opened = max(0, opened - 1)
+        elif token.type in ("LBRACE", "RBRACE"):
+            opened = 0
+
+
 def _ends_statement(parser: _Parser, depth: int) -> bool:
-    return ("RBRACE" if depth else "$END") in parser.accepts()
+    try:
+        parser.copy(deepcopy_values=False).feed_token(Token("RBRACE" if depth else "$END", ""))
+    except UnexpectedToken:
+        return False
+    return True
 
 
 _STARTS = (
@@ -300,7 +382,14 @@ def _check_depth(source: SourceFile, tree: Parsed) -> None:
     pending = [(tree, 0)]
     while pending:
         node, depth = pending.pop()
-        if depth > DEPTH_LIMIT:
+        if depth > limits.DEPTH:
             span = Span(source, node.meta.start_pos, node.meta.end_pos)
-            raise SpecError([errors.syntax.NestedTooDeeply(span=span, limit=DEPTH_LIMIT)])
+            raise SpecError([errors.syntax.NestedTooDeeply(span=span, limit=limits.DEPTH)])
         pending.extend((child, depth + 1) for child in node.children if isinstance(child, Tree))
+
+
+def _check_parameters(file: ast.File) -> None:
+    for declaration in file.declarations:
+        if not isinstance(declaration, ast.Import) and len(declaration.parameters) > limits.PARAMETERS:
+            name, found = declaration.name, len(declaration.parameters)
+            raise SpecError([errors.limits.TooManyParameters(span=name.span, name=name.text, found=found, limit=limits.PARAMETERS)])

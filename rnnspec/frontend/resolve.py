@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
-from rnnspec.frontend import ast, errors
+from rnnspec.frontend import ast, errors, limits
 from rnnspec.frontend.cell_names import clashes
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.flows import Definitions, Flow, Flows, GraphBuilder
 from rnnspec.frontend.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
 from rnnspec.frontend.graph_layers import result_names
+from rnnspec.frontend.layer_count import first_too_many
 from rnnspec.frontend.layers_checks import Origins
 from rnnspec.frontend.library import Cells
 from rnnspec.frontend.masks import warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
-from rnnspec.frontend.values import Fault, Report, Scope, Symbol, describe
+from rnnspec.frontend.values import Enough, Fault, Report, Scope, Symbol, describe
 from rnnspec.runtime.signature import Extent, TrainSettings
 from rnnspec.source import Span
 
@@ -29,16 +30,22 @@ _RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")
 def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = None) -> Graph:
     """The graph of the file's model, `parameters` overriding its own defaults; raises `SpecError`."""
     report = Report()
-    model, definitions = _declarations(tree, report)
-    graph = None if model is None else _model(model, definitions, parameters or {}, report)
+    graph, found = None, report
+    try:
+        model, definitions = _declarations(tree, report)
+        graph = None if model is None else _model(model, definitions, parameters or {}, report)
+    except Enough as enough:
+        found = enough.report
     if graph is None or report.errors:
-        raise SpecError(sorted(report.errors, key=lambda error: _order(error, tree)))
+        different = dict.fromkeys((*report.errors, *found.errors))
+        raise SpecError(limits.shown(sorted(different, key=lambda error: _order(error, tree))))
     return graph
 
 
-def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, int]:
-    """Sorts by the place in the spec's own text, what is in another text at the end."""
-    return diagnostic.span.source != tree.span.source, diagnostic.span.start
+def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, bool, int]:
+    """Sorts by the place in the spec's own text, what is in another text at the end, and behind all that there are more."""
+    last = isinstance(diagnostic, errors.limits.TooManyErrors)
+    return last, diagnostic.span.source != tree.span.source, diagnostic.span.start
 
 
 def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Definitions]:
@@ -96,6 +103,9 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         with report.catching():
             flows.add_input(item.name.text, value, item.name.span)
     flows.reserve([each for each in model.statements if isinstance(each, ast.Flow | ast.Shared | ast.Repeat)])
+    too_many = first_too_many(model, scope, definitions.blocks)
+    if too_many is not None:
+        report.end(errors.flows.TooManyLayers(span=too_many, limit=limits.LAYERS))
     train, named = _statements(model, flows, report)
     flows.check_unused()
     complete = report.count == 0

@@ -55,7 +55,7 @@ class Names:
 
     def constants(self) -> Scope:
         """The scope where a constant is needed."""
-        return replace(self.scope, computed=frozenset(self.values))
+        return replace(self.scope, computed=self.values.keys())
 
     def known(self) -> set[str]:
         return {*self.values, *self.scope.parameters}

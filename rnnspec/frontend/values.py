@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from rnnspec.diagnostics import Diagnostic, Label
-from rnnspec.frontend import ast
+from rnnspec.frontend import ast, errors, limits
 from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
@@ -48,7 +48,7 @@ class Scope:
 
     parameters: Mapping[str, Given]
     faulty: frozenset[str] = frozenset()
-    computed: frozenset[str] = frozenset()
+    computed: Collection[str] = frozenset()
 
 
 class Fault(Exception):
@@ -63,19 +63,48 @@ class Suppressed(Exception):
     """Stops the evaluation of something that depends on what is already reported."""
 
 
+class Enough(Exception):
+    """Ends a stage: `report` holds more than can be shown, or what is wrong is that there is too much of something."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
 class Report:
     """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Report | None = None) -> None:
+        """`whole`: what this is a part of; what is walked for a part counts there too."""
         self._uses: list[Label] = []
         self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
         """Errors so far, repeated and suppressed ones included: unchanged means that nothing went wrong since."""
+        self._different = 0
+        self._walked: list[int] = [0] if whole is None else whole._walked
 
     def add(self, diagnostic: Diagnostic) -> None:
-        shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
-        self._diagnostics.setdefault((diagnostic.code, diagnostic.span, diagnostic.message), shown)
+        """Keeps what was found; raises `Enough` at the first error that would be one too many to be shown."""
         self.count += not diagnostic.is_warning
+        key = diagnostic.code, diagnostic.span, diagnostic.message
+        if key in self._diagnostics:
+            return
+        self._different += not diagnostic.is_warning
+        if self._different > limits.ERRORS:
+            self.end(errors.limits.TooManyErrors(span=diagnostic.span, limit=limits.ERRORS))
+        self._diagnostics[key] = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
+
+    def end(self, diagnostic: Diagnostic) -> NoReturn:
+        """Raises `Enough` after one more error: what comes later isn't looked at."""
+        shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
+        self._diagnostics[diagnostic.code, diagnostic.span, diagnostic.message] = shown
+        raise Enough(self)
+
+    def walk(self, span: Span, statements: int = 1) -> None:
+        """Counts a statement that is looked at, once for each use of what it is in; a model that is too large has an end here."""
+        self._walked[0] += statements + (span.stop - span.start) // limits.CHARACTERS
+        if self._walked[0] > limits.STATEMENTS:
+            self.end(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
 
     @contextmanager
     def within(self, use: Span) -> Generator[None]:

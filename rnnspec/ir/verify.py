@@ -101,6 +101,10 @@ class _Scope:
         self._function = function
         self._names: set[str] = set()
         self._visible: set[Value] = set()
+        self._fixed: set[Value] = set()
+        """Those that a region sees, too: of fixed shape."""
+        self._region: set[Value] | None = None
+        """In a region, its own values."""
         self.dims: set[str] = set()
 
     @contextmanager
@@ -116,10 +120,16 @@ class _Scope:
     def define(self, value: Value) -> None:
         require(value.name not in self._names, lambda: f"%{value.name} is defined twice")
         self._names.add(value.name)
+        if self._region is not None:
+            self._region.add(value)
+            return
         self._visible.add(value)
+        if isinstance(value.type, TensorType) and inference.is_fixed(value.type):
+            self._fixed.add(value)
 
     def read(self, value: Value) -> None:
-        require(value in self._visible, lambda: f"%{value.name}: {value.type} is not defined where it is read")
+        is_visible = value in self._visible if self._region is None else value in self._region or value in self._fixed
+        require(is_visible, lambda: f"%{value.name}: {value.type} is not defined where it is read")
 
     def operation(self, operation: Operation) -> None:
         if isinstance(operation, Scan):
@@ -143,9 +153,8 @@ class _Scope:
     def _scan(self, scan: Scan) -> None:
         for operand in (scan.index, *scan.inits, *scan.sequences):
             self.read(operand)
-        outside, dims = set(self._visible), set(self.dims)
-        self._visible = {value for value in outside if isinstance(value.type, TensorType) and inference.is_fixed(value.type)}
-        self.dims = {ROWS}
+        outside, dims = self._region, self.dims
+        self._region, self.dims = set[Value](), {ROWS}
         for parameter in parameters_of(scan.region):
             self.define(parameter)
         for operation in scan.region.operations:
@@ -154,7 +163,7 @@ class _Scope:
                 self.operation(operation)
         for value in yields_of(scan.region):
             self.read(value)
-        self._visible, self.dims = outside, dims
+        self._region, self.dims = outside, dims
 
 
 class _LocatedError(InternalError):

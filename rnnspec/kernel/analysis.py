@@ -51,6 +51,12 @@ class Analysis:
     cuts: dict[Value, set[int]] = field(default_factory=lambda: defaultdict[Value, set[int]](set))
     reduced_whole: dict[Value, bool] = field(default_factory=dict[Value, bool])
     """Of each reduction's result, whether its operand is stored before it: decided once, with the roots that are known then."""
+    starts: dict[Value, int] = field(default_factory=dict[Value, int])
+    """Of each part of a split along the columns, its first column in the whole."""
+    parts: dict[Value, tuple[int, ...]] = field(default_factory=dict[Value, tuple[int, ...]])
+    """Of each concatenation along the columns, the first column of each part."""
+    neutral: set[Value] = field(default_factory=set[Value])
+    """The values that come from constants alone, so that any block can evaluate them."""
 
     def pieces(self, value: Value) -> tuple[tuple[int, int], ...]:
         """First column and width of each part of a root that is computed by itself."""
@@ -73,6 +79,13 @@ def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: It
     `panels_wait`: the right sides of contractions are packed inside the block (the prepare function).
     """
     analysis = Analysis(definitions={result: operation for operation in operations for result in results_of(operation)})
+    for operation in operations:
+        if form_of(operation) is Form.POINTWISE and analysis.neutral.issuperset(operands_of(operation)):
+            analysis.neutral.update(results_of(operation))
+        if isinstance(operation, Split) and form_of(operation) is Form.POINTWISE:
+            analysis.starts.update(zip(operation.results, _starts(operation.results), strict=True))
+        elif isinstance(operation, Concat) and form_of(operation) is Form.POINTWISE:
+            analysis.parts[operation.result] = _starts(operation.operands)
     for value in stored:
         analysis.level[value] = analysis.available[value] = 0
     for number, operation in enumerate(operations):
@@ -83,6 +96,11 @@ def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: It
     _find_cuts(analysis, operations)
     _store_shared(analysis, operations)
     return analysis
+
+
+def _starts(parts: Sequence[Value]) -> tuple[int, ...]:
+    """The first column of each of several values side by side."""
+    return tuple(itertools.accumulate((matrix(part)[1] for part in parts[:-1]), initial=0))
 
 
 def _whole(analysis: Analysis, value: Value) -> int:
@@ -149,7 +167,7 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             return (operation.operand,) if analysis.reduced_whole[operation.result] else ()
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
-            outer = tuple(value for value in free_values(operation.region) if not is_neutral(analysis, value))
+            outer = tuple(value for value in free_values(operation.region) if value not in analysis.neutral)
             sequences = (each for sequence in operation.sequences for each in looked_up(analysis, sequence) or (sequence,))
             return (*inits, *sequences, *outer)
         case Unpack():
@@ -182,24 +200,11 @@ def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ..
             return operands_of(operation) if form_of(operation) is Form.POINTWISE else ()
 
 
-def is_neutral(analysis: Analysis, value: Value) -> bool:
-    """Whether a value comes from constants alone, so that any block can evaluate it."""
-    operation = analysis.definitions.get(value)
-    return (
-        operation is not None
-        and form_of(operation) is Form.POINTWISE
-        and all(is_neutral(analysis, operand) for operand in operands_of(operation))
-    )
-
-
 def is_zero(analysis: Analysis, value: Value) -> bool:
-    match analysis.definitions.get(value):
-        case Constant(value=0.0):
-            return True
-        case Broadcast(operand=operand):
-            return is_zero(analysis, operand)
-        case _:
-            return False
+    operation = analysis.definitions.get(value)
+    while isinstance(operation, Broadcast):
+        operation = analysis.definitions.get(operation.operand)
+    return isinstance(operation, Constant) and operation.value == 0.0
 
 
 def _find_cuts(analysis: Analysis, operations: Sequence[Operation]) -> None:

@@ -28,7 +28,7 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
-from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_neutral, is_zero, looked_up
+from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_zero, looked_up
 from rnnspec.kernel.bodies import registers_of
 from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
 from rnnspec.kernel.nodes import (
@@ -370,14 +370,15 @@ class Block:
             if self.uses[stack]:
                 target = self.locations[stack]
                 wanted.setdefault(value, []).append(Location(target.buffer, RowMap.TOKEN, target.row, target.column))
-        neutral: list[Operation] = []
+        outside: list[Value] = []
         for value in free_values(region):
             if value in self.locations:
                 locations[value] = self.locations[value]
-            elif is_neutral(self.analysis, value):
-                self._neutral_definitions(value, neutral)
+            elif value in self.analysis.neutral:
+                outside.append(value)
             else:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
+        neutral = self._definitions_of(outside)
         body = Block(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
         offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
@@ -390,10 +391,18 @@ class Block:
         table, ids = found
         return replace(self.locations[table], rows=RowMap.ROW, via=ids_buffer(ids, self.locations[ids]))
 
-    def _neutral_definitions(self, value: Value, found: list[Operation]) -> None:
-        operation = self.analysis.definitions[value]
-        if operation in found:
-            return
-        for operand in operands_of(operation):
-            self._neutral_definitions(operand, found)
-        found.append(operation)
+    def _definitions_of(self, values: Sequence[Value]) -> tuple[Operation, ...]:
+        """The operations that values are made of, each once, and after those of its operands."""
+        found: dict[Value, Operation] = {}
+        pending = [(value, False) for value in reversed(values)]
+        while pending:
+            value, operands_are_found = pending.pop()
+            if value in found:
+                continue
+            operation = self.analysis.definitions[value]
+            if operands_are_found:
+                found.update((result, operation) for result in results_of(operation))
+            else:
+                pending.append((value, True))
+                pending += ((operand, False) for operand in reversed(operands_of(operation)))
+        return tuple({results_of(operation)[0]: operation for operation in found.values()}.values())

@@ -52,7 +52,7 @@ def _most_alive(body: Sequence[Statement]) -> int:
     alive: set[str] = set()
     most = 1
     for place, statement in enumerate(body):
-        alive = {name for name in alive if last[name] > place}
+        alive.difference_update(operand for operand in _operands(statement) if last[operand] == place)
         alive |= {_name(statement)} & last.keys()
         most = max(most, len(alive))
     return most

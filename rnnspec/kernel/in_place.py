@@ -8,8 +8,8 @@ values. The buffer becomes a part of the tape, and the values' own buffers go: t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -56,10 +56,10 @@ def keep_in_place(function: KernelFunction, apart: Collection[str]) -> tuple[Ker
     """
     buffers = {buffer.name: buffer for buffer in function.buffers}
     settled = _used_whole(function) | set(apart)
-    nests = nests_of(function)
+    nests = _Nests(nests_of(function))
     moved: dict[str, Place] = {}
     replaced: dict[str, str] = {}
-    for number, nest in enumerate(nests):
+    for number, nest in enumerate(nests.all):
         stage = nest.node
         if not isinstance(stage, Stage):
             continue
@@ -100,14 +100,33 @@ def _is_own(access: Access, nest: Nest) -> bool:
     return access.rows is (RowMap.ROW if nest.scan is None else RowMap.TOKEN) and access.via is None and access.row == 0
 
 
-def _is_read_up(nests: Sequence[Nest], number: int, stage: Stage, buffer: Buffer) -> bool:
+@dataclass
+class _Nests:
+    """The nests of a function in order. `accessed`, `written`: which of them access a row of each buffer, and write to it."""
+
+    all: tuple[Nest, ...]
+    accessed: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    written: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+
+    def __post_init__(self) -> None:
+        for number, nest in enumerate(self.all):
+            for access in accesses(nest.node):
+                self.accessed.setdefault(access.buffer, []).append(number)
+            for touch in touches(nest.node):
+                if touch.written:
+                    self.written.setdefault(touch.buffer, []).append(number)
+
+
+def _is_read_up(nests: _Nests, number: int, stage: Stage, buffer: Buffer) -> bool:
     """Whether a stage reads all of a scratch buffer, each element where its own row and unit are, and no one reads it after that."""
-    here = nests[number]
+    here = nests.all[number]
     if buffer.space is not Space.SCRATCH:
         return False
-    if any(access.buffer == buffer.name for nest in nests[number + 1 :] for access in accesses(nest.node)):
+    accessed = nests.accessed[buffer.name]
+    if accessed[-1] > number:
         return False
-    before = [nest for nest in nests[:number] if here.scan is not None and nest.scan is here.scan]
+    others = (nests.all[each] for each in dict.fromkeys(accessed) if each < number)
+    before = [nest for nest in others if here.scan is not None and nest.scan is here.scan]
     if any(access.buffer == buffer.name and not _is_own(access, nest) for nest in before for access in accesses(nest.node)):
         return False
     loads = [statement.access for statement in stage.body if isinstance(statement, Load) and statement.access.buffer == buffer.name]
@@ -118,7 +137,7 @@ def _is_read_up(nests: Sequence[Nest], number: int, stage: Stage, buffer: Buffer
     )
 
 
-def _kept(nests: Sequence[Nest], number: int, stage: Stage, buffers: Mapping[str, Buffer], read: Buffer) -> list[str]:
+def _kept(nests: _Nests, number: int, stage: Stage, buffers: Mapping[str, Buffer], read: Buffer) -> list[str]:
     """The tape's buffers that could lie in pieces of what a stage has read, in the order in which it computes what they get.
 
     What it has only loaded is none of them: that is a copy, of a state as a rule, which a weight's gradient will read alone.
@@ -140,17 +159,15 @@ def _kept(nests: Sequence[Nest], number: int, stage: Stage, buffers: Mapping[str
         if isinstance(statement, Store) and statement.value in computed and place > last_load:
             buffer = buffers[statement.access.buffer]
             alike = (buffer.space, buffer.dtype, buffer.rows, buffer.width) == (Space.TAPE, read.dtype, read.rows, stage.units)
-            if alike and _is_own(statement.access, nests[number]) and _is_written_here(nests, number, buffer.name):
+            if alike and _is_own(statement.access, nests.all[number]) and _is_written_here(nests, number, buffer.name):
                 found[buffer.name] = computed[statement.value]
     return sorted(found, key=lambda name: found[name])
 
 
-def _is_written_here(nests: Sequence[Nest], number: int, name: str) -> bool:
+def _is_written_here(nests: _Nests, number: int, name: str) -> bool:
     """Whether one store of a nest is all that writes a buffer, and no one reads it before."""
-    here = sum(access.buffer == name for access in accesses(nests[number].node))
-    before = any(access.buffer == name for nest in nests[:number] for access in accesses(nest.node))
-    after = any(touch.written and touch.buffer == name for nest in nests[number + 1 :] for touch in touches(nest.node))
-    return here == 1 and not before and not after
+    accessed, written = nests.accessed[name], nests.written.get(name, [])
+    return accessed.count(number) == 1 and accessed[0] == number and max(written, default=number) <= number
 
 
 def _with_moved(function: KernelFunction, moved: Moved, replaced: Mapping[str, str]) -> KernelFunction:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
@@ -12,6 +13,7 @@ from rnnspec.ir.ops import (
     BinaryKind,
     Broadcast,
     Compare,
+    CompareKind,
     Concat,
     Constant,
     Matmul,
@@ -25,6 +27,7 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
+    UnaryKind,
     Unpack,
     Value,
 )
@@ -32,6 +35,12 @@ from rnnspec.ir.traverse import operands_of
 from rnnspec.kernel.analysis import Analysis
 from rnnspec.kernel.matrix import Form, form_of, matrix
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
+
+Wanted: TypeAlias = tuple[Value, int | None]
+"""A value, and the column that it is wanted from; see `StageWriter.evaluate`."""
+
+Evaluation: TypeAlias = Generator[Wanted, str, str]
+"""Yields what it needs, is sent the statements that hold it, and returns the one that it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +109,34 @@ class StageWriter:
     """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
     _memory: dict[tuple[Value, int | None], str] = field(default_factory=dict[tuple[Value, int | None], str])
     _loads: dict[Access, str] = field(default_factory=dict[Access, str])
+    _lefts: dict[Value, frozenset[Value]] = field(default_factory=dict[Value, frozenset[Value]])
+    """What `_contracted` has found."""
 
     def evaluate(self, value: Value, column: int | None) -> str:
-        """The statement that holds a value at `column` + unit; at column None, a value of width 1 for every unit."""
-        key = (value, column)
-        if key not in self._memory:
-            self._memory[key] = self._load(value, column) if self._is_loaded(value) else self._compute(value, column)
-        return self._memory[key]
+        """The statement that holds a value at `column` + unit; at column None, a value of width 1 for every unit.
+
+        What is under way is a list here, and no calls in calls: values may be made of each other to any depth.
+        """
+        wanted: Wanted = (value, column)
+        under_way: list[tuple[Wanted, Evaluation]] = []
+        while True:
+            name = self._known(wanted)
+            if name is None:
+                under_way.append((wanted, self._compute(*wanted)))
+            elif not under_way:
+                return name
+            evaluation = under_way[-1][1]
+            try:
+                wanted = next(evaluation) if name is None else evaluation.send(name)
+            except StopIteration as done:
+                wanted, _ = under_way.pop()
+                self._memory[wanted] = done.value
+
+    def _known(self, wanted: Wanted) -> str | None:
+        """The statement that holds a value by now; what is stored is loaded."""
+        if wanted not in self._memory and self._is_loaded(wanted[0]):
+            self._memory[wanted] = self._load(*wanted)
+        return self._memory.get(wanted)
 
     def _is_loaded(self, value: Value) -> bool:
         if self.analysis.is_lazy(value):
@@ -136,7 +166,7 @@ class StageWriter:
             self.leaves.append(Load(self._loads[access], access))
         return self._loads[access]
 
-    def _compute(self, value: Value, column: int | None) -> str:
+    def _compute(self, value: Value, column: int | None) -> Evaluation:
         operation = self.analysis.definitions[value]
         match operation:
             case Constant():
@@ -144,22 +174,23 @@ class StageWriter:
                 self.leaves.append(Splat(name, operation.value))
                 return name
             case Unary():
-                return self._map(operation.kind, value, column, operation.operand)
-            case Binary(kind=BinaryKind.ADD) if (fused := self._accumulate(operation, column)) is not None:
-                return fused
+                return (yield from self._map(operation.kind, value, column, operation.operand))
+            case Binary(kind=BinaryKind.ADD) if (fused := self._product_in(operation)) is not None:
+                product, other = fused
+                return self._piece(product, operation.result, column, (yield other, column))
             case Binary() | Compare():
-                return self._map(operation.kind, value, column, operation.left, operation.right)
+                return (yield from self._map(operation.kind, value, column, operation.left, operation.right))
             case Select():
-                return self._map(None, value, column, operation.condition, operation.on_true, operation.on_false)
+                return (yield from self._map(None, value, column, operation.condition, operation.on_true, operation.on_false))
             case Broadcast():
                 narrow = matrix(operation.operand)[1] == 1 and matrix(value)[1] != 1
-                return self.evaluate(operation.operand, None if narrow else column)
+                return (yield operation.operand, None if narrow else column)
             case Reshape():
-                return self.evaluate(operation.operand, column)
+                return (yield operation.operand, column)
             case Split():
-                return self._split(operation, value, column)
+                return (yield self._whole_of(operation, value, column))
             case Concat():
-                return self._concat(operation, column)
+                return (yield self._part_of(operation, column))
             case Random():
                 name = self._name(value, column)
                 self.statements.append(
@@ -171,31 +202,28 @@ class StageWriter:
             case _:
                 return self._indirect(operation, value, column)
 
-    def _map(self, kind: object, value: Value, column: int | None, *operands: Value) -> str:
-        names = tuple(self.evaluate(operand, column) for operand in operands)
+    def _map(self, kind: UnaryKind | BinaryKind | CompareKind | None, value: Value, column: int | None, *operands: Value) -> Evaluation:
+        names: list[str] = []
+        for operand in operands:
+            names.append((yield operand, column))
         name = self._name(value, column)
         self._phases[name] = max(map(self._phase, names))
-        self.statements.append(Map(name, kind, names))  # pyright: ignore
+        self.statements.append(Map(name, kind, tuple(names)))
         return name
 
-    def _split(self, operation: Split, value: Value, column: int | None) -> str:
-        start = 0
-        for result in operation.results:
-            if result == value:
-                break
-            start += matrix(result)[1]
+    def _whole_of(self, operation: Split, value: Value, column: int | None) -> Wanted:
+        """Where a part of a split is in the whole."""
         if column is None:
             raise InternalError(f"%{value.name}: a part of a split can't stand for a whole row")
-        return self.evaluate(operation.operand, start + column)
+        return operation.operand, self.analysis.starts[value] + column
 
-    def _concat(self, operation: Concat, column: int | None) -> str:
-        start = 0
-        for operand in operation.operands:
-            width = matrix(operand)[1]
-            if column is not None and start <= column < start + width:
-                return self.evaluate(operand, column - start)
-            start += width
-        raise InternalError(f"%{operation.result.name}: no part at column {column}")
+    def _part_of(self, operation: Concat, column: int | None) -> Wanted:
+        """The part of a concatenation that a column is in."""
+        starts = self.analysis.parts[operation.result]
+        if column is None or not 0 <= column < matrix(operation.result)[1]:
+            raise InternalError(f"%{operation.result.name}: no part at column {column}")
+        place = bisect_right(starts, column) - 1
+        return operation.operands[place], column - starts[place]
 
     def _indirect(self, operation: Operation, value: Value, column: int | None) -> str:
         """A row that an index looks up."""
@@ -223,30 +251,37 @@ class StageWriter:
     def _phase(self, name: str | None) -> int:
         return 0 if name is None else self._phases.get(name, 0)
 
-    def _accumulate(self, operation: Binary, column: int | None) -> str | None:
-        """`value + contraction` as a contraction that starts from the value, if it isn't to wait for one of the same left side."""
+    def _product_in(self, operation: Binary) -> tuple[Matmul, Value] | None:
+        """The contraction in `value + contraction` that starts from the value, if it isn't to wait for one of the same left side."""
         for product, other in ((operation.right, operation.left), (operation.left, operation.right)):
             matmul = self.analysis.definitions.get(product)
             if not isinstance(matmul, Matmul) or self._is_loaded(product) or self.uses[product] != 1 or product in self.analysis.roots:
                 continue
             if matmul.left not in self._contracted(other):
-                return self._piece(matmul, operation.result, column, self.evaluate(other, column))
+                return matmul, other
         return None
 
-    def _contracted(self, value: Value) -> set[Value]:
+    def _contracted(self, value: Value) -> frozenset[Value]:
         """The left sides of the contractions that evaluating a value takes."""
-        found, seen, pending = set[Value](), set[Value](), [value]
+        pending = [value]
         while pending:
-            current = pending.pop()
-            if current in seen or self._is_loaded(current):
+            current = pending[-1]
+            operands: tuple[Value, ...] = ()
+            found = frozenset[Value]()
+            if current not in self._lefts and not self._is_loaded(current):
+                operation = self.analysis.definitions[current]
+                if isinstance(operation, Matmul):
+                    found = frozenset({operation.left})
+                elif form_of(operation) is Form.POINTWISE:
+                    operands = operands_of(operation)
+            waiting = [operand for operand in operands if operand not in self._lefts]
+            if waiting:
+                pending += waiting
                 continue
-            seen.add(current)
-            operation = self.analysis.definitions[current]
-            if isinstance(operation, Matmul):
-                found.add(operation.left)
-            elif form_of(operation) is Form.POINTWISE:
-                pending.extend(operands_of(operation))
-        return found
+            pending.pop()
+            if current not in self._lefts:
+                self._lefts[current] = _union([found, *(self._lefts[operand] for operand in operands)])
+        return self._lefts[value]
 
     def _piece(self, operation: Matmul, value: Value, column: int | None, init: str | None) -> str:
         if column is None:
@@ -274,25 +309,37 @@ class StageWriter:
         groups: dict[tuple[int, Access, int], list[Piece]] = {}
         for piece in sorted(self.pieces, key=lambda piece: piece.phase):
             groups.setdefault((piece.phase, piece.left, piece.depth), []).append(piece)
+        early, rest = self._by_group(list(groups.values()))
         body: list[Statement] = []
-        rest = list(self.statements)
-        for (_, left, depth), group in groups.items():
-            early, rest = self._needed(rest, {piece.init for piece in group})
+        for ((_, left, depth), group), before in zip(groups.items(), early, strict=True):
             packed = panels(depth, tuple(piece.columns for piece in group))
             contraction = Contract(tuple(piece.name for piece in group), left, depth, packed, tuple(piece.init for piece in group))
-            body += (*early, contraction)
+            body += (*before, contraction)
         return (*self.leaves, *body, *rest)
 
-    def _needed(self, statements: Sequence[Statement], names: Collection[str | None]) -> tuple[list[Statement], list[Statement]]:
-        """The statements that the named ones are made of, and all others, in their order."""
-        needed, early, rest = set(names), list[Statement](), list[Statement]()
-        for statement in reversed(statements):
-            if isinstance(statement, Map | Draw) and statement.name in needed:
-                needed.update(statement.operands if isinstance(statement, Map) else ())
-                early.append(statement)
-            else:
-                rest.append(statement)
-        return early[::-1], rest[::-1]
+    def _by_group(self, groups: Sequence[Sequence[Piece]]) -> tuple[list[list[Statement]], list[Statement]]:
+        """The statements that each group of contractions is the first to start from, and all others, in their order."""
+        after_all = len(groups)
+        first: dict[str | None, int] = {}
+        for number, group in enumerate(groups):
+            for piece in group:
+                first.setdefault(piece.init, number)
+        places: list[int] = []
+        for statement in reversed(self.statements):
+            place = first.get(statement.name, after_all) if isinstance(statement, Map | Draw) else after_all
+            places.append(place)
+            for operand in statement.operands if isinstance(statement, Map) else ():
+                first[operand] = min(first.get(operand, after_all), place)
+        by_group: list[list[Statement]] = [[] for _ in range(after_all + 1)]
+        for statement, place in zip(self.statements, reversed(places), strict=True):
+            by_group[place].append(statement)
+        return by_group[:-1], by_group[-1]
+
+
+def _union(sets: Sequence[frozenset[Value]]) -> frozenset[Value]:
+    """The union, as one of the sets if that holds it already: values that are made of each other share theirs."""
+    largest = max(sets, key=len)
+    return largest if all(each <= largest for each in sets) else largest.union(*sets)
 
 
 def ids_buffer(ids: Value, location: Location) -> str:

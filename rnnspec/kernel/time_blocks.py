@@ -7,6 +7,7 @@ lie step by step, so that a nest over tokens can do those of a few steps, and th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
@@ -23,14 +24,37 @@ def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Ta
     blocks: list[TimeBlock] = []
     first = 0
     while first < len(nodes):
-        last = first
-        while last < len(nodes) and _fits(nodes[first:last], nodes[last]):
+        run, last = _Run(), first
+        while last < len(nodes) and run.takes(nodes[last]):
             last += 1
         block = _block(nodes, first, last, buffers, target)
         if block is not None:
             blocks.append(block)
         first = max(last, first + 1)
     return tuple(blocks)
+
+
+@dataclass
+class _Run:
+    """Nests that can all do the same steps, and no more, before they go on. `touched`: what they touch, by its buffer."""
+
+    steps: str | None = None
+    reverse: bool | None = None
+    touched: dict[str, set[Touch]] = field(default_factory=dict[str, set[Touch]])
+
+    def takes(self, node: Node) -> bool:
+        """Adds a nest if it fits to those before it."""
+        steps = _steps(node)
+        reverse = node.reverse if isinstance(node, ScanLoop) else self.reverse
+        if steps is None or self.steps not in (None, steps) or self.reverse not in (None, reverse):
+            return False
+        found = set(token_touches(node))
+        if any(_collide(one, other) for one in found for other in self.touched.get(one.buffer, ())):
+            return False
+        for touch in found:
+            self.touched.setdefault(touch.buffer, set()).add(touch)
+        self.steps, self.reverse = steps, reverse
+        return True
 
 
 def _block(nodes: Sequence[Node], first: int, last: int, buffers: Mapping[str, Buffer], target: Target) -> TimeBlock | None:
@@ -46,21 +70,6 @@ def _block(nodes: Sequence[Node], first: int, last: int, buffers: Mapping[str, B
     if tokens < FEWEST_TOKENS or weight_bytes > target.second_level_bytes // 2:
         return None
     return TimeBlock(first, last, tokens, scans[0].steps, scans[0].offsets, scans[0].reverse)
-
-
-def _fits(members: Sequence[Node], node: Node) -> bool:
-    """Whether a nest can do the same steps as those before it, and no more, before they go on."""
-    steps = _steps(node)
-    if steps is None:
-        return False
-    for member in members:
-        if _steps(member) != steps:
-            return False
-        if isinstance(member, ScanLoop) and isinstance(node, ScanLoop) and member.reverse != node.reverse:
-            return False
-        if any(_collide(one, other) for one in token_touches(member) for other in token_touches(node)):
-            return False
-    return True
 
 
 def _collide(one: Touch, other: Touch) -> bool:

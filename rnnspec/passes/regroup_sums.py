@@ -19,7 +19,7 @@ def regroup_sums(
     `state`: the values that depend on the state. `uniform`: those that are the same for every token.
     """
     uses = use_counts(region.operations) + Counter(yields_of(region))
-    terms = _Terms(region, definitions(region.operations), state, uniform, hoisted, uses)
+    terms = _Terms(region, definitions(region.operations), state, uniform, hoisted, uses, _made_of_parts(region, hoisted))
     plans, dropped = terms.plans()
     builder = Builder(names)
     early_sums: set[Value] = set()
@@ -44,6 +44,15 @@ def _append_sum(builder: Builder, whole: Operation, early: list[Value], late: li
     return sums
 
 
+def _made_of_parts(region: Region, hoisted: frozenset[Value]) -> frozenset[Value]:
+    """The values of a region that come from a split or a concatenation in it."""
+    made: set[Value] = set()
+    for operation in region.operations:
+        if isinstance(operation, Split | Concat) or not made.isdisjoint(operands_of(operation)):
+            made.update(result for result in results_of(operation) if result not in hoisted)
+    return frozenset(made)
+
+
 @dataclass(frozen=True, slots=True)
 class _Terms:
     region: Region
@@ -52,6 +61,7 @@ class _Terms:
     uniform: frozenset[Value]
     hoisted: frozenset[Value]
     uses: Mapping[Value, int]
+    made_of_parts: frozenset[Value]
 
     def plans(self) -> tuple[dict[Value, tuple[list[Value], list[Value]]], set[Value]]:
         """The early and late terms of each sum to be regrouped, and the partial sums that go away."""
@@ -66,7 +76,8 @@ class _Terms:
             inner |= partial
             early = [term for term in terms if self._is_movable(term)]
             if len(early) > 1 and not self.hoisted.isdisjoint(early):
-                plans[whole.result] = (early, [term for term in terms if term not in early])
+                moved = frozenset(early)
+                plans[whole.result] = (early, [term for term in terms if term not in moved])
                 dropped |= partial
         return plans, dropped
 
@@ -82,14 +93,15 @@ class _Terms:
         """The terms of a sum, first to last, and the partial sums that nothing else reads."""
         terms: list[Value] = []
         partial: set[Value] = set()
-        for operand in (whole.left, whole.right):
+        pending = [whole.right, whole.left]
+        while pending:
+            operand = pending.pop()
             inner = self._sum(operand) if self.uses[operand] == 1 else None
             if inner is None:
                 terms.append(operand)
-                continue
-            deeper, below = self._flattened(inner)
-            terms += deeper
-            partial |= {operand} | below
+            else:
+                partial.add(operand)
+                pending += (inner.right, inner.left)
         return terms, partial
 
     def _is_movable(self, term: Value) -> bool:
@@ -98,10 +110,4 @@ class _Terms:
             return False
         if term in self.hoisted or term in self.uniform or term in self.region.slices:
             return True
-        return self.uses[term] == 1 and not self._comes_from_parts(term)
-
-    def _comes_from_parts(self, value: Value) -> bool:
-        operation = self.defined.get(value)
-        if operation is None or value in self.hoisted:
-            return False
-        return isinstance(operation, Split | Concat) or any(self._comes_from_parts(operand) for operand in operands_of(operation))
+        return self.uses[term] == 1 and term not in self.made_of_parts

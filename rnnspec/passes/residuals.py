@@ -136,13 +136,16 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
 def _ancestors(values: Collection[Value], defined_by: dict[Value, Operation]) -> tuple[Value, ...]:
     """`values` and all that they are computed from, each once."""
     found: dict[Value, None] = {}
+    seen: set[int] = set()
     pending = list(values)
     while pending:
         value = pending.pop()
         if value not in found:
             found[value] = None
             operation = defined_by.get(value)
-            pending.extend(() if operation is None else operands_of(operation))
+            if operation is not None and id(operation) not in seen:
+                seen.add(id(operation))
+                pending.extend(operands_of(operation))
     return tuple(found)
 
 
@@ -153,51 +156,88 @@ UNBOUNDED = 1 << 60
 
 
 class _Network:
-    """A flow network; `saturate` finds a maximum flow by shortest augmenting paths (Edmonds and Karp 1972)."""
+    """A flow network; `saturate` finds a maximum flow by blocking flows (Dinitz 1970): shortest paths, all of one length at a time.
+
+    Nodes and edges have numbers; an edge's reverse is the number with the last bit flipped.
+    """
 
     def __init__(self) -> None:
-        self._residual: dict[Node, dict[Node, int]] = {SOURCE: {}, SINK: {}}
+        self._nodes: list[Node] = []
+        self._numbers: dict[Node, int] = {}
+        self._edges: list[list[int]] = []
+        self._ends: list[int] = []
+        self._left: list[int] = []
+        self._source, self._sink = self._number(SOURCE), self._number(SINK)
 
     def connect(self, start: Node, end: Node, capacity: int) -> None:
-        self._residual.setdefault(start, {})[end] = capacity
-        self._residual.setdefault(end, {}).setdefault(start, 0)
+        first, last = self._number(start), self._number(end)
+        self._edges[first].append(len(self._ends))
+        self._edges[last].append(len(self._ends) + 1)
+        self._ends += (last, first)
+        self._left += (capacity, 0)
 
     def saturate(self) -> None:
-        while path := self._augmenting_path():
-            flow = min(self._residual[start][end] for start, end in path)
-            if flow > UNBOUNDED // 2:
-                names = " for ".join(f"%{end[1].name}" for _, end in reversed(path) if isinstance(end, tuple) and end[0] == "in")
-                raise InternalError(f"the backward pass needs what can neither be kept nor computed again: {names}")
-            for start, end in path:
-                self._residual[start][end] -= flow
-                self._residual[end][start] += flow
+        while levels := self._levels():
+            following = [0] * len(self._nodes)
+            while path := self._path(levels, following):
+                flow = min(self._left[edge] for edge in path)
+                if flow > UNBOUNDED // 2:
+                    nodes = [self._nodes[self._ends[edge]] for edge in path]
+                    names = " for ".join(f"%{node[1].name}" for node in nodes if isinstance(node, tuple) and node[0] == "in")
+                    raise InternalError(f"the backward pass needs what can neither be kept nor computed again: {names}")
+                for edge in path:
+                    self._left[edge] -= flow
+                    self._left[edge ^ 1] += flow
 
     def reaching_sink(self) -> set[Node]:
         """Nodes with capacity left on some path to the sink: the far side of the latest minimum cut."""
-        reaching: set[Node] = {SINK}
-        pending: list[Node] = [SINK]
+        reaching = {self._sink}
+        pending = [self._sink]
         while pending:
-            node = pending.pop()
-            for other in self._residual[node]:
-                if other not in reaching and self._residual[other][node] > 0:
+            for edge in self._edges[pending.pop()]:
+                other = self._ends[edge]
+                if other not in reaching and self._left[edge ^ 1] > 0:
                     reaching.add(other)
                     pending.append(other)
-        return reaching
+        return {self._nodes[number] for number in reaching}
 
-    def _augmenting_path(self) -> list[tuple[Node, Node]]:
-        came_from: dict[Node, Node] = {SOURCE: SOURCE}
-        pending: deque[Node] = deque([SOURCE])
-        while pending and SINK not in came_from:
+    def _number(self, node: Node) -> int:
+        if node not in self._numbers:
+            self._numbers[node] = len(self._nodes)
+            self._nodes.append(node)
+            self._edges.append([])
+        return self._numbers[node]
+
+    def _levels(self) -> list[int]:
+        """How many edges with capacity left each node is from the source, -1 where it can't be reached; nothing if the sink can't."""
+        levels = [-1] * len(self._nodes)
+        levels[self._source] = 0
+        pending = deque([self._source])
+        while pending:
             node = pending.popleft()
-            for other, left in self._residual[node].items():
-                if left > 0 and other not in came_from:
-                    came_from[other] = node
+            for edge in self._edges[node]:
+                other = self._ends[edge]
+                if self._left[edge] > 0 and levels[other] < 0:
+                    levels[other] = levels[node] + 1
                     pending.append(other)
-        if SINK not in came_from:
-            return []
-        path: list[tuple[Node, Node]] = []
-        node = SINK
-        while node != SOURCE:
-            path.append((came_from[node], node))
-            node = came_from[node]
+        return levels if levels[self._sink] > 0 else []
+
+    def _path(self, levels: Sequence[int], following: list[int]) -> list[int]:
+        """The edges of a path to the sink, each a level further; `following`: of each node the edges before it lead nowhere."""
+        path: list[int] = []
+        node = self._source
+        while node != self._sink:
+            edges = self._edges[node]
+            while following[node] < len(edges):
+                edge = edges[following[node]]
+                if self._left[edge] > 0 and levels[self._ends[edge]] == levels[node] + 1:
+                    path.append(edge)
+                    node = self._ends[edge]
+                    break
+                following[node] += 1
+            else:
+                if not path:
+                    return []
+                node = self._ends[path.pop() ^ 1]
+                following[node] += 1
         return path

@@ -17,12 +17,13 @@ from rnnspec.diagnostics import Diagnostic, SpecError, render_all
 from rnnspec.frontend import errors
 from rnnspec.frontend.imports import Unreadable, follow_imports
 from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import parse
+from rnnspec.frontend.parser import Allowance, parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.source import SourceFile
+from tests.errors import generated
 
 CASES = Path(__file__).parent / "cases"
-NAMES = sorted(path.stem for path in CASES.glob("*.rnn"))
+NAMES = sorted((*(path.stem for path in CASES.glob("*.rnn")), *generated.SPECS))
 UNREADABLE = "unreadable_spec"
 
 OVERRIDES: Mapping[str, Mapping[str, ParameterValue]] = {
@@ -43,6 +44,8 @@ def compared(name: str, shown: str, regenerate: bool) -> None:
 
 def read(path: str) -> SourceFile:
     """A file below `cases` under its path from there."""
+    if path in generated.FILES:
+        return SourceFile(path, generated.FILES[path])
     try:
         return SourceFile(path, (CASES / path).read_bytes().decode("utf-8"))
     except OSError as error:
@@ -53,7 +56,8 @@ def read(path: str) -> SourceFile:
 def diagnostics(name: str) -> tuple[Diagnostic, ...]:
     """Of a case: its errors, or its warnings if it has no error."""
     try:
-        tree = follow_imports(parse(read(f"{name}.rnn")), read).tree
+        left = Allowance()
+        tree = follow_imports(parse(read(f"{name}.rnn"), left), read, left).tree
         return resolve(tree, OVERRIDES.get(name)).warnings
     except SpecError as error:
         assert str(error) == render_all(error.diagnostics)

@@ -1,0 +1,98 @@
+"""E07xx: more of something than a spec may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyErrors(Diagnostic):
+    code = "E0701"
+    title = "more than {limit} errors"
+    label = "what is wrong from here on isn't shown"
+    advice = "mend those that are shown first: one fault often has many errors"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecTooLong(Diagnostic):
+    code = "E0702"
+    title = "a spec of more than {limit} bytes, with what it imports"
+    advice = "weights and data don't belong into a spec, and what is there many times is written with `repeat` or a `block`"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyTokens(Diagnostic):
+    code = "E0703"
+    title = "a spec of more than {limit} names, numbers and marks, with what it imports"
+    label = "the limit is reached here"
+    advice = "what is there many times is written with `repeat` or a `block`"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTooLong(Diagnostic):
+    code = "E0704"
+    title = "a name of {found} characters"
+    label = "a name has at most {limit} characters"
+
+    found: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyParameters(Diagnostic):
+    code = "E0705"
+    title = "`{name}` has {found} parameters"
+    label = "at most {limit} are possible"
+
+    name: str
+    found: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyStatements(Diagnostic):
+    code = "E0706"
+    title = "written out, the model has more than {limit} statements"
+    label = "the limit is reached here"
+    advice = "what is in a block, a repeat or a cell counts at each of its uses, and a long statement counts several times"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyImports(Diagnostic):
+    code = "E0707"
+    title = "more than {limit} imported files"
+    label = "the limit is reached here"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportsTooDeep(Diagnostic):
+    code = "E0708"
+    title = "more than {limit} files that import each other"
+    label = "too deep from here on"
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyParts(Diagnostic):
+    code = "E0709"
+    title = "a sequence that is put together from too many others"
+    label = "the limit is reached here"
+    advice = (
+        "it has at most {limit} parts that are masked apart, and a length whose text, such as `time-2`, has at most {length} characters"
+    )
+
+    limit: int
+    length: int
