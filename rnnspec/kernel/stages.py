@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -28,9 +27,8 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
 )
-from rnnspec.ir.traverse import operands_of
 from rnnspec.kernel.analysis import Analysis
-from rnnspec.kernel.matrix import Form, form_of, matrix
+from rnnspec.kernel.matrix import matrix
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
 
 
@@ -45,10 +43,10 @@ class Location:
     via: str | None = None
     """The buffer of row numbers that it is looked up by."""
 
-    def access(self, column: int | None, via: str | None = None, fill: str | None = None) -> Access:
+    def access(self, column: int, spread: bool = False, via: str | None = None, fill: str | None = None) -> Access:
         if via is not None and self.via is not None:
             raise InternalError(f"{self.buffer}: looked up by {self.via} and by {via}")
-        return Access(self.buffer, self.rows, self.column + (column or 0), self.row, via or self.via, fill, column is None)
+        return Access(self.buffer, self.rows, self.column + column, self.row, via or self.via, fill, spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +89,20 @@ class StageWriter:
     level: int
     locate: Callable[[Value], Location | None]
     buffers: LookUps
-    uses: Mapping[Value, int]
     taken: set[str] = field(default_factory=set[str])
     leaves: list[Statement] = field(default_factory=list[Statement])
     pieces: list[Piece] = field(default_factory=list[Piece])
     statements: list[Statement] = field(default_factory=list[Statement])
     _phases: dict[str, int] = field(default_factory=dict[str, int])
     """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
-    _memory: dict[tuple[Value, int | None], str] = field(default_factory=dict[tuple[Value, int | None], str])
+    _memory: dict[tuple[Value, int, bool], str] = field(default_factory=dict[tuple[Value, int, bool], str])
     _loads: dict[Access, str] = field(default_factory=dict[Access, str])
 
-    def evaluate(self, value: Value, column: int | None) -> str:
-        """The statement that holds a value at `column` + unit; at column None, a value of width 1 for every unit."""
-        key = (value, column)
+    def evaluate(self, value: Value, column: int, spread: bool = False) -> str:
+        """The statement that holds a value at `column` + unit; with `spread` at `column` for every unit."""
+        key = (value, column, spread)
         if key not in self._memory:
-            self._memory[key] = self._load(value, column) if self._is_loaded(value) else self._compute(value, column)
+            self._memory[key] = self._load(value, column, spread) if self._is_loaded(value) else self._compute(value, column, spread)
         return self._memory[key]
 
     def _is_loaded(self, value: Value) -> bool:
@@ -113,7 +110,7 @@ class StageWriter:
             return value in self.analysis.roots and self.analysis.level[value] < self.level
         return True
 
-    def _name(self, value: Value, column: int | None) -> str:
+    def _name(self, value: Value, column: int) -> str:
         stem = value.name if not column else f"{value.name}@{column}"
         name, number = stem, 1
         while name in self.taken:
@@ -127,77 +124,71 @@ class StageWriter:
             raise InternalError(f"%{value.name} isn't stored where it is needed")
         return location
 
-    def _load(self, value: Value, column: int | None) -> str:
-        return self._emit_load(value, column, self._location(value).access(column))
+    def _load(self, value: Value, column: int, spread: bool) -> str:
+        return self._emit_load(value, column, self._location(value).access(column, spread))
 
-    def _emit_load(self, value: Value, column: int | None, access: Access) -> str:
+    def _emit_load(self, value: Value, column: int, access: Access) -> str:
         if access not in self._loads:
             self._loads[access] = self._name(value, column)
             self.leaves.append(Load(self._loads[access], access))
         return self._loads[access]
 
-    def _compute(self, value: Value, column: int | None) -> str:
+    def _compute(self, value: Value, column: int, spread: bool) -> str:
         operation = self.analysis.definitions[value]
         match operation:
             case Constant():
-                name = self._name(value, None)
+                name = self._name(value, 0)
                 self.leaves.append(Splat(name, operation.value))
                 return name
             case Unary():
-                return self._map(operation.kind, value, column, operation.operand)
-            case Binary(kind=BinaryKind.ADD) if (fused := self._accumulate(operation, column)) is not None:
-                return fused
+                return self._map(operation.kind, value, column, spread, operation.operand)
             case Binary() | Compare():
-                return self._map(operation.kind, value, column, operation.left, operation.right)
+                return self._map(operation.kind, value, column, spread, operation.left, operation.right)
             case Select():
-                return self._map(None, value, column, operation.condition, operation.on_true, operation.on_false)
+                return self._map(None, value, column, spread, operation.condition, operation.on_true, operation.on_false)
             case Broadcast():
                 narrow = matrix(operation.operand)[1] == 1 and matrix(value)[1] != 1
-                return self.evaluate(operation.operand, None if narrow else column)
+                return self.evaluate(operation.operand, 0, True) if narrow else self.evaluate(operation.operand, column, spread)
             case Reshape():
-                return self.evaluate(operation.operand, column)
+                return self.evaluate(operation.operand, column, spread)
             case Split():
-                return self._split(operation, value, column)
+                return self._split(operation, value, column, spread)
             case Concat():
-                return self._concat(operation, column)
+                return self._concat(operation, column, spread)
             case Random():
                 name = self._name(value, column)
-                self.statements.append(
-                    Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column or 0, column is None)
-                )
+                self.statements.append(Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column, spread))
                 return name
             case Matmul():
-                return self._piece(operation, value, column, None)
+                return self._piece(operation, column, spread)
             case _:
-                return self._indirect(operation, value, column)
+                return self._indirect(operation, value, column, spread)
 
-    def _map(self, kind: object, value: Value, column: int | None, *operands: Value) -> str:
-        names = tuple(self.evaluate(operand, column) for operand in operands)
+    def _map(self, kind: object, value: Value, column: int, spread: bool, *operands: Value) -> str:
+        names = tuple(self.evaluate(operand, column, spread) for operand in operands)
         name = self._name(value, column)
         self._phases[name] = max(map(self._phase, names))
         self.statements.append(Map(name, kind, names))  # pyright: ignore
         return name
 
-    def _split(self, operation: Split, value: Value, column: int | None) -> str:
+    def _split(self, operation: Split, value: Value, column: int, spread: bool) -> str:
         start = 0
         for result in operation.results:
             if result == value:
                 break
             start += matrix(result)[1]
-        if column is None:
-            raise InternalError(f"%{value.name}: a part of a split can't stand for a whole row")
-        return self.evaluate(operation.operand, start + column)
+        return self.evaluate(operation.operand, start + column, spread)
 
-    def _concat(self, operation: Concat, column: int | None) -> str:
+    def _concat(self, operation: Concat, column: int, spread: bool) -> str:
         start = 0
         for operand in operation.operands:
             width = matrix(operand)[1]
-            if column is not None and start <= column < start + width:
-                return self.evaluate(operand, column - start)
+            if start <= column < start + width:
+                return self.evaluate(operand, column - start, spread)
             start += width
         raise InternalError(f"%{operation.result.name}: no part at column {column}")
 
-    def _indirect(self, operation: Operation, value: Value, column: int | None) -> str:
+    def _indirect(self, operation: Operation, value: Value, column: int, spread: bool) -> str:
         """A row that an index looks up."""
         fill = None
         match operation:
@@ -218,39 +209,17 @@ class StageWriter:
                     raise InternalError(f"%{operation.fill.name}: a fill must be a buffer's first row")
             case _:
                 raise InternalError(f"{type(operation).__name__} inside a stage")
-        return self._emit_load(value, column, self._location(source).access(column, via, fill))
+        return self._emit_load(value, column, self._location(source).access(column, spread, via, fill))
 
     def _phase(self, name: str | None) -> int:
         return 0 if name is None else self._phases.get(name, 0)
 
-    def _accumulate(self, operation: Binary, column: int | None) -> str | None:
-        """`value + contraction` as a contraction that starts from the value, if it isn't to wait for one of the same left side."""
-        for product, other in ((operation.right, operation.left), (operation.left, operation.right)):
-            matmul = self.analysis.definitions.get(product)
-            if not isinstance(matmul, Matmul) or self._is_loaded(product) or self.uses[product] != 1 or product in self.analysis.roots:
-                continue
-            if matmul.left not in self._contracted(other):
-                return self._piece(matmul, operation.result, column, self.evaluate(other, column))
-        return None
-
-    def _contracted(self, value: Value) -> set[Value]:
-        """The left sides of the contractions that evaluating a value takes."""
-        found, seen, pending = set[Value](), set[Value](), [value]
-        while pending:
-            current = pending.pop()
-            if current in seen or self._is_loaded(current):
-                continue
-            seen.add(current)
-            operation = self.analysis.definitions[current]
-            if isinstance(operation, Matmul):
-                found.add(operation.left)
-            elif form_of(operation) is Form.POINTWISE:
-                pending.extend(operands_of(operation))
-        return found
-
-    def _piece(self, operation: Matmul, value: Value, column: int | None, init: str | None) -> str:
-        if column is None:
+    def _piece(self, operation: Matmul, column: int, spread: bool) -> str:
+        """One gate of a contraction. A start is a stage's own affair only in where it comes from: that there is one was decided before."""
+        value = operation.result
+        if spread:
             raise InternalError(f"%{value.name}: a contraction can't stand for a whole row")
+        init = None if operation.init is None else self.evaluate(operation.init, column)
         left, right = self._location(operation.left), self._location(operation.right)
         transposed = operation.transpose_right
         columns = PanelColumn(

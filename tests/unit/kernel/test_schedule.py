@@ -61,9 +61,8 @@ def test_what_is_no_matrix() -> None:
 SIMPLE = """
 func @f(input %x: f32[batch, 4], weight %w: f32[4, 4], weight %b: f32[4]) {
   %0 = neg %w : f32[4, 4]
-  %1 = matmul %x, %0 : f32[batch, 4]
   %2 = broadcast %b : f32[batch, 4]
-  %3 = add %1, %2 : f32[batch, 4]
+  %3 = matmul %x, %0 from %2 : f32[batch, 4]
   %4 = exp %3 : f32[batch, 4]
   return output "y" %4
 }
