@@ -153,6 +153,15 @@ def test_every_sum_is_added_in_one_order(name: str) -> None:
     assert np.array_equal(model.forward(inputs, record=True)[0], whole)
 
 
+def test_a_model_that_reads_no_step_streams_as_well() -> None:
+    cell = "cell Clock(units) {\n weight rate [units] = ones\n state h [units]\n h' = h + rate\n return h'\n}"
+    model = rnnspec.compile(f"{cell}\nmodel Case {{ input a: float[time, 3]\n Clock(2, return_sequences = true) }}")
+    x = np.zeros((1, 3, 3), np.float32)
+    stream = model.stream(1)
+    assert [stream.step(x[:, step]).tolist() for step in range(3)] == [[[1.0, 1.0]], [[2.0, 2.0]], [[3.0, 3.0]]]
+    assert np.array_equal(model.forward(x)[0, :, 0], [1.0, 2.0, 3.0])
+
+
 def test_one_sequence_alone_is_the_default() -> None:
     model = model_of("LSTM")
     x = inputs_of(model)["a"][3:]
