@@ -68,7 +68,7 @@ FORMULAS: Mapping[str, str] = {
     "tanh_shrink": "x - tanh(x)",
     "hard_tanh": "clip(x, -1, 1)",
     "hard_shrink": "where(abs(x) > threshold, x, 0)",
-    "soft_shrink": "x - clip(x, -threshold, threshold)",
+    "soft_shrink": "where(abs(x) > threshold, x - clip(x, -threshold, threshold), 0)",
     "squareplus": "(x + sqrt(x**2 + b)) / 2",
     "threshold": "where(x > threshold, x, default_value)",
     "sparse_plus": "where(x <= -1, 0, where(x >= 1, x, (x + 1)**2 / 4))",

@@ -18,6 +18,7 @@ from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModul
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
 from rnnspec.kernel.work import work_of
+from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
@@ -35,15 +36,29 @@ from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunctio
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 
-BOTH: tuple[Pass, ...] = (*CLEAN, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *CLEAN)
+SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode(keep_carried=True))
+"""Until sums are settled: a stream shows all states, so those that don't matter here must count there and here alike."""
 
-FORWARD = Pipeline((*BOTH, FoldTables(), *CLEAN))
+BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
+
+FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
 """What inference runs."""
 
-STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), *CLEAN))
-"""What a stream runs, on one step after the other."""
+STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
+"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
 
-BACKWARD = Pipeline((*BOTH, UniqueTokens(), Differentiate(), HoistWeightGradients(), *CLEAN))
+BACKWARD = Pipeline(
+    (
+        *BOTH,
+        UniqueTokens(),
+        EliminateDeadCode(keep_carried=True),
+        Accumulate(),
+        Differentiate(),
+        HoistWeightGradients(),
+        *CLEAN,
+        Accumulate("backward"),
+    )
+)
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 

@@ -20,6 +20,8 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 """The fixed point of Klambauer et al. 2017 (mean 0, variance 1)."""
 
+GELU_SETTLED = 32.0
+
 Emitter = Callable[[Builder, Value, Mapping[str, float]], Value]
 
 
@@ -92,8 +94,10 @@ def _selu(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
 
 def _gelu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     if options["approximate"]:
-        cubed = b.mul(b.mul(x, x), x)
-        inner = _scaled(b, b.add(x, _scaled(b, cubed, 0.044715)), math.sqrt(2.0 / math.pi))
+        # Beyond it the sigmoid is 0 or 1 in either precision; a cube that overflows would make its slope no number.
+        near = _clipped(b, x, -GELU_SETTLED, GELU_SETTLED)
+        cubed = b.mul(b.mul(near, near), near)
+        inner = _scaled(b, b.add(near, _scaled(b, cubed, 0.044715)), math.sqrt(2.0 / math.pi))
         # (1 + tanh(u)) / 2 is sigmoid(2 u), which keeps its digits where x is far below 0.
         return b.mul(x, b.sigmoid(_scaled(b, inner, 2.0)))
     share = _shifted(b, b.erf(_scaled(b, x, math.sqrt(0.5))), 1.0)
@@ -186,11 +190,27 @@ def _hard_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
 
 
 def _soft_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
-    return b.sub(x, _clipped(b, x, -options["threshold"], options["threshold"]))
+    """Of what is no number 0, as in Keras, like `hard_shrink`."""
+    outside = b.compare(CompareKind.GT, b.abs(x), b.constant_like(options["threshold"], x))
+    return b.select(outside, b.sub(x, _clipped(b, x, -options["threshold"], options["threshold"])), b.constant_like(0.0, x))
 
 
 def _squareplus(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
-    return _scaled(b, b.add(x, b.sqrt(_shifted(b, b.mul(x, x), options["b"]))), 0.5)
+    """(root + x) / 2 from 0 on, and below it b / (2 (root - x)), which is the same and doesn't cancel; root = sqrt(x^2 + b).
+
+    The root adds b only up to a limit, beyond which it is |x| in all digits and a square would overflow.
+    """
+    zero = b.constant_like(0.0, x)
+    if options["b"] == 0.0:
+        return b.max(x, zero)
+    limit = 2.0 ** (510 if b.tensor(x).dtype is DType.F64 else 60)
+    magnitude = b.abs(x)
+    near = b.min(magnitude, b.constant_like(limit, x))
+    root = b.add(b.sqrt(_shifted(b, b.mul(near, near), options["b"])), b.sub(magnitude, near))
+    half = _scaled(b, root, 0.5)
+    above = b.add(half, _scaled(b, x, 0.5))
+    below = b.div(b.constant_like(options["b"] / 4.0, x), b.sub(half, _scaled(b, b.min(x, zero), 0.5)))
+    return b.select(b.compare(CompareKind.GE, x, zero), above, below)
 
 
 def _threshold(b: Builder, x: Value, options: Mapping[str, float]) -> Value:

@@ -229,10 +229,17 @@ class Builder:
         return self._one(Concat(self.value(type_, name), tuple(operands), axis))
 
     def matmul(
-        self, left: Value, right: Value, *, transpose_left: bool = False, transpose_right: bool = False, name: str | None = None
+        self,
+        left: Value,
+        right: Value,
+        *,
+        transpose_left: bool = False,
+        transpose_right: bool = False,
+        init: Value | None = None,
+        name: str | None = None,
     ) -> Value:
-        type_ = inference.matmul(left.type, right.type, transpose_left, transpose_right)
-        return self._one(Matmul(self.value(type_, name), left, right, transpose_left, transpose_right))
+        type_ = inference.matmul(left.type, right.type, transpose_left, transpose_right, None if init is None else init.type)
+        return self._one(Matmul(self.value(type_, name), left, right, transpose_left, transpose_right, init))
 
     def reduce(self, kind: ReduceKind, operand: Value, axis: int, name: str | None = None) -> Value:
         return self._one(Reduce(self.value(inference.reduce(kind, operand.type, axis), name), kind, operand, axis))

@@ -148,14 +148,16 @@ def _joined_masks(masks: Sequence[TensorType]) -> TensorType:
     return masks[0].with_shape((masks[0].shape[0], plus(*(mask.shape[1] for mask in masks))))
 
 
-def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool) -> TensorType:
+def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool, init: Type | None = None) -> TensorType:
     first, second = _matrix(left, "the left side of matmul"), _matrix(right, "the right side of matmul")
     rows, inner = reversed(first.shape) if transpose_left else first.shape
     inner_right, columns = reversed(second.shape) if transpose_right else second.shape
     text = f"{'transpose ' if transpose_left else ''}{first} by {'transpose ' if transpose_right else ''}{second}"
     require(inner == inner_right and first.dtype == second.dtype, lambda: f"matmul of {text}")
     require(isinstance(columns, int), lambda: f"matmul of {text} would have a symbolic second dimension")
-    return TensorType(first.dtype, (rows, columns))
+    product = TensorType(first.dtype, (rows, columns))
+    require(init is None or init == product, lambda: f"matmul of {text} from {init}")
+    return product
 
 
 def reduce(kind: ReduceKind, operand: Type, axis: int) -> TensorType:

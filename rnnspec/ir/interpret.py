@@ -219,7 +219,8 @@ class _Frame:
                 return [np.concatenate([self.array(operand) for operand in operation.operands], axis=operation.axis)]
             case Matmul():
                 left, right = self.array(operation.left), self.array(operation.right)
-                return [(left.T if operation.transpose_left else left) @ (right.T if operation.transpose_right else right)]
+                product = (left.T if operation.transpose_left else left) @ (right.T if operation.transpose_right else right)
+                return [product if operation.init is None else self.array(operation.init) + product]
             case Reduce():
                 return [_reduce(operation, self.array(operation.operand))]
             case Take():

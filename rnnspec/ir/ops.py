@@ -155,13 +155,17 @@ class Concat:
 
 @dataclass(frozen=True, slots=True)
 class Matmul:
-    """`left @ right` with either side transposed first: [m, k] @ [k, n] -> [m, n]."""
+    """`left @ right` with either side transposed first: [m, k] @ [k, n] -> [m, n].
+
+    `init`, [m, n]: what the products of each element are added to, one after the other; their own sum if None.
+    """
 
     result: Value
     left: Value
     right: Value
     transpose_left: bool = False
     transpose_right: bool = False
+    init: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)

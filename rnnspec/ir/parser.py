@@ -111,10 +111,14 @@ class _FunctionReader:
         raise _error(name, f"no operation is called {name}")
 
     def _operands(self, kind: type[Operation], nodes: Sequence[Node], name: Token) -> dict[str, Any]:
+        initial = [self._read(_token(node.children[0])) for node in nodes if node.data == "initial"]
+        nodes = [node for node in nodes if node.data != "initial"]
         values = tuple(self._read(_token(node.children[0])) for node in nodes)
         transposed = [node.data == "transposed" for node in nodes]
         if any(transposed) and kind is not Matmul:
             raise _error(name, f"{name} doesn't transpose its operands")
+        if initial and kind is not Matmul:
+            raise _error(name, f"{name} doesn't start from a value")
         if kind is Concat:
             return {"operands": values}
         fields: dict[str, Any] = dict(zip(OPERAND_FIELDS[kind], values, strict=False))
@@ -122,6 +126,7 @@ class _FunctionReader:
             raise _error(name, f"{name} takes {len(OPERAND_FIELDS[kind])} operands, not {len(values)}")
         if kind is Matmul:
             fields["transpose_left"], fields["transpose_right"] = transposed
+            fields["init"] = initial[0] if initial else None
         return fields
 
     def _scan(self, node: Node) -> Scan:

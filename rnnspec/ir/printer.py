@@ -71,7 +71,8 @@ def _operands(operation: Operation) -> str:
     if isinstance(operation, Matmul):
         left = "transpose " if operation.transpose_left else ""
         right = "transpose " if operation.transpose_right else ""
-        return f"{left}{_name(operation.left)}, {right}{_name(operation.right)}"
+        start = "" if operation.init is None else f" from {_name(operation.init)}"
+        return f"{left}{_name(operation.left)}, {right}{_name(operation.right)}{start}"
     return _names(operands_of(operation))
 
 

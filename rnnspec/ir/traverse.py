@@ -74,7 +74,7 @@ OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
     SortRows: ("operand", "index"),
     RestoreRows: ("operand", "index"),
 }
-"""The fields that hold one operand each; `Concat` and `Scan` hold tuples and are handled apart."""
+"""The fields that hold one operand each; `Concat` and `Scan` hold tuples and are handled apart, as is what a `Matmul` may start from."""
 
 
 def results_of(operation: Operation) -> tuple[Value, ...]:
@@ -109,6 +109,8 @@ def operands_of(operation: Operation) -> tuple[Value, ...]:
             return operation.operands
         case Scan():
             return (operation.index, *operation.inits, *operation.sequences, *free_values(operation.region))
+        case Matmul(left=left, right=right, init=init) if init is not None:
+            return (left, right, init)
         case _:
             return tuple(getattr(operation, field) for field in OPERAND_FIELDS[type(operation)])
 
@@ -151,6 +153,8 @@ def replace_operands(operation: Operation, mapping: Mapping[Value, Value]) -> Op
             )
         case _:
             fields = {field: getattr(operation, field) for field in OPERAND_FIELDS[type(operation)]}
+            if isinstance(operation, Matmul) and operation.init is not None:
+                fields["init"] = operation.init
             if not any(value in mapping for value in fields.values()):
                 return operation
             return replace(operation, **{field: mapping.get(value, value) for field, value in fields.items()})

@@ -200,7 +200,8 @@ def _single_type(operation: Operation) -> Type:
         case Concat():
             return inference.concat([operand.type for operand in operation.operands], operation.axis)
         case Matmul():
-            return inference.matmul(operation.left.type, operation.right.type, operation.transpose_left, operation.transpose_right)
+            init = None if operation.init is None else operation.init.type
+            return inference.matmul(operation.left.type, operation.right.type, operation.transpose_left, operation.transpose_right, init)
         case Reduce():
             return inference.reduce(operation.kind, operation.operand.type, operation.axis)
         case Take():

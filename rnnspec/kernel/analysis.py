@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
@@ -49,14 +51,14 @@ class Analysis:
     node_level: dict[int, int] = field(default_factory=dict[int, int])
     roots: dict[Value, None] = field(default_factory=dict[Value, None])
     cuts: dict[Value, set[int]] = field(default_factory=lambda: defaultdict[Value, set[int]](set))
-    reduced_whole: dict[Value, bool] = field(default_factory=dict[Value, bool])
-    """Of each reduction's result, whether its operand is stored before it: decided once, with the roots that are known then."""
     starts: dict[Value, int] = field(default_factory=dict[Value, int])
     """Of each part of a split along the columns, its first column in the whole."""
     parts: dict[Value, tuple[int, ...]] = field(default_factory=dict[Value, tuple[int, ...]])
     """Of each concatenation along the columns, the first column of each part."""
     neutral: set[Value] = field(default_factory=set[Value])
     """The values that come from constants alone, so that any block can evaluate them."""
+    waits: dict[Value, tuple[Value, ...]] = field(default_factory=dict[Value, tuple[Value, ...]])
+    """Of each reduction's and broadcast's result, what is stored before it: decided once, with the roots that are known then."""
 
     def pieces(self, value: Value) -> tuple[tuple[int, int], ...]:
         """First column and width of each part of a root that is computed by itself."""
@@ -113,19 +115,43 @@ def _whole(analysis: Analysis, value: Value) -> int:
     return analysis.available[value]
 
 
-def _tree(analysis: Analysis, value: Value) -> Iterator[Operation]:
-    """The operations that evaluating a value runs, down to what is stored or is known to be, each once."""
+def _waits_for(analysis: Analysis, value: Value, waits: Callable[[Operation], bool]) -> tuple[Value, ...]:
+    """What must be stored for a value to be evaluated without an operation that `waits`: roots that are there, or the value itself.
+
+    That a value is a root doesn't help by itself: at its own level it isn't stored yet, and would be evaluated again.
+    """
+    found: dict[Value, None] = {}
+    for current, operation in _tree(analysis, value, analysis.roots):
+        if current in analysis.roots:
+            if any(waits(inner) for _, inner in _tree(analysis, current, ())):
+                found[current] = None
+        elif waits(operation):
+            return (value,)
+    return tuple(found)
+
+
+def _tree(analysis: Analysis, value: Value, stop: Container[Value]) -> Iterator[tuple[Value, Operation]]:
+    """What evaluating a value takes, and by which operations, each once; not what is stored before the block, and nothing below `stop`."""
     seen: set[Value] = set()
     pending = [value]
     while pending:
         current = pending.pop()
-        if current in seen or not analysis.is_lazy(current) or current in analysis.roots:
+        if current in seen or not analysis.is_lazy(current):
             continue
         seen.add(current)
         operation = analysis.definitions[current]
-        yield operation
-        if form_of(operation) is Form.POINTWISE:
-            pending.extend(operands_of(operation))
+        yield current, operation
+        if current not in stop:
+            pending.extend(_evaluated_with(operation))
+
+
+def _evaluated_with(operation: Operation) -> tuple[Value, ...]:
+    """The operands of which an element of the result takes the element at the same place, if it is evaluated inside a stage."""
+    match operation:
+        case Matmul(init=init):
+            return () if init is None else (init,)
+        case _:
+            return operands_of(operation) if form_of(operation) is Form.POINTWISE else ()
 
 
 def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: bool) -> None:
@@ -155,16 +181,10 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
     match operation:
         case Matmul():
             return (operation.left, operation.right) if operation.transpose_left else (operation.left,)
-        case Broadcast():
-            positional = any(depends_on_place(inner) for inner in _tree(analysis, operation.operand))
-            return (operation.operand,) if positional and matrix(operation.operand) != matrix(operation.result) else ()
-        case Reduce():
-            if operation.result not in analysis.reduced_whole:
-                # Its one pass over all columns can't take another part of a concatenation for each of them.
-                tree = tuple(_tree(analysis, operation.operand))
-                stored = any(_costs_under(operation, inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat) for inner in tree)
-                analysis.reduced_whole[operation.result] = stored
-            return (operation.operand,) if analysis.reduced_whole[operation.result] else ()
+        case Broadcast() | Reduce():
+            if operation.result not in analysis.waits:
+                analysis.waits[operation.result] = _waits_for(analysis, operation.operand, partial(_waits, operation))
+            return analysis.waits[operation.result]
         case Scan():
             inits = tuple(init for init in operation.inits if not is_zero(analysis, init))
             outer = tuple(value for value in free_values(operation.region) if value not in analysis.neutral)
@@ -174,6 +194,20 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
             return (operation.operand,) if is_zero(analysis, operation.fill) else (operation.operand, operation.fill)
         case _:
             return operands_of(operation) if form_of(operation) is not Form.POINTWISE else ()
+
+
+def _waits(around: Broadcast | Reduce, inner: Operation) -> bool:
+    """Whether an operation can't be evaluated where its value is repeated, or reduced.
+
+    A reduction's one pass over all columns can't take another part of a concatenation for each of them.
+    """
+    match around:
+        case Broadcast(result=result, operand=operand):
+            return depends_on_place(inner) and matrix(operand) != matrix(result)
+        case Reduce():
+            return _costs_under(around, inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat)
+        case _:
+            assert_never(around)
 
 
 def _costs_under(reduction: Reduce, inner: Operation) -> bool:
@@ -195,9 +229,9 @@ def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ..
     """The operands that are evaluated where the operation is."""
     match operation:
         case Broadcast() | Reduce():
-            return () if whole_operands(analysis, operation) else (operation.operand,)
+            return () if operation.operand in whole_operands(analysis, operation) else (operation.operand,)
         case _:
-            return operands_of(operation) if form_of(operation) is Form.POINTWISE else ()
+            return _evaluated_with(operation)
 
 
 def is_zero(analysis: Analysis, value: Value) -> bool:
@@ -223,11 +257,9 @@ def _find_cuts(analysis: Analysis, operations: Sequence[Operation]) -> None:
                     width = matrix(result)[1]
                     cuts[result] |= {cut - start for cut in cuts[operation.operand] if start < cut < start + width}
                     start += width
-            case _ if form_of(operation) is Form.POINTWISE:
-                for operand in operands_of(operation):
-                    _merge(analysis, operation, operand, upwards=True)
             case _:
-                pass
+                for operand in _evaluated_with(operation):
+                    _merge(analysis, operation, operand, upwards=True)
     for operation in reversed(operations):
         match operation:
             case Concat() if form_of(operation) is Form.POINTWISE:
@@ -241,11 +273,9 @@ def _find_cuts(analysis: Analysis, operations: Sequence[Operation]) -> None:
                 for result in operation.results:
                     cuts[operation.operand] |= {start, *(start + cut for cut in cuts[result])}
                     start += matrix(result)[1]
-            case _ if form_of(operation) is Form.POINTWISE:
-                for operand in operands_of(operation):
-                    _merge(analysis, operation, operand, upwards=False)
             case _:
-                pass
+                for operand in _evaluated_with(operation):
+                    _merge(analysis, operation, operand, upwards=False)
 
 
 def _merge(analysis: Analysis, operation: Operation, operand: Value, upwards: bool) -> None:
@@ -268,7 +298,7 @@ def _adds_a_product(analysis: Analysis, operation: Operation, uses: Mapping[Valu
 def _store_shared(analysis: Analysis, operations: Sequence[Operation]) -> None:
     """Makes roots of costly values that several stages would compute again.
 
-    Of a product that is only added to something the sum, which is added up with it.
+    Of a product that is only added to something, without starting from it, the sum.
     """
     uses = use_counts(operations)
     needed: dict[Value, set[StageKey | int]] = defaultdict(set)

@@ -249,7 +249,7 @@ class Block:
             self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _writer(self, level: int) -> StageWriter:
-        return StageWriter(self.analysis, level, self.locate, self.context, self.uses)
+        return StageWriter(self.analysis, level, self.locate, self.context)
 
     def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
         lanes = self.context.lanes
@@ -281,6 +281,8 @@ class Block:
                 rows, _ = matrix(operation.left)
                 if operation.transpose_right or not isinstance(height, int):
                     raise InternalError(f"%{operation.result.name}: a matmul of two transposed sides")
+                if operation.init is not None:
+                    raise InternalError(f"%{operation.result.name}: a matmul of a transposed left side from a value")
                 left, right = self.locations[operation.left], self.locations[operation.right]
                 return (Outer(rows, height, units, left.access(0), right.access(0), self.locations[operation.result].access(0)),)
             case Reduce():

@@ -153,7 +153,7 @@ def is_expensive(operation: Operation) -> bool:
 
 def depends_on_place(operation: Operation) -> bool:
     """Whether an operation can't be evaluated for one element that then stands for a whole row or column."""
-    return isinstance(operation, Matmul | Take | Pack | Unpack | SortRows | RestoreRows | Random | Concat)
+    return isinstance(operation, Matmul | Take | Pack | Unpack | SortRows | RestoreRows | Random)
 
 
 def is_storable(value: Value) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -31,13 +31,12 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
 )
-from rnnspec.ir.traverse import operands_of
 from rnnspec.kernel.analysis import Analysis
-from rnnspec.kernel.matrix import Form, form_of, matrix
+from rnnspec.kernel.matrix import matrix
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
 
-Wanted: TypeAlias = tuple[Value, int | None]
-"""A value, and the column that it is wanted from; see `StageWriter.evaluate`."""
+Wanted: TypeAlias = tuple[Value, int, bool]
+"""A value, the column that it is wanted from, and whether that column is wanted for every unit; see `StageWriter.evaluate`."""
 
 Evaluation: TypeAlias = Generator[Wanted, str, str]
 """Yields what it needs, is sent the statements that hold it, and returns the one that it wrote."""
@@ -54,10 +53,10 @@ class Location:
     via: str | None = None
     """The buffer of row numbers that it is looked up by."""
 
-    def access(self, column: int | None, via: str | None = None, fill: str | None = None) -> Access:
+    def access(self, column: int, spread: bool = False, via: str | None = None, fill: str | None = None) -> Access:
         if via is not None and self.via is not None:
             raise InternalError(f"{self.buffer}: looked up by {self.via} and by {via}")
-        return Access(self.buffer, self.rows, self.column + (column or 0), self.row, via or self.via, fill, column is None)
+        return Access(self.buffer, self.rows, self.column + column, self.row, via or self.via, fill, spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +99,21 @@ class StageWriter:
     level: int
     locate: Callable[[Value], Location | None]
     buffers: LookUps
-    uses: Mapping[Value, int]
     taken: set[str] = field(default_factory=set[str])
     leaves: list[Statement] = field(default_factory=list[Statement])
     pieces: list[Piece] = field(default_factory=list[Piece])
     statements: list[Statement] = field(default_factory=list[Statement])
     _phases: dict[str, int] = field(default_factory=dict[str, int])
     """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
-    _memory: dict[tuple[Value, int | None], str] = field(default_factory=dict[tuple[Value, int | None], str])
+    _memory: dict[Wanted, str] = field(default_factory=dict[Wanted, str])
     _loads: dict[Access, str] = field(default_factory=dict[Access, str])
-    _lefts: dict[Value, frozenset[Value]] = field(default_factory=dict[Value, frozenset[Value]])
-    """What `_contracted` has found."""
 
-    def evaluate(self, value: Value, column: int | None) -> str:
-        """The statement that holds a value at `column` + unit; at column None, a value of width 1 for every unit.
+    def evaluate(self, value: Value, column: int, spread: bool = False) -> str:
+        """The statement that holds a value at `column` + unit; with `spread` at `column` for every unit.
 
         What is under way is a list here, and no calls in calls: values may be made of each other to any depth.
         """
-        wanted: Wanted = (value, column)
+        wanted: Wanted = (value, column, spread)
         under_way: list[tuple[Wanted, Evaluation]] = []
         while True:
             name = self._known(wanted)
@@ -143,7 +139,7 @@ class StageWriter:
             return value in self.analysis.roots and self.analysis.level[value] < self.level
         return True
 
-    def _name(self, value: Value, column: int | None) -> str:
+    def _name(self, value: Value, column: int) -> str:
         stem = value.name if not column else f"{value.name}@{column}"
         name, number = stem, 1
         while name in self.taken:
@@ -157,75 +153,69 @@ class StageWriter:
             raise InternalError(f"%{value.name} isn't stored where it is needed")
         return location
 
-    def _load(self, value: Value, column: int | None) -> str:
-        return self._emit_load(value, column, self._location(value).access(column))
+    def _load(self, value: Value, column: int, spread: bool) -> str:
+        return self._emit_load(value, column, self._location(value).access(column, spread))
 
-    def _emit_load(self, value: Value, column: int | None, access: Access) -> str:
+    def _emit_load(self, value: Value, column: int, access: Access) -> str:
         if access not in self._loads:
             self._loads[access] = self._name(value, column)
             self.leaves.append(Load(self._loads[access], access))
         return self._loads[access]
 
-    def _compute(self, value: Value, column: int | None) -> Evaluation:
+    def _compute(self, value: Value, column: int, spread: bool) -> Evaluation:
         operation = self.analysis.definitions[value]
         match operation:
             case Constant():
-                name = self._name(value, None)
+                name = self._name(value, 0)
                 self.leaves.append(Splat(name, operation.value))
                 return name
             case Unary():
-                return (yield from self._map(operation.kind, value, column, operation.operand))
-            case Binary(kind=BinaryKind.ADD) if (fused := self._product_in(operation)) is not None:
-                product, other = fused
-                return self._piece(product, operation.result, column, (yield other, column))
+                return (yield from self._map(operation.kind, value, column, spread, operation.operand))
             case Binary() | Compare():
-                return (yield from self._map(operation.kind, value, column, operation.left, operation.right))
+                return (yield from self._map(operation.kind, value, column, spread, operation.left, operation.right))
             case Select():
-                return (yield from self._map(None, value, column, operation.condition, operation.on_true, operation.on_false))
+                return (yield from self._map(None, value, column, spread, operation.condition, operation.on_true, operation.on_false))
             case Broadcast():
                 narrow = matrix(operation.operand)[1] == 1 and matrix(value)[1] != 1
-                return (yield operation.operand, None if narrow else column)
+                return (yield (operation.operand, 0, True) if narrow else (operation.operand, column, spread))
             case Reshape():
-                return (yield operation.operand, column)
+                return (yield operation.operand, column, spread)
             case Split():
-                return (yield self._whole_of(operation, value, column))
+                return (yield operation.operand, self.analysis.starts[value] + column, spread)
             case Concat():
-                return (yield self._part_of(operation, column))
+                return (yield self._part_of(operation, column, spread))
             case Random():
                 name = self._name(value, column)
-                self.statements.append(
-                    Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column or 0, column is None)
-                )
+                self.statements.append(Draw(name, self._location(operation.key).buffer, operation.stream, matrix(value)[1], column, spread))
                 return name
             case Matmul():
-                return self._piece(operation, value, column, None)
+                if spread:
+                    raise InternalError(f"%{value.name}: a contraction can't stand for a whole row")
+                init = None if operation.init is None else (yield operation.init, column, False)
+                return self._piece(operation, column, init)
             case _:
-                return self._indirect(operation, value, column)
+                return self._indirect(operation, value, column, spread)
 
-    def _map(self, kind: UnaryKind | BinaryKind | CompareKind | None, value: Value, column: int | None, *operands: Value) -> Evaluation:
+    def _map(
+        self, kind: UnaryKind | BinaryKind | CompareKind | None, value: Value, column: int, spread: bool, *operands: Value
+    ) -> Evaluation:
         names: list[str] = []
         for operand in operands:
-            names.append((yield operand, column))
+            names.append((yield operand, column, spread))
         name = self._name(value, column)
         self._phases[name] = max(map(self._phase, names))
         self.statements.append(Map(name, kind, tuple(names)))
         return name
 
-    def _whole_of(self, operation: Split, value: Value, column: int | None) -> Wanted:
-        """Where a part of a split is in the whole."""
-        if column is None:
-            raise InternalError(f"%{value.name}: a part of a split can't stand for a whole row")
-        return operation.operand, self.analysis.starts[value] + column
-
-    def _part_of(self, operation: Concat, column: int | None) -> Wanted:
+    def _part_of(self, operation: Concat, column: int, spread: bool) -> Wanted:
         """The part of a concatenation that a column is in."""
         starts = self.analysis.parts[operation.result]
-        if column is None or not 0 <= column < matrix(operation.result)[1]:
+        if not 0 <= column < matrix(operation.result)[1]:
             raise InternalError(f"%{operation.result.name}: no part at column {column}")
         place = bisect_right(starts, column) - 1
-        return operation.operands[place], column - starts[place]
+        return operation.operands[place], column - starts[place], spread
 
-    def _indirect(self, operation: Operation, value: Value, column: int | None) -> str:
+    def _indirect(self, operation: Operation, value: Value, column: int, spread: bool) -> str:
         """A row that an index looks up."""
         fill = None
         match operation:
@@ -246,46 +236,14 @@ class StageWriter:
                     raise InternalError(f"%{operation.fill.name}: a fill must be a buffer's first row")
             case _:
                 raise InternalError(f"{type(operation).__name__} inside a stage")
-        return self._emit_load(value, column, self._location(source).access(column, via, fill))
+        return self._emit_load(value, column, self._location(source).access(column, spread, via, fill))
 
     def _phase(self, name: str | None) -> int:
         return 0 if name is None else self._phases.get(name, 0)
 
-    def _product_in(self, operation: Binary) -> tuple[Matmul, Value] | None:
-        """The contraction in `value + contraction` that starts from the value, if it isn't to wait for one of the same left side."""
-        for product, other in ((operation.right, operation.left), (operation.left, operation.right)):
-            matmul = self.analysis.definitions.get(product)
-            if not isinstance(matmul, Matmul) or self._is_loaded(product) or self.uses[product] != 1 or product in self.analysis.roots:
-                continue
-            if matmul.left not in self._contracted(other):
-                return matmul, other
-        return None
-
-    def _contracted(self, value: Value) -> frozenset[Value]:
-        """The left sides of the contractions that evaluating a value takes."""
-        pending = [value]
-        while pending:
-            current = pending[-1]
-            operands: tuple[Value, ...] = ()
-            found = frozenset[Value]()
-            if current not in self._lefts and not self._is_loaded(current):
-                operation = self.analysis.definitions[current]
-                if isinstance(operation, Matmul):
-                    found = frozenset({operation.left})
-                elif form_of(operation) is Form.POINTWISE:
-                    operands = operands_of(operation)
-            waiting = [operand for operand in operands if operand not in self._lefts]
-            if waiting:
-                pending += waiting
-                continue
-            pending.pop()
-            if current not in self._lefts:
-                self._lefts[current] = _union([found, *(self._lefts[operand] for operand in operands)])
-        return self._lefts[value]
-
-    def _piece(self, operation: Matmul, value: Value, column: int | None, init: str | None) -> str:
-        if column is None:
-            raise InternalError(f"%{value.name}: a contraction can't stand for a whole row")
+    def _piece(self, operation: Matmul, column: int, init: str | None) -> str:
+        """One gate of a contraction. A start is a stage's own affair only in where it comes from: that there is one was decided before."""
+        value = operation.result
         left, right = self._location(operation.left), self._location(operation.right)
         transposed = operation.transpose_right
         columns = PanelColumn(
@@ -334,12 +292,6 @@ class StageWriter:
         for statement, place in zip(self.statements, reversed(places), strict=True):
             by_group[place].append(statement)
         return by_group[:-1], by_group[-1]
-
-
-def _union(sets: Sequence[frozenset[Value]]) -> frozenset[Value]:
-    """The union, as one of the sets if that holds it already: values that are made of each other share theirs."""
-    largest = max(sets, key=len)
-    return largest if all(each <= largest for each in sets) else largest.union(*sets)
 
 
 def ids_buffer(ids: Value, location: Location) -> str:

@@ -41,7 +41,7 @@ from rnnspec.ir.ops import (
     Value,
     Window,
 )
-from rnnspec.ir.traverse import results_of
+from rnnspec.ir.traverse import operands_of, results_of
 
 
 def active_values(operations: Iterable[Operation], sources: Iterable[Value], targets: Iterable[Value]) -> frozenset[Value]:
@@ -65,7 +65,7 @@ def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
         case Binary():
             return () if operation.kind in (BinaryKind.AND, BinaryKind.OR) else (operation.left, operation.right)
         case Matmul():
-            return (operation.left, operation.right)
+            return operands_of(operation)
         case Select():
             return (operation.on_true, operation.on_false)
         case Broadcast() | Reshape() | Split() | Reduce() | Rearrange() | Pack() | PackSum() | FillSum() | SortRows() | RestoreRows():

@@ -287,7 +287,9 @@ BINARY_RULES: Mapping[BinaryKind, Callable[[Builder, Binary, Value, Collection[V
 
 
 def _matmul(builder: Builder, operation: Matmul, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    """For C = A B: dA = dC Bᵀ and dB = Aᵀ dC; a side that was transposed gets its adjoint transposed."""
+    """For C = S + A B: dS = dC, dA = dC Bᵀ and dB = Aᵀ dC; a side that was transposed gets its adjoint transposed."""
+    if operation.init is not None and operation.init in active:
+        yield operation.init, adjoint
     left, right, flip_left, flip_right = operation.left, operation.right, operation.transpose_left, operation.transpose_right
     if left in active and flip_left:
         yield left, builder.matmul(right, adjoint, transpose_left=flip_right, transpose_right=True)

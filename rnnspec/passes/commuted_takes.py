@@ -30,7 +30,7 @@ class CommutedTakes(ABC):
     def run(self) -> Function:
         self.builder = Builder(Names.of(self.function))
         self.defined = definitions(self.function.operations)
-        self.fixed = _of_weights(self.function)
+        self.fixed = of_weights(self.function)
         for operation in self.function.operations:
             commuted = self._commuted(operation)
             self.builder.append(operation if commuted is None else commuted)
@@ -96,7 +96,7 @@ class CommutedTakes(ABC):
         return isinstance(self.defined.get(ids), Pack) or any(parameter.value == ids for parameter in self.function.parameters)
 
 
-def _of_weights(function: Function) -> set[Value]:
+def of_weights(function: Function) -> set[Value]:
     """The values that are the same in every call with the same weights."""
     known = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for operation in function.operations:

@@ -20,29 +20,31 @@ class EliminateDeadCode:
     """
 
     name: ClassVar[str] = "eliminate-dead-code"
+    keep_carried: bool = False
+    """Every carried value of a scan that stays, too."""
 
     def run(self, module: Module) -> Module:
-        return rewrite_functions(module, _function)
+        return rewrite_functions(module, lambda function: _function(function, self.keep_carried))
 
 
-def _function(function: Function) -> Function:
+def _function(function: Function, keep_carried: bool) -> Function:
     live = {result.value for result in function.results}
     kept: list[Operation] = []
     for operation in reversed(function.operations):
         if live.isdisjoint(results_of(operation)):
             continue
-        current = _scan(operation, live) if isinstance(operation, Scan) else operation
+        current = _scan(operation, live, keep_carried) if isinstance(operation, Scan) else operation
         live.update(operands_of(current))
         kept.append(current)
     return replace(function, operations=tuple(reversed(kept)))
 
 
-def _scan(scan: Scan, live: set[Value]) -> Scan:
+def _scan(scan: Scan, live: set[Value], keep_carried: bool) -> Scan:
     region = scan.region
     stacks = [result in live for result in scan.stacks]
     sums = [result in live for result in scan.sums]
     needed = {*_keep(region.stacks, stacks), *_keep(region.sums, sums)}
-    carried = [result in live for result in scan.finals]
+    carried = [keep_carried or result in live for result in scan.finals]
     while True:
         inside = _region_uses(region, needed | set(_keep(region.carries, carried)))
         wider = [keep or parameter in inside for keep, parameter in zip(carried, region.carried, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,17 +10,18 @@ from typing import ClassVar
 
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Constant, Function, Module, Scan, Value
-from rnnspec.ir.traverse import definitions, replace_in_region
+from rnnspec.ir.traverse import definitions, replace_in_region, use_counts
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
 
 
 @dataclass(frozen=True, slots=True)
 class MergeCarries:
-    """Carried values with equal inits and one yielded value are one carried value; slices of one
-    sequence are one slice; stacks of one value are one stack. The first stays.
+    """Carried values with equal inits and one yielded value are one carried value, if the step reads one of them at most;
+    slices of one sequence are one slice; stacks of one value are one stack. The first stays.
 
     A layer's held output is carried beside its state; where the cell returns that state and both
-    start from zeros, this makes them one.
+    start from zeros, this makes them one. Of two that the step reads, their sums would become another's: a stream, which may
+    not merge them, would add in another order.
     """
 
     name: ClassVar[str] = "merge-carries"
@@ -35,8 +37,7 @@ def _function(function: Function) -> Function:
 
 def _scan(constants: Mapping[Value, float], builder: Builder, scan: Scan) -> Mapping[Value, Value]:
     region = scan.region
-    # Carried values that yield themselves stay apart unless their inits agree, so the yielded value is a fair key.
-    carried = _first_places([(_init_key(init, constants), value) for init, value in zip(scan.inits, region.carries, strict=True)])
+    carried = _first_places(_carried_keys(constants, scan))
     slices = _first_places(scan.sequences)
     stacks = _first_places(region.stacks)
     inside = _merged(region.carried, carried) | _merged(region.slices, slices)
@@ -60,6 +61,21 @@ def _scan(constants: Mapping[Value, float], builder: Builder, scan: Scan) -> Map
         )
     )
     return outside
+
+
+def _carried_keys(constants: Mapping[Value, float], scan: Scan) -> list[Hashable]:
+    """Of those that the step reads, each has one of its own; what it doesn't read may be the first of them.
+
+    Carried values that yield themselves stay apart unless their inits agree, so the yielded value is a fair part of it.
+    """
+    reads = use_counts(scan.region.operations)
+    seen: Counter[Hashable] = Counter()
+    keys: list[Hashable] = []
+    for parameter, init, value in zip(scan.region.carried, scan.inits, scan.region.carries, strict=True):
+        equal = _init_key(init, constants), value
+        keys.append((equal, seen[equal] if reads[parameter] else 0))
+        seen[equal] += reads[parameter] > 0
+    return keys
 
 
 def _init_key(init: Value, constants: Mapping[Value, float]) -> Hashable:

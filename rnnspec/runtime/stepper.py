@@ -103,12 +103,11 @@ class NativeStepper:
         self._turn[0] = turn ^ self._turns - 1
 
     def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
-        """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or its input no array of floats."""
+        """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or reads no array of floats."""
         (name, value), *_ = self.inputs.items()
-        if self._directly is None or value.dtype.kind != "f":
+        read = [argument.name if argument.kind is Kind.INPUT else "" for argument in self._bound.function.arguments]
+        if self._directly is None or value.dtype.kind != "f" or name not in read:
             return undirected
-        place = next(
-            place for place, argument in enumerate(self._bound.function.arguments) if argument.kind is Kind.INPUT and argument.name == name
-        )
+        place = read.index(name)
         called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
         return self._directly.of(called, shape, value.dtype, self)

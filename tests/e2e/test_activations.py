@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.frontend.catalogue import ACTIVATIONS
 from tests.reference_activations import sparsemax
 
 RANDOM = np.random.default_rng(5)
@@ -58,3 +59,55 @@ def test_sparse_plus_has_keras_s_derivative_where_its_pieces_meet() -> None:
     model = rnnspec.compile("model M { input x: float[2] Activation(sparse_plus) }", dtype="float64")
     _, tape = model.forward([[-1.0, 1.0]], record=True)
     np.testing.assert_array_equal(model.backward(tape, [[1.0, 1.0]]).inputs["x"], [[0.0, 1.0]])
+
+
+EVERY = [
+    *(name for name in ACTIVATIONS if name not in ("threshold", "exponential", "softmax", "log_softmax", "sparsemax")),
+    "threshold(threshold = 0.5, default_value = 2.0)",
+    "gelu(approximate = true)",
+    "squareplus(b = 0.0)",
+    "squareplus(b = 1e-6)",
+    "squareplus(b = 1e6)",
+    "celu(alpha = 0.1)",
+]
+"""All that go element by element and stay finite, with other arguments too."""
+OVER_ALL = np.concatenate([np.exp2(np.arange(-126, 128, 0.5)), np.linspace(0, 100, 401), [3.4e38, 2e19]])
+
+
+def test_no_activation_overflows_or_loses_its_digits_in_float32() -> None:
+    """Over all that float32 holds, values and slopes are those of float64, as far as float32 can tell them from what they are made of."""
+    lines = "\n".join(f"a{place} = x -> Activation({call})" for place, call in enumerate(EVERY))
+    spec = f"model M {{ input x: float[1]\n {lines}\n output {', '.join(f'a{place}' for place in range(len(EVERY)))} }}"
+    x = np.concatenate([OVER_ALL, -OVER_ALL]).astype(np.float32)[:, None]
+    single, double = rnnspec.compile(spec), rnnspec.compile(spec, dtype="float64")
+    found, tape = single.forward(x, record=True)
+    right, exact_tape = double.forward(x.astype(np.float64), record=True)
+    for place, call in enumerate(EVERY):
+        real = np.abs(right[place]) < 3e38
+        assert np.isfinite(found[place][real]).all(), call
+        scale = np.maximum.reduce([np.minimum(np.abs(x), 1.0), np.abs(right[place]), np.full_like(right[place], 1e-30)])
+        assert (np.abs(found[place] - right[place])[real] <= 1e-6 * scale[real]).all(), call
+        only = [np.full_like(x, place == other) for other in range(len(EVERY))]
+        slope = single.backward(tape, only).inputs["x"]
+        exact = double.backward(exact_tape, [each.astype(np.float64) for each in only]).inputs["x"]
+        real &= np.abs(exact) < 3e38
+        np.testing.assert_allclose(slope[real], exact[real], rtol=0, atol=2e-6, err_msg=call)
+
+
+def test_squareplus_keeps_its_digits_far_below_0() -> None:
+    """b / (4 |x|) there: a difference of two large numbers would be 0, or of two infinite ones no number."""
+    model = rnnspec.compile("model M { input x: float[1] Activation(squareplus) }")
+    x = np.float32([2e19, 1e38, 0.0, -1.0, -746.0, -1e4, -1e19, -1e30])[:, None]
+    y, tape = model.forward(x, record=True)
+    right = [2e19, 1e38, 1.0, 0.6180339887, 1.340480e-3, 1e-4, 1e-19, 1e-30]
+    np.testing.assert_allclose(y[:, 0], right, rtol=1e-6)
+    slopes = [1.0, 1.0, 0.5, 0.2763932023, 1.7968867e-6, 1e-8, 0.0, 0.0]
+    np.testing.assert_allclose(model.backward(tape, np.ones_like(y)).inputs["x"][:, 0], slopes, rtol=1e-5, atol=1e-30)
+
+
+def test_shrinking_what_is_no_number_gives_0_as_in_keras() -> None:
+    model = rnnspec.compile(
+        "model M { input x: float[1]\n a = x -> Activation(soft_shrink)\n b = x -> Activation(hard_shrink)\n output a, b }"
+    )
+    assert [float(output[0, 0]) for output in model.forward(np.float32([[np.nan]]))] == [0.0, 0.0]
+    assert [float(output[0, 0]) for output in model.forward(np.float32([[-2.0]]))] == [-1.5, -2.0]

@@ -113,6 +113,55 @@ def test_cells_of_users_stream_as_well(path: Path) -> None:
     check_same_bits(model, inputs_of(model))
 
 
+SUMS: Mapping[str, tuple[str, ...]] = {
+    "a state and a product of the input": ("h' = tanh(h + x @ kernel)", "return h'"),
+    "the other way round": ("h' = tanh(x @ kernel + h)", "return h'"),
+    "a state, a product and a bias": ("h' = tanh(h + x @ kernel + bias)", "return h'"),
+    "from a product of both": ("h' = tanh(h + x @ kernel + h @ square + bias + peephole * h)", "return h'"),
+    "differences": ("h' = tanh(h - x @ kernel - (bias - h @ square))", "return h'"),
+    "products of products": ("h' = tanh((x @ kernel + h) @ square + h @ square + h)", "return h' + (x @ kernel) * h"),
+    "reduced": ("h' = tanh(h + mean(h + x @ kernel) + sum(x @ kernel) * h)", "return h'"),
+    "behind a norm": ("z = h + x @ kernel", "d = z - mean(z)", "h' = h + d / sqrt(mean(d * d) + 0.01)", "return h' - x @ kernel"),
+    "parts": ("a, b = split(x @ wide, 2)", "h' = tanh(h + a + (h @ square + b) * h)", "return h' + b"),
+    "a state that nothing reads": ("p = h @ square", "h' = tanh(p + x @ kernel)", "c' = p", "return h'"),
+    "two equal states": ("z = tanh(h @ square + c @ square + x @ kernel)", "h' = z", "c' = z", "return h + c"),
+    "an output of constants": ("h' = h + x @ kernel", "return 0.1 * 3 + 0.0 * h"),
+}
+WEIGHTS = {
+    "kernel": "[features, units] = glorot_uniform",
+    "wide": "[features, 2 * units] = glorot_uniform",
+    "square": "[units, units] = orthogonal",
+    "bias": "[units] = random_normal",
+    "peephole": "[units] = random_normal",
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_every_sum_is_added_in_one_order(name: str) -> None:
+    """Whether a product is made before the steps or in them; for several steps, one, one row, and recorded."""
+    *lines, output = SUMS[name]
+    text = " ".join(SUMS[name])
+    weights = [f"weight {weight} {declared}" for weight, declared in WEIGHTS.items() if re.search(rf"\b{weight}\b", text)]
+    states = ["state h [units]", *(["state c [units]"] if "c' =" in text else [])]
+    cell = "\n".join(["cell Sums(units) {", *weights, *states, *lines, output, "}"])
+    layers = "Sums(5, return_sequences = true)\n Sums(17, return_sequences = true)\n Dense(3, use_bias = false)"
+    model = rnnspec.compile(f"{cell}\nmodel Case {{ input a: float[time, 3]\n {layers} }}", seed=1)
+    inputs = {"a": np.random.default_rng(0).normal(size=(BATCH, TIME, 3)).astype(np.float32)}
+    check_same_bits(model, inputs)
+    whole = model.forward(inputs)
+    assert np.array_equal(model.forward({"a": inputs["a"][1:2]}), whole[1:2])
+    assert np.array_equal(model.forward(inputs, record=True)[0], whole)
+
+
+def test_a_model_that_reads_no_step_streams_as_well() -> None:
+    cell = "cell Clock(units) {\n weight rate [units] = ones\n state h [units]\n h' = h + rate\n return h'\n}"
+    model = rnnspec.compile(f"{cell}\nmodel Case {{ input a: float[time, 3]\n Clock(2, return_sequences = true) }}")
+    x = np.zeros((1, 3, 3), np.float32)
+    stream = model.stream(1)
+    assert [stream.step(x[:, step]).tolist() for step in range(3)] == [[[1.0, 1.0]], [[2.0, 2.0]], [[3.0, 3.0]]]
+    assert np.array_equal(model.forward(x)[0, :, 0], [1.0, 2.0, 3.0])
+
+
 def test_one_sequence_alone_is_the_default() -> None:
     model = model_of("LSTM")
     x = inputs_of(model)["a"][3:]

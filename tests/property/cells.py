@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ UNARY = (
     "sqrt(1.0 + ({}) * ({}))",
 )
 BINARY = ("{} + {}", "{} - {}", "({}) * ({})", "({}) / (2.0 + tanh({}))", "max({}, 0.5 * ({}))", "min({}, {} + 0.25)")
+TOTALS = ("{} + {}", "{} + {}", "{} - {}", "{1} + ({0})", "{1} - ({0})")
 NARROW = ("sum({}) * 0.25", "mean({})", "max({})", "min({})")
 """A row's reduction to width 1, which every operation repeats over the units."""
 WEIGHTS = {
@@ -36,7 +38,21 @@ WEIGHTS = {
     "bias": "[2, units] = random_normal",
     "gates": "[features, 2 * units] = glorot_uniform",
     "twin": "[units, 2 * units] = glorot_uniform",
+    "duo": "[features, 2] = glorot_uniform",
+    "pair": "[units, 2] = glorot_uniform",
+    "column": "[units, 1] = glorot_uniform",
+    "back": "[1, units] = glorot_uniform",
+    "scale": "[1] = random_normal",
 }
+PARTS_OF_ONE = (
+    "x @ duo",
+    "{} @ pair",
+    "x @ duo + {} @ pair",
+    "{} @ pair - sigmoid(x @ duo)",
+    "concat(mean({}), sum(x @ duo))",
+    "concat({} @ column, scale * max({}))",
+)
+"""What falls into two parts of width 1."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +128,11 @@ def drawn_cells(draw: st.DrawFn) -> Cell:
     """What is read is declared, every state is bounded, and nothing divides by 0."""
     states = draw(st.sampled_from([("h",), ("h", "c"), ("h", "c", "n")]))
     known = [*states]
+    narrow = ["scale", f"{states[0]} @ column"]
     lines: list[str] = []
 
     def leaf() -> str:
-        kind = draw(st.integers(0, 6))
+        kind = draw(st.integers(0, 8))
         if kind == 0:
             return "x @ kernel"
         if kind == 1:
@@ -124,7 +141,16 @@ def drawn_cells(draw: st.DrawFn) -> Cell:
             return f"peephole * {draw(st.sampled_from(known))}"
         if kind == 3:
             return f"bias[{draw(st.integers(0, 1))}]"
+        if kind == 4:
+            return f"({draw(st.sampled_from(narrow))}) * {draw(st.sampled_from(known))}"
+        if kind == 5:
+            return f"({draw(st.sampled_from(narrow[1:]))}) @ back"
         return draw(st.sampled_from(known))
+
+    def total() -> str:
+        """Products, states, biases and differences of them, in any order."""
+        terms = [leaf() for _ in range(draw(st.integers(2, 4)))]
+        return functools.reduce(lambda before, term: draw(st.sampled_from(TOTALS)).format(before, term), terms)
 
     def expression(depth: int) -> str:
         if depth == 0:
@@ -142,20 +168,29 @@ def drawn_cells(draw: st.DrawFn) -> Cell:
         return leaf()
 
     for number in range(draw(st.integers(0, 2))):
-        if draw(st.integers(0, 2)) == 0:
+        kind = draw(st.integers(0, 4))
+        if kind <= 1:
+            parts = draw(st.sampled_from(PARTS_OF_ONE)).replace("{}", draw(st.sampled_from(known)))
+            lines.append(f"p{number}, q{number} = split({parts}, 2)")
+            narrow += [f"p{number}", f"q{number}"]
+        elif kind == 2:
             lines.append(f"l{number}, r{number} = split({draw(st.sampled_from(['x @ gates', f'{states[0]} @ twin + x @ gates']))}, 2)")
             known += [f"l{number}", f"r{number}"]
         else:
-            lines.append(f"l{number} = {expression(2)} + {states[-1]}")
+            lines.append(f"l{number} = {total() if kind == 3 else expression(2)} + {states[-1]}")
             known.append(f"l{number}")
     for state in states:
-        lines.append(f"{state}' = tanh({expression(2)} + {draw(st.sampled_from(known))})")
+        kind = draw(st.integers(0, 3))
+        if kind == 0:
+            lines.append(f"{state}' = tanh({total()})")
+        elif kind == 1 and state != states[0] and draw(st.booleans()):
+            lines.append(f"{state}' = {states[0]}'")
+        else:
+            lines.append(f"{state}' = tanh({expression(2)} + {draw(st.sampled_from(known))})")
         known.append(f"{state}'")
     output = draw(st.sampled_from([f"{states[0]}'", f"concat({states[0]}', {states[-1]})", f"{expression(1)} + {states[0]}'"]))
-    locals_ = [name for name in known if name not in states and not name.endswith("'")]
-    unread = [
-        name for name in locals_ if not any(f"{name} " in f"{line} " or f"{name})" in line for line in lines if not line.startswith(name))
-    ]
-    lines += [f"_{name} = {name}" for name in unread]
+    made = [name for line in lines for name in line.partition(" = ")[0].split(", ") if not name.endswith("'")]
+    used = set(re.findall(r"\w+", " ".join([*(line.partition(" = ")[2] for line in lines), output])))
+    lines += [f"_{name} = {name}" for name in made if name not in used]
     read = set(re.findall(r"\w+", " ".join([*lines, output])))
     return Cell(tuple(name for name in WEIGHTS if name in read), len(states), tuple(lines), output)

@@ -42,6 +42,22 @@ SHAPES = [(7, 5), (1, 5), (7, 1), (1, 1), (0, 5), (7, 0)]
 
 VOCABULARY = 6
 
+SUMS = """
+cell Sums(units) {
+    weight kernel [features, units] = glorot_uniform
+    weight square [units, units]    = orthogonal
+    weight gates  [features, 2]     = glorot_uniform
+    state  h [units]
+    state  c [units]
+
+    a, b = split(x @ gates, 2)
+    p  = h @ square
+    h' = tanh(a * h + p + x @ kernel - b)
+    c' = p
+    return h' + c @ square
+}
+"""
+
 SPECS: Mapping[str, str] = {
     "simple_rnn_1": model(1, "SimpleRNN(1, return_sequences = true)"),
     "simple_rnn_17": model(3, "SimpleRNN(17, go_backwards = true)"),
@@ -55,6 +71,7 @@ SPECS: Mapping[str, str] = {
     "embedding": model("ids", f"Embedding({VOCABULARY}, 3, mask_zero = true)", "LSTM(5, return_sequences = true)"),
     "dense": model(17, "Masking(0.0)", "SimpleRNN(3, return_sequences = true)", "Dense(17, activation = softmax)"),
     "normed": model(3, "Normed(17, return_sequences = true)", cell=NORMED),
+    "sums": model(3, "Sums(17, return_sequences = true)", "Sums(1, return_sequences = true)", cell=SUMS),
     "reset_before": model(3, "ResetBefore(17)", "Dense(3)", cell=RESET_BEFORE),
 }
 
@@ -174,6 +191,17 @@ def test_threads_that_share_units_give_the_same_bits_on_every_target(name: str, 
         alone = shared(made, 1).forward(call.x, mask=call.mask)
         for number in (2, 3, 5):
             assert shared(made, number).forward(call.x, mask=call.mask).tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("target", [AVX512, AVX2, SSE42], ids=lambda target: target.name)
+@pytest.mark.parametrize("name", ["sums", "normed", "lstm_17"])
+def test_a_stream_is_the_whole_sequence_on_every_target(name: str, target: Target, dtype: Precision) -> None:
+    made = compiled(name, target, dtype)
+    x = np.random.default_rng(0).normal(size=(7, 5, 1 if name == "lstm_17" else 3)).astype(dtype)
+    stream = made.stream(7)
+    assert np.array_equal(np.stack([stream.step(x[:, step]) for step in range(5)], axis=1), made.forward(x))
+    assert np.array_equal(made.forward(x, record=True)[0], made.forward(x))
 
 
 MAGIC: Mapping[str, tuple[bytes, bytes]] = {"x86_64": (b"\x7fELF", b"\x3e\x00"), "aarch64": (b"\x7fELF", b"\xb7\x00")}

@@ -101,7 +101,9 @@ class Drawing:
         elif self.draw(st.booleans()):
             self.add(self.builder.matmul(left, self.of_type(TensorType(DType.F32, (2, width))), transpose_right=True))
         else:
-            self.add(self.builder.matmul(left, self.of_type(TensorType(DType.F32, (width, 2)))))
+            right = self.of_type(TensorType(DType.F32, (width, 2)))
+            init = self.of_type(TensorType(DType.F32, (rows, 2))) if self.draw(st.booleans()) else None
+            self.add(self.builder.matmul(left, right, init=init))
 
     def reduced(self) -> None:
         value = self.floats()

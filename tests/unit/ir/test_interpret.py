@@ -93,6 +93,7 @@ OPERATIONS: Mapping[str, Callable[[], Array]] = {
     "%0 = concat %w, %w {axis = 0} : f32[8, 6]": lambda: np.vstack([W, W]),
     "%0 = matmul %row, %w : f32[batch, 6]": lambda: np.einsum("ij,jk->ik", ROW, W),
     "%0 = matmul %other, transpose %w : f32[batch, 4]": lambda: np.einsum("ij,kj->ik", OTHER, W),
+    "%0 = matmul %row, %w from %other : f32[batch, 6]": lambda: OTHER + np.einsum("ij,jk->ik", ROW, W),
     "%0 = matmul transpose %row, %other : f32[4, 6]": lambda: np.einsum("ji,jk->ik", ROW, OTHER),
     "%1 = matmul transpose %row, %row : f32[4, 4]\n%0 = matmul transpose %1, transpose %1 : f32[4, 4]": (
         lambda: np.einsum("ji,kj->ik", ROW.T @ ROW, ROW.T @ ROW)

@@ -70,6 +70,7 @@ def test_one_golden_holds_every_operation_in_every_form() -> None:
         assert flag in text
     for left, right in (("", "transpose "), ("transpose ", "")):
         assert f"matmul {left}%" in text and f", {right}%" in text
+    assert any(" = matmul " in line and " from %" in line for line in text.splitlines())
 
 
 def test_layout_and_comments_are_free() -> None:
@@ -121,6 +122,8 @@ SYNTAX: Mapping[str, str] = {
     "%0, %1 = neg %x : f32[batch, 4], f32[batch, 4]": "line 4, column 10: neg has one result",
     "%0, %1 = neg %x : f32[batch, 4]": "line 4, column 10: 2 results with 1 types",
     "%0 = neg transpose %x : f32[batch, 4]": "line 4, column 6: neg doesn't transpose its operands",
+    "%0 = add %x, %x from %x : f32[batch, 4]": "line 4, column 6: add doesn't start from a value",
+    "%0 = matmul %x from %x : f32[batch, 4]": "line 4, column 6: matmul takes 2 operands, not 1",
     "%0 = neg %x {axis = 1} : f32[batch, 4]": "line 4, column 6: Unary has the attributes none, not axis",
     "%0 = reduce_sum %x : f32[batch, 1]": "line 4, column 6: Reduce has the attributes axis, not none",
     "%0 = pack_sum %x, %i {hold = true} : f32[tokens, 4]": "line 4, column 6: PackSum has the attributes hold, flip, not hold",

@@ -82,6 +82,7 @@ WELL_TYPED = [
     "%0 = concat %row, %other {axis = 1} : f32[batch, 10]",
     "%0 = concat %v, %one {axis = 0} : f32[5]",
     "%0 = matmul %row, %w : f32[batch, 6]",
+    "%0 = matmul %row, %w from %other : f32[batch, 6]",
     "%0 = matmul transpose %row, %other : f32[4, 6]",
     "%0 = matmul %other, transpose %w : f32[batch, 4]",
     "%0 = reduce_sum %row {axis = 1} : f32[batch, 1]",
@@ -177,6 +178,7 @@ ILL_TYPED: Mapping[str, str] = {
     "%0 = matmul transpose %w, transpose %row : f32[6, batch]": (
         "matmul of transpose f32[4, 6] by transpose f32[batch, 4] would have a symbolic second dimension"
     ),
+    "%0 = matmul %row, %w from %row : f32[batch, 6]": "matmul of f32[batch, 4] by f32[4, 6] from f32[batch, 4]",
     "%0 = reduce_sum %scalar {axis = 0} : f32[]": "reduce_sum of f32[] along axis 0",
     "%0 = reduce_max %row {axis = 2} : f32[batch, 4]": "reduce_max of f32[batch, 4] along axis 2",
     "%0 = reduce_min %row {axis = -1} : f32[batch, 1]": "reduce_min of f32[batch, 4] along axis -1",

@@ -13,7 +13,7 @@ from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
 from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix
-from rnnspec.kernel.nodes import Contract, KernelFunction, PackPanels, ScanLoop, Space, Stage, Store
+from rnnspec.kernel.nodes import Contract, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Space, Stage, Store
 from rnnspec.kernel.printer import print_kernel
 from rnnspec.kernel.schedule import schedule, schedule_function
 from rnnspec.kernel.target import AVX2
@@ -61,9 +61,8 @@ def test_what_is_no_matrix() -> None:
 SIMPLE = """
 func @f(input %x: f32[batch, 4], weight %w: f32[4, 4], weight %b: f32[4]) {
   %0 = neg %w : f32[4, 4]
-  %1 = matmul %x, %0 : f32[batch, 4]
   %2 = broadcast %b : f32[batch, 4]
-  %3 = add %1, %2 : f32[batch, 4]
+  %3 = matmul %x, %0 from %2 : f32[batch, 4]
   %4 = exp %3 : f32[batch, 4]
   return output "y" %4
 }
@@ -319,3 +318,57 @@ func @f(input %x: f32[batch, time, 4], mask %m: i1[batch, time]) {
 """)
     assert {buffer.name for buffer in function.buffers if buffer.space is Space.INDEX} == {"index.source", "index.shown_hold"}
     assert not any(isinstance(node, ScanLoop) for node in function.nodes)
+
+
+NARROW = """
+func @f(input %x: f32[batch, 4], input %g: f32[batch, 3]) {
+  %a, %b, %c = split %g {axis = 1} : f32[batch, 1], f32[batch, 1], f32[batch, 1]
+  %both = concat %c, %b {axis = 1} : f32[batch, 2]
+  %d, %e = split %both {axis = 1} : f32[batch, 1], f32[batch, 1]
+  %0 = broadcast %b : f32[batch, 4]
+  %1 = mul %x, %0 : f32[batch, 4]
+  %2 = tanh %d : f32[batch, 1]
+  %3 = broadcast %2 : f32[batch, 4]
+  %4 = add %1, %3 : f32[batch, 4]
+  return output "y" %4
+}
+"""
+
+
+def test_a_part_that_stands_for_a_row_is_an_element_at_its_column() -> None:
+    """A part of what lies in memory, and a part of parts that were put together, which then are nowhere."""
+    _, function = scheduled(NARROW)
+    (stage,) = function.nodes
+    assert isinstance(stage, Stage)
+    loads = {
+        (statement.access.buffer, statement.access.column, statement.access.splat)
+        for statement in stage.body
+        if isinstance(statement, Load)
+    }
+    assert loads == {("input.x", 0, False), ("input.g", 1, True), ("input.g", 2, True)}
+
+
+REDUCED = """
+func @f(input %x: f32[batch, 2], input %y: f32[batch, 3], weight %w: f32[5, 4], weight %v: f32[5, 1]) {
+  %both = concat %x, %y {axis = 1} : f32[batch, 5]
+  %0 = matmul %both, %w : f32[batch, 4]
+  %1 = mul %both, %both : f32[batch, 5]
+  %2 = reduce_sum %1 {axis = 1} : f32[batch, 1]
+  %3 = broadcast %2 : f32[batch, 4]
+  %4 = matmul %both, %v : f32[batch, 1]
+  %6 = broadcast %4 : f32[batch, 4]
+  %7 = mul %0, %3 : f32[batch, 4]
+  %8 = add %7, %6 : f32[batch, 4]
+  return output "y" %8
+}
+"""
+
+
+def test_a_reduction_waits_for_a_concatenation_that_is_stored_for_another_s_sake() -> None:
+    """A matmul's left side: the reduction of its squares comes after it, not beside it. What is repeated waits for its own product."""
+    _, function = scheduled(REDUCED)
+    assert [type(node) for node in function.nodes] == [Stage, Stage, RowReduce, Stage, Stage]
+    _, _, reduction, _, last = function.nodes
+    assert isinstance(reduction, RowReduce) and isinstance(last, Stage)
+    assert [statement.access.buffer for statement in reduction.body if isinstance(statement, Load)] == ["both"]
+    assert [(load.access.buffer, load.access.splat) for load in last.body if isinstance(load, Load)] == [("2", True), ("4", True)]

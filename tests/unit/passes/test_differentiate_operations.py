@@ -183,6 +183,13 @@ def test_matmul_of_rows(transposed: bool) -> None:
     check_gradients(module_of(builder.matmul(row, weight, transpose_right=transposed), builder))
 
 
+def test_matmul_from_a_value() -> None:
+    builder = Builder()
+    row = builder.parameter(Role.INPUT, "x", ROW)
+    weight = builder.parameter(Role.WEIGHT, "w", TensorType(F64, (3, 3)))
+    check_gradients(module_of(builder.matmul(row, weight, init=builder.exp(row)), builder))
+
+
 def test_matmul_over_rows() -> None:
     def gram(b: Builder, x: Value) -> Value:
         return b.matmul(x, b.matmul(x, x, transpose_left=True))

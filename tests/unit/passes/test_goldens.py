@@ -9,6 +9,7 @@ import pytest
 
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
+from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
@@ -24,6 +25,7 @@ from tests.ir_arguments import LENGTHS, run_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes"
 PASSES: tuple[Pass, ...] = (
+    Accumulate(),
     Canonicalize(),
     EliminateCommonSubexpressions(),
     EliminateDeadCode(),
