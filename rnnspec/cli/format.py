@@ -11,7 +11,7 @@ import typer
 
 from rnnspec import compiler
 from rnnspec.cli.console import messages, output
-from rnnspec.runtime.artifact import write_atomically
+from rnnspec.files import write_atomically
 from rnnspec.source import SourceFile
 
 SPECS = "The .rnn files, rewritten in place; without one, or with `-`, standard input is formatted to standard output."

@@ -171,7 +171,7 @@ def test_a_folder_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "utime", refuse)
-    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(module, "write_beside", refuse)
     cache = ObjectCache(tmp_path)
     assert cache.read(KEYS[0]) == b"x"
     cache.write(KEYS[1], b"y")
