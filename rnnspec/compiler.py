@@ -97,9 +97,9 @@ def compilation(spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping
     return Compilation(tree, resolve(tree, parameters), _precision(dtype))
 
 
-def format(spec: Spec) -> tuple[SourceFile, str]:
+def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
     """A spec and its canonical form; SpecError if it can't be read or parsed."""
-    source = read_spec(spec)
+    source = spec if isinstance(spec, SourceFile) else read_spec(spec)
     return source, format_spec(source)
 
 
@@ -116,12 +116,20 @@ def list_stages() -> str:
 def read_spec(spec: Spec) -> SourceFile:
     """The text of a spec that is given as a path or as the text itself; SpecError if the file can't be read."""
     if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
-        return SourceFile.of_text(spec)
+        return of_text(spec)
     path = os.fspath(spec)
     try:
         return _read(path)
     except Unreadable as error:
         raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
+
+
+def of_text(text: str) -> SourceFile:
+    """A spec's text that is in no file; SpecError if it is too long for one."""
+    if len(text) <= SPEC_LIMIT and len(text.encode(errors="surrogatepass")) <= SPEC_LIMIT:
+        return SourceFile.of_text(text)
+    reason = f"it is longer than {SPEC_LIMIT // 2**20} MiB"
+    raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile.of_text(""), 0, 0), reason=reason)])
 
 
 def _read(path: str) -> SourceFile:

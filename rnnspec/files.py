@@ -59,7 +59,7 @@ def open_file(path: str | os.PathLike[str], limit: int) -> BinaryIO:
     descriptor = os.open(name, _READING)
     try:
         _check(os.fstat(descriptor), name, limit)
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
@@ -69,7 +69,10 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """All of a file; OSError as for `open_file`, also if the file grows beyond the limit meanwhile."""
     name = os.fspath(path)
     with open_file(name, limit) as file:
-        content = read_at_most(file.read, limit, os.fstat(file.fileno()).st_size)
+        try:
+            content = read_at_most(file.read, limit, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
     if content is None:
         raise _too_large(name, limit)
     return content

@@ -133,7 +133,7 @@ def _loaded(file: artifact.Source, warn_at: int | None) -> Model:
 def _source(spec: Spec) -> SourceFile | None:
     """The spec's text, None if it can't be read: then the compiler says why."""
     if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
-        return SourceFile.of_text(spec)
+        return SourceFile.of_text(spec) if len(spec) <= SPEC_LIMIT // 4 else None
     path = os.fspath(spec)
     try:
         return SourceFile(path, read_file(path, SPEC_LIMIT).decode())

@@ -46,7 +46,7 @@ def follow_imports(tree: ast.File, read: Callable[[str], SourceFile]) -> Followe
     """
     if not any(isinstance(declaration, ast.Import) for declaration in tree.declarations):
         return Followed(tree, tree.span.source.text)
-    follower = _Follower(read)
+    follower = _Follower(read, left=SPEC_LIMIT - len(tree.span.source.text.encode(errors="surrogatepass")))
     declarations = follower.follow(tree, (os.path.normpath(tree.span.source.path),))
     if follower.errors:
         raise SpecError(follower.errors)
@@ -61,7 +61,7 @@ class _Follower:
     seen: set[str] = field(default_factory=set[str])
     imported: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     left: int = SPEC_LIMIT
-    """Bytes that files may still have."""
+    """Bytes that the text without imports may still get."""
 
     def follow(self, tree: ast.File, chain: tuple[str, ...]) -> tuple[ast.Declaration, ...]:
         declarations: list[ast.Declaration] = []
@@ -100,9 +100,9 @@ class _Follower:
             raise Unreadable(f"more than {MOST_DEEP} files import each other in a row")
         source = self.read(path)
         content = source.text.encode()
-        self.left -= len(content)
+        self.left -= len(content) + 1
         if self.left < 0:
-            raise Unreadable(f"all that is imported is more than {SPEC_LIMIT // 2**20} MiB")
+            raise Unreadable(f"with all that it imports the spec is longer than {SPEC_LIMIT // 2**20} MiB")
         self.imported.append((path, hashlib.sha256(content).hexdigest()))
         return source
 
