@@ -106,7 +106,7 @@ def _union(readers: tuple[Read, ...]) -> Read:
         for reader in readers:
             try:
                 return reader(value)
-            except Unfit:
+            except ValueError:
                 pass
         raise Unfit(f"unexpected {type(value).__name__}")
 
