@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -123,6 +122,8 @@ def _content(file: Source) -> bytes:
 
 def encode(artifact: Artifact) -> bytes:
     """The file's bytes; the same artifact gives the same bytes."""
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
     from safetensors.numpy import save as save_tensors
 
     weights = {name: np.asarray(value, order="C") for name, value in artifact.weights.items()}
@@ -139,9 +140,9 @@ def encode(artifact: Artifact) -> bytes:
     manifest["sha256"][MANIFEST] = _own_digest(manifest)
     members[MANIFEST] = json.dumps(manifest, indent=1).encode()
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with ZipFile(buffer, "w", ZIP_STORED) as archive:
         for name in _MEMBERS:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+            archive.writestr(ZipInfo(name, _EPOCH), members[name])
     return buffer.getvalue()
 
 
@@ -176,12 +177,14 @@ def decode(content: bytes) -> Artifact:
 
 
 def _read_members(content: bytes) -> dict[str, bytes]:
+    from zipfile import ZIP_STORED, BadZipFile, LargeZipFile, ZipFile
+
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             if MANIFEST not in (entry.filename for entry in entries):
                 raise ArtifactError(f"a zip file without {MANIFEST}, not a model")
-            stored = all(entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size for entry in entries)
+            stored = all(entry.compress_type == ZIP_STORED and entry.file_size == entry.compress_size for entry in entries)
             if not stored or sum(entry.file_size for entry in entries) > len(content):
                 raise ArtifactError("its members are compressed or larger than the file, which a model's never are")
             for name, limit in ((MANIFEST, _MANIFEST_LIMIT), (SPEC, SPEC_LIMIT)):
@@ -194,7 +197,7 @@ def _read_members(content: bytes) -> dict[str, bytes]:
             return {name: archive.read(name) for name in _MEMBERS}
     except ArtifactError:
         raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (BadZipFile, LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise ArtifactError(f"truncated, damaged or not a compiled model ({error})") from None
 
 
