@@ -11,7 +11,7 @@ import typer
 
 from rnnspec import compiler
 from rnnspec.cli.console import messages, output
-from rnnspec.runtime.artifact import write_atomically
+from rnnspec.files import SPEC_LIMIT, write_atomically
 from rnnspec.source import SourceFile
 
 SPECS = "The .rnn files, rewritten in place; without one, or with `-`, standard input is formatted to standard output."
@@ -27,7 +27,7 @@ def format(
     """Bring specs into their one canonical form."""
     changed = False
     for path in specs or [Path("-")]:
-        source, text = compiler.format(sys.stdin.read() or " " if str(path) == "-" else path)
+        source, text = compiler.format(compiler.of_text(sys.stdin.read(SPEC_LIMIT + 1)) if str(path) == "-" else path)
         changed |= text != source.text
         if diff:
             output.out(difference(source, text), end="", highlight=False)

@@ -12,7 +12,7 @@ from rnnspec import kept
 from rnnspec.cli import console
 from rnnspec.cli.options import ArtifactPath, DataPath, OptionalOutputPath
 from rnnspec.cli.tables import prediction_table
-from rnnspec.runtime.artifact import write_atomically
+from rnnspec.files import write_atomically
 from rnnspec.training.data import load_data
 
 

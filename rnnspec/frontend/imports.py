@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,14 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`tree`: the spec with what it imports in the place of its imports. `text`: a spec that means the same without imports."""
+    """`tree`: the spec with what it imports in the place of its imports. `text`: a spec that means the same without imports.
+
+    `imported`: the path and the SHA-256 of each file.
+    """
 
     tree: ast.File
     text: str
+    imported: tuple[tuple[str, str], ...] = ()
 
 
 def follow_imports(tree: ast.File, read: Callable[[str], SourceFile], left: Allowance | None = None) -> Followed:
@@ -43,7 +48,7 @@ def follow_imports(tree: ast.File, read: Callable[[str], SourceFile], left: Allo
     declarations = follower.follow(tree, (os.path.normpath(tree.span.source.path),))
     if follower.errors:
         raise SpecError(limits.shown(follower.errors))
-    return Followed(replace(tree, declarations=declarations), "\n".join(follower.texts))
+    return Followed(replace(tree, declarations=declarations), "\n".join(follower.texts), tuple(follower.imported))
 
 
 @dataclass
@@ -53,6 +58,7 @@ class _Follower:
     errors: list[Diagnostic] = field(default_factory=list[Diagnostic])
     texts: list[str] = field(default_factory=list[str])
     seen: set[str] = field(default_factory=set[str])
+    imported: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def follow(self, tree: ast.File, chain: tuple[str, ...]) -> tuple[ast.Declaration, ...]:
         declarations: list[ast.Declaration] = []
@@ -80,7 +86,7 @@ class _Follower:
             raise SpecError(limits.shown([*self.errors, errors.limits.ImportsTooDeep(span=statement.span, limit=limits.IMPORT_DEPTH)]))
         self.seen.add(path)
         try:
-            tree = parse(self.read(path), self.left)
+            tree = parse(self._read(path), self.left)
         except Unreadable as error:
             self.errors.append(errors.flows.ImportUnreadable(span=statement.span, path=statement.path.value, reason=error.reason))
             return ()
@@ -89,6 +95,11 @@ class _Follower:
             self.errors += [replace(each, secondary=(*each.secondary, here)) for each in error.diagnostics]
             return ()
         return self.follow(tree, (*chain, path))
+
+    def _read(self, path: str) -> SourceFile:
+        source = self.read(path)
+        self.imported.append((path, hashlib.sha256(source.text.encode()).hexdigest()))
+        return source
 
 
 def _without_imports(tree: ast.File) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ class Stream:
 
     def renew_locks(self) -> None:
         self._turn = new_lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream can't be pickled or copied: copy the model, and make a stream of the copy with `model.stream()`")
 
     @property
     def state(self) -> Mapping[str, Array]:

@@ -15,22 +15,16 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.files import large_limit, open_file
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.inputs import whole_number
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise for files that aren't sound."""
-
 
 _KEY = re.compile(r"(x|length|mask)(_train|_test)?|y(_train|_test)?(\..+)?|test|classes")
 
@@ -89,7 +83,10 @@ class DataFile:
 
 
 def load_data(path: str | os.PathLike[str]) -> DataFile:
-    """Read a data file; OSError if it can't be opened, ValueError that names the file and what is wrong with it."""
+    """Read a data file; OSError if it can't be opened or isn't a regular one, ValueError that names the file and what is wrong with it.
+
+    Nothing larger than the machine's memory is read or unpacked.
+    """
     name = os.fspath(path)
     arrays, keys = _read(name)
     sets: dict[str, DataSet] = {}
@@ -106,16 +103,20 @@ def load_data(path: str | os.PathLike[str]) -> DataFile:
 
 def _read(name: str) -> tuple[dict[str, Array], list[str]]:
     """The arrays of the keys that mean something here, and all keys. Nothing in the file is unpickled."""
-    with Path(name).open("rb") as file:
+    limit = large_limit()
+    with open_file(name, limit) as file:
         try:
             start = file.read(6)
             if not start.startswith(b"PK"):
                 raise ValueError("it is a single array" if start == b"\x93NUMPY" else "it is no archive of arrays")
             file.seek(0)
             content: Any = np.load(file, allow_pickle=False)
+            size = sum(entry.file_size for entry in content.zip.infolist())
+            if size > limit:
+                raise ValueError(f"its arrays are {size / 2**20:,.0f} MiB, the most that is read here are {limit / 2**20:,.0f}")
             return {key: _array(content, key) for key in content.files if _KEY.fullmatch(key)}, list(content.files)
-        except _UNREADABLE as error:
-            raise ValueError(f"{name}: not a readable .npz file: {error}") from None
+        except Exception as error:  # numpy and zipfile raise a dozen kinds for files that aren't sound
+            raise ValueError(f"{name}: not a readable .npz file: {str(error) or type(error).__name__}") from None
 
 
 def _array(content: Mapping[str, object], key: str) -> Array:
@@ -147,10 +148,10 @@ def _data_set(name: str, arrays: Mapping[str, Array], suffix: str) -> DataSet:
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         found = f"{lengths.dtype} of shape {lengths.shape}"
         raise ValueError(f"{name}: length{suffix} should be whole numbers from 0, one a sample; it is {found}")
-    total = int(lengths.sum(dtype=np.int64))
+    total = sum(lengths.tolist())  # Python's integers have no end where they would begin again
     if total != len(x):
         raise ValueError(f"{name}: length{suffix} adds up to {total} steps, x{suffix} has {len(x)}")
-    ends = np.cumsum(lengths, dtype=np.int64)
+    ends = np.cumsum(lengths, dtype=np.int64)  # none is above the sum of all, which is an array's length
     for key, y in targets.items():
         if y.shape[:1] not in (lengths.shape, (total,)):
             raise ValueError(f"{name}: {key} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
