@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
@@ -105,19 +105,21 @@ class Flows:
         self._builder = builder
         self._report = builder.report
         self._definitions = definitions
-        self._scope = scope
+        self._value_names: set[str] = set()
+        self._scope = replace(scope, values=self._value_names)
         self._names = names
         self._origins = origins
         self._inside = inside
         self._inputs: tuple[str, ...] = ()
         self._values: dict[str, _Named] = {}
         self._shared: dict[str, _SharedLayer] = {}
-        self._maker = LayerMaker(definitions.cells, scope, names, origins, self.look_up, self._report)
+        self._maker = LayerMaker(definitions.cells, self._scope, names, origins, self.look_up, self._report)
 
     def add_input(self, name: str, value: Value | None, span: Span) -> None:
         """An input's value under its name."""
         self._take(name, span)
         self._values[name] = _Named(value, span, used=True)
+        self._value_names.add(name)
         self._inputs = (*self._inputs, name)
 
     def reserve(self, statements: Sequence[ast.FlowStatement]) -> None:
@@ -364,4 +366,5 @@ class Flows:
         for target, value in zip(targets, values, strict=True):
             with self._report.catching():
                 self._take(target.text, target.span)
+                self._value_names.add(target.text)
                 self._values[target.text] = _Named(value, target.span, not sound, statement.span.start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -49,6 +49,8 @@ class Scope:
     parameters: Mapping[str, Given]
     faulty: frozenset[str] = frozenset()
     computed: frozenset[str] = frozenset()
+    values: Collection[str] = frozenset()
+    """The names of the graph's values so far: they aren't constants, and where one stands for a constant it is said so."""
 
 
 class Fault(Exception):

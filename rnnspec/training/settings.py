@@ -23,7 +23,7 @@ class Required(Enum):
     REQUIRED = "required"
 
 
-_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy"}
+_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy", "bce": "binarycrossentropy"}
 
 
 def make_loss(given: object) -> Loss:
