@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnspec.runtime.batches import Batch
+from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.direct import undirected
 from rnnspec.runtime.executable import Array, Direct, Executable
 from rnnspec.runtime.inputs import check_inputs, inputs_by_name, whole_number
@@ -94,7 +95,7 @@ class Stream:
         given: dict[str, object] = {}
         for name, value in named.items():
             if name in sequences:
-                array = np.asarray(value)
+                array = as_numbers(value, f"input {name}")
                 expected = sequences[name].shape[1:]
                 if array.ndim != 1 + len(expected):
                     shown = f"({', '.join(map(str, (self._batch, *expected)))}{',' if not expected else ''})"
