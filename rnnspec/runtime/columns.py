@@ -98,7 +98,8 @@ def is_list(value: object) -> bool:
 def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, described: str, variable: str = "x", texts: str = "") -> Ragged:
     """Samples of shape (steps, *tail) as one column, their dtypes brought together.
 
-    `described` says in words what a sample should look like, `variable` what advice calls the list. ValueError names the sample.
+    `described` says in words what a sample should look like. ValueError names the sample, with advice on its shape in which the list
+    is called `variable`, if that isn't empty.
     """
     arrays: list[Array] = []
     for number, sample in enumerate(samples):
@@ -106,7 +107,7 @@ def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, describe
         if array.shape == (0,):
             array = array.reshape(0, *tail)
         if array.ndim != 1 + len(tail) or array.shape[1:] != tail:
-            hint = hint_for_list(_shapes(samples, what), tail, variable)
+            hint = hint_for_list(_shapes(samples, what), tail, variable) if variable else ""
             raise ValueError(f"{what}, sample {number}: expected {described}, got shape {array.shape}{hint}")
         arrays.append(array)
     lengths = np.array([len(array) for array in arrays], np.int64)
