@@ -12,7 +12,7 @@ from rnnspec.frontend.catalogue_layers import LAYERS
 from rnnspec.frontend.kinds import Family
 from rnnspec.frontend.library import FILES
 from rnnspec.keras_names import advice
-from rnnspec.keras_names.names import families_of, keras_name, settings, spellings
+from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name, settings, spellings
 from rnnspec.source import Span
 
 LAYER = "layer"
@@ -42,7 +42,7 @@ def unknown_layer(name: str, span: Span, known: Collection[str]) -> Diagnostic:
         return errors.names.OtherFamily(span=span, name=name, found="an activation", expected="a layer", help=wanted)
     if not help_ and (other := _other_family(LAYER, name)) is not None:
         return errors.names.OtherFamily(span=span, name=name, found=_article(other), expected="a layer")
-    help_ = help_ or nearest(name, known, _others(LAYER, known)) or listed(known)
+    help_ = help_ or nearest(name, known, foreign_spellings(LAYER, {*known, *LAYERS, *FILES})) or listed(known)
     return errors.names.UnknownLayer(span=span, name=name, help=help_)
 
 
@@ -60,7 +60,7 @@ def unknown_choice(family: Family, name: str, span: Span, more: Collection[str],
         expected = _article(family.value)
         return errors.names.OtherFamily(span=span, name=name, found=_article(other), expected=expected, help=help_)
     members = sorted({entry.name for entry in catalogue.values()})
-    others = _others(family.value, catalogue)
+    others = foreign_spellings(family.value, catalogue)
     guess = nearest(name, [*members, *more], others) or nearest(name, catalogue, others)
     longer = [member for member in members if len(name) > 1 and member.startswith(name)]
     help_ = old or guess or otherwise or listed(longer or members)
@@ -113,11 +113,6 @@ def _keras(family: str, name: str, span: Span, known: Collection[str]) -> Diagno
     canonical = found.name if family == LAYER else FAMILIES[Family(family)][same[0]].name
     help_ = f"write `[a, b] -> {canonical}()`" if family == LAYER and name.islower() else ""
     return errors.names.KerasSpelling(span=span, family=family, name=name, known=canonical, help=help_)
-
-
-def _others(family: str, known: Collection[str]) -> set[str]:
-    """The names of a family that Keras has and nothing here."""
-    return set(spellings(family)) - set(known)
 
 
 def _other_family(family: str, name: str) -> str | None:

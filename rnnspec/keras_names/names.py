@@ -6,7 +6,7 @@ The list is `names.json`, which `tests/fixtures/keras/make_keras_names.py` write
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -55,6 +55,13 @@ def spellings(family: str) -> Mapping[str, str]:
     """Every spelling of a family's members, and the member that it means."""
     entry = _data()[FAMILIES[family]]
     return {name: name for name in entry["names"]} | entry["spellings"]
+
+
+def foreign_spellings(family: str, known: Iterable[str]) -> set[str]:
+    """The spellings of members that none of the known names means."""
+    meant = spellings(family)
+    here = {meant[name] for name in known if name in meant}
+    return {spelling for spelling, name in meant.items() if name not in here}
 
 
 def functions() -> frozenset[str]:

@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.file_kinds import kind_of, no_model
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Argument
 from rnnspec.version import __version__
@@ -58,10 +59,13 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
 
 def load(path: str | os.PathLike[str]) -> Artifact:
     """Read and check a file; OSError if it can't be read, `ArtifactError` if it isn't what `save` wrote."""
+    content = Path(path).read_bytes()
     try:
-        return decode(Path(path).read_bytes())
+        return decode(content)
     except ArtifactError as error:
-        raise ArtifactError(f"{os.fspath(path)}: {error}") from None
+        mistaken = no_model(os.fspath(path), kind_of(os.fspath(path), content))
+        reason = error if mistaken is None else f"it is {mistaken.kind.value}, not a compiled model: {mistaken.advice}"
+        raise ArtifactError(f"{os.fspath(path)}: {reason}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics"}
+GROUND = {"version", "resources", "source", "diagnostics", "file_kinds"}
 CONTRACT = {
     "runtime.signature",
     "runtime.lengths",
@@ -34,6 +34,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "version": set(),
     "resources": set(),
     "source": set(),
+    "file_kinds": set(),
     "diagnostics": {"source", "version"},
     "keras_names": {"resources"},
     "runtime.lengths": set(),

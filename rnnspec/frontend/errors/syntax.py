@@ -97,6 +97,14 @@ class UnreadableSpec(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotASpec(Diagnostic):
+    code = "E0016"
+    title = "this file is {found}, not a spec"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoModel(Diagnostic):
     code = "E0008"
     title = "there is no model"
