@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rnnspec.resources import read_resource
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -81,7 +81,8 @@ def callbacks() -> frozenset[str]:
 
 @cache
 def _data() -> dict[str, Any]:
-    return json.loads(read_resource("keras_names", "names.json"))
+    # Not by importlib.resources, which takes longer to import than the file to read, at every start.
+    return json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
 
 
 @cache

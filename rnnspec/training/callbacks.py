@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NoReturn, cast
+
+from rnnspec.training.constructors import absent
 
 
 class Callback:
@@ -90,3 +92,7 @@ def _check_hook(callback: Callback, hook: str, arguments: tuple[str, ...]) -> No
         raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})") from None
     except ValueError:  # it has no signature to look at
         pass
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "callback", name)

@@ -8,8 +8,8 @@ from functools import wraps
 from typing import TypeVar
 
 from rnnspec.diagnostics import nearest
-from rnnspec.keras_names.advice import instead_of_argument, named_today
-from rnnspec.keras_names.names import keras_name
+from rnnspec.keras_names.advice import instead, instead_of_argument, named_today
+from rnnspec.keras_names.names import callbacks, keras_name
 
 Made = TypeVar("Made")
 
@@ -68,3 +68,14 @@ def shows(what: str, value: object) -> bool:
     if isinstance(value, int) and value in (0, 1, 2):
         return bool(value)
     raise ValueError(f"{what}: expected True, False, 0, 1 or 2, got {value!r}")
+
+
+def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
+    """What to raise for a name that a module doesn't have: that Keras has it, if so, where it would be imported from."""
+    if family == "callback" and name in callbacks():
+        advice = "a class of your own that inherits `Callback` can do it"
+    elif family != "callback" and not name.startswith("_") and (found := keras_name(family, name)) is not None:
+        advice = instead(found)
+    else:
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    return ImportError(f"Keras has the {family} {name}, this version doesn't{f': {advice}' if advice else ''}", name=module)

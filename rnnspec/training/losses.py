@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, cast, runtime_checkable
+from typing import NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 EPSILON = 1e-7
 """Probabilities are clipped to EPSILON .. 1 - EPSILON before a logarithm, where the gradient is zero beyond."""
@@ -197,3 +197,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
 }
 """By Keras's names; arguments: from_logits, for the crossentropies."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "loss", name)

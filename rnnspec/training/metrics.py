@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from rnnspec.keras_names.advice import instead
 from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
 
 RowMetric: TypeAlias = Callable[[Array, Array], Array]
@@ -95,3 +96,7 @@ METRICS: dict[str, RowMetric] = {
     "mean_squared_error": _mean_squared_error,
     "mean_absolute_error": _mean_absolute_error,
 }
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "metric", name)

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
+from typing import NoReturn
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array, Num
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Well inside what float32 holds."""
@@ -367,3 +368,7 @@ def _runs(extents: Sequence[Extent]) -> list[tuple[int, int]]:
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
 """By Keras's names; arguments and defaults are Keras's."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "optimizer", name)

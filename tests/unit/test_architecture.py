@@ -36,7 +36,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "source": set(),
     "file_kinds": set(),
     "diagnostics": {"source", "version"},
-    "keras_names": {"resources"},
+    "keras_names": set(),
     "runtime.lengths": set(),
     "runtime.metric_names": set(),
     "runtime.signature": {"runtime.lengths"},

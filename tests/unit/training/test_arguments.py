@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from typing import Any
 
@@ -272,3 +273,21 @@ def test_a_name_of_another_kind_is_told() -> None:
         make_loss("adam")
     with pytest.raises(ValueError, match=r"^relu is an activation and no optimizer; there are"):
         make_optimizer("relu")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        ("losses", "Huber", "Keras has the loss Huber, this version doesn't: in Python a loss of your own"),
+        ("optimizers", "Nadam", "Keras has the optimizer Nadam, this version doesn't"),
+        ("metrics", "AUC", "Keras has the metric AUC, this version doesn't: compute it"),
+        ("callbacks", "EarlyStopping", "Keras has the callback EarlyStopping, this version doesn't: a class of your own"),
+    ],
+)
+def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: str) -> None:
+    with pytest.raises(ImportError) as raised:
+        exec(f"from rnnspec.training.{module} import {name}")
+    assert str(raised.value).startswith(message)
+    with pytest.raises(ImportError, match=r"cannot import name 'Nothing'"):
+        exec(f"from rnnspec.training.{module} import Nothing")
+    assert not hasattr(importlib.import_module(f"rnnspec.training.{module}"), "__wrapped__")
