@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.runtime.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
 from rnnspec.runtime.columns import Column, Padded, Ragged, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.not_numbers import TEXTS
+from rnnspec.runtime.not_numbers import TEXTS, as_written
 from rnnspec.runtime.shape_hints import hint_for_array
 from rnnspec.runtime.signature import InputSignature, Signature
 
@@ -125,6 +125,7 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
             raise ValueError(f"{what}, sample {wrong[0]}: expected {fixed} steps, got {column.lengths[wrong[0]]}")
         return column
     array = as_numbers(value, what, TEXTS)
+    variable = as_written(variable, value)
     if array.ndim != 1 + len(spec.shape):
         raise ValueError(f"{what}: expected shape {shown}, got {array.shape}{hint_for_array(spec.shape, array.shape, variable)}")
     for axis, extent in enumerate(spec.shape, 1):

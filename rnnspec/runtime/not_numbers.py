@@ -90,15 +90,21 @@ def _hint(value: object, made: Array, texts: str) -> str:
         case "U" | "S":
             return texts
         case "M":
-            return 'make numbers of dates: `(x - x.min()) / np.timedelta64(1, "D")` are days from the first'
+            x = as_written("x", value)
+            return f'make numbers of dates: `({x} - np.min(x)) / np.timedelta64(1, "D")` are days from the first'
         case "m":
-            return 'make numbers of times: `x / np.timedelta64(1, "s")` are seconds'
+            return f'make numbers of times: `{as_written("x", value)} / np.timedelta64(1, "s")` are seconds'
         case "c":
             return "give the real and the imaginary part as numbers of their own"
         case "V":
             return "`numpy.lib.recfunctions.structured_to_unstructured(x)` makes an axis of the fields"
         case _:
             return ""
+
+
+def as_written(name: str, value: object) -> str:
+    """What advice calls a value under this name, so that it can be used as an array."""
+    return name if isinstance(value, np.ndarray) else f"np.asarray({name})"
 
 
 def _column_of_others(value: object) -> tuple[object, object] | None:
@@ -127,4 +133,4 @@ def _of_objects(made: Array, texts: str) -> str:
         if not scalar:
             shown = repr(item)
             return f"{shown if len(shown) <= 60 else type(item).__name__} isn't a number: leave it out, or put a number in its place"
-    return "`x.astype(float)` makes numbers of them"
+    return "`np.asarray(x, float)` makes numbers of them"

@@ -11,7 +11,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
-from rnnspec.runtime.not_numbers import CLASS_NAMES
+from rnnspec.runtime.not_numbers import CLASS_NAMES, as_written
 from rnnspec.runtime.signature import OutputSignature
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
@@ -92,7 +92,10 @@ def check_targets(
     if output.is_sequence:
         number = index_of(output)
         counted = _counted(output, inputs.present_steps(number) if isinstance(column, Ragged) else inputs.real_steps(number))
-    values = _classes(column, output, counted, width, what) if loss.classes else _values(column, output, counted, loss, dtype, what)
+    name = "" if isinstance(column, Ragged) else as_written("y", y)
+    values = (
+        _classes(column, output, counted, width, what, name) if loss.classes else _values(column, output, counted, loss, dtype, what, name)
+    )
     checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
     return Targets(output, checked, _sample_weight(inputs, output, sample_weight, f"sample_weight{of}"))
 
@@ -112,7 +115,7 @@ def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Lo
         wanted, fits = f"{(*lead, width)}", array.shape == (*lead, width) or (width == 1 and array.shape == lead)
         shape = (*lead, width)
     if not fits:
-        hint = hint_for_shape(loss, width, lead, output.is_sequence, array.shape)
+        hint = hint_for_shape(loss, width, lead, output.is_sequence, array.shape, as_written("y", y))
         raise ValueError(f"{what}: expected shape {wanted}, got {array.shape}{hint}")
     return Padded(array.reshape(shape), borrowed=True)
 
@@ -147,19 +150,19 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     return Padded(column.padded(ALL_ROWS, time), borrowed=False)
 
 
-def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str) -> Array:
+def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str, y: str) -> Array:
     """Class numbers as int64, 0 where they don't count."""
     values = _array(column)
     wrong = (values < 0) | (values >= width)
     if values.dtype.kind == "f":
         wrong |= values != np.floor(values)
     wrong_and_counted = wrong if counted is None else wrong & counted
-    hint = hint_for_classes(values if counted is None else values[counted], width) if wrong_and_counted.any() else ""
+    hint = hint_for_classes(values if counted is None else values[counted], width, y) if wrong_and_counted.any() else ""
     _refuse(column, output, wrong_and_counted, f"a class in 0..{width - 1}", what, hint)
     return np.where(wrong, 0, values).astype(np.int64)
 
 
-def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str, what: str) -> Array:
+def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str, what: str, y: str) -> Array:
     """Values in the model's dtype, unchecked and unread where they don't count."""
     with np.errstate(over="ignore"):
         values: Array = _array(column).astype(dtype, copy=False)
@@ -169,7 +172,7 @@ def _values(column: Column, output: OutputSignature, counted: Mask | None, loss:
         wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
     wrong = wrong if counted is None else wrong & counted[..., None]
     yes_and_no = isinstance(loss, BinaryCrossentropy) and wrong.any()
-    hint = hint_for_probabilities(values if counted is None else values[counted]) if yes_and_no else ""
+    hint = hint_for_probabilities(values if counted is None else values[counted], y) if yes_and_no else ""
     _refuse(column, output, wrong, expected, what, hint)
     return values
 

@@ -62,7 +62,7 @@ WRONG: dict[str, tuple[InputSignature, object, dict[str, object], str]] = {
     ),
     "dates": (
         FRAMES, X.astype("datetime64[D]"), {}, "input x: expected numbers, got dtype datetime64[D]; "
-        'make numbers of dates: `(x - x.min()) / np.timedelta64(1, "D")` are days from the first',
+        'make numbers of dates: `(x - np.min(x)) / np.timedelta64(1, "D")` are days from the first',
     ),
     "structured": (
         FRAMES, np.zeros((2, 4, 3), [("a", "f4")]), {}, "input x: expected numbers, got dtype [('a', '<f4')]; "

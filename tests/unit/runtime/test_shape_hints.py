@@ -26,6 +26,16 @@ def ids(*shape: int) -> np.ndarray:
     return np.zeros(shape, np.int64)
 
 
+class Frame:
+    """A table that is no array, but gives one: what pandas has."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        return self._values
+
+
 RAGGED = [np.ones(3), np.ones(5)]
 
 CASES: dict[str, tuple[InputSignature, Any, tuple[str, ...]]] = {
@@ -52,6 +62,9 @@ CASES: dict[str, tuple[InputSignature, Any, tuple[str, ...]]] = {
     "ids with an axis of features": (IDS, ids(4, 7, 1), ("x[..., 0]",)),
     "one id a sample": (ONE_ID, ids(5), ("x[..., None]",)),
     "one row": (ROW, np.ones(3), ("x[None]",)),
+    "one row, a list": (ROW, [1.0, 2.0, 3.0], ("np.asarray(x)[None]",)),
+    "one number a sample, a list": (NUMBER, [1.0, 2.0], ("np.asarray(x)[..., None]",)),
+    "one feature, a table": (ONE, Frame(np.ones((4, 7))), ("np.asarray(x)[..., None]",)),
     "a row with steps": (ROW, np.ones((4, 1, 3)), ("x.reshape(4, 3)",)),
     "one number a sample": (NUMBER, np.ones(5), ("x[..., None]",)),
     "list, one feature": (ONE, RAGGED, ("[np.reshape(s, (-1, 1)) for s in x]",)),

@@ -28,6 +28,11 @@ CASES: dict[str, tuple[Loss, int, bool, Any, Any]] = {
     "from 1": (SparseCategoricalCrossentropy(), 3, False, np.array([1, 3, 2, 1]), [0, 2, 1, 0]),
     "one and two": (BinaryCrossentropy(), 1, False, np.array([1, 2, 2, 1]), [0, 1, 1, 0]),
     "minus one and one": (BinaryCrossentropy(), 1, False, np.array([-1, 1, 1, -1]), [0, 1, 1, 0]),
+    "a list of numbers": (CategoricalCrossentropy(), 3, False, CLASSES.tolist(), np.eye(3)[CLASSES]),
+    "floats": (CategoricalCrossentropy(), 3, False, CLASSES.astype(float), np.eye(3)[CLASSES]),
+    "a list of rows": (SparseCategoricalCrossentropy(), 3, False, np.eye(3)[CLASSES].tolist(), CLASSES),
+    "a list from 1": (SparseCategoricalCrossentropy(), 3, False, [1, 3, 2, 1], [0, 2, 1, 0]),
+    "a list of names": (SparseCategoricalCrossentropy(), 3, False, ["a", "c", "b", "c"], CLASSES),
     "names": (SparseCategoricalCrossentropy(), 3, False, np.array(["a", "c", "b", "c"]), CLASSES),
 }
 
