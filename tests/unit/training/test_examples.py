@@ -66,7 +66,10 @@ BAD = FULL.copy()
 BAD[1, 2, 1] = np.nan
 
 ROWS = "; these are one row a class: `y.argmax(axis=-1)` gives class numbers, and the loss categorical_crossentropy takes rows"
-NUMBERS = "; these are class numbers: `np.eye(2)[np.asarray(y, int)]` makes rows of them, and the loss sparse_categorical_crossentropy takes class numbers"
+NUMBERS = (
+    "; these are class numbers: `np.eye(2)[np.asarray(y, int)]` makes rows of them, "
+    "and the loss sparse_categorical_crossentropy takes class numbers"
+)
 
 WRONG: dict[str, tuple[object, Loss, dict[str, Any], str]] = {
     "nothing": (None, MSE, {}, "targets: none are given; a loss holds each sample's output against one"),
