@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,16 +18,18 @@ from rnnspec import compiler, stages
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS, REGULARIZERS, SETTINGS
+from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, FAMILIES, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS, REGULARIZERS, SETTINGS
 from rnnspec.frontend.catalogue_entries import Catalogue
-from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET, LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Fixed, Later
+from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Family, Fixed, Later
+from rnnspec.frontend.library import FILES
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.frontend.summary import layer_rows
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
+from rnnspec.keras_names import names
 from rnnspec.kernel.fetch import fetch_ahead
 from rnnspec.kernel.printer import print_kernel, print_kernels
 from rnnspec.kernel.schedule import schedule_function
@@ -365,6 +368,14 @@ def catalogue_table(catalogue: Catalogue, heading: str, words: Mapping[str, str]
     return table(("name, with its arguments", "also written", heading), rows)
 
 
+def not_yet(_: str, family: str) -> str:
+    """The members of one of Keras's families that a spec can't name, one name each."""
+    here = {*LAYERS, *FILES} if family == "layer" else set(FAMILIES[Family(family)])
+    meant = names.spellings(family)
+    known = {meant[name] for name in here if name in meant}
+    return textwrap.fill(", ".join(f"`{name}`" for name in sorted(set(meant.values()) - known)) + ".", 136, break_long_words=False) + "\n"
+
+
 def masks(_: str) -> str:
     rows: list[tuple[str, str]] = []
     for shown, of_input, written in MASKS:
@@ -389,7 +400,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "golden": golden,
     "difference": difference,
     "layer": layer,
-    "layers-not-yet": lambda _: ", ".join(f"`{name}`" for name in sorted(KERAS_LAYERS_NOT_YET)) + ".\n",
+    "not-yet": not_yet,
     "sequence-options": lambda _: arguments(SEQUENCE_OPTIONS),
     "masks": masks,
     "activations": lambda _: catalogue_table(ACTIVATIONS, "value", FORMULAS, code=True),

@@ -17,6 +17,7 @@ from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
+from rnnspec.file_kinds import LOOKED_AT, Mistaken, kind_of, no_spec
 from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.formatter import format_spec
@@ -120,6 +121,8 @@ def read_spec(spec: Spec) -> SourceFile:
     path = os.fspath(spec)
     try:
         return _read(path)
+    except _NotASpec as error:
+        raise SpecError([_not_a_spec(path, error.mistaken)]) from None
     except Unreadable as error:
         raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
 
@@ -132,9 +135,24 @@ def of_text(text: str) -> SourceFile:
     raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile.of_text(""), 0, 0), reason=reason)])
 
 
+class _NotASpec(Unreadable):
+    """A file that is known to be something else."""
+
+    def __init__(self, mistaken: Mistaken) -> None:
+        super().__init__(f"it is {mistaken.kind.value}, not a spec")
+        self.mistaken = mistaken
+
+
+def _not_a_spec(path: str, mistaken: Mistaken) -> Diagnostic:
+    return errors.syntax.NotASpec(span=Span(SourceFile(path, ""), 0, 0), found=mistaken.kind.value, help=mistaken.advice)
+
+
 def _read(path: str) -> SourceFile:
     try:
-        return SourceFile(path, read_file(path, SPEC_LIMIT).decode())
+        content = read_file(path, SPEC_LIMIT)
+        if (mistaken := no_spec(path, kind_of(path, content))) is not None:
+            raise _NotASpec(mistaken)
+        return SourceFile(path, content.decode())
     except OSError as error:
         reason = error.strerror or str(error)
     except UnicodeDecodeError as error:
@@ -206,6 +224,8 @@ def build(
     `imports`: whether it may import. SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
     """
     precision = _precision(dtype)
+    if (mistaken := no_spec(source.path, kind_of(source.path, source.text[:LOOKED_AT].encode()))) is not None:
+        raise SpecError([_not_a_spec(source.path, mistaken)])
     followed = _followed(source, _read_import if imports else _refuse_import)
     tree, text = followed.tree, followed.text
     graph = resolve(tree, parameters)

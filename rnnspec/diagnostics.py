@@ -110,31 +110,67 @@ def _clipped(value: object) -> object:
     return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
 
 
-_LONGEST_GUESSED = 60
-_MOST_COMPARED = 500
-"""Of known names that one is compared with, those of about its length: comparing takes time, and advice isn't worth much of it."""
+_SURE = 4
+"""Names of fewer letters are changed into quite another by a single one: `sin` and `min`."""
+
+_LONGEST_NAME = 100
+"""Longer ones are compared but for capitals and underscores only: nobody mistypes them, and the time would show."""
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name which `name` was probably meant to be."""
-    if len(name) > _LONGEST_GUESSED:
+def nearest_name(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str | None:
+    """The known name that `name` was probably meant to be: the same but for capitals, underscores and a slip of the keyboard.
+
+    `others`: names that mean something else, or something that isn't here. One of these is never taken for a slip, nor is what
+    is nearer to one of them. Names with different numbers in them are different names.
+    """
+    known, others = list(known), set(others)
+    if name in others:
         return None
-    candidates: dict[str, str] = {}
-    for candidate in known:
-        if candidate != name and len(candidate) <= 2 * _LONGEST_GUESSED:  # a name is known in one place, and not in another
-            candidates.setdefault(candidate.lower(), candidate)
-    if len(candidates) > _MOST_COMPARED:
-        likely = sorted(candidates, key=lambda candidate: (abs(len(candidate) - len(name)), candidate))
-        candidates = {candidate: candidates[candidate] for candidate in likely[:_MOST_COMPARED]}
-    from difflib import get_close_matches
+    found: tuple[int, float] | None = None
+    meant: str | None = None
+    for candidate in (*known, *others):
+        if candidate == name or (distance := _distance(name, candidate)) is None:  # a name is known in one place, and not in another
+            continue
+        from difflib import SequenceMatcher
 
-    matches = get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
-    return candidates[matches[0]] if matches else None
+        rank = distance, -SequenceMatcher(None, name, candidate).ratio()
+        if found is None or rank < found:
+            found, meant = rank, candidate
+    return None if meant in others and meant not in known else meant
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice that names the known name which `name` was probably meant to be; empty if none is near."""
-    found = nearest_name(name, known)
+def _distance(name: str, candidate: str) -> int | None:
+    """How many slips lie between two names; None if they are more than a slip is."""
+    first, second = (each.replace("_", "").replace("-", "").lower() for each in (name, candidate))
+    if first == second:
+        return 0
+    shortest = min(len(first), len(second), _LONGEST_NAME)
+    limit = 2 if shortest >= 2 * _SURE else 1
+    digits = [[c for c in each if c.isdigit()] for each in (first, second)]
+    if not _SURE <= shortest < _LONGEST_NAME or abs(len(first) - len(second)) > limit or digits[0] != digits[1]:
+        return None
+    distance = _slips(first, second)
+    return distance if distance <= limit else None
+
+
+def _slips(first: str, second: str) -> int:
+    """Letters left out, put in, changed, or exchanged with their neighbour (optimal string alignment)."""
+    before: list[int] = []
+    above = list(range(len(second) + 1))
+    for i, letter in enumerate(first, 1):
+        row = [i]
+        for j, other in enumerate(second, 1):
+            least = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == second[j - 2] and other == first[i - 2]:
+                least = min(least, before[j - 2] + 1)
+            row.append(least)
+        before, above = above, row
+    return above[-1]
+
+
+def nearest(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
+    """Advice that names the known name which `name` was probably meant to be; empty if none is near. See `nearest_name`."""
+    found = nearest_name(name, known, others)
     return "" if found is None else f"did you mean `{found}`?"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
-from rnnspec.diagnostics import InternalError, Label, listed, nearest, nearest_name
-from rnnspec.frontend import ast, errors, kinds
+from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
+from rnnspec.frontend import ast, errors, foreign, kinds
 from rnnspec.frontend.catalogue import FAMILIES, REFUSALS, names_a_member
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family
@@ -89,14 +89,20 @@ _NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 def bind(
-    callee: str, arguments: Sequence[Argument], call: ast.Call, scope: Scope, report: Report, elsewhere: Mapping[str, str] = _NOWHERE
+    callee: str,
+    arguments: Sequence[Argument],
+    call: ast.Call,
+    scope: Scope,
+    report: Report,
+    elsewhere: Mapping[str, str] = _NOWHERE,
+    family: str = foreign.LAYER,
 ) -> Bindings | None:
     """Every argument of `arguments` with its value, defaults filled in; None where something is wrong, which is reported.
 
-    `elsewhere`: names of arguments that aren't this callee's, with advice where they belong.
+    `elsewhere`: names of arguments that aren't this callee's, with advice where they belong. `family`: what the callee is.
     """
     before = report.count
-    written = match_arguments(callee, arguments, call, report, elsewhere)
+    written = match_arguments(callee, arguments, call, report, elsewhere, family, scope.values)
     values: dict[str, Given] = {}
     for argument in arguments:
         with report.catching():
@@ -109,11 +115,17 @@ def bind(
 
 
 def match_arguments(
-    callee: str, arguments: Sequence[Argument], call: ast.Call, report: Report, elsewhere: Mapping[str, str] = _NOWHERE
+    callee: str,
+    arguments: Sequence[Argument],
+    call: ast.Call,
+    report: Report,
+    elsewhere: Mapping[str, str] = _NOWHERE,
+    family: str = foreign.LAYER,
+    values: Collection[str] = (),
 ) -> dict[str, ast.Expression]:
     """The written arguments by name; those that are too many, unknown, doubled or missing are reported.
 
-    A missing one isn't where a faulty argument was probably meant to be it.
+    A missing one isn't where a faulty argument was probably meant to be it. `values`: names that a constant can't be.
     """
     known = {argument.name: argument for argument in arguments}
     positional = [argument.name for argument in arguments if argument.positional]
@@ -128,16 +140,19 @@ def match_arguments(
                 meant |= known.keys()
                 continue
             if place >= len(positional):
-                if place == len(positional):
+                if isinstance(argument.value, ast.Name) and argument.value.text in values:
+                    owner = f"each argument of {callee}"
+                    report.add(errors.flows.ValueAsConstant(span=argument.span, name=argument.value.text, owner=owner))
+                elif place == len(positional):
                     report.add(errors.names.TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
                 continue
             name = positional[place]
         else:
             named, name = True, argument.name.text
             if name not in known:
-                meant.add(nearest_name(name, known))
-                help_ = elsewhere.get(name) or nearest(name, known) or _list_of(callee, arguments)
-                report.add(errors.names.UnknownArgument(span=argument.name.span, callee=callee, name=name, help=help_))
+                fault, other = _unknown_argument(callee, family, argument.name, arguments, elsewhere.get(name, ""))
+                report.add(fault)
+                meant.add(other)
                 continue
         if name in written:
             earlier = (Label(places[name], "given here"),)
@@ -148,6 +163,18 @@ def match_arguments(
         if argument.default is REQUIRED and argument.name not in written and argument.name not in meant:
             report.add(errors.names.MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
     return written
+
+
+def _unknown_argument(
+    callee: str, family: str, name: ast.Identifier, arguments: Sequence[Argument], elsewhere: str
+) -> tuple[Diagnostic, str | None]:
+    """What is wrong with an argument's name, and the argument that it was probably meant to be."""
+    known = [argument.name for argument in arguments]
+    today, old = foreign.old_argument(name.text, known)
+    if not elsewhere and today is None and (keras := foreign.keras_argument(family, callee, name.text, name.span)) is not None:
+        return keras, None
+    help_ = elsewhere or old or nearest(name.text, known) or _list_of(callee, arguments)
+    return errors.names.UnknownArgument(span=name.span, callee=callee, name=name.text, help=help_), today or nearest_name(name.text, known)
 
 
 def default_of(argument: Argument, span: Span) -> Given:
@@ -164,6 +191,16 @@ def _written(plain: Plain, span: Span) -> Value:
 
 def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
     """The value as its kind has it (numbers in range, names looked up); raises `Fault`."""
+    try:
+        return _as_kind(argument, given, callee, scope)
+    except Fault:
+        if isinstance(given.value, Symbol) and given.value.name in scope.values:
+            owner = f"`{argument.name}` of {callee}"
+            raise Fault(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner=owner)) from None
+        raise
+
+
+def _as_kind(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
     kind, value = argument.kind, given.value
     if isinstance(kind, kinds.Later | kinds.Fixed):
         return _unchanged(argument, kind, given, callee)
@@ -274,18 +311,11 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
         raise Fault(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
-        members = sorted({entry.name for entry in catalogue.values()})
-        help_ = (
-            nearest(name, [*members, *(() if call else scope.parameters)])
-            or nearest(name, catalogue)
-            or _as_python(name)
-            or listed(members)
-        )
-        raise Fault(errors.names.UnknownChoice(span=span, family=family.value, name=name, help=help_))
+        raise Fault(foreign.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
-    bindings = bind(name, entry.arguments, call or nothing, scope, report)
+    bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
     if bindings is None:
         raise report.fault()
     return Configured(entry.name, bindings.plain())
@@ -316,7 +346,10 @@ def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: 
     return tuple(chosen)
 
 
-def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> errors.names.UnknownName | errors.names.WrongValue:
+def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> Diagnostic:
+    name = given.value.name if isinstance(given.value, Symbol) else given.value.call.callee.text if isinstance(given.value, Applied) else ""
+    if (schedule := foreign.keras_schedule(name, given.span)) is not None:
+        return schedule
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
         return errors.names.UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))

@@ -157,7 +157,7 @@ LOSSES = catalogue(
     [
         Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
         Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
-        Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy",)),
+        Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy", "bce", "BCE")),
         Entry("categorical_crossentropy", (_FROM_LOGITS,), ("CategoricalCrossentropy",)),
         Entry("sparse_categorical_crossentropy", (_FROM_LOGITS,), ("SparseCategoricalCrossentropy",)),
     ]

@@ -240,12 +240,3 @@ LAYERS = catalogue(
         *(Entry(kind, (NAME,)) for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")),
     ]
 )
-
-KERAS_LAYERS_NOT_YET = frozenset(
-    {
-        "AdditiveAttention", "AlphaDropout", "Conv2D", "UnitNormalization", "ZeroPadding1D",
-    }
-)  # fmt: skip
-
-WRITTEN_OTHERWISE = {"StackedRNNCells": "stacked cells are a list in `RNN`: `RNN([LSTM(64), LSTM(32)])`"}
-"""Keras's layers that another form stands for, and which."""

@@ -28,6 +28,7 @@ from rnnspec.frontend.equations import (
     Zeros,
 )
 from rnnspec.frontend.evaluate import choice, evaluate
+from rnnspec.frontend.function_advice import split_by_widths
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
@@ -85,7 +86,7 @@ def bind_parameters(
     before = report.count
     name = definition.name.text
     keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
-    written = match_arguments(name, [*own.values(), *keyword_only], call, report)
+    written = match_arguments(name, [*own.values(), *keyword_only], call, report, values=scope.values)
     values: dict[str, Given] = {}
     faulty: set[str] = set()
     for parameter in definition.parameters:
@@ -371,18 +372,31 @@ class _Instance:
 
     def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
         if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
-            raise Fault(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts"))
+            help_ = "write `a, b = split(value, 2)`"
+            raise Fault(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
         value = term_of(call.arguments[0].value, self._names)
+        span = call.arguments[1].span
         count = evaluate(call.arguments[1].value, self._names.constants()).value
-        if isinstance(count, bool) or not isinstance(count, int) or count != targets:
+        width = value.shape.dimensions[-1] if value.shape.dimensions else 0
+        if isinstance(count, bool) or not isinstance(count, int):
+            widths = tuple(item.value for item in count) if isinstance(count, tuple) else ()
+            problem = f"the parts are equal: a number says how many, not {describe(count)}"
+            taken = self._names.known() | self._owners.keys() - self._locals.keys()
+            help_ = split_by_widths(widths, call.arguments[0].value.span.text, width, targets, taken)
+            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
+        if count != targets:
             problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
-            raise Fault(errors.cells.SplitTargets(span=call.arguments[1].span, problem=problem))
+            fitting = [f"`split(..., {targets})`"] if targets > 1 and width and width % targets == 0 else []
+            fitting += [f"{count} names"] if count > 1 and width and width % count == 0 else []
+            help_ = f"write {' or '.join(fitting)}" if fitting else ""
+            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
         if not value.shape.dimensions:
             span = call.arguments[0].span
             raise Fault(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
-        width = value.shape.dimensions[-1]
         if width % count:
-            raise Fault(errors.cells.SplitMisfit(span=call.span, width=width, parts=count))
+            fitting = [str(each) for each in range(2, min(width, 64) + 1) if width % each == 0]
+            help_ = f"{width} can be split into {', '.join(fitting[:8])} parts" if fitting else ""
+            raise Fault(errors.cells.SplitMisfit(span=call.span, width=width, parts=count, help=help_))
         return value, count
 
     def _return(self, statement: ast.Return) -> None:

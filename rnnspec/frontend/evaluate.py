@@ -128,6 +128,8 @@ def _plain(given: Given, sign: str, scope: Scope) -> int | float | bool | str | 
 
 def _unfit(given: Given, needed: str, scope: Scope) -> Fault:
     """A value that can't stand where it stands; a bare name there is one that nothing has."""
+    if isinstance(given.value, Symbol) and given.value.name in scope.values:
+        return Fault(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner="what is computed here"))
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
         return Fault(errors.names.UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import Label, nearest
@@ -114,7 +114,8 @@ class Flows:
         self._builder = builder
         self._report = builder.report
         self._definitions = definitions
-        self._scope = scope
+        self._value_names: set[str] = set()
+        self._scope = replace(scope, values=self._value_names)
         self._names = names
         self._origins = origins
         self._inside = inside
@@ -123,12 +124,13 @@ class Flows:
         self._named: dict[int, dict[str, _Named]] = {}
         """The names of each value, by its number."""
         self._shared: dict[str, _SharedLayer] = {}
-        self._maker = LayerMaker(definitions.cells, scope, names, origins, self.look_up, self._report)
+        self._maker = LayerMaker(definitions.cells, self._scope, names, origins, self.look_up, self._report)
 
     def add_input(self, name: str, value: Value | None, span: Span) -> None:
         """An input's value under its name."""
         self._take(name, span)
         self._keep(name, _Named(value, span, used=True))
+        self._value_names.add(name)
         self._inputs = (*self._inputs, name)
 
     def reserve(self, statements: Sequence[ast.FlowStatement]) -> None:
@@ -389,4 +391,5 @@ class Flows:
         for target, value in zip(targets, values, strict=True):
             with self._report.catching():
                 self._take(target.text, target.span)
+                self._value_names.add(target.text)
                 self._keep(target.text, _Named(value, target.span, not sound, statement.span.start))

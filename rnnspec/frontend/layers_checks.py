@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from rnnspec.diagnostics import Label, listed, nearest
-from rnnspec.frontend import ast, errors
+from rnnspec.diagnostics import Label
+from rnnspec.frontend import ast, errors, foreign
 from rnnspec.frontend.arguments import Bindings
-from rnnspec.frontend.catalogue_layers import KERAS_LAYERS_NOT_YET, WRITTEN_OTHERWISE
 from rnnspec.frontend.equations import ELEMENT_LIMIT
 from rnnspec.frontend.graph import Flowing, Value
 from rnnspec.frontend.graph_layers import Layer, LayerWeight
@@ -129,6 +128,4 @@ def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
 
 
 def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
-    if name in KERAS_LAYERS_NOT_YET:
-        return Fault(errors.syntax.NotYet(span=span, what=f"the layer {name}"))
-    return Fault(errors.names.UnknownLayer(span=span, name=name, help=WRITTEN_OTHERWISE.get(name) or nearest(name, known) or listed(known)))
+    return Fault(foreign.unknown_layer(name, span, known))

@@ -14,6 +14,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
 from rnnspec.frontend import ast, errors, limits, tables
+from rnnspec.frontend.syntax_advice import CALLED, LENGTH, MISPLACED, NAMED, ONE_VALUE, PARTS, POWER, SHAPES, SIGNS, SLICE, WORDS
 from rnnspec.frontend.tree import Parsed, TreeBuilder
 from rnnspec.source import SourceFile, Span
 
@@ -116,6 +117,9 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
     if text[start] == '"':
         line_end = text.find("\n", start)
         return errors.syntax.UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
+    part = _PART.match(text, start)
+    if part and start and (_WORD.fullmatch(text, start - 1, start) or text[start - 1] in ")]"):
+        return errors.syntax.UnexpectedCharacter(span=Span(source, start, part.end()), found=f"`{part.group()[:40]}`", help=PARTS)
     number = _NUMBER_LIKE.match(text, start)
     if number:
         return errors.syntax.MalformedNumber(span=Span(source, start, number.end()), found=number.group()[:40])
@@ -126,16 +130,25 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
         return errors.syntax.UnexpectedCharacter(span=span, found=f"`{span.text[:40]}`", help=help_)
     character = text[start]
     found = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
-    return errors.syntax.UnexpectedCharacter(span=Span(source, start, start + 1), found=found, help=_HINTS.get(character, ""))
+    stop = start + 1 + (character in _DOUBLED and text.startswith(character, start + 1))
+    found = found if stop == start + 1 else f"`{character}{character}`"
+    help_ = LENGTH if character == "?" and _in_dimensions(text, start) else SIGNS.get(character, "")
+    return errors.syntax.UnexpectedCharacter(span=Span(source, start, stop), found=found, help=help_)
 
 
 _NUMBER_LIKE = re.compile(r"[0-9.][A-Za-z0-9_.]*")
+_PART = re.compile(r"\.[A-Za-z_][A-Za-z0-9_.]*")
 _WORD = re.compile(r"\w+")
-_HINTS = {
-    ";": "a statement needs no mark at its end",
-    **dict.fromkeys("'`\u2018\u2019\u201c\u201d\u201e", "a text stands in straight double quotes"),
-    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "the minus sign is the hyphen of the keyboard"),
-}
+_DOUBLED = "&|"
+_DIMENSIONS = re.compile(r"\binput\b[^\[{}]*\[[^\]]*$")
+
+
+def _in_dimensions(text: str, place: int) -> bool:
+    """Whether a place is in the square brackets behind an input."""
+    return _DIMENSIONS.search(text, max(0, place - _NEAR), place) is not None
+
+
+_NEAR = 200
 
 
 def _word_start(text: str, place: int) -> int:
@@ -196,10 +209,11 @@ class _Recovery:
                 place += 1
             except UnexpectedToken:
                 checkpoint = self._latest(checkpoint, lines)
-                self._report(place, checkpoint.place, self._before(place, lines[-1]))
+                fault = self._report(place, checkpoint.place, self._before(place, lines[-1]))
                 if len(self._faults) > limits.ERRORS:
                     return
-                place = self._next_line(place, self._opened[checkpoint.place])
+                ended = isinstance(fault, errors.syntax.Scalar) and self._starts_line(place)  # what it lacks is on the line before
+                place = place if ended else self._next_line(place, self._opened[checkpoint.place])
                 parser = checkpoint.parser.copy(deepcopy_values=False)
                 lines = [_Begun(place, parser.copy(deepcopy_values=False))]
         self._finish(parser)
@@ -215,10 +229,16 @@ class _Recovery:
             parser.feed_token(token)
         return parser
 
-    def _report(self, place: int, begin: int, before: _Parser) -> None:
+    def _report(self, place: int, begin: int, before: _Parser) -> Diagnostic | None:
         token = self._tokens[place]
-        if not self._unreadable(self._tokens[begin].start_pos or 0, token):
-            self._faults.append(self._misplaced(place, before) or self._unexpected(token, before))
+        if self._unreadable(self._tokens[begin].start_pos or 0, token):
+            return None
+        fault = self._misplaced(place, before) or self._unexpected(token, place, before)
+        # A name that is a word of the language is reported once: what it is meant to be is the same everywhere.
+        known = (other.word for other in self._faults if isinstance(other, errors.syntax.ReservedWord))
+        if not isinstance(fault, errors.syntax.ReservedWord) or fault.word not in known:
+            self._faults.append(fault)
+        return fault
 
     def _finish(self, parser: _Parser) -> None:
         expected = _expected(parser)
@@ -254,10 +274,10 @@ class _Recovery:
     def _next_line(self, place: int, depth: int) -> int:
         """The first token after `place` that begins a line at `depth`, or closes the block.
 
-        A line that begins with a brace or with `else` belongs to what is dropped.
+        A line that begins with what begins no statement, a brace, an arrow or `else`, belongs to what is dropped.
         """
         for later in range(place + 1, len(self._tokens)):
-            dropped = self._tokens[later].type in ("LBRACE", "RBRACE", "ELSE")
+            dropped = self._tokens[later].type in _CONTINUING
             if self._depths[later] < depth or (self._depths[later] == depth and self._starts_line(later) and not dropped):
                 return later
         return len(self._tokens)
@@ -267,29 +287,89 @@ class _Recovery:
         return any(begin <= error.span.start < (token.start_pos or 0) for error in self._unlexable)
 
     def _misplaced(self, place: int, parser: _Parser) -> Diagnostic | None:
-        """The wrong order of `when` and `else`, if that is what is wrong; `elif` stands for `else when`."""
+        """What is wrong at a token that can't be read, where more is known than that it is unexpected."""
         before = self._tokens[place - 1] if place else None
         after = self._tokens[place + 1].type if place + 1 < len(self._tokens) else ""
         token, choices = self._tokens[place], parser.accepts()
+        # `elif` stands for `else when`.
         if before is not None and before.type == "ELSE" and token.type in ("WHEN", "IF") and "LBRACE" in choices:
             return errors.syntax.ElseCondition(span=self._span(token))
         if before == "elif" and place > 1 and self._tokens[place - 2].type == "RBRACE":
             return errors.syntax.ElseCondition(span=self._span(before))
         if token.type == "ELSE" and after in ("LBRACE", "WHEN") and choices & {"WHEN", "LBRACE"}:
             return errors.syntax.MisplacedElse(span=self._span(token))
+        if choices == {"LSQB"} and before is not None and self._tokens[max(place - 2, 0)].type == "COLON":
+            if token.type in ("LPAR", "LESS"):
+                return None
+            element = "int" if before == "int" else "float"
+            name, help_ = str(self._tokens[place - 3]), SHAPES[element]
+            return errors.syntax.Scalar(span=self._span(before), name=name, element=element, help=help_)
+        if (word := self._reserved(place, choices)) is not None:
+            return errors.syntax.ReservedWord(span=self._span(word), word=str(word))
+        reason = MISPLACED.get((self._owner(place), token.type), "")
+        begins = self._may_begin(place) or (before is not None and before.type == "LBRACE")
+        if reason and begins and _ends_statement(parser, 1):
+            return errors.syntax.MisplacedStatement(span=self._span(token), word=str(token), reason=reason)
         return None
 
-    def _unexpected(self, token: Token, parser: _Parser) -> Diagnostic:
-        help_ = ""
-        if token.type != "NAME" and token.isidentifier() and "NAME" in parser.accepts():
-            help_ = f"`{token}` is a word of the language and can't be a name"
-        if token.type == "OVER" and self._source.text.startswith("//", token.start_pos):
-            help_ = "a comment begins with `#`"
-        if token.type == "COMMA" and "RPAR" in parser.accepts() and "NAME" not in parser.accepts():
-            help_ = "several values in one are a list, in square brackets: `[20, 12]`"
-        if token.type == "IF" and "WHEN" in parser.accepts():
-            help_ = "statements are chosen with `when condition { ... } else { ... }`"
+    def _reserved(self, place: int, choices: set[str]) -> Token | None:
+        """The word of the language that stands where a name could, and is used like one; the token at `place` is the unexpected one."""
+        token = self._tokens[place]
+        before = self._tokens[place - 1] if place else None
+        if before is not None and _is_word(before) and token.type in ("ASSIGN", "ARROW", "COMMA", "COLON") and "NAME" in choices:
+            return before
+        if not _is_word(token) or "NAME" not in choices:
+            return None
+        ends = place + 1 == len(self._tokens) or self._starts_line(place + 1)
+        return token if ends or self._tokens[place + 1].type in _AFTER_A_NAME else None
+
+    def _owner(self, place: int) -> str:
+        """What kind of declaration a token is in, by its first token."""
+        depth = 0
+        for earlier in range(place - 1, -1, -1):
+            token = self._tokens[earlier]
+            depth += (token.type == "RBRACE") - (token.type == "LBRACE")
+            if depth < 0 and token.type in ("MODEL", "CELL", "BLOCK", "TRAIN"):
+                return token.type
+        return ""
+
+    def _unexpected(self, token: Token, place: int, parser: _Parser) -> Diagnostic:
+        help_ = self._advice(token, place, parser.accepts())
         return errors.syntax.UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
+
+    def _advice(self, token: Token, place: int, choices: set[str]) -> str:
+        text, start = self._source.text, token.start_pos or 0
+        before = self._tokens[place - 1] if place else None
+        first = next((each for each in range(place, -1, -1) if each == 0 or self._may_begin(each)), 0)
+        match token.type:
+            case "TIMES" if text.startswith("*", start - 1):
+                return POWER
+            case "OVER" if text.startswith("//", start) or text.startswith("//", start - 1):
+                return "a quotient is `a / b`; a comment begins with `#`"
+            case "COMMA" if "RPAR" in choices and "NAME" not in choices:
+                return "several values in one are a list, in square brackets: `[20, 12]`"
+            case "COMMA" if before is not None and before.type == "RPAR":
+                return ONE_VALUE
+            case "IF" if "WHEN" in choices:
+                return "statements are chosen with `when condition { ... } else { ... }`"
+            case "LPAR" if before is not None and before.type == "RPAR":
+                return CALLED
+            case "LPAR" if choices == {"LSQB"}:
+                return "dimensions stand in square brackets: `float[time, 12]`"
+            case "COLON" if _in_dimensions(text, start):
+                return LENGTH
+            case "COLON" if "RSQB" in choices:
+                return SLICE
+            case "COLON" if {"ASSIGN", "RPAR"} <= choices:
+                return NAMED
+            case "PLUS" | "MINUS" | "TIMES" | "OVER" if text.startswith("=", start + 1):
+                return "an equation gives a name its one value: `h' = h + x`"
+            case _ if _is_word(token) and "NAME" in choices:
+                return f"`{token}` is a word of the language and can't be a name"
+            case _ if place > first:
+                return WORDS.get(str(self._tokens[first]), "")
+            case _:
+                return ""
 
     def _span(self, token: Token) -> Span:
         return _span(self._source, token)
@@ -301,6 +381,22 @@ class _Begun:
 
     place: int
     parser: _Parser
+
+
+_CONTINUING = frozenset(
+    {"LBRACE", "RBRACE", "ELSE", "ARROW", "COMMA", "RPAR", "RSQB", "PLUS", "MINUS", "TIMES", "MATMUL", "AND", "OR"}
+)  # fmt: skip
+"""Tokens that a statement goes on with on its next line, and nobody would begin one with."""
+
+_AFTER_A_NAME = _CONTINUING - {"LBRACE", "ELSE"} | {
+    "ASSIGN", "COLON", "LPAR", "LSQB", "OVER", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT", "IF",
+}  # fmt: skip
+"""Tokens that follow a name, or an expression's end."""
+
+
+def _is_word(token: Token) -> bool:
+    """Whether a token is a word of the language, and so no name."""
+    return token.type not in ("NAME", "TRUE", "FALSE", "NONE") and token.isidentifier()
 
 
 def _brace_depths(tokens: list[Token]) -> Iterator[int]:

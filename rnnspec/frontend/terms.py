@@ -28,7 +28,8 @@ from rnnspec.frontend.equations import (
     Zeros,
 )
 from rnnspec.frontend.evaluate import binary, evaluate, item, truth, unary
-from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
+from rnnspec.frontend.function_advice import function_advice, part_of_row
+from rnnspec.frontend.functions import ELEMENTARY, PAIRS, REDUCTIONS
 from rnnspec.frontend.kinds import Family
 from rnnspec.frontend.values import Applied as Calling
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
@@ -96,6 +97,11 @@ def operand_of(expression: ast.Expression, names: Names) -> Operand:
             return operand_of(on_true if _truth(condition, names) else on_false, names)
         case ast.Subscript(value=value, position=position):
             return _row(value, position, names, span)
+        case ast.List(items=items) if any(isinstance(item, ast.Name) and item.spelling in names.values for item in items):
+            help_ = "`concat(a, b)` puts rows one behind the other"
+            raise Fault(
+                errors.cells.UnfitOperand(span=span, place="an equation", expected="values of the step", found="a list", help=help_)
+            )
         case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing() | ast.List():
             return evaluate(expression, names.constants())
         case _:
@@ -208,7 +214,9 @@ def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Sp
         return item(Given(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
     place = evaluate(position, names.constants()).value
     if len(operand.shape.dimensions) != 2:
-        raise Fault(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
+        width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
+        help_ = part_of_row(place, value.span.text, width, names.known() | names.targets)
+        raise Fault(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}", help=help_))
     rows, columns = operand.shape.dimensions
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < rows:
         raise Fault(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
@@ -255,14 +263,16 @@ def _call(call: ast.Call, names: Names) -> Operand:
         raise Fault(
             errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
         )
-    raise Fault(errors.cells.UnknownFunction(span=call.callee.span, name=name, help=nearest(name, {*FUNCTIONS, *names.scope.parameters})))
+    instead, every = function_advice(name, names.scope.parameters)
+    raise Fault(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
 
 
 def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
     for argument in call.arguments:
         if argument.name is not None:
             problem = "its arguments have no names"
-            raise Fault(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem))
+            help_ = "a row has one axis, its units" if argument.name.text in ("axis", "dim", "keepdims") else ""
+            raise Fault(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem, help=help_))
     if count is not None and len(call.arguments) != count:
         problem = f"takes {count} {'value' if count == 1 else 'values'}, got {len(call.arguments)}"
         raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
@@ -278,7 +288,7 @@ def _activation(call: ast.Call, names: Names) -> Term:
     term = term_of(argument, names)
     report = Report()
     rest = ast.Call(call.span, call.callee, call.arguments[1:])
-    bindings = bind(call.callee.text, entry.arguments, rest, names.constants(), report)
+    bindings = bind(call.callee.text, entry.arguments, rest, names.constants(), report, family=Family.ACTIVATION.value)
     if bindings is None:
         raise report.fault()
     return _apply(entry.name, bindings.plain(), term, argument.span)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.diagnostics import InternalError, Label, nearest
-from rnnspec.frontend import ast, errors
+from rnnspec.diagnostics import InternalError, Label
+from rnnspec.frontend import ast, errors, foreign
 from rnnspec.frontend.arguments import Bindings, checked
 from rnnspec.frontend.catalogue import SETTINGS
 from rnnspec.frontend.evaluate import evaluate
@@ -35,7 +35,7 @@ def resolve_train(
     for setting in train.settings:
         name = setting.name.text
         if name not in SETTINGS:
-            help_ = nearest(name, SETTINGS) or f"there are {', '.join(SETTINGS)}"
+            help_ = foreign.unknown_setting(name, SETTINGS)
             report.add(errors.layers.UnknownSetting(span=setting.name.span, name=name, help=help_))
             continue
         if name in places:

@@ -49,6 +49,8 @@ class Scope:
     parameters: Mapping[str, Given]
     faulty: frozenset[str] = frozenset()
     computed: Collection[str] = frozenset()
+    values: Collection[str] = frozenset()
+    """The names of the graph's values so far: they aren't constants, and where one stands for a constant it is said so."""
 
 
 class Fault(Exception):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnspec.file_kinds import kind_of, no_weights
 from rnnspec.files import large_limit, read_file, write_atomically
 from rnnspec.runtime.executable import Array
 
@@ -23,6 +24,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     except KeyError as error:
         raise ValueError(f"{os.fspath(path)}: it holds numbers of type {error.args[0]}, which numpy doesn't have") from None
     except (SafetensorError, ValueError) as error:
+        if (mistaken := no_weights(os.fspath(path), kind_of(os.fspath(path), content))) is not None:
+            raise ValueError(f"{os.fspath(path)}: it is {mistaken.kind.value}, not weights: {mistaken.advice}") from None
         raise ValueError(f"{os.fspath(path)}: not a readable .safetensors file: {error}") from None
 
 

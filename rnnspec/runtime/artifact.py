@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.file_kinds import kind_of, no_model
 from rnnspec.files import SPEC_LIMIT, large_limit, read_at_most, read_file, write_atomically
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Argument
@@ -90,10 +91,13 @@ def save(artifact: Artifact, file: Target) -> None:
 
 def load(file: Source) -> Artifact:
     """Read and check a file; OSError if it can't be read, `ArtifactError` if it isn't what `save` wrote."""
+    name, content = name_of(file), _content(file)
     try:
-        return decode(_content(file))
+        return decode(content)
     except ArtifactError as error:
-        raise ArtifactError(f"{name_of(file)}: {error}") from None
+        mistaken = no_model(name, kind_of(name, content))
+        reason = error if mistaken is None else f"it is {mistaken.kind.value}, not a compiled model: {mistaken.advice}"
+        raise ArtifactError(f"{name}: {reason}") from None
 
 
 def name_of(file: Source) -> str:

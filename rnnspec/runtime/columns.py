@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.runtime.executable import Array
+from rnnspec.runtime.not_numbers import as_list, batches_problem, problem, unreadable
+from rnnspec.runtime.shape_hints import hint_for_list
 
 Rows: TypeAlias = slice | NDArray[np.intp]
 """Which samples a batch takes: a slice (no copy) or their numbers."""
@@ -64,21 +67,27 @@ class Ragged:
 Column: TypeAlias = Padded | Ragged
 
 
-def as_numbers(value: object, what: str) -> Array:
-    """The value as an array of bools, integers or floats; ValueError, naming `what`, for anything else."""
+def as_numbers(value: object, what: str, texts: str = "") -> Array:
+    """The value as an array of bools, integers or floats; ValueError, naming `what`, for anything else.
+
+    `texts`: advice for one of texts, of data: with it there is advice for other data, too. What gives items without being an
+    array or a list is never read.
+    """
     # Masked arrays exist only where numpy.ma was imported; importing it to ask would take a sixth of numpy's time.
     if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{what}: a masked array; give its data, and its steps' mask as mask=")
+    if type(value) is not np.ndarray:
+        value = as_list(value)
+        if (foreign := unreadable(value)) is not None:
+            raise ValueError(f"{what}: {batches_problem(foreign)}")
     try:
         array: Array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{what}: not an array: {error}") from None
+        reason = "the lists in it have different lengths" if "inhomogeneous" in str(error) else error
+        raise ValueError(f"{what}: not an array: {reason}") from None
     if array.dtype.kind in "biuf":
         return array
-    if array.dtype.kind == "O":
-        found = f"objects ({type(value).__name__})" if array.ndim == 0 else "dtype object; arrays of different lengths go into a list"
-        raise ValueError(f"{what}: expected numbers, got {found}")
-    raise ValueError(f"{what}: expected numbers, got dtype {array.dtype}")
+    raise ValueError(f"{what}: {problem(value, array, texts)}")
 
 
 def is_list(value: object) -> bool:
@@ -86,23 +95,34 @@ def is_list(value: object) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, described: str) -> Ragged:
+def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, described: str, variable: str = "x", texts: str = "") -> Ragged:
     """Samples of shape (steps, *tail) as one column, their dtypes brought together.
 
-    `described` says in words what a sample should look like. ValueError names the sample.
+    `described` says in words what a sample should look like. ValueError names the sample, with advice on its shape in which the list
+    is called `variable`, if that isn't empty.
     """
     arrays: list[Array] = []
     for number, sample in enumerate(samples):
-        array = as_numbers(sample, f"{what}, sample {number}")
+        array = as_numbers(sample, f"{what}, sample {number}", texts)
         if array.shape == (0,):
             array = array.reshape(0, *tail)
         if array.ndim != 1 + len(tail) or array.shape[1:] != tail:
-            raise ValueError(f"{what}, sample {number}: expected {described}, got shape {array.shape}")
+            hint = hint_for_list(_shapes(samples, what), tail, variable) if variable else ""
+            raise ValueError(f"{what}, sample {number}: expected {described}, got shape {array.shape}{hint}")
         arrays.append(array)
     lengths = np.array([len(array) for array in arrays], np.int64)
     filled = [array for array in arrays if len(array)]
     flat = np.concatenate(filled) if filled else np.zeros((0, *tail), np.int32)
     return Ragged(flat, lengths)
+
+
+def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
+    """Of the samples that are numbers."""
+    shapes: list[tuple[int, ...]] = []
+    for sample in samples:
+        with suppress(ValueError):
+            shapes.append(as_numbers(sample, what).shape)
+    return shapes
 
 
 def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:

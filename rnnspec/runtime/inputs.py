@@ -10,6 +10,8 @@ import numpy as np
 from rnnspec.runtime.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
 from rnnspec.runtime.columns import Column, Padded, Ragged, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
+from rnnspec.runtime.not_numbers import TEXTS, as_written
+from rnnspec.runtime.shape_hints import hint_for_array
 from rnnspec.runtime.signature import InputSignature, Signature
 
 
@@ -32,7 +34,8 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
     ValueError names the input, the sample, the step, the value found and what was expected.
     """
     named = inputs_by_name(signature, x)
-    columns = {spec.name: _column(spec, named[spec.name], at_once) for spec in signature.inputs}
+    single = len(signature.inputs) == 1
+    columns = {spec.name: _column(spec, named[spec.name], at_once, "x" if single else spec.name) for spec in signature.inputs}
     _check_agreement(signature, columns)
     dtype = np.dtype(signature.dtype)
     names = [spec.name for spec in signature.inputs if spec.is_sequence]
@@ -112,26 +115,27 @@ def _for_inputs(model: str, sequences: Sequence[str], what: str, given: object) 
     return named
 
 
-def _column(spec: InputSignature, value: object, at_once: bool) -> Column:
-    """The value as a column of the right shape, its dtype not looked at beyond being numbers."""
+def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -> Column:
+    """The value as a column of the right shape, its dtype not looked at beyond being numbers; `variable`: what advice calls it."""
     what = f"input {spec.name}"
     tail = tuple(extent for extent in spec.shape[1 if spec.is_sequence else 0 :] if isinstance(extent, int))
     shown = f"({', '.join(str(extent) for extent in ('batch', *spec.shape))})"
     if spec.is_sequence and is_list(value):
         axes = ", ".join(str(extent) for extent in spec.shape)
-        column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})")
+        column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})", variable, TEXTS)
         fixed = spec.shape[0]
         if isinstance(fixed, int) and (wrong := np.flatnonzero(column.lengths != fixed)).size:
             raise ValueError(f"{what}, sample {wrong[0]}: expected {fixed} steps, got {column.lengths[wrong[0]]}")
         return column
-    array = as_numbers(value, what)
+    array = as_numbers(value, what, TEXTS)
+    variable = as_written(variable, value)
     if array.ndim != 1 + len(spec.shape):
-        hint = "; a single sample needs a batch axis: x[None]" if array.ndim == len(spec.shape) else ""
-        raise ValueError(f"{what}: expected shape {shown}, got {array.shape}{hint}")
+        raise ValueError(f"{what}: expected shape {shown}, got {array.shape}{hint_for_array(spec.shape, array.shape, variable)}")
     for axis, extent in enumerate(spec.shape, 1):
         if isinstance(extent, int) and array.shape[axis] != extent:
             kind = "steps" if spec.is_sequence and axis == 1 else "features"
-            raise ValueError(f"{what}: expected {extent} {kind}, got {array.shape[axis]} (expected shape {shown}, got {array.shape})")
+            found = f"expected {extent} {kind}, got {array.shape[axis]} (expected shape {shown}, got {array.shape})"
+            raise ValueError(f"{what}: {found}{hint_for_array(spec.shape, array.shape, variable)}")
     if spec.is_sequence and at_once:
         check_step_count(array.shape[0], array.shape[1], spec.name)
     return Padded(array.view(), borrowed=True)  # whose shape and dtype nobody else changes

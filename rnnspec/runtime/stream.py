@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.batches import Batch
+from rnnspec.runtime.columns import as_numbers
 from rnnspec.runtime.direct import undirected
 from rnnspec.runtime.executable import Array, Direct, Executable
 from rnnspec.runtime.inputs import check_inputs, inputs_by_name, whole_number
@@ -123,7 +124,7 @@ class Stream:
         given: dict[str, object] = {}
         for name, value in named.items():
             if name in sequences:
-                array = np.asarray(value)
+                array = as_numbers(value, f"input {name}")
                 expected = sequences[name].shape[1:]
                 if array.ndim != 1 + len(expected):
                     shown = f"({', '.join(map(str, (self._batch, *expected)))}{',' if not expected else ''})"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, cast
+
+from rnnspec.training.constructors import absent
 
 
 class Callback:
@@ -39,3 +43,56 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+
+_HOOKS: Mapping[str, tuple[str, ...]] = {
+    "on_train_begin": ("epochs", "batches"),
+    "on_epoch_begin": ("epoch",),
+    "on_batch_end": ("batch", "logs"),
+    "on_epoch_end": ("epoch", "logs"),
+    "on_train_end": (),
+}
+"""The methods of a callback, and what each is called with."""
+
+_A_CALLBACK = "a callback is an object of a class that inherits rnnspec.training.callbacks.Callback"
+
+
+def checked_callbacks(given: object) -> tuple[Callback, ...]:
+    """The callbacks of a call; None are none. ValueError for anything but a list of them whose methods can be called."""
+    if given is None:
+        return ()
+    if isinstance(given, Callback):
+        raise ValueError(f"callbacks: expected a list of callbacks, got one {type(given).__name__}: put it into a list, [...]")
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+        raise ValueError(f"callbacks: expected a list of callbacks, got {given!r}; {_A_CALLBACK}")
+    callbacks: list[Callback] = []
+    for place, callback in enumerate(cast(Sequence[object], given)):
+        if not isinstance(callback, Callback):
+            if name := _class_name(callback):
+                raise ValueError(f"callbacks, number {place}: {name} is a class: write {name}()")
+            kind = "Keras's" if type(callback).__module__.partition(".")[0] == "keras" else "no callback"
+            raise ValueError(f"callbacks, number {place}: {callback!r} is {kind}; {_A_CALLBACK}")
+        for hook, arguments in _HOOKS.items():
+            _check_hook(callback, hook, arguments)
+        callbacks.append(callback)
+    return tuple(callbacks)
+
+
+def _class_name(given: object) -> str:
+    """Of a class of callbacks; empty for anything else."""
+    return given.__name__ if isinstance(given, type) and issubclass(given, Callback) else ""
+
+
+def _check_hook(callback: Callback, hook: str, arguments: tuple[str, ...]) -> None:
+    """Refuses a method that can't be called as `fit` calls it."""
+    try:
+        inspect.signature(getattr(callback, hook)).bind(*arguments)
+    except TypeError:
+        taken = ", ".join(("self", *arguments))
+        raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})") from None
+    except ValueError:  # it has no signature to look at
+        pass
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "callback", name)

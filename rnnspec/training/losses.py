@@ -6,12 +6,13 @@ A loss here looks at counted rows only, samples or real steps: the caller leaves
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array
+from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 EPSILON = 1e-7
 """Probabilities are clipped to EPSILON .. 1 - EPSILON before a logarithm, where the gradient is zero beyond."""
@@ -47,43 +48,74 @@ def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: 
     """
     count = max(len(predictions), 1)
     with np.errstate(all="ignore"):
-        losses, gradient = loss.rows(predictions.astype(np.float64), targets)
+        losses, gradient = _checked(loss, loss.rows(predictions.astype(np.float64), targets), predictions.shape)
         if weights is not None:
             losses = losses * weights
             gradient = gradient * weights[:, None]
         return float(losses.sum()) / count, (gradient / count).astype(predictions.dtype)
 
 
+def _checked(loss: Loss, given: object, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """What `rows` gave, as two arrays of numbers of the right shapes; ValueError, naming the loss, if it isn't that."""
+    name = type(loss).__name__
+    expected = f"expected two arrays, each row's loss, shape {shape[:1]}, and its gradient by the predictions, shape {shape}"
+    values = cast("tuple[object, ...]", given) if isinstance(given, (tuple, list)) else ()
+    if len(values) != 2:
+        found = f"{len(values)} values" if isinstance(given, (tuple, list)) else type(given).__name__
+        raise ValueError(f"loss {name}: rows gave {found}; {expected}")
+    made: list[Array] = []
+    for what, value, wanted in (("losses", values[0], shape[:1]), ("gradient", values[1], shape)):
+        try:
+            array: Array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):
+            raise ValueError(f"loss {name}: what rows gave as {what} is no array; {expected}") from None
+        if array.dtype.kind not in "biuf" or array.shape != wanted:
+            found = f"shape {array.shape}" if array.dtype.kind in "biuf" else f"dtype {array.dtype}"
+            raise ValueError(f"loss {name}: rows gave a {what} of {found}; {expected}".replace("a losses", "losses"))
+        made.append(array)
+    return made[0], made[1]
+
+
+def _check_flag(loss: Loss) -> None:
+    true_or_false(f"{type(loss).__name__}: from_logits", loss.from_logits)
+
+
+@clear_arguments("loss")
 @dataclass(frozen=True, slots=True)
 class MeanSquaredError:
     """mean((p - t)²) over the width."""
 
-    classes: bool = False
-    from_logits: bool = False
+    classes: bool = field(default=False, init=False)
+    from_logits: bool = field(default=False, init=False)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         difference = predictions - targets
         return np.square(difference).mean(axis=1), 2.0 * difference / difference.shape[1]
 
 
+@clear_arguments("loss")
 @dataclass(frozen=True, slots=True)
 class MeanAbsoluteError:
     """mean(|p - t|) over the width; the gradient where they are equal is 0."""
 
-    classes: bool = False
-    from_logits: bool = False
+    classes: bool = field(default=False, init=False)
+    from_logits: bool = field(default=False, init=False)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         difference = predictions - targets
         return np.abs(difference).mean(axis=1), np.sign(difference) / difference.shape[1]
 
 
+@clear_arguments("loss")
 @dataclass(frozen=True, slots=True)
 class BinaryCrossentropy:
     """mean(-t log p - (1 - t) log(1 - p)) over the width."""
 
     from_logits: bool = False
-    classes: bool = False
+    classes: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         width = predictions.shape[1]
@@ -98,12 +130,16 @@ class BinaryCrossentropy:
         return losses.mean(axis=1), gradient / width
 
 
+@clear_arguments("loss")
 @dataclass(frozen=True, slots=True)
 class CategoricalCrossentropy:
     """-Σ t log p over the classes, p scaled to sum 1 first; targets are one value a class."""
 
     from_logits: bool = False
-    classes: bool = False
+    classes: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         if self.from_logits:
@@ -117,12 +153,16 @@ class CategoricalCrossentropy:
         return -(targets * np.log(clipped)).sum(axis=1), gradient
 
 
+@clear_arguments("loss")
 @dataclass(frozen=True, slots=True)
 class SparseCategoricalCrossentropy:
     """-log p of the target's class, p scaled to sum 1 first; targets are class numbers."""
 
     from_logits: bool = False
-    classes: bool = True
+    classes: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         row = np.arange(len(predictions))
@@ -157,3 +197,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
 }
 """By Keras's names; arguments: from_logits, for the crossentropies."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "loss", name)

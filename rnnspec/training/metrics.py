@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
 from rnnspec.diagnostics import nearest
+from rnnspec.keras_names.advice import instead
+from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
 
 RowMetric: TypeAlias = Callable[[Array, Array], Array]
@@ -34,10 +37,16 @@ class MetricNames:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """A message with the name that was probably meant, and all there are."""
+    """A message on an unknown name: whether Keras has it, or what was probably meant, and all there are."""
     names = list(known)
-    guess = nearest(name, names)
-    return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}there are {', '.join(names)}"
+    there_are = f"there are {', '.join(names)}"
+    if (found := keras_name(kind, name)) is not None:
+        advice = instead(found)
+        return f"Keras has the {kind} {name}, this version doesn't{f': {advice}' if advice else ''}; {there_are}"
+    if (others := families_of(name)) and kind not in others:
+        return f"{name} is {'an' if others[0][0] in 'aeiou' else 'a'} {others[0]} and no {kind}; {there_are}"
+    guess = nearest(name, names, foreign_spellings(kind, names))
+    return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}{there_are}"
 
 
 def metric(name: str, loss: Loss, width: int) -> Metric:
@@ -87,3 +96,7 @@ METRICS: dict[str, RowMetric] = {
     "mean_squared_error": _mean_squared_error,
     "mean_absolute_error": _mean_absolute_error,
 }
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "metric", name)

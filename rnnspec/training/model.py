@@ -17,7 +17,8 @@ from rnnspec.runtime.randomness import generator
 from rnnspec.runtime.signature import Configured, Signature
 from rnnspec.runtime.summary import ModelSource
 from rnnspec.runtime.threads import default_threads
-from rnnspec.training.callbacks import Callback, History
+from rnnspec.training.callbacks import Callback, History, checked_callbacks
+from rnnspec.training.constructors import shows, true_or_false
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.losses import Loss
@@ -162,7 +163,7 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
         sample_weight: object = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
     ) -> History:
         """Train; the means of each epoch are in the result's `history`.
 
@@ -172,27 +173,28 @@ class Model(CompiledModel):
         True. `validation_split`: the last fraction of the samples, taken before shuffling; `validation_data`
         (x, y) or (x, y, sample_weight) goes before it. From the same weights and optimizer state the same
         `seed` gives the same bits; None goes on with the model's own stream, which starts at the seed that it
-        was compiled with.
+        was compiled with. `callbacks`: objects of classes that inherit `Callback`, called in their order.
         """
         train = self.signature.train
+        called = checked_callbacks(callbacks)
+        shuffled = true_or_false("shuffle", _first(shuffle, train.shuffle, True))
+        shown = (progress(),) if shows("verbose", verbose) else ()
         trainer, updates = self._ready()
         batch_size = whole_number("batch_size", _first(batch_size, train.batch_size, 32), 1)
         epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
         split = _first(validation_split, train.validation_split, 0.0)
-        seed = train.seed if seed is None else seed
+        seed = train.seed if seed is None else whole_number("seed", seed, 0)
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         rows, validation = _split(examples, split if validation_data is None else 0.0)
         if validation_data is not None:
             held_out = self._examples(trainer, *_held_out(validation_data))
             validation = held_out, range(held_out.samples)
         history = History()
-        shown = (progress(),) if verbose else ()
         with self._changing:
             with self._drawing:
-                random = self._random if seed is None else generator(whole_number("seed", seed, 0), "fit")
-            shuffled = _first(shuffle, train.shuffle, True)
+                random = self._random if seed is None else generator(seed, "fit")
             fit = Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
-            fit.run((history, *shown, *callbacks))
+            fit.run((history, *shown, *called))
         return history
 
     def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:

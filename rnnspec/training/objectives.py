@@ -64,6 +64,8 @@ def by_objective(what: str, trained: Sequence[Objective], given: object) -> list
         return [named[name] for name in names]
     if len(names) == 1:
         return [given]
+    if given is None:
+        raise ValueError(f"{what}: none are given; expected a list or a mapping with one for each of {', '.join(names)}")
     if not isinstance(given, (list, tuple)) or len(cast(Sequence[object], given)) != len(names):
         found = f"{len(cast(Sequence[object], given))} values" if isinstance(given, (list, tuple)) else type(given).__name__
         raise ValueError(f"{what}: expected a list or a mapping with one for each of {', '.join(names)}, got {found}")

@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
+from typing import NoReturn
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array, Num
+from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Well inside what float32 holds."""
@@ -71,9 +73,9 @@ class Extent:
 class Optimizer(ABC):
     """An update rule with its state over one flat array.
 
-    `clipnorm` bounds each weight's gradient norm, `global_clipnorm` that of all together,
-    `clipvalue` each element; at most one of them. `weight_decay` takes that fraction, times the
-    learning rate, off the weights before the update. `iterations` counts the updates so far.
+    A subclass takes its own settings in Keras's order, those of this class by name. `clipnorm` bounds each weight's gradient norm,
+    `global_clipnorm` that of all together, `clipvalue` each element; at most one of them. `weight_decay` takes that fraction, times
+    the learning rate, off the weights before the update. `iterations` counts the updates so far.
     ValueError for settings outside `RANGES`.
     """
 
@@ -88,6 +90,8 @@ class Optimizer(ABC):
             value: object = getattr(self, setting.name)
             if setting.name in RANGES and not (value is None and setting.name in _OPTIONAL):
                 setattr(self, setting.name, RANGES[setting.name].checked(f"{type(self).__name__}: {setting.name}", value))
+            elif isinstance(setting.default, bool):
+                setattr(self, setting.name, true_or_false(f"{type(self).__name__}: {setting.name}", value))
         clippings = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(clippings) > 1:
             raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}")
@@ -184,7 +188,8 @@ class Optimizer(ABC):
         return total
 
 
-@dataclass(kw_only=True)
+@clear_arguments("optimizer")
+@dataclass
 class SGD(Optimizer):
     """v = momentum v - rate g, w += v; with nesterov w += momentum v - rate g."""
 
@@ -227,7 +232,8 @@ class SGD(Optimizer):
         return weight + (velocity * momentum - step if self.nesterov else velocity), velocity
 
 
-@dataclass(kw_only=True)
+@clear_arguments("optimizer")
+@dataclass
 class RMSprop(Optimizer):
     """s = rho s + (1 - rho) g², w -= rate g / √(s + epsilon); centered takes the mean gradient's square off s."""
 
@@ -289,7 +295,8 @@ class RMSprop(Optimizer):
         return weight - velocity, square, velocity, *means
 
 
-@dataclass(kw_only=True)
+@clear_arguments("optimizer")
+@dataclass
 class Adam(Optimizer):
     """m += (1 - β1)(g - m), v += (1 - β2)(g² - v), w -= rate √(1 - β2ᵗ)/(1 - β1ᵗ) m / (√v + epsilon)."""
 
@@ -340,7 +347,8 @@ class Adam(Optimizer):
         return self.learning_rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
 
 
-@dataclass(kw_only=True)
+@clear_arguments("optimizer")
+@dataclass
 class AdamW(Adam):
     """Adam with decoupled weight decay: w -= rate · weight_decay · w before each update."""
 
@@ -360,3 +368,7 @@ def _runs(extents: Sequence[Extent]) -> list[tuple[int, int]]:
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
 """By Keras's names; arguments and defaults are Keras's."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, "optimizer", name)

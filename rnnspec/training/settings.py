@@ -10,6 +10,7 @@ from numbers import Real
 from typing import TypeVar, cast
 
 from rnnspec.runtime.signature import Configured
+from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
 from rnnspec.training.metrics import METRICS, MetricNames, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
@@ -23,15 +24,29 @@ class Required(Enum):
     REQUIRED = "required"
 
 
-_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy"}
+_OFA_LOSS = ("rows", "classes", "from_logits")
+
+A_LOSS = (
+    "A loss of your own is an object with a method rows(predictions, targets), which gives each row's loss and its gradient, "
+    "and with classes and from_logits, True or False: see docs/language.md"
+)
+
+_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy", "bce": "binarycrossentropy"}
 
 
 def make_loss(given: object) -> Loss:
     """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or what is no loss."""
     if isinstance(given, (str, Configured)):
         return _make("loss", LOSSES, given)
-    if isinstance(given, type) or not isinstance(given, Loss):
-        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(LOSSES)}")
+    _check_instance("loss", given)
+    lacking = [name for name in _OFA_LOSS if not hasattr(given, name)]
+    if len(lacking) == len(_OFA_LOSS) or not isinstance(given, Loss):
+        lacks = f" It lacks {', '.join(lacking)}." if len(lacking) < len(_OFA_LOSS) else ""
+        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(LOSSES)}.{lacks} {A_LOSS}")
+    for flag in ("classes", "from_logits"):
+        true_or_false(f"loss {type(given).__name__}: {flag}", getattr(given, flag))
+    if not callable(given.rows):
+        raise ValueError(f"loss {type(given).__name__}: rows isn't a method. {A_LOSS}")
     return given
 
 
@@ -39,9 +54,20 @@ def make_optimizer(given: object) -> Optimizer:
     """A new optimizer without state: of that name, or with the settings of the given one; ValueError as for losses."""
     if isinstance(given, (str, Configured)):
         return _make("optimizer", OPTIMIZERS, given)
+    _check_instance("optimizer", given)
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer: expected a name or an optimizer, got {given!r}; the names are {', '.join(OPTIMIZERS)}")
     return replace(given)
+
+
+def _check_instance(what: str, given: object) -> None:
+    """Refuses a class in place of one of its objects, and what is Keras's own."""
+    name = given.__name__ if isinstance(given, type) else type(given).__name__
+    package = (given if isinstance(given, type) else type(given)).__module__.partition(".")[0]
+    if package in ("keras", "tensorflow", "torch"):
+        raise ValueError(f"{what}: {name} is of {package}, and can't be used here: give a name, or one of rnnspec's")
+    if isinstance(given, type):
+        raise ValueError(f"{what}: {name} is a class: write {name}(), with its settings in the brackets")
 
 
 def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]:
@@ -74,7 +100,8 @@ def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:
     if isinstance(given, Mapping):
         entries = _per_output("metrics", outputs, cast(object, given), missing=None)
     elif not isinstance(given, (list, tuple)):
-        raise ValueError(f"metrics: expected a list of names, got {given!r}")
+        hint = f": write [{given!r}]" if isinstance(given, str) else ""
+        raise ValueError(f"metrics: expected a list of names, got {given!r}{hint}")
     else:
         listed = cast(Sequence[object], given)
         if len(outputs) == 1 and not any(isinstance(entry, (list, tuple)) for entry in listed):
@@ -113,7 +140,8 @@ def _per_output(what: str, outputs: Sequence[str], given: object, missing: objec
 
 def _metric_name(given: object) -> str:
     if not isinstance(given, (str, Configured)):
-        raise ValueError(f"metrics: expected names, got {given!r}")
+        _check_instance("metrics", given)
+        raise ValueError(f"metrics: expected names, got {given!r}; there are accuracy, {', '.join(METRICS)}")
     configured = Configured(given) if isinstance(given, str) else given
     if configured.arguments:
         raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")

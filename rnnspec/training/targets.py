@@ -11,8 +11,10 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.executable import Array
+from rnnspec.runtime.not_numbers import CLASS_NAMES, as_written
 from rnnspec.runtime.signature import OutputSignature
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
+from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,17 @@ def check_targets(
     if not isinstance(width, int) or len(output.shape) != 1 + output.is_sequence:
         raise InternalError(f"output {output.name} of shape {output.shape} can't be trained")
     what = f"targets{of}"
+    if y is None:
+        raise ValueError(f"{what}: none are given; a loss holds each sample's output against one")
     column = _column(inputs, output, width, loss, y, what)
     counted: Mask | None = None
     if output.is_sequence:
         number = index_of(output)
         counted = _counted(output, inputs.present_steps(number) if isinstance(column, Ragged) else inputs.real_steps(number))
-    values = _classes(column, output, counted, width, what) if loss.classes else _values(column, output, counted, loss, dtype, what)
+    name = "" if isinstance(column, Ragged) else as_written("y", y)
+    values = (
+        _classes(column, output, counted, width, what, name) if loss.classes else _values(column, output, counted, loss, dtype, what, name)
+    )
     checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
     return Targets(output, checked, _sample_weight(inputs, output, sample_weight, f"sample_weight{of}"))
 
@@ -99,7 +106,7 @@ def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Lo
         column = _ragged_targets(inputs, output, width, loss, cast(list[object], y), what)
         if column is not None:
             return column
-    array = as_numbers(y, what)
+    array = as_numbers(y, what, CLASS_NAMES)
     lead = (inputs.samples, inputs.time_of(index_of(output))) if output.is_sequence else (inputs.samples,)
     if loss.classes:
         wanted, fits = f"{lead}", array.shape in (lead, (*lead, 1))
@@ -108,7 +115,8 @@ def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Lo
         wanted, fits = f"{(*lead, width)}", array.shape == (*lead, width) or (width == 1 and array.shape == lead)
         shape = (*lead, width)
     if not fits:
-        raise ValueError(f"{what}: expected shape {wanted}, got {array.shape}")
+        hint = hint_for_shape(loss, width, lead, output.is_sequence, array.shape, as_written("y", y))
+        raise ValueError(f"{what}: expected shape {wanted}, got {array.shape}{hint}")
     return Padded(array.reshape(shape), borrowed=True)
 
 
@@ -118,13 +126,15 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
         raise ValueError(f"{what}: expected {inputs.samples} samples, got {len(y)}")
     if not y:
         return None
-    first = next((number for number, sample in enumerate(y) if np.shape(as_numbers(sample, f"{what}, sample {number}")) != (0,)), 0)
-    shape = np.shape(as_numbers(y[first], what))
+    shapes = (as_numbers(sample, f"{what}, sample {number}", CLASS_NAMES).shape for number, sample in enumerate(y))
+    first, shape = next(((number, shape) for number, shape in enumerate(shapes) if shape != (0,)), (0, (0,)))
     single = len(shape) == 1
+    if not shape:
+        raise ValueError(f"{what}, sample {first}: expected a list or an array with a target for each step, got a number; {ONE_STEP}")
     if single and not loss.classes and width != 1 and shape != (0,):
         raise ValueError(f"{what}, sample {first}: expected shape (steps, {width}), got {shape}")
     tail = () if single else (1,) if loss.classes else (width,)
-    column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})")
+    column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})", "", CLASS_NAMES)
     flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
     column = Ragged(flat, column.lengths)
     number = index_of(output)
@@ -140,17 +150,19 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     return Padded(column.padded(ALL_ROWS, time), borrowed=False)
 
 
-def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str) -> Array:
+def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str, y: str) -> Array:
     """Class numbers as int64, 0 where they don't count."""
     values = _array(column)
     wrong = (values < 0) | (values >= width)
     if values.dtype.kind == "f":
         wrong |= values != np.floor(values)
-    _refuse(column, output, wrong if counted is None else wrong & counted, f"a class in 0..{width - 1}", what)
+    wrong_and_counted = wrong if counted is None else wrong & counted
+    hint = hint_for_classes(values if counted is None else values[counted], width, y) if wrong_and_counted.any() else ""
+    _refuse(column, output, wrong_and_counted, f"a class in 0..{width - 1}", what, hint)
     return np.where(wrong, 0, values).astype(np.int64)
 
 
-def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str, what: str) -> Array:
+def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str, what: str, y: str) -> Array:
     """Values in the model's dtype, unchecked and unread where they don't count."""
     with np.errstate(over="ignore"):
         values: Array = _array(column).astype(dtype, copy=False)
@@ -158,7 +170,10 @@ def _values(column: Column, output: OutputSignature, counted: Mask | None, loss:
         wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
     else:
         wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
-    _refuse(column, output, wrong if counted is None else wrong & counted[..., None], expected, what)
+    wrong = wrong if counted is None else wrong & counted[..., None]
+    yes_and_no = isinstance(loss, BinaryCrossentropy) and wrong.any()
+    hint = hint_for_probabilities(values if counted is None else values[counted], y) if yes_and_no else ""
+    _refuse(column, output, wrong, expected, what, hint)
     return values
 
 
@@ -191,11 +206,11 @@ def _counted(output: OutputSignature, real: Mask | None) -> Mask | None:
     return real[:, ::-1] if output.flip else real
 
 
-def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str, what: str) -> None:
+def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str, what: str, hint: str = "") -> None:
     if wrong.any():
         entry = tuple(int(number) for number in np.argwhere(wrong)[0])
         where = place(column, entry, sequence=output.is_sequence)
-        raise ValueError(f"{what}, {where}: expected {expected}, got {_array(column)[entry]}")
+        raise ValueError(f"{what}, {where}: expected {expected}, got {_array(column)[entry]}{hint}")
 
 
 def _array(column: Column) -> Array:

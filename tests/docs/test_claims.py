@@ -31,6 +31,7 @@ from rnnspec.passes.pipeline import Pass
 from rnnspec.runtime.native import Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.optimizers import SGD
+from tests.docs.markdown import blocks
 from tests.ir_arguments import LENGTHS, run_module
 
 X = np.array([[-3.0, -0.7, -0.1], [0.2, 0.6, 2.5]])
@@ -205,3 +206,21 @@ def test_the_calling_convention_is_the_one_of_the_page() -> None:
     assert sorted(dims) == ["batch", "batch*other", "batch*time", "steps", "steps_1", "tokens", "tokens_1"]
     assert all(f"`{name}`" in page for name in dims if name != "batch*other")
     assert "define dso_local void @rnnspec_forward(ptr %pointers, ptr %dims)" in model_of("Dense(2)").inspect("llvm")
+
+
+def test_the_loss_of_ones_own_is_what_its_page_says() -> None:
+    """Huber's, with Keras's delta of 1: its value, and its gradient by central differences."""
+    (block,) = (each for each in blocks("python") if "class Huber" in each.text)
+    model = model_of("Dense(2)", loss="mse")
+    exec(block.text, {"np": np, "model": model})
+    huber = vars(model)["_losses"][0]
+    p, t = np.array([[0.2, 3.0], [-4.0, 0.9]]), np.zeros((2, 2))
+    losses, gradient = huber.rows(p, t)
+    np.testing.assert_allclose(losses, [(0.02 + 2.5) / 2, (3.5 + 0.405) / 2], rtol=1e-12)
+    step = 1e-6
+    for unit in range(2):
+        moved = step * np.eye(2)[unit]
+        slope = (huber.rows(p + moved, t)[0] - huber.rows(p - moved, t)[0]) / (2 * step)
+        np.testing.assert_allclose(gradient[:, unit], slope, rtol=1e-6)
+    y = np.zeros((2, 2))
+    assert model.evaluate(X, y)["loss"] == pytest.approx(huber.rows(model.predict(X), y)[0].mean())

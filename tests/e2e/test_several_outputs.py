@@ -151,7 +151,7 @@ def test_sample_weights_for_all_outputs_or_for_each() -> None:
         ([WORD], {}, "targets: expected a list or a mapping with one for each of word, size, got 1 values"),
         ({"word": WORD, "length": SIZE}, {}, "targets: the outputs with a loss are word, size; missing: size; unknown: length"),
         ([WORD, SIZE[:3]], {}, "targets of size: expected shape (6, 2), got (3, 2)"),
-        ([WORD + 1, SIZE], {}, "targets of word, sample 2: expected a class in 0..2, got 3"),
+        ([WORD + 1, SIZE], {}, "targets of word, sample 2: expected a class in 0..2, got 3; classes are counted from 0: `y - 1`"),
         ([WORD, SIZE], {"sample_weight": [np.ones(6), np.ones(5)]}, "sample_weight of size: expected shape (6,), got (5,)"),
         (
             [WORD, SIZE], {"sample_weight": {"size": np.ones(6)}},

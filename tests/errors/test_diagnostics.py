@@ -25,6 +25,7 @@ from tests.errors import generated
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted((*(path.stem for path in CASES.glob("*.rnn")), *generated.SPECS))
 UNREADABLE = "unreadable_spec"
+NOT_A_SPEC = "not_a_spec"
 
 OVERRIDES: Mapping[str, Mapping[str, ParameterValue]] = {
     "unknown_parameter": {"unit": 32, "depth": 3},
@@ -76,8 +77,16 @@ def test_a_spec_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     compared(UNREADABLE, str(caught.value), regenerate)
 
 
+def test_a_file_that_is_known_to_be_no_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regenerate: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text("model = None\n", encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        compiler.check("network.py")
+    compared(NOT_A_SPEC, str(caught.value), regenerate)
+
+
 def test_every_text_belongs_to_a_case() -> None:
-    assert {path.stem for path in CASES.glob("*.txt")} == {*NAMES, UNREADABLE}
+    assert {path.stem for path in CASES.glob("*.txt")} == {*NAMES, UNREADABLE, NOT_A_SPEC}
 
 
 @pytest.mark.parametrize("name", NAMES)

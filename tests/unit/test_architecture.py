@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics", "files", "signals", "locks"}
+GROUND = {"version", "resources", "source", "diagnostics", "files", "file_kinds", "signals", "locks"}
 CONTRACT = {
     "runtime.signature",
     "runtime.lengths",
@@ -35,7 +35,9 @@ MAY_KNOW: dict[str, set[str]] = {
     "resources": set(),
     "source": set(),
     "files": set(),
+    "file_kinds": set(),
     "diagnostics": {"source", "version"},
+    "keras_names": set(),
     "signals": set(),
     "locks": {"signals"},
     "runtime.lengths": set(),
@@ -46,12 +48,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "runtime.threads": set(),
     "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},
     "ir": GROUND | CONTRACT,
-    "frontend": GROUND | CONTRACT | {"ir"},
+    "frontend": GROUND | CONTRACT | {"ir", "keras_names"},
     "passes": GROUND | {"ir"},
     "kernel": GROUND | {"ir"},
     "codegen": GROUND | {"ir", "kernel"},
     "runtime": GROUND | CONTRACT,
-    "training": GROUND | CONTRACT | {"runtime"},
+    "training": GROUND | CONTRACT | {"runtime", "keras_names"},
     "stages": GROUND | CONTRACT | {"ir", "passes", "kernel", "codegen", "runtime"},
     "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
     "kept": GROUND | CONTRACT | {"compiler", "runtime", "training"},

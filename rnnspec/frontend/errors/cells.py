@@ -136,8 +136,10 @@ class UnknownFunction(Diagnostic):
     code = "E0314"
     title = "unknown function `{name}`"
     label = "neither a function nor a parameter that is an activation"
+    advice = "{instead}"
 
     name: str
+    instead: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

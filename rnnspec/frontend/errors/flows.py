@@ -209,6 +209,17 @@ class BlocksTooDeep(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValueAsConstant(Diagnostic):
+    code = "E0530"
+    title = "`{name}` is a value, where a constant is needed"
+    label = "{owner} is known when the spec is compiled"
+    advice = "an arrow brings values to a layer or a block, `{name} -> Dense(4)`; a cell starts from one by `initial_state = {name}`"
+
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedValue(Diagnostic):
     code = "W0501"
     title = "the value `{name}` is never used"

@@ -209,3 +209,45 @@ class DuplicateDeclaration(Diagnostic):
     label = "declared again here"
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KerasOnly(Diagnostic):
+    code = "E0130"
+    title = "Keras's {family} `{name}` isn't in this version"
+    label = "Keras has it, this version doesn't"
+
+    family: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KerasSpelling(Diagnostic):
+    code = "E0131"
+    title = "Keras's {family} `{name}` has one name here, `{known}`"
+    label = "write `{known}`"
+
+    family: str
+    name: str
+    known: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KerasArgument(Diagnostic):
+    code = "E0132"
+    title = "Keras's argument `{name}` of {callee} isn't in this version"
+    label = "Keras has it, this version doesn't"
+
+    callee: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherFamily(Diagnostic):
+    code = "E0133"
+    title = "`{name}` is {found}, not {expected}"
+    label = "{expected} is expected here"
+
+    name: str
+    found: str
+    expected: str

@@ -97,6 +97,14 @@ class UnreadableSpec(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotASpec(Diagnostic):
+    code = "E0016"
+    title = "this file is {found}, not a spec"
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoModel(Diagnostic):
     code = "E0008"
     title = "there is no model"
@@ -108,3 +116,32 @@ class SeveralModels(Diagnostic):
     code = "E0009"
     title = "a second model in one spec"
     label = "only one model fits into a spec"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedWord(Diagnostic):
+    code = "E0013"
+    title = "`{word}` is a word of the language and can't be a name"
+    label = "reserved"
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar(Diagnostic):
+    code = "E0014"
+    title = "the input `{name}` has no dimensions"
+    label = "write `{element}[1]` for a single one"
+
+    name: str
+    element: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MisplacedStatement(Diagnostic):
+    code = "E0015"
+    title = "`{word}` can't stand here"
+    label = "{reason}"
+
+    word: str
+    reason: str

@@ -65,7 +65,7 @@ def test_as_numbers() -> None:
         (Unconvertible(ValueError), "x: not an array: no array in here"),
         (Unconvertible(TypeError), "x: not an array: no array in here"),
         (Unconvertible(RuntimeError), "x: not an array: no array in here"),
-        ([10**400], "x: expected numbers, got dtype object; arrays of different lengths go into a list"),
+        ([10**400], "x: expected numbers, got dtype object; the number at place 0 is larger than 64 bits hold"),
         (b"abc", "x: expected numbers, got dtype |S3"),
     ):
         with pytest.raises(ValueError) as raised:

@@ -15,6 +15,7 @@ from rnnspec.runtime import batches as module
 from rnnspec.runtime.batches import CheckedInputs, full_index
 from rnnspec.runtime.columns import Padded
 from rnnspec.runtime.inputs import check_inputs, whole_number
+from rnnspec.runtime.not_numbers import TEXTS
 from rnnspec.runtime.signature import InputSignature, Signature
 from tests.unit.runtime.fake import signature
 
@@ -48,7 +49,7 @@ WRONG: dict[str, tuple[InputSignature, object, dict[str, object], str]] = {
     "no batch axis": (
         FRAMES, X[0], {}, "input x: expected shape (batch, time, 3), got (4, 3); a single sample needs a batch axis: x[None]",
     ),
-    "too many axes": (FRAMES, X[None], {}, "input x: expected shape (batch, time, 3), got (1, 2, 4, 3)"),
+    "too many axes": (FRAMES, X[None], {}, "input x: expected shape (batch, time, 3), got (1, 2, 4, 3); there is an axis too many: x[0]"),
     "width": (FRAMES, X[..., :2], {}, "input x: expected 3 features, got 2 (expected shape (batch, time, 3), got (2, 4, 2))"),
     "fixed time": (FIXED, X[:, :2], {}, "input x: expected 4 steps, got 2 (expected shape (batch, 4, 3), got (2, 2, 3))"),
     "fixed time, list": (FIXED, [X[0], X[1, :3]], {}, "input x, sample 1: expected 4 steps, got 3"),
@@ -56,10 +57,18 @@ WRONG: dict[str, tuple[InputSignature, object, dict[str, object], str]] = {
     "row width": (ROW, X[0, :, :1], {}, "input row: expected 3 features, got 1 (expected shape (batch, 3), got (4, 1))"),
     "nothing": (FRAMES, None, {}, "input x: expected numbers, got objects (NoneType)"),
     "object": (FRAMES, {1, 2}, {}, "input x: expected numbers, got objects (set)"),
-    "text": (FRAMES, np.full((2, 4, 3), "a"), {}, "input x: expected numbers, got dtype <U1"),
-    "complex": (FRAMES, X * 1j, {}, "input x: expected numbers, got dtype complex64"),
-    "dates": (FRAMES, X.astype("datetime64[D]"), {}, "input x: expected numbers, got dtype datetime64[D]"),
-    "structured": (FRAMES, np.zeros((2, 4, 3), [("a", "f4")]), {}, "input x: expected numbers, got dtype [('a', '<f4')]"),
+    "text": (FRAMES, np.full((2, 4, 3), "a"), {}, f"input x: expected numbers, got dtype <U1; {TEXTS}"),
+    "complex": (
+        FRAMES, X * 1j, {}, "input x: expected numbers, got dtype complex64; give the real and the imaginary part as numbers of their own",
+    ),
+    "dates": (
+        FRAMES, X.astype("datetime64[D]"), {}, "input x: expected numbers, got dtype datetime64[D]; "
+        'make numbers of dates: `(x - np.min(x)) / np.timedelta64(1, "D")` are days from the first',
+    ),
+    "structured": (
+        FRAMES, np.zeros((2, 4, 3), [("a", "f4")]), {}, "input x: expected numbers, got dtype [('a', '<f4')]; "
+        "`numpy.lib.recfunctions.structured_to_unstructured(x)` makes an axis of the fields",
+    ),
     "objects": (
         FRAMES, np.array([X[0], X[1, :2]], dtype=object), {},
         "input x: expected numbers, got dtype object; arrays of different lengths go into a list",
@@ -67,7 +76,7 @@ WRONG: dict[str, tuple[InputSignature, object, dict[str, object], str]] = {
     "masked array": (FRAMES, np.ma.array(X), {}, "input x: a masked array; give its data, and its steps' mask as mask="),
     "sample shape": (FRAMES, [X[0], X[1, :, :2]], {}, "input x, sample 1: expected shape (time, 3), got shape (4, 2)"),
     "sample rank": (FRAMES, [X[0], X[1, 0]], {}, "input x, sample 1: expected shape (time, 3), got shape (3,)"),
-    "sample text": (FRAMES, [X[0], "abc"], {}, "input x, sample 1: expected numbers, got dtype <U3"),
+    "sample text": (FRAMES, [X[0], "abc"], {}, f"input x, sample 1: expected numbers, got dtype <U3; {TEXTS}"),
     "sample ids rank": (IDS, [[1, 2], [[3]]], {}, "input words, sample 1: expected shape (time,), got shape (1, 1)"),
     "too large": (
         FRAMES, np.where(np.arange(24).reshape(2, 4, 3) == 19, 1e300, 0.0), {},

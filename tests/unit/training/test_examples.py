@@ -12,6 +12,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.batches import CheckedInputs
 from rnnspec.runtime.columns import Rows
 from rnnspec.runtime.inputs import check_inputs
+from rnnspec.runtime.not_numbers import CLASS_NAMES
 from rnnspec.runtime.signature import IndexSignature, OutputSignature
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.losses import LOSSES, Loss
@@ -64,14 +65,20 @@ FULL = np.zeros((2, 4, 2))
 BAD = FULL.copy()
 BAD[1, 2, 1] = np.nan
 
+ROWS = "; these are one row a class: `y.argmax(axis=-1)` gives class numbers, and the loss categorical_crossentropy takes rows"
+NUMBERS = (
+    "; these are class numbers: `np.eye(2)[np.asarray(y, int)]` makes rows of them, "
+    "and the loss sparse_categorical_crossentropy takes class numbers"
+)
+
 WRONG: dict[str, tuple[object, Loss, dict[str, Any], str]] = {
-    "nothing": (None, MSE, {}, "targets: expected numbers, got objects (NoneType)"),
-    "text": (["a", "b"], SPARSE, {}, "targets: expected numbers, got dtype <U1"),
+    "nothing": (None, MSE, {}, "targets: none are given; a loss holds each sample's output against one"),
+    "text": (["a", "b"], SPARSE, {}, f"targets: expected numbers, got dtype <U1; {CLASS_NAMES}"),
     "samples": (np.zeros((3, 2)), MSE, {}, "targets: expected shape (2, 2), got (3, 2)"),
     "width": (np.zeros((2, 3)), MSE, {}, "targets: expected shape (2, 2), got (2, 3)"),
     "single value": (np.zeros(2), MSE, {}, "targets: expected shape (2, 2), got (2,)"),
-    "classes as values": (np.eye(2), SPARSE, {}, "targets: expected shape (2,), got (2, 2)"),
-    "values as classes": ([0, 1], CATEGORICAL, {}, "targets: expected shape (2, 2), got (2,)"),
+    "classes as values": (np.eye(2), SPARSE, {}, f"targets: expected shape (2,), got (2, 2){ROWS}"),
+    "values as classes": ([0, 1], CATEGORICAL, {}, f"targets: expected shape (2, 2), got (2,){NUMBERS}"),
     "class above": ([0, 2], SPARSE, {}, "targets, sample 1: expected a class in 0..1, got 2"),
     "class below": ([[-1], [0]], SPARSE, {}, "targets, sample 0: expected a class in 0..1, got -1"),
     "class fraction": ([0, 0.5], SPARSE, {}, "targets, sample 1: expected a class in 0..1, got 0.5"),
@@ -105,7 +112,7 @@ WRONG: dict[str, tuple[object, Loss, dict[str, Any], str]] = {
         [[0, 1, 0, 1], [[0], [1], [0], [1]]], SPARSE, {"sequence": True},
         "targets, sample 1: expected shape (steps,), got shape (4, 1)",
     ),
-    "list, text": (["abcd", "abcd"], SPARSE, {"sequence": True}, "targets, sample 0: expected numbers, got dtype <U4"),
+    "list, text": (["abcd", "abcd"], SPARSE, {"sequence": True}, f"targets, sample 0: expected numbers, got dtype <U4; {CLASS_NAMES}"),
     "weight shape": ([0, 1], SPARSE, {"weight": [1]}, "sample_weight: expected shape (2,), got (1,)"),
     "weight of steps": ([0, 1], SPARSE, {"weight": np.ones((2, 4))}, "sample_weight: expected shape (2,), got (2, 4)"),
     "weight shapes": (

@@ -10,13 +10,14 @@ import pytest
 from rnnspec.frontend import catalogue
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
-from rnnspec.training.metrics import MetricNames
+from rnnspec.training.metrics import METRICS, MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
-from rnnspec.training.settings import loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
+from rnnspec.training.settings import A_LOSS, loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
 
 X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1).normal(size=(4, 4))
 
+OWN = "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md"
 LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy"
 
 
@@ -71,16 +72,16 @@ def test_an_optimizer_is_copied() -> None:
 @pytest.mark.parametrize(
     ("make", "given", "message"),
     [
-        (make_loss, "hinge", f"no loss is called hinge; there are {LOSS_NAMES}"),
+        (make_loss, "hinge", f"Keras has the loss hinge, this version doesn't: {OWN}; there are {LOSS_NAMES}"),
         (make_loss, "MeanSqaredError", f"no loss is called MeanSqaredError; did you mean `mean_squared_error`? there are {LOSS_NAMES}"),
         (make_optimizer, "Adan", "no optimizer is called Adan; did you mean `Adam`? there are SGD, RMSprop, Adam, AdamW"),
-        (make_loss, 5, f"loss: expected a name or a loss, got 5; the names are {LOSS_NAMES}"),
-        (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}"),
-        (make_optimizer, "Lion", "no optimizer is called Lion; there are SGD, RMSprop, Adam, AdamW"),
+        (make_loss, 5, f"loss: expected a name or a loss, got 5; the names are {LOSS_NAMES}. {A_LOSS}"),
+        (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}. {A_LOSS}"),
+        (make_optimizer, "Lion", "Keras has the optimizer Lion, this version doesn't; there are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, Configured("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
-        (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy'"),
-        (metrics_of_one, [5], "metrics: expected names, got 5"),
+        (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy': write ['accuracy']"),
+        (metrics_of_one, [5], f"metrics: expected names, got 5; there are accuracy, {', '.join(METRICS)}"),
         (
             metrics_of_one, (Configured("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
         ),
@@ -93,11 +94,11 @@ def test_refusal(make: Any, given: object, message: str) -> None:
 
 
 def test_classes_are_no_losses_and_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match="loss: expected a name or a loss, got <class"):
+    with pytest.raises(ValueError, match="loss: MeanSquaredError is a class: write MeanSquaredError"):
         make_loss(MeanSquaredError)
-    with pytest.raises(ValueError, match="optimizer: expected a name or an optimizer, got <class"):
+    with pytest.raises(ValueError, match="optimizer: SGD is a class: write SGD"):
         make_optimizer(SGD)
-    with pytest.raises(ValueError, match=r"optimizer SGD: .*unexpected keyword argument 'beta'"):
+    with pytest.raises(ValueError, match=r"optimizer SGD: SGD has no argument beta; it has learning_rate"):
         make_optimizer(Configured("SGD", (("beta", 1.0),)))
 
 
@@ -144,7 +145,7 @@ def test_losses_and_their_weights_by_output() -> None:
         (loss_weights_for, float("inf"), "loss_weights: expected finite numbers, got inf"),
         (metrics_for, ["mse", "mae", "acc"], "metrics: expected one for each of the outputs a, b, got 3"),
         (metrics_for, {"c": "mse"}, "metrics: the outputs are a, b; unknown: c"),
-        (metrics_for, "mse", "metrics: expected a list of names, got 'mse'"),
+        (metrics_for, "mse", "metrics: expected a list of names, got 'mse': write ['mse']"),
     ],
 )
 def test_refusal_for_several_outputs(of: Any, given: object, message: str) -> None:
@@ -223,9 +224,9 @@ def test_a_new_optimizer_starts_anew_and_a_new_loss_leaves_it() -> None:
 
 def test_the_train_section_is_checked_when_the_model_is_made() -> None:
     for train, message in (
-        (TrainSettings(loss=Configured("hinge")), "no loss is called hinge"),
+        (TrainSettings(loss=Configured("hinge")), "Keras has the loss hinge"),
         (TrainSettings(Configured("mean_squared_error"), metrics=(Configured("f1"),)), "no metric is called f1"),
-        (TrainSettings(optimizer=Configured("Lion")), "no optimizer is called Lion"),
+        (TrainSettings(optimizer=Configured("Lion")), "Keras has the optimizer Lion"),
     ):
         with pytest.raises(ValueError, match=message):
             model(signature(train=train))

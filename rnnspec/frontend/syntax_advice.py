@@ -1,0 +1,83 @@
+"""What to write in place of other languages' signs and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+POWER = "a power is written as a product, `v * v`; of a value above 0 any power p is `exp(p * log(v))`"
+
+CHOICE = "within a step `min`, `max` and `clip` choose; `if` is for what is known when the spec is compiled"
+
+SLICE = "there are no slices: `split` gives equal parts, `a, b = split(v, 2)`, and `concat` puts parts together again"
+
+LENGTH = "a length that may differ from call to call is a name: `float[time, 12]`"
+
+PARTS = "nothing has parts behind a point: a function stands before its value, `sum(x)`, a layer under its name alone, `Dense(4)`"
+
+CALLED = "what a layer works on stands before it: `x -> Dense(4)`, or the line above"
+
+NAMED = "an argument's value stands behind `=`: `Dense(units = 4)`"
+
+ONE_VALUE = "every line is one layer, without a mark at its end; several values for a layer are a list: `[a, b] -> Concatenate()`"
+
+SHAPES: Mapping[str, str] = MappingProxyType(
+    {
+        "float": "`float[1]` is one number a sample, `float[12]` a row of 12, `float[time, 12]` a sequence of such rows",
+        "int": "`int[1]` is one id a sample, `int[time]` a sequence of ids",
+    }
+)
+"""What can stand for an element without dimensions."""
+
+SIGNS: Mapping[str, str] = MappingProxyType(
+    {
+        ";": "a statement needs no mark at its end",
+        "%": "there is no remainder in this version",
+        "^": POWER,
+        "&": "write `and`",
+        "|": "write `or`; the absolute value is `abs(v)`",
+        "!": "write `not`",
+        "~": "write `not`",
+        "?": f"a choice is written `a if condition else b`; {CHOICE}",
+        "$": "a parameter is written by its name alone",
+        **dict.fromkeys("'`\u2018\u2019\u201c\u201d\u201e", "a text stands in straight double quotes"),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "the minus sign is the hyphen of the keyboard"),
+        **dict.fromkeys("\u00d7\u22c5\u00b7\u2299\u2297\u2218", "a product is `a * b`, one with a matrix `v @ weight`"),
+        "\u2295": "a sum is `a + b`",
+        **dict.fromkeys("\u00b2\u00b3", POWER),
+    }
+)
+"""Characters that no token begins with."""
+
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("for", "while", "loop"), "there are no loops: `repeat 3 { ... }` repeats the layers of a model or a block"),
+        **dict.fromkeys(("def", "fn", "func", "function", "lambda", "class"), "what is used again is a `cell` or a `block`"),
+        **dict.fromkeys(("let", "var", "const", "val"), "a name needs no word before it: `a = ...`"),
+        **dict.fromkeys(("elif", "switch", "case", "match"), "a choice is written `when condition { ... } else { when ... { ... } }`"),
+        **dict.fromkeys(("from", "include", "use"), 'cells and blocks of another file come with `import "cells.rnn"`'),
+        "print": "nothing can be printed; `rnnspec inspect` shows what a spec becomes",
+    }
+)
+"""Words that begin a statement in other languages, and are plain names here."""
+
+_OF_A_CELL = "`{word}` is a statement of a cell"
+
+MISPLACED: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("BLOCK", "INPUT"): "a block has one input, the value before it: it needs no `input`",
+        ("BLOCK", "OUTPUT"): "a block has one output, its last value: it needs no `output`",
+        ("BLOCK", "RETURN"): "a block gives its last value: it needs no `return`",
+        ("BLOCK", "TRAIN"): "`train` belongs into the model",
+        ("CELL", "INPUT"): "a cell's input is `x`, with `features` numbers a step: it needs no `input`",
+        ("CELL", "OUTPUT"): "a cell gives what stands behind `return`",
+        ("CELL", "SHARED"): "`shared` layers belong into a model or a block",
+        ("CELL", "REPEAT"): "`repeat` repeats layers, in a model or a block",
+        ("CELL", "TRAIN"): "`train` belongs into the model",
+        ("MODEL", "RETURN"): "a model's outputs are named by `output`; without it the last value is the output",
+        **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in ("MODEL", "BLOCK") for word in ("WEIGHT", "STATE", "WHEN")},
+        **{(owner, word): f"`{word.lower()}` can't stand in another one's braces" for owner in ("MODEL", "BLOCK", "CELL", "TRAIN")
+           for word in ("MODEL", "BLOCK", "CELL", "IMPORT")},
+    }
+)  # fmt: skip
+"""Statements that are in another kind of declaration than theirs, both by the names of their tokens."""

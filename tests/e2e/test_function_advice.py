@@ -1,0 +1,92 @@
+"""What is proposed in place of a function of Keras's gives what that function gives, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.frontend import function_advice
+from rnnspec.frontend.function_advice import part_of_row, split_by_widths
+
+SAME: dict[str, str] = dict(vars(function_advice)["_SAME"])
+
+X = np.array([[[0.5, 2.0, 1.25, 0.75]]])
+A, B = X[0, 0, :2], X[0, 0, 2:]
+
+
+def keepdims(reduce: Callable[..., Any]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda v: np.atleast_1d(reduce(v))
+
+
+ONE: dict[str, Callable[[np.ndarray], Any]] = {
+    "absolute": np.abs, "fabs": np.abs, "amax": keepdims(np.max), "amin": keepdims(np.min), "average": keepdims(np.mean),
+    "cosh": np.cosh, "sinh": np.sinh, "exp2": np.exp2, "expm1": np.expm1, "log10": np.log10, "log1p": np.log1p, "log2": np.log2,
+    "logsumexp": keepdims(lambda v: np.log(np.exp(v).sum())), "neg": np.negative, "negative": np.negative,
+    "norm": keepdims(np.linalg.norm), "reciprocal": np.reciprocal, "reduce_max": keepdims(np.max), "reduce_mean": keepdims(np.mean),
+    "reduce_min": keepdims(np.min), "reduce_sum": keepdims(np.sum), "rsqrt": lambda v: 1.0 / np.sqrt(v), "sqr": np.square,
+    "square": np.square, "std": keepdims(np.std), "var": keepdims(np.var),
+}  # fmt: skip
+
+TWO: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
+    "add": np.add, "cat": lambda a, b: np.concatenate([a, b]), "concatenate": lambda a, b: np.concatenate([a, b]), "divide": np.divide,
+    "fmax": np.fmax, "fmin": np.fmin, "hstack": lambda a, b: np.hstack([a, b]), "hypot": np.hypot, "inner": lambda a, b: [np.inner(a, b)],
+    "maximum": np.maximum, "minimum": np.minimum, "multiply": np.multiply, "sub": np.subtract, "subtract": np.subtract,
+    "true_divide": np.true_divide,
+}  # fmt: skip
+
+PRODUCTS = {"dot", "matmul"}
+
+
+def given(*equations: str, result: str) -> np.ndarray:
+    """What a cell gives at one step of X."""
+    lines = "\n".join(equations)
+    model = rnnspec.compile(
+        f"cell C(units) {{ state h [units]\n{lines}\nh' = h\nreturn {result} + 0 * sum(h) }}\nmodel M {{ input s: float[time, 4]\n C(2) }}",
+        dtype="float64", seed=0,
+    )  # fmt: skip
+    return model.forward(X)[0]
+
+
+def test_every_proposal_is_tried() -> None:
+    assert set(SAME) == ONE.keys() | TWO.keys() | PRODUCTS
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_of_one_value(name: str) -> None:
+    found = given("v = x", result=f"({SAME[name]})")
+    np.testing.assert_allclose(found, ONE[name](X[0, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_of_two_values(name: str) -> None:
+    found = given("a, b = split(x, 2)", result=f"({SAME[name]})")
+    np.testing.assert_allclose(found, TWO[name](A, B), rtol=1e-12)
+
+
+def test_a_power() -> None:
+    np.testing.assert_allclose(given("v = x", "p = 2.5", result="exp(p * log(v))"), X[0, 0] ** 2.5, rtol=1e-12)
+
+
+def test_parts_of_other_widths() -> None:
+    """By halves here: parts of a single unit are tried where they are compiled."""
+    advice = split_by_widths([2, 2], "x", 4, 2, ())
+    assert advice == "write `split(x, 2)`"
+    advice = split_by_widths([4, 2], "v", 6, 2, ())
+    assert advice == "write `a, b, c = split(v, 3)`: the parts are `concat(a, b)`, `c`"
+    found = given("v = concat(x, exp(x))", "w = concat(v, x)", "a, b, _c = split(w, 3)", result="concat(a, b)")
+    np.testing.assert_allclose(found, np.concatenate([X[0, 0], np.exp(X[0, 0])]), rtol=1e-12)
+    assert split_by_widths([3, 2], "v", 6, 2, ()) == ""
+    assert split_by_widths([2, 2, 2], "v", 6, 2, ()) == ""
+    assert split_by_widths([], "v", 6, 2, ()) == ""
+    assert split_by_widths([1, 39], "v", 40, 2, ()) == ""
+
+
+def test_a_unit_of_a_row() -> None:
+    assert part_of_row(1, "x", 3, {"a", "c"}) == "write `b, d, e = split(x, 3)`: `d` is the unit at 1"
+    assert part_of_row(-1, "x", 3, ()) == "write `a, b, c = split(x, 3)`: `c` is the unit at -1"
+    assert part_of_row(7, "x", 3, ()) == "`split` gives the parts of a row, equal ones; 3 parts are its units"
+    assert part_of_row(0, "x", 1, ()) == ""

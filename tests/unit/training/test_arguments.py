@@ -1,0 +1,293 @@
+"""What `fit` and the classes of training are given by mistake: a clear error before the first step, and nothing has changed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec.frontend.catalogue import LOSSES as SPECS_LOSSES
+from rnnspec.frontend.catalogue import OPTIMIZERS as SPECS_OPTIMIZERS
+from rnnspec.frontend.kinds import REQUIRED, Later
+from rnnspec.keras_names import names
+from rnnspec.runtime.signature import Configured, TrainSettings
+from rnnspec.training.callbacks import Callback, History
+from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError
+from rnnspec.training.model import Model
+from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
+from rnnspec.training.settings import make_loss, make_optimizer, metrics_for
+from tests.unit.runtime.fake import model, signature
+
+X, Y = np.random.default_rng(0).normal(size=(6, 5, 3)), np.random.default_rng(1).normal(size=(6, 4))
+
+TRAIN = TrainSettings(Configured("mean_squared_error"), Configured("SGD", (("learning_rate", 0.1),)))
+
+
+class Keras(Callback):
+    """Written as Keras has it."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        raise AssertionError("called")
+
+
+class Batches:
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, place: int) -> Any:
+        raise AssertionError("read")
+
+
+def trained() -> Model:
+    return model(signature(train=TRAIN))
+
+
+FIT: dict[str, tuple[dict[str, Any], str]] = {
+    "one callback": ({"callbacks": History()}, "callbacks: expected a list of callbacks, got one History: put it into a list, [...]"),
+    "a function": ({"callbacks": [print]}, "callbacks, number 0: <built-in function print> is no callback; a callback is an object of"),
+    "a function alone": ({"callbacks": print}, "callbacks: expected a list of callbacks, got <built-in function print>; a callback is"),
+    "a class": ({"callbacks": [History(), History]}, "callbacks, number 1: History is a class: write History()"),
+    "a number": ({"callbacks": 3}, "callbacks: expected a list of callbacks, got 3; a callback is an object of a class"),
+    "a text": ({"callbacks": "early"}, "callbacks: expected a list of callbacks, got 'early'; a callback is"),
+    "nothing in a list": ({"callbacks": [None]}, "callbacks, number 0: None is no callback; a callback is an object of a class"),
+    "as in Keras": ({"callbacks": [Keras()]}, "callbacks: on_train_begin of Keras can't be called: it must take (self, epochs, batches)"),
+    "shuffle": ({"shuffle": "no"}, "shuffle: expected True or False, got 'no'"),
+    "shuffle, a number": ({"shuffle": 2}, "shuffle: expected True or False, got 2"),
+    "verbose": ({"verbose": "x"}, "verbose: expected True, False, 0, 1 or 2, got 'x'"),
+    "epochs": ({"epochs": 1.5}, "epochs: expected a whole number of at least 0, got 1.5"),
+    "batch size": ({"batch_size": "8"}, "batch_size: expected a whole number of at least 1, got '8'"),
+    "seed": ({"seed": "a"}, "seed: expected a whole number of at least 0, got 'a'"),
+    "seed below": ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
+    "split": ({"validation_split": "0.1"}, "validation_split: expected a number from 0 to below 1, got '0.1'"),
+    "validation": ({"validation_data": X}, "validation_data: expected (x, y) or (x, y, sample_weight), got ndarray"),
+    "validation without targets": ({"validation_data": (X, None)}, "targets: none are given"),
+    "validation of batches": ({"validation_data": (Batches(), Y)}, "input x: expected numbers, got objects (Batches)"),
+}
+
+
+@pytest.mark.parametrize("name", FIT)
+def test_fit_refuses_before_the_first_step(name: str) -> None:
+    options, message = FIT[name]
+    made = trained()
+    before = made.get_weights()
+    with pytest.raises(ValueError) as raised:
+        made.fit(X, Y, **({"epochs": 1, "verbose": False} | options))
+    assert str(raised.value).startswith(message)
+    for one, other in zip(made.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "x", [Batches(), [Batches()], (value for value in X), map(float, [1.0])], ids=["batches", "list", "generator", "map"]
+)
+def test_data_in_parts_is_not_read(x: Any) -> None:
+    for call in (lambda: trained().fit(x, Y, verbose=False), lambda: trained().predict(x), lambda: trained().evaluate(x, Y)):
+        with pytest.raises(ValueError, match=r"expected numbers, got objects \("):
+            call()
+
+
+def test_values_that_mean_the_same_are_taken() -> None:
+    made = trained()
+    made.fit(X, Y, callbacks=None, shuffle=np.bool_(False), verbose=0, epochs=np.int64(1), seed=np.uint8(3))
+    made.fit(X, Y, callbacks=(), shuffle=0, verbose=False)
+    assert made.fit(X, Y, callbacks=[History()], verbose=False).epoch == [0]
+
+
+class Loss:
+    """Of one's own; `gives` is what its rows are."""
+
+    classes = False
+    from_logits = False
+
+    def __init__(self, gives: Any = None) -> None:
+        self._gives = gives
+
+    def rows(self, predictions: np.ndarray, targets: np.ndarray) -> Any:
+        return self._gives(predictions - targets) if callable(self._gives) else self._gives
+
+
+EXPECTED = "expected two arrays, each row's loss, shape (6,), and its gradient by the predictions, shape (6, 4)"
+
+ROWS: dict[str, tuple[Any, str]] = {
+    "nothing": (None, f"loss Loss: rows gave NoneType; {EXPECTED}"),
+    "the loss alone": (lambda d: np.square(d).mean(axis=1), f"loss Loss: rows gave ndarray; {EXPECTED}"),
+    "three": (lambda d: (d, d, d), f"loss Loss: rows gave 3 values; {EXPECTED}"),
+    "one number": (lambda d: (np.square(d).mean(), d), f"loss Loss: rows gave losses of shape (); {EXPECTED}"),
+    "a float": (lambda d: (0.5, d), f"loss Loss: rows gave losses of shape (); {EXPECTED}"),
+    "losses of units": (lambda d: (np.square(d), d), f"loss Loss: rows gave losses of shape (6, 4); {EXPECTED}"),
+    "gradient of rows": (lambda d: (d.mean(axis=1), d.mean(axis=1)), f"loss Loss: rows gave a gradient of shape (6,); {EXPECTED}"),
+    "texts": (lambda d: (["a"] * 6, d), f"loss Loss: rows gave losses of dtype <U1; {EXPECTED}"),
+    "objects": (lambda d: (d.mean(axis=1), np.full(d.shape, None)), f"loss Loss: rows gave a gradient of dtype object; {EXPECTED}"),
+    "complex": (lambda d: (d.mean(axis=1), d * 1j), f"loss Loss: rows gave a gradient of dtype complex128; {EXPECTED}"),
+    "lists of lengths": (
+        lambda d: (d.mean(axis=1), [[1.0], [1.0, 2.0]]),
+        f"loss Loss: what rows gave as gradient is no array; {EXPECTED}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_a_loss_of_ones_own_must_give(name: str) -> None:
+    gives, message = ROWS[name]
+    made = trained()
+    made.configure(loss=Loss(gives))
+    before = made.get_weights()
+    for call in (lambda: made.fit(X, Y, verbose=False), lambda: made.train_on_batch(X, Y), lambda: made.evaluate(X, Y)):
+        with pytest.raises(ValueError) as raised:
+            call()
+        assert str(raised.value) == message
+    for one, other in zip(made.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_loss_of_ones_own_may_give_lists() -> None:
+    made = trained()
+    made.configure(loss=Loss(lambda d: (np.square(d).mean(axis=1).tolist(), (2 * d / 4).tolist())))
+    own = made.evaluate(X, Y)
+    made.configure(loss="mse")
+    assert own == made.evaluate(X, Y)
+
+
+class WithoutFlags:
+    def rows(self, predictions: np.ndarray, targets: np.ndarray) -> Any:
+        return predictions, targets
+
+
+class WrongFlag(Loss):
+    classes: Any = "no"
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (make_loss, WithoutFlags(), "It lacks classes, from_logits. A loss of your own is an object with a method rows"),
+        (make_loss, print, "A loss of your own is an object with a method rows"),
+        (make_loss, MeanSquaredError, "loss: MeanSquaredError is a class: write MeanSquaredError()"),
+        (make_loss, WrongFlag(), "loss WrongFlag: classes: expected True or False, got 'no'"),
+        (make_optimizer, Adam, "optimizer: Adam is a class: write Adam()"),
+        (make_optimizer, print, "optimizer: expected a name or an optimizer, got <built-in function print>"),
+        (lambda given: metrics_for(["a"], given), "mse", "metrics: expected a list of names, got 'mse': write ['mse']"),
+        (lambda given: metrics_for(["a"], given), [print], "metrics: expected names, got <built-in function print>; there are accuracy"),
+        (lambda given: metrics_for(["a"], given), [MeanSquaredError], "metrics: MeanSquaredError is a class"),
+    ],
+)
+def test_what_is_no_loss_optimizer_or_metric(make: Any, given: object, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        make(given)
+    assert message in str(raised.value)
+
+
+def test_what_is_keras_own_is_told() -> None:
+    class Huber:
+        pass
+
+    Huber.__module__ = "keras.src.losses.losses"
+    with pytest.raises(ValueError, match="loss: Huber is of keras, and can't be used here"):
+        make_loss(Huber())
+    with pytest.raises(ValueError, match="loss: Huber is of keras, and can't be used here"):
+        make_loss(Huber)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_take_what_a_spec_does_in_its_order(name: str) -> None:
+    """Those that need no name in a spec need none here; `weight_decay` is by name where a spec doesn't have it."""
+    entry = SPECS_OPTIMIZERS[name]
+    ordered = [each.name for each in entry.arguments if each.positional and not isinstance(each.kind, Later)]
+    kinds = inspect.signature(OPTIMIZERS[name]).parameters.values()
+    assert [each.name for each in kinds if each.kind is each.POSITIONAL_OR_KEYWORD] == ordered
+    defaults = {each.name: each.default for each in entry.arguments if each.default is not REQUIRED}
+    assert {each.name: each.default for each in kinds} == defaults
+
+
+def test_optimizers_by_position() -> None:
+    assert Adam(0.003) == Adam(learning_rate=0.003)
+    assert Adam(0.1, 0.5, 0.6, 1e-3, True) == Adam(learning_rate=0.1, beta_1=0.5, beta_2=0.6, epsilon=1e-3, amsgrad=True)
+    assert AdamW(0.1, 0.2, 0.3) == AdamW(learning_rate=0.1, weight_decay=0.2, beta_1=0.3)
+    assert SGD(0.1, 0.9, True) == SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
+    assert RMSprop(0.1, 0.8) == RMSprop(learning_rate=0.1, rho=0.8)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_take_what_a_spec_does_in_its_order(name: str) -> None:
+    parameters = inspect.signature(LOSSES[name]).parameters
+    assert list(parameters) == [each.name for each in SPECS_LOSSES[name].arguments]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Adam(lr=0.1), "Adam has no argument lr: it is called learning_rate here"),
+        (lambda: Adam(use_ema=True), "Adam: Keras has the argument use_ema, this version doesn't"),
+        (lambda: Adam(learning_rat=0.1), "Adam has no argument learning_rat; did you mean `learning_rate`? it has learning_rate"),
+        (lambda: SGD(colour=1), "SGD has no argument colour; it has learning_rate, momentum"),
+        (lambda: SGD(0.1, 0.9, True, 0.1), "SGD: too many arguments without a name, 4; those that need none: learning_rate, momentum"),
+        (lambda: Adam(0.1, learning_rate=0.2), "Adam: learning_rate is given twice, by its place and by its name"),
+        (lambda: MeanSquaredError("sum"), "MeanSquaredError: too many arguments without a name, 1; those that need none: none"),
+        (lambda: MeanSquaredError(reduction="sum"), "MeanSquaredError: Keras has the argument reduction, this version doesn't; a loss is"),
+        (lambda: BinaryCrossentropy(False, 0.1), "BinaryCrossentropy: too many arguments without a name, 2"),
+        (lambda: BinaryCrossentropy(label_smoothing=0.1), "BinaryCrossentropy: Keras has the argument label_smoothing"),
+    ],
+)
+def test_arguments_that_there_are_not(make: Any, message: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        make()
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Adam(amsgrad="no"), "Adam: amsgrad: expected True or False, got 'no'"),
+        (lambda: SGD(0.1, nesterov=None), "SGD: nesterov: expected True or False, got None"),
+        (lambda: BinaryCrossentropy("yes"), "BinaryCrossentropy: from_logits: expected True or False, got 'yes'"),
+    ],
+)
+def test_flags_are_flags(make: Any, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        make()
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("family", ["loss", "optimizer", "metric"])
+def test_every_name_of_keras_is_taken_or_told(family: str) -> None:
+    """As `configure` finds them: whatever the capitals and underscores."""
+    makers: dict[str, Any] = {"loss": make_loss, "optimizer": make_optimizer, "metric": lambda name: trained().configure(metrics=[name])}
+    told = 0
+    for spelling in names.spellings(family):
+        try:
+            makers[family](spelling)
+        except ValueError as error:
+            if "needs targets" in str(error):  # a metric that there is, beside another loss
+                continue
+            assert str(error).startswith(f"Keras has the {family} {spelling}, this version doesn't"), spelling
+            assert "did you mean" not in str(error)
+            told += 1
+    assert told > 10
+
+
+def test_a_name_of_another_kind_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^adam is an optimizer and no loss; there are"):
+        make_loss("adam")
+    with pytest.raises(ValueError, match=r"^relu is an activation and no optimizer; there are"):
+        make_optimizer("relu")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        ("losses", "Huber", "Keras has the loss Huber, this version doesn't: in Python a loss of your own"),
+        ("optimizers", "Nadam", "Keras has the optimizer Nadam, this version doesn't"),
+        ("metrics", "AUC", "Keras has the metric AUC, this version doesn't: compute it"),
+        ("callbacks", "EarlyStopping", "Keras has the callback EarlyStopping, this version doesn't: a class of your own"),
+    ],
+)
+def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: str) -> None:
+    with pytest.raises(ImportError) as raised:
+        exec(f"from rnnspec.training.{module} import {name}")
+    assert str(raised.value).startswith(message)
+    with pytest.raises(ImportError, match=r"cannot import name 'Nothing'"):
+        exec(f"from rnnspec.training.{module} import Nothing")
+    assert not hasattr(importlib.import_module(f"rnnspec.training.{module}"), "__wrapped__")
