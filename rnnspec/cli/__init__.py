@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import warnings
 
-from rnnspec.cli.app import app
-from rnnspec.cli.console import report_internal_error, report_user_error, report_warning
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended."""
 
 
 def main() -> None:
-    """The `rnnspec` command. Exits with 0, with 2 for anything that a user can put right, with 1 for a bug in rnnspec."""
+    """The `rnnspec` command. Exits with 0, with 2 for what a user can put right, with 1 for a bug in rnnspec, with 130 for Ctrl-C."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends the command as it ends every other one
-    warnings.showwarning = report_warning
+    _take_places_of_closed_streams()
     try:
-        app(prog_name="rnnspec")
-    except (ValueError, OSError, MemoryError) as error:
-        report_user_error(error)
-        sys.exit(2)
+        from rnnspec.cli.run import run
+
+        code = run()
     except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        report_internal_error(error)
-        sys.exit(1)
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    sys.exit(code)
+
+
+def _take_places_of_closed_streams() -> None:
+    """The number of a stream that was closed must not go to the next file that is opened; to write results to it is an error."""
+    for name, flags, mode in (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))

@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
-from rnnspec.cli.console import messages, output
-from rnnspec.runtime.artifact import write_atomically
+from rnnspec.cli.console import print_text, results, say
 from rnnspec.source import SourceFile
 
 SPECS = "The .rnn files, rewritten in place; without one, or with `-`, standard input is formatted to standard output."
@@ -25,16 +23,21 @@ def format(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
 ) -> None:
     """Bring specs into their one canonical form."""
+    from rnnspec import compiler
+    from rnnspec.runtime.artifact import write_atomically
+
     changed = False
     for path in specs or [Path("-")]:
         source, text = compiler.format(sys.stdin.read() or " " if str(path) == "-" else path)
         changed |= text != source.text
         if diff:
-            output.out(difference(source, text), end="", highlight=False)
+            if changes := difference(source, text):
+                print_text(changes)
         elif check and text != source.text:
-            messages.print(f"{source.path} isn't in canonical form", markup=False, highlight=False)
+            say(f"{source.path} isn't in canonical form")
         elif str(path) == "-" and not check:
-            sys.stdout.write(text)
+            with results():
+                sys.stdout.write(text)
         elif text != source.text and not check:
             write_atomically(path, text.encode())
     if check and changed:

@@ -15,9 +15,9 @@ from rnnspec.runtime.summary import LayerRow, MaskRow
 from rnnspec.training.data import DataSet
 
 
-def layer_table(title: str, rows: Sequence[LayerRow]) -> Table:
+def layer_table(rows: Sequence[LayerRow]) -> Table:
     """One line a layer, the number of all weights at the foot."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
     table.add_column("layer", style="bold")
     table.add_column("type")
     table.add_column("output shape")
@@ -28,9 +28,9 @@ def layer_table(title: str, rows: Sequence[LayerRow]) -> Table:
     return table
 
 
-def mask_table(title: str, rows: Sequence[MaskRow]) -> Table:
+def mask_table(rows: Sequence[MaskRow]) -> Table:
     """One line a use of a layer: the real steps before and after it."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer", style="bold")
     for heading in ("real steps in", "real steps out", "mask", "masked steps hold"):
         table.add_column(heading)
