@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from typing import Any
 
 INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C ended."""
@@ -15,6 +17,7 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends the command as it ends every other one
     _take_places_of_closed_streams()
+    _let_messages_be_lost()
     try:
         from rnnspec.cli.run import run
 
@@ -31,3 +34,18 @@ def _take_places_of_closed_streams() -> None:
     for name, flags, mode in (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+
+
+class _Messages(io.FileIO):
+    """A stream for what is no result: a disk that is full loses it, and doesn't end the work."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _let_messages_be_lost() -> None:
+    stream = io.BufferedWriter(_Messages(sys.stderr.fileno(), "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(stream, sys.stderr.encoding, "backslashreplace", line_buffering=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
 from rich.measure import Measurement
@@ -68,10 +69,14 @@ def print_text(text: str) -> None:
 
 def print_table(table: Table) -> None:
     """A table, to standard output; nothing of it is cut. On a terminal that is too narrow cells are wrapped between words."""
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells, column.footer))
     needed = Measurement.get(output, output.options.update(max_width=sys.maxsize), table)
     output.width = max(output.width, needed.minimum) if output.file.isatty() else needed.maximum
-    with results():
+    with output.capture() as drawn:
         output.print(table)
+    print_text("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def micro() -> str:

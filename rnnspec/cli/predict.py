@@ -25,7 +25,7 @@ def predict(
     from rnnspec import kept
     from rnnspec.cli.data import open_data
     from rnnspec.cli.tables import prediction_table
-    from rnnspec.interop.predictions import CSV, as_csv, check_format, encode
+    from rnnspec.interop.predictions import CSV, as_csv, check_format, encode, real_steps
     from rnnspec.runtime.artifact import write_atomically
     from rnnspec.runtime.inputs import check_inputs
 
@@ -38,16 +38,15 @@ def predict(
     check_format(ending, signature.outputs)
     file = open_data(data, signature)
     test = file.for_testing
-    index, several = signature.outputs[0].index, len(signature.outputs) > 1
+    several = len(signature.outputs) > 1
     given = loaded.predict(test.x, mask=test.mask, lengths=test.lengths)
     outputs = given if several else (given,)
+    reals = real_steps(signature, check_inputs(signature, test.x, test.mask, test.lengths, at_once=False))
     if output is not None:
-        inputs = check_inputs(signature, test.x, test.mask, test.lengths, at_once=False)
-        real = None if index is None else inputs.real_steps(index)
         if output == STANDARD_OUTPUT:
-            print_text(as_csv(signature.outputs, outputs, real))
+            print_text(as_csv(signature.outputs, outputs, reals[0]))
         else:
-            write_atomically(output, encode(ending, signature.outputs, outputs, real))
+            write_atomically(output, encode(ending, signature.outputs, outputs, reals[0]))
             say(f"wrote {output}")
     if show or output is None:
-        print_table(prediction_table(signature, test, outputs, file.classes, show or 10))
+        print_table(prediction_table(signature, test, outputs, reals, file.classes, show or 10))

@@ -41,4 +41,4 @@ def profile(
         return
     print_text(profile_title(found))
     print_table(profile_table(found, wide=output.width >= WIDE or not output.file.isatty()))
-    print_text(profile_summary(found))
+    print_text(f"\n{profile_summary(found)}")

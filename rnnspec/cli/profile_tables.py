@@ -29,7 +29,7 @@ def profile_table(found: Profile, *, wide: bool) -> Table:
     for heading in _numbers(whole, None, wide):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
-        table.add_column("writes")
+        table.add_column("writes", overflow="fold")
     for function in found.functions:
         seconds = whole.seconds if function.every_call else None
         table.add_row(f"@{function.name}", "" if function.every_call else "once", *_numbers(function, seconds, wide).values())
