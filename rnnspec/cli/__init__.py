@@ -25,7 +25,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        print("interrupted", file=sys.stderr)
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(code)  # at its own end Python may take an interrupt that was caught for one that wasn't
     sys.exit(code)
 
 
