@@ -90,8 +90,9 @@ class DataSet:
         return DataSet(taken(self.x), y, mask, lengths)
 
     def steps_of(self, sample: int) -> int:
-        """How long a sample is, what a mask leaves out counted in."""
-        return len(cast(Array, self.x[sample])) if self.lengths is None else int(self.lengths[sample])
+        """How many of a sample's steps are real by the file."""
+        steps = len(cast(Array, self.x[sample])) if self.lengths is None else int(self.lengths[sample])
+        return steps if self.mask is None else int(np.count_nonzero(self.mask[sample][:steps]))
 
     def targets_of(self, output: str) -> Samples | None:
         """Of the output of that name; those without a name are any output's."""
