@@ -32,6 +32,7 @@ from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, Signature
 from rnnspec.runtime.states import CarryingExecutable
 from rnnspec.runtime.summary import ModelSource
+from rnnspec.runtime.threads import default_threads
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from rnnspec.version import __version__
@@ -87,6 +88,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     OSError if the file can't be read, ValueError if it is damaged, edited or from a newer version.
     """
+    default_threads()  # a wrong variable isn't the file's fault
     saved = artifact.load(path)
     source = SourceFile(f"{os.fspath(path)}!{artifact.SPEC}", saved.text)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnspec.runtime.signature import Signature
-from rnnspec.training.data import DataFile, load_data
+from rnnspec.training.data import DataFile, DataSet, load_data
 
 
 def open_data(path: Path, signature: Signature) -> DataFile:
@@ -20,3 +20,10 @@ def open_data(path: Path, signature: Signature) -> DataFile:
         found = f"{len(file.classes)} classes, output {signature.outputs[0].name} has {widths[0]}"
         raise ValueError(f"{path}: it names {found}")
     return file
+
+
+def with_targets(file: DataFile, data: DataSet, signature: Signature) -> DataSet:
+    """One of the file's sets; ValueError if it lacks targets of an output that has a loss, or has others."""
+    loss = signature.train.loss
+    trained = [output.name for place, output in enumerate(signature.outputs) if not isinstance(loss, tuple) or loss[place] is not None]
+    return file.with_targets(data, trained if len(trained) > 1 else ())

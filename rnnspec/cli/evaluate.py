@@ -9,9 +9,9 @@ from rnnspec.cli.options import ArtifactPath, DataPath
 def evaluate(model: ArtifactPath, data: DataPath) -> None:
     """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets."""
     from rnnspec import kept
-    from rnnspec.cli.data import open_data
+    from rnnspec.cli.data import open_data, with_targets
 
     loaded = kept.load(model)
     file = open_data(data, loaded.signature)
-    test = file.with_targets(file.for_testing)
+    test = with_targets(file, file.for_testing, loaded.signature)
     print_results("test", loaded.evaluate(test.x, test.y, mask=test.mask, lengths=test.lengths))

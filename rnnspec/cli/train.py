@@ -27,25 +27,27 @@ def train(
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
     from rnnspec import kept
-    from rnnspec.cli.data import open_data
+    from rnnspec.cli.data import open_data, with_targets
     from rnnspec.training.progress import progress
 
     refuse_overwriting(output, spec, data)
     model = kept.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = open_data(data, model.signature)
-    examples = file.with_targets(file.for_training)
+    examples = with_targets(file, file.for_training, model.signature)
     held_out = file.sets.get("val")
     if held_out is not None and validation_split is not None:
         raise typer.BadParameter(f"{data} has a validation set of its own, x_val", param_hint="'--validation-split'")
     test = file.sets.get("test")
-    if test is not None and test.y is None:
+    if test is not None and test.y is not None:
+        with_targets(file, test, model.signature)
+    elif test is not None:
         say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
     model.fit(
         examples.x,
         examples.y,
         batch_size=batch_size,
         epochs=epochs,
-        validation_data=None if held_out is None else (held_out.x, file.with_targets(held_out).y),
+        validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y),
         validation_split=validation_split,
         shuffle=shuffle,
         seed=seed,

@@ -118,11 +118,15 @@ class DataFile:
         """The test set; ValueError if the file has only others."""
         return self._named("test")
 
-    def with_targets(self, data: DataSet) -> DataSet:
-        """One of the sets; ValueError, which names the missing key, if it has no targets."""
-        if data.y is None:
-            ending = next((end for end, name in _SETS.items() if self.sets.get(name) is data and f"x{end}" in self.keys), "")
-            raise ValueError(f"{self.path}: there is no y{ending}, what is expected of x{ending}; found {', '.join(self.keys)}")
+    def with_targets(self, data: DataSet, outputs: Sequence[str] = ()) -> DataSet:
+        """One of the sets; ValueError, which names the keys that it should have, if targets are missing.
+
+        `outputs`: those that have targets, where these are several.
+        """
+        if data.y is None or (outputs and (not isinstance(data.y, Mapping) or set(data.y) != set(outputs))):
+            end = next((end for end, name in _SETS.items() if self.sets.get(name) is data and f"x{end}" in self.keys), "")
+            keys = ", ".join(f"y{end}.{output}" for output in outputs) or f"y{end}"
+            raise ValueError(f"{self.path}: what is expected of x{end} should be in {keys}; found {_listed(self.keys)}")
         return data
 
     def _named(self, name: str) -> DataSet:

@@ -92,10 +92,10 @@ def test_missing_targets_are_named(tagger: Workplace, command: str) -> None:
     write(tagger, x=X, mask=REAL)
     words = ("tagger.rnn", "-o", "new.rnnc") if command == "train" else ("tagger.rnnc",)
     message = tagger.refuses(command, *words, "-d", "data.npz")
-    assert message == "error: data.npz: there is no y, what is expected of x; found x, mask\n"
+    assert message == "error: data.npz: what is expected of x should be in y; found x, mask\n"
     write(tagger, x_train=X, y_train=Y, x_val=X)
     if command == "train":
-        assert "there is no y_val, what is expected of x_val" in tagger.refuses(command, *words, "-d", "data.npz")
+        assert "what is expected of x_val should be in y_val" in tagger.refuses(command, *words, "-d", "data.npz")
     assert not (tagger.folder / "new.rnnc").exists()
 
 
