@@ -18,7 +18,8 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -40,6 +41,9 @@ _SETS = {"": "whole", "_train": "train", "_val": "val", "_test": "test"}
 
 _MOST = 12
 """Keys that a message lists."""
+
+_LONGEST = 80
+"""Letters that a message shows of a key."""
 
 _KINDS = ("x", "y", "length", "mask")
 
@@ -159,30 +163,34 @@ def load_data(path: str | os.PathLike[str], axes: int | None = None) -> DataFile
 
 def _tell_unused(name: str, keys: Sequence[str], instead: str) -> None:
     """Warn of keys that nothing is read from; `instead`: what there is in place of a set without an ending, if something is."""
-    reasons = {key: _why_unused(key, keys, instead) for key in keys}
-    told = [f"{key} ({reason})" if reason else key for key, reason in reasons.items() if reason is not None]
-    if told:
-        warnings.warn(f"{name}: not used: {_listed(told)}; {_READ}", stacklevel=3)
+    there = set(keys)
+    unused = [key[:_LONGEST] for key in keys if not _is_used(key, there, instead)]
+    if unused:
+        told = [f"{key} ({reason})" if (reason := _why_unused(key, there, instead)) else key for key in unused[:_MOST]]
+        warnings.warn(f"{name}: not used: {_listed([*told, *unused[_MOST:]])}; {_READ}", stacklevel=3)
 
 
-def _why_unused(key: str, keys: Sequence[str], instead: str) -> str | None:
-    """None for a key that is used, an empty text where nothing more is known."""
+def _is_used(key: str, there: Set[str], instead: str) -> bool:
+    return _KEY.fullmatch(key) is not None and (key == "classes" or (_needed(key) in there and not (instead and _needed(key) == "x")))
+
+
+def _why_unused(key: str, there: Set[str], instead: str) -> str:
+    """A few words about a key that isn't used, none where nothing is known."""
+    if _KEY.fullmatch(key) is None:
+        return nearest(key, {f"{kind}{end}" for kind in _KINDS for end in _SETS} - there | {"classes"} - there)
+    return f"there are {instead}" if _needed(key) in there else f"there is no {_needed(key)}"
+
+
+def _needed(key: str) -> str:
+    """The x of the set that a key is of."""
     found = _KEY.fullmatch(key)
-    if found is None:
-        known = {f"{kind}{end}" for kind in _KINDS for end in _SETS} | {"classes"}
-        return nearest(key, known - {*keys})
-    if key == "classes":
-        return None
-    needed = f"x{found[3] or found[4] or ''}"
-    if needed not in keys:
-        return f"there is no {needed}"
-    return f"there are {instead}" if instead and needed == "x" else None
+    return f"x{found[3] or found[4] or ''}" if found else ""
 
 
 def _listed(names: Sequence[str]) -> str:
     """Some of them, where there are many."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    return ", ".join(name[: 2 * _LONGEST] for name in names[:_MOST]) + more
 
 
 def _classes(name: str, given: Array | None) -> tuple[str, ...]:
@@ -204,9 +212,10 @@ def _read(name: str) -> tuple[dict[str, Array], list[str]]:
                 raise ValueError("it is a single array" if start == b"\x93NUMPY" else "it is no archive of arrays")
             file.seek(0)
             content: Any = np.load(file, allow_pickle=False)
-            if twice := [key for number, key in enumerate(content.files) if key in content.files[:number]]:
+            keys: list[str] = list(content.files)
+            if twice := [key for key, times in Counter(keys).items() if times > 1]:
                 raise ValueError(f"it has {twice[0]} twice")
-            return {key: _array(content, key) for key in content.files if _KEY.fullmatch(key)}, list(content.files)
+            return {key: _array(content, key) for key in keys if _KEY.fullmatch(key)}, keys
         except _UNREADABLE as error:
             raise ValueError(f"{name}: not a readable .npz file: {error}") from None
 
