@@ -36,6 +36,7 @@ from rnnspec.runtime.signature import Argument, Signature
 from rnnspec.runtime.states import CarryingExecutable
 from rnnspec.runtime.stored import Unfit, from_json, to_json
 from rnnspec.runtime.summary import ModelSource
+from rnnspec.runtime.threads import default_threads
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from rnnspec.version import __version__
@@ -111,6 +112,7 @@ def load(file: artifact.Source) -> Model:
     that imports is refused. OSError if the file can't be read or isn't a regular one, ValueError if it is
     damaged, edited or from a newer version.
     """
+    default_threads()  # a wrong variable isn't the file's fault
     return _loaded(file, warn_at=4)
 
 

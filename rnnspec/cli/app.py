@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -15,7 +16,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # its panels cut names and break paths where there is little room
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": max(50, min(get_terminal_size().columns, 100))},
 )
 
 
@@ -32,6 +34,7 @@ def rnnspec(
     """Compile recurrent networks from a spec to native code; train and run them."""
 
 
-for command in (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile, profile.profile):
-    app.command()(command)
-app.command("fmt")(format.format)
+COMMANDS = (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile, profile.profile, format.format)
+for command in COMMANDS:
+    name = "fmt" if command is format.format else command.__name__
+    app.command(name, short_help=(command.__doc__ or "").partition("\n\n")[0])(command)

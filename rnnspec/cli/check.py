@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
-from rnnspec.cli.console import output, print_diagnostics, print_text
+from rnnspec.cli.console import print_diagnostics, print_table, print_text
 from rnnspec.cli.options import Parameters, SpecPath, parse_parameters
-from rnnspec.cli.tables import layer_table, mask_table
 from rnnspec.diagnostics import Diagnostic, SpecError, as_data, render_all
 
 
@@ -23,6 +21,9 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print the diagnostics as JSON, and nothing else.")] = False,
 ) -> None:
     """Check a spec: its diagnostics, or a table of its layers."""
+    from rnnspec import compiler
+    from rnnspec.cli.tables import layer_table, mask_table
+
     try:
         report = compiler.check(spec, parse_parameters(parameter))
     except SpecError as error:
@@ -37,7 +38,8 @@ def check(
     if strict and report.warnings:
         raise typer.Exit(2)
     if not json_:
-        output.print(mask_table(report.model, report.masks) if masks else layer_table(report.model, report.rows))
+        print_text(report.model)
+        print_table(mask_table(report.masks) if masks else layer_table(report.rows))
 
 
 def print_json(diagnostics: Sequence[Diagnostic]) -> None:

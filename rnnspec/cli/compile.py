@@ -7,28 +7,31 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import kept
-from rnnspec.cli.console import messages
-from rnnspec.cli.options import Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
-from rnnspec.interop.safetensors import read_weights
-from rnnspec.runtime.parameters import WeightsError
+from rnnspec.cli.console import say
+from rnnspec.cli.options import Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
+from rnnspec.cli.outputs import refuse_overwriting
 
 WEIGHTS = "Weights for the model, a .safetensors file; without it they are drawn anew."
 
 
 def compile(
     spec: SpecPath,
-    output: OutputPath,
+    output: ModelOutput,
     weights: Annotated[Path | None, typer.Option("--weights", "-w", metavar="FILE", help=WEIGHTS, show_default=False)] = None,
     seed: Seed = None,
     parameter: Parameters = None,
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Compile a spec, with given or fresh weights, to a model file."""
+    from rnnspec import kept
+    from rnnspec.interop.safetensors import read_weights
+    from rnnspec.runtime.parameters import WeightsError
+
+    refuse_overwriting(output, spec, weights)
     values = None if weights is None else read_weights(weights)
     try:
         model = kept.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
     except WeightsError as error:
         raise ValueError(f"{weights}: {error}") from None
     model.save(output)
-    messages.print(f"wrote {output}", markup=False)
+    say(f"wrote {output}")

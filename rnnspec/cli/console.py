@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
+from rich.measure import Measurement
+from rich.table import Table
 from rich.theme import Theme
 
 from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
@@ -42,18 +48,60 @@ COLOURS = Theme(
     }
 )
 
-output = Console(theme=COLOURS, highlight=False)
-messages = Console(theme=COLOURS, highlight=False, stderr=True)
+output = Console(theme=COLOURS, highlight=False, markup=False, emoji=False)
+messages = Console(theme=COLOURS, highlight=False, markup=False, emoji=False, stderr=True)
+
+
+@contextmanager
+def results() -> Generator[None]:
+    """What is written here goes to standard output; an OSError that this gives names it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def print_text(text: str) -> None:
     """Text as it is, to standard output: no markup, no wrapping."""
-    output.out(text.rstrip("\n"), highlight=False)
+    with results():
+        output.out(_shown(output, text.rstrip("\n")), highlight=False)
+
+
+def print_table(table: Table) -> None:
+    """A table, to standard output; nothing of it is cut. On a terminal that is too narrow cells are wrapped between words."""
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells, column.footer))
+    needed = Measurement.get(output, output.options.update(max_width=sys.maxsize), table)
+    output.width = max(output.width, needed.minimum) if output.file.isatty() else needed.maximum
+    with output.capture() as drawn:
+        output.print(table)
+    print_text("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def micro() -> str:
+    """The sign for a millionth, or what stands for it where it can't be shown."""
+    return "µ" if _shown(output, "µ") == "µ" else "u"
+
+
+def say(text: str) -> None:
+    """One line that is no result, to standard error."""
+    messages.out(_shown(messages, text), highlight=False)
 
 
 def print_diagnostics(text: str) -> None:
     """Rendered diagnostics, to standard error."""
-    messages.print(DiagnosticHighlighter()(text.rstrip("\n")), soft_wrap=True)
+    messages.print(DiagnosticHighlighter()(_shown(messages, printable(text.rstrip("\n")))), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """What names and files of others may hold without a say in what the terminal does; lines stay."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n" else c for c in text)
+
+
+def _shown(console: Console, text: str) -> str:
+    """The text in letters that the stream has."""
+    return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
 def report_user_error(error: ValueError | OSError | MemoryError) -> None:
@@ -61,8 +109,8 @@ def report_user_error(error: ValueError | OSError | MemoryError) -> None:
     match error:
         case SpecError():
             print_diagnostics(str(error))
-        case OSError(strerror=str(reason)) if error.filename is not None:
-            print_diagnostics(f"error: {os.fsdecode(error.filename)}: {reason}")
+        case OSError(strerror=str(reason)):
+            print_diagnostics(f"error: {reason}" if error.filename is None else f"error: {os.fsdecode(error.filename)}: {reason}")
         case MemoryError():
             print_diagnostics(f"error: not enough memory{f': {error}' if str(error) else ''}")
         case _:
@@ -83,7 +131,6 @@ def report_internal_error(error: Exception) -> None:
     print_diagnostics(f"error: {text}\nIt happened in {' > '.join(places[-4:])}.")
 
 
-def print_results(name: str, results: Mapping[str, float]) -> None:
+def print_results(name: str, means: Mapping[str, float]) -> None:
     """One line a mean, the metrics first: "test accuracy 0.9730"."""
-    for key in sorted(results, key=lambda key: key == "loss"):
-        output.out(f"{name} {key} {results[key]:.4f}", highlight=False)
+    print_text("\n".join(f"{name} {key} {means[key]:.4f}" for key in sorted(means, key=lambda key: key == "loss")))

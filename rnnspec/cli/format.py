@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
-from rnnspec.cli.console import messages, output
+from rnnspec.cli.console import print_text, results, say
 from rnnspec.files import SPEC_LIMIT, write_atomically
 from rnnspec.source import SourceFile
 
@@ -25,16 +24,20 @@ def format(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
 ) -> None:
     """Bring specs into their one canonical form."""
+    from rnnspec import compiler
+
     changed = False
     for path in specs or [Path("-")]:
         source, text = compiler.format(compiler.of_text(sys.stdin.read(SPEC_LIMIT + 1)) if str(path) == "-" else path)
         changed |= text != source.text
         if diff:
-            output.out(difference(source, text), end="", highlight=False)
+            if changes := difference(source, text):
+                print_text(changes)
         elif check and text != source.text:
-            messages.print(f"{source.path} isn't in canonical form", markup=False, highlight=False)
+            say(f"{source.path} isn't in canonical form")
         elif str(path) == "-" and not check:
-            sys.stdout.write(text)
+            with results():
+                sys.stdout.write(text)
         elif text != source.text and not check:
             write_atomically(path, text.encode())
     if check and changed:

@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
 from rnnspec.cli.console import print_text
 from rnnspec.cli.options import Dtype, Parameters, Precision, parse_parameters
 
 
 def inspect(
     spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)] = None,
-    stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to print: " + ", ".join(compiler.STAGES) + ".")] = "tensor",
+    stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to print; --list names them.")] = "tensor",
     after: Annotated[str | None, typer.Option("--after", metavar="PASS", help="Stop after this pass.", show_default=False)] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the stages and the passes in their order.")] = False,
     parameter: Parameters = None,
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Print what a spec has become after a stage of the compiler."""
+    from rnnspec import compiler
+
     if list_:
         print_text(compiler.list_stages())
         return

@@ -9,21 +9,14 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output
+
 Literal: TypeAlias = int | float | bool | str | None
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
-
-
-def check_output_path(path: Path | None) -> Path | None:
-    """Refuse before the work what couldn't be written after it."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder `{path.parent}`")
-    if path is not None and path.is_dir():
-        raise typer.BadParameter(f"`{path}` is a folder")
-    return path
 
 
 class Precision(StrEnum):
@@ -36,21 +29,23 @@ class Precision(StrEnum):
 SpecPath: TypeAlias = Annotated[Path, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)]
 ArtifactPath: TypeAlias = Annotated[Path, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
 DataPath: TypeAlias = Annotated[Path, typer.Option("--data", "-d", metavar="FILE", help="The data, an .npz file.", show_default=False)]
-OutputPath: TypeAlias = Annotated[
+ModelOutput: TypeAlias = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", callback=check_output_path, show_default=False),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="The model file to write, a .rnnc.", callback=check_model_output, show_default=False
+    ),
 ]
-OptionalOutputPath: TypeAlias = Annotated[
+PREDICTIONS = f"Where to write them, {ENDINGS_TEXT}; `-` is standard output, as .csv."
+PredictionsOutput: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Where to write it.", callback=check_output_path, show_default=False),
+    typer.Option("--output", "-o", metavar="FILE", help=PREDICTIONS, callback=check_predictions_output, show_default=False),
 ]
 Parameters: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-P", metavar="NAME=VALUE", help="A value for a parameter of the model; repeatable.", show_default=False),
 ]
-Seed: TypeAlias = Annotated[
-    int | None, typer.Option("--seed", min=0, help="What every random choice follows from; drawn anew without it.", show_default=False)
-]
+SEED = "From the same seed come the same fresh weights, order of samples and dropout; without one they differ from run to run."
+Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="NUMBER", help=SEED, show_default=False)]
 Dtype: TypeAlias = Annotated[Precision, typer.Option("--dtype", help="The precision to compile for.")]
 
 

@@ -7,32 +7,38 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import compiler
-from rnnspec.cli.console import output, print_text
+from rnnspec.cli.console import output, print_table, print_text
 from rnnspec.cli.options import Dtype, Parameters, Precision, SpecPath, parse_parameters
-from rnnspec.cli.profile_tables import profile_summary, profile_table
-from rnnspec.profile.report import as_data
-from rnnspec.profile.session import profile as run_profile
 
 REAL = "The fraction of the steps that are real, 0 to 1; sequences get different lengths."
 
 
 def profile(
     spec: SpecPath,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="The samples of a call.")] = 32,
-    time: Annotated[int, typer.Option("--time", min=1, help="The steps of every sequence whose length isn't fixed.")] = 100,
-    real: Annotated[float, typer.Option("--real", min=0.0, max=1.0, help=REAL)] = 1.0,
+    batch: Annotated[int, typer.Option("--batch", min=1, metavar="NUMBER", help="The samples of a call.")] = 32,
+    time: Annotated[
+        int, typer.Option("--time", min=1, metavar="NUMBER", help="The steps of every sequence whose length isn't fixed.")
+    ] = 100,
+    real: Annotated[float, typer.Option("--real", min=0.0, max=1.0, metavar="FRACTION", help=REAL)] = 1.0,
     training: Annotated[bool, typer.Option("--training", "--train", help="Profile forward and backward instead of a prediction.")] = False,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="How long calls are timed; ten of them at least.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.0, metavar="SECONDS", help="How long calls are timed; ten of them at least.")
+    ] = 1.0,
     parameter: Parameters = None,
     dtype: Dtype = Precision.float32,
     json_: Annotated[bool, typer.Option("--json", help="Print the profile as JSON, and nothing else.")] = False,
 ) -> None:
     """Show where a model's time goes: each kernel's time and work, against what this machine can do."""
+    from rnnspec import compiler
+    from rnnspec.cli.profile_tables import WIDE, profile_summary, profile_table, profile_title
+    from rnnspec.profile.report import as_data
+    from rnnspec.profile.session import profile as run_profile
+
     compiled = compiler.compilation(spec, dtype=dtype.value, parameters=parse_parameters(parameter))
     found = run_profile(compiled, batch=batch, time=time, real=real, training=training, seconds=seconds)
     if json_:
         print_text(json.dumps(as_data(found), indent=1))
         return
-    output.print(profile_table(found, output.width))
-    print_text(profile_summary(found))
+    print_text(profile_title(found))
+    print_table(profile_table(found, wide=output.width >= WIDE or not output.file.isatty()))
+    print_text(f"\n{profile_summary(found)}")

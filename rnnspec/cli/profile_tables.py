@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from rnnspec.cli.console import micro
 from rnnspec.profile.report import Function, Kernel, Profile
 
 QUIET = 0.95
@@ -15,25 +15,27 @@ WIDE = 120
 """Terminals narrower than this don't get all columns."""
 
 
-def profile_table(found: Profile, width: int) -> Table:
+def profile_title(found: Profile) -> str:
+    """What was profiled."""
+    return ", ".join([found.model, found.dtype, *(f"{name} {value:,}" for name, value in found.sizes.items())])
+
+
+def profile_table(found: Profile, *, wide: bool) -> Table:
     """A line a kernel, in the order in which they run; what runs in each call is summed up at the foot."""
-    sizes = ", ".join(f"{name} {value:,}" for name, value in found.sizes.items())
-    title = f"{found.model}, {found.dtype}, {sizes}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    wide = width >= WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     whole = found.each_call
     table.add_column("kernel", style="bold", no_wrap=True)
     table.add_column("over", no_wrap=True)
     for heading in _numbers(whole, None, wide):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
-        table.add_column("writes")
+        table.add_column("writes", overflow="fold")
     for function in found.functions:
         seconds = whole.seconds if function.every_call else None
         table.add_row(f"@{function.name}", "" if function.every_call else "once", *_numbers(function, seconds, wide).values())
         for kernel in function.kernels:
             name = f"{'  ' if kernel.inner else ' '}{kernel.name} {kernel.kind}"
-            written = (Text(", ".join(kernel.writes), no_wrap=True, overflow="ellipsis"),) if wide else ()
+            written = (", ".join(kernel.writes),) if wide else ()
             table.add_row(name, kernel.shape, *_numbers(kernel, seconds, wide).values(), *written)
         table.add_section()
     table.add_row("each call", "", *_numbers(whole, whole.seconds, wide).values())
@@ -43,7 +45,7 @@ def profile_table(found: Profile, width: int) -> Table:
 def _numbers(part: Kernel | Function, whole: float | None, wide: bool) -> dict[str, str]:
     """The cells behind a kernel's description by their headings; `whole`: the seconds that it is a part of."""
     seconds, limit, work = part.seconds, part.limit, part.work
-    cells = {"µs": f"{seconds * 1e6:,.0f}", "%": "" if whole is None else _percent(seconds, whole)}
+    cells = {f"{micro()}s": f"{seconds * 1e6:,.0f}", "%": "" if whole is None else _percent(seconds, whole)}
     if wide:
         cells["fastest"] = f"{part.fastest * 1e6:,.0f}"
     cells["flop"] = short(work.operations)
@@ -91,7 +93,7 @@ def profile_summary(found: Profile) -> str:
 
 
 def _microseconds(seconds: float) -> str:
-    return f"{seconds * 1e6:,.0f} µs"
+    return f"{seconds * 1e6:,.0f} {micro()}s"
 
 
 def _binary(size: int) -> str:

@@ -9,63 +9,78 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from rnnspec.cli.console import printable
+from rnnspec.runtime.batches import Mask
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Configured, Signature
 from rnnspec.runtime.summary import LayerRow, MaskRow
 from rnnspec.training.data import DataSet
 
 
-def layer_table(title: str, rows: Sequence[LayerRow]) -> Table:
+def layer_table(rows: Sequence[LayerRow]) -> Table:
     """One line a layer, the number of all weights at the foot."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
-    table.add_column("layer", style="bold")
-    table.add_column("type")
-    table.add_column("output shape")
-    table.add_column("mask", footer="total")
-    table.add_column("weights", justify="right", footer=f"{sum(row.weights for row in rows):,}")
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column("layer", style="bold", no_wrap=True)
+    table.add_column("type", no_wrap=True)
+    table.add_column("output shape", no_wrap=True)
+    table.add_column("mask", footer="total", no_wrap=True)
+    table.add_column("weights", justify="right", no_wrap=True, footer=f"{sum(row.weights for row in rows):,}")
     for row in rows:
         table.add_row(row.name, row.kind, row.output_shape, row.mask, f"{row.weights:,}")
     return table
 
 
-def mask_table(title: str, rows: Sequence[MaskRow]) -> Table:
+def mask_table(rows: Sequence[MaskRow]) -> Table:
     """One line a use of a layer: the real steps before and after it."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("layer", style="bold")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("layer", style="bold", no_wrap=True)
     for heading in ("real steps in", "real steps out", "mask", "masked steps hold"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "mask")
     for row in rows:
         table.add_row(row.name, row.taken, row.given, row.mask, row.masked_output)
     return table
 
 
-def prediction_table(signature: Signature, data: DataSet, outputs: Sequence[Array], classes: Sequence[str], count: int) -> Table:
-    """`count` samples spread evenly over the set: what was expected, what is predicted; of several outputs what each gives."""
+def prediction_table(
+    signature: Signature, data: DataSet, outputs: Sequence[Array], reals: Sequence[Mask | None], classes: Sequence[str], count: int
+) -> Table:
+    """`count` samples spread evenly over the set: what was expected, what is predicted; of several outputs what each gives.
+
+    `reals`: of each output the steps that are shown, None for all.
+    """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("true", "predicted") if len(outputs) == 1 else [output.name for output in signature.outputs]:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     loss = signature.train.loss
     categorical = isinstance(loss, Configured) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
+    sparse = isinstance(loss, Configured) and loss.name.startswith("sparse_")
     targets = data.targets_of(signature.outputs[0].name)
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
         shown: list[str] = []
         if len(outputs) == 1:
             target = None if targets is None else np.asarray(cast(Array, targets[sample]))
-            shown.append("" if target is None else _class(target, classes) if categorical else _values(target))
-        for output in outputs:
-            best = output[sample].argmax(axis=-1)
-            shown.append(f"{_class(best, classes)}  ({output[sample][best]:.3f})" if categorical else _values(output[sample]))
-        steps = str(len(cast(Array, data.x[sample]))) if signature.inputs[0].is_sequence else ""
+            shown.append("" if target is None else _target(target, classes, sparse=sparse) if categorical else _values(target))
+        for output, real in zip(outputs, reals, strict=True):
+            values = output[sample] if real is None else output[sample][real[sample]]
+            shown.append(_class(int(values.argmax()), classes, f"  ({values.max():.3f})") if categorical else _values(values))
+        steps = str(data.steps_of(sample)) if signature.inputs[0].is_sequence else ""
         table.add_row(str(sample), steps, *shown)
     return table
 
 
-def _class(target: Array, classes: Sequence[str]) -> str:
-    """A class by name; of a one-hot target, the class that it marks."""
-    number = int(target.argmax() if target.ndim else target)
-    return classes[number] if number < len(classes) else str(number)
+def _target(target: Array, classes: Sequence[str], *, sparse: bool) -> str:
+    """An expected class, which is a number or the 1 of a one-hot row; anything else as it is."""
+    if not sparse:
+        return _class(int(target.argmax()), classes) if target.size else _values(target)
+    number = target.reshape(-1)
+    return _class(int(number[0]), classes) if number.size == 1 and np.isfinite(number[0]) else _values(target)
+
+
+def _class(number: int, classes: Sequence[str], certainty: str = "") -> str:
+    """A class by its name, or its number where it has none."""
+    return (printable(classes[number]) if 0 <= number < len(classes) else str(number)) + certainty
 
 
 def _values(values: Array) -> str:

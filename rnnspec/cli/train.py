@@ -6,45 +6,59 @@ from typing import Annotated
 
 import typer
 
-from rnnspec import kept
-from rnnspec.cli.console import messages, print_results
-from rnnspec.cli.options import DataPath, Dtype, OutputPath, Parameters, Precision, Seed, SpecPath, parse_parameters
-from rnnspec.training.data import load_data
-from rnnspec.training.progress import progress
+from rnnspec.cli.console import messages, print_results, say
+from rnnspec.cli.options import DataPath, Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
+from rnnspec.cli.outputs import refuse_overwriting
+
+VALIDATION = "The last fraction of the training set, to validate on instead of the spec's."
 
 
 def train(
     spec: SpecPath,
     data: DataPath,
-    output: OutputPath,
+    output: ModelOutput,
     seed: Seed = None,
     parameter: Parameters = None,
-    epochs: Annotated[int | None, typer.Option(min=0, help="Instead of the spec's.", show_default=False)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the spec's.", show_default=False)] = None,
-    validation_split: Annotated[
-        float | None, typer.Option(help="The last fraction of the training set, to validate on instead of the spec's.", show_default=False)
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Instead of the spec's.", show_default=False)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the spec's.", show_default=False)] = None,
+    validation_split: Annotated[float | None, typer.Option(metavar="FRACTION", help=VALIDATION, show_default=False)] = None,
     shuffle: Annotated[bool | None, typer.Option("--shuffle/--no-shuffle", help="Instead of the spec's.", show_default=False)] = None,
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
+    from rnnspec import kept
+    from rnnspec.cli.data import open_data, with_targets
+    from rnnspec.training.progress import progress
+
+    refuse_overwriting(output, spec, data)
     model = kept.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
-    file = load_data(data)
-    examples = file.for_training
+    file = open_data(data, model.signature)
+    examples = with_targets(file, file.for_training, model.signature)
+    held_out = file.sets.get("val")
+    if held_out is not None and validation_split is not None:
+        raise typer.BadParameter(f"{data} has a validation set of its own, x_val", param_hint="'--validation-split'")
+    test = file.sets.get("test")
+    if test is not None and test.y is not None:
+        with_targets(file, test, model.signature)
+    elif test is not None:
+        say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
     model.fit(
         examples.x,
         examples.y,
         batch_size=batch_size,
         epochs=epochs,
+        validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y),
         validation_split=validation_split,
         shuffle=shuffle,
         seed=seed,
         verbose=False,
         mask=examples.mask,
+        lengths=examples.lengths,
+        validation_mask=None if held_out is None else held_out.mask,
+        validation_lengths=None if held_out is None else held_out.lengths,
         callbacks=[progress(messages)],
     )
     model.save(output)
-    if "test" in file.sets:
-        test = file.for_testing
-        print_results("test", model.evaluate(test.x, test.y, mask=test.mask))
-    messages.print(f"wrote {output}", markup=False)
+    say(f"wrote {output}")
+    if test is not None and test.y is not None:
+        print_results("test", model.evaluate(test.x, test.y, mask=test.mask, lengths=test.lengths))

@@ -25,6 +25,7 @@ from rnnspec.runtime.states import CarryingExecutable
 from rnnspec.runtime.stream import Stream
 from rnnspec.runtime.summary import ModelSource, summary_text
 from rnnspec.runtime.tape import Gradients, Tape
+from rnnspec.runtime.threads import bounded
 
 Outputs: TypeAlias = Any
 """The model's output, an array; a tuple of them, in the signature's order, if it has several."""
@@ -160,13 +161,14 @@ class CompiledModel:
     def threads(self) -> int:
         """How many threads a call with enough work may use; results don't depend on it.
 
-        At first `RNNSPEC_THREADS`, or else the processors that this process may use.
+        At first `RNNSPEC_THREADS`, or else the processors that this process may use. A number above eight
+        for each of these becomes that.
         """
         return self._executable.threads.number
 
     @threads.setter
     def threads(self, number: object) -> None:
-        self._executable.threads.number = whole_number("threads", number, 1)
+        self._executable.threads.number = bounded(whole_number("threads", number, 1))
 
     @property
     def weights(self) -> Mapping[str, Array]:

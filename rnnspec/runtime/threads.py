@@ -8,13 +8,28 @@ from dataclasses import dataclass
 VARIABLE = "RNNSPEC_THREADS"
 
 
+MOST_PER_PROCESSOR = 8
+"""Threads that a call may use for each processor that the process may use; more would only wait for each other."""
+
+
 def default_threads() -> int:
-    """`RNNSPEC_THREADS`, else the processors that this process may use; ValueError if the variable is no number of threads."""
+    """`RNNSPEC_THREADS`, bounded, else the processors that this process may use; ValueError if the variable is no number of threads."""
     chosen = os.environ.get(VARIABLE, "")
-    if chosen:
-        if not (chosen.isascii() and chosen.isdigit() and int(chosen) > 0):
-            raise ValueError(f"{VARIABLE}: expected a whole number of at least 1, got {chosen!r}")
-        return int(chosen)
+    if not chosen:
+        return processors()
+    digits = chosen.lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"{VARIABLE}: expected a whole number of at least 1, got {chosen!r}")
+    return bounded(int(digits[:9]))
+
+
+def bounded(number: int) -> int:
+    """The number of threads, or the most that this process may use."""
+    return min(number, MOST_PER_PROCESSOR * processors())
+
+
+def processors() -> int:
+    """Those that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

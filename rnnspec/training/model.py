@@ -163,6 +163,8 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
         sample_weight: object = None,
+        validation_mask: object = None,
+        validation_lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
     ) -> History:
         """Train; the means of each epoch are in the result's `history`.
@@ -171,9 +173,10 @@ class Model(CompiledModel):
         outputs have a loss a list or a mapping by output. All of it is checked before the first step. What is
         None comes from the spec's train section, or is batch_size 32, epochs 1, validation_split 0, shuffle
         True. `validation_split`: the last fraction of the samples, taken before shuffling; `validation_data`
-        (x, y) or (x, y, sample_weight) goes before it. From the same weights and optimizer state the same
-        `seed` gives the same bits; None goes on with the model's own stream, which starts at the seed that it
-        was compiled with. `callbacks`: objects of classes that inherit `Callback`, called in their order.
+        (x, y) or (x, y, sample_weight), with `validation_mask` and `validation_lengths` as `mask` and `lengths`
+        of its x, goes before it. From the same weights and optimizer state the same `seed` gives the same bits;
+        None goes on with the model's own stream, which starts at the seed that it was compiled with. `callbacks`:
+        objects of classes that inherit `Callback`, called in their order.
         """
         train = self.signature.train
         called = checked_callbacks(callbacks)
@@ -187,8 +190,10 @@ class Model(CompiledModel):
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         rows, validation = _split(examples, split if validation_data is None else 0.0)
         if validation_data is not None:
-            held_out = self._examples(trainer, *_held_out(validation_data))
+            held_out = self._examples(trainer, *_held_out(validation_data), mask=validation_mask, lengths=validation_lengths)
             validation = held_out, range(held_out.samples)
+        elif validation_mask is not None or validation_lengths is not None:
+            raise ValueError("validation_mask and validation_lengths are of validation_data, and there is none")
         history = History()
         with self._changing:
             with self._drawing:

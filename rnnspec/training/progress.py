@@ -38,9 +38,12 @@ class ProgressBar(Callback):
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self._console = console
-        self._progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+        values = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))  # goes on in a line below, uncut
+        numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
+        self._progress = Progress(values, BarColumn(), *numbers, console=console)
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
         self._epochs = epochs

@@ -76,10 +76,14 @@ def test_targets_of_several_outputs(workplace: Workplace) -> None:
     assert float(found["kind_accuracy"]) >= 0.9
     assert float(found["size_mean_absolute_error"]) < 0.2
     assert workplace.succeeds("evaluate", "heads.rnnc", "--data", "heads.npz").out == done.out
-    assert "with one for each of kind, size" in workplace.refuses("train", "heads.rnn", "--data", "trend.npz", "-o", "heads.rnnc")
+    assert "what is expected of x_train should be in y_train.kind, y_train.size; found x_train, " in workplace.refuses(
+        "train", "heads.rnn", "--data", "trend.npz", "-o", "heads.rnnc"
+    )
     del given["y_train.size"]
     np.savez(workplace.folder / "heads.npz", **given)
-    assert "missing: size" in workplace.refuses("train", "heads.rnn", "--data", "heads.npz", "-o", "heads.rnnc")
+    assert "should be in y_train.kind, y_train.size; found " in workplace.refuses(
+        "train", "heads.rnn", "--data", "heads.npz", "-o", "heads.rnnc"
+    )
 
 
 def write_heads(workplace: Workplace, train: str = "") -> None:

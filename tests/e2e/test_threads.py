@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.runtime import team
+from rnnspec.runtime.threads import processors
 from rnnspec.training.model import Model
 
 COUNTS = (2, 3, 5)
@@ -198,6 +200,39 @@ def test_the_number_of_threads_is_checked() -> None:
     assert model.threads == 3
 
 
+@pytest.mark.parametrize("many", [3000, 10**30])
+def test_the_number_of_threads_is_bounded(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By eight for each processor that the process may use: no call starts more, whoever asked for them."""
+    most = 8 * processors()
+    for chosen in (str(many), f"000{many}"):
+        monkeypatch.setenv("RNNSPEC_THREADS", chosen)
+        assert rnnspec.compile(spec_of("a small net")).threads == most
+    monkeypatch.setenv("RNNSPEC_THREADS", "0001")
+    model = rnnspec.compile(spec_of("a small net"))
+    assert model.threads == 1
+    model.threads = many
+    assert model.threads == most
+    model.threads = most
+    assert model.threads == most
+
+
+def test_threads_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of processes: the call goes on with those that are there, or alone, and gives the same bits."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(team, "_team", team._Team())  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    model = rnnspec.compile("model Case {\n    input x: float[time, 80]\n    LSTM(128)\n}\n", seed=2)
+    x = np.ones((32, 100, 80), np.float32)
+    model.threads = 1
+    alone = model.forward(x)
+    model.threads = 4
+    np.testing.assert_array_equal(model.forward(x), alone)
+    assert took_part(model) == 1
+
+
 def test_the_environment_chooses_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNSPEC_THREADS", "7")
     assert rnnspec.compile(spec_of("a small net")).threads == 7
@@ -208,7 +243,7 @@ def test_the_environment_chooses_the_number_of_threads(monkeypatch: pytest.Monke
     assert rnnspec.compile(spec_of("a small net")).threads == available
 
 
-@pytest.mark.parametrize("wrong", ["0", "-2", "two", "1.5", " 2", "²"])
+@pytest.mark.parametrize("wrong", ["0", "000", "-2", "+2", "two", "1.5", " 2", "2 ", "²", "0x4"])
 def test_an_environment_without_a_number_is_told(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNSPEC_THREADS", wrong)
     with pytest.raises(ValueError, match=r"^RNNSPEC_THREADS: expected a whole number of at least 1, got"):

@@ -64,9 +64,11 @@ MAY_KNOW: dict[str, set[str]] = {
 }
 """What each room may import besides itself; a room is a folder or module of the package, or one module of a folder by name."""
 
+COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
-LATE = {"rnnspec", "rnnspec.kept"}
-"""Modules that may import the package's own modules inside functions, so that `import rnnspec` loads only what it needs."""
+LATE = {"rnnspec", "rnnspec.kept", *(f"rnnspec.cli{module}" for module in ("", *COMMANDS))}
+"""Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
+each load only what they need."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def listed(values: Any) -> list[Any]:
 
 
 def test_padded(path: Path) -> None:
-    np.savez(path, x=X, y=np.arange(4), mask=np.ones((4, 2)), other="text")
+    np.savez(path, x=X, y=np.arange(4), mask=np.ones((4, 2)))
     data = load_data(path)
     assert data.path == str(path)
     assert list(data.sets) == ["whole"]
@@ -62,7 +63,8 @@ def test_ragged_with_a_target_for_each_step(path: Path) -> None:
 def test_targets_of_several_outputs(path: Path) -> None:
     """Each of a sample or of a step; no set takes another's."""
     np.savez(path, **{"x": FLAT, "length": [2, 0, 4], "y.word": [7, 8, 9], "y.tags": np.arange(6), "y_train.other": [1]})
-    data = load_data(path).for_training
+    with pytest.warns(UserWarning, match=r"not used: y_train\.other \(there is no x_train\); "):
+        data = load_data(path).for_training
     assert isinstance(data.y, dict)
     assert list(data.y) == ["word", "tags"]
     assert np.asarray(data.y["word"]).tolist() == [7, 8, 9]
@@ -124,14 +126,39 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no samples in y": ({"x_train": X, "y_train": 3}, "x_train has 4 samples, y_train has shape ()"),
     "both": (
         {"x": FLAT, "length": [6], "mask": [[1]]},
-        "mask is for padded arrays, length for sequences one after the other; it has both",
+        "mask is for padded arrays; by its length, x is sequences one after the other",
     ),
     "lengths of floats": (
         {"x_test": FLAT, "length_test": [6.0]}, "length_test should be whole numbers from 0, one a sample; it is float64 of shape (1,)",
     ),
     "one length": ({"x": FLAT, "length": 6}, "length should be whole numbers from 0, one a sample; it is int64 of shape ()"),
-    "negative": ({"x": FLAT, "length": [7, -1]}, "length should be whole numbers from 0, one a sample; it is int64 of shape (2,)"),
+    "negative": ({"x": FLAT, "length": [7, -1]}, "length should be whole numbers from 0; sample 1 has -1"),
+    "wrapping": (
+        {"x": FLAT, "length": np.array([2**64 - 1, 7], np.uint64)},
+        "length adds up to 18446744073709551622 steps, x has 6",
+    ),
+    "wrapping and right": (
+        {"x_test": FLAT, "length_test": np.array([2**63, 2**63, 6], np.uint64)},
+        "length_test adds up to 18446744073709551622 steps, x_test has 6",
+    ),
+    "bools": ({"x": FLAT, "length": [True]}, "length should be whole numbers from 0, one a sample; it is bool of shape (1,)"),
+    "a length for each step": (
+        {"x": FLAT, "length": [[2, 4]]}, "length should be whole numbers from 0, one a sample; it is int64 of shape (1, 2)",
+    ),
     "sum": ({"x": FLAT, "length": [2, 3]}, "length adds up to 5 steps, x has 6"),
+    "flat without lengths": (
+        {"x_train": FLAT, "y_train": np.arange(2)},
+        "x_train has 6 samples, y_train has shape (2,); sequences one after the other need length_train",
+    ),
+    "cut twice": (
+        {"x": X, "x_train": X, "x_test": X, "test": np.zeros(4, bool)}, "test cuts x in two, and there is x_train and x_test as well",
+    ),
+    "classes of numbers": (
+        {"x": X, "classes": [0.5]}, "classes should be names as text or whole numbers, one a class; it is float64 of shape (1,)",
+    ),
+    "classes in a table": (
+        {"x": X, "classes": [["a", "b"]]}, "classes should be names as text or whole numbers, one a class; it is <U1 of shape (1, 2)",
+    ),
     "sum of bytes": ({"x": np.zeros((44, 3)), "length": np.array([200, 100], np.uint8)}, "length adds up to 300 steps, x has 44"),
     "targets": ({"x": FLAT, "length": [2, 4], "y": np.arange(3)}, "y has shape (3,); expected 2 samples or 6 steps in front"),
     "targets of outputs": ({"x": X, "y.word": np.arange(3)}, "x has 4 samples, y.word has shape (3,)"),
@@ -177,7 +204,8 @@ def test_damage_is_a_value_error(path: Path) -> None:
         for damaged in (content[:place], content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]):
             path.write_bytes(damaged)
             try:
-                load_data(path)
+                with warnings.catch_warnings(action="ignore"):
+                    load_data(path)
             except ValueError as error:
                 assert str(error).startswith(f"{path}: ")
                 refused += 1
@@ -197,11 +225,117 @@ def test_nothing_is_unpickled(path: Path) -> None:
         load_data(path)
 
 
-def test_other_keys_are_not_looked_at(path: Path) -> None:
+READ = "what is read is x, y, length and mask, each also with _train, _val or _test, and test and classes"
+UNUSED: dict[str, tuple[list[str], str]] = {
+    "misspelt": (["x_train", "y_train", "lengths_train"], "lengths_train (did you mean `length_train`?)"),
+    "capital": (["x", "Y"], "Y (did you mean `y`?)"),
+    "validation": (["x", "y", "x_valid", "y_valid"], "x_valid (did you mean `x_val`?), y_valid (did you mean `y_val`?)"),
+    "no inputs": (["x_train", "y_test", "y_val.word"], "y_test (there is no x_test), y_val.word (there is no x_val)"),
+    "no cut": (["x_train", "test"], "test (there is no x)"),
+    "both": (["x", "y", "x_train", "x_test"], "x (there are x_train and x_test), y (there are x_train and x_test)"),
+    "else": (["x", "123"], "123"),
+    "many": (["x", *(f"{number}" for number in range(10, 30))], f"{', '.join(map(str, range(10, 22)))} and 8 more"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_key_that_is_not_used_is_told(path: Path, name: str) -> None:
+    keys, told = UNUSED[name]
+    np.savez(path, **dict.fromkeys(keys, X))
+    with pytest.warns(UserWarning) as warned:
+        load_data(path)
+    assert [str(each.message) for each in warned] == [f"{path}: not used: {told}; {READ}"]
+
+
+def test_other_keys_are_not_read(path: Path) -> None:
     np.savez(path, x=X, meta=np.array([{"who": "me"}], dtype=object), y_hat=np.array([None]))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("README", b"text")
-    assert load_data(path).for_training.samples == 4
+    with pytest.warns(UserWarning, match="not used: meta, y_hat"):
+        assert load_data(path).for_training.samples == 4
+
+
+def test_a_key_twice(path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, X)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", buffer.getvalue())
+        archive.writestr("x", buffer.getvalue())
+    with pytest.raises(ValueError, match=r"not a readable \.npz file: it has x twice$"):
+        load_data(path)
+
+
+def test_padded_with_lengths(path: Path) -> None:
+    """As many rows as lengths, not of as many steps as these add up to; with a mask if there is one."""
+    np.savez(path, x=X, y=X[..., 0], length=np.array([2, 0, 1, 2], np.uint8), mask=[[1, 1], [1, 1], [1, 1], [0, 1]])
+    for axes in (None, 3):
+        data = load_data(path, axes).for_testing
+        np.testing.assert_array_equal(data.x, X)
+        assert data.lengths is not None
+        assert data.lengths.tolist() == [2, 0, 1, 2]
+        assert data.mask is not None
+        assert [data.steps_of(sample) for sample in range(4)] == [2, 0, 1, 1]
+        assert data.first(2).lengths is not None
+    np.savez(path, x=X, length=[2, 0, 1, 2], test=[True, False, False, True])
+    data = load_data(path)
+    assert [lengths.tolist() for part in data.sets.values() if (lengths := part.lengths) is not None] == [[0, 1], [2, 2]]
+
+
+def test_the_number_of_axes_tells_padded_data(path: Path) -> None:
+    """Four samples of one step, one after the other, or padded to two."""
+    np.savez(path, x=X[:, 0], length=[1, 1, 1, 1], y=np.arange(4))
+    assert [listed(load_data(path, axes).for_training.x) for axes in (None, 3)] == [[[row.tolist()] for row in X[:, 0]]] * 2
+    padded = load_data(path, 2).for_training
+    np.testing.assert_array_equal(padded.x, X[:, 0])
+    assert padded.lengths is not None
+
+
+LENGTHS: dict[str, tuple[list[int], str]] = {
+    "samples": ([2, 2, 2], "x_train is padded, of 4 samples; length_train has 3"),
+    "steps": ([2, 1, 3, 4], "x_train is padded to 2 steps; in length_train sample 2 has 3"),
+    "wrapping": ([2, 1, 0, 2**64 - 1], "x_train is padded to 2 steps; in length_train sample 3 has 18446744073709551615"),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_that_do_not_fit_padded_data(path: Path, name: str) -> None:
+    lengths, message = LENGTHS[name]
+    np.savez(path, x_train=X, length_train=np.array(lengths, np.uint64))
+    with pytest.raises(ValueError) as raised:
+        load_data(path, 3)
+    assert str(raised.value) == f"{path}: {message}"
+
+
+def test_missing_targets_are_named(path: Path) -> None:
+    np.savez(path, x_train=X, mask_train=np.ones((4, 2)), x_test=X, y_test=np.arange(4))
+    data = load_data(path)
+    assert data.with_targets(data.for_testing) is data.for_testing
+    with pytest.raises(ValueError) as raised:
+        data.with_targets(data.for_training)
+    found = "found x_train, mask_train, x_test, y_test"
+    assert str(raised.value) == f"{path}: what is expected of x_train should be in y_train; {found}"
+    np.savez(path, x=X, test=np.array([True, False, False, True]))
+    data = load_data(path)
+    with pytest.raises(ValueError, match="what is expected of x should be in y; found x, test"):
+        data.with_targets(data.for_training)
+
+
+def test_missing_targets_of_several_outputs_are_named(path: Path) -> None:
+    for given in ({"y_test": np.arange(4)}, {"y_test.a": np.arange(4)}, {f"y_test.{name}": np.arange(4) for name in "abc"}):
+        np.savez(path, **{"x_test": X, **given})
+        data = load_data(path)
+        with pytest.raises(ValueError) as raised:
+            data.with_targets(data.for_testing, ["a", "b"])
+        assert str(raised.value) == f"{path}: what is expected of x_test should be in y_test.a, y_test.b; found x_test, {', '.join(given)}"
+    np.savez(path, **{"x": X, "y.b": np.arange(4), "y.a": np.arange(4)})
+    data = load_data(path)
+    assert data.with_targets(data.for_testing, ["a", "b"]) is data.for_testing
+
+
+def test_classes_of_any_text(path: Path) -> None:
+    for given in (["1", "2"], np.array([b"1", b"2"]), [1, 2], np.array([1, 2], np.uint8)):
+        np.savez(path, x=X, classes=given)
+        assert load_data(path).classes == ("1", "2")
 
 
 @pytest.mark.parametrize("member", ["x", "y.npy", "y.word", "classes"])

@@ -205,6 +205,14 @@ def test_validation_data_goes_before_the_split() -> None:
     assert weighted["val_loss"] == [pytest.approx(2 * made.evaluate(X[:3], Y[:3])["loss"], rel=1e-12)]
 
 
+def test_steps_of_validation_data_that_do_not_count() -> None:
+    made = sequences()
+    for given in ({"lengths": LENGTHS}, {"mask": np.arange(6) < LENGTHS[:, None]}, {}):
+        named = {f"validation_{name}": value for name, value in given.items()}
+        history = made.fit(X[:2], VALUES[:2], validation_data=(X, VALUES), verbose=False, **named).history
+        assert history["val_loss"] == [pytest.approx(made.evaluate(X, VALUES, **given)["loss"], rel=1e-12)]
+
+
 def test_validation_sees_no_dropout_and_changes_nothing() -> None:
     first, second = classifier(), classifier()
     first.fit(X, Y, epochs=3, seed=1, verbose=False)
@@ -321,6 +329,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "held out array": ({"validation_data": X}, "validation_data: expected (x, y) or (x, y, sample_weight), got ndarray"),
     "held out number": ({"validation_data": 5}, "validation_data: expected (x, y) or (x, y, sample_weight), got int"),
     "held out targets": ({"validation_data": (X, [4] * 10)}, "targets, sample 0: expected a class in 0..3, got 4"),
+    "held out of nothing": (
+        {"validation_lengths": [1]},
+        "validation_mask and validation_lengths are of validation_data, and there is none",
+    ),
     "held out nothing": ({"validation_data": (X[:0], Y[:0])}, "there are no samples to train or evaluate on"),
     "weights": ({"sample_weight": [1]}, "sample_weight: expected shape (10,), got (1,)"),
     "mask": ({"mask": np.ones((10, 5))}, "mask: expected shape (10, 6) for input x, got (10, 5)"),

@@ -34,3 +34,13 @@ def test_a_bar_on_a_terminal() -> None:
     assert "epoch 1/2: loss " in text
     assert "epoch 2/2: loss " in text
     assert "4/4" in text
+
+
+def test_a_narrow_bar_loses_no_number() -> None:
+    out = io.StringIO()
+    shown = progress(Console(file=out, force_terminal=True, width=40))
+    shown.on_train_begin(1, 1234)
+    shown.on_batch_end(0, {"loss": 0.4123, "accuracy": 0.9012})
+    shown.on_train_end()
+    assert "…" not in out.getvalue()
+    assert all(text in out.getvalue() for text in ("0.4123", "0.9012", "/1234"))

@@ -1,0 +1,73 @@
+"""Where a command may write: looked at before the work, so that it isn't done in vain."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import typer
+
+STANDARD_OUTPUT = Path("-")
+ENDINGS = (".csv", ".npy", ".npz")
+"""What predictions may be written as."""
+ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+
+
+def check_model_output(path: Path | None) -> Path | None:
+    """The path, of a file that can be written; BadParameter says why not."""
+    if path == STANDARD_OUTPUT:
+        raise typer.BadParameter("a model isn't written to standard output: name a file")
+    if path is not None:
+        _check_place(path)
+    return path
+
+
+def check_predictions_output(path: Path | None) -> Path | None:
+    """The path, of a file that can be written and whose ending says how, or `-`; BadParameter says why not."""
+    if path is None or path == STANDARD_OUTPUT:
+        return path
+    if path.suffix.lower() not in ENDINGS:
+        raise typer.BadParameter(f"`{path}`: predictions are written as {ENDINGS_TEXT}, so the name has to end in one of these")
+    _check_place(path)
+    return path
+
+
+def refuse_overwriting(output: Path | None, *given: Path | None) -> None:
+    """BadParameter if a command would write over a file that it reads."""
+    for path in given:
+        if output is not None and path is not None and output.exists() and path.exists() and output.samefile(path):
+            raise typer.BadParameter(f"`{output}` is what is read, and would be written over", param_hint="'--output' / '-o'")
+
+
+def _check_place(path: Path) -> None:
+    try:
+        place = path.resolve()
+        if not place.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder `{path.parent}`")
+        _check_file(path, place)
+        _try_folder(place)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a link that leads to itself"
+        raise typer.BadParameter(f"`{path}` can't be written: {reason}") from None
+
+
+def _check_file(path: Path, place: Path) -> None:
+    """What is there already must be a file that may be written."""
+    try:
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise typer.BadParameter(f"`{path}` is a folder")
+    if not stat.S_ISREG(mode):
+        raise typer.BadParameter(f"`{path}` isn't a regular file")
+    if not os.access(place, os.W_OK):
+        raise typer.BadParameter(f"`{path}` may not be written, it is read-only")
+
+
+def _try_folder(place: Path) -> None:
+    """Make a file beside the place, as will be done to write it, and take it away; OSError if that isn't possible."""
+    trial = place.with_name(f".{os.urandom(16).hex()}.part")
+    os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    trial.unlink()

@@ -1,0 +1,245 @@
+"""The command's data files and the files it writes: what each form means, and what is told before the work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from tests.e2e.conftest import Workplace
+
+TAGGER = """\
+model Tagger {
+    input x: float[time, 2]
+
+    LSTM(3, return_sequences = true)
+    Dense(2)
+
+    train {
+        loss      = mse
+        optimizer = SGD(learning_rate = 0.1)
+        epochs    = 2
+    }
+}
+"""
+RANDOM = np.random.default_rng(4)
+LENGTHS = np.array([3, 1, 6, 4, 5])
+REAL = np.arange(6) < LENGTHS[:, None]
+X = np.where(REAL[..., None], RANDOM.normal(size=(5, 6, 2)), 9.0).astype(np.float32)
+Y = np.where(REAL[..., None], RANDOM.normal(size=(5, 6, 2)), 5.0)
+FORMS: dict[str, dict[str, Any]] = {
+    "padded": {"x": X, "y": Y, "length": LENGTHS},
+    "masked": {"x": X, "y": Y, "mask": REAL},
+    "padded with both": {"x": X, "y": Y, "length": LENGTHS, "mask": np.ones((5, 6))},
+    "one after the other": {"x": X[REAL], "y": Y[REAL], "length": LENGTHS},
+}
+"""The same data."""
+
+
+@pytest.fixture
+def tagger(workplace: Workplace) -> Workplace:
+    """A workplace with `tagger.rnn`, and `tagger.rnnc` with fresh weights."""
+    (workplace.folder / "tagger.rnn").write_text(TAGGER, encoding="utf-8")
+    rnnspec.compile(TAGGER, seed=0).save(workplace.folder / "tagger.rnnc")
+    return workplace
+
+
+def write(workplace: Workplace, **arrays: Any) -> None:
+    np.savez(workplace.folder / "data.npz", **arrays)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_data_in_any_form(tagger: Workplace, form: str) -> None:
+    """Trained on, validated on, evaluated and predicted: padding counts in none of them."""
+    given = FORMS[form]
+    write(tagger, **{f"{key}_{part}": value for part in ("train", "val", "test") for key, value in given.items()})
+    done = tagger.succeeds("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc", "--seed", "1", "--epochs", "2")
+    model = rnnspec.compile(TAGGER, seed=1)
+    history = model.fit(X, Y, lengths=LENGTHS, validation_data=(X, Y), validation_lengths=LENGTHS, seed=1, verbose=False).history
+    lines = [f"epoch {epoch + 1}/2: loss {history['loss'][epoch]:.4f}, val_loss {history['val_loss'][epoch]:.4f}" for epoch in range(2)]
+    assert done.err.splitlines() == [*lines, "wrote new.rnnc"]
+    assert done.out == f"test loss {model.evaluate(X, Y, lengths=LENGTHS)['loss']:.4f}\n"
+    assert tagger.succeeds("evaluate", "new.rnnc", "-d", "data.npz").out == done.out
+    tagger.succeeds("predict", "new.rnnc", "-d", "data.npz", "-o", "p.csv")
+    rows = np.loadtxt(tagger.folder / "p.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(rows[:, :2], np.argwhere(REAL))
+    np.testing.assert_array_equal(rows[:, 2:], model.predict(X, lengths=LENGTHS)[REAL])
+    shown = tagger.succeeds("predict", "new.rnnc", "-d", "data.npz", "--show", "5").out.splitlines()
+    assert [line.split()[:2] for line in shown if line.strip()[:1].isdigit()] == [[str(n), str(LENGTHS[n])] for n in range(5)]
+
+
+def test_keys_that_are_not_used_are_told(tagger: Workplace) -> None:
+    write(tagger, x_train=X, y_train=Y, lengths_train=LENGTHS, y_test=Y)
+    done = tagger.succeeds("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc")
+    told = "lengths_train (did you mean `length_train`?), y_test (there is no x_test)"
+    assert done.err.startswith(f"warning: data.npz: not used: {told}; what is read is x, y, length and mask, ")
+    assert done.out == ""
+
+
+def test_escape_codes_in_keys_do_not_reach_the_terminal(tagger: Workplace) -> None:
+    write(tagger, **{"x": X, "\x1b[31mred": X})
+    done = tagger.succeeds("predict", "tagger.rnnc", "-d", "data.npz")
+    assert "\x1b" not in done.err
+    assert "\ufffd[31mred" in done.err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_missing_targets_are_named(tagger: Workplace, command: str) -> None:
+    write(tagger, x=X, mask=REAL)
+    words = ("tagger.rnn", "-o", "new.rnnc") if command == "train" else ("tagger.rnnc",)
+    message = tagger.refuses(command, *words, "-d", "data.npz")
+    assert message == "error: data.npz: what is expected of x should be in y; found x, mask\n"
+    write(tagger, x_train=X, y_train=Y, x_val=X)
+    if command == "train":
+        assert "what is expected of x_val should be in y_val" in tagger.refuses(command, *words, "-d", "data.npz")
+    assert not (tagger.folder / "new.rnnc").exists()
+
+
+def test_a_test_set_without_targets_is_told_before_training(tagger: Workplace) -> None:
+    write(tagger, x_train=X, y_train=Y, x_test=X)
+    done = tagger.succeeds("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc")
+    assert done.err.splitlines()[0] == "warning: data.npz has no y_test: the model isn't evaluated on x_test"
+    assert done.out == ""
+
+
+def test_a_validation_set_and_a_split(tagger: Workplace) -> None:
+    write(tagger, x_train=X, y_train=Y, x_val=X, y_val=Y)
+    message = tagger.refuses("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc", "--validation-split", "0.5")
+    assert "data.npz has a validation set of its own, x_val" in message
+
+
+def test_a_model_of_several_inputs_is_refused_as_such(tagger: Workplace) -> None:
+    (tagger.folder / "two.rnn").write_text(
+        "model Two { input a: float[2], b: float[2] [a, b] -> Add() -> Dense(1) train { loss = mse optimizer = SGD() } }", encoding="utf-8"
+    )
+    write(tagger, x=X, y=Y)
+    message = tagger.refuses("train", "two.rnn", "-d", "data.npz", "-o", "new.rnnc")
+    assert message.startswith("error: model Two has the inputs a, b: the command runs models with one input; ")
+
+
+def test_class_numbers_in_a_column(trained: Workplace, tmp_path: Path) -> None:
+    """As `y` of shape (samples, 1); what is no class is shown as it is."""
+    with np.load(trained.folder / "trend.npz") as data:
+        given = {key.removesuffix("_test"): data[key] for key in data.files if not key.endswith("_train")}
+    given["y"] = given["y"].astype(float)[:, None]
+    given["y"][:2] = [[np.nan], [-1]]
+    np.savez(tmp_path / "column.npz", **given)
+    shown = trained.succeeds("predict", "trend.rnnc", "-d", tmp_path / "column.npz", "--show", "20").out
+    expected = [line.split()[2] for line in shown.splitlines() if line.strip()[:1].isdigit()]
+    assert expected == ["[nan]", "-1", *("falls" if number % 2 == 0 else "rises" for number in range(2, 20))]
+
+
+def test_classes_that_are_not_the_models(trained: Workplace, tmp_path: Path) -> None:
+    with np.load(trained.folder / "trend.npz") as data:
+        np.savez(tmp_path / "more.npz", **{**data, "classes": ["a", "b", "c"]})
+    message = trained.refuses("predict", "trend.rnnc", "-d", tmp_path / "more.npz")
+    assert "more.npz: it names 3 classes, output dense has 2\n" in message
+
+
+# Outputs
+
+
+def test_predictions_are_written_as_the_ending_says(trained: Workplace, tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {}
+    for ending in ("csv", "npy", "npz", "CSV"):
+        path = tmp_path / f"p.{ending}"
+        assert trained.succeeds("predict", "trend.rnnc", "-d", "trend.npz", "-o", path).err == f"wrote {path}\n"
+    arrays["npy"] = np.load(tmp_path / "p.npy", allow_pickle=False)
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as file:
+        (arrays["npz"],) = (file[name] for name in file.files)
+    arrays["csv"] = np.loadtxt(tmp_path / "p.csv", delimiter=",", skiprows=1)
+    assert (tmp_path / "p.csv").read_text().startswith("dense.0,dense.1\n")
+    for array in arrays.values():
+        np.testing.assert_array_equal(array, arrays["npy"])
+    assert (tmp_path / "p.CSV").read_bytes() == (tmp_path / "p.csv").read_bytes()
+    done = trained.succeeds("predict", "trend.rnnc", "-d", "trend.npz", "-o", "-")
+    assert (done.out, done.err) == ((tmp_path / "p.csv").read_text(), "")
+
+
+@pytest.mark.parametrize("name", ["p.txt", "p", "p.csv.gz", ".csv", "p.npz ", "csv"])
+def test_other_endings_are_refused_first(workplace: Workplace, name: str) -> None:
+    """Neither the model nor the data is looked at."""
+    message = workplace.refuses("predict", "absent.rnnc", "-d", "absent.npz", "-o", name)
+    assert "predictions are written as .csv, .npy or .npz, so the name has to end in one of these" in message
+
+
+def test_outputs_that_a_file_cannot_hold_are_refused_before_the_data_is_read(tagger: Workplace) -> None:
+    rnnspec.compile(TAGGER.replace("    Dense(2)", "    a = Dense(2) b = a -> LSTM(2) output a, b")).save(tagger.folder / "two.rnnc")
+    for ending in ("csv", "npy"):
+        message = tagger.refuses("predict", "two.rnnc", "-d", "absent.npz", "-o", f"p.{ending}")
+        assert message.rstrip().endswith(": write .npz")
+    assert "write .npz" in tagger.refuses("predict", "two.rnnc", "-d", "absent.npz", "-o", "-")
+    write(tagger, x=X, length=LENGTHS)
+    tagger.succeeds("predict", "two.rnnc", "-d", "data.npz", "-o", "p.npz")
+    with np.load(tagger.folder / "p.npz") as file:
+        assert [file[name].shape for name in ("a", "b")] == [(5, 6, 2), (5, 2)]
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "train": ("train", "absent.rnn", "-d", "absent.npz"),
+    "compile": ("compile", "absent.rnn"),
+    "predict": ("predict", "absent.rnnc", "-d", "absent.npz"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_place_that_cannot_be_written_is_told_first(workplace: Workplace, command: str) -> None:
+    """Before the spec, the model or the data is looked at, and without a trace."""
+    (workplace.folder / "folder.csv").mkdir()
+    (workplace.folder / "loop.csv").symlink_to("loop.csv")
+    (workplace.folder / "dangling.csv").symlink_to("nowhere/p.csv")
+    os.mkfifo(workplace.folder / "fifo.csv")
+    wrong = {
+        "absent/p.csv": "there is no folder `absent`",
+        "trend.rnn/p.csv": "there is no folder `trend.rnn`",
+        "folder.csv": "`folder.csv` is a folder",
+        "loop.csv": "`loop.csv` can't be written: a link that leads to itself",
+        "dangling.csv": "there is no folder `",
+        "fifo.csv": "`fifo.csv` isn't a regular file",
+        f"{'a' * 300}.csv": ".csv` can't be written: File name too long",
+        "/proc/p.csv": "`/proc/p.csv` can't be written: ",
+    }
+    before = sorted(workplace.folder.iterdir())
+    for name, message in wrong.items():
+        assert message in workplace.refuses(*COMMANDS[command], "-o", name), name
+    assert sorted(workplace.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["train", "compile"])
+def test_models_do_not_go_to_standard_output(workplace: Workplace, command: str) -> None:
+    assert "a model isn't written to standard output: name a file" in workplace.refuses(*COMMANDS[command], "-o", "-")
+
+
+def test_what_is_read_is_not_written_over(trained: Workplace, tmp_path: Path) -> None:
+    for name in ("trend.rnn", "trend.npz", "trend.rnnc"):
+        (tmp_path / name).write_bytes((trained.folder / name).read_bytes())
+    (tmp_path / "link.rnnc").hardlink_to(tmp_path / "trend.rnn")
+    here = Workplace(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for words in (
+        ("train", "trend.rnn", "-d", "trend.npz", "-o", "trend.rnn"),
+        ("train", "trend.rnn", "-d", "trend.npz", "-o", "link.rnnc"),
+        ("train", "trend.rnn", "-d", "trend.npz", "-o", "trend.npz"),
+        ("compile", "trend.rnn", "-o", "./trend.rnn"),
+        ("compile", "trend.rnn", "-o", "trend.rnnc", "-w", "trend.rnnc"),
+        ("predict", "trend.rnnc", "-d", "trend.npz", "-o", "trend.npz"),
+    ):
+        assert "is what is read, and would be written over" in here.refuses(*words)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_old_file_stays_until_the_new_one_is_whole(tagger: Workplace) -> None:
+    """And is there as it was if the command fails."""
+    old = tagger.folder / "p.npy"
+    old.write_bytes(b"old")
+    write(tagger, x=X[..., :1])
+    tagger.refuses("predict", "tagger.rnnc", "-d", "data.npz", "-o", "p.npy")
+    assert old.read_bytes() == b"old"
+    write(tagger, x=X)
+    tagger.succeeds("predict", "tagger.rnnc", "-d", "data.npz", "-o", "p.npy")
+    assert np.load(old).shape == (5, 6, 2)
+    assert not [path for path in tagger.folder.iterdir() if path.name.startswith(".")]

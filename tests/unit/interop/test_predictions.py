@@ -1,0 +1,127 @@
+"""Predictions as files: what is read back is what was written, to the bit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec.interop.predictions import as_csv, check_format, encode, real_steps
+from rnnspec.runtime.batches import CheckedInputs
+from rnnspec.runtime.inputs import check_inputs
+from rnnspec.runtime.signature import IndexSignature, InputSignature, OutputSignature, Signature
+
+ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))
+STEPS = OutputSignature("tags", ("time", 2), is_sequence=True, index=0)
+ODD = np.array([[0.1, -0.0, 1e-45], [1 / 3, np.nan, np.inf], [3.4028235e38, -1e-38, 16777217.0]])
+
+
+def read(text: str) -> tuple[list[str], list[list[float]]]:
+    heading, *rows = csv.reader(io.StringIO(text))
+    return heading, [[float(cell) for cell in row] for row in rows]
+
+
+def same(one: Any, other: Any) -> None:
+    """Signs of zeros, and which bits are no number, too."""
+    assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_text_reads_back_to_the_same_bits(dtype: type[np.floating[Any]]) -> None:
+    with np.errstate(over="ignore", under="ignore"):
+        array = ODD.astype(dtype)
+    heading, rows = read(as_csv([ROW], [array]))
+    assert heading == ["kind.0", "kind.1", "kind.2"]
+    same(np.array(rows), array.astype(np.float64))
+    same(np.array(rows).astype(dtype), array)
+
+
+def test_outputs_side_by_side() -> None:
+    assert as_csv([ROW, NUMBER], [np.eye(3), np.array([[0.5], [1.5], [2]])]) == (
+        "kind.0,kind.1,kind.2,size\n1.0,0.0,0.0,0.5\n0.0,1.0,0.0,1.5\n0.0,0.0,1.0,2.0\n"
+    )
+
+
+def test_a_line_for_each_real_step() -> None:
+    array = np.arange(12.0).reshape(2, 3, 2)
+    assert as_csv([STEPS], [array], np.array([[True, False, True], [False, True, False]])) == (
+        "sample,step,tags.0,tags.1\n0,0,0.0,1.0\n0,2,4.0,5.0\n1,1,8.0,9.0\n"
+    )
+    heading, rows = read(as_csv([STEPS], [array]))
+    assert heading == ["sample", "step", "tags.0", "tags.1"]
+    assert [row[:2] for row in rows] == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    same([row[2:] for row in rows], array.reshape(6, 2))
+
+
+def test_axes_and_nothing() -> None:
+    heading, rows = read(as_csv([OutputSignature("m", (2, 2))], [np.arange(8.0).reshape(2, 2, 2)]))
+    assert (heading, rows[1]) == (["m.0.0", "m.0.1", "m.1.0", "m.1.1"], [4, 5, 6, 7])
+    assert as_csv([ROW], [np.zeros((0, 3))]) == "kind.0,kind.1,kind.2\n"
+    assert as_csv([STEPS], [np.zeros((2, 0, 2))]) == "sample,step,tags.0,tags.1\n"
+
+
+def test_arrays() -> None:
+    array = ODD.astype(np.float32)
+    found = np.load(io.BytesIO(encode(".npy", [ROW], [array])), allow_pickle=False)
+    assert found.dtype == np.float32
+    same(found, array)
+    names = ("file", "allow_pickle", "kind")
+    outputs = [OutputSignature(name, (3,)) for name in names]
+    with np.load(io.BytesIO(encode(".npz", outputs, [array, array + 1, array[:1]])), allow_pickle=False) as several:
+        assert several.files == list(names)
+        same(several["allow_pickle"], array + 1)
+    assert encode(".csv", [ROW], [array]) == as_csv([ROW], [array]).encode()
+
+
+REFUSED: dict[str, tuple[str, list[OutputSignature], str]] = {
+    "two arrays": (".npy", [ROW, NUMBER], "a .npy file holds one array, the model's outputs are kind, size: write .npz"),
+    "rows and steps": (
+        ".csv",
+        [ROW, STEPS],
+        "a .csv file has one line for all outputs, and kind, tags don't have the same steps: write .npz",
+    ),
+    "other steps": (
+        ".csv",
+        [STEPS, OutputSignature("later", ("time-1", 2), is_sequence=True, index=1)],
+        "a .csv file has one line for all outputs, and tags, later don't have the same steps: write .npz",
+    ),
+    "reversed": (
+        ".csv",
+        [STEPS, OutputSignature("back", ("time", 2), is_sequence=True, index=0, flip=True)],
+        "a .csv file has one line for all outputs, and tags, back don't have the same steps: write .npz",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_outputs_that_do_not_go_into_a_file(name: str) -> None:
+    ending, outputs, message = REFUSED[name]
+    with pytest.raises(ValueError) as raised:
+        check_format(ending, outputs)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("ending", "outputs"), [(".npz", [ROW, STEPS]), (".csv", [ROW, NUMBER]), (".csv", [STEPS]), (".npy", [STEPS]), ("", [ROW, STEPS])]
+)
+def test_outputs_that_do(ending: str, outputs: Sequence[OutputSignature]) -> None:
+    check_format(ending, outputs)
+
+
+def test_steps_that_count() -> None:
+    """Of a reversed output reversed; of a row none."""
+    back = OutputSignature("back", ("time", 2), is_sequence=True, index=0, flip=True)
+    signature = Signature(
+        "M", "float32", (InputSignature("x", ("time", 1)),), (STEPS, back, ROW), (), indices=(IndexSignature((("x", ()),)),)
+    )
+    checked: CheckedInputs = check_inputs(signature, [np.ones((1, 1)), np.ones((3, 1))])
+    forth, reversed_, none = real_steps(signature, checked)
+    assert forth is not None and reversed_ is not None
+    assert forth.tolist() == [[True, False, False], [True, True, True]]
+    assert reversed_.tolist() == [[False, False, True], [True, True, True]]
+    assert none is None
+    assert real_steps(signature, check_inputs(signature, np.ones((2, 3, 1)))) == [None, None, None]
