@@ -18,6 +18,7 @@ from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
+from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.formatter import format_spec
 from rnnspec.frontend.graph import Graph
@@ -38,7 +39,7 @@ from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.direct import PythonCall
 from rnnspec.runtime.executable import Formula, NativeUpdate
-from rnnspec.runtime.jit import called_with
+from rnnspec.runtime.jit import Jit, calling
 from rnnspec.runtime.native import Wanted
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, Signature, weight_ranges
@@ -54,6 +55,8 @@ STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tenso
 
 PIPELINES: Mapping[str, Pipeline] = {"tensor": stages.FORWARD, "tensor.backward": stages.BACKWARD, "tensor.stream": stages.STREAM}
 """The stages that passes run in."""
+
+SPEC_ENDING = ".rnn"
 
 LOWER = "lower"
 """What `after` calls the tensor IR before the first pass."""
@@ -94,9 +97,9 @@ def compilation(spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping
     return Compilation(tree, resolve(tree, parameters), _precision(dtype))
 
 
-def format(spec: Spec) -> tuple[SourceFile, str]:
+def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
     """A spec and its canonical form; SpecError if it can't be read or parsed."""
-    source = read_spec(spec)
+    source = spec if isinstance(spec, SourceFile) else read_spec(spec)
     return source, format_spec(source)
 
 
@@ -113,7 +116,7 @@ def list_stages() -> str:
 def read_spec(spec: Spec) -> SourceFile:
     """The text of a spec that is given as a path or as the text itself; SpecError if the file can't be read."""
     if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
-        return SourceFile.of_text(spec)
+        return of_text(spec)
     path = os.fspath(spec)
     try:
         return _read(path)
@@ -121,9 +124,17 @@ def read_spec(spec: Spec) -> SourceFile:
         raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile(path, ""), 0, 0), reason=error.reason)]) from None
 
 
+def of_text(text: str) -> SourceFile:
+    """A spec's text that is in no file; SpecError if it is too long for one."""
+    if len(text) <= SPEC_LIMIT and len(text.encode(errors="surrogatepass")) <= SPEC_LIMIT:
+        return SourceFile.of_text(text)
+    reason = f"it is longer than {SPEC_LIMIT // 2**20} MiB"
+    raise SpecError([errors.syntax.UnreadableSpec(span=Span(SourceFile.of_text(""), 0, 0), reason=reason)])
+
+
 def _read(path: str) -> SourceFile:
     try:
-        return SourceFile(path, Path(path).read_bytes().decode())
+        return SourceFile(path, read_file(path, SPEC_LIMIT).decode())
     except OSError as error:
         reason = error.strerror or str(error)
     except UnicodeDecodeError as error:
@@ -133,9 +144,23 @@ def _read(path: str) -> SourceFile:
     raise Unreadable(reason)
 
 
+def _read_import(path: str) -> SourceFile:
+    """A spec that another one imports. Nothing else is read, or it would be shown in a message about what is wrong with it."""
+    place = Path(path)
+    if not path.endswith(SPEC_ENDING) and not place.is_dir():
+        raise Unreadable(f"what is imported are files whose names end in `{SPEC_ENDING}`")
+    if place.is_file() and not place.resolve().name.endswith(SPEC_ENDING):
+        raise Unreadable(f"it is a link to a file whose name doesn't end in `{SPEC_ENDING}`")
+    return _read(path)
+
+
+def _refuse_import(path: str) -> SourceFile:
+    raise Unreadable("a model file holds all of its spec")
+
+
 def parse_all(source: SourceFile) -> tuple[ast.File, str]:
     """The syntax tree with what it imports, and a text that means the same without imports; SpecError for what is wrong with them."""
-    followed = follow_imports(parse(source), _read)
+    followed = follow_imports(parse(source), _read_import)
     return followed.tree, followed.text
 
 
@@ -151,25 +176,38 @@ def _precision(dtype: DTypeLike) -> Precision:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a spec is to those who run it; `warnings`: what it was warned of, as it is shown."""
+    """What a spec is to those who run it.
+
+    `warnings`: what it was warned of, as it is shown. `imported`: the paths of what it imports, with the SHA-256 of each.
+    """
 
     signature: Signature
     source: ModelSource
     warnings: str
     compilation: Compilation
+    imported: tuple[tuple[str, str], ...] = ()
 
 
-def build(source: SourceFile, parameters: Mapping[str, ParameterValue], dtype: DTypeLike, target: Target | None = None) -> Compiled:
+def build(
+    source: SourceFile,
+    parameters: Mapping[str, ParameterValue],
+    dtype: DTypeLike,
+    target: Target | None = None,
+    *,
+    imports: bool = True,
+) -> Compiled:
     """A spec's text, compiled as far as running it is prepared; its native functions are made when they are needed.
 
-    SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
+    `imports`: whether it may import. SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
     """
     precision = _precision(dtype)
-    tree, text = parse_all(source)
+    followed = follow_imports(parse(source), _read_import if imports else _refuse_import)
+    tree, text = followed.tree, followed.text
     graph = resolve(tree, parameters)
     compilation = Compilation(tree, graph, precision, target)
     made_from = ModelSource(graph.model, text, cast(Mapping[str, Argument], dict(parameters)), precision, layer_rows(graph))
-    return Compiled(compilation.signature, made_from, render_all(graph.warnings) if graph.warnings else "", compilation)
+    warnings = render_all(graph.warnings) if graph.warnings else ""
+    return Compiled(compilation.signature, made_from, warnings, compilation, followed.imported)
 
 
 @dataclass
@@ -246,9 +284,10 @@ class Compilation:
         """The native update of a table's rows by an optimizer's formula."""
         if self.target is None:
             self.target = host_target()
-        text = emit_update(formula, states, constants, self.dtype, self.target)
-        object_code = stages.assembled(text, self.target, self._back_end(self.target), ObjectCache(default_folder()))
-        return called_with(object_code, SYMBOL)
+        target, machine, cache = self.target, self._back_end(self.target), ObjectCache(default_folder())
+        text = emit_update(formula, states, constants, self.dtype, target)
+        _, loaded = Jit().load_built(lambda: stages.assembled(text, (SYMBOL,), target, machine, cache))
+        return calling(loaded, SYMBOL)
 
     def print(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
@@ -290,7 +329,9 @@ class Compilation:
 def python_call() -> PythonCall:
     """What direct calls from Python need on this machine."""
     target = host_target()
-    return PythonCall(Machine(target).object_code(python_call_code.emit_python_call(target)), python_call_code.SYMBOL, python_call_code.API)
+    text = python_call_code.emit_python_call(target)
+    code = stages.assembled(text, (python_call_code.SYMBOL,), target, Machine(target), ObjectCache(default_folder()))
+    return PythonCall(code.object_code, python_call_code.SYMBOL, python_call_code.API, code.object_key)
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:

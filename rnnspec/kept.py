@@ -1,36 +1,40 @@
 """Models whose spec was compiled before, taken from the cache without the compiler being loaded; all others it compiles and keeps.
 
-What is kept is plain data: the signature, what the model was made from, and each native function once it was
-needed. It is found again by the spec's text, its parameters and this very package.
+What is kept is plain data, as JSON: the signature, what the model was made from, and how each native function that was
+needed is called; their object code lies beside it. It is found again by the spec's text, what that imports, its parameters
+and this very package.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
-import pickle
 import sys
 import warnings as python_warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec.diagnostics import SpecError, SpecWarning
+from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.direct import PythonCall
-from rnnspec.runtime.executable import Executable, Formula, NativeUpdate
+from rnnspec.runtime.executable import Array, Executable, Formula, NativeUpdate
 from rnnspec.runtime.jit import host_identity
 from rnnspec.runtime.native import NativeExecutable, Wanted
+from rnnspec.runtime.parameters import checked_weights
 from rnnspec.runtime.program import NativeFunction
 from rnnspec.runtime.signature import Argument, Signature
 from rnnspec.runtime.states import CarryingExecutable
+from rnnspec.runtime.stored import Unfit, from_json, to_json
 from rnnspec.runtime.summary import ModelSource
 from rnnspec.runtime.threads import default_threads
 from rnnspec.source import SourceFile
@@ -47,14 +51,32 @@ PARTS = (".py", ".rnn", ".lark", ".json")
 PLAIN = (bool, int, float, str)
 """Types of parameters whose `repr` stands for them."""
 
+LARGEST = 2**63
+"""No integer as large as this is a parameter of any model; Python prints one of thousands of digits slowly, or not at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A compiled spec without its native functions; `warnings`: what it was warned of, as it is shown."""
+    """A compiled spec without its native functions.
+
+    `warnings`: what it was warned of, as it is shown. `imported`: see `compiler.Compiled`.
+    """
 
     signature: Signature
     source: ModelSource
     warnings: str
+    imported: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a spec is kept under: `anywhere` if its path doesn't matter, `here` if it imports, or is warned with its path."""
+
+    anywhere: str
+    here: str
+
+
+Coded = TypeVar("Coded", NativeFunction, PythonCall)
 
 
 def compile(
@@ -83,29 +105,40 @@ def compile(
     return _model(source, given, dtype, seed, weights)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(file: artifact.Source) -> Model:
     """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
 
-    OSError if the file can't be read, ValueError if it is damaged, edited or from a newer version.
+    `file`: its path, its bytes, or a binary file that is read to its end. Nothing else is read: a spec in it
+    that imports is refused. OSError if the file can't be read or isn't a regular one, ValueError if it is
+    damaged, edited or from a newer version.
     """
     default_threads()  # a wrong variable isn't the file's fault
-    saved = artifact.load(path)
-    source = SourceFile(f"{os.fspath(path)}!{artifact.SPEC}", saved.text)
+    return _loaded(file, warn_at=4)
+
+
+def restored(content: bytes) -> Model:
+    """`load`, for copies of models: they don't warn again."""
+    return _loaded(content, warn_at=None)
+
+
+def _loaded(file: artifact.Source, warn_at: int | None) -> Model:
+    name, saved = artifact.name_of(file), artifact.load(file)
+    source = SourceFile(f"{name}!{artifact.SPEC}", saved.text)
     try:
-        return _model(source, saved.parameters, saved.dtype, None, saved.weights)
+        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, warn_at=warn_at)
     except SpecError:
         raise
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise artifact.ArtifactError(f"{name}: {error}") from None
 
 
 def _source(spec: Spec) -> SourceFile | None:
     """The spec's text, None if it can't be read: then the compiler says why."""
     if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
-        return SourceFile.of_text(spec)
+        return SourceFile.of_text(spec) if len(spec) <= SPEC_LIMIT // 4 else None
     path = os.fspath(spec)
     try:
-        return SourceFile(path, Path(path).read_bytes().decode())
+        return SourceFile(path, read_file(path, SPEC_LIMIT).decode())
     except (OSError, ValueError):
         return None
 
@@ -117,11 +150,12 @@ def _name(dtype: DTypeLike) -> str:
         return ""
 
 
-def _key(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> str | None:
-    """What a model is kept under; None if it isn't kept: other files may be a part of it, or a parameter has no sure name."""
-    if "import" in source.text or not all(type(value) in PLAIN for value in parameters.values()):
+def _keys(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Keys | None:
+    """None if it isn't kept: a parameter has no sure name."""
+    if not all(type(value) in PLAIN and (type(value) is not int or abs(value) < LARGEST) for value in parameters.values()):
         return None
-    return ObjectCache.key("model", _package(), sys.version, source.path, source.text, dtype, repr(sorted(parameters.items())))
+    parts = ("model", _package(), sys.version, source.text, dtype, repr(sorted(parameters.items())))
+    return Keys(ObjectCache.key(*parts), ObjectCache.key(*parts, source.path))
 
 
 @cache
@@ -143,48 +177,92 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
                 yield entry.path, status.st_size, status.st_mtime_ns
 
 
-def _read(key: str) -> object:
-    """What was kept; None for nothing, and for what no longer fits this package."""
-    data = ObjectCache(default_folder()).read(key)
+def _kept(keys: Keys, saved: bool) -> Kept | None:
+    """What was kept, unless an imported file has changed since, or if there is one in what was `saved`."""
+    cache = ObjectCache(default_folder())
+    for key in (keys.anywhere, keys.here):
+        data = cache.read(key)
+        if data is None:
+            continue
+        try:
+            found = from_json(Kept, data)
+        except Unfit:
+            cache.remove(key)
+            continue
+        if not found.imported or (not saved and all(_is(path, digest) for path, digest in found.imported)):
+            return found
+    return None
+
+
+def _is(path: str, digest: str) -> bool:
+    """Whether a file's content has that SHA-256."""
     try:
-        return None if data is None else pickle.loads(data)
-    except Exception:  # what is damaged is compiled anew, whatever is wrong with it
-        return None
+        return hashlib.sha256(read_file(path, SPEC_LIMIT)).hexdigest() == digest
+    except (OSError, ValueError):
+        return False
 
 
-def _write(key: str, value: object) -> None:
-    ObjectCache(default_folder()).write(key, pickle.dumps(value))
+def _code(kind: type[Coded], key: str, build: Callable[[], Coded]) -> Coded:
+    """A function that was kept under that key, whose object code is kept beside it; else what `build` gives, which is kept."""
+    cache = ObjectCache(default_folder())
+    data = cache.read(key)
+    if data is not None:
+        try:
+            found = from_json(kind, data)
+            object_code = cache.read(found.object_key)
+            if object_code is not None:
+                return replace(found, object_code=object_code)
+        except Unfit:
+            cache.remove(key)
+    made = build()
+    cache.write(key, to_json(replace(made, object_code=b"")))
+    return made
 
 
-def _model(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, seed: int | None, weights: Weights) -> Model:
-    """The compiler comes in where the spec, or a function that is needed, isn't kept, or a stage is to be shown."""
-    key = _key(source, parameters, _name(dtype))
-    kept = None if key is None else _read(key)
-    compilation = partial(_compilation, source, parameters, dtype)
-    if not isinstance(kept, Kept):
+def _model(
+    source: SourceFile,
+    parameters: Mapping[str, Any],
+    dtype: DTypeLike,
+    seed: int | None,
+    weights: Weights,
+    *,
+    saved: Mapping[str, Array] | None = None,
+    warn_at: int | None = 3,
+) -> Model:
+    """The compiler comes in where the spec, or a function that is needed, isn't kept, or a stage is to be shown.
+
+    `saved`: the weights beside the spec in a model file, if it is from one. `warn_at`: the frame that doubts are told to, None for nobody.
+    """
+    keys = _keys(source, parameters, _name(dtype))
+    kept = None if keys is None else _kept(keys, saved is not None)
+    if kept is None:
         with _no_collections():
             from rnnspec import compiler
 
-            compiled = compiler.build(source, parameters, dtype)
-        kept, compilation = Kept(compiled.signature, compiled.source, compiled.warnings), lambda: compiled.compilation
-        if key is not None:
-            _write(key, kept)
-    if kept.warnings:
-        python_warnings.warn(SpecWarning(kept.warnings), stacklevel=3)
+            build = compiler.build if saved is None else partial(compiler.build, imports=False)
+            compiled = build(source, parameters, dtype)
+        kept, compilation = (
+            Kept(compiled.signature, compiled.source, compiled.warnings, compiled.imported),
+            lambda: compiled.compilation,
+        )
+        if keys is not None:
+            key = keys.here if kept.warnings or kept.imported else keys.anywhere
+            ObjectCache(default_folder()).write(key, to_json(kept))
+    else:
+        compilation = partial(_compilation, SourceFile(source.path, kept.source.text), parameters, dtype)
+    if kept.warnings and warn_at is not None:
+        python_warnings.warn(SpecWarning(kept.warnings), stacklevel=warn_at)
+    if saved is not None:
+        _check_shapes(kept.signature, saved)
+    key = None if keys is None else ObjectCache.key(keys.anywhere, repr(kept.imported))
 
     def compile_native(wanted: Wanted) -> NativeFunction:
         with _no_collections():
             return compilation().native(wanted)
 
     def native(wanted: Wanted) -> NativeFunction:
-        if key is None:
-            return compile_native(wanted)
-        own = ObjectCache.key(key, repr(wanted), host_identity())
-        function = _read(own)
-        if not isinstance(function, NativeFunction):
-            function = compile_native(wanted)
-            _write(own, function)
-        return function
+        build = partial(compile_native, wanted)
+        return build() if key is None else _code(NativeFunction, ObjectCache.key(key, repr(wanted), host_identity()), build)
 
     def print_stage(stage: str, after: str | None) -> str:
         return compilation().print(stage, after)
@@ -195,19 +273,24 @@ def _model(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, 
     executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
     if kept.signature.states:
         executable = CarryingExecutable(executable, kept.signature.states, kept.signature.dtype)
-    return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update)
+    return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
+
+
+def _check_shapes(signature: Signature, weights: Mapping[str, Array]) -> None:
+    """ValueError for weights of other names or shapes than the spec's, before memory is taken for those."""
+    if {name: value.shape for name, value in weights.items()} != {weight.name: weight.shape for weight in signature.weights}:
+        checked_weights(signature.weights, np.dtype(signature.dtype), weights)
 
 
 def _python_call() -> PythonCall:
     """The same for all models."""
-    key = ObjectCache.key("Python call", _package(), host_identity())
-    kept = _read(key)
-    if not isinstance(kept, PythonCall):
+
+    def build() -> PythonCall:
         from rnnspec import compiler
 
-        kept = compiler.python_call()
-        _write(key, kept)
-    return kept
+        return compiler.python_call()
+
+    return _code(PythonCall, ObjectCache.key("Python call", _package(), host_identity()), build)
 
 
 @contextmanager
@@ -223,6 +306,7 @@ def _no_collections() -> Generator[None]:
 
 
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:
+    """Of a text that imports nothing."""
     from rnnspec import compiler
 
-    return compiler.build(source, parameters, dtype).compilation
+    return compiler.build(source, parameters, dtype, imports=False).compilation

@@ -31,6 +31,7 @@ from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.runtime.cache import ObjectCache
+from rnnspec.runtime.jit import ObjectCode
 from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
@@ -101,10 +102,10 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
     """Emits, optimises and assembles, unless the cache has it. `timed`, `shared`: see `emit_module`."""
     shared = shared and not timed
     text = emit_module(compiled.module, compiled.target, timed=timed, shared=shared)
-    object_code = assembled(text, compiled.target, machine, cache)
+    code = assembled(text, (), compiled.target, machine, cache)
     preparing, calling = convention(compiled.prepare), convention(compiled.function)
     return NativeFunction(
-        object_code,
+        code.object_code,
         symbol(compiled.function.name),
         (*_arguments(calling), *(_clocks(compiled.function) if timed else ())),
         symbol(compiled.prepare.name),
@@ -119,17 +120,18 @@ def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bo
         _work(compiled.function, compiled.target),
         _work(compiled.prepare, compiled.target),
         tuple(DistinctIndex(each.number, each.input, each.index, each.rows) for each in compiled.function.distinct),
+        code.object_key,
     )
 
 
-def assembled(text: str, target: Target, machine: Machine, cache: ObjectCache) -> bytes:
-    """The object bytes of LLVM text, from the cache if it has them."""
+def assembled(text: str, symbols: tuple[str, ...], target: Target, machine: Machine, cache: ObjectCache) -> ObjectCode:
+    """The object code of LLVM text, which defines `symbols`, from the cache if it has it."""
     key = cache.key(text, target.cpu, target.features, machine.identity)
     object_code = cache.read(key)
     if object_code is None:
         object_code = machine.object_code(text)
         cache.write(key, object_code)
-    return object_code
+    return ObjectCode(object_code, key, symbols)
 
 
 def _arguments(calling: Convention) -> tuple[Argument, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import print_text, results, say
+from rnnspec.files import SPEC_LIMIT, write_atomically
 from rnnspec.source import SourceFile
 
 SPECS = "The .rnn files, rewritten in place; without one, or with `-`, standard input is formatted to standard output."
@@ -24,11 +25,10 @@ def format(
 ) -> None:
     """Bring specs into their one canonical form."""
     from rnnspec import compiler
-    from rnnspec.runtime.artifact import write_atomically
 
     changed = False
     for path in specs or [Path("-")]:
-        source, text = compiler.format(sys.stdin.read() or " " if str(path) == "-" else path)
+        source, text = compiler.format(compiler.of_text(sys.stdin.read(SPEC_LIMIT + 1)) if str(path) == "-" else path)
         changed |= text != source.text
         if diff:
             if changes := difference(source, text):

@@ -25,8 +25,8 @@ def predict(
     from rnnspec import kept
     from rnnspec.cli.data import open_data
     from rnnspec.cli.tables import prediction_table
+    from rnnspec.files import write_atomically
     from rnnspec.interop.predictions import CSV, as_csv, check_format, encode, real_steps
-    from rnnspec.runtime.artifact import write_atomically
     from rnnspec.runtime.inputs import check_inputs
 
     refuse_overwriting(output, model, data)

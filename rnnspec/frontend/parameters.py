@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import TypeAlias, cast
 
@@ -12,6 +13,11 @@ from rnnspec.frontend import ast, errors
 from rnnspec.frontend.evaluate import INTEGER_LIMIT, evaluate
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Value, describe
 from rnnspec.source import Span
+
+MOST_DEEP = 8
+"""Lists inside of each other in a parameter from outside; a model file holds no more."""
+
+MOST_SHOWN = 80
 
 ParameterValue: TypeAlias = "int | float | bool | str | Sequence[ParameterValue] | None"
 """A parameter from outside; a text also stands for a name, such as "tanh"."""
@@ -59,19 +65,41 @@ def _override(name: str, outside: object, default: Given | None, span: Span) -> 
     return Given(value, span)
 
 
-def _value(outside: object, span: Span) -> Value:
+def _value(outside: object, span: Span, depth: int = MOST_DEEP) -> Value:
     match outside:
         case None | bool() | str():
             return outside
-        case Integral() if abs(int(outside)) <= INTEGER_LIMIT:
-            return int(outside)
-        case Real() if math.isfinite(float(outside)) and not isinstance(outside, Integral):
-            return float(outside)
-        case list() | tuple():
-            return tuple(Given(_value(item, span), span) for item in cast(Sequence[object], outside))
+        case Integral():
+            if abs(int(outside)) <= INTEGER_LIMIT:
+                return int(outside)
+        case Real():
+            if math.isfinite(number := _float(outside)):
+                return number
+        case list() | tuple() if depth:
+            return tuple(Given(_value(item, span, depth - 1), span) for item in cast(Sequence[object], outside))
         case _:
-            expected = "expected a finite number, a text, true, false, none or a list of these"
-            raise Fault(errors.names.UnfitParameter(span=span, name=span.text, found=repr(outside), expected=expected))
+            pass
+    expected = "expected a finite number, a text, true, false, none or a list of these"
+    raise Fault(errors.names.UnfitParameter(span=span, name=span.text, found=_shown(outside), expected=expected))
+
+
+def _float(number: Real) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(outside: object) -> str:
+    """A value that is no parameter, in few characters: Python refuses to print a number of many digits, and a list may hold itself."""
+    match outside:
+        case Integral() | Fraction() if abs(int(outside)) >= 10**40:
+            return "a number of more than 40 digits"
+        case list() | tuple():
+            return f"lists more than {MOST_DEEP} deep in each other"
+        case _:
+            text = repr(outside)
+            return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
 
 
 def _alike(value: Value, default: Value) -> bool:

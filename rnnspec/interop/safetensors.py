@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnspec.runtime.artifact import write_atomically
+from rnnspec.files import large_limit, read_file, write_atomically
 from rnnspec.runtime.executable import Array
 
 
@@ -17,7 +17,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    content = Path(path).read_bytes()
+    content = read_file(path, large_limit())
     try:
         return load(content)
     except KeyError as error:

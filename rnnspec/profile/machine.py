@@ -19,6 +19,7 @@ from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.jit import Jit, Loaded
 from rnnspec.runtime.native_memory import address, aligned_bytes
+from rnnspec.stages import assembled
 
 SIZES = tuple(2**exponent for exponent in range(14, 27, 2))
 """Bytes that are read again and again, from what the first-level cache holds to what only memory does: 16 KiB to 64 MiB."""
@@ -56,12 +57,9 @@ def measure(dtype: DType) -> Rates:
     target = host_target()
     machine, cache = Machine(target), ObjectCache(default_folder())
     text = emit_probes(target, dtype)
-    key = cache.key(text, target.cpu, target.features, machine.identity)
-    object_code = cache.read(key)
-    if object_code is None:
-        object_code = machine.object_code(text)
-        cache.write(key, object_code)
-    probes = _Probes(Jit().load(object_code, (ARITHMETIC, READING, CLOCK, *(elementary_symbol(kind) for kind in ELEMENTARY))), dtype)
+    symbols = (ARITHMETIC, READING, CLOCK, *(elementary_symbol(kind) for kind in ELEMENTARY))
+    _, loaded = Jit().load_built(lambda: assembled(text, symbols, target, machine, cache))
+    probes = _Probes(loaded, dtype)
     lanes = target.lanes(dtype)
     before = probes.now()
     peak = probes.rate(ARITHMETIC, [probes.memory], [], 2 * sums_at_once(target) * lanes)

@@ -1,7 +1,7 @@
 """A compiled model as one file, `.rnnc`: a zip of the spec's text, the weights as safetensors and a manifest.
 
 There is no code and no pickle in it, so that opening a stranger's file is safe; loading compiles the
-spec again. Everything read is bounded by the file's own size and checked against the manifest.
+spec again. Everything read is bounded by the file's own size, and that by the machine's memory, and checked against the manifest.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
-import stat
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.files import SPEC_LIMIT, large_limit, read_at_most, read_file, write_atomically
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Argument
 from rnnspec.version import __version__
@@ -31,6 +31,8 @@ FORMAT = 1
 SPEC, WEIGHTS, MANIFEST = "model.rnn", "weights.safetensors", "manifest.json"
 _MEMBERS = (MANIFEST, SPEC, WEIGHTS)
 _MANIFEST_LIMIT = 2**24
+_MOST_DEEP = 8
+"""Lists inside of each other that a parameter may have."""
 _DTYPES = ("float32", "float64")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The same model gives the same bytes whenever it is saved."""
@@ -51,48 +53,77 @@ class Artifact:
     weights: Mapping[str, Array]
 
 
-def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
-    """Write the file so that a failure leaves an older one as it was; OSError if it can't be written."""
-    write_atomically(Path(path), encode(artifact))
+class Readable(Protocol):
+    """A binary file that can be read."""
+
+    def read(self, size: int, /) -> bytes | None: ...
 
 
-def load(path: str | os.PathLike[str]) -> Artifact:
+class Writable(Protocol):
+    """A binary file that can be written to."""
+
+    def write(self, content: bytes, /) -> object: ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
+"""Where a model is read from: a path, a file's bytes, or a binary file, which is read to its end."""
+
+Target: TypeAlias = str | os.PathLike[str] | Writable
+"""Where a model is written to: a path, or a binary file."""
+
+
+def save(artifact: Artifact, file: Target) -> None:
+    """Write to a path so that a failure leaves an older file as it was, or to an open file; OSError if it can't be written."""
+    content = encode(artifact)
+    if isinstance(file, (str, os.PathLike)):
+        write_atomically(Path(file), content)
+        return
+    if not callable(getattr(file, "write", None)):
+        raise TypeError(f"expected a path or a binary file to write to, got {type(file).__name__}")
+    if isinstance(file, io.TextIOBase):
+        raise TypeError("expected a binary file, got one of text: open it with mode 'wb'")
+    left = memoryview(content)
+    while left:
+        written = file.write(bytes(left))
+        left = left[written:] if isinstance(written, int) else left[len(left) :]
+
+
+def load(file: Source) -> Artifact:
     """Read and check a file; OSError if it can't be read, `ArtifactError` if it isn't what `save` wrote."""
     try:
-        return decode(Path(path).read_bytes())
+        return decode(_content(file))
     except ArtifactError as error:
-        raise ArtifactError(f"{os.fspath(path)}: {error}") from None
+        raise ArtifactError(f"{name_of(file)}: {error}") from None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file beside its place and move it there; OSError, which names the path, leaves an older file as it was."""
-    try:
-        _write_beside(path, content)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+def name_of(file: Source) -> str:
+    """What a file is called in messages."""
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file)
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "<model>"
 
 
-def _write_beside(path: Path, content: bytes) -> None:
-    place = path.resolve()
-    if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-        raise OSError(f"{path} exists and isn't a regular file")
-    temporary = place.with_name(f".{os.urandom(16).hex()}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _content(file: Source) -> bytes:
+    limit = large_limit()
+    if isinstance(file, (str, os.PathLike)):
+        return read_file(file, limit)
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return bytes(file)
+    if not callable(getattr(file, "read", None)):
+        raise TypeError(f"expected a path, a model file's bytes or a binary file, got {type(file).__name__}")
+    if isinstance(file, io.TextIOBase):
+        raise TypeError("expected a binary file, got one of text: open it with mode 'rb'")
+    content = read_at_most(file.read, limit)
+    if content is None:
+        raise ArtifactError(f"it is larger than {limit / 2**20:,.0f} MiB, the most that is read here")
+    return content
 
 
 def encode(artifact: Artifact) -> bytes:
     """The file's bytes; the same artifact gives the same bytes."""
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
     from safetensors.numpy import save as save_tensors
 
     weights = {name: np.asarray(value, order="C") for name, value in artifact.weights.items()}
@@ -109,9 +140,9 @@ def encode(artifact: Artifact) -> bytes:
     manifest["sha256"][MANIFEST] = _own_digest(manifest)
     members[MANIFEST] = json.dumps(manifest, indent=1).encode()
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with ZipFile(buffer, "w", ZIP_STORED) as archive:
         for name in _MEMBERS:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+            archive.writestr(ZipInfo(name, _EPOCH), members[name])
     return buffer.getvalue()
 
 
@@ -146,16 +177,19 @@ def decode(content: bytes) -> Artifact:
 
 
 def _read_members(content: bytes) -> dict[str, bytes]:
+    from zipfile import ZIP_STORED, BadZipFile, LargeZipFile, ZipFile
+
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             if MANIFEST not in (entry.filename for entry in entries):
                 raise ArtifactError(f"a zip file without {MANIFEST}, not a model")
-            stored = all(entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size for entry in entries)
+            stored = all(entry.compress_type == ZIP_STORED and entry.file_size == entry.compress_size for entry in entries)
             if not stored or sum(entry.file_size for entry in entries) > len(content):
                 raise ArtifactError("its members are compressed or larger than the file, which a model's never are")
-            if archive.getinfo(MANIFEST).file_size > _MANIFEST_LIMIT:
-                raise ArtifactError(f"{MANIFEST} is larger than {_MANIFEST_LIMIT} bytes")
+            for name, limit in ((MANIFEST, _MANIFEST_LIMIT), (SPEC, SPEC_LIMIT)):
+                if any(entry.file_size > limit for entry in entries if entry.filename == name):
+                    raise ArtifactError(f"{name} is larger than {limit} bytes")
             _read_format(archive.read(MANIFEST))
             names = sorted(entry.filename for entry in entries)
             if names != sorted(_MEMBERS):
@@ -163,18 +197,25 @@ def _read_members(content: bytes) -> dict[str, bytes]:
             return {name: archive.read(name) for name in _MEMBERS}
     except ArtifactError:
         raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (BadZipFile, LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise ArtifactError(f"truncated, damaged or not a compiled model ({error})") from None
 
 
 def _parse(content: bytes) -> dict[str, Any]:
     try:
-        manifest: object = json.loads(content)
+        manifest: object = json.loads(content, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{MANIFEST} isn't JSON: {error}") from None
     if not isinstance(manifest, dict):
         raise ArtifactError(f"{MANIFEST} isn't an object")
     return cast(dict[str, Any], manifest)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in it")
+    return found
 
 
 def _read_format(content: bytes) -> None:
@@ -200,11 +241,29 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
         raise ArtifactError(f"{MANIFEST} isn't a model's: {error}") from None
     if manifest["sha256"].get(MANIFEST) != digest:
         raise ArtifactError(f"{MANIFEST} isn't what was saved: its digest differs")
+    for name, value in manifest["parameters"].items():
+        if not _is_parameter(value, _MOST_DEEP):
+            raise ArtifactError(f"{MANIFEST}: parameter {name} isn't a finite number, a text, true, false, null or a list of these")
     if manifest["dtype"] not in _DTYPES:
         raise ArtifactError(f"{MANIFEST}: unknown dtype {manifest['dtype']}")
     if not all(_describes_weight(entry) for entry in manifest["weights"]):
         raise ArtifactError(f"{MANIFEST}: weights should be a list of names with shapes")
     return manifest
+
+
+def _is_parameter(value: object, depth: int) -> bool:
+    """Whether a spec's parameter may have a value; `save` writes no other."""
+    match value:
+        case None | bool() | str():
+            return True
+        case int():
+            return abs(value) < 2**63
+        case float():
+            return math.isfinite(value)
+        case list():
+            return depth > 0 and all(_is_parameter(each, depth - 1) for each in cast(list[object], value))
+        case _:
+            return False
 
 
 def _describes_weight(entry: object) -> bool:

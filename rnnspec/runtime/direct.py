@@ -26,11 +26,17 @@ ONE_OBJECT = 8
 
 @dataclass(frozen=True, slots=True)
 class PythonCall:
-    """Object code of `symbol`, see `codegen.python_call`, and the functions of CPython's that it calls."""
+    """Object code of `symbol`, see `codegen.python_call`, the functions of CPython's that it calls, and what the cache has it under."""
 
     object_code: bytes
     symbol: str
     imports: tuple[str, ...]
+    object_key: str = ""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the object defines."""
+        return (self.symbol,)
 
 
 class Record(ctypes.Structure):
@@ -122,10 +128,12 @@ class DirectCalls:
 
     @cached_property
     def _method(self) -> tuple[_Method, Loaded]:
-        call = self._build()
-        imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
-        loaded = self._jit().load(call.object_code, (call.symbol,), imports)
+        call, loaded = self._jit().load_built(self._build, _addresses)
         return _Method(b"direct", loaded.addresses[call.symbol], ONE_OBJECT, None), loaded
+
+
+def _addresses(call: PythonCall) -> Mapping[str, int]:
+    return {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
 
 
 def direct_calls_are_possible() -> bool:

@@ -6,7 +6,11 @@ import ctypes
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Protocol, TypeVar
+
+from rnnspec.runtime.cache import ObjectCache, default_folder
 
 NativeCall = Callable[..., None]
 """Takes the addresses of the pointer table and of the dims; releases the GIL while it runs.
@@ -19,6 +23,35 @@ _SHARED_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, cty
 
 SHARED = "_shared"
 """How the names of functions for several threads end."""
+
+
+class Unloadable(RuntimeError):
+    """Object code that can't be linked, or that lacks a symbol."""
+
+
+class Assembled(Protocol):
+    """Object code, the functions in it, and what the cache has it under ("" if it hasn't)."""
+
+    @property
+    def object_code(self) -> bytes: ...
+
+    @property
+    def object_key(self) -> str: ...
+
+    @property
+    def symbols(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCode:
+    """Object code alone, as `Assembled` describes it."""
+
+    object_code: bytes
+    object_key: str
+    symbols: tuple[str, ...]
+
+
+Code = TypeVar("Code", bound=Assembled)
 
 
 class Jit:
@@ -36,15 +69,28 @@ class Jit:
         self._lock = threading.Lock()
 
     def load(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None) -> Loaded:
-        """Links an object, with `imports` and their addresses, and looks its symbols up."""
+        """Links an object, with `imports` and their addresses, and looks its symbols up; `Unloadable` if that can't be done."""
         with self._lock:
             builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
             for name, place in (imports or {}).items():
                 builder.import_symbol(name, place)
             for symbol in symbols:
                 builder.export_symbol(symbol)
-            tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
+            try:
+                tracker = builder.link(self._lljit, f"rnnspec.{next(self._numbers)}")
+            except RuntimeError as error:
+                raise Unloadable(str(error)) from None
         return Loaded(self, tracker, {symbol: tracker[symbol] for symbol in symbols})
+
+    def load_built(self, build: Callable[[], Code], imports: Callable[[Code], Mapping[str, int]] | None = None) -> tuple[Code, Loaded]:
+        """What `build` gives, linked. What the cache had and can't be linked is taken out of it and built anew."""
+        code = build()
+        try:
+            return code, self.load(code.object_code, code.symbols, imports and imports(code))
+        except Unloadable:
+            ObjectCache(default_folder()).remove(code.object_key)
+            code = build()
+        return code, self.load(code.object_code, code.symbols, imports and imports(code))
 
 
 def _prototype(symbol: str) -> Callable[[int], NativeCall]:
@@ -71,7 +117,11 @@ def host_identity() -> str:
 
 def called_with(object_code: bytes, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
     """The function of an object, to be called with a list of addresses and one of dims; it keeps the object loaded."""
-    loaded = Jit().load(object_code, (symbol,))
+    return calling(Jit().load(object_code, (symbol,)), symbol)
+
+
+def calling(loaded: Loaded, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
+    """The same of an object that is loaded."""
 
     def call(pointers: Sequence[int], dims: Sequence[int]) -> None:
         table = (ctypes.c_void_p * len(pointers))(*pointers)

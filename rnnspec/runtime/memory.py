@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from rnnspec.files import physical_memory
 from rnnspec.runtime.signature import Signature, WeightSignature
 
 _DRAWN = np.dtype(np.float64).itemsize
@@ -30,12 +30,3 @@ def bytes_for(weights: Sequence[WeightSignature], itemsize: int, *, drawn: bool)
     """The flat array and the checked values that go into it; drawn values, and what drawing the largest takes, on top."""
     counts = [math.prod(weight.shape) for weight in weights]
     return sum(counts) * (2 * itemsize + (_DRAWN if drawn else 0)) + (_AT_WORK * max(counts, default=0) if drawn else 0)
-
-
-def physical_memory() -> int | None:
-    """The machine's memory in bytes; None where the system doesn't say."""
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    return size if size > 0 else None

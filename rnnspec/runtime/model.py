@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -211,10 +210,29 @@ class CompiledModel:
         """The printed form of a stage of the compiler, of the tensor IR after the pass `after` if given."""
         return self._executable.inspect(stage, after)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file, `rnnspec.load` reads it; OSError leaves an older file as it was."""
+    def save(self, file: artifact.Target) -> None:
+        """Write the model to one file, a path or a binary file that is open; `rnnspec.load` reads it.
+
+        OSError leaves an older file as it was. A file that a path names keeps its mode.
+        """
+        artifact.save(self._artifact(), file)
+
+    def _artifact(self) -> artifact.Artifact:
         source = self.source
-        artifact.save(artifact.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies()), path)
+        return artifact.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies())
+
+    def _randomness(self) -> tuple[int, dict[str, Any] | None]:
+        """The seed, and where the stream of random numbers is; None if it is at its beginning."""
+        with self._drawing:
+            begun = "_random" in self.__dict__
+            return self._seed, dict(self._random.bit_generator.state) if begun else None
+
+    def _set_randomness(self, seed: int, state: dict[str, Any] | None) -> None:
+        with self._drawing:
+            self._seed = seed
+            self.__dict__.pop("_random", None)
+            if state is not None:
+                self._random.bit_generator.state = state
 
     def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> Batch:
         """All inputs, checked, as one batch. `infers`: for inference alone."""

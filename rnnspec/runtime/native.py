@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -85,8 +86,7 @@ class NativeExecutable:
         with self._lock:
             found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
             if found is None:
-                function = self._build(replace(wanted, shared=shared))
-                loaded = self._loader().load(function.object_code, function.symbols)
+                function, loaded = self._loader().load_built(partial(self._build, replace(wanted, shared=shared)))
                 found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._tapes, self._threads)
             return found
 

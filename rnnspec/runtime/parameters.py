@@ -182,6 +182,10 @@ class WeightView(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._parameters.ranges)
 
+    def __reduce__(self) -> tuple[type[dict[str, Array]], tuple[dict[str, Array]]]:
+        """Pickled and copied as what it shows at that moment."""
+        return dict, (self._parameters.copies(),)
+
     def __repr__(self) -> str:
         shapes = ", ".join(f"{weight.name!r}: {weight.shape}" for weight in self._parameters.signatures)
         return f"<weights {{{shapes}}}>"

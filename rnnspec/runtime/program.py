@@ -92,6 +92,7 @@ class NativeFunction:
     and `prepare_shared_symbol` (empty if there is none) are for several threads, see `runtime.team`; `work` and
     `prepare_work` say whether they pay.
     `distinct`: packing indices that a call makes of its inputs, see `native_memory.with_distinct`.
+    `object_key`: what the cache has the object code under.
     """
 
     object_code: bytes
@@ -109,6 +110,7 @@ class NativeFunction:
     work: tuple[Work, ...] = ()
     prepare_work: tuple[Work, ...] = ()
     distinct: tuple[DistinctIndex, ...] = ()
+    object_key: str = ""
 
     @property
     def symbols(self) -> tuple[str, ...]:

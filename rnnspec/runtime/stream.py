@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -34,6 +34,9 @@ class Stream:
         self._shown: dict[str, Array] = {}
         self._started: dict[str, Array] = {}
         self._plain = None if any(values for _, values in signature.sources()) else _PlainSteps(signature, executable, parameters, batch)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream can't be pickled or copied: copy the model, and make a stream of the copy with `model.stream()`")
 
     @property
     def state(self) -> Mapping[str, Array]:

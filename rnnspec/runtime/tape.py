@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from rnnspec.runtime.executable import Array, NativeTape
 
@@ -22,6 +23,9 @@ class Tape:
     key: int
     shapes: tuple[tuple[int, ...], ...]
     """Of the outputs, padded."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tape can't be pickled or copied: call forward(record=True) again, with the model's copy if there is one")
 
 
 @dataclass(frozen=True, slots=True)

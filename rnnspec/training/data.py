@@ -16,25 +16,19 @@ from __future__ import annotations
 import os
 import re
 import warnings
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.diagnostics import nearest
+from rnnspec.files import large_limit, open_file
 from rnnspec.runtime.columns import Rows
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.inputs import whole_number
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise for files that aren't sound."""
-
 
 _SETS = {"": "whole", "_train": "train", "_val": "val", "_test": "test"}
 """The sets by the ends of their keys."""
@@ -141,10 +135,11 @@ class DataFile:
 
 
 def load_data(path: str | os.PathLike[str], axes: int | None = None) -> DataFile:
-    """Read a data file; OSError if it can't be opened, ValueError that names the file and what is wrong with it.
+    """Read a data file; OSError if it can't be opened or isn't a regular one, ValueError that names the file and what is wrong with it.
 
     `axes`: how many the model's input has with the samples in front, so that padded arrays with lengths are told
-    from sequences one after the other; without it the numbers of rows have to tell.
+    from sequences one after the other; without it the numbers of rows have to tell. Nothing
+    larger than the machine's memory is read or unpacked.
     """
     name = os.fspath(path)
     arrays, keys = _read(name)
@@ -205,19 +200,23 @@ def _classes(name: str, given: Array | None) -> tuple[str, ...]:
 
 def _read(name: str) -> tuple[dict[str, Array], list[str]]:
     """The arrays of the keys that mean something here, and all keys. Nothing in the file is unpickled."""
-    with Path(name).open("rb") as file:
+    limit = large_limit()
+    with open_file(name, limit) as file:
         try:
             start = file.read(6)
             if not start.startswith(b"PK"):
                 raise ValueError("it is a single array" if start == b"\x93NUMPY" else "it is no archive of arrays")
             file.seek(0)
             content: Any = np.load(file, allow_pickle=False)
+            size = sum(entry.file_size for entry in content.zip.infolist())
+            if size > limit:
+                raise ValueError(f"its arrays are {size / 2**20:,.0f} MiB, the most that is read here are {limit / 2**20:,.0f}")
             keys: list[str] = list(content.files)
             if twice := [key for key, times in Counter(keys).items() if times > 1]:
                 raise ValueError(f"it has {twice[0]} twice")
             return {key: _array(content, key) for key in keys if _KEY.fullmatch(key)}, keys
-        except _UNREADABLE as error:
-            raise ValueError(f"{name}: not a readable .npz file: {error}") from None
+        except Exception as error:  # numpy and zipfile raise a dozen kinds for files that aren't sound
+            raise ValueError(f"{name}: not a readable .npz file: {str(error) or type(error).__name__}") from None
 
 
 def _array(content: Mapping[str, object], key: str) -> Array:
@@ -278,7 +277,7 @@ def _one_after_the_other(name: str, x: Array, lengths: Array, mask: Array | None
     total = sum(lengths.tolist())
     if total != len(x):
         raise ValueError(f"{name}: length{end} adds up to {total} steps, x{end} has {len(x)}")
-    ends = np.cumsum(lengths, dtype=np.int64)
+    ends = np.cumsum(lengths, dtype=np.int64)  # none is above the sum of all, which is an array's length
     for key, y in targets.items():
         if y.shape[:1] not in (lengths.shape, (total,)):
             raise ValueError(f"{name}: {key} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")

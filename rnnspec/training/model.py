@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
+from rnnspec.runtime import artifact
 from rnnspec.runtime.batches import ALL_ROWS
 from rnnspec.runtime.executable import Executable, UpdateCompiler
 from rnnspec.runtime.inputs import check_inputs, whole_number
@@ -14,6 +16,7 @@ from rnnspec.runtime.model import CompiledModel
 from rnnspec.runtime.randomness import generator
 from rnnspec.runtime.signature import Configured, Signature
 from rnnspec.runtime.summary import ModelSource
+from rnnspec.runtime.threads import default_threads
 from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.loop import Fit, Totals, Trainer
@@ -28,10 +31,36 @@ from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
 
+Restore: TypeAlias = Callable[[bytes], "Model"]
+"""A model from its file's bytes; a function that pickle finds by its name."""
+
 LossChoice: TypeAlias = str | Configured | Loss
 MetricChoice: TypeAlias = str | Configured | Sequence[str | Configured] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What `configure` chose; `optimizer` without its state, None if it is the spec's."""
+
+    losses: tuple[Loss | None, ...] | None
+    loss_weights: tuple[float, ...]
+    metrics: MetricNames
+    optimizer: Optimizer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a copy of a model has beside its file.
+
+    Its seed, where its stream of random numbers is, its threads if they were chosen, and what `configure` chose, if it was called.
+    """
+
+    seed: int
+    random: dict[str, Any] | None
+    threads: int | None
+    configuration: Configuration | None
 
 
 class Model(CompiledModel):
@@ -39,6 +68,10 @@ class Model(CompiledModel):
 
     Loss, optimizer, metrics and the defaults of `fit` come from the spec's train section; `configure`
     replaces the first three. The optimizer keeps its state over calls of `fit` and `train_on_batch`.
+
+    A model can be pickled and copied (`pickle`, `copy`, process pools). A copy is what `save` writes, with weights of its own, and
+    goes on with the same random numbers, `threads` and what `configure` chose. The optimizer's state and the states of stateful
+    layers aren't in it: they start anew. A loss of one's own must be one that can be pickled.
     """
 
     def __init__(
@@ -50,8 +83,11 @@ class Model(CompiledModel):
         seed: int | None = None,
         weights: Sequence[object] | Mapping[str, object] | None = None,
         compile_update: UpdateCompiler | None = None,
+        restore: Restore | None = None,
     ) -> None:
-        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`)."""
+        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `restore`: for copies."""
+        self._restore = restore
+        self._chosen: Configuration | None = None
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         train = signature.train
         self._outputs = [output.name for output in signature.outputs]
@@ -87,8 +123,29 @@ class Model(CompiledModel):
             names = self._metrics if metrics is None else metrics_for(self._outputs, metrics)
             trainer = self._trainer_for(losses, weights, names)
             self._losses, self._loss_weights, self._metrics, self._trainer = losses, weights, names, trainer
+            before = None if self._chosen is None else self._chosen.optimizer
+            self._chosen = Configuration(losses, weights, names, before if given_optimizer is None else make_optimizer(given_optimizer))
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
+
+    def __reduce__(self) -> tuple[Restore, tuple[bytes], Beside]:
+        if self._restore is None:
+            raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
+        content = artifact.encode(self._artifact())
+        threads = None if self.threads == default_threads() else self.threads
+        return self._restore, (content,), Beside(*self._randomness(), threads, self._chosen)
+
+    def __setstate__(self, state: Beside) -> None:
+        """Of a model that was just restored."""
+        self._set_randomness(state.seed, state.random)
+        if state.threads is not None:
+            self.threads = state.threads
+        if (chosen := state.configuration) is not None:
+            self._losses, self._loss_weights, self._metrics = chosen.losses, chosen.loss_weights, chosen.metrics
+            self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics)
+            self._chosen = chosen
+            if chosen.optimizer is not None:
+                self._set_optimizer(make_optimizer(chosen.optimizer))
 
     def fit(
         self,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError, SpecWarning
+from rnnspec.runtime.cache import CacheWarning, ObjectCache
 
 SPEC = "model Kept(units = 3) {\n    input x: float[time, 2]\n    LSTM(units, stateful = true)\n    Dense(1)\n}\n"
 CALL = """
@@ -72,7 +76,7 @@ def test_what_a_start_does_not_need_is_not_imported(own_cache: Path) -> None:
     first, second = (set(in_a_process(SPEC, WEIGHTS_GIVEN)[0].split()) for _ in range(2))
     assert "rnnspec.frontend.errors" in first
     assert not [name for name in first if name.startswith("rnnspec.frontend.errors.")]
-    never = {"numpy.ma", "numpy.random", "safetensors", "threadpoolctl", "rich", "typer"}
+    never = {"numpy.ma", "numpy.random", "safetensors", "threadpoolctl", "rich", "typer", "zipfile", "tempfile"}
     assert not never & first
     stages = ("frontend", "ir", "passes", "kernel", "codegen", "stages", "compiler")
     assert not [name for name in second if name.startswith(tuple(f"rnnspec.{stage}" for stage in stages))]
@@ -159,3 +163,169 @@ def test_without_a_cache_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, builds
     for _ in range(2):
         rnnspec.compile(SPEC)
     assert len(builds) == 2
+
+
+# What lies in the folder
+
+
+def rewritten(folder: Path, changed: Callable[[bytes], bytes | None]) -> int:
+    """Gives entries other bytes under a digest that is right; how many. None leaves one as it is."""
+    cache, count = ObjectCache(folder), 0
+    for path in folder.iterdir():
+        content = cache.read(path.stem)
+        assert content is not None
+        new = changed(content)
+        if new is not None:
+            cache.write(path.stem, new)
+            count += 1
+    return count
+
+
+def is_object_code(content: bytes) -> bool:
+    return not content.startswith(b"{")
+
+
+def only(which: Callable[[bytes], bool], new: Callable[[bytes], bytes]) -> Callable[[bytes], bytes | None]:
+    return lambda content: new(content) if which(content) else None
+
+
+OTHER_DATA: dict[str, Callable[[bytes], bytes | None]] = {
+    "nothing": lambda content: b"",
+    "other text": lambda content: b"junk",
+    "an object": lambda content: b"{}",
+    "a list": lambda content: b"[]",
+    "deep": lambda content: b"[" * 100_000,
+    "pickle": lambda content: pickle.dumps(print),
+    "half": lambda content: content[: len(content) // 2],
+    "half of the data": only(lambda content: not is_object_code(content), lambda content: content[: len(content) // 2]),
+    "half of the code": only(is_object_code, lambda content: content[: len(content) // 2]),
+    "a header alone": only(is_object_code, lambda content: content[:64]),
+    "random code": only(is_object_code, lambda content: content[:16] + np.random.default_rng(0).bytes(4000)),
+    "other symbols": lambda content: content.replace(b"rnnspec_forward", b"rnnspec_backwar").replace(b"python_call", b"other_calls"),
+    "symbols of the data": only(lambda content: not is_object_code(content), lambda content: content.replace(b"rnnspec_", b"another_")),
+    "another key": only(
+        lambda content: not is_object_code(content), lambda content: content.replace(b'"object_key":"', b'"object_key":"f')
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_DATA)
+def test_other_data_under_a_right_digest_is_compiled_anew(own_cache: Path, name: str) -> None:
+    """Once: the next one finds it right again."""
+    x = np.ones((1, 3), np.float32)
+
+    def outcome() -> bytes:
+        """Of a whole call, of the ones that CPython makes directly, and of a step of training."""
+        model = rnnspec.compile("model Small {\n    input x: float[3]\n    Dense(2)\n    train { loss = mse }\n}\n", seed=1)
+        model.configure(optimizer="adam")
+        direct = [model.predict(x) for _ in range(6)]
+        model.train_on_batch(x, np.zeros((1, 2)))
+        return b"".join(array.tobytes() for array in (*direct, *model.get_weights()))
+
+    expected = outcome()
+    assert rewritten(own_cache, OTHER_DATA[name])
+    assert outcome() == expected
+    before = {path.name: path.read_bytes() for path in own_cache.iterdir()}
+    assert outcome() == expected
+    after = {path.name: path.read_bytes() for path in own_cache.iterdir()}
+    assert after == before
+    assert not any(b"junk" in content for content in after.values())
+
+
+def test_the_folder_holds_plain_data_and_each_object_once(own_cache: Path) -> None:
+    x = np.ones((1, 2, 2), np.float32)
+    for spec in (SPEC, f"# the same code\n{SPEC}"):
+        rnnspec.compile(spec).forward(x)
+    entries = [ObjectCache(own_cache).read(path.stem) or b"" for path in own_cache.iterdir()]
+    code = [entry for entry in entries if is_object_code(entry)]
+    assert len(code) == len(set(code)) == 1
+    for entry in entries:
+        assert entry in code or json.loads(entry)
+
+
+def test_a_table_updated_by_native_code_heals_too(own_cache: Path) -> None:
+    """The object of an optimizer's formula is kept, but no data beside it."""
+    spec = "model Words {\n    input x: int[time]\n    Embedding(40000, 4)\n    GlobalAveragePooling1D()\n    Dense(1)\n}\n"
+
+    def outcome() -> list[bytes]:
+        model = rnnspec.compile(spec, seed=1)
+        model.configure(loss="mse", optimizer="adam")
+        model.train_on_batch(np.arange(6).reshape(2, 3), np.ones((2, 1)))
+        return [array.tobytes() for array in model.get_weights()]
+
+    expected = outcome()
+    assert rewritten(own_cache, only(is_object_code, lambda content: b"junk"))
+    assert outcome() == expected
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(own_cache: Path, builds: list[str]) -> None:
+    own_cache.mkdir()
+    own_cache.chmod(0o777)
+    with pytest.warns(CacheWarning, match="isn't used"):
+        rnnspec.compile(SPEC).forward(np.ones((1, 2, 2)))
+    rnnspec.compile(SPEC)
+    assert len(builds) == 2
+    assert list(own_cache.iterdir()) == []
+
+
+# Imports
+
+
+def imported(folder: Path, units: int = 2, remark: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "part.rnn").write_text(f'import "inner.rnn"\nblock Part() {{\n    Inner()\n    Dense({units})\n}}\n')
+    (folder / "inner.rnn").write_text(f"{remark}block Inner() {{\n    Dense(3)\n}}\n")
+    (folder / "main.rnn").write_text('import "part.rnn"\nmodel Main {\n    input x: float[3]\n    Part()\n}\n')
+    return folder / "main.rnn"
+
+
+def width(spec: Path) -> int:
+    return rnnspec.compile(spec, seed=0).forward(np.ones((1, 3))).shape[1]
+
+
+def test_a_spec_that_imports_is_kept_until_a_file_changes(own_cache: Path, builds: list[str], tmp_path: Path) -> None:
+    spec = imported(tmp_path / "specs")
+    assert [width(spec), width(spec), len(builds)] == [2, 2, 1]
+    imported(tmp_path / "specs", units=5)
+    assert [width(spec), width(spec), len(builds)] == [5, 5, 2]
+    imported(tmp_path / "specs", units=5, remark="# changed, but not what it means\n")
+    assert [width(spec), len(builds)] == [5, 3]
+    (tmp_path / "specs" / "inner.rnn").unlink()
+    with pytest.raises(SpecError, match=r"`inner.rnn` can't be imported: No such file"):
+        width(spec)
+
+
+def test_the_same_text_in_another_folder_imports_other_files(own_cache: Path, builds: list[str], tmp_path: Path) -> None:
+    one, other = imported(tmp_path / "one", 4), imported(tmp_path / "other", 6)
+    assert [width(one), width(other), width(one), width(other)] == [4, 6, 4, 6]
+    assert len(builds) == 2
+
+
+def test_what_is_imported_may_change_before_a_function_is_needed(own_cache: Path, tmp_path: Path) -> None:
+    spec = imported(tmp_path / "specs", 4)
+    rnnspec.compile(spec)
+    kept = rnnspec.compile(spec)
+    imported(tmp_path / "specs", 6)
+    assert kept.forward(np.ones((1, 3))).shape == (1, 4)
+    assert "4" in kept.inspect("graph")
+
+
+def test_the_word_in_a_remark_is_no_import(own_cache: Path, builds: list[str]) -> None:
+    for _ in range(2):
+        rnnspec.compile(f'# import "nothing.rnn"\n{SPEC}')
+    assert len(builds) == 1
+
+
+def test_a_spec_without_imports_or_warnings_is_found_under_any_path(own_cache: Path, builds: list[str], tmp_path: Path) -> None:
+    for name in ("one.rnn", "other.rnn"):
+        (tmp_path / name).write_text(SPEC)
+        rnnspec.compile(tmp_path / name).save(tmp_path / "model.rnnc")
+        rnnspec.load(tmp_path / "model.rnnc")
+    assert len(builds) == 1
+
+
+def test_a_warning_names_its_own_path(own_cache: Path, tmp_path: Path) -> None:
+    for name in ("one.rnn", "other.rnn", "one.rnn"):
+        (tmp_path / name).write_text("model Warned {\n    input x: float[time, 2]\n    unused = LSTM(2)\n    x -> Dense(1)\n}\n")
+        with pytest.warns(SpecWarning, match=name):
+            rnnspec.compile(tmp_path / name)

@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics"}
+GROUND = {"version", "resources", "source", "diagnostics", "files"}
 CONTRACT = {
     "runtime.signature",
     "runtime.lengths",
@@ -34,6 +34,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "version": set(),
     "resources": set(),
     "source": set(),
+    "files": set(),
     "diagnostics": {"source", "version"},
     "runtime.lengths": set(),
     "runtime.metric_names": set(),
@@ -53,7 +54,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
     "kept": GROUND | CONTRACT | {"compiler", "runtime", "training"},
     "interop": GROUND | CONTRACT | {"compiler", "runtime", "training", "frontend"},
-    "profile": GROUND | CONTRACT | {"ir", "kernel", "codegen", "compiler", "runtime", "training"},
+    "profile": GROUND | CONTRACT | {"ir", "kernel", "codegen", "stages", "compiler", "runtime", "training"},
     "__main__": {"cli"},
     "cli": GROUND | CONTRACT | {"", "compiler", "kept", "runtime", "training", "interop", "profile"},
 }

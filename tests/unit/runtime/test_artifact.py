@@ -305,6 +305,24 @@ def test_sizes_that_lie() -> None:
     assert refused(bytes(content)) == "its members are compressed or larger than the file, which a model's never are"
 
 
+def test_large_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SPEC_LIMIT", 10)
+    assert refused(encode(SMALL)) == "model.rnn is larger than 10 bytes"
+
+
+def test_a_file_larger_than_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, content = tmp_path / "model.rnnc", encode(SMALL)
+    path.write_bytes(content)
+    for limit in (len(content), len(content) - 1):
+        monkeypatch.setattr(module, "large_limit", lambda limit=limit: limit)
+        if limit == len(content):
+            assert same(load(path), SMALL) and same(load(io.BytesIO(content)), SMALL)
+    with pytest.raises(OSError, match="it is larger than 0 MiB, the most that is read here"):
+        load(path)
+    with pytest.raises(ArtifactError, match="<model>: it is larger than 0 MiB, the most that is read here"):
+        load(io.BytesIO(content))
+
+
 def test_large_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MANIFEST_LIMIT", 100)
     assert refused(encode(SMALL)) == "manifest.json is larger than 100 bytes"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnnspec
+from rnnspec.files import is_part
 from rnnspec.runtime import cache as module
 from rnnspec.runtime.cache import DIGEST_BYTES, ObjectCache, default_folder
 
@@ -171,7 +174,7 @@ def test_a_folder_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyt
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "utime", refuse)
-    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(module, "write_beside", refuse)
     cache = ObjectCache(tmp_path)
     assert cache.read(KEYS[0]) == b"x"
     cache.write(KEYS[1], b"y")
@@ -185,6 +188,144 @@ def test_an_entry_that_is_a_folder(tmp_path: Path) -> None:
     cache.write(KEYS[0], b"x")
     cache.write(KEYS[1], b"x")
     assert cache.read(KEYS[0]) is None
+
+
+# Whose it is
+
+
+@pytest.fixture(autouse=True)
+def not_warned_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_refused", set[Path]())
+    monkeypatch.setattr(module, "_looked_at", set[Path]())
+
+
+def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file or folder is another user's, neither this one's nor the system's."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12345)
+    else:
+        monkeypatch.setattr(module.os, "geteuid", lambda: os.getuid() + 1)
+
+
+def test_folder_and_files_are_their_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ObjectCache(tmp_path / "deep" / "cache").write(KEYS[0], b"x")
+    finally:
+        os.umask(before)
+    folder = tmp_path / "deep" / "cache"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / f"{KEYS[0]}.object").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "cache"
+    cache = ObjectCache(folder)
+    cache.write(KEYS[0], b"x")
+    folder.chmod(mode)
+    with pytest.warns(module.CacheWarning, match=r"it may be written to by others, who could .*; `chmod go-w .*cache`") as caught:
+        assert cache.read(KEYS[0]) is None
+        cache.write(KEYS[1], b"x")
+        cache.remove(KEYS[0])
+        assert ObjectCache(folder).read(KEYS[0]) is None
+    assert len(caught) == 1
+    assert names(folder) == [f"{KEYS[0]}.object"]
+    folder.chmod(0o755)
+    assert cache.read(KEYS[0]) == b"x"
+
+
+def test_another_users_folder_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "cache"
+    cache = ObjectCache(folder)
+    cache.write(KEYS[0], b"x")
+    given_away(folder, monkeypatch)
+    with pytest.warns(module.CacheWarning, match=r"it belongs to user \d+, .*; name another one in RNNSPEC_CACHE") as caught:
+        assert cache.read(KEYS[0]) is None
+        cache.write(KEYS[1], b"x")
+    assert len(caught) == 1
+    assert names(folder) == [f"{KEYS[0]}.object"]
+
+
+def test_another_users_entry_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, path = ObjectCache(tmp_path), tmp_path / f"{KEYS[0]}.object"
+    cache.write(KEYS[0], b"theirs")
+    if os.geteuid() == 0:
+        given_away(path, monkeypatch)
+        assert cache.read(KEYS[0]) is None
+        cache.write(KEYS[0], b"ours")
+        assert path.stat().st_uid == 0
+    path.chmod(0o666)
+    assert cache.read(KEYS[0]) is None
+    cache.write(KEYS[0], b"ours")
+    assert cache.read(KEYS[0]) == b"ours"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_systems_own_folder_may_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"x")
+    if os.geteuid() == 0:
+        monkeypatch.setattr(module.os, "geteuid", lambda: 12345)
+        assert cache.read(KEYS[0]) == b"x"
+
+
+def test_an_entry_under_another_name_is_no_entry(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"x")
+    (tmp_path / f"{KEYS[0]}.object").rename(tmp_path / f"{KEYS[1]}.object")
+    assert cache.read(KEYS[1]) is None
+    assert names(tmp_path) == []
+
+
+def test_entries_that_are_no_files_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ObjectCache(tmp_path)
+    os.mkfifo(tmp_path / f"{KEYS[0]}.object")
+    (tmp_path / f"{KEYS[1]}.object").symlink_to("/dev/zero")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda *arguments: pytest.fail(f"opened {arguments}"))
+        assert cache.read(KEYS[0]) is cache.read(KEYS[1]) is None
+    for key in KEYS[:2]:
+        cache.write(key, b"x")
+        assert cache.read(key) == b"x"
+
+
+def test_an_entry_is_removed(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path)
+    cache.write(KEYS[0], b"x")
+    cache.remove(KEYS[0])
+    cache.remove(KEYS[1])
+    ObjectCache(None).remove(KEYS[0])
+    ObjectCache(tmp_path / "absent").remove(KEYS[0])
+    assert cache.read(KEYS[0]) is None
+    assert names(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rnnspec.runtime.cache import ObjectCache
+
+Path.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+ObjectCache(Path(sys.argv[1])).write(ObjectCache.key("0"), b"x")
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_first_write_of_another(tmp_path: Path) -> None:
+    root = Path(rnnspec.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root).returncode == -signal.SIGKILL
+    assert [is_part(name) for name in names(tmp_path)] == [True]
+    key = next(key for key in KEYS if not key.startswith("0"))
+    ObjectCache(tmp_path).write(key, b"x")
+    assert names(tmp_path) == [f"{key}.object"]
+
+
+def test_a_home_is_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RNNSPEC_CACHE", "~/here")
+    assert default_folder() == tmp_path / "here"
+    monkeypatch.setenv("RNNSPEC_CACHE", "~no user has this name/here")
+    assert default_folder() is None
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import warnings
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.training import data
 from rnnspec.training.data import DataSet, load_data
 
 X = np.arange(24.0).reshape(4, 2, 3)
@@ -358,3 +360,76 @@ def test_other_files(path: Path, tmp_path: Path) -> None:
         load_data(tmp_path / "absent.npz")
     with pytest.raises(IsADirectoryError):
         load_data(tmp_path)
+
+
+# Numbers that would begin again, and files from strangers
+
+WRAPPING = {
+    "two's complement": ([2**64 - 1, 7], np.uint64, 2**64 + 6),
+    "half": ([2**63, 2**63, 6], np.uint64, 2**64 + 6),
+    "of 32 bits": ([2**32, 6], np.uint64, 2**32 + 6),
+    "signed": ([2**63 - 1, 2**63 - 1, 8], np.int64, 2**64 + 6),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPING)
+def test_lengths_do_not_begin_again_where_a_type_ends(path: Path, name: str) -> None:
+    """Each of these adds up to the six steps there are in integers of so many bits."""
+    lengths, dtype, total = WRAPPING[name]
+    np.savez(path, x=FLAT, length=np.array(lengths, dtype), y=np.arange(len(lengths)))
+    with pytest.raises(ValueError, match=f"length adds up to {total} steps, x has 6"):
+        load_data(path)
+
+
+def test_nor_where_steps_take_no_bytes(path: Path) -> None:
+    np.savez(path, x=np.zeros((2**62, 0), np.int8), length=np.full(5, 2**62))
+    with pytest.raises(ValueError, match=f"length adds up to {5 * 2**62} steps, x has {2**62}"):
+        load_data(path)
+
+
+def header(shape: str, descr: str = "'<f4'") -> bytes:
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+HEADERS = {
+    "a number of 400 digits": header(f"({10**400},)"),
+    "no bytes, 70 bits": header(f"({2**70}, 0)"),
+    "brackets": header("(" * 200),
+    "more brackets": header("(" * 4000 + ")" * 4000),
+    "negative": header("(-1,)"),
+    "a fraction": header("(1.5,)"),
+    "a text": header("'a'"),
+    "no type": header("(1,)", "'zz'"),
+    "a type of 4 GB": header("(1,)", "('<f4', (1000000000,))"),
+    "a type without end": header("(1,)", f"('<f4', ({10**30},))"),
+    "cut": header("(1,)")[:20],
+    "no data": header("(3,)"),
+    "a million million": header("(1000000000000,)"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_arrays_that_are_none(path: Path, name: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", HEADERS[name])
+    with pytest.raises(ValueError, match=r"data\.npz: not a readable \.npz file: ."):
+        load_data(path)
+
+
+def test_nothing_larger_than_the_machine_is_unpacked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(path, x=np.zeros(10 * 2**20, np.int8), y=np.zeros(10 * 2**20, np.int8))
+    monkeypatch.setattr(data, "large_limit", lambda: 2**20)
+    with pytest.raises(ValueError, match=r"its arrays are 20 MiB, the most that is read here are 1$"):
+        load_data(path)
+    monkeypatch.setattr(data, "large_limit", lambda: path.stat().st_size - 1)
+    with pytest.raises(OSError, match="it is larger than 0 MiB"):
+        load_data(path)
+
+
+def test_what_is_no_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "zeros.npz").symlink_to("/dev/zero")
+    for name in ("pipe.npz", "zeros.npz"):
+        with pytest.raises(OSError, match="not a regular file"):
+            load_data(tmp_path / name)

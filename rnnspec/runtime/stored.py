@@ -1,0 +1,166 @@
+"""Plain data as JSON and back: dataclasses of numbers, texts, tuples and mappings, checked against their types when they are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, cast
+
+Data = TypeVar("Data")
+
+Read: TypeAlias = Callable[[Any], Any]
+"""From what JSON holds to the value; `Unfit` if it isn't of the type."""
+
+SCALARS = (bool, int, float, str)
+
+
+class Unfit(ValueError):
+    """JSON that isn't a value of the expected type."""
+
+
+def to_json(value: object) -> bytes:
+    """The text of a dataclass; `from_json` with its class gives an equal one."""
+    return json.dumps(_plain(value), separators=(",", ":")).encode()
+
+
+def from_json(kind: type[Data], content: bytes) -> Data:
+    """A dataclass from its text; `Unfit` for any other text."""
+    try:
+        return _reader(kind)(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"not a {kind.__name__}: {error}") from None
+
+
+def _plain(value: object) -> object:
+    kind = type(value)
+    if is_dataclass(kind):
+        return {name: _plain(getattr(value, name)) for name in _fields(kind)}
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Enum():
+            return value.value
+        case bytes():
+            return value.hex()
+        case tuple():
+            return [_plain(each) for each in cast(tuple[object, ...], value)]
+        case Mapping():
+            return {key: _plain(each) for key, each in cast(Mapping[str, object], value).items()}
+        case _:
+            raise TypeError(f"{type(value).__name__} isn't plain data")
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _reader(kind: Any) -> Read:
+    """What reads a type: a class here, or what `typing` makes of an annotation."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(kind, (str, typing.ForwardRef)):
+        return _argument  # an alias in its own definition: of those in plain data only `signature.Argument`
+    if origin in (typing.Union, types.UnionType):
+        return _union(tuple(map(_reader, arguments)))
+    if origin is tuple:
+        return _sequence(_reader(arguments[0])) if arguments[1:] == (...,) else _tuple(tuple(map(_reader, arguments)))
+    if origin is not None and issubclass(origin, Mapping):
+        return _mapping(_reader(arguments[1]))
+    if kind is bytes:
+        return lambda value: bytes.fromhex(_scalar(str)(value))
+    if kind is types.NoneType or kind in SCALARS:
+        return _scalar(kind)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _dataclass(kind)
+    raise TypeError(f"{kind} isn't plain data")
+
+
+def _scalar(kind: type) -> Read:
+    def read(value: object) -> object:
+        if type(value) is not kind:
+            raise Unfit(f"expected {kind.__name__}, found {type(value).__name__}")
+        return value
+
+    return read
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(_argument(each) for each in cast(list[object], value))
+    if value is not None and type(value) not in SCALARS:
+        raise Unfit(f"expected an argument, found {type(value).__name__}")
+    return value
+
+
+def _union(readers: tuple[Read, ...]) -> Read:
+    def read(value: object) -> object:
+        for reader in readers:
+            try:
+                return reader(value)
+            except ValueError:
+                pass
+        raise Unfit(f"unexpected {type(value).__name__}")
+
+    return read
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise Unfit(f"expected a list, found {type(value).__name__}")
+    return cast(list[object], value)
+
+
+def _named(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise Unfit(f"expected an object, found {type(value).__name__}")
+    return cast(dict[str, object], value)
+
+
+def _sequence(each: Read) -> Read:
+    return lambda value: tuple(map(each, _items(value)))
+
+
+def _tuple(readers: tuple[Read, ...]) -> Read:
+    def read(value: object) -> object:
+        items = _items(value)
+        if len(items) != len(readers):
+            raise Unfit(f"expected {len(readers)} values, found {len(items)}")
+        return tuple(reader(item) for reader, item in zip(readers, items, strict=True))
+
+    return read
+
+
+def _mapping(each: Read) -> Read:
+    return lambda value: {key: each(item) for key, item in _named(value).items()}
+
+
+def _dataclass(kind: type) -> Read:
+    readers: dict[str, Read] = {}
+
+    def read(value: object) -> object:
+        if not readers:  # not before: a class may hold others of itself
+            readers.update({name: _annotated(kind.__module__, kind.__annotations__[name]) for name in _fields(kind)})
+        named = _named(value)
+        if named.keys() != readers.keys():
+            raise Unfit(f"{kind.__name__} has other fields")
+        return kind(**{name: reader(named[name]) for name, reader in readers.items()})
+
+    return read
+
+
+@cache
+def _annotated(module: str, annotation: str) -> Read:
+    """What reads a field; `typing.get_type_hints` would look at each field of a class again, for more than a millisecond in all."""
+    return _SCALAR_READERS.get(annotation) or _reader(eval(annotation, vars(sys.modules[module])))
+
+
+_SCALAR_READERS = {kind.__name__: _scalar(kind) for kind in SCALARS}
