@@ -243,3 +243,14 @@ def test_an_old_file_stays_until_the_new_one_is_whole(tagger: Workplace) -> None
     tagger.succeeds("predict", "tagger.rnnc", "-d", "data.npz", "-o", "p.npy")
     assert np.load(old).shape == (5, 6, 2)
     assert not [path for path in tagger.folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o604])
+def test_an_old_files_mode_is_kept(tagger: Workplace, mode: int) -> None:
+    write(tagger, x=X)
+    for name, words in {"p.csv": ("predict", "tagger.rnnc", "-d", "data.npz"), "c.rnnc": ("compile", "tagger.rnn")}.items():
+        path = tagger.folder / name
+        path.touch(mode)
+        path.chmod(mode)
+        tagger.succeeds(*words, "-o", name)
+        assert (path.stat().st_size > 0, path.stat().st_mode & 0o777) == (True, mode)
