@@ -38,7 +38,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "runtime.lengths": set(),
     "runtime.metric_names": set(),
     "runtime.signature": {"runtime.lengths"},
-    "runtime.packing": set(),
+    "runtime.packing": {"runtime.lengths"},
     "runtime.summary": {"runtime.signature"},
     "runtime.threads": set(),
     "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},
