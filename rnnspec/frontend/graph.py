@@ -200,6 +200,16 @@ class GraphOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
+
+    steps: Steps
+    layer: str
+    place: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A model: applications in an order in which every operand is made before it is used."""
 
@@ -209,6 +219,7 @@ class Graph:
     outputs: tuple[GraphOutput, ...]
     train: TrainSettings
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    drops: tuple[Drop, ...] = field(default=(), compare=False)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

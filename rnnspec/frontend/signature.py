@@ -35,6 +35,7 @@ from rnnspec.frontend.lower import NEUTRAL, Precision
 from rnnspec.frontend.lower_recurrent import returned_name
 from rnnspec.runtime.signature import (
     ActivitySignature,
+    DroppedMask,
     IndexSignature,
     InputSignature,
     OutputSignature,
@@ -62,6 +63,9 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
         _stream(graph),
         tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
+        tuple(
+            DroppedMask(sequences.index(drop.steps), tuple(drop.steps.inputs), drop.layer, drop.place, drop.advice) for drop in graph.drops
+        ),
     )
 
 

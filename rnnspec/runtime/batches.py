@@ -50,12 +50,14 @@ class Batch:
 class SequenceInput:
     """A checked sequence input: `extent` names its length, `time` is the longest sample's or the padded one.
 
-    `present`: for each set of values that some index masks, the steps that are left, laid out as the
-    input's column, (samples, time) or (all steps,); None where all are.
+    `given`: the steps that the caller's mask and lengths leave, laid out as the input's column; None without them.
+    `present`: for each set of values that some index masks, the steps that are left, (samples, time) or
+    (all steps,), laid out so, too; None where all are.
     """
 
     extent: str
     time: int
+    given: Mask | None
     present: Mapping[tuple[float, ...], Mask | None]
 
 

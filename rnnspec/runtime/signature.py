@@ -81,6 +81,20 @@ class IndexSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedMask:
+    """Where a caller's mask gets lost: `layer`, at its `place` in the spec, takes all steps of index number `index` for real.
+
+    `inputs`: whose masks that index is made from. `advice`: what serves instead, a sentence.
+    """
+
+    index: int
+    inputs: tuple[str, ...]
+    layer: str
+    place: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class PairSignature:
     """A packing index with a row for each token of index number `queries`: the steps of index number `keys` that it may look at."""
 
@@ -211,3 +225,4 @@ class Signature:
         return tuple(weight.name for weight in self.weights if weight.updated)
 
     activities: tuple[ActivitySignature, ...] = ()
+    dropped_masks: tuple[DroppedMask, ...] = ()

@@ -110,6 +110,14 @@ REFUSED: dict[str, tuple[tuple[InputSignature, ...], dict[str, Any], str]] = {
     "one length of lists": (
         (A, B), {"a": [VALUES["a"][0]] * 3, "b": [VALUES["b"][0, :3]] * 3}, "dimension time is 4 in input a and 3 in input b",
     ),
+    "one length of each sample of lists": (
+        (A, B), {"a": [VALUES["a"][0, :2], *VALUES["a"][1:]], "b": [VALUES["b"][0, :3], *VALUES["b"][1:]]},
+        "dimension time of sample 0 is 2 in input a and 3 in input b",
+    ),
+    "one length of each sample of ids": (
+        (WORDS, ROW, A), {"words": [[1, 2, 3, 4], [1, 2], [1]], "a": [VALUES["a"][0], VALUES["a"][1, :2], VALUES["a"][2, :2]]},
+        "dimension time of sample 2 is 1 in input words and 2 in input a",
+    ),
     "one length of a list and an array": (
         (A, B), {"b": [VALUES["b"][0, :3]] * 3}, "dimension time is 4 in input a and 3 in input b",
     ),
