@@ -87,7 +87,9 @@ def test_where_nothing_is_masked_nothing_changes(name: str) -> None:
         assert not together[row, alone.shape[1] :].any()
 
 
-@pytest.mark.parametrize("before", [[], [make("GRU", units=3, return_sequences=True, go_backwards=True)], [make("Masking", mask_value=0.0)]])
+@pytest.mark.parametrize(
+    "before", [[], [make("GRU", units=3, return_sequences=True, go_backwards=True)], [make("Masking", mask_value=0.0)]]
+)
 @pytest.mark.parametrize("name", WINDOWS)
 def test_holes_keep_their_place(name: str, before: list[Layer]) -> None:
     """Outputs and gradients against the oracle, with any mask; rows without a real step and reversed sequences too."""
