@@ -124,6 +124,15 @@ def test_a_sample_without_a_window_has_no_real_step() -> None:
     assert compiled([{**WINDOWS["valid-dilation_2"], **CARRY}]).predict(short[None]).shape == (1, 0, 4)
 
 
+def test_windows_beside_other_steps_are_not_fewer_than_none() -> None:
+    """The length of a join is a sum, which a length below 0 would be missing from."""
+    text = "model M { input x: float[time, 3]\n y = x -> Conv1D(3, 3, carry_mask = true)\n [x, y] -> Concatenate(axis = 1) }"
+    model = rnnspec.compile(text, seed=0)
+    assert model.predict(np.ones((1, 3, 3))).shape == (1, 4, 3)
+    with pytest.raises(ValueError, match="input x: expected at least 3 steps, a window needs them, got 1"):
+        model.predict(np.ones((1, 1, 3)))
+
+
 STACKS = {
     "LSTM": [make("LSTM", units=3)],
     "Bidirectional": [make("Bidirectional", of=make("GRU", units=2, return_sequences=True)), make("GlobalAveragePooling1D")],
