@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 
 import numpy as np
@@ -50,7 +50,7 @@ def _left_out(inputs: CheckedInputs, name: str) -> str | None:
 
 def _level() -> int:
     """Which frame, counted from the one that asks, is the first that isn't the package's own."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
         level, frame = level + 1, frame.f_back
     return level
