@@ -159,6 +159,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
+    ("these with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same, carry_mask = true)"),
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),

@@ -91,6 +91,10 @@ class SpecWarning(UserWarning):
     """What is doubtful in a spec that compiles, rendered."""
 
 
+class MaskWarning(UserWarning):
+    """A layer takes steps for real that the caller of a model masks."""
+
+
 class SpecError(ValueError):
     """A spec that can't be compiled, with everything that the stage found wrong."""
 

@@ -371,6 +371,40 @@ def pooled(layer: Layer, x: Array) -> Array:
     return np.stack(results, axis=1) if results else x[:, :0]
 
 
+def carried(layer: Layer, x: Array, mask: Array, weights: Iterator[Array]) -> Flow:
+    """Windows over each sample from its first real step to its last, a masked step counting as absent; the real windows.
+
+    The first stands where the windows over the padded sample would have come to. One is real if it sees a real step, or none at all.
+    """
+    is_pooling = layer["layer"] != "Conv1D"
+    kernel = np.zeros((layer.get("pool_size", 2), 1, x.shape[2])) if is_pooling else next(weights)
+    bias = next(weights) if not is_pooling and layer.get("use_bias", True) else 0
+    size, dilation = kernel.shape[0], layer.get("dilation_rate", 1)
+    stride, kind, reach = layer.get("strides", size if is_pooling else 1), layer.get("padding", "valid"), dilation * (size - 1)
+    length = max(-(-(x.shape[1] - (reach if kind == "valid" else 0)) // stride), 0)
+    result, real = np.zeros((len(x), length, kernel.shape[2]), np.result_type(x, kernel, bias)), np.zeros((len(x), length), bool)
+    for row, (sample, present) in enumerate(zip(x, mask, strict=True)):
+        steps = np.flatnonzero(present)
+        if not len(steps):
+            continue
+        first, last = int(steps[0]), int(steps[-1])
+        before, after = padding(kind, last + 1 - first, reach + 1, stride)
+        for number, start in enumerate(range(first - before, last + after - reach + 1, stride)):
+            places = [(place, start + place * dilation) for place in range(size)]
+            seen = [(place, step) for place, step in places if first <= step <= last]
+            there = [(place, step) for place, step in seen if present[step]]
+            if seen and not there:
+                continue
+            values = sample[[step for _, step in there]]
+            if is_pooling:
+                value = maximum(values[None])[0] if layer["layer"] == "MaxPooling1D" else values.mean(axis=0)
+            else:
+                value = sum((sample[step] @ kernel[place] for place, step in there), np.zeros(kernel.shape[2])) + bias
+                value = activation_of(layer, "activation", "linear")(value)
+            result[row, first // stride + number], real[row, first // stride + number] = value, True
+    return Flow(result, real)
+
+
 def maximum(x: Array) -> Array:
     """Over the steps."""
     return np.take_along_axis(x, x.real.argmax(axis=1)[:, None], axis=1)[:, 0]
@@ -445,6 +479,8 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(elu(value, **options_of(layer, "alpha")), mask)
         case "PReLU":
             return Flow(np.where(value.real > 0, value, next(weights) * value), mask)
+        case "Conv1D" | "MaxPooling1D" | "AveragePooling1D" if layer.get("carry_mask", False) and mask is not None:
+            return carried(layer, value, mask, weights)
         case "Conv1D":
             return Flow(convolution(layer, value, weights))
         case "MaxPooling1D" | "AveragePooling1D":

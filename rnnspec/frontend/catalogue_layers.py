@@ -49,6 +49,9 @@ def _chosen(name: str, family: Family, positional: bool) -> Argument:
 
 NAME = _option("name", Label(), None)
 
+CARRY_MASK = _option("carry_mask", Flag(), False)
+"""Not Keras's: whether windows leave masked steps out, and hand the mask on."""
+
 LAST_AXIS = Argument("axis", Axes(), -1)
 
 # Layers. The arguments of a recurrent layer are its cell's parameters, then these.
@@ -87,7 +90,8 @@ LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _O
 
 def _pooling(name: str, pool_size: Argument) -> Entry:
     strides = Argument("strides", Whole(), None, optional=True)
-    return Entry(name, (pool_size, strides, Argument("padding", OneOf(("valid", "same")), "valid"), fixed.DATA_FORMAT, NAME))
+    padding = Argument("padding", OneOf(("valid", "same")), "valid")
+    return Entry(name, (pool_size, strides, padding, fixed.DATA_FORMAT, CARRY_MASK, NAME))
 
 
 LAYERS = catalogue(
@@ -171,6 +175,7 @@ LAYERS = catalogue(
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
                 *_weight_options("kernel", "bias", "activity"),
+                CARRY_MASK,
                 NAME,
             ),
         ),

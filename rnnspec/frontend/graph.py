@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.graph_layers import (
@@ -19,7 +20,7 @@ from rnnspec.frontend.graph_layers import (
     PReLU,
     Reshaping,
 )
-from rnnspec.runtime.lengths import plus
+from rnnspec.runtime.lengths import Windows, plus
 from rnnspec.runtime.signature import Extent, TrainSettings
 
 
@@ -27,19 +28,21 @@ from rnnspec.runtime.signature import Extent, TrainSettings
 class Steps:
     """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
 
-    `joins`: other sources, each of sequences one after the other. Without any source all `length` steps are real.
+    `joins`: other sources, each of sequences one after the other; `windows`: others, over other steps. Without any source
+    all `length` steps are real.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     length: Extent = 0
     joins: tuple[tuple[Steps, ...], ...] = ()
+    windows: tuple[Windowed, ...] = ()
 
     @staticmethod
     def joined(parts: Iterable[Steps]) -> Steps:
         """Sequences one after the other: a join's own parts, and whole ones that meet as one, so that equal joins are equal."""
         flat: list[Steps] = []
         for part in parts:
-            for one in part.joins[0] if len(part.joins) == 1 and not part.sources else (part,):
+            for one in part.joins[0] if len(part.joins) == 1 and not part.sources and not part.windows else (part,):
                 if flat and one.is_whole and flat[-1].is_whole:
                     flat[-1] = Steps((), plus(flat[-1].length, one.length))
                 else:
@@ -59,18 +62,61 @@ class Steps:
         for source in both:
             of_input.setdefault(source[0], []).append(source)
         sources = tuple(source for source in both if not any(_implies(source, wider) for wider in of_input[source[0]] if wider != source))
-        return Steps(sources, joins=tuple(dict.fromkeys((*self.joins, *other.joins))))
+        joins, windows = dict.fromkeys((*self.joins, *other.joins)), dict.fromkeys((*self.windows, *other.windows))
+        return Steps(sources, joins=tuple(joins), windows=tuple(windows))
+
+    def windowed(self, windows: Windows, length: Extent) -> Steps:
+        """What a layer of windows gives that hands the mask on: `length` windows, those that are real."""
+        return Steps((), length) if self.is_whole else Steps((), windows=(windowed(self, windows, length),))
+
+    def reversed(self, length: Extent) -> Steps:
+        """The `length` steps in reversed order: windows of one."""
+        return self if self.is_whole else Steps((), windows=(windowed(self, Windows(1, 1, 1, 0, same=False), length, flip=True),))
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing can mask a step."""
-        return not self.sources and not self.joins
+        return not self.sources and not self.joins and not self.windows
 
     @property
     def is_masked(self) -> bool:
         """Whether the spec itself masks; a caller's own mask needs no layer."""
         joins = all(any(part.is_masked for part in join) for join in self.joins)
-        return not self.is_whole and joins and all(values for _, values in self.sources)
+        windows = all(each.is_masked for each in self.windows)
+        return not self.is_whole and joins and windows and all(values for _, values in self.sources)
+
+    @property
+    def inputs(self) -> Mapping[str, None]:
+        """The inputs whose masks count here, in the order in which they come in."""
+        names = dict.fromkeys(name for name, _ in self.sources)
+        for part in (*(part for join in self.joins for part in join), *self.windows):
+            names.update(part.inputs)
+        return names
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Windowed:
+    """The windows over a sequence's own steps, for the packing of what they make; `windowed` makes each once, and so they are compared.
+
+    Of a graph with many ways through its windows a comparison part by part would walk all the ways. `flip`: over the steps in
+    reversed order. `is_masked`, `inputs`: of the steps.
+    """
+
+    steps: Steps = field(repr=False)
+    windows: Windows
+    length: Extent
+    flip: bool
+    is_masked: bool
+    inputs: Mapping[str, None]
+
+
+_WINDOWED: WeakValueDictionary[tuple[Steps, Windows, Extent, bool], Windowed] = WeakValueDictionary()
+
+
+def windowed(steps: Steps, windows: Windows, length: Extent, *, flip: bool = False) -> Windowed:
+    """The one object for these windows over these steps."""
+    made = Windowed(steps, windows, length, flip, steps.is_masked, steps.inputs)
+    return _WINDOWED.setdefault((steps, windows, length, flip), made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +203,16 @@ class GraphOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
+
+    steps: Steps
+    layer: str
+    place: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A model: applications in an order in which every operand is made before it is used."""
 
@@ -166,6 +222,7 @@ class Graph:
     outputs: tuple[GraphOutput, ...]
     train: TrainSettings
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    drops: tuple[Drop, ...] = field(default=(), compare=False)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -177,12 +234,18 @@ class Graph:
         return (weight for layer in self.layers for weight in layer.weights)
 
     def sequences(self) -> Iterator[Steps | Pairs]:
-        """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing."""
+        """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing.
+
+        What windows are over stands before them, and the parts of a pair before it.
+        """
         packed: dict[Steps | Pairs, None] = {}
         for application in self.applications:
             if not isinstance(application.layer, Masking):
                 operands = () if isinstance(application.layer, Embedding) else application.operands
-                packed.update((value.type.steps, None) for value in (*operands, *application.results) if value.type.steps is not None)
+                for value in (*operands, *application.results):
+                    if value.type.steps is not None:
+                        packed.update((each.steps, None) for each in value.type.steps.windows)
+                        packed[value.type.steps] = None
                 packed.update(dict.fromkeys(_packed_inside(application)))
         packed.update((output.value.type.steps, None) for output in self.outputs if output.value.type.steps is not None)
         yield from packed
@@ -197,6 +260,8 @@ def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
     """What a layer packs beside its operands and results, each part of a pair before it."""
     types = [value.type for value in application.operands]
     match application.layer:
+        case Convolution(carry_mask=True) | LocalPooling(carry_mask=True):
+            pass
         case Convolution() | LocalPooling() | Reshaping() | PReLU(over_steps=True):
             yield from (steps for steps in map(every_step, types) if steps is not None)
         case Merge(over_steps=True):

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.frontend.equations import CellState, Step
-from rnnspec.runtime.lengths import every, less
+from rnnspec.runtime.lengths import Windows
 from rnnspec.runtime.signature import Configured, Extent, InitializerPart
 
 
@@ -271,17 +271,24 @@ class Window:
     def span(self) -> int:
         return (self.size - 1) * self.dilation + 1
 
+    @property
+    def places(self) -> Windows:
+        """The same in numbers."""
+        start = 1 - self.span if self.padding is WindowPadding.CAUSAL else 0
+        return Windows(self.size, self.stride, self.dilation, start, self.padding is WindowPadding.SAME)
+
     def length(self, extent: Extent) -> Extent:
         """The number of windows over so many steps."""
-        return every(less(extent, self.span - 1) if self.padding is WindowPadding.VALID else extent, self.stride)
+        return self.places.length(extent)
 
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Conv1D; the kernel is (size, features, filters)."""
+    """Conv1D; the kernel is (size, features, filters). `carry_mask`: masked steps aren't there, see `Windowed`."""
 
     name: str
     window: Window
+    carry_mask: bool
     activation: Configured
     kernel: LayerWeight
     bias: LayerWeight | None
@@ -301,11 +308,12 @@ class LocalPoolingKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LocalPooling:
-    """The average or the maximum over each window; what a window lacks at the ends doesn't count."""
+    """The average or the maximum over each window; what a window lacks at the ends, or with `carry_mask` is masked, doesn't count."""
 
     name: str
     kind: LocalPoolingKind
     window: Window
+    carry_mask: bool
     weights: tuple[LayerWeight, ...] = ()
 
 

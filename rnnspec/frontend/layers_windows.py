@@ -1,4 +1,4 @@
-"""Layers that look at several steps of a sequence at once, or at all of them in another shape. They drop its mask."""
+"""Layers that look at several steps of a sequence at once, or at all of them in another shape. They drop its mask, or carry it on."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def make_convolution(checks: Checks, name: str, bindings: Bindings, call: ast.Ca
     bias = None
     if bindings.flag("use_bias"):
         bias = checks.weight(name, "bias", (filters,), bindings, call)
-    output = _windowed(checks, call, operand, window, filters, name)
-    layer = Convolution(name, window, bindings.configured("activation"), kernel, bias, activity_of(bindings, output, checks.report))
+    carry_mask, activation = bindings.flag("carry_mask"), bindings.configured("activation")
+    output = _windowed(checks, call, operand, window, filters, name, carry_mask=carry_mask)
+    layer = Convolution(name, window, carry_mask, activation, kernel, bias, activity_of(bindings, output, checks.report))
     return Made(layer, (operand,), (output,))
 
 
@@ -37,11 +38,12 @@ def make_local_pooling(checks: Checks, name: str, bindings: Bindings, call: ast.
     width, size = checks.numbers(call, operand), bindings.whole("pool_size")
     stride = size if bindings.given("strides").value is None else bindings.whole("strides")
     window = Window(size, stride, 1, WindowPadding(bindings.word("padding")))
-    layer = LocalPooling(name, LocalPoolingKind(call.callee.text), window)
-    return Made(layer, (operand,), (_windowed(checks, call, operand, window, width, name),))
+    carry_mask = bindings.flag("carry_mask")
+    layer = LocalPooling(name, LocalPoolingKind(call.callee.text), window, carry_mask)
+    return Made(layer, (operand,), (_windowed(checks, call, operand, window, width, name, carry_mask=carry_mask),))
 
 
-def _windowed(checks: Checks, call: ast.Call, operand: Value, window: Window, width: int, name: str) -> Flowing:
+def _windowed(checks: Checks, call: ast.Call, operand: Value, window: Window, width: int, name: str, *, carry_mask: bool) -> Flowing:
     value = checks.sequence(call, operand)
     length = window.length(value.shape[0])
     if isinstance(length, int) and length < 1:
@@ -51,7 +53,11 @@ def _windowed(checks: Checks, call: ast.Call, operand: Value, window: Window, wi
                 span=call.callee.span, layer=name, problem=problem, help="with `padding = same` windows may reach over"
             )
         )
-    return Flowing((length, width), Steps((), length), computed=name)
+    steps = Steps((), length)
+    if carry_mask and value.steps is not None:
+        steps = value.steps.reversed(value.shape[0]) if value.flipped else value.steps
+        steps = steps.windowed(window.places, length)
+    return Flowing((length, width), steps, computed=name)
 
 
 def make_reshaping(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:

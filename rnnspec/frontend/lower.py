@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, assert_never
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
 from rnnspec.frontend.activities import activities, activity_regularizer
-from rnnspec.frontend.graph import Graph, Pairs, Steps
+from rnnspec.frontend.graph import Graph, Pairs, Steps, Windowed
 from rnnspec.frontend.graph_layers import (
     Activation,
     Attention,
@@ -97,6 +97,7 @@ class _Lowering:
         self._masks: dict[str, Value] = {}
         self._numbers = {steps: number for number, steps in enumerate(graph.sequences())}
         self._indices: dict[Steps | Pairs, Value] = {}
+        self._masked: dict[Windowed, Value] = {}
 
     def function(self) -> Function:
         self._parameters()
@@ -153,10 +154,17 @@ class _Lowering:
         """The mask of a sequence."""
         masks = [self._mask(name, values) for name, values in steps.sources]
         masks += [self._b.concat([self._real(part) for part in join], 1) for join in steps.joins]
+        masks += [self._windowed(windows) for windows in steps.windows]
         mask = masks[0] if masks else self._b.constant(1.0, TensorType(DType.I1, (BATCH, steps.length)))
         for other in masks[1:]:
             mask = self._b.or_(mask, other)
         return mask
+
+    def _windowed(self, over: Windowed) -> Value:
+        """The mask of windows; each once, since there may be many ways to it."""
+        if over not in self._masked:
+            self._masked[over] = self._b.window_mask(self._real(over.steps), over.windows, flip=over.flip)
+        return self._masked[over]
 
     def _mask(self, name: str, values: tuple[float, ...]) -> Value:
         mask = self._masks[name]

@@ -52,7 +52,6 @@ from rnnspec.frontend.graph_layers import (
     SpatialDropout,
     StepSoftmax,
     TimeDistributed,
-    Window,
 )
 from rnnspec.runtime.signature import Argument as Plain
 from rnnspec.runtime.signature import Configured, InitializerPart
@@ -135,9 +134,9 @@ def _head(layer: Layer) -> str:
         case GlobalPooling():
             return f"{layer.kind.value}({'keepdims = true' if layer.keepdims else ''})"
         case Convolution():
-            return f"Conv1D({_window(layer.window)}, activation = {configured(layer.activation)})"
+            return f"Conv1D({_window(layer)}, activation = {configured(layer.activation)})"
         case LocalPooling():
-            return f"{layer.kind.value}({_window(layer.window)})"
+            return f"{layer.kind.value}({_window(layer)})"
         case Reshaping():
             return f"{layer.kind.value}()"
         case Attention():
@@ -198,9 +197,10 @@ def _weights(weights: Sequence[LayerWeight]) -> Iterator[str]:
         yield f"weight {weight.path} [{', '.join(map(str, weight.shape))}] = {_initializer(weight.initializer)}{frozen}{options}"
 
 
-def _window(window: Window) -> str:
+def _window(layer: Convolution | LocalPooling) -> str:
+    window, carry = layer.window, ", carry_mask = true" if layer.carry_mask else ""
     dilation = f", dilation_rate = {window.dilation}" if window.dilation > 1 else ""
-    return f"{window.size} steps, strides = {window.stride}, padding = {window.padding.value}{dilation}"
+    return f"{window.size} steps, strides = {window.stride}, padding = {window.padding.value}{dilation}{carry}"
 
 
 def _options(layer: Recurrent) -> str:

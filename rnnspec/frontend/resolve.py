@@ -16,7 +16,7 @@ from rnnspec.frontend.graph_layers import result_names
 from rnnspec.frontend.layer_count import first_too_many
 from rnnspec.frontend.layers_checks import Origins
 from rnnspec.frontend.library import Cells
-from rnnspec.frontend.masks import warn_of_dropped
+from rnnspec.frontend.masks import callers_drops, warn_of_dropped
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
@@ -119,7 +119,8 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         return None
     flows.finish(outputs_named=named is not None)
     warn_of_dropped(applications, builder.spans, report)
-    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings)
+    drops = callers_drops(applications, builder.spans, outputs)
+    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops)
 
 
 def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:

@@ -35,6 +35,7 @@ from rnnspec.frontend.lower import NEUTRAL, Precision
 from rnnspec.frontend.lower_recurrent import returned_name
 from rnnspec.runtime.signature import (
     ActivitySignature,
+    DroppedMask,
     IndexSignature,
     InputSignature,
     OutputSignature,
@@ -43,6 +44,7 @@ from rnnspec.runtime.signature import (
     StateSignature,
     StreamSignature,
     WeightSignature,
+    WindowSignature,
 )
 
 
@@ -61,6 +63,9 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         tuple(state for layer in _cells(graph) if layer.stateful for state in _states(layer)),
         _stream(graph),
         tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
+        tuple(
+            DroppedMask(sequences.index(drop.steps), tuple(drop.steps.inputs), drop.layer, drop.place, drop.advice) for drop in graph.drops
+        ),
     )
 
 
@@ -94,11 +99,13 @@ def _looked_up_by(table: LayerWeight, graph: Graph) -> tuple[str, ...]:
 def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:
     if isinstance(steps, Pairs):
         return PairSignature(sequences.index(steps.queries), sequences.index(steps.keys), steps.causal)
-    return _steps(steps)
+    return _steps(steps, sequences)
 
 
-def _steps(steps: Steps) -> IndexSignature:
-    return IndexSignature(steps.sources, steps.length, tuple(tuple(map(_steps, join)) for join in steps.joins))
+def _steps(steps: Steps, sequences: Sequence[Steps | Pairs]) -> IndexSignature:
+    joins = tuple(tuple(_steps(part, sequences) for part in join) for join in steps.joins)
+    windows = tuple(WindowSignature(sequences.index(each.steps), each.windows, each.length, each.flip) for each in steps.windows)
+    return IndexSignature(steps.sources, steps.length, joins, windows)
 
 
 def _output(output: GraphOutput, sequences: Sequence[Steps | Pairs], held: Mapping[Value, bool]) -> OutputSignature:

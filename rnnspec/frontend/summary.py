@@ -64,6 +64,7 @@ def _sources(steps: Steps) -> str:
     """`story where not all 0`, of sequences one after the other `story then query`."""
     parts = [name + "".join(f" where not all {value:g}" for value in values) for name, values in steps.sources]
     joins = [" then ".join(map(_sources, join)) for join in steps.joins]
+    joins += list(dict.fromkeys(f"windows of {name}" for each in steps.windows for name in each.inputs))
     parts += joins if len(parts) + len(joins) < 2 else [f"({join})" for join in joins]
     return " or ".join(parts) or "all steps"
 
@@ -79,7 +80,9 @@ def _masked_output(application: Application) -> str:
             return "row 0"
         case Recurrent():
             return "zero" if layer.zero_output_for_mask else "held"
-        case RepeatVector() | GlobalPooling() | Convolution() | LocalPooling() | Reshaping() | Dot():
+        case Convolution() | LocalPooling():
+            return "zero" if layer.carry_mask else "none is masked"
+        case RepeatVector() | GlobalPooling() | Reshaping() | Dot():
             return "none is masked"
         case Attention() | StepSoftmax():
             return "zero"
@@ -141,6 +144,8 @@ def _mask(application: Application) -> str:
             return "consumed"
         case RepeatVector():
             return ""
+        case Convolution(carry_mask=True) | LocalPooling(carry_mask=True):
+            return "passed on"
         case Convolution() | LocalPooling() | Reshaping() | Dot():
             return "dropped" if any(operand.type.sequence for operand in application.operands) else ""
         case Attention() | StepSoftmax():

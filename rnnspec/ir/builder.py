@@ -48,9 +48,11 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.traverse import defined_values, results_of
 from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
+from rnnspec.runtime.lengths import Windows
 
 
 class Names:
@@ -280,10 +282,16 @@ class Builder:
         span: int = 0,
         clamp: bool = False,
         at_end: bool = False,
+        own: bool = False,
         name: str | None = None,
     ) -> Value:
         type_ = inference.window(source.type, index.type, stride)
-        return self._one(Window(self.value(type_, name), source, index, stride, offset, span, clamp, at_end))
+        return self._one(Window(self.value(type_, name), source, index, stride, offset, span, clamp, at_end, own))
+
+    def window_mask(self, mask: Value, windows: Windows, *, flip: bool = False, name: str | None = None) -> Value:
+        type_ = inference.window_mask(mask.type, windows)
+        shape = windows.size, windows.stride, windows.dilation, windows.start, windows.same
+        return self._one(WindowMask(self.value(type_, name), mask, *shape, flip))
 
     def pairs(self, queries: Value, keys: Value, tokens: str, *, causal: bool = False, name: str | None = None) -> Value:
         """`tokens` names the new dimension."""

@@ -12,7 +12,7 @@ from math import prod
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
-from rnnspec.runtime.lengths import plus
+from rnnspec.runtime.lengths import Windows, plus
 
 
 def require(condition: bool, message: Callable[[], str]) -> None:
@@ -211,6 +211,13 @@ def window(source: Type, index_: Type, stride: int) -> TensorType:
     require(before.batch == after.batch, lambda: f"a window from {before} to {after}")
     require(stride > 0, lambda: f"a window with stride {stride}")
     return TensorType(DType.I32, (after.tokens, 1))
+
+
+def window_mask(mask_: Type, windows: Windows) -> TensorType:
+    source = tensor(mask_, "the operand of window_mask")
+    require(source.dtype is DType.I1 and source.rank == 2, lambda: f"window_mask takes i1 [batch, time], not {source}")
+    require(min(windows.size, windows.stride, windows.dilation) > 0, lambda: f"a window_mask of {windows}")
+    return source.with_shape((source.shape[0], windows.length(source.shape[1])))
 
 
 def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:

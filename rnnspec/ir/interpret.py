@@ -51,6 +51,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.random import uniform
 from rnnspec.ir.traverse import results_of
@@ -194,7 +195,7 @@ class _Frame:
     def shape(self, value: Value) -> tuple[int, ...]:
         if not isinstance(value.type, TensorType):
             raise InternalError(f"%{value.name} has no shape")
-        return tuple(length_of(dim, self.dims) for dim in value.type.shape)
+        return tuple(max(length_of(dim, self.dims), 0) for dim in value.type.shape)
 
     def _simple(self, operation: Operation) -> list[Held]:
         match operation:
@@ -241,6 +242,8 @@ class _Frame:
                 return [pack_mask(self.array(operation.mask))]
             case Window():
                 return [window_ids(operation, self.packing(operation.source), self.packing(operation.index))]
+            case WindowMask():
+                return [window_mask(operation, self.array(operation.mask))]
             case Pairs():
                 return [pack_mask(visible_keys(operation, self.packing(operation.queries), self.packing(operation.keys)))]
             case PairTokens():
@@ -329,15 +332,36 @@ class _Frame:
 def window_ids(window: Window, source: Packing, index: Packing) -> Array:
     """See `rnnspec.ir.ops.Window`."""
     token_of = {place: token for token, place in enumerate(source.tokens)}
-    lacking = max((index.time - 1) * window.stride + window.span - source.time, 0) if window.span else 0
     before = index.time - source.time if window.at_end else 0
+    real = [[t for where, t in source.tokens if where == row] for row in range(source.batch)]
     ids: list[int] = []
     for row, t in index.tokens:
-        step = (t - before) * window.stride + window.offset - lacking // 2
+        first, last = ((real[row] or [0])[0], (real[row] or [-1])[-1]) if window.own else (0, source.time - 1)
+        count = last + 1 - first
+        lacking = max((-(-count // window.stride) - 1) * window.stride + window.span - count, 0) if window.span else 0
+        step = first + (t - before - first // window.stride) * window.stride + window.offset - lacking // 2
         if window.clamp:
-            step = min(max(step, 0), source.time - 1)
+            step = min(max(step, first), last)
         ids.append(token_of.get((row, step), -1))
     return np.array(ids, np.int32).reshape(-1, 1)
+
+
+def window_mask(operation: WindowMask, mask: Array) -> Array:
+    """See `rnnspec.ir.ops.WindowMask`."""
+    windows, time = operation.windows, mask.shape[1]
+    result = np.zeros((len(mask), max(length_of(windows.length(time), {}), 0)), bool)
+    for row, given in enumerate(mask[:, ::-1] if operation.flip else mask):
+        real = [t for t in range(time) if given[t]]
+        if not real:
+            continue
+        first, count = real[0], real[-1] + 1 - real[0]
+        own = max(-(-(count - windows.ahead) // windows.stride), 0)
+        lacking = max((own - 1) * windows.stride + windows.span - count, 0) if windows.same else 0
+        for number in range(own):
+            start = first + number * windows.stride + windows.start - lacking // 2
+            seen = [t for t in range(start, start + windows.span, windows.dilation) if first <= t <= real[-1]]
+            result[row, first // windows.stride + number] = not seen or any(t in real for t in seen)
+    return result
 
 
 def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:

@@ -41,6 +41,7 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Unpack,
     Window,
+    WindowMask,
 )
 
 Kind: TypeAlias = UnaryKind | BinaryKind | CompareKind | ReduceKind
@@ -59,6 +60,7 @@ MNEMONICS: Mapping[type[Operation], str] = {
     Mask: "mask",
     Index: "index",
     Window: "window",
+    WindowMask: "window_mask",
     Pairs: "pairs",
     PairTokens: "pair_tokens",
     Distinct: "distinct",
@@ -90,7 +92,8 @@ ATTRIBUTES: Mapping[type[Operation], tuple[str, ...]] = {
     Reduce: ("axis",),
     Random: ("stream",),
     Mask: ("value",),
-    Window: ("stride", "offset", "span", "clamp", "at_end"),
+    Window: ("stride", "offset", "span", "clamp", "at_end", "own"),
+    WindowMask: ("size", "stride", "dilation", "start", "same", "flip"),
     Pairs: ("causal",),
     PairTokens: ("of_keys",),
     Rearrange: ("transpose",),
@@ -113,6 +116,11 @@ ATTRIBUTE_TYPES: Mapping[str, type[float | int | bool]] = {
     "span": int,
     "clamp": bool,
     "at_end": bool,
+    "own": bool,
+    "size": int,
+    "dilation": int,
+    "start": int,
+    "same": bool,
     "causal": bool,
     "of_keys": bool,
     "transpose": bool,

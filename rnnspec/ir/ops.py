@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.ir.types import Type
+from rnnspec.runtime.lengths import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,8 @@ class Window:
 
     Where there is none the id is -1, or with `clamp` that of the nearest step. Windows of `span` steps, unless it is 0,
     begin earlier, so that what they lack at both ends is as much, or one step more at the end ("same" padding).
-    With `at_end` t counts from where `source` begins if both end together.
+    With `at_end` t counts from where `source` begins if both end together. With `own` a row of `source` goes from its first
+    real step to its last, and t counts from where its first window is (see `WindowMask`).
     i32 [tokens, 1] over the tokens of `index`.
     """
 
@@ -243,6 +245,30 @@ class Window:
     span: int
     clamp: bool
     at_end: bool
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowMask:
+    """Which windows over a mask are real, i1 [batch, time] -> i1 [batch, windows].
+
+    A row's own windows are those over its steps from the first real one to the last, as they would be were there no others; the
+    first of them stands where the windows over the row that begin at its first step or before have reached: at `first // stride`.
+    One of them is real if it sees a real step, or none of the row's steps at all. `flip`: of the mask in reversed order.
+    """
+
+    result: Value
+    mask: Value
+    size: int
+    stride: int
+    dilation: int
+    start: int
+    same: bool
+    flip: bool
+
+    @property
+    def windows(self) -> Windows:
+        return Windows(self.size, self.stride, self.dilation, self.start, self.same)
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +458,7 @@ Operation: TypeAlias = (
     | Mask
     | Index
     | Window
+    | WindowMask
     | Pairs
     | PairTokens
     | Distinct

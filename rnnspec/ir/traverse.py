@@ -42,6 +42,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 
 OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
@@ -61,6 +62,7 @@ OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
     Mask: ("operand",),
     Index: ("mask",),
     Window: ("source", "index"),
+    WindowMask: ("mask",),
     Pairs: ("queries", "keys"),
     PairTokens: ("pairs", "queries", "keys"),
     Distinct: ("ids",),

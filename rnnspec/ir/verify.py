@@ -48,6 +48,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.printer import print_operation
 from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_of
@@ -55,7 +56,7 @@ from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
 from rnnspec.runtime.lengths import names_in
 
 OUTSIDE_ONLY = (
-    *(Random, Mask, Index, Window, Pairs, PairTokens, Distinct, DistinctIds, Places),
+    *(Random, Mask, Index, Window, WindowMask, Pairs, PairTokens, Distinct, DistinctIds, Places),
     *(Rearrange, Pack, Unpack, PackSum, FillSum, SortRows, RestoreRows, Scan),
 )
 """Operations that a region must not hold."""
@@ -212,7 +213,7 @@ def _single_type(operation: Operation) -> Type:
             return inference.random(operation.key.type, _declared(operation.result))
         case Window() | Pairs() | PairTokens() | Distinct() | DistinctIds() | Places() | Rearrange():
             return _placing_type(operation)
-        case Mask() | Index() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
+        case Mask() | Index() | WindowMask() | Pack() | Unpack() | PackSum() | FillSum() | SortRows() | RestoreRows():
             return _packing_type(operation)
         case Split() | Scan():
             raise InternalError("this operation may have several results")
@@ -220,10 +221,12 @@ def _single_type(operation: Operation) -> Type:
             assert_never(operation)
 
 
-def _packing_type(operation: Mask | Index | Pack | Unpack | PackSum | FillSum | SortRows | RestoreRows) -> Type:
+def _packing_type(operation: Mask | Index | WindowMask | Pack | Unpack | PackSum | FillSum | SortRows | RestoreRows) -> Type:
     match operation:
         case Mask():
             return inference.mask(operation.operand.type)
+        case WindowMask():
+            return inference.window_mask(operation.mask.type, operation.windows)
         case Index():
             return inference.make_index(operation.mask.type, inference.index(operation.result.type, "the result").tokens)
         case Pack():

@@ -67,7 +67,7 @@ def ids_array(operation: Window | PairTokens | DistinctIds) -> tuple[IndexArray,
 
     match operation:
         case Window():
-            options = int(operation.clamp), int(operation.at_end)
+            options = int(operation.clamp), int(operation.at_end), int(operation.own)
             numbers = (number(operation.source), operation.stride, operation.offset, operation.span, *options)
             return IndexArray("window", number(operation.index), numbers), index_type(operation.index.type)
         case PairTokens():

@@ -25,6 +25,7 @@ from rnnspec.ir.ops import (
     Role,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
@@ -90,7 +91,7 @@ def _without_masks(function: Function) -> tuple[Operation, ...]:
     kept: list[Operation] = []
     for operation in function.operations:
         match operation:
-            case Mask(result=result):
+            case Mask(result=result) | WindowMask(result=result):
                 masks.add(result)
             case Binary(result=result, left=left, right=right) if left in masks or right in masks:
                 masks.add(result)

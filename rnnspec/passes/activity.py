@@ -40,6 +40,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.traverse import operands_of, results_of
 
@@ -58,7 +59,7 @@ def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return ()
-        case Distinct() | DistinctIds() | Places():
+        case Distinct() | DistinctIds() | Places() | WindowMask():
             return ()
         case Unary():
             return () if operation.kind in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT) else (operation.operand,)

@@ -51,6 +51,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
     Window,
+    WindowMask,
 )
 from rnnspec.ir.types import Dim, TensorType
 
@@ -121,6 +122,7 @@ SingleResult: TypeAlias = (
     | Mask
     | Index
     | Window
+    | WindowMask
     | Pairs
     | PairTokens
     | Distinct
@@ -141,7 +143,7 @@ def contributions(operation: SingleResult, adjoint: Value, active: Collection[Va
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return
-        case Distinct() | DistinctIds() | Places():
+        case Distinct() | DistinctIds() | Places() | WindowMask():
             return
         case Unary():
             rule = UNARY_RULES.get(operation.kind)

@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from rnnspec.ir.ops import Function, Index, Mask, Module, Operation, Pack, Parameter, RestoreRows, Role, Scan, SortRows, Unpack, Value
+from rnnspec.ir.ops import (
+    Function,
+    Index,
+    Mask,
+    Module,
+    Operation,
+    Pack,
+    Parameter,
+    RestoreRows,
+    Role,
+    Scan,
+    SortRows,
+    Unpack,
+    Value,
+    WindowMask,
+)
 from rnnspec.ir.traverse import defined_values, operands_of, rename, results_of, walk
 from rnnspec.ir.types import BATCH, ROWS, Dim, IndexType, TensorType
 from rnnspec.passes.rewrite import rewrite_functions
@@ -44,7 +59,7 @@ def _is_promotable(operation: Operation, sequences: set[Value]) -> bool:
             return not operation.sums
         case Index() | Pack() | Unpack() | SortRows() | RestoreRows():
             return True
-        case Mask():
+        case Mask() | WindowMask():
             return False
         case _:
             return not any(isinstance(value.type, IndexType) or value in sequences for value in operands_of(operation))

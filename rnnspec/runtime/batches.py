@@ -9,10 +9,11 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.locks import cached_property
 from rnnspec.runtime.columns import Column, Padded, Ragged, Rows
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.lengths import Length, length_of, names_in, shortfall
-from rnnspec.runtime.packing import PackedIndex, pack, pair
+from rnnspec.runtime.packing import PackedIndex, pack, pair, window_count, window_mask
 from rnnspec.runtime.signature import IndexSignature, PairSignature
 
 Mask = NDArray[np.bool_]
@@ -50,12 +51,14 @@ class Batch:
 class SequenceInput:
     """A checked sequence input: `extent` names its length, `time` is the longest sample's or the padded one.
 
-    `present`: for each set of values that some index masks, the steps that are left, laid out as the
-    input's column, (samples, time) or (all steps,); None where all are.
+    `given`: the steps that the caller's mask and lengths leave, laid out as the input's column; None without them.
+    `present`: for each set of values that some index masks, the steps that are left, (samples, time) or
+    (all steps,), laid out so, too; None where all are.
     """
 
     extent: str
     time: int
+    given: Mask | None
     present: Mapping[tuple[float, ...], Mask | None]
 
 
@@ -84,11 +87,11 @@ class CheckedInputs:
             name: column.padded(rows, times[name]) if isinstance(column, Ragged) else self._cut(name, column, rows)
             for name, column in self.columns.items()
         }
-        reals = tuple(self._real_steps(index, rows, times, size) for index in self.indices)
+        reals = self._reals(rows, times, size, len(self.indices))
         indices: list[PackedIndex] = []
         for index, real in zip(self.indices, reals, strict=True):
             indices.append(self._packed(index, real, size, times, indices))
-        return Batch(size, inputs, tuple(indices), reals, self._borrowed(rows))
+        return Batch(size, inputs, tuple(indices), tuple(reals), self._borrowed(rows))
 
     def _cut(self, name: str, column: Padded, rows: Rows) -> Array:
         """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
@@ -122,22 +125,31 @@ class CheckedInputs:
             return times[index.sources[0][0]]
         if index.joins:
             return sum(self._time(part, times, lengths) for part in index.joins[0])
-        return length_of(index.length, lengths)
+        return max(length_of(index.windows[0].length if index.windows else index.length, lengths), 0)
 
     @property
     def _shows_padding(self) -> bool:
-        """Whether a layer looks at all steps of a dynamic length: what it gives then depends on how far a sample is padded."""
-        return any(isinstance(index, IndexSignature) and (isinstance(index.length, str) or index.joins) for index in self.indices)
+        """Whether a layer looks at all steps of a dynamic length, or from the end: what it gives then depends on the padding."""
+        indices = [index for index in self.indices if isinstance(index, IndexSignature)]
+        return any(isinstance(index.length, str) or index.joins or any(each.flip for each in index.windows) for index in indices)
 
     def _lengths(self, times: Mapping[str, int]) -> Mapping[str, int]:
         """The dynamic lengths by their names, checked for what windows need of them."""
         lengths = {self.sequences[name].extent: time for name, time in times.items()}
-        for index in self.indices:
-            if isinstance(index, IndexSignature) and (least := shortfall(index.length, lengths)):
-                source = self._named(index.length)
+        for length in self._lengths_needed:
+            if least := shortfall(length, lengths):
+                source = self._named(length)
                 problem = f"expected at least {least} steps, a window needs them, got {times[source]}"
                 raise ValueError(f"input {source}: {problem}")
         return lengths
+
+    @cached_property
+    def _lengths_needed(self) -> tuple[Length, ...]:
+        """The lengths that must not be below 0: of sequences of which no step is masked, and of parts of longer ones."""
+        indices = [index for index in self.indices if isinstance(index, IndexSignature)]
+        parts = [part for index in indices for join in index.joins for part in join]
+        lengths = [index.length for index in (*indices, *parts)]
+        return tuple(dict.fromkeys((*lengths, *(each.length for part in parts for each in part.windows))))
 
     def time_of(self, index: int) -> int:
         """The padded length of an index's sequences, over all samples."""
@@ -146,21 +158,30 @@ class CheckedInputs:
 
     def lengths_of(self, index: int) -> NDArray[np.int64] | None:
         """How long each sample of an index's sequences is, its longest source; None where they are padded to one length."""
-        if self._of_steps(index).joins:
-            return None
-        columns = [self.columns[name] for name, _ in self._of_steps(index).sources]
-        lengths = [column.lengths for column in columns if isinstance(column, Ragged)]
-        return np.maximum.reduce(lengths) if lengths and len(lengths) == len(columns) else None
+        known: list[NDArray[np.int64] | None] = []
+        for each in self.indices[: index + 1]:
+            known.append(self._own_lengths(each, known) if isinstance(each, IndexSignature) else None)
+        return known[index]
+
+    def _own_lengths(self, index: IndexSignature, known: Sequence[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
+        """See `lengths_of`; `known`: of the indices before. What begins at a padded sequence's end isn't known."""
+        columns = [self.columns[name] for name, _ in index.sources]
+        lengths = [column.lengths if isinstance(column, Ragged) else None for column in columns]
+        for each in index.windows:
+            of = known[each.of]
+            lengths.append(None if of is None or each.flip else window_count(of, each.windows))
+        found = [each for each in lengths if each is not None]
+        return np.maximum.reduce(found) if found and len(found) == len(lengths) and not index.joins else None
 
     def real_steps(self, index: int) -> Mask | None:
         """The real steps of all samples by an index, (samples, time); None where all are."""
-        return self._real_steps(self.indices[index], ALL_ROWS, self._times(ALL_ROWS, True), self.samples)
+        return self._reals(ALL_ROWS, self._times(ALL_ROWS, True), self.samples, index + 1)[index]
 
     def present_steps(self, index: int) -> Mask | None:
         """The real steps of all samples, one sample after the other, each as long as `lengths_of` says; None where all are."""
-        sources, lengths = self._of_steps(index).sources, self.lengths_of(index)
-        if len(sources) == 1:
-            ((name, values),) = sources
+        signature, lengths = self._of_steps(index), self.lengths_of(index)
+        if len(signature.sources) == 1 and not signature.windows:
+            ((name, values),) = signature.sources
             return self.sequences[name].present[values]
         real = self.real_steps(index)
         return None if real is None or lengths is None else real[np.arange(real.shape[1]) < lengths[:, None]]
@@ -187,9 +208,17 @@ class CheckedInputs:
             longest[sequence.extent] = max(longest.get(sequence.extent, 0), time)
         return {name: longest[sequence.extent] for name, sequence in self.sequences.items()}
 
-    def _real_steps(self, index: IndexSignature | PairSignature, rows: Rows, times: Mapping[str, int], size: int) -> Mask | None:
-        if isinstance(index, PairSignature):
-            return None
+    def _reals(self, rows: Rows, times: Mapping[str, int], size: int, count: int) -> list[Mask | None]:
+        """The real steps of the first `count` indices, (size, time), None where all are; of pairs always None."""
+        reals: list[Mask | None] = []
+        for index in self.indices[:count]:
+            reals.append(self._real_steps(index, rows, times, size, reals) if isinstance(index, IndexSignature) else None)
+        return reals
+
+    def _real_steps(
+        self, index: IndexSignature, rows: Rows, times: Mapping[str, int], size: int, reals: Sequence[Mask | None]
+    ) -> Mask | None:
+        """`reals`: of the indices that stand before it."""
         real: Mask | None = None
         for name, values in index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]
@@ -202,16 +231,24 @@ class CheckedInputs:
                 own = present[rows]
             real = own if real is None else real | own
         for join in index.joins:
-            own = self._joined_steps(join, rows, times, size)
+            own = self._joined_steps(join, rows, times, size, reals)
             if own is None:
                 return None
             real = own if real is None else real | own
+        for each in index.windows:
+            of = reals[each.of]
+            if of is None:
+                return None
+            own = window_mask(of, each.windows, max(length_of(each.length, self._lengths(times)), 0), flip=each.flip)
+            real = own if real is None else real | own
         return None if real is None or real.all() else real
 
-    def _joined_steps(self, join: Sequence[IndexSignature], rows: Rows, times: Mapping[str, int], size: int) -> Mask | None:
+    def _joined_steps(
+        self, join: Sequence[IndexSignature], rows: Rows, times: Mapping[str, int], size: int, reals: Sequence[Mask | None]
+    ) -> Mask | None:
         """The real steps of sequences one after the other; None where all are."""
         lengths = self._lengths(times)
-        parts = [(self._real_steps(part, rows, times, size), self._time(part, times, lengths)) for part in join]
+        parts = [(self._real_steps(part, rows, times, size, reals), self._time(part, times, lengths)) for part in join]
         if all(real is None for real, _ in parts):
             return None
         return np.concatenate([np.ones((size, time), bool) if real is None else real for real, time in parts], axis=1)

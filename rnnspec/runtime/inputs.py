@@ -58,7 +58,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
         else:
             checked[spec.name] = _floats(spec, column, dtype, given)
             present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
-        sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, present)
+        sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, given, present)
     ids = {spec.name: _id_limit(spec) for spec in signature.inputs if spec.integer}
     return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices, ids)
 
@@ -142,9 +142,10 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
 
 
 def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> None:
-    """All inputs have the same number of samples, and dimensions of one name the same length."""
+    """All inputs have the same number of samples, and dimensions of one name the same length, in each sample of lists."""
     first = signature.inputs[0].name
     known: dict[str, tuple[int, str]] = {}
+    lists: dict[str, tuple[Ragged, str]] = {}
     for spec in signature.inputs:
         column = columns[spec.name]
         if column.samples != columns[first].samples:
@@ -155,6 +156,11 @@ def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> Non
                 other, where = known.setdefault(extent, (size, spec.name))
                 if other != size:
                     raise ValueError(f"dimension {extent} is {other} in input {where} and {size} in input {spec.name}")
+        if isinstance(column, Ragged) and isinstance(extent := spec.shape[0], str):
+            alike, where = lists.setdefault(extent, (column, spec.name))
+            if (wrong := np.flatnonzero(alike.lengths != column.lengths)).size:
+                steps, others = column.lengths[wrong[0]], alike.lengths[wrong[0]]
+                raise ValueError(f"dimension {extent} of sample {wrong[0]} is {others} in input {where} and {steps} in input {spec.name}")
 
 
 def _given_steps(name: str, column: Column, time: int, mask: object, lengths: object) -> Mask | None:

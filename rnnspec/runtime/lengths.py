@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -37,6 +38,34 @@ def every(length: Length, stride: int) -> Length:
     if stride == 1:
         return length
     return f"ceil({f'({length})' if is_sum(length) else length}/{stride})"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows over a sequence: of `size` steps `dilation` apart, one every `stride` steps, the first of them `start` steps from there.
+
+    `same`: each begins earlier by half of what they lack at both ends together, and there is one for every (`stride`-th) step.
+    """
+
+    size: int
+    stride: int
+    dilation: int
+    start: int
+    same: bool
+
+    @property
+    def span(self) -> int:
+        """The steps from a window's first to its last."""
+        return (self.size - 1) * self.dilation + 1
+
+    @property
+    def ahead(self) -> int:
+        """How many steps must follow the one that a window stands at."""
+        return 0 if self.same else self.start + self.span - 1
+
+    def length(self, length: Length) -> Length:
+        """The number of windows over so many steps."""
+        return every(less(length, self.ahead), self.stride)
 
 
 def length_of(length: Length, known: Mapping[str, int]) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime import artifact
-from rnnspec.runtime.batches import Batch
+from rnnspec.runtime.batches import Batch, CheckedInputs
 from rnnspec.runtime.columns import as_numbers
+from rnnspec.runtime.dropped_masks import DroppedMasks
 from rnnspec.runtime.executable import Array, Executable, NativeTape
 from rnnspec.runtime.initializers import initial_value
 from rnnspec.runtime.inputs import check_inputs, whole_number
@@ -57,6 +58,7 @@ class CompiledModel:
         self.source = source
         self._executable = executable
         self._plain = PlainBatches(signature)
+        self._dropped_masks = DroppedMasks(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
@@ -195,7 +197,7 @@ class CompiledModel:
         if plain is not None and plain.size <= batch_size:
             self._repeated.came(x, plain)
             return self._given_out(self._inferred(plain))
-        inputs = check_inputs(self.signature, x, mask, lengths, at_once=False)
+        inputs = self._checked(x, mask, lengths, at_once=False)
         if is_bare and inputs.samples <= batch_size:
             batch = inputs.batch()
             self._plain.keep(x, batch)
@@ -250,14 +252,20 @@ class CompiledModel:
     def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> Batch:
         """All inputs, checked, as one batch. `infers`: for inference alone."""
         if mask is not None or lengths is not None:
-            return check_inputs(self.signature, x, mask, lengths).batch()
+            return self._checked(x, mask, lengths).batch()
         batch = self._plain.batch(x)
         if batch is None:
-            batch = check_inputs(self.signature, x).batch()
+            batch = self._checked(x).batch()
             self._plain.keep(x, batch)
         elif infers:
             self._repeated.came(x, batch)
         return batch
+
+    def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
+        """See `check_inputs`; says, once, where the model drops what the caller masks."""
+        inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
+        self._dropped_masks.tell(inputs)
+        return inputs
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:
         return self._parameters.read(

@@ -74,8 +74,8 @@ class CallSizes(dict[str, int]):
         return self[batch] * self.time(time)
 
     def time(self, name: str) -> int:
-        """A length by its name or by what it comes from, or a fixed one."""
-        return length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times)
+        """A length by its name or by what it comes from, or a fixed one; 0 for windows over too few steps."""
+        return max(length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times), 0)
 
 
 def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:
@@ -92,8 +92,9 @@ def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
     index = indices[argument.index]
     match argument.name:
         case "window":
-            source, stride, offset, span, clamp, at_end = argument.parameters
-            return window_ids(indices[source], index, stride, offset, span, clamp=bool(clamp), at_end=bool(at_end))
+            source, stride, offset, span, clamp, at_end, own = argument.parameters
+            options = {"clamp": bool(clamp), "at_end": bool(at_end), "own": bool(own)}
+            return window_ids(indices[source], index, stride, offset, span, **options)
         case "pair_queries":
             return query_tokens(index)
         case "pair_keys":

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.locks import cached_property
+from rnnspec.runtime.lengths import Windows
 
 Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class PackedIndex:
         position = np.full(self.batch * self.time, -1, np.int32)
         position[self.source] = np.arange(self.tokens, dtype=np.int32)
         return position
+
+    @cached_property
+    def stretches(self) -> tuple[Int64, Int64]:
+        """See `stretches`."""
+        return stretches(self.position.reshape(self.batch, self.time) >= 0)
 
     def shown(self, hold: bool, flip: bool) -> Int32:
         """The token that each step of an unpacked sequence shows, -1 for its fill; (batch * time,). See `ir.ops.Unpack`."""
@@ -91,18 +99,61 @@ def distinct(ids: Int32, rows: int) -> PackedIndex:
 _ONLY_ROW = np.zeros(1, np.int32)
 
 
-def window_ids(source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool, at_end: bool) -> Int32:
+def window_ids(
+    source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool, at_end: bool, own: bool
+) -> Int32:
     """For each token of `index` the token of `source` that a window sees, -1 for none; (tokens,). See `ir.ops.Window`."""
-    rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))
-    lacking = max((index.time - 1) * stride + span - source.time, 0) if span else 0
-    before = index.time - source.time if at_end else 0
-    seen = (steps.astype(np.int64) - before) * stride + offset - lacking // 2
-    inside = (seen >= 0) & (seen < source.time)
-    nearest = np.clip(seen, 0, max(source.time - 1, 0))
     if not source.time:
         return np.full(index.tokens, -1, np.int32)
+    rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))
+    first, count = np.zeros(1, np.int64), np.full(1, source.time, np.int64)
+    if own:
+        first, count = (each[rows] for each in source.stretches)
+    before = index.time - source.time if at_end else 0
+    seen = first + (steps.astype(np.int64) - before - first // stride) * stride + offset - _earlier(count, stride, span)
+    inside = (seen >= first) & (seen < first + count)
+    nearest = np.clip(seen, first, first + count - 1)
     found = source.position[rows.astype(np.int64) * source.time + nearest]
     return found if clamp else np.where(inside, found, np.int32(-1))
+
+
+def _earlier(count: Int64, stride: int, span: int) -> Int64:
+    """By how much windows of `span` steps, one for every `stride`-th of `count`, begin earlier: half of what they lack at both ends."""
+    return np.maximum((-(-count // stride) - 1) * stride + span - count, 0) // 2 if span else np.zeros_like(count)
+
+
+def stretches(mask: Mask) -> tuple[Int64, Int64]:
+    """Each row's first real step, and how many steps there are from it to the last real one; both 0 where none is; (batch,)."""
+    time = mask.shape[1]
+    if not time:
+        return np.zeros(len(mask), np.int64), np.zeros(len(mask), np.int64)
+    first: Int64 = np.argmax(mask, axis=1)
+    behind: Int64 = np.argmax(mask[:, ::-1], axis=1)
+    count: Int64 = np.where(mask.any(axis=1), time - behind - first, 0)
+    return first, count
+
+
+def window_count(count: Int64, windows: Windows) -> Int64:
+    """The number of windows over so many steps."""
+    return np.maximum(-(-(count - windows.ahead) // windows.stride), 0)
+
+
+def window_mask(mask: Mask, windows: Windows, time: int, *, flip: bool) -> Mask:
+    """Which windows over a mask's rows are real, (batch, time), `time` being their number over a whole row. See `ir.ops.WindowMask`."""
+    mask = mask[:, ::-1] if flip else mask
+    first, count = (each[:, None] for each in stretches(mask))
+    number = np.arange(time) - first // windows.stride
+    own = (number >= 0) & (number < np.where(count > 0, window_count(count, windows), 0))
+    if np.array_equal(np.count_nonzero(mask, axis=1), count[:, 0]):
+        return own
+    start = first + number * windows.stride + windows.start - _earlier(count, windows.stride, windows.span if windows.same else 0)
+    seen, real = np.zeros(own.shape, np.bool_), np.zeros(own.shape, np.bool_)
+    for place in range(windows.size):
+        step = start + place * windows.dilation
+        inside = (step >= first) & (step < first + count)
+        seen |= inside
+        real |= inside & np.take_along_axis(mask, np.clip(step, 0, mask.shape[1] - 1), axis=1)
+    return own & (real | ~seen)
 
 
 def pair(queries: PackedIndex, keys: PackedIndex, *, causal: bool) -> PackedIndex:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rnnspec.runtime.lengths import Length
+from rnnspec.runtime.lengths import Length, Windows
 
 Extent: TypeAlias = Length
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
@@ -45,17 +45,32 @@ class InputSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSignature:
+    """The windows over the sequence of index number `of`, a layer having handed its mask on; see `packing.window_mask`.
+
+    `length`: how many there are over a padded sequence. `flip`: the sequence is taken in reversed order.
+    """
+
+    of: int
+    windows: Windows
+    length: Extent
+    flip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSignature:
     """Which steps of a sequence are real, for one packing index: those that one of the sources says are.
 
     `sources`: inputs, each with the values that mask: a step is masked where all its features equal one
     of these (Masking, mask_zero). What a caller masks in an input is masked too. `joins`: other sources,
-    each of sequences one after the other. Without any source all `length` steps are real.
+    each of sequences one after the other. `windows`: others, each over an index that stands before this one. Without any source
+    all `length` steps are real.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     length: Extent = 0
     joins: tuple[tuple[IndexSignature, ...], ...] = ()
+    windows: tuple[WindowSignature, ...] = ()
 
     def all_sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Those of joined sequences, too."""
@@ -63,6 +78,20 @@ class IndexSignature:
         for join in self.joins:
             for part in join:
                 yield from part.all_sources()
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedMask:
+    """Where a caller's mask gets lost: `layer`, at its `place` in the spec, takes all steps of index number `index` for real.
+
+    `inputs`: whose masks that index is made from. `advice`: what serves instead, a sentence.
+    """
+
+    index: int
+    inputs: tuple[str, ...]
+    layer: str
+    place: str
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +225,4 @@ class Signature:
         return tuple(weight.name for weight in self.weights if weight.updated)
 
     activities: tuple[ActivitySignature, ...] = ()
+    dropped_masks: tuple[DroppedMask, ...] = ()

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from rnnspec.runtime import artifact
 from rnnspec.runtime.batches import ALL_ROWS
 from rnnspec.runtime.executable import Executable, UpdateCompiler
-from rnnspec.runtime.inputs import check_inputs, whole_number
+from rnnspec.runtime.inputs import whole_number
 from rnnspec.runtime.model import CompiledModel
 from rnnspec.runtime.randomness import generator
 from rnnspec.runtime.signature import Configured, Signature
@@ -236,7 +236,7 @@ class Model(CompiledModel):
         *,
         at_once: bool = False,
     ) -> Examples:
-        inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
+        inputs = self._checked(x, mask, lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
         return check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight)

@@ -22,7 +22,10 @@ from rnnspec.runtime.signature import InputSignature, Signature
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning"),
+    pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning"),
+]
 """Some merge a masked sequence with one that isn't."""
 
 Array = NDArray[Any]

@@ -61,6 +61,7 @@ def check(graph: Graph, inputs: Mapping[str, Array], masks: Mapping[str, Array])
         np.testing.assert_allclose(gradients.inputs[name], np.where(real[..., None], wanted, 0.0), rtol=0, atol=1e-11)
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "whole"])
 @pytest.mark.parametrize("layers", SOFTMAXES.values(), ids=SOFTMAXES)
@@ -145,6 +146,7 @@ def called(names: Sequence[str]) -> dict[str, Array]:
     return {name: np.where(MASKS[name][..., None], x[name], 0.0) if name in names else x[name] for name in x}
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize("masked", [("a", "b"), ("a",), ("b",), ()], ids="".join)
 @pytest.mark.parametrize("graph", JOINS.values(), ids=JOINS)

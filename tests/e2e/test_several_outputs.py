@@ -210,27 +210,29 @@ def ragged(values: NDArray[np.float64], lengths: list[int]) -> list[NDArray[np.f
 
 
 def test_targets_in_lists_for_a_sequence_over_two_inputs() -> None:
-    """A sample of the merged sequence is as long as the longer of its inputs: the loss is the one of padded arrays with masks."""
+    """A sample of the merged sequence has the real steps of both of its inputs: the loss is the one of padded arrays with masks."""
     random = np.random.default_rng(3)
     a, b, y, last = (random.normal(size=shape) for shape in ((3, 4, 3), (3, 4, 2), (3, 4, 1), (3, 2)))
     lengths = [max(pair) for pair in zip(LENGTHS_A, LENGTHS_B, strict=True)]
     model = rnnspec.compile(TWO_SEQUENCES, dtype="float64", seed=0)
-    lists = {"a": ragged(a, LENGTHS_A), "b": ragged(b, LENGTHS_B)}
+    lists = {"a": ragged(a, lengths), "b": ragged(b, lengths)}
     padded, options = {"a": a, "b": b}, {"lengths": {"a": LENGTHS_A, "b": LENGTHS_B}}
     expected = model.evaluate(padded, [y, last], **options)
     both, _ = model.forward(padded, **options)
     real = np.arange(4) < np.array(lengths)[:, None]
     assert expected["both_loss"] == pytest.approx(np.square(both - y).mean(axis=2)[real].mean())
     for batch_size in (1, 2, 3):
-        found = model.evaluate(lists, [ragged(y, lengths), last], batch_size=batch_size)
+        found = model.evaluate(lists, [ragged(y, lengths), last], batch_size=batch_size, **options)
         assert found == pytest.approx(expected, rel=1e-12)
     other = rnnspec.compile(TWO_SEQUENCES, dtype="float64", seed=0)
-    loss = model.train_on_batch(lists, [ragged(y, lengths), last])
+    loss = model.train_on_batch(lists, [ragged(y, lengths), last], **options)
     assert other.train_on_batch(padded, [y, last], **options) == pytest.approx(loss, rel=1e-12)
     for name, value in model.weights.items():
         np.testing.assert_allclose(other.weights[name], value, rtol=1e-12, atol=1e-15)
     with pytest.raises(ValueError, match="targets of both, sample 1: expected 4 steps, got 1"):
-        model.evaluate(lists, [ragged(y, [4, 1, 3]), last])
+        model.evaluate(lists, [ragged(y, [4, 1, 3]), last], **options)
+    with pytest.raises(ValueError, match="dimension time of sample 0 is 4 in input a and 2 in input b"):
+        model.evaluate({"a": ragged(a, LENGTHS_A), "b": ragged(b, LENGTHS_B)}, [ragged(y, lengths), last])
 
 
 def test_gradients_are_those_of_the_weighted_sum() -> None:

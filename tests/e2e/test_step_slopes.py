@@ -28,6 +28,7 @@ def compiled(graph: Graph) -> Any:
     return rnnspec.compile(graph_spec(graph), dtype="float64")
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize("layers", CHAINS.values(), ids=CHAINS)
 def test_masked_steps_have_slopes_of_their_own(layers: list[Layer]) -> None:

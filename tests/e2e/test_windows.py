@@ -18,6 +18,7 @@ def test_too_few_steps_for_the_windows_are_refused_before_native_code() -> None:
         model.forward(np.ones((2, 3, 3)))
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 def test_arrays_of_different_lengths_are_padded_alike_whatever_the_batches() -> None:
     """What a window sees beyond a sample's end doesn't depend on which samples stand beside it."""
     random = np.random.default_rng(0)
@@ -28,6 +29,7 @@ def test_arrays_of_different_lengths_are_padded_alike_whatever_the_batches() -> 
         np.testing.assert_array_equal(model.predict(samples, batch_size=size), whole)
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 def test_training_data_of_different_lengths_is_padded_alike_as_well() -> None:
     """Batches are cut to their longest sample only where no layer looks beyond it."""
     random = np.random.default_rng(3)
@@ -74,6 +76,7 @@ def test_attention_doesn_t_depend_on_the_batch_or_the_padding() -> None:
 @pytest.mark.parametrize(
     ("layers", "reason"),
     [
+        ("Conv1D(2, 3, carry_mask = true)", "conv1d looks at several steps at once"),
         ("Conv1D(2, 3)", "conv1d looks at several steps at once"),
         ("AveragePooling1D(2)", "average_pooling1d looks at several steps at once"),
         ("[x, x] -> Concatenate(axis = 1)", "concatenate puts sequences one after the other"),

@@ -42,6 +42,21 @@ def recurrent(draw: st.DrawFn, sequences: bool) -> Layer:
 DENSE = st.builds(lambda units, activation: make("Dense", units=units, activation=activation), UNITS, SMOOTH)
 
 
+@st.composite
+def windows(draw: st.DrawFn) -> Layer:
+    """A layer of windows that hands the mask on."""
+    name = draw(st.sampled_from(["Conv1D", "Conv1D", "MaxPooling1D", "AveragePooling1D"]))
+    is_pooling = name != "Conv1D"
+    layer = make(name, carry_mask=True, padding=draw(st.sampled_from(["valid", "same", *([] if is_pooling else ["causal"])])))
+    layer["pool_size" if is_pooling else "kernel_size"] = draw(st.integers(1, 4))
+    layer["strides"] = draw(st.integers(1, 3))
+    if not is_pooling:
+        layer |= {"filters": draw(UNITS), "activation": draw(SMOOTH)}
+        if layer["strides"] == 1:
+            layer["dilation_rate"] = draw(st.integers(1, 4))
+    return layer
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A model with a batch for it; `mask` is the caller's own, None for none: what it masks is 0 here."""
@@ -75,4 +90,28 @@ def drawn_models(draw: st.DrawFn) -> Drawn:
     layers += draw(st.lists(st.one_of(recurrent(True), DENSE), max_size=2))
     layers += draw(st.lists(recurrent(False), min_size=0 if layers else 1, max_size=1))
     layers += draw(st.lists(DENSE, max_size=1))
+    return Drawn(layers, of_input, x, mask, seed)
+
+
+@st.composite
+def windowed_models(draw: st.DrawFn) -> Drawn:
+    """Windows that hand the mask on, cells between them, over samples with holes; all of them have a real step at both ends."""
+    batch, time, features = draw(st.integers(1, 5)), draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, time + 1, batch)
+    mask = random.random((batch, time)) < draw(st.sampled_from([1.0, 0.8, 0.5]))
+    mask &= np.arange(time) < lengths[:, None]
+    mask[:, 0] = mask[np.arange(batch), lengths - 1] = True
+    layers: list[Layer] = []
+    if draw(st.booleans()):
+        of_input, x = "int[time]", random.integers(1, VOCABULARY, (batch, time)).astype(np.int32)
+        layers.append(make("Embedding", input_dim=VOCABULARY, output_dim=features, mask_zero=True))
+    else:
+        of_input, x = f"float[time, {features}]", random.normal(size=(batch, time, features))
+    x[~mask] = 0
+    layers += draw(st.lists(recurrent(True), max_size=1))
+    layers += draw(st.lists(windows(), min_size=1, max_size=2))
+    layers += draw(st.lists(st.one_of(recurrent(True), windows(), DENSE), max_size=2))
+    layers.append(draw(st.one_of(recurrent(False), st.sampled_from([make("GlobalAveragePooling1D"), make("GlobalMaxPooling1D")]))))
     return Drawn(layers, of_input, x, mask, seed)

@@ -1,4 +1,4 @@
-"""Entries of the layers that look at several steps at once, or at all of them in another shape: most drop the mask."""
+"""Entries of the layers that look at several steps at once, or at all of them in another shape: most drop the mask, or may."""
 
 from __future__ import annotations
 
@@ -41,15 +41,22 @@ def span(layer: Layer) -> int:
 def windowed(layer: Layer, shape: Shape, width: int) -> list[Shape]:
     assert shape.length is not None
     pooling = layer["layer"] != "Conv1D"
-    stride = layer.get("strides", layer.get("pool_size", 2) if pooling else 1)
-    length = less(shape.length, span(layer) - 1) if layer.get("padding", "valid") == "valid" else shape.length
-    return [shape.anew(every(length, stride), width)]
+    stride, padding = layer.get("strides", layer.get("pool_size", 2) if pooling else 1), layer.get("padding", "valid")
+    length = every(less(shape.length, span(layer) - 1) if padding == "valid" else shape.length, stride)
+    if not layer.get("carry_mask", False) or not shape.masks:
+        return [shape.anew(length, width)]
+    if isinstance(length, int) and length < 1:
+        raise Misfit
+    size = layer.get("kernel_size", layer.get("pool_size", 2))
+    over = str((size, stride, layer.get("dilation_rate", 1), padding, shape.length, shape.flipped, sorted(shape.masks)))
+    masks = frozenset({(over, tuple[float, ...]())})
+    return [Shape(length, int(width), masks=masks, known=shape.known)]
 
 
 @st.composite
 def windows(draw: st.DrawFn, name: str, shape: Shape, paddings: Sequence[str], options: Options) -> Layer:
     """A layer of windows that a sequence of fixed length has at least one of."""
-    layer = draw(described(name, options))
+    layer = draw(described(name, {**options, "carry_mask": maybe(FLAG)}))
     size = "kernel_size" if name == "Conv1D" else "pool_size"
     layer[size] = draw(st.integers(1, LARGEST))
     padding = draw(st.sampled_from([ABSENT, *paddings]))

@@ -22,6 +22,8 @@ from tests.property.drawn_model import DrawnModel
 from tests.property.layers import ENTRIES
 from tests.property.models import drawn_models
 
+pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+
 FUZZ = "FUZZ_MODELS" in os.environ
 MODELS = int(os.environ.get("FUZZ_MODELS", "20"))
 DAMAGED = MODELS if FUZZ else 50

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 
 import rnnspec
-from tests.property.drawing import Drawn, drawn_models
+from tests.property.drawing import Drawn, drawn_models, windowed_models
 from tests.specs import spec
 
 
@@ -52,6 +52,29 @@ def test_batch_mates_padding_and_threads_change_no_bit(drawn: Drawn) -> None:
             assert np.array_equal(alone, whole[row]), f"sample {row}"
         elif not backwards:
             assert np.array_equal(alone[places], whole[row, steps]), f"sample {row}"
+
+
+@settings(max_examples=25)
+@given(windowed_models())
+def test_what_stands_around_a_sample_changes_no_bit_of_its_windows(drawn: Drawn) -> None:
+    """Each sample alone, without its padding and with more of it before and behind; and the gradient of its steps."""
+    model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)
+    assert drawn.mask is not None
+    x = drawn.x.astype(np.float32) if drawn.x.dtype.kind == "f" else drawn.x
+    whole, tape = model.forward(x, mask=drawn.mask, record=True)
+    of_input = model.backward(tape, np.cos(whole)).inputs.get("x")
+    for row, present in enumerate(drawn.mask):
+        count = int(np.flatnonzero(present)[-1]) + 1
+        for before, behind in ((0, 0), (0, 3), (1, 0), (2, 1), (5, 2)):
+            padded = np.full((1, before + count + behind, *x.shape[2:]), 0 if x.dtype.kind == "i" else np.nan, x.dtype)
+            mask = np.zeros(padded.shape[:2], bool)
+            mask[0, before : before + count] = present[:count]
+            padded[0, mask[0]] = x[row, :count][present[:count]]
+            alone, own_tape = model.forward(padded, mask=mask, record=True)
+            assert np.array_equal(alone[0], whole[row]), f"sample {row}, {before} before, {behind} behind"
+            if of_input is not None:
+                gradient = model.backward(own_tape, np.cos(alone)).inputs["x"][0, before : before + count]
+                np.testing.assert_allclose(gradient, of_input[row, :count], rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=10)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 import rnnspec
 from tests import reference
-from tests.property.drawing import Drawn, drawn_models
+from tests.property.drawing import Drawn, drawn_models, windowed_models
 from tests.specs import spec
 
 
@@ -20,6 +20,16 @@ def near(actual: np.ndarray, expected: Any, scale: float = 1.0) -> None:
 @settings(max_examples=18)
 @given(drawn_models())
 def test_outputs_and_gradients(drawn: Drawn) -> None:
+    compare(drawn)
+
+
+@settings(max_examples=25)
+@given(windowed_models())
+def test_outputs_and_gradients_of_windows_that_hand_the_mask_on(drawn: Drawn) -> None:
+    compare(drawn)
+
+
+def compare(drawn: Drawn) -> None:
     """The gradient is compared along one random direction through all weights and the input at once."""
     random = np.random.default_rng(drawn.seed)
     model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float64")

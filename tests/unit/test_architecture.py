@@ -43,7 +43,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "runtime.lengths": set(),
     "runtime.metric_names": set(),
     "runtime.signature": {"runtime.lengths"},
-    "runtime.packing": {"locks"},
+    "runtime.packing": {"locks", "runtime.lengths"},
     "runtime.summary": {"runtime.signature"},
     "runtime.threads": set(),
     "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},

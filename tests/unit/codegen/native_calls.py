@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.codegen.objects import Machine
-from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value
+from rnnspec.ir import inference
+from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, WindowMask
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.bound import BoundFunction, Pool
@@ -18,7 +19,7 @@ from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.jit import Jit
 from rnnspec.runtime.lengths import length_of
 from rnnspec.runtime.native_memory import with_distinct
-from rnnspec.runtime.packing import PackedIndex, pack, pair
+from rnnspec.runtime.packing import PackedIndex, pack, pair, window_mask
 from rnnspec.runtime.program import Kind
 from rnnspec.stages import kernels, native
 
@@ -98,6 +99,9 @@ def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[str
         match operation:
             case Constant(result=result, value=value) if isinstance(result.type, TensorType) and result.type.dtype is DType.I1:
                 known[result] = np.full([length_of(dim, lengths) for dim in result.type.shape], bool(value))
+            case WindowMask() if operation.mask in known:
+                mask, time = known[operation.mask], length_of(inference.tensor(operation.result.type, "a mask").shape[1], lengths)
+                known[operation.result] = window_mask(mask, operation.windows, max(time, 0), flip=operation.flip)
             case Index():
                 made[operation.result] = pack(known.get(operation.mask, next(iter(masks.values()), np.zeros((0, 0), bool))))
             case Pairs():

@@ -183,16 +183,25 @@ BODIES: Mapping[str, tuple[str, str]] = {
         "%zero = constant {value = 0.0} : WIDE[1, W]\n%out = unpack %t, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
     ),
     **{
-        f"window_{clamp}": (
+        f"window_{name}": (
             PADDED,
-            f"{INDEX}%all = constant {{value = 1.0}} : i1[batch, ceil(time/2)]\n%j = index %all : index[batch, ceil(time/2), tokens_1]\n"
-            f"%ids = window %i, %j {{stride = 2, offset = {offset}, span = {span}, clamp = {clamp}, at_end = false}} : i32[tokens_1, 1]\n"
+            f"{INDEX}%all = {every} : i1[batch, ceil(time/2)]\n%j = index %all : index[batch, ceil(time/2), tokens_1]\n"
+            f"%ids = window %i, %j {{stride = 2, {options}, at_end = false, own = {own}}} : i32[tokens_1, 1]\n"
             "%t = take %p, %ids : WIDE[tokens_1, W]\n%u = tanh %t : WIDE[tokens_1, W]\n"
             "%out = unpack %u, %zero, %j {hold = false, flip = false} : WIDE[batch, ceil(time/2), W]\n"
             "%s = scatter_add %ids, %u : WIDE[tokens, W]\n"
             "%two = unpack %s, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]",
         )
-        for clamp, offset, span in (("false", -1, 0), ("true", 1, 3))
+        for name, options, every, own in (
+            ("missing", "offset = -1, span = 0, clamp = false", "constant {value = 1.0}", "false"),
+            ("clamped", "offset = 1, span = 3, clamp = true", "constant {value = 1.0}", "false"),
+            (
+                "own",
+                "offset = 1, span = 3, clamp = false",
+                "window_mask %m {size = 3, stride = 2, dilation = 1, start = 0, same = true, flip = false}",
+                "true",
+            ),
+        )
     },
     **{
         f"pairs_{causal}": (

@@ -125,9 +125,8 @@ class Drawing:
         self.add(self.builder.pack(shown, place))
         self.add(self.builder.pack_sum(shown, place, hold=flip, flip=hold))
         self.add(self.builder.fill_sum(shown, place, hold=hold, flip=flip))
-        ids = self.builder.window(
-            place, place, stride=self.draw(st.integers(1, 3)), offset=self.draw(st.integers(-2, 2)), clamp=hold, at_end=flip
-        )
+        stride, offset, own = self.draw(st.integers(1, 3)), self.draw(st.integers(-2, 2)), self.draw(st.booleans())
+        ids = self.builder.window(place, place, stride=stride, offset=offset, clamp=hold, at_end=flip and not own, own=own)
         self.add(self.builder.scatter_add(ids, self.add(self.builder.take(value, ids)), "tokens"))
         rows = self.of_type(TensorType(DType.F32, ("batch", self.draw(WIDTHS))))
         self.add(self.builder.restore_rows(self.add(self.builder.sort_rows(rows, place)), place))

@@ -11,6 +11,7 @@ import pytest
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import DType, TensorType
+from rnnspec.runtime.lengths import Windows
 from rnnspec.runtime.lengths import every as every_step
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
 
@@ -293,6 +294,20 @@ def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> No
         return b.unpack(seen, w, every, hold=False, flip=False)
 
     check_gradients(of_sequence(windowed))
+
+
+@pytest.mark.parametrize("windows", [Windows(3, 1, 1, 0, same=True), Windows(2, 2, 1, 0, same=False), Windows(2, 1, 2, -2, same=False)])
+def test_take_by_windows_over_the_steps_that_are_real(windows: Windows) -> None:
+    b = Builder()
+    x = b.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", 2)))
+    mask = b.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time")))
+    w = b.parameter(Role.WEIGHT, "w", TensorType(F64, (1, 2)))
+    index, over = b.index(mask), b.index(b.window_mask(mask, windows), "tokens_1")
+    tokens = b.mul(b.pack(x, index), b.pack(x, index))
+    span = windows.span if windows.same else 0
+    ids = b.window(index, over, stride=windows.stride, offset=windows.start + windows.dilation, span=span, own=True)
+    gradients = check_gradients(module_of(b.unpack(b.take(tokens, ids), w, over, hold=False, flip=False), b))
+    assert np.all(gradients["x"][~MASK] == 0.0)
 
 
 def test_take_for_a_join() -> None:

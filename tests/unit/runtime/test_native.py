@@ -114,8 +114,9 @@ def test_index_arrays_by_name() -> None:
     assert array("offsets") == [0, 2, 3]
     assert array("shown_fill") == index.shown(False, False).tolist()
     assert array("shown_hold_flip") == index.shown(True, True).tolist()
-    assert array("window", 0, 0, 1, -1, 0, 0, 0) == [-1, -1, 0]
-    assert array("window", 0, 0, 1, -1, 0, 1, 0) == [0, 1, 0]
+    assert array("window", 0, 0, 1, -1, 0, 0, 0, 0) == [-1, -1, 0]
+    assert array("window", 0, 0, 1, -1, 0, 1, 0, 0) == [0, 1, 0]
+    assert array("window", 0, 0, 1, 0, 2, 0, 0, 1) == [0, 1, 2]
     assert array("pair_queries", 1) == [0, 2, 1, 0, 2]
     assert array("pair_keys", 1, 0, 0) == [0, 0, 1, 2, 2]
 

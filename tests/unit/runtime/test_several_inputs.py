@@ -110,6 +110,14 @@ REFUSED: dict[str, tuple[tuple[InputSignature, ...], dict[str, Any], str]] = {
     "one length of lists": (
         (A, B), {"a": [VALUES["a"][0]] * 3, "b": [VALUES["b"][0, :3]] * 3}, "dimension time is 4 in input a and 3 in input b",
     ),
+    "one length of each sample of lists": (
+        (A, B), {"a": [VALUES["a"][0, :2], *VALUES["a"][1:]], "b": [VALUES["b"][0, :3], *VALUES["b"][1:]]},
+        "dimension time of sample 0 is 2 in input a and 3 in input b",
+    ),
+    "one length of each sample of ids": (
+        (WORDS, ROW, A), {"words": [[1, 2, 3, 4], [1, 2], [1]], "a": [VALUES["a"][0], VALUES["a"][1, :2], VALUES["a"][2, :2]]},
+        "dimension time of sample 2 is 1 in input words and 2 in input a",
+    ),
     "one length of a list and an array": (
         (A, B), {"b": [VALUES["b"][0, :3]] * 3}, "dimension time is 4 in input a and 3 in input b",
     ),
@@ -216,14 +224,15 @@ def test_time_of_an_index() -> None:
 
 def test_samples_of_an_index_are_as_long_as_the_longest_source() -> None:
     """Where all of them are lists; else all samples are padded to one length."""
-    ragged_a, ragged_b = lists(VALUES["a"], [4, 1, 2]), lists(VALUES["b"], [2, 4, 0])
+    ragged_a, ragged_b = lists(VALUES["a"], [4, 4, 2]), lists(VALUES["b"], [4, 4, 2])
     indices = (over("a"), over("a", "b"), over(length=3))
-    found = checked((A, B), *indices, a=ragged_a, b=ragged_b, mask={"b": [[1, 1, 1, 1], [1, 0, 0, 1], [1, 1, 1, 1]]})
-    assert [None if each is None else each.tolist() for each in map(found.lengths_of, range(3))] == [[4, 1, 2], [4, 4, 2], None]
+    mask = {"a": [[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]], "b": [[1, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]]}
+    found = checked((A, B), *indices, a=ragged_a, b=ragged_b, mask=mask)
+    assert [None if each is None else each.tolist() for each in map(found.lengths_of, range(3))] == [[4, 4, 2], [4, 4, 2], None]
     present = found.present_steps(1)
     assert present is not None
     assert present.astype(int).tolist() == [1, 1, 1, 1, *[1, 0, 0, 1], 1, 1]
-    assert found.present_steps(0) is None
+    assert checked((A, B), *indices, a=ragged_a, b=ragged_b).present_steps(0) is None
     assert checked((A, B), over("a", "b"), a=ragged_a).lengths_of(0) is None
 
 
@@ -235,11 +244,11 @@ def lists(array: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
 
 
 def test_lists_of_one_length_pad_alike() -> None:
-    """Their longest samples are one length, whichever samples these are."""
-    ragged_a, ragged_b = lists(VALUES["a"], [4, 1, 2]), lists(VALUES["b"], [2, 4, 0])
-    found = checked((A, B), over("a"), over("b"), over("a", "b"), a=ragged_a, b=ragged_b)
+    """What is masked in one of them or the other is a matter of masks."""
+    ragged_a, ragged_b, masked = lists(VALUES["a"], [4, 1, 2]), lists(VALUES["b"], [4, 1, 2]), {"b": [2, 1, 0]}
+    found = checked((A, B), over("a"), over("b"), over("a", "b"), a=ragged_a, b=ragged_b, lengths=masked)
     batch = found.batch()
-    grids = [np.arange(4) < np.array(lengths)[:, None] for lengths in ([4, 1, 2], [2, 4, 0])]
+    grids = [np.arange(4) < np.array(lengths)[:, None] for lengths in ([4, 1, 2], [2, 1, 0])]
     assert reals(batch) == [each.astype(int).tolist() for each in (*grids, grids[0] | grids[1])]
     short = found.batch(np.array([0, 2]), full_time=False)
     assert short.inputs["a"].shape == (*short.inputs["b"].shape[:2], 3) == (2, 4, 3)
@@ -275,9 +284,9 @@ def test_an_index_is_the_union_of_its_sources(data: st.DataObject) -> None:
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     values: dict[str, Any] = {"a": random.normal(size=(samples, time, 3)), "b": random.integers(0, 2, (samples, time, 2)).astype(float)}
     expected: dict[str, np.ndarray] = {}
+    lengths = random.integers(0, time + 1, samples)
+    lengths[random.integers(samples)] = time
     for name in "ab":
-        lengths = random.integers(0, time + 1, samples)
-        lengths[random.integers(samples)] = time
         real = np.arange(time) < lengths[:, None]
         expected[name] = real & (values[name] != 0).any(axis=2) if name == "b" else real
         if data.draw(st.booleans()):
