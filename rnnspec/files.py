@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from rnnspec.signals import deferred
+
 try:
     import fcntl
 except ImportError:  # not on every system; there nothing is locked, and nothing that was left behind is removed
@@ -140,7 +142,8 @@ def write_beside(place: Path, content: bytes, *, before: os.stat_result | None =
     `before`: the file there, whose mode and owner are kept; `mode`: of a new one, less what the process masks.
     `to_disk`: it outlives a loss of power.
     """
-    temporary, file = _new_part(place.parent, mode if before is None else 0o600)
+    # Interrupted, it leaves a part that nobody has locked, and the next writer removes.
+    temporary, file = deferred(lambda: _new_part(place.parent, mode if before is None else 0o600))
     try:
         with file:
             file.write(content)

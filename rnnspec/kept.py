@@ -12,8 +12,7 @@ import hashlib
 import os
 import sys
 import warnings as python_warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import DTypeLike
 
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.files import SPEC_LIMIT, read_file
+from rnnspec.locks import LLVM
 from rnnspec.runtime import artifact
 from rnnspec.runtime.cache import ObjectCache, default_folder
 from rnnspec.runtime.direct import PythonCall
@@ -42,7 +42,7 @@ from rnnspec.training.model import Model
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from rnnspec.compiler import Compilation
+    from rnnspec.compiler import Compilation, Compiled
 
 Spec = str | os.PathLike[str]
 Weights = Sequence[object] | Mapping[str, object] | None
@@ -77,6 +77,7 @@ class Keys:
 
 
 Coded = TypeVar("Coded", NativeFunction, PythonCall)
+Made = TypeVar("Made")
 
 
 def compile(
@@ -99,8 +100,8 @@ def compile(
     given = {**(parameters or {}), **named}
     source = _source(spec)
     if source is None:
-        from rnnspec import compiler
-
+        with LLVM:
+            from rnnspec import compiler
         source = compiler.read_spec(spec)
     return _model(source, given, dtype, seed, weights)
 
@@ -236,11 +237,7 @@ def _model(
     keys = _keys(source, parameters, _name(dtype))
     kept = None if keys is None else _kept(keys, saved is not None)
     if kept is None:
-        with _no_collections():
-            from rnnspec import compiler
-
-            build = compiler.build if saved is None else partial(compiler.build, imports=False)
-            compiled = build(source, parameters, dtype)
+        compiled = _uncollected(lambda: _built(source, parameters, dtype, imports=saved is None))
         kept, compilation = (
             Kept(compiled.signature, compiled.source, compiled.warnings, compiled.imported),
             lambda: compiled.compilation,
@@ -257,8 +254,7 @@ def _model(
     key = None if keys is None else ObjectCache.key(keys.anywhere, repr(kept.imported))
 
     def compile_native(wanted: Wanted) -> NativeFunction:
-        with _no_collections():
-            return compilation().native(wanted)
+        return _uncollected(lambda: compilation().native(wanted))
 
     def native(wanted: Wanted) -> NativeFunction:
         build = partial(compile_native, wanted)
@@ -286,27 +282,34 @@ def _python_call() -> PythonCall:
     """The same for all models."""
 
     def build() -> PythonCall:
-        from rnnspec import compiler
-
+        with LLVM:
+            from rnnspec import compiler
         return compiler.python_call()
 
     return _code(PythonCall, ObjectCache.key("Python call", _package(), host_identity()), build)
 
 
-@contextmanager
-def _no_collections() -> Generator[None]:
-    """Python doesn't look for cyclic garbage: a compiler makes many objects that live on, and going through them is a tenth of its time."""
+def _uncollected(work: Callable[[], Made]) -> Made:
+    """`work`, while Python doesn't look for cyclic garbage.
+
+    A compiler makes many objects that live on, and going through them is a tenth of its time.
+    """
     enabled = gc.isenabled()
-    gc.disable()
     try:
-        yield
+        gc.disable()
+        return work()
     finally:
         if enabled:
             gc.enable()
 
 
+def _built(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, *, imports: bool) -> Compiled:
+    # A fork waits for who imports: of what another thread has begun to import, the lock would stay taken in the child.
+    with LLVM:
+        from rnnspec import compiler
+    return compiler.build(source, parameters, dtype, imports=imports)
+
+
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:
     """Of a text that imports nothing."""
-    from rnnspec import compiler
-
-    return compiler.build(source, parameters, dtype, imports=False).compilation
+    return _built(source, parameters, dtype, imports=False).compilation

@@ -24,6 +24,7 @@ from rnnspec.file_kinds import kind_of, no_model
 from rnnspec.files import SPEC_LIMIT, large_limit, read_at_most, read_file, write_atomically
 from rnnspec.runtime.executable import Array
 from rnnspec.runtime.signature import Argument
+from rnnspec.signals import deferred
 from rnnspec.version import __version__
 
 FORMAT = 1
@@ -143,11 +144,15 @@ def encode(artifact: Artifact) -> bytes:
     }
     manifest["sha256"][MANIFEST] = _own_digest(manifest)
     members[MANIFEST] = json.dumps(manifest, indent=1).encode()
-    buffer = io.BytesIO()
-    with ZipFile(buffer, "w", ZIP_STORED) as archive:
-        for name in _MEMBERS:
-            archive.writestr(ZipInfo(name, _EPOCH), members[name])
-    return buffer.getvalue()
+
+    def zipped() -> bytes:
+        buffer = io.BytesIO()
+        with ZipFile(buffer, "w", ZIP_STORED) as archive:
+            for name in _MEMBERS:
+                archive.writestr(ZipInfo(name, _EPOCH), members[name])
+        return buffer.getvalue()
+
+    return deferred(zipped)  # an archive's destructor would swallow an interrupt
 
 
 def _plain(value: object) -> object:
@@ -181,6 +186,10 @@ def decode(content: bytes) -> Artifact:
 
 
 def _read_members(content: bytes) -> dict[str, bytes]:
+    return deferred(lambda: _unzipped(content))
+
+
+def _unzipped(content: bytes) -> dict[str, bytes]:
     from zipfile import ZIP_STORED, BadZipFile, LargeZipFile, ZipFile
 
     try:

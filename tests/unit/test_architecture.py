@@ -34,7 +34,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "version": set(),
     "resources": set(),
     "source": set(),
-    "files": set(),
+    "files": {"signals"},
     "file_kinds": set(),
     "diagnostics": {"source", "version"},
     "keras_names": set(),
