@@ -158,7 +158,7 @@ class _Counter:
         """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
         contracts = any(isinstance(statement, Contract) for statement in body)
-        same = () if contracts else same_for_all_units(body)[0]
+        same = frozenset[int]() if contracts else frozenset(map(id, same_for_all_units(body)[0]))
         matmul = elementwise = NONE
         elementary: dict[str, Amount] = {}
         reads: list[_Range] = []
@@ -166,7 +166,7 @@ class _Counter:
         writes: list[_Range] = []
         panels: dict[str, Amount] = {}
         for statement in body:
-            times = rows if statement in same else elements
+            times = rows if id(statement) in same else elements
             match statement:
                 case Load(access=access):
                     reads.append(_columns(access, units))
@@ -196,7 +196,7 @@ class _Counter:
         read = _merged(self.bytes(reads, rows), panels)
         for name, kind in indices:
             looked_up = self.runs if kind is RowMap.FIRST else rows
-            read = _merged(read, {name: looked_up * ELEMENT_BYTES[DType.I32]})
+            read[name] = read.get(name, NONE) + looked_up * ELEMENT_BYTES[DType.I32]
         return Count(matmul, elementwise, elementary, read, self.bytes(writes, rows))
 
     def bytes(self, ranges: Iterable[_Range], rows: Amount) -> dict[str, Amount]:
