@@ -110,8 +110,8 @@ def _clipped(value: object) -> object:
     return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
 
 
-_LONGEST_GUESSED = 60
-_MOST_COMPARED = 500
+_LONGEST_GUESSED = 40
+_MOST_COMPARED = 200
 """Of known names that one is compared with, those of about its length: comparing takes time, and advice isn't worth much of it."""
 
 

@@ -9,7 +9,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 
 if TYPE_CHECKING:
-    from llvmlite.binding import ModuleRef
+    from llvmlite.binding import ModuleRef, TargetMachine
 
 PASSES = ("always_inliner", "global_dead_code_eliminate", "new_gvn", "loop_rotate", "simplify_cfg", "instruction_combine")
 """LLVM's passes that run. Measured on AVX2 against its standard pipeline at level 2: a third to a half of the time to
@@ -19,13 +19,27 @@ QUADRATIC = "new_gvn"
 """The one of these that takes time and memory by the square of a function's length."""
 
 LONGEST = 4000
-"""Lines of a function up to which `QUADRATIC` runs. What people write stays far below; above it are sums of a hundred products."""
+"""Lines of a function up to which `QUADRATIC` runs, and LLVM's back end takes its time. What people write stays far below; above it are
+sums of a hundred products."""
+
+FAR_TOO_LONG = 16_000
+"""Lines of a function from which on the back end only translates: whatever else it does takes more than linear time."""
+
+
+def longest_function(text: str) -> int:
+    """Lines of the longest function of a module."""
+    return max((function.count("\n") for function in text.split("\ndefine ")), default=0)
 
 
 def passes_for(text: str) -> tuple[str, ...]:
     """The passes that a module gets: all but the quadratic one where a function is very long."""
-    longest = max((function.count("\n") for function in text.split("\ndefine ")), default=0)
-    return PASSES if longest <= LONGEST else tuple(name for name in PASSES if name != QUADRATIC)
+    return PASSES if longest_function(text) <= LONGEST else tuple(name for name in PASSES if name != QUADRATIC)
+
+
+def level_for(text: str) -> int:
+    """How much the back end does for a module, of 3 at most."""
+    longest = longest_function(text)
+    return 3 if longest <= LONGEST else 1 if longest <= FAR_TOO_LONG else 0
 
 
 def host_target() -> Target:
@@ -54,14 +68,20 @@ class Machine:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
         self._llvm = llvm
-        self._machine = llvm.Target.from_triple(target.triple).create_target_machine(
-            cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
-        )
+        self._target = target
+        self._machines: dict[int, TargetMachine] = {}
 
     @property
     def identity(self) -> str:
         """What object bytes depend on beyond the text and the target: which LLVM this is, and what it is asked to do."""
-        return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST)])
+        return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST), str(FAR_TOO_LONG)])
+
+    def _machine(self, level: int) -> TargetMachine:
+        if level not in self._machines:
+            self._machines[level] = self._llvm.Target.from_triple(self._target.triple).create_target_machine(
+                cpu=self._target.cpu, features=self._target.features, opt=level, reloc="pic", codemodel="default"
+            )
+        return self._machines[level]
 
     def optimise(self, text: str) -> ModuleRef:
         """The verified module, after its passes."""
@@ -74,11 +94,11 @@ class Machine:
         passes = llvm.create_new_module_pass_manager()
         for name in passes_for(text):
             getattr(passes, f"add_{name}_pass")()
-        passes.run(module, llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options()))
+        passes.run(module, llvm.create_pass_builder(self._machine(3), llvm.create_pipeline_tuning_options()))
         return module
 
     def object_code(self, text: str) -> bytes:
-        return bytes(self._machine.emit_object(self.optimise(text)))
+        return bytes(self._machine(level_for(text)).emit_object(self.optimise(text)))
 
     def assembly(self, text: str) -> str:
-        return str(self._machine.emit_assembly(self.optimise(text)))
+        return str(self._machine(level_for(text)).emit_assembly(self.optimise(text)))

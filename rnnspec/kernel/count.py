@@ -102,10 +102,26 @@ class _Range:
     stop: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What counting must know of a function's buffers: the bytes of an element, and which are zeros when the function is called."""
+
+    element_bytes: Mapping[str, int]
+    gradients: frozenset[str]
+
+    @staticmethod
+    def of(function: KernelFunction) -> Counting:
+        gradients = (buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT)
+        return Counting({buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, frozenset(gradients))
+
+    def count(self, nest: Nest) -> Count:
+        """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
+        return _Counter(nest, self.element_bytes, self.gradients).count()
+
+
 def count(nest: Nest, function: KernelFunction) -> Count:
-    """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
-    gradients = {buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT}
-    return _Counter(nest, {buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, gradients).count()
+    """As `Counting.count`, of one nest."""
+    return Counting.of(function).count(nest)
 
 
 @dataclass(frozen=True)
