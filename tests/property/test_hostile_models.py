@@ -1,0 +1,46 @@
+"""Drawn specs that try a compiler: each works, or is told where it is wrong; in `make fuzz` within bounds of time and memory."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+from hypothesis import HealthCheck, given, settings
+
+from tests.property.agreement import check_damaged
+from tests.property.bounds import FUZZ, bounded
+from tests.property.drawn_model import DrawnModel
+from tests.property.hostile_drawing import deep_blocks, graph_cells, grossly_damaged, hostile_names
+
+MODELS = int(os.environ.get("FUZZ_MODELS", "5"))
+counts: Counter[str] = Counter()
+slowly = settings(suppress_health_check=list(HealthCheck), max_examples=MODELS)
+
+
+def check(kind: str, drawn: DrawnModel, *, compiled: bool = True) -> None:
+    with bounded(drawn):
+        counts[f"{kind} that were {check_damaged(drawn, compiled=compiled)}"] += 1
+
+
+@settings(slowly)
+@given(graph_cells())
+def test_cells_whose_values_are_a_graph(drawn: DrawnModel) -> None:
+    check("cells", drawn)
+
+
+@settings(slowly)
+@given(deep_blocks())
+def test_blocks_in_blocks(drawn: DrawnModel) -> None:
+    check("blocks", drawn)
+
+
+@settings(slowly)
+@given(hostile_names())
+def test_names_that_mean_something_elsewhere(drawn: DrawnModel) -> None:
+    check("names", drawn)
+
+
+@settings(slowly)
+@given(grossly_damaged())
+def test_gross_damage_is_told_or_works(drawn: DrawnModel) -> None:
+    check("gross damage", drawn, compiled=FUZZ)
