@@ -16,10 +16,12 @@ WORDS = (
     "tokens", "steps", "batch", "rows", "time", "time_3", "tokens_1", "index", "order", "rank", "offsets", "prepared", "scratch", "tape",
     "buffer", "zeros", "start", "stop", "define", "declare", "ret", "br", "phi", "i64", "float", "double", "ptr", "undef", "poison",
     "__init__", "__class__", "__dict__", "self", "None", "True", "lambda", "class", "def", "exec", "nan", "inf", "e1", "_", "__", "_0",
-    "forward", "backward", "record", "stream", "gradient", "output", "mask", "key", "kernel", "bias", "name", "units", "features", "h", "x",
-    "model", "cell", "block", "input", "return", "when", "shared", "train", "import",
+    "forward", "backward", "record", "stream", "gradient", "mask", "key", "kernel", "bias",
 )  # fmt: skip
-"""Names that mean something to Python, to LLVM, to the compiler or to the language."""
+"""Names that mean something to Python, to LLVM or to the compiler."""
+
+TAKEN = ("model", "cell", "block", "input", "return", "when", "shared", "train", "import", "output", "units", "features", "x", "tanh", "0a")
+"""Words that can't be a name, or not everywhere."""
 
 LETTERS = "abcxyzABCXYZ_0189"
 STRANGE = (
@@ -48,10 +50,20 @@ STRANGE = (
 
 NAMES = st.one_of(
     st.sampled_from(WORDS),
-    st.text(LETTERS, min_size=1, max_size=12),
-    st.builds(lambda letter, count: letter * count, st.sampled_from("aZ_"), st.sampled_from([1, 100, 254, 255, 256, 1000])),
+    st.builds(lambda first, rest: first + rest, st.sampled_from("abzABZ_"), st.text(LETTERS, max_size=12)),
+    st.builds(lambda letter, count: letter * count, st.sampled_from("aZ_"), st.sampled_from([1, 100, 254, 255])),
 )
-"""Some of which no name can be."""
+WRONG = st.one_of(st.sampled_from(TAKEN), st.builds(lambda count: "a" * count, st.sampled_from([256, 1000, 100_000])))
+
+
+@st.composite
+def names(draw: st.DrawFn, count: int) -> list[str]:
+    """So many different names, one of which can now and then be none."""
+    drawn = draw(st.lists(NAMES, min_size=count, max_size=count, unique=True))
+    if draw(st.integers(0, 4)) == 0:
+        drawn[draw(st.integers(0, count - 1))] = draw(WRONG)
+    return drawn
+
 
 STEPS = (
     "tanh({}) * {}", "{} + {}", "{} - 0.5 * {}", "max({}, {})", "sigmoid({} * {})", "{} * 0.5 + mean({})", "{} / (2.0 + abs({}))",
@@ -70,17 +82,17 @@ def graph_cells(draw: st.DrawFn) -> DrawnModel:
     near = draw(st.sampled_from([1, 2, 5, 100]))
     values = ["x @ k + h", "h", "x @ k"]
     lines: list[str] = []
-    names = draw(st.lists(NAMES, min_size=length, max_size=length)) if draw(st.booleans()) else [f"a{n}" for n in range(length)]
-    for name in names:
+    targets = draw(names(length)) if draw(st.booleans()) else [f"a{n}" for n in range(length)]
+    for name in targets:
         first, second = (f"({draw(st.sampled_from(values[-near:]))})" for _ in range(2))
         if draw(st.integers(0, 5)) == 0:
             lines.append(f"{name}_l, {name}_r = split({first}, 2)\n    {name} = concat({name}_l * {name}_r, tanh({name}_r))")
         else:
             lines.append(f"{name} = {draw(st.sampled_from(STEPS)).format(first, second)}")
         values.append(name)
-    unread = [name for name in dict.fromkeys(names) if not any(name in line.partition("=")[2] for line in lines)]
-    last = " + ".join(f"0.1 * {name}" for name in (unread or names[-1:])[-20:])
-    body = "\n    ".join([*lines, *(f"_{name} = {name}" for name in unread[:-20]), f"h' = tanh({last})"])
+    unread = [name for name in dict.fromkeys(targets) if not any(name in line.partition("=")[2] for line in lines)]
+    last = " + ".join(f"0.1 * {name}" for name in (unread or targets[-1:])[-20:])
+    body = "\n    ".join([*lines, *(f"_{name} = {name}" for name in unread[:-20]), "_used = h @ w + x @ k", f"h' = tanh({last})"])
     weights = "weight k [features, units] = glorot_uniform\n    weight w [units, units] = orthogonal"
     cell = f"cell Own(units) {{\n    {weights}\n    state h [units]\n    {body}\n    return h'\n}}\n"
     layer = draw(st.sampled_from(["Own(4)", "Bidirectional(Own(4))", "Own(2, return_sequences = true)", "RNN([Own(4), LSTM(2)])"]))
@@ -110,7 +122,7 @@ def deep_blocks(draw: st.DrawFn) -> DrawnModel:
 @st.composite
 def hostile_names(draw: st.DrawFn) -> DrawnModel:
     """Names for everything that has one."""
-    of_input, value, parameter, layer, weight, state, cell = (draw(NAMES) for _ in range(7))
+    of_input, value, parameter, layer, weight, state, cell = draw(names(7))
     given = draw(
         st.one_of(NAMES, st.text(LETTERS, max_size=3).flatmap(lambda text: st.sampled_from(STRANGE).map(lambda mark: text + mark)))
     )
