@@ -35,6 +35,23 @@ def blocks(body: str, innermost: str, count: int, parameters: str = "") -> str:
     return f"{deeper}\nblock B{count}{parameters} {{ {innermost} }}\n"
 
 
+def doubled_rows(count: int) -> str:
+    """A row that doubles with each equation, and with it the parts that it falls into."""
+    return of_cell(
+        "a0 = x @ k + h", *(f"a{n} = concat(a{n - 1}, a{n - 1})" for n in range(1, count)), f"h' = tanh(h + sum(a{count - 1}))", "return h'"
+    )
+
+
+def turned_rows(count: int, units: int) -> str:
+    """A row to which parts of itself are added in another order, in each equation others."""
+    lines: list[str] = []
+    for number in range(1, count):
+        parts = [f"p{number}_{part}" for part in range(2 + number % 4)]
+        lines.append(f"{', '.join(parts)} = split(a{number - 1}, {len(parts)})")
+        lines.append(f"a{number} = 0.5 * a{number - 1} + tanh(concat({', '.join(parts[1:] + parts[:1])}))")
+    return of_cell("a0 = x @ k + h", *lines, f"h' = tanh(a{count - 1})", "return h'").replace("Own(4)", f"Own({units})")
+
+
 REFUSED: Mapping[str, str] = {
     "10,000 layers": model(*["Dense(4)"] * 10_000),
     "8,000 unknown layers": model(*["Desne(4)"] * 8_000),

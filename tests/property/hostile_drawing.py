@@ -71,7 +71,8 @@ STEPS = (
 )  # fmt: skip
 
 
-def _model(text: str, shape: Shape) -> DrawnModel:
+def of_text(text: str, shape: Shape) -> DrawnModel:
+    """A spec of one input `x`."""
     return DrawnModel({MAIN: text}, Graph({}, []), {"x": shape}, [], False, {}, 3, {"time": 4}, {"x": "holed"}, 0)
 
 
@@ -96,7 +97,7 @@ def graph_cells(draw: st.DrawFn) -> DrawnModel:
     weights = "weight k [features, units] = glorot_uniform\n    weight w [units, units] = orthogonal"
     cell = f"cell Own(units) {{\n    {weights}\n    state h [units]\n    {body}\n    return h'\n}}\n"
     layer = draw(st.sampled_from(["Own(4)", "Bidirectional(Own(4))", "Own(2, return_sequences = true)", "RNN([Own(4), LSTM(2)])"]))
-    return _model(f"{cell}model Hostile {{\n    input x: float[time, 3]\n    {layer}\n    Dense(1)\n}}\n", Shape("time", 3))
+    return of_text(f"{cell}model Hostile {{\n    input x: float[time, 3]\n    {layer}\n    Dense(1)\n}}\n", Shape("time", 3))
 
 
 @st.composite
@@ -116,7 +117,7 @@ def deep_blocks(draw: st.DrawFn) -> DrawnModel:
         blocks.append(f"block B{level} {{ {chosen} {draw(st.sampled_from(layers))} }}")
     blocks.append(f"block B{depth} {{ {draw(st.sampled_from(layers))} }}")
     text = "\n".join(blocks)
-    return _model(f"{text}\nmodel Hostile {{\n    input x: float[4]\n    Dense(3)\n    B0()\n    Dense(1)\n}}\n", Shape(None, 4))
+    return of_text(f"{text}\nmodel Hostile {{\n    input x: float[4]\n    Dense(3)\n    B0()\n    Dense(1)\n}}\n", Shape(None, 4))
 
 
 @st.composite
@@ -134,7 +135,7 @@ def hostile_names(draw: st.DrawFn) -> DrawnModel:
         f"model {layer}({parameter} = 3) {{\n    input {of_input}: float[time, 3]\n    {value} = {of_input} -> {cell}({parameter})\n"
         f'    {value} -> Dense(2, name = "{given}")\n}}\n'
     )
-    drawn = _model(own + text, Shape("time", 3))
+    drawn = of_text(own + text, Shape("time", 3))
     return replace(drawn, shapes={of_input: Shape("time", 3)}, patterns={of_input: "holed"})
 
 

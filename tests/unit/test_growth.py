@@ -15,7 +15,7 @@ from rnnspec import compiler
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
 from rnnspec.runtime.native import Wanted
-from tests.property.hostile import ACCEPTED, chain, model, of_cell
+from tests.property.hostile import ACCEPTED, chain, doubled_rows, model, of_cell
 from tests.work import calls
 
 FUNCTIONS = (Wanted("forward", False), Wanted("record", True), Wanted("backward", True))
@@ -84,6 +84,12 @@ def test_twice_the_model_is_twice_the_work(name: str) -> None:
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_any_depth_compiles(name: str) -> None:
     assert all(texts(ACCEPTED[name]))
+
+
+def test_parts_of_parts_are_stored() -> None:
+    """The row is 64 times as wide, and so are the parts; what is written for them isn't."""
+    narrow, wide = (sum(map(len, texts(doubled_rows(count)))) for count in (11, 17))
+    assert wide < 2 * narrow
 
 
 def test_very_long_functions_go_without_the_quadratic_pass() -> None:
