@@ -22,11 +22,12 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Draws MODELS whole models, and as many damaged specs; a failing one is printed as small as it can be made. SEED=... repeats a run.
+# Draws MODELS whole models, and as many damaged specs, hostile ones among them; one that fails, or takes more than its time or memory,
+# is printed as small as it can be made. SEED=... repeats a run.
 MODELS := 2000
 fuzz: $(VENV)/.installed-test
 	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
-	    tests/property/test_drawn_models.py
+	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py
 
 # Interrupts, forks and other threads at any moment, SOAK times as often as the tests have them.
 SOAK := 42

@@ -17,6 +17,32 @@ PASSES = ("always_inliner", "global_dead_code_eliminate", "new_gvn", "loop_rotat
 """LLVM's passes that run. Measured on AVX2 against its standard pipeline at level 2: a third to a half of the time to
 compile, the running time between 7 % less and 15 % more. The text is tiled and vectorised before LLVM sees it."""
 
+QUADRATIC = "new_gvn"
+"""The one of these that takes time and memory by the square of a function's length."""
+
+LONGEST = 4000
+"""Lines of a function up to which `QUADRATIC` runs, and LLVM's back end takes its time. What people write stays far below; above it are
+sums of a hundred products."""
+
+FAR_TOO_LONG = 16_000
+"""Lines of a function from which on the back end only translates: whatever else it does takes more than linear time."""
+
+
+def longest_function(text: str) -> int:
+    """Lines of the longest function of a module."""
+    return max((function.count("\n") for function in text.split("\ndefine ")), default=0)
+
+
+def passes_for(text: str) -> tuple[str, ...]:
+    """The passes that a module gets: all but the quadratic one where a function is very long."""
+    return PASSES if longest_function(text) <= LONGEST else tuple(name for name in PASSES if name != QUADRATIC)
+
+
+def level_for(text: str) -> int:
+    """How much the back end does for a module, of 3 at most."""
+    longest = longest_function(text)
+    return 3 if longest <= LONGEST else 1 if longest <= FAR_TOO_LONG else 0
+
 
 def host_target() -> Target:
     """The description of this machine, with its own processor's scheduling and instructions."""
@@ -46,22 +72,25 @@ class Machine:
         import llvmlite.binding as llvm
 
         self._llvm = llvm
-        self._machine = in_llvm(lambda: _target_machine(target.triple, target.cpu, target.features))
+        self._target = target
 
     @property
     def identity(self) -> str:
         """What object bytes depend on beyond the text and the target: which LLVM this is, and what it is asked to do."""
-        return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES])
+        return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST), str(FAR_TOO_LONG)])
+
+    def _machine(self, level: int) -> TargetMachine:
+        return _target_machine(self._target.triple, self._target.cpu, self._target.features, level)
 
     def optimise(self, text: str) -> ModuleRef:
-        """The verified module, after `PASSES`."""
+        """The verified module, after its passes."""
         return in_llvm(lambda: self._optimised(text))
 
     def object_code(self, text: str) -> bytes:
-        return in_llvm(lambda: bytes(self._machine.emit_object(self._optimised(text))))
+        return in_llvm(lambda: bytes(self._machine(level_for(text)).emit_object(self._optimised(text))))
 
     def assembly(self, text: str) -> str:
-        return in_llvm(lambda: str(self._machine.emit_assembly(self._optimised(text))))
+        return in_llvm(lambda: str(self._machine(level_for(text)).emit_assembly(self._optimised(text))))
 
     def _optimised(self, text: str) -> ModuleRef:
         llvm = self._llvm
@@ -71,17 +100,17 @@ class Machine:
         except RuntimeError as error:
             raise InternalError(f"LLVM refuses the generated code: {error}") from error
         passes = llvm.create_new_module_pass_manager()
-        for name in PASSES:
+        for name in passes_for(text):
             getattr(passes, f"add_{name}_pass")()
-        passes.run(module, llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options()))
+        passes.run(module, llvm.create_pass_builder(self._machine(3), llvm.create_pipeline_tuning_options()))
         return module
 
 
 @cache
-def _target_machine(triple: str, cpu: str, features: str) -> TargetMachine:
+def _target_machine(triple: str, cpu: str, features: str, level: int) -> TargetMachine:
     """Kept: what frees it, llvmlite's destructor, would swallow an interrupt."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic", codemodel="default")
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default")

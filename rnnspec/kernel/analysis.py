@@ -50,6 +50,8 @@ class Analysis:
     available: dict[Value, int] = field(default_factory=dict[Value, int])
     node_level: dict[int, int] = field(default_factory=dict[int, int])
     roots: dict[Value, None] = field(default_factory=dict[Value, None])
+    apart: set[Value] = field(default_factory=set[Value])
+    """Roots whose cuts are none of others': what is made of them would fall into too many parts."""
     cuts: dict[Value, set[int]] = field(default_factory=lambda: defaultdict[Value, set[int]](set))
     starts: dict[Value, int] = field(default_factory=dict[Value, int])
     """Of each part of a split along the columns, its first column in the whole."""
@@ -90,6 +92,7 @@ def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: It
             analysis.parts[operation.result] = _starts(operation.operands)
     for value in stored:
         analysis.level[value] = analysis.available[value] = 0
+    _set_apart(analysis, operations)
     for number, operation in enumerate(operations):
         _place(analysis, number, operation, panels_wait)
     for value in wanted:
@@ -157,11 +160,13 @@ def _evaluated_with(operation: Operation) -> tuple[Value, ...]:
 def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: bool) -> None:
     form = form_of(operation)
     level = 0
+    if form is Form.POINTWISE or isinstance(operation, Split | Matmul):
+        _cut_upwards(analysis, operation)
     for operand in whole_operands(analysis, operation):
         if isinstance(operand.type, TensorType):
             level = max(level, _whole(analysis, operand))
     for operand in inline_operands(analysis, operation):
-        level = max(level, analysis.level[operand])
+        level = max(level, _whole(analysis, operand) if operand in analysis.apart else analysis.level[operand])
     if isinstance(operation, Matmul) and not operation.transpose_left and panels_wait:
         level = max(level, _whole(analysis, operation.right) + 1)
     if form is Form.NODE:
@@ -241,51 +246,82 @@ def is_zero(analysis: Analysis, value: Value) -> bool:
     return isinstance(operation, Constant) and operation.value == 0.0
 
 
+MOST_CUTS = 256
+"""Of one value, but for what it is put together from itself: parts of parts would double with each equation."""
+
+
+def _cut_upwards(analysis: Analysis, operation: Operation) -> None:
+    """Columns at which a value's parts are computed apart: gates of a joint projection, parts of a concatenation."""
+    cuts, own = analysis.cuts, _cuts_of(analysis, operation, {})
+    found = _cuts_of(analysis, operation, cuts)
+    if any(len(found[result]) > MOST_CUTS + len(own[result]) for result in found):
+        analysis.apart.update(operand for operand in _evaluated_with(operation) if analysis.is_lazy(operand) and is_storable(operand))
+        found = _cuts_of(analysis, operation, cuts)
+    cuts.update(found)
+
+
+def _cuts_of(analysis: Analysis, operation: Operation, cuts: Mapping[Value, set[int]]) -> dict[Value, set[int]]:
+    """The cuts of an operation's results, with those of its operands."""
+
+    def inside(operand: Value) -> Iterable[int]:
+        return () if operand in analysis.apart else cuts.get(operand, ())
+
+    match operation:
+        case Concat():
+            parts = zip(_starts(operation.operands), operation.operands, strict=True)
+            return {operation.result: {start + cut for start, operand in parts for cut in (0, *inside(operand))}}
+        case Split():
+            parts = zip(_starts(operation.results), operation.results, strict=True)
+            whole = inside(operation.operand)
+            return {result: {cut - start for cut in whole if start < cut < start + matrix(result)[1]} for start, result in parts}
+        case _:
+            (result,) = results_of(operation)
+            alike = (operand for operand in _evaluated_with(operation) if analysis.is_lazy(operand) and _is_as_wide(operand, result))
+            return {result: {cut for operand in alike for cut in inside(operand)}}
+
+
+def _is_as_wide(operand: Value, result: Value) -> bool:
+    return isinstance(operand.type, TensorType) and matrix(operand)[1] == matrix(result)[1]
+
+
 def _find_cuts(analysis: Analysis, operations: Sequence[Operation]) -> None:
-    """Columns at which a value's parts are computed or used apart: gates of a joint projection, parts of a concatenation."""
-    cuts = analysis.cuts
-    for operation in operations:
-        match operation:
-            case Concat() if form_of(operation) is Form.POINTWISE:
-                start = 0
-                for operand in operation.operands:
-                    cuts[operation.result] |= {start, *(start + cut for cut in cuts[operand])}
-                    start += matrix(operand)[1]
-            case Split():
-                start = 0
-                for result in operation.results:
-                    width = matrix(result)[1]
-                    cuts[result] |= {cut - start for cut in cuts[operation.operand] if start < cut < start + width}
-                    start += width
-            case _:
-                for operand in _evaluated_with(operation):
-                    _merge(analysis, operation, operand, upwards=True)
+    """Adds the columns at which a value's parts are used apart."""
     for operation in reversed(operations):
-        match operation:
-            case Concat() if form_of(operation) is Form.POINTWISE:
-                start = 0
-                for operand in operation.operands:
-                    width = matrix(operand)[1]
-                    cuts[operand] |= {cut - start for cut in cuts[operation.result] if start < cut < start + width}
-                    start += width
-            case Split() if form_of(operation) is Form.POINTWISE:
-                start = 0
-                for result in operation.results:
-                    cuts[operation.operand] |= {start, *(start + cut for cut in cuts[result])}
-                    start += matrix(result)[1]
-            case _:
-                for operand in _evaluated_with(operation):
-                    _merge(analysis, operation, operand, upwards=False)
+        for operand, further in _uses_apart(operation, analysis.cuts):
+            if operand not in analysis.apart:
+                analysis.cuts[operand] |= further
 
 
-def _merge(analysis: Analysis, operation: Operation, operand: Value, upwards: bool) -> None:
-    (result,) = results_of(operation)
-    if not isinstance(operand.type, TensorType) or matrix(operand)[1] != matrix(result)[1]:
-        return
-    if upwards and analysis.is_lazy(operand):
-        analysis.cuts[result] |= analysis.cuts[operand]
-    elif not upwards:
-        analysis.cuts[operand] |= analysis.cuts[result]
+def _set_apart(analysis: Analysis, operations: Sequence[Operation]) -> None:
+    """Finds the values of which too many parts are used apart."""
+    cuts: dict[Value, set[int]] = defaultdict(set)
+    for operation in reversed(operations):
+        for operand, further in _uses_apart(operation, cuts):
+            cuts[operand] |= further
+            own = len(operation.results) if isinstance(operation, Split) else 0
+            if len(cuts[operand]) > MOST_CUTS + own and analysis.is_lazy(operand) and is_storable(operand):
+                analysis.apart.add(operand)
+                cuts[operand] = set()
+
+
+def _uses_apart(operation: Operation, cuts: Mapping[Value, set[int]]) -> list[tuple[Value, set[int]]]:
+    """The columns at which an operation uses its operands' parts apart, with those at which its results are used."""
+    match operation:
+        case Matmul(init=init, result=result):
+            return [] if init is None else [(init, cuts[result])]
+        case _ if form_of(operation) is not Form.POINTWISE:
+            return []
+        case Concat():
+            return [
+                (operand, {cut - start for cut in cuts[operation.result] if start < cut < start + matrix(operand)[1]})
+                for start, operand in zip(_starts(operation.operands), operation.operands, strict=True)
+            ]
+        case Split():
+            parts = zip(_starts(operation.results), operation.results, strict=True)
+            return [(operation.operand, {start + cut for start, result in parts for cut in (0, *cuts[result])})]
+        case _:
+            (result,) = results_of(operation)
+            return [(operand, cuts[result]) for operand in operands_of(operation) if _is_as_wide(operand, result)]
 
 
 def _adds_a_product(analysis: Analysis, operation: Operation, uses: Mapping[Value, int]) -> bool:

@@ -102,10 +102,26 @@ class _Range:
     stop: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What counting must know of a function's buffers: the bytes of an element, and which are zeros when the function is called."""
+
+    element_bytes: Mapping[str, int]
+    gradients: frozenset[str]
+
+    @staticmethod
+    def of(function: KernelFunction) -> Counting:
+        gradients = (buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT)
+        return Counting({buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, frozenset(gradients))
+
+    def count(self, nest: Nest) -> Count:
+        """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
+        return _Counter(nest, self.element_bytes, self.gradients).count()
+
+
 def count(nest: Nest, function: KernelFunction) -> Count:
-    """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
-    gradients = {buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT}
-    return _Counter(nest, {buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, gradients).count()
+    """As `Counting.count`, of one nest."""
+    return Counting.of(function).count(nest)
 
 
 @dataclass(frozen=True)
@@ -158,7 +174,7 @@ class _Counter:
         """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
         contracts = any(isinstance(statement, Contract) for statement in body)
-        same = () if contracts else same_for_all_units(body)[0]
+        same = frozenset[int]() if contracts else frozenset(map(id, same_for_all_units(body)[0]))
         matmul = elementwise = NONE
         elementary: dict[str, Amount] = {}
         reads: list[_Range] = []
@@ -166,7 +182,7 @@ class _Counter:
         writes: list[_Range] = []
         panels: dict[str, Amount] = {}
         for statement in body:
-            times = rows if statement in same else elements
+            times = rows if id(statement) in same else elements
             match statement:
                 case Load(access=access):
                     reads.append(_columns(access, units))
@@ -196,7 +212,7 @@ class _Counter:
         read = _merged(self.bytes(reads, rows), panels)
         for name, kind in indices:
             looked_up = self.runs if kind is RowMap.FIRST else rows
-            read = _merged(read, {name: looked_up * ELEMENT_BYTES[DType.I32]})
+            read[name] = read.get(name, NONE) + looked_up * ELEMENT_BYTES[DType.I32]
         return Count(matmul, elementwise, elementary, read, self.bytes(writes, rows))
 
     def bytes(self, ranges: Iterable[_Range], rows: Amount) -> dict[str, Amount]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rnnspec.kernel.amount import NONE, Amount
-from rnnspec.kernel.count import cost, count
+from rnnspec.kernel.count import Counting, cost
 from rnnspec.kernel.nests import Nest, nests_of
 from rnnspec.kernel.nodes import (
     ColumnReduce,
@@ -38,6 +38,7 @@ class Parts:
 def work_of(function: KernelFunction, lanes: int) -> Mapping[Parts, Amount]:
     """Operations of a function, counted as those of a product, by the parts that they fall into. `lanes`: of a vector."""
     work: dict[Parts, Amount] = {}
+    counting = Counting.of(function)
     shares: tuple[StepShare, ...] = ()
     step = 0
     for nest in nests_of(function):
@@ -48,7 +49,7 @@ def work_of(function: KernelFunction, lanes: int) -> Mapping[Parts, Amount]:
             if shares and shares[step].blocks > 1:
                 parts = Parts(parts.rows, shares[step].blocks, Amount.of(nest.scan.steps) * (waits_of(shares) * WAIT_COST))
             step += 1
-        work[parts] = work.get(parts, NONE) + cost(count(nest, function))
+        work[parts] = work.get(parts, NONE) + cost(counting.count(nest))
     return work
 
 

@@ -17,6 +17,7 @@ from rnnspec.frontend.catalogue_layers import LAYERS
 from rnnspec.frontend.library import NAMES
 from rnnspec.frontend.lower import Precision
 from tests.property.agreement import check_damaged, check_model
+from tests.property.bounds import FUZZ, bounded
 from tests.property.damage import damaged_models
 from tests.property.drawn_model import DrawnModel
 from tests.property.layers import ENTRIES
@@ -24,7 +25,6 @@ from tests.property.models import drawn_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 
-FUZZ = "FUZZ_MODELS" in os.environ
 MODELS = int(os.environ.get("FUZZ_MODELS", "20"))
 DAMAGED = MODELS if FUZZ else 50
 
@@ -50,14 +50,17 @@ def told(request: pytest.FixtureRequest) -> Iterator[None]:
 @given(drawn_models(), st.sampled_from(PRECISIONS), st.booleans(), st.integers(0, 3))
 def test_what_is_accepted_agrees_with_its_oracles(drawn: DrawnModel, dtype: Precision, training: bool, quarter: int) -> None:
     """A spec that was drawn to be right is accepted. Some are held to more: see `check_agreement`."""
-    outcome = check_model(drawn, dtype=dtype, training=training, thorough=quarter == 3)
+    with bounded(drawn):
+        outcome = check_model(drawn, dtype=dtype, training=training, thorough=quarter == 3)
     counts[f"drawn models that were {outcome}"] += 1
 
 
 @settings(slowly, max_examples=DAMAGED)
 @given(damaged_models(), st.booleans())
 def test_a_damaged_spec_is_told_where_or_works(drawn: DrawnModel, compiled: bool) -> None:
-    counts[f"damaged specs that were {check_damaged(drawn, compiled=compiled and FUZZ)}"] += 1
+    with bounded(drawn):
+        outcome = check_damaged(drawn, compiled=compiled and FUZZ)
+    counts[f"damaged specs that were {outcome}"] += 1
 
 
 def test_every_layer_is_drawn() -> None:
