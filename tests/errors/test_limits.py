@@ -24,13 +24,13 @@ def refusal(text: str) -> SpecError:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_is_refused_soon(name: str) -> None:
     refusals: list[SpecError] = []
-    assert calls(lambda: refusals.append(refusal(REFUSED[name]))) < MOST_CALLS
+    calls(lambda: refusals.append(refusal(REFUSED[name])), MOST_CALLS)
     assert len(refusals[0].diagnostics) <= limits.ERRORS + 1
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_is_accepted_is_checked_soon(name: str) -> None:
-    assert calls(lambda: compiler.check(ACCEPTED[name])) < MOST_CALLS
+    calls(lambda: compiler.check(ACCEPTED[name]), MOST_CALLS)
 
 
 @pytest.mark.parametrize("name", ["doubled 45 times", "doubled by a parameter", "a length that doubles"])
@@ -41,7 +41,7 @@ def test_compiling_refuses_as_soon_as_checking(name: str) -> None:
         with pytest.raises(SpecError):
             compiler.build(compiler.read_spec(REFUSED[name]), {}, "float32")
 
-    assert calls(build) < MOST_CALLS
+    calls(build, MOST_CALLS)
 
 
 def test_errors_are_counted() -> None:

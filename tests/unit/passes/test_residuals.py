@@ -11,6 +11,7 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Role, Value
 from rnnspec.ir.traverse import results_of
 from rnnspec.ir.types import DType, TensorType
+from rnnspec.passes import residuals
 from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 
 ROW = TensorType(DType.F32, ("batch", 4))
@@ -102,3 +103,25 @@ def test_a_quotient_is_kept_where_its_sides_would_have_to_be() -> None:
     x = builder.parameter(Role.INPUT, "x", ROW)
     quotient = builder.div(builder.exp(x), builder.tanh(x))
     assert choose(builder, [quotient], x) == Residuals((quotient,), ())
+
+
+def test_a_long_chain_is_cut_in_few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each value of the chain something must be kept, so there are as many paths; one round finds all of one length."""
+    builder = Builder()
+    value = builder.parameter(Role.INPUT, "x", ROW)
+    first, needed = value, list[Value]()
+    for _ in range(100):
+        value = builder.mul(builder.tanh(value), value)
+        needed.append(value)
+    rounds = 0
+    levels = residuals._Network._levels
+
+    def counted(network: residuals._Network) -> list[int]:
+        nonlocal rounds
+        rounds += 1
+        return levels(network)
+
+    monkeypatch.setattr(residuals._Network, "_levels", counted)
+    found = choose_residuals([first], builder.operations, needed, lambda value: 1)
+    assert found.saved
+    assert rounds < 10
