@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec.diagnostics import SpecError, SpecWarning
+from rnnspec.file_kinds import kind_of, no_spec
 from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.locks import LLVM
 from rnnspec.runtime import artifact
@@ -139,7 +140,8 @@ def _source(spec: Spec) -> SourceFile | None:
         return SourceFile.of_text(spec) if len(spec) <= SPEC_LIMIT // 4 else None
     path = os.fspath(spec)
     try:
-        return SourceFile(path, read_file(path, SPEC_LIMIT).decode())
+        content = read_file(path, SPEC_LIMIT)
+        return None if no_spec(path, kind_of(path, content)) else SourceFile(path, content.decode())
     except (OSError, ValueError):
         return None
 

@@ -92,11 +92,12 @@ def save(artifact: Artifact, file: Target) -> None:
 
 def load(file: Source) -> Artifact:
     """Read and check a file; OSError if it can't be read, `ArtifactError` if it isn't what `save` wrote."""
-    name, content = name_of(file), _content(file)
+    name, content = name_of(file), b""
     try:
+        content = _content(file)
         return decode(content)
     except ArtifactError as error:
-        mistaken = no_model(name, kind_of(name, content))
+        mistaken = no_model(name, kind_of(name, content)) if content else None
         reason = error if mistaken is None else f"it is {mistaken.kind.value}, not a compiled model: {mistaken.advice}"
         raise ArtifactError(f"{name}: {reason}") from None
 

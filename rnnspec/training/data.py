@@ -33,6 +33,9 @@ from rnnspec.runtime.inputs import whole_number
 _SETS = {"": "whole", "_train": "train", "_val": "val", "_test": "test"}
 """The sets by the ends of their keys."""
 
+_MEANT = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
+"""What others call the sets."""
+
 _MOST = 12
 """Keys that a message lists."""
 
@@ -172,7 +175,10 @@ def _is_used(key: str, there: Set[str], instead: str) -> bool:
 def _why_unused(key: str, there: Set[str], instead: str) -> str:
     """A few words about a key that isn't used, none where nothing is known."""
     if _KEY.fullmatch(key) is None:
-        return nearest(key, {f"{kind}{end}" for kind in _KINDS for end in _SETS} - there | {"classes"} - there)
+        kind, under, end = key.rpartition("_")
+        meant = f"{kind}_{_MEANT.get(end, end)}" if under else key
+        known = {f"{kind}{end}" for kind in _KINDS for end in _SETS} - there | {"classes"} - there
+        return f"did you mean `{meant}`?" if meant in known else nearest(meant, known)
     return f"there are {instead}" if _needed(key) in there else f"there is no {_needed(key)}"
 
 

@@ -18,7 +18,8 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend import imports
+from rnnspec.files import SPEC_LIMIT
+from rnnspec.frontend import limits
 from rnnspec.interop.safetensors import read_weights
 from rnnspec.runtime import memory
 from rnnspec.runtime.artifact import MANIFEST, SPEC, WEIGHTS, ArtifactError
@@ -149,18 +150,29 @@ def test_what_is_no_regular_file_is_no_spec_no_model_and_no_weights(place: Path,
             call(name)
 
 
-def test_a_spec_of_any_kind_has_a_largest_size(place: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = len(TEXT) + 100
-    for module in (compiler, imports, rnnspec.kept, rnnspec.runtime.artifact):
-        monkeypatch.setattr(module, "SPEC_LIMIT", limit)
-    for length, fits in ((limit, True), (limit + 1, False)):
+def test_a_spec_of_any_kind_has_a_largest_size(place: Path, sound: bytes) -> None:
+    for length, fits in ((limits.BYTES, True), (limits.BYTES + 1, False)):
         text = TEXT + "#" * (length - len(TEXT))
         (place / "main.rnn").write_text(text)
         calls = (partial(rnnspec.compile, text), partial(compiler.check, place / "main.rnn"), partial(rnnspec.load, edited(sound, text)))
         outcomes = [refusal(call) for call in calls]
         assert [outcome is None for outcome in outcomes] == [fits] * 3, outcomes
-        (place / "half.rnn").write_text("#" * (length - len(TEXT) - len('import "half.rnn"\n') - 1))
+        (place / "half.rnn").write_text("#" * (length - len(TEXT) - len('import "half.rnn"\n')))
         assert (refusal(lambda: rnnspec.compile(f'import "half.rnn"\n{TEXT}')) is None) == fits
+
+
+def test_of_a_file_that_is_no_spec_by_its_size_nothing_is_read(place: Path, sound: bytes) -> None:
+    text = TEXT + "#" * SPEC_LIMIT
+    (place / "main.rnn").write_text(text)
+    (place / "part.rnn").write_text("#" * (SPEC_LIMIT + 1))
+    for call in (
+        lambda: rnnspec.compile(place / "main.rnn"),
+        lambda: compiler.check(place / "main.rnn"),
+        lambda: rnnspec.load(edited(sound, text)),
+        lambda: compiler.check(f'import "part.rnn"\n{TEXT}'),
+    ):
+        said = refusal(call)
+        assert said is not None and ("larger than" in said), said
 
 
 def refusal(call: Callable[[], object]) -> str | None:
@@ -173,13 +185,13 @@ def refusal(call: Callable[[], object]) -> str | None:
 
 
 def test_imports_in_a_row_have_an_end(place: Path) -> None:
-    count = imports.MOST_DEEP + 1
+    count = limits.IMPORT_DEPTH + 1
     for number in range(count):
         (place / f"{number}.rnn").write_text(f'import "{number + 1}.rnn"\n')
     (place / f"{count}.rnn").write_text("")
     assert refusal(lambda: compiler.check(f'import "2.rnn"\n{TEXT}')) is None
     said = refusal(lambda: compiler.check(f'import "1.rnn"\n{TEXT}'))
-    assert said is not None and f"more than {imports.MOST_DEEP} files import each other in a row" in said
+    assert said is not None and str(limits.IMPORT_DEPTH) in said
 
 
 # Parameters
