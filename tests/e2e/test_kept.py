@@ -88,9 +88,9 @@ def test_the_collector_of_garbage_goes_on_after_a_spec(own_cache: Path, monkeypa
     while_compiling: list[bool] = []
     build = compiler.build
 
-    def watched(*arguments: Any) -> compiler.Compiled:
+    def watched(*arguments: Any, **named: Any) -> compiler.Compiled:
         while_compiling.append(gc.isenabled())
-        return build(*arguments)
+        return build(*arguments, **named)
 
     monkeypatch.setattr(compiler, "build", watched)
     rnnspec.compile(SPEC, seed=0)

@@ -19,6 +19,8 @@ from rnnspec.runtime import team
 from rnnspec.runtime.threads import processors
 from rnnspec.training.model import Model
 
+pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+
 COUNTS = (2, 3, 5)
 
 CELL = """cell Slow(units) {

@@ -14,6 +14,8 @@ from rnnspec.kernel.nodes import TimeBlock
 from rnnspec.kernel.time_blocks import time_blocks
 from tests.e2e.test_threads import ATTENTION, BATCHES, CELL, LAYERS, all_results, assert_same_bits, drawn, shared, spec_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+
 STACKS = {
     "a stack": ("float[time, 3]", "LSTM(5, return_sequences = true)\n    Dense(4)\n    GRU(6, return_sequences = true)\n    LSTM(3)"),
     "a stack, backwards": (

@@ -27,6 +27,8 @@ from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.ir_arguments import masks
 
+pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+
 Array = NDArray[np.floating]
 
 VOCABULARY = 11
