@@ -21,6 +21,8 @@ from rnnspec.training.model import Model
 from tests import reference
 from tests.keras_cases import Case, load
 
+pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+
 pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 """Some merge a masked sequence with one that isn't."""
 
