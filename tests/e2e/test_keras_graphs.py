@@ -21,9 +21,10 @@ from rnnspec.training.model import Model
 from tests import reference
 from tests.keras_cases import Case, load
 
-pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
-
-pytestmark = pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning"),
+    pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning"),
+]
 """Some merge a masked sequence with one that isn't."""
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
