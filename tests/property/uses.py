@@ -51,6 +51,7 @@ def check_predictions(drawn: DrawnModel, model: Model, inputs: Mapping[str, Arra
 def unpadded(drawn: DrawnModel, inputs: Mapping[str, Array], masks: Mapping[str, Array]) -> dict[str, Any] | None:
     """The same samples as lists of their own lengths; None where that isn't the same call."""
     given: dict[str, Any] = dict(inputs)
+    known: dict[str, Array] = {}
     for name, shape in drawn.shapes.items():
         if not isinstance(shape.length, str):
             if shape.sequence and not masks[name].all():
@@ -59,6 +60,8 @@ def unpadded(drawn: DrawnModel, inputs: Mapping[str, Array], masks: Mapping[str,
         lengths = masks[name].sum(axis=1)
         right = (np.arange(masks[name].shape[1]) < lengths[:, None]) == masks[name]
         if not right.all() or lengths.max(initial=0) != masks[name].shape[1]:
+            return None
+        if not np.array_equal(known.setdefault(shape.length, lengths), lengths):  # lists have one length for a sample's inputs of one
             return None
         given[name] = [row[:length] for row, length in zip(inputs[name], lengths, strict=True)]
     return given
