@@ -142,9 +142,10 @@ def write_beside(place: Path, content: bytes, *, before: os.stat_result | None =
     `before`: the file there, whose mode and owner are kept; `mode`: of a new one, less what the process masks.
     `to_disk`: it outlives a loss of power.
     """
-    # Interrupted, it leaves a part that nobody has locked, and the next writer removes.
-    temporary, file = deferred(lambda: _new_part(place.parent, mode if before is None else 0o600))
+    parts: list[tuple[Path, BinaryIO]] = []
     try:
+        deferred(lambda: parts.append(_new_part(place.parent, mode if before is None else 0o600)))
+        ((temporary, file),) = parts
         with file:
             file.write(content)
             file.flush()
@@ -157,7 +158,9 @@ def write_beside(place: Path, content: bytes, *, before: os.stat_result | None =
         if fcntl is None:
             temporary.replace(place)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary, file in parts:
+            file.close()
+            temporary.unlink(missing_ok=True)
         raise
 
 
