@@ -30,7 +30,7 @@ fuzz: $(VENV)/.installed-test
 	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py
 
 # Interrupts, forks and other threads at any moment, SOAK times as often as the tests have them.
-SOAK := 42
+SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 

@@ -15,7 +15,7 @@ from tests.property.entries import Shape
 from tests.property.hostile import doubled_rows, turned_rows
 from tests.property.hostile_drawing import deep_blocks, graph_cells, grossly_damaged, hostile_names, of_text
 
-MODELS = int(os.environ.get("FUZZ_MODELS", "5"))
+MODELS = int(os.environ.get("FUZZ_MODELS", "3"))
 counts: Counter[str] = Counter()
 slowly = settings(suppress_health_check=list(HealthCheck), max_examples=MODELS)
 

@@ -54,7 +54,7 @@ def test_batch_mates_padding_and_threads_change_no_bit(drawn: Drawn) -> None:
             assert np.array_equal(alone[places], whole[row, steps]), f"sample {row}"
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(windowed_models())
 def test_what_stands_around_a_sample_changes_no_bit_of_its_windows(drawn: Drawn) -> None:
     """Each sample alone, without its padding and with more of it before and behind; and the gradient of its steps."""

@@ -23,7 +23,7 @@ def test_outputs_and_gradients(drawn: Drawn) -> None:
     compare(drawn)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(windowed_models())
 def test_outputs_and_gradients_of_windows_that_hand_the_mask_on(drawn: Drawn) -> None:
     compare(drawn)

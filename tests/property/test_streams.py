@@ -15,7 +15,7 @@ AROUND = ["{}", "LayerNormalization()\n {}", "{}\n Dense(1, use_bias = false)", 
 
 
 @pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.SpecWarning")
-@settings(max_examples=14)
+@settings(max_examples=8)
 @given(
     cells=st.lists(drawn_cells(), min_size=1, max_size=2),
     units=st.tuples(UNITS, UNITS),

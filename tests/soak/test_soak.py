@@ -12,12 +12,12 @@ import pytest
 from tests.soak.soak import SOAKS
 
 SHORT = {
-    "interrupted_steps": 120,
-    "interrupted_compiles": 15,
-    "saves_in_handlers": 40,
-    "forks": 25,
-    "changed_ids": 60,
-    "shared_streams": 300,
+    "interrupted_steps": 80,
+    "interrupted_compiles": 10,
+    "saves_in_handlers": 25,
+    "forks": 12,
+    "changed_ids": 40,
+    "shared_streams": 200,
 }
 """Rounds of a test run; `SOAK` in the environment multiplies them."""
 

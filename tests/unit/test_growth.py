@@ -48,20 +48,20 @@ def windows(layer: str) -> Callable[[int], str]:
 
 
 GROWING: Mapping[str, tuple[Callable[[int], str], int]] = {
-    "stacked LSTMs": (stacked, 6),
-    "dense layers": (lambda count: model(*["Dense(4, activation = tanh)"] * count), 30),
-    "branches": (branches, 25),
-    "inputs": (inputs, 50),
-    "a window": (windows('Conv1D(2, {}, padding = "same")'), 60),
-    "a maximum": (windows('MaxPooling1D({}, padding = "same")'), 60),
-    "values used twice": (lambda count: chain("x @ k + h", "a{0} = tanh(a{1}) * a{1}", count), 40),
-    "values of tokens used twice": (lambda count: chain("x @ k", "a{0} = tanh(a{1}) * a{1}", count, "h' = tanh(a{0} + h)"), 40),
-    "sums of sums": (lambda count: chain("x @ k + h", "a{0} = a{1} + tanh(h + a{1})", count), 40),
+    "stacked LSTMs": (stacked, 4),
+    "dense layers": (lambda count: model(*["Dense(4, activation = tanh)"] * count), 12),
+    "branches": (branches, 12),
+    "inputs": (inputs, 25),
+    "a window": (windows('Conv1D(2, {}, padding = "same")'), 30),
+    "a maximum": (windows('MaxPooling1D({}, padding = "same")'), 30),
+    "values used twice": (lambda count: chain("x @ k + h", "a{0} = tanh(a{1}) * a{1}", count), 20),
+    "values of tokens used twice": (lambda count: chain("x @ k", "a{0} = tanh(a{1}) * a{1}", count, "h' = tanh(a{0} + h)"), 20),
+    "sums of sums": (lambda count: chain("x @ k + h", "a{0} = a{1} + tanh(h + a{1})", count), 20),
     "split and concat": (
         lambda count: chain("x @ k + h", "p{0}, q{0} = split(a{1}, 2)\na{0} = concat(p{0} * q{0}, tanh(p{0}))", count),
-        20,
+        12,
     ),
-    "products": (products, 12),
+    "products": (products, 7),
 }
 """A model of so many parts, and how many to begin with."""
 
