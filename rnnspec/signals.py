@@ -32,7 +32,7 @@ class _Section:
 
     def __init__(self) -> None:
         self.open = False
-        self.came: list[tuple[Handler, int, FrameType | None]] = []
+        self.came: list[tuple[Handler, int]] = []
 
 
 class _Deferring:
@@ -43,7 +43,8 @@ class _Deferring:
 
     def __call__(self, number: int, frame: FrameType | None) -> Any:
         if self._section.open:
-            self._section.came.append((self.handler, number, frame))
+            # Without the frame: kept, it would keep alive what ends with the work, and that would end outside of the section.
+            self._section.came.append((self.handler, number))
             return None
         _set_handler(number, self.handler)
         return self.handler(number, frame)
@@ -94,11 +95,11 @@ def _put_back(replaced: Sequence[tuple[int, _Deferring]]) -> None:
             _set_handler(number, own.handler)
 
 
-def _run(came: Sequence[tuple[Handler, int, FrameType | None]]) -> None:
+def _run(came: Sequence[tuple[Handler, int]]) -> None:
     """All handlers, whatever one of them raises."""
     if came:
-        handler, number, frame = came[0]
+        handler, number = came[0]
         try:
-            handler(number, frame)
+            handler(number, None)
         finally:
             _run(came[1:])

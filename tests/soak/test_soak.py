@@ -26,7 +26,19 @@ SHORT = {
 def test_it_holds_however_often_it_is_tried(name: str) -> None:
     rounds = SHORT[name] * int(os.environ.get("SOAK", "1"))
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-m", "tests.soak.soak", name, str(rounds)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore::DeprecationWarning",
+            "-W",
+            "ignore::ResourceWarning",
+            "-m",
+            "tests.soak.soak",
+            name,
+            str(rounds),
+        ],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "RNNSPEC_CACHE": ""} if name == "interrupted_compiles" else None,
         capture_output=True,
