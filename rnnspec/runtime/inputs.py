@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import cast
 
 import numpy as np
@@ -20,6 +22,17 @@ def whole_number(what: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{what}: expected a whole number of at least {least}, got {value!r}")
     return int(cast(int, value))
+
+
+def finite_number(value: object) -> float | None:
+    """The value as a Python float; None for what is no real number, or too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def check_inputs(signature: Signature, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:

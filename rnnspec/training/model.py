@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, TypeAlias, TypeVar, cast
 
 from rnnspec.runtime import artifact
 from rnnspec.runtime.batches import ALL_ROWS
 from rnnspec.runtime.executable import Executable, UpdateCompiler
-from rnnspec.runtime.inputs import whole_number
+from rnnspec.runtime.inputs import finite_number, whole_number
 from rnnspec.runtime.model import CompiledModel
 from rnnspec.runtime.randomness import generator
 from rnnspec.runtime.signature import Configured, Signature
@@ -280,12 +279,12 @@ def _held_out(given: object) -> Sequence[object]:
 
 def _split(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:
     """The samples to train on, and those to validate on: the last fraction, as Keras cuts it."""
-    if not isinstance(fraction, Real) or not 0.0 <= float(fraction) < 1.0:
+    number = 0.0 if fraction is False else finite_number(fraction)
+    if number is None or not 0.0 <= number < 1.0:
         raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction!r}")
-    fraction = float(fraction)
     samples = examples.samples
-    cut = math.floor(samples * (1.0 - fraction))
-    if fraction == 0.0:
+    cut = math.floor(samples * (1.0 - number))
+    if number == 0.0:
         return range(samples), None
     if cut in (0, samples):
         raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")

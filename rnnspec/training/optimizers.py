@@ -6,12 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import NoReturn
 
 import numpy as np
 
 from rnnspec.runtime.executable import Array, Num
+from rnnspec.runtime.inputs import finite_number
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30
@@ -32,7 +32,7 @@ class Range:
 
     def checked(self, what: str, value: object) -> float:
         """The value as a Python float, which leaves float32 arrays float32; ValueError, naming `what`, if it isn't inside."""
-        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(number := float(value)):
+        if (number := finite_number(value)) is not None:
             above = number > self.least if self.open_below else number >= self.least
             if above and (number < self.most if self.open_above else number <= self.most):
                 return number

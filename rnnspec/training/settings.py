@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
-from numbers import Real
 from typing import TypeVar, cast
 
+from rnnspec.runtime.inputs import finite_number
 from rnnspec.runtime.signature import Configured
 from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
@@ -84,10 +83,12 @@ def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]
 def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]:
     """What each output's loss is multiplied with: as for `losses_for`, 1 where nothing is said."""
     weights = [1.0 if each is None else each for each in _per_output("loss_weights", outputs, given, missing=1.0)]
+    found: list[float] = []
     for weight in weights:
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(float(weight)):
+        if (number := finite_number(weight)) is None:
             raise ValueError(f"loss_weights: expected finite numbers, got {weight!r}")
-    return tuple(float(cast(float, weight)) for weight in weights)
+        found.append(number)
+    return tuple(found)
 
 
 def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:

@@ -13,12 +13,13 @@ from rnnspec.frontend.catalogue import LOSSES as SPECS_LOSSES
 from rnnspec.frontend.catalogue import OPTIMIZERS as SPECS_OPTIMIZERS
 from rnnspec.frontend.kinds import REQUIRED, Later
 from rnnspec.keras_names import names
+from rnnspec.runtime.inputs import finite_number
 from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
-from rnnspec.training.settings import make_loss, make_optimizer, metrics_for
+from rnnspec.training.settings import loss_weights_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
 
 X, Y = np.random.default_rng(0).normal(size=(6, 5, 3)), np.random.default_rng(1).normal(size=(6, 4))
@@ -291,3 +292,13 @@ def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: st
     with pytest.raises(ImportError, match=r"cannot import name 'Nothing'"):
         exec(f"from rnnspec.training.{module} import Nothing")
     assert not hasattr(importlib.import_module(f"rnnspec.training.{module}"), "__wrapped__")
+
+
+@pytest.mark.parametrize("number", [10**400, float("inf"), float("nan"), True, "1", None])
+def test_what_is_no_finite_number(number: object) -> None:
+    assert finite_number(number) is None
+    if number is not None:
+        with pytest.raises(ValueError, match="learning_rate: expected a finite number"):
+            Adam(number)
+        with pytest.raises(ValueError, match="loss_weights: expected finite numbers"):
+            loss_weights_for(["y"], number)
