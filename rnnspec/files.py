@@ -19,7 +19,7 @@ except ImportError:  # not on every system; there nothing is locked, and nothing
     fcntl = None
 
 SPEC_LIMIT = 4 * 2**20
-"""Bytes of a spec, with all that it imports."""
+"""Bytes of a spec's file that are read at all. The language allows far fewer, and says so: see `frontend.limits`."""
 
 LARGE_LIMIT = 64 * 2**30
 """Bytes of a file of weights or data, where the machine has memory for so many."""
@@ -173,6 +173,13 @@ def _make_alike(descriptor: int, before: os.stat_result) -> None:
     mode = stat.S_IMODE(before.st_mode) & 0o777
     if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode and hasattr(os, "fchmod"):
         os.fchmod(descriptor, mode)
+
+
+def try_to_write_beside(place: Path) -> None:
+    """Make a part in a file's folder, as writing it will, and take it away; OSError if that isn't possible."""
+    path, file = _new_part(place.parent, 0o600)
+    file.close()
+    path.unlink()
 
 
 def _new_part(folder: Path, mode: int) -> tuple[Path, BinaryIO]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from rnnspec.files import try_to_write_beside
+
 STANDARD_OUTPUT = Path("-")
 ENDINGS = (".csv", ".npy", ".npz")
 """What predictions may be written as."""
@@ -46,7 +48,7 @@ def _check_place(path: Path) -> None:
         if not place.parent.is_dir():
             raise typer.BadParameter(f"there is no folder `{path.parent}`")
         _check_file(path, place)
-        _try_folder(place)
+        try_to_write_beside(place)
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a link that leads to itself"
         raise typer.BadParameter(f"`{path}` can't be written: {reason}") from None
@@ -64,10 +66,3 @@ def _check_file(path: Path, place: Path) -> None:
         raise typer.BadParameter(f"`{path}` isn't a regular file")
     if not os.access(place, os.W_OK):
         raise typer.BadParameter(f"`{path}` may not be written, it is read-only")
-
-
-def _try_folder(place: Path) -> None:
-    """Make a file beside the place, as will be done to write it, and take it away; OSError if that isn't possible."""
-    trial = place.with_name(f".{os.urandom(16).hex()}.part")
-    os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    trial.unlink()

@@ -329,3 +329,16 @@ def test_a_stream_of_ids_alone_without_states() -> None:
     stream = model.stream(2)
     steps = [stream.step(ids[:, step]) for step in range(3)]
     assert np.array_equal(np.stack(steps, axis=1), model.forward(ids))
+
+
+@pytest.mark.parametrize("masking", ["", "Masking()"])
+def test_a_step_in_the_middle_of_another_is_refused_and_changes_nothing(masking: str) -> None:
+    """As a signal's handler would make it."""
+    model = rnnspec.compile(f"model Case {{\n    input x: float[time, 2]\n    {masking}\n    LSTM(3)\n}}\n", seed=0)
+    stream, x = model.stream(), np.ones((1, 2))
+    expected = [stream.step(x) for _ in range(2)]
+    stream.reset()
+    for use in (lambda: stream.step(x), lambda: stream.state, stream.reset):
+        with pytest.raises(RuntimeError, match="in the middle of a step"):
+            stream._alone(use)
+    assert all(np.array_equal(stream.step(x), each) for each in expected)

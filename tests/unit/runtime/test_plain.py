@@ -29,6 +29,8 @@ def test_a_known_shape_gives_the_very_indices_of_the_checked_batch() -> None:
     found, checked = known(sequence()).batch(x), check_inputs(signature(dtype="float32"), x).batch()
     assert found is not None
     assert np.shares_memory(found.inputs["x"], x)
+    x.shape = (x.size,)
+    assert found.inputs["x"].shape == sequence().shape, "nobody else changes it"
     assert found.indices[0] is checked.indices[0]
     assert (found.size, found.reals, found.borrowed) == (checked.size, checked.reals, checked.borrowed)
 
