@@ -9,9 +9,9 @@ from llvmlite import binding as llvm
 
 from benchmarks.peers import Call
 from benchmarks.workloads import Array
-from rnnspec.runtime.jit import Jit
-from rnnspec.runtime.native import NativeExecutable
-from rnnspec.runtime.native_memory import address
+from rnnspec.runtime.native.executable import NativeExecutable
+from rnnspec.runtime.native.jit import Jit
+from rnnspec.runtime.native.memory import address
 from rnnspec.training.model import Model
 
 SYMBOL = "steps"

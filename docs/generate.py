@@ -17,6 +17,8 @@ from pathlib import Path
 from rnnspec import compiler, stages
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
+from rnnspec.contract.model_source import ModelSource, summary_text
+from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, FAMILIES, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS, REGULARIZERS, SETTINGS
 from rnnspec.frontend.catalogue_entries import Catalogue
@@ -34,9 +36,7 @@ from rnnspec.kernel.fetch import fetch_ahead
 from rnnspec.kernel.printer import print_kernel, print_kernels
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.signature import weight_ranges
-from rnnspec.runtime.summary import ModelSource, summary_text
+from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
 
 ROOT = Path(__file__).parents[1]

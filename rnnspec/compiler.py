@@ -16,6 +16,10 @@ from rnnspec.codegen import python_call as python_call_code
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
+from rnnspec.contract.executable import Formula, NativeUpdate
+from rnnspec.contract.model_source import LayerRow, MaskRow, ModelSource
+from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.signature import Argument, Signature, weight_ranges
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
 from rnnspec.file_kinds import LOOKED_AT, Mistaken, kind_of, no_spec
 from rnnspec.files import SPEC_LIMIT, read_file
@@ -37,14 +41,10 @@ from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.locks import cached_property
 from rnnspec.passes.pipeline import Pipeline
-from rnnspec.runtime.cache import ObjectCache, default_folder
-from rnnspec.runtime.direct import PythonCall
-from rnnspec.runtime.executable import Formula, NativeUpdate
-from rnnspec.runtime.jit import Jit, calling
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.program import NativeFunction
-from rnnspec.runtime.signature import Argument, Signature, weight_ranges
-from rnnspec.runtime.summary import LayerRow, MaskRow, ModelSource
+from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.fast_call import PythonCall
+from rnnspec.runtime.native.jit import Jit, calling
+from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 from rnnspec.source import SourceFile, Span
 
 Spec: TypeAlias = str | os.PathLike[str]

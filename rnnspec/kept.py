@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
+from rnnspec.contract.model_source import ModelSource
+from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.signature import Argument, Signature
+from rnnspec.contract.thread_count import default_threads
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.file_kinds import kind_of, no_spec
 from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.locks import LLVM
-from rnnspec.runtime import artifact
-from rnnspec.runtime.cache import ObjectCache, default_folder
-from rnnspec.runtime.direct import PythonCall
-from rnnspec.runtime.executable import Array, Executable, Formula, NativeUpdate
-from rnnspec.runtime.jit import host_identity
-from rnnspec.runtime.native import NativeExecutable, Wanted
-from rnnspec.runtime.parameters import checked_weights
-from rnnspec.runtime.program import NativeFunction
-from rnnspec.runtime.signature import Argument, Signature
-from rnnspec.runtime.states import CarryingExecutable
-from rnnspec.runtime.stored import Unfit, from_json, to_json
-from rnnspec.runtime.summary import ModelSource
-from rnnspec.runtime.threads import default_threads
+from rnnspec.runtime.model.weights import checked_weights
+from rnnspec.runtime.native.executable import NativeExecutable, Wanted
+from rnnspec.runtime.native.fast_call import PythonCall
+from rnnspec.runtime.native.jit import host_identity
+from rnnspec.runtime.native.stateful import CarryingExecutable
+from rnnspec.runtime.storage import model_file
+from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
+from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from rnnspec.version import __version__
@@ -107,7 +107,7 @@ def compile(
     return _model(source, given, dtype, seed, weights)
 
 
-def load(file: artifact.Source) -> Model:
+def load(file: model_file.Source) -> Model:
     """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
 
     `file`: its path, its bytes, or a binary file that is read to its end. Nothing else is read: a spec in it
@@ -123,15 +123,15 @@ def restored(content: bytes) -> Model:
     return _loaded(content, warn_at=None)
 
 
-def _loaded(file: artifact.Source, warn_at: int | None) -> Model:
-    name, saved = artifact.name_of(file), artifact.load(file)
-    source = SourceFile(f"{name}!{artifact.SPEC}", saved.text)
+def _loaded(file: model_file.Source, warn_at: int | None) -> Model:
+    name, saved = model_file.name_of(file), model_file.load(file)
+    source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
         return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, warn_at=warn_at)
     except SpecError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
-        raise artifact.ArtifactError(f"{name}: {error}") from None
+        raise model_file.ArtifactError(f"{name}: {error}") from None
 
 
 def _source(spec: Spec) -> SourceFile | None:

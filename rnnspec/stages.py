@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from rnnspec.codegen.entry import shared_symbol, symbol
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine
+from rnnspec.contract.native_function import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.fetch import fetch_ahead
@@ -31,9 +32,8 @@ from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.passes.unique_tokens import UniqueTokens
-from rnnspec.runtime.cache import ObjectCache
-from rnnspec.runtime.jit import ObjectCode
-from rnnspec.runtime.program import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
+from rnnspec.runtime.native.jit import ObjectCode
+from rnnspec.runtime.storage.object_cache import ObjectCache
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
 

@@ -25,7 +25,7 @@ def compile(
     """Compile a spec, with given or fresh weights, to a model file."""
     from rnnspec import kept
     from rnnspec.interop.safetensors import read_weights
-    from rnnspec.runtime.parameters import WeightsError
+    from rnnspec.runtime.model.weights import WeightsError
 
     refuse_overwriting(output, spec, weights)
     values = None if weights is None else read_weights(weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rnnspec.runtime.signature import Signature
+from rnnspec.contract.signature import Signature
 from rnnspec.training.data import DataFile, DataSet, load_data
 
 

@@ -27,7 +27,7 @@ def predict(
     from rnnspec.cli.tables import prediction_table
     from rnnspec.files import write_atomically
     from rnnspec.interop.predictions import CSV, as_csv, check_format, encode, real_steps
-    from rnnspec.runtime.inputs import check_inputs
+    from rnnspec.runtime.data.validate import check_inputs
 
     refuse_overwriting(output, model, data)
     if output == STANDARD_OUTPUT and show:

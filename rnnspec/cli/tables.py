@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import printable
-from rnnspec.runtime.batches import Mask
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Configured, Signature
-from rnnspec.runtime.summary import LayerRow, MaskRow
+from rnnspec.contract.executable import Array
+from rnnspec.contract.model_source import LayerRow, MaskRow
+from rnnspec.contract.signature import Configured, Signature
+from rnnspec.runtime.data.batches import Mask
 from rnnspec.training.data import DataSet
 
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from rnnspec.contract.signature import Argument as Plain
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Value
 from rnnspec.ir.types import DType
-from rnnspec.runtime.signature import Argument as Plain
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend.graph import Graph
 from rnnspec.frontend.graph_layers import Bidirectional, Convolution, Dense, Embedding, Layer, Recurrent
-from rnnspec.runtime.signature import Configured
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
 from rnnspec.frontend import ast, errors, foreign, kinds
 from rnnspec.frontend.catalogue import FAMILIES, REFUSALS, names_a_member
 from rnnspec.frontend.evaluate import evaluate
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family
 from rnnspec.frontend.values import Applied, Fault, Given, Report, Scope, Symbol, Value, describe
-from rnnspec.runtime.signature import Argument as Plain
-from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

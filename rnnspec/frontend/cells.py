@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 
+from rnnspec.contract.signature import InitializerPart
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings, checked, choose, match_arguments
@@ -32,7 +33,6 @@ from rnnspec.frontend.function_advice import split_by_widths
 from rnnspec.frontend.kinds import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
 from rnnspec.frontend.terms import Names, as_term, fit, operand_of, term_of
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
-from rnnspec.runtime.signature import InitializerPart
 from rnnspec.source import Span
 
 

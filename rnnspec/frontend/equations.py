@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, assert_never
 
-from rnnspec.runtime.signature import Argument as Plain
-from rnnspec.runtime.signature import InitializerPart
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import InitializerPart
 
 ELEMENT_LIMIT = 2**31 - 1
 """Of one weight, and of one row."""

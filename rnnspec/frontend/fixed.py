@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rnnspec.contract.signature import Argument as Plain
 from rnnspec.frontend.kinds import Argument, Fixed
-from rnnspec.runtime.signature import Argument as Plain
 
 
 def _fixed(name: str, default: Plain, reason: str, advice: str = "", *others: Plain) -> Argument:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
+from rnnspec.contract.dimensions import Windows, plus
+from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.graph_layers import (
     Attention,
@@ -20,8 +22,6 @@ from rnnspec.frontend.graph_layers import (
     PReLU,
     Reshaping,
 )
-from rnnspec.runtime.lengths import Windows, plus
-from rnnspec.runtime.signature import Extent, TrainSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.signature import Configured, Extent, InitializerPart
 from rnnspec.frontend.equations import CellState, Step
-from rnnspec.runtime.lengths import Windows
-from rnnspec.runtime.signature import Configured, Extent, InitializerPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from rnnspec.runtime.signature import Argument as Plain
+from rnnspec.contract.signature import Argument as Plain
 
 
 class Family(Enum):

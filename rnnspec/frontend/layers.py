@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.arguments import Bindings, bind
@@ -40,7 +41,6 @@ from rnnspec.frontend.layers_windows import make_convolution, make_local_pooling
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Applied, Fault, Report, Scope, Suppressed, Symbol, describe
 from rnnspec.frontend.weight_options import activity_of
-from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
 Maker: TypeAlias = Callable[[str, Bindings, ast.Call, Value], Made]

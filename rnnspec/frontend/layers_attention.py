@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Attention, Dot
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault
-from rnnspec.runtime.signature import Configured
 
 
 def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:

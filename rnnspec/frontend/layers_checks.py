@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
+from rnnspec.contract.signature import Configured, InitializerPart
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import ast, errors, foreign
 from rnnspec.frontend.arguments import Bindings
@@ -15,7 +16,6 @@ from rnnspec.frontend.graph_layers import Layer, LayerWeight
 from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.values import Fault, Report
 from rnnspec.frontend.weight_options import constraint_of, regularizer_of
-from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import Span
 
 

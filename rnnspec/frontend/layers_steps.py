@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rnnspec.contract.dimensions import plus
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.graph import Flowing, Steps, Value
 from rnnspec.frontend.graph_layers import Activation, PReLU, StepSoftmax
 from rnnspec.frontend.layers_checks import Checks, Made
 from rnnspec.frontend.values import Fault, describe
-from rnnspec.runtime.lengths import plus
-from rnnspec.runtime.signature import Configured
 
 
 def make_prelu(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operand: Value) -> Made:

@@ -9,6 +9,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.activations import emit
 from rnnspec.frontend.activities import activities, activity_regularizer
@@ -53,7 +54,6 @@ from rnnspec.frontend.lower_windows import lower_convolution, lower_local_poolin
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType, tokens_name
-from rnnspec.runtime.signature import Configured
 
 Precision: TypeAlias = Literal["float32", "float64"]
 

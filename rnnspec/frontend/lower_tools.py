@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend.graph import Pairs, Steps
 from rnnspec.frontend.lower_flows import Packed
 from rnnspec.frontend.lower_noise import Draws
@@ -12,7 +13,6 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import CompareKind, Value
 from rnnspec.ir.types import Dim
-from rnnspec.runtime.signature import Configured
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import assert_never, cast
 
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import Configured, InitializerPart
 from rnnspec.frontend import ast
 from rnnspec.frontend.activities import activity_regularizer
 from rnnspec.frontend.equations import (
@@ -53,8 +55,6 @@ from rnnspec.frontend.graph_layers import (
     StepSoftmax,
     TimeDistributed,
 )
-from rnnspec.runtime.signature import Argument as Plain
-from rnnspec.runtime.signature import Configured, InitializerPart
 
 INDENT = "  "
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import assert_never
 
+from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import ast, errors, limits
 from rnnspec.frontend.cell_names import clashes
@@ -21,7 +22,6 @@ from rnnspec.frontend.naming import LayerNames
 from rnnspec.frontend.parameters import ParameterValue, model_scope
 from rnnspec.frontend.train import resolve_train
 from rnnspec.frontend.values import Enough, Fault, Report, Scope, Symbol, describe
-from rnnspec.runtime.signature import Extent, TrainSettings
 from rnnspec.source import Span
 
 _RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rnnspec.contract.signature import (
+    ActivitySignature,
+    DroppedMask,
+    IndexSignature,
+    InputSignature,
+    OutputSignature,
+    PairSignature,
+    Signature,
+    StateSignature,
+    StreamSignature,
+    WeightSignature,
+    WindowSignature,
+)
 from rnnspec.frontend.activities import activities
 from rnnspec.frontend.graph import Application, Graph, GraphInput, GraphOutput, Pairs, Steps, Value
 from rnnspec.frontend.graph_layers import (
@@ -33,19 +46,6 @@ from rnnspec.frontend.graph_layers import (
 )
 from rnnspec.frontend.lower import NEUTRAL, Precision
 from rnnspec.frontend.lower_recurrent import returned_name
-from rnnspec.runtime.signature import (
-    ActivitySignature,
-    DroppedMask,
-    IndexSignature,
-    InputSignature,
-    OutputSignature,
-    PairSignature,
-    Signature,
-    StateSignature,
-    StreamSignature,
-    WeightSignature,
-    WindowSignature,
-)
 
 
 def signature(graph: Graph, dtype: Precision) -> Signature:

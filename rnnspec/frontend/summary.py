@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import assert_never
 
+from rnnspec.contract.model_source import LayerRow, MaskRow
 from rnnspec.frontend.graph import Application, Flowing, Graph, Steps
 from rnnspec.frontend.graph_layers import (
     Activation,
@@ -33,7 +34,6 @@ from rnnspec.frontend.graph_layers import (
     TimeDistributed,
 )
 from rnnspec.frontend.masks import dropped
-from rnnspec.runtime.summary import LayerRow, MaskRow
 
 
 def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import nearest
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import bind, choose
@@ -33,8 +35,6 @@ from rnnspec.frontend.functions import ELEMENTARY, PAIRS, REDUCTIONS
 from rnnspec.frontend.kinds import Family
 from rnnspec.frontend.values import Applied as Calling
 from rnnspec.frontend.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
-from rnnspec.runtime.signature import Argument as Plain
-from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
 Operand: TypeAlias = Term | Given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnnspec.contract.signature import Configured, TrainSettings
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import ast, errors, foreign
 from rnnspec.frontend.arguments import Bindings, checked
@@ -13,7 +14,6 @@ from rnnspec.frontend.graph import Application, GraphOutput
 from rnnspec.frontend.graph_layers import Activation, Dense, Dropout, Layer
 from rnnspec.frontend.train_metrics import check_metrics
 from rnnspec.frontend.values import Given, Report, Scope
-from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.source import Span
 
 _PROBABILITIES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend import errors
 from rnnspec.frontend.graph import GraphOutput
 from rnnspec.frontend.values import Given, Report
-from rnnspec.runtime.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
-from rnnspec.runtime.signature import Configured
 
 
 def check_metrics(metrics: Given, losses: Sequence[Given], outputs: Sequence[GraphOutput], report: Report) -> None:

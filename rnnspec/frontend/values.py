@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeAlias
 
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import ast, errors, limits
-from rnnspec.runtime.signature import Configured
 from rnnspec.source import Span
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from rnnspec.contract.signature import Configured
 from rnnspec.frontend import ast, errors
 from rnnspec.frontend.arguments import Bindings
 from rnnspec.frontend.cell_statements import every_statement
@@ -14,7 +15,6 @@ from rnnspec.frontend.equations import Step
 from rnnspec.frontend.graph import Flowing
 from rnnspec.frontend.graph_layers import LayerWeight
 from rnnspec.frontend.values import Report
-from rnnspec.runtime.signature import Configured
 
 CELL_WEIGHTS: Mapping[str, str] = MappingProxyType({"kernel": "kernel", "recurrent": "recurrent_kernel", "bias": "bias"})
 """The weights of a cell that its options are about, by the first word of the options: Keras's names, in a user's cell too."""

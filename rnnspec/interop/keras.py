@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from rnnspec.runtime.executable import Array
+from rnnspec.contract.executable import Array
 
 Value = TypeVar("Value")
 

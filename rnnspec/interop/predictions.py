@@ -11,9 +11,9 @@ from itertools import product
 
 import numpy as np
 
-from rnnspec.runtime.batches import CheckedInputs, Mask
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import OutputSignature, Signature
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import OutputSignature, Signature
+from rnnspec.runtime.data.batches import CheckedInputs, Mask
 
 CSV, NPY, NPZ = ".csv", ".npy", ".npz"
 

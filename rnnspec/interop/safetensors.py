@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
 from rnnspec.file_kinds import kind_of, no_weights
 from rnnspec.files import large_limit, read_file, write_atomically
-from rnnspec.runtime.executable import Array
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:

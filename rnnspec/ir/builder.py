@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rnnspec.contract.dimensions import Windows
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
@@ -52,7 +53,6 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import defined_values, results_of
 from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
-from rnnspec.runtime.lengths import Windows
 
 
 class Names:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
+from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
-from rnnspec.runtime.lengths import Windows, plus
 
 
 def require(condition: bool, message: Callable[[], str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.contract.dimensions import length_of
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
@@ -56,7 +57,6 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.random import uniform
 from rnnspec.ir.traverse import results_of
 from rnnspec.ir.types import ROWS, DType, IndexType, TensorType
-from rnnspec.runtime.lengths import length_of
 
 Array: TypeAlias = NDArray[Any]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import Windows
 from rnnspec.ir.types import Type
-from rnnspec.runtime.lengths import Windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import assert_never
 
+from rnnspec.contract.dimensions import names_in
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.inference import require
@@ -53,7 +54,6 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.printer import print_operation
 from rnnspec.ir.traverse import operands_of, parameters_of, results_of, yields_of
 from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
-from rnnspec.runtime.lengths import names_in
 
 OUTSIDE_ONLY = (
     *(Random, Mask, Index, Window, WindowMask, Pairs, PairTokens, Distinct, DistinctIds, Places),

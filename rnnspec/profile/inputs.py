@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.lengths import length_of, names_in
-from rnnspec.runtime.signature import InputSignature, Signature
+from rnnspec.contract.dimensions import length_of, names_in
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.validate import check_inputs
 
 
 @dataclass(frozen=True, slots=True)

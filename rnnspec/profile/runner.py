@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 
 from rnnspec.compiler import Compilation
-from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.initializers import initial_value
-from rnnspec.runtime.native import BoundFunction, NativeExecutable, Wanted
-from rnnspec.runtime.parameters import Parameters
-from rnnspec.runtime.signature import Signature
-from rnnspec.runtime.states import zero_states
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature
+from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.model.initializers import initial_value
+from rnnspec.runtime.model.weights import Parameters
+from rnnspec.runtime.native.executable import BoundFunction, NativeExecutable, Wanted
+from rnnspec.runtime.native.stateful import zero_states
 from rnnspec.training.settings import make_optimizer
 from rnnspec.training.updates import Updates
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from rnnspec.codegen.entry import symbol
 from rnnspec.compiler import Compilation
+from rnnspec.contract.native_function import NativeFunction, arena_bytes
+from rnnspec.contract.signature import Signature
 from rnnspec.ir.types import DType
 from rnnspec.kernel.nodes import KernelFunction
 from rnnspec.profile.inputs import draw_inputs
@@ -20,11 +22,9 @@ from rnnspec.profile.kernels import kernels
 from rnnspec.profile.machine import Rates, measure
 from rnnspec.profile.report import Function, Kernel, Memory, Profile, Seconds
 from rnnspec.profile.runner import Runner, update_of
-from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.native_memory import CallSizes, with_distinct
-from rnnspec.runtime.program import NativeFunction, arena_bytes
-from rnnspec.runtime.signature import Signature
+from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.memory import CallSizes, with_distinct
 
 LEAST_CALLS = 10
 """Calls that are timed, however long they take."""

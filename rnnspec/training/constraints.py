@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Configured
 
 EPSILON = 1e-7
 """Keras adds it to a norm before dividing by it: a weight within its limit shrinks a little too."""

@@ -24,11 +24,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.contract.executable import Array
 from rnnspec.diagnostics import nearest
 from rnnspec.files import large_limit, open_file
-from rnnspec.runtime.columns import Rows
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.inputs import whole_number
+from rnnspec.runtime.data.columns import Rows
+from rnnspec.runtime.data.validate import whole_number
 
 _SETS = {"": "whole", "_train": "train", "_val": "val", "_test": "test"}
 """The sets by the ends of their keys."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnspec.runtime.batches import Batch, CheckedInputs
-from rnnspec.runtime.columns import Rows
+from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.columns import Rows
 from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
 from rnnspec.training.targets import TargetBatch, Targets, check_targets
 

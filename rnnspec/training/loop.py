@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from rnnspec.runtime.columns import Rows
-from rnnspec.runtime.executable import Array, Executable
-from rnnspec.runtime.parameters import Parameters
-from rnnspec.runtime.randomness import draw_key
+from rnnspec.contract.executable import Array, Executable
+from rnnspec.runtime.data.columns import Rows
+from rnnspec.runtime.model.random_streams import draw_key
+from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import value_and_gradient

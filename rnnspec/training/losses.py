@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array
+from rnnspec.contract.executable import Array
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 EPSILON = 1e-7

@@ -8,11 +8,11 @@ from typing import NoReturn, TypeAlias
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
+from rnnspec.contract.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
 from rnnspec.diagnostics import nearest
 from rnnspec.keras_names.advice import instead
 from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
 from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
-from rnnspec.runtime import artifact
-from rnnspec.runtime.batches import ALL_ROWS
-from rnnspec.runtime.executable import Executable, UpdateCompiler
-from rnnspec.runtime.inputs import finite_number, whole_number
-from rnnspec.runtime.model import CompiledModel
-from rnnspec.runtime.randomness import generator
-from rnnspec.runtime.signature import Configured, Signature
-from rnnspec.runtime.summary import ModelSource
-from rnnspec.runtime.threads import default_threads
+from rnnspec.contract.executable import Executable, UpdateCompiler
+from rnnspec.contract.model_source import ModelSource
+from rnnspec.contract.signature import Configured, Signature
+from rnnspec.contract.thread_count import default_threads
+from rnnspec.runtime.data.batches import ALL_ROWS
+from rnnspec.runtime.data.validate import finite_number, whole_number
+from rnnspec.runtime.model.compiled_model import CompiledModel
+from rnnspec.runtime.model.random_streams import generator
+from rnnspec.runtime.storage import model_file
 from rnnspec.training.callbacks import Callback, History, checked_callbacks
 from rnnspec.training.constructors import shows, true_or_false
 from rnnspec.training.examples import Examples, check_examples
@@ -131,7 +131,7 @@ class Model(CompiledModel):
     def __reduce__(self) -> tuple[Restore, tuple[bytes], Beside]:
         if self._restore is None:
             raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
-        content = artifact.encode(self._artifact())
+        content = model_file.encode(self._artifact())
         threads = None if self.threads == default_threads() else self.threads
         return self._restore, (content,), Beside(*self._randomness(), threads, self._chosen)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import cast
 
-from rnnspec.runtime.signature import OutputSignature
+from rnnspec.contract.signature import OutputSignature
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import Metric, MetricNames, metric
 

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array, Num
-from rnnspec.runtime.inputs import finite_number
+from rnnspec.contract.executable import Array, Num
+from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Signature, weight_ranges
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature, weight_ranges
 from rnnspec.training.constraints import Constraint, constraint
 from rnnspec.training.regularizers import Penalty, penalty
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import Configured
 from rnnspec.training.optimizers import CHUNK
 
 SMALLEST_NORM = 1e-7

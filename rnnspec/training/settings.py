@@ -7,8 +7,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import TypeVar, cast
 
-from rnnspec.runtime.inputs import finite_number
-from rnnspec.runtime.signature import Configured
+from rnnspec.contract.signature import Configured
+from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
 from rnnspec.training.metrics import METRICS, MetricNames, unknown

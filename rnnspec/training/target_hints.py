@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array
+from rnnspec.contract.executable import Array
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 
 Shape = tuple[int, ...]

@@ -7,12 +7,12 @@ from typing import cast
 
 import numpy as np
 
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.batches import ALL_ROWS, Batch, CheckedInputs, Mask
-from rnnspec.runtime.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.not_numbers import CLASS_NAMES, as_written
-from rnnspec.runtime.signature import OutputSignature
+from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
+from rnnspec.runtime.data.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
 

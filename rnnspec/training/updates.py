@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.runtime.executable import Array, NativeUpdate, UpdateCompiler
-from rnnspec.runtime.parameters import Parameters
-from rnnspec.runtime.signature import WeightSignature
+from rnnspec.contract.executable import Array, NativeUpdate, UpdateCompiler
+from rnnspec.contract.signature import WeightSignature
+from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training.optimizers import CHUNK, Extent, Optimizer
 
 LARGE = CHUNK

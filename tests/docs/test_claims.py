@@ -28,7 +28,7 @@ from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexp
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.optimizers import SGD
 from tests.docs.markdown import blocks

@@ -11,7 +11,7 @@ from rnnspec import compiler
 from rnnspec.compiler import Compilation
 from rnnspec.kernel.nodes import Contract, ScanLoop, Stage
 from rnnspec.kernel.target import AVX2, AVX512, Target
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 
 SPECS = Path(__file__).parents[2] / "benchmarks" / "specs"
 BLOCK = re.compile(r"^(\.LBB\w+):.*$", re.MULTILINE)

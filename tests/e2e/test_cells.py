@@ -19,7 +19,7 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.kernel.nodes import Contract, Map, Node, RowReduce, ScanLoop, Stage, Store
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 

@@ -19,10 +19,10 @@ import pytest
 
 import rnnspec
 from rnnspec import Model, compiler
+from rnnspec.contract.executable import Array
+from rnnspec.contract.thread_count import default_threads
 from rnnspec.diagnostics import SpecWarning
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native import NativeExecutable
-from rnnspec.runtime.threads import default_threads
+from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.training.losses import MeanSquaredError
 from rnnspec.training.optimizers import SGD
 

@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.frontend.lower import lower
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Function, Role
-from rnnspec.runtime.signature import InputSignature, Signature
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 

@@ -17,7 +17,7 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError, SpecWarning
-from rnnspec.runtime.cache import CacheWarning, ObjectCache
+from rnnspec.runtime.storage.object_cache import CacheWarning, ObjectCache
 
 SPEC = "model Kept(units = 3) {\n    input x: float[time, 2]\n    LSTM(units, stateful = true)\n    Dense(1)\n}\n"
 CALL = """

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.parameters import Parameters
+from rnnspec.contract.executable import Array
+from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training import updates
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rnnspec import stages
 from rnnspec.compiler import build
-from rnnspec.runtime.native import NativeExecutable
+from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.signature import Configured, WeightSignature
+from rnnspec.contract.signature import Configured, WeightSignature
 
 RANDOM = np.random.default_rng(8)
 X, Y = RANDOM.normal(size=(6, 5, 3)), RANDOM.normal(size=(6, 2))

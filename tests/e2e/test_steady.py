@@ -13,14 +13,14 @@ import pytest
 
 import rnnspec
 from rnnspec.compiler import Compilation, compilation
+from rnnspec.contract.native_function import NativeFunction
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import call_sizes, planned_memory
-from rnnspec.runtime.batches import Batch
-from rnnspec.runtime.bound import BoundFunction
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.native_memory import CallSizes
-from rnnspec.runtime.program import NativeFunction
+from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.loaded_function import BoundFunction
+from rnnspec.runtime.native.memory import CallSizes
 
 TEXT = """model Text {
     input x: int[time]

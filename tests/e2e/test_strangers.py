@@ -21,8 +21,8 @@ from rnnspec.diagnostics import SpecError
 from rnnspec.files import SPEC_LIMIT
 from rnnspec.frontend import limits
 from rnnspec.interop.safetensors import read_weights
-from rnnspec.runtime import memory
-from rnnspec.runtime.artifact import MANIFEST, SPEC, WEIGHTS, ArtifactError
+from rnnspec.runtime.model import memory_check
+from rnnspec.runtime.storage.model_file import MANIFEST, SPEC, WEIGHTS, ArtifactError
 
 SECRET = "hunter2"
 TEXT = "model Strange(units = 2, rate = 0.5) {\n    input x: float[time, 3]\n    LSTM(units)\n    Dense(1)\n}\n"
@@ -260,6 +260,6 @@ def test_a_name_that_stands_twice_in_a_manifest(sound: bytes) -> None:
 
 def test_no_memory_is_taken_for_weights_that_are_not_in_the_file(sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A spec of a few bytes may ask for more than any machine has; the file says what there is."""
-    monkeypatch.setattr(memory, "physical_memory", lambda: 2**20)
+    monkeypatch.setattr(memory_check, "physical_memory", lambda: 2**20)
     with pytest.raises(ValueError, match="lstm/kernel"):
         rnnspec.load(edited(sound, parameters={"units": 20_000}))

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime import team
-from rnnspec.runtime.threads import processors
+from rnnspec.contract.thread_count import processors
+from rnnspec.runtime.native import thread_pool
 from rnnspec.training.model import Model
 
 pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
@@ -224,7 +224,7 @@ def test_threads_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(team, "_team", team._Team())  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(thread_pool, "_team", thread_pool._Team())  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(threading.Thread, "start", refuse)
     model = rnnspec.compile("model Case {\n    input x: float[time, 80]\n    LSTM(128)\n}\n", seed=2)
     x = np.ones((32, 100, 80), np.float32)
@@ -293,12 +293,12 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_an_interrupt_before_the_call_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that were already called go back, and take part in the next call."""
-    from rnnspec.runtime import team
+    from rnnspec.runtime.native import thread_pool
 
     model = shared(rnnspec.compile(spec_of("a GRU"), seed=2), 3)
     x, masks = drawn("a GRU", BATCHES["ragged"])
     expected = model.forward(x, **masks)
-    run_it = team.SharedCall.run
+    run_it = thread_pool.SharedCall.run
 
     def interrupted(call: Any, numbers: Any, *, follows: bool) -> None:
         if not follows:
@@ -306,7 +306,7 @@ def test_an_interrupt_before_the_call_leaves_nobody_waiting(monkeypatch: pytest.
         run_it(call, numbers, follows=follows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(team.SharedCall, "run", interrupted)
+        patch.setattr(thread_pool.SharedCall, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.forward(x, **masks)
     assert np.array_equal(model.forward(x, **masks), expected)

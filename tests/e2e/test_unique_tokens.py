@@ -21,8 +21,8 @@ from rnnspec.kernel.target import AVX2, AVX512, SSE42, Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.profile.session import call_sizes
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.native import NativeExecutable, Wanted
+from rnnspec.runtime.data.validate import check_inputs
+from rnnspec.runtime.native.executable import NativeExecutable, Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.ir_arguments import masks

@@ -10,8 +10,8 @@ import pytest
 
 import rnnspec
 from rnnspec.codegen import entry
-from rnnspec.runtime import team
-from rnnspec.runtime.threads import CALLS_ALONE
+from rnnspec.contract.thread_count import CALLS_ALONE
+from rnnspec.runtime.native import thread_pool
 from rnnspec.training.model import Model
 from tests.e2e.test_threads import BATCHES, CELL, assert_same_bits, shared
 
@@ -57,14 +57,14 @@ def by_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def arrivals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often threads have come to a barrier, of each shared call."""
     counted: list[int] = []
-    run = team.SharedCall.run
+    run = thread_pool.SharedCall.run
 
-    def counting(call: team.SharedCall, numbers: Any, *, follows: bool) -> None:
+    def counting(call: thread_pool.SharedCall, numbers: Any, *, follows: bool) -> None:
         run(call, numbers, follows=follows)
         if not follows:
             counted.append(numbers.waiting)
 
-    monkeypatch.setattr(team.SharedCall, "run", counting)
+    monkeypatch.setattr(thread_pool.SharedCall, "run", counting)
     return counted
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnspec.runtime.lengths import names_in, shortfall
+from rnnspec.contract.dimensions import names_in, shortfall
 from tests.property.entries import Padding, Shape
 from tests.specs import Graph
 

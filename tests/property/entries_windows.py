@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.runtime.lengths import every, less
+from rnnspec.contract.dimensions import every, less
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,

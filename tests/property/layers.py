@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.runtime.lengths import plus
+from rnnspec.contract.dimensions import plus
 from tests.property.cells import Cell, drawn_cells
 from tests.property.entries import (
     ABSENT,

@@ -11,15 +11,15 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.compiler import STAGES, Compilation, read_spec
+from rnnspec.contract.native_function import NativeFunction
 from rnnspec.diagnostics import SpecWarning
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime import artifact
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.program import NativeFunction
+from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
@@ -170,8 +170,8 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_a_saved_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.rnnc"
     rnnspec.compile(SPEC).save(path)
-    saved = artifact.load(path)
-    artifact.save(replace(saved, weights={name.replace("dense", "other"): value for name, value in saved.weights.items()}), path)
+    saved = model_file.load(path)
+    model_file.save(replace(saved, weights={name.replace("dense", "other"): value for name, value in saved.weights.items()}), path)
     with pytest.raises(ValueError) as raised:
         rnnspec.load(path)
     assert str(raised.value).startswith(f"{path}: the weights don't fit the model; missing: dense/kernel")

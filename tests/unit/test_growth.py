@@ -14,7 +14,7 @@ import rnnspec
 from rnnspec import compiler
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from tests.property.hostile import ACCEPTED, chain, doubled_rows, model, of_cell
 from tests.work import calls
 

@@ -18,7 +18,7 @@ from rnnspec.codegen.math import FUNCTIONS, math_prelude, math_symbol
 from rnnspec.codegen.math_writer import FORMATS, FloatName
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.writer import FunctionWriter, quoted
-from rnnspec.runtime.jit import Jit, Loaded
+from rnnspec.runtime.native.jit import Jit, Loaded
 
 Array = NDArray[Any]
 

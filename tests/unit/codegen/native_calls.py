@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.codegen.objects import Machine
+from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.native_function import Kind
+from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
 from rnnspec.ir import inference
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, WindowMask
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
-from rnnspec.runtime.bound import BoundFunction, Pool
-from rnnspec.runtime.cache import ObjectCache, default_folder
-from rnnspec.runtime.jit import Jit
-from rnnspec.runtime.lengths import length_of
-from rnnspec.runtime.native_memory import with_distinct
-from rnnspec.runtime.packing import PackedIndex, pack, pair, window_mask
-from rnnspec.runtime.program import Kind
+from rnnspec.runtime.native.jit import Jit
+from rnnspec.runtime.native.loaded_function import BoundFunction, Pool
+from rnnspec.runtime.native.memory import with_distinct
+from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 from rnnspec.stages import kernels, native
 
 Array = NDArray[Any]

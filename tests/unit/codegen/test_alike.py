@@ -8,7 +8,7 @@ from rnnspec import compiler
 from rnnspec.codegen.alike import once
 from rnnspec.codegen.module import emit_module
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
 
 TILE = "define internal void @{name}(ptr %buffer.0) #0 {{\nentry:\n  store float 0.0, ptr %buffer.0\n  ret void\n}}\n"

@@ -24,7 +24,7 @@ from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.ops import Module, Role
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target
 from rnnspec.passes.differentiate import Differentiate
-from rnnspec.runtime.native import NativeExecutable, Wanted
+from rnnspec.runtime.native.executable import NativeExecutable, Wanted
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.e2e.test_threads import shared

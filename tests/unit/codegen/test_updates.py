@@ -9,9 +9,9 @@ import pytest
 
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.updates import SYMBOL, emit_update
+from rnnspec.contract.executable import Array
 from rnnspec.kernel.target import TARGETS, Target
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.jit import called_with
+from rnnspec.runtime.native.jit import called_with
 from rnnspec.training.optimizers import SGD, Adam, Extent, Optimizer, RMSprop
 
 ROWS, WIDTH, STEPS = 7, 71, 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.graph import Application, Flowing, Graph, Steps
 from rnnspec.frontend.graph_layers import Activation, Bidirectional, Layer, Merge, Recurrent
@@ -11,7 +12,6 @@ from rnnspec.frontend.lower import lower
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.verify import verify
-from rnnspec.runtime.signature import Configured
 from rnnspec.source import SourceFile
 
 INPUTS = "a: float[time, 3], b: float[time, 3], other: float[later, 3], row: float[4]"

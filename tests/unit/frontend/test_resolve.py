@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Configured, InitializerPart
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.graph import Flowing, Graph
 from rnnspec.frontend.graph_layers import Bidirectional, Dense, Embedding, Layer, Recurrent
@@ -16,7 +17,6 @@ from rnnspec.frontend.parameters import ParameterValue
 from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.ir.verify import verify
-from rnnspec.runtime.signature import Configured, InitializerPart
 from rnnspec.source import SourceFile
 
 

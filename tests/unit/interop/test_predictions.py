@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
 from rnnspec.interop.predictions import as_csv, check_format, encode, real_steps
-from rnnspec.runtime.batches import CheckedInputs
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.signature import IndexSignature, InputSignature, OutputSignature, Signature
+from rnnspec.runtime.data.batches import CheckedInputs
+from rnnspec.runtime.data.validate import check_inputs
 
 ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))
 STEPS = OutputSignature("tags", ("time", 2), is_sequence=True, index=0)

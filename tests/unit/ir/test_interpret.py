@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from rnnspec.contract.packing import pack
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.interpret import Packing, interpret, pack_mask, shown_tokens
 from rnnspec.ir.ops import Role
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.random import uniform
 from rnnspec.ir.verify import verify
-from rnnspec.runtime.packing import pack
 from tests.unit.ir.test_text import EVERYTHING
 
 Array = NDArray[Any]

@@ -10,7 +10,7 @@ from rnnspec.frontend.parser import parse
 from rnnspec.frontend.resolve import resolve
 from rnnspec.kernel.nodes import Contract, KernelFunction, Node, RowReduce, ScanLoop, Stage, Store
 from rnnspec.kernel.target import AVX2, Target
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
 from rnnspec.stages import Kernels
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rnnspec.contract.native_function import DistinctIndex, Kind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.convention import ARENAS, convention
 from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Space, Stage, State, Store
 from rnnspec.kernel.target import Tile
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.program import DistinctIndex, Kind
+from rnnspec.runtime.native.executable import Wanted
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
 LSTM = model(3, "LSTM(5)")

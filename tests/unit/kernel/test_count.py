@@ -28,7 +28,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import Tile
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, compilation, model, scheduled
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "counts"

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnspec.contract.native_function import Slot as ProgramSlot
+from rnnspec.contract.native_function import arena_bytes
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import UnaryKind
 from rnnspec.ir.types import DType
@@ -32,8 +34,6 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES, Tile
-from rnnspec.runtime.program import Slot as ProgramSlot
-from rnnspec.runtime.program import arena_bytes
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
 DIMS = {"batch": 3, "tokens": 11, "tokens_1": 5, "batch*time": 21}

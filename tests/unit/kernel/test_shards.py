@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rnnspec.contract.native_function import Work, operations_saved
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import Amount
 from rnnspec.kernel.convention import convention
@@ -12,7 +13,6 @@ from rnnspec.kernel.shards import Pending, is_divided, memory_of, touches
 from rnnspec.kernel.target import AVX2, Tile
 from rnnspec.kernel.unit_shards import WAIT_COST, unit_shares
 from rnnspec.kernel.work import Parts, work_of
-from rnnspec.runtime.program import Work, operations_saved
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
 

@@ -13,7 +13,7 @@ from rnnspec.kernel.count import NOTHING, Count, count
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import Space, Stage
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 
 SPECS = Path(__file__).parents[3] / "benchmarks" / "specs"

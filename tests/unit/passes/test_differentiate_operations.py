@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.dimensions import every as every_step
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import DType, TensorType
-from rnnspec.runtime.lengths import Windows
-from rnnspec.runtime.lengths import every as every_step
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
 
 F64 = DType.F64

@@ -17,7 +17,7 @@ from rnnspec.profile.inputs import draw_inputs, spread_lengths
 from rnnspec.profile.report import Limit, Profile, Work, as_data
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import call_sizes, profile
-from rnnspec.runtime.native import Wanted
+from rnnspec.runtime.native.executable import Wanted
 
 TEXT = """
 model Text {

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.runtime.executable import Array, NativeTape
-from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.signature import (
+from rnnspec.contract.executable import Array, NativeTape
+from rnnspec.contract.model_source import LayerRow, ModelSource
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import (
     Configured,
     IndexSignature,
     InitializerPart,
@@ -18,8 +19,7 @@ from rnnspec.runtime.signature import (
     TrainSettings,
     WeightSignature,
 )
-from rnnspec.runtime.summary import LayerRow, ModelSource
-from rnnspec.runtime.threads import ThreadCount
+from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.training.model import Model
 
 FEATURES, WIDTH, VOCABULARY = 3, 4, 10

@@ -18,8 +18,20 @@ import numpy as np
 import pytest
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime import artifact as module
-from rnnspec.runtime.artifact import FORMAT, MANIFEST, SPEC, WEIGHTS, Artifact, ArtifactError, decode, encode, load, save, write_atomically
+from rnnspec.runtime.storage import model_file as module
+from rnnspec.runtime.storage.model_file import (
+    FORMAT,
+    MANIFEST,
+    SPEC,
+    WEIGHTS,
+    Artifact,
+    ArtifactError,
+    decode,
+    encode,
+    load,
+    save,
+    write_atomically,
+)
 from rnnspec.version import __version__
 
 SMALL = Artifact(

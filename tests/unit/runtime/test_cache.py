@@ -14,8 +14,8 @@ import pytest
 
 import rnnspec
 from rnnspec.files import is_part
-from rnnspec.runtime import cache as module
-from rnnspec.runtime.cache import DIGEST_BYTES, ObjectCache, default_folder
+from rnnspec.runtime.storage import object_cache as module
+from rnnspec.runtime.storage.object_cache import DIGEST_BYTES, ObjectCache, default_folder
 
 KEYS = [ObjectCache.key(str(number)) for number in range(8)]
 

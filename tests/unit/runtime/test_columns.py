@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnspec.runtime.columns import Padded, Ragged, as_numbers, place, ragged
+from rnnspec.runtime.data.columns import Padded, Ragged, as_numbers, place, ragged
 
 
 def column() -> Ragged:

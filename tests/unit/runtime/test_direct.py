@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime import direct, native
-from rnnspec.runtime.repeated import MOST_SHAPES
+from rnnspec.runtime.model.repeated_calls import MOST_SHAPES
+from rnnspec.runtime.native import executable, fast_call
 
 SEQUENCE = "model Small {\n    input x: float[time, 3]\n    LSTM(5, return_sequences = true)\n}\n"
 SEVERAL = """model Several {
@@ -34,7 +34,7 @@ def series(batch: int = 2, time: int = 4, dtype: str = "float32") -> np.ndarray:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """What direct calls are given and what they give, in turns."""
     seen: list[object] = []
-    make = direct.DirectCalls.of
+    make = fast_call.DirectCalls.of
 
     def of(*arguments: Any) -> Callable[[object], Any]:
         call = make(*arguments)
@@ -47,7 +47,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         return watched
 
     with monkeypatch.context() as patched:
-        patched.setattr(direct.DirectCalls, "of", of)
+        patched.setattr(fast_call.DirectCalls, "of", of)
         yield seen
 
 
@@ -125,8 +125,8 @@ def test_what_does_not_fit_gives_the_same(change: Callable[[np.ndarray], Any]) -
 @pytest.mark.parametrize("shape", [(2, 3, 3), (1, 4, 3), (2, 4, 3, 1), (24,), ()])
 def test_the_call_itself_takes_one_shape_and_dtype(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Callable[[object], Any]] = []
-    make = direct.DirectCalls.of
-    monkeypatch.setattr(direct.DirectCalls, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
+    make = fast_call.DirectCalls.of
+    monkeypatch.setattr(fast_call.DirectCalls, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
     model = repeated(rnnspec.compile(SEQUENCE, seed=1), series())
     (call,) = made
     assert call(series()) is not None
@@ -160,9 +160,9 @@ def test_a_batch_size_that_is_too_small_cuts_as_ever() -> None:
 
 def test_large_functions_leave_other_threads_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor are they given memory of their own for calls that never come."""
-    monkeypatch.setattr(direct, "MOST_OPERATIONS", 10)
+    monkeypatch.setattr(fast_call, "MOST_OPERATIONS", 10)
     made: list[object] = []
-    monkeypatch.setattr(native, "NativeStepper", lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(executable, "NativeStepper", lambda *arguments: made.append(arguments))
     with counted(monkeypatch) as seen:
         model, x = rnnspec.compile(SEQUENCE, seed=1), series()
         expected = model.forward(x.tolist())

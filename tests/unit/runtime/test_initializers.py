@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Argument, Configured, InitializerPart, WeightSignature
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.initializers import INITIALIZERS, fans, initial_value
-from rnnspec.runtime.randomness import draw_key, fresh_seed, generator
-from rnnspec.runtime.signature import Argument, Configured, InitializerPart, WeightSignature
+from rnnspec.runtime.model.initializers import INITIALIZERS, fans, initial_value
+from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator
 
 
 def configured(name: str, **arguments: Argument) -> Configured:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnspec.runtime import batches as module
-from rnnspec.runtime.batches import CheckedInputs, full_index
-from rnnspec.runtime.columns import Padded
-from rnnspec.runtime.inputs import check_inputs, whole_number
-from rnnspec.runtime.not_numbers import TEXTS
-from rnnspec.runtime.signature import InputSignature, Signature
+from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.runtime.data import batches as module
+from rnnspec.runtime.data.batches import CheckedInputs, full_index
+from rnnspec.runtime.data.columns import Padded
+from rnnspec.runtime.data.not_numbers import TEXTS
+from rnnspec.runtime.data.validate import check_inputs, whole_number
 from tests.unit.runtime.fake import signature
 
 FRAMES = InputSignature("x", ("time", 3))

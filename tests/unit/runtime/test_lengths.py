@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.runtime.lengths import Length, every, is_sum, length_of, less, names_in, plus, shortfall
+from rnnspec.contract.dimensions import Length, every, is_sum, length_of, less, names_in, plus, shortfall
 
 
 @pytest.mark.parametrize(

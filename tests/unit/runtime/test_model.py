@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.runtime import artifact
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.signature import InputSignature, OutputSignature
-from rnnspec.runtime.summary import LayerRow, ModelSource, summary_text
+from rnnspec.contract.executable import Array
+from rnnspec.contract.model_source import LayerRow, ModelSource, summary_text
+from rnnspec.contract.signature import InputSignature, OutputSignature
+from rnnspec.runtime.storage import model_file
 from tests.unit.runtime.fake import SOURCE, executable, model, signature
 
 X = np.random.default_rng(0).normal(size=(4, 5, 3))
@@ -293,7 +293,7 @@ def test_save_writes_the_weights_of_the_moment(tmp_path: Path) -> None:
     kernel, bias = fake.get_weights()
     fake.set_weights([kernel, bias + 3])
     fake.save(tmp_path / "fake.rnnc")
-    found = artifact.load(tmp_path / "fake.rnnc")
+    found = model_file.load(tmp_path / "fake.rnnc")
     assert (found.name, found.text, dict(found.parameters), found.dtype) == ("Fake", SOURCE.text, {"units": 4}, "float64")
     np.testing.assert_array_equal(found.weights["dense/kernel"], kernel)
     np.testing.assert_array_equal(found.weights["dense/bias"], bias + 3)

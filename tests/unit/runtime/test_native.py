@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.bound import BoundFunction, Lease, Pool
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.native_memory import CallSizes, address, aligned_bytes, index_array, with_distinct
-from rnnspec.runtime.packing import pack, pair
-from rnnspec.runtime.program import ALIGNMENT, APART, Argument, DistinctIndex, Kind, NativeFunction, Slot, arena_bytes
-from rnnspec.runtime.tape import Tape
+from rnnspec.contract.executable import Array
+from rnnspec.contract.native_function import ALIGNMENT, APART, Argument, DistinctIndex, Kind, NativeFunction, Slot, arena_bytes
+from rnnspec.contract.packing import pack, pair
+from rnnspec.runtime.model.tape import Tape
+from rnnspec.runtime.native.loaded_function import BoundFunction, Lease, Pool
+from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, with_distinct
 
 SPEC = """
 model Native {

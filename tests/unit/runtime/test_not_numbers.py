@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.runtime.columns import as_numbers
-from rnnspec.runtime.not_numbers import CLASS_NAMES, TEXTS
+from rnnspec.runtime.data.columns import as_numbers
+from rnnspec.runtime.data.not_numbers import CLASS_NAMES, TEXTS
 
 
 class Batches:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnspec.runtime.batches import full_index
-from rnnspec.runtime.lengths import Windows, length_of
-from rnnspec.runtime.packing import distinct, pack, stretches, window_ids, window_mask
+from rnnspec.contract.dimensions import Windows, length_of
+from rnnspec.contract.packing import distinct, pack, stretches, window_ids, window_mask
+from rnnspec.runtime.data.batches import full_index
 
 masks = st.tuples(st.integers(0, 6), st.integers(0, 7)).flatmap(lambda shape: hnp.arrays(np.bool_, shape))
 

@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from rnnspec.runtime.executable import Array
-from rnnspec.runtime.parameters import Parameters, WeightView, checked_weights
+from rnnspec.contract.executable import Array
+from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
 from tests.unit.runtime.fake import weight
 
 SIGNATURES = (weight("lstm/kernel", 2, 3), weight("lstm/bias", 3), weight("dense/kernel", 3, 1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.packing import PackedIndex
-from rnnspec.runtime.plain import MOST_SHAPES, PlainBatches
-from rnnspec.runtime.signature import InputSignature
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import InputSignature
+from rnnspec.runtime.data.batch_cache import MOST_SHAPES, PlainBatches
+from rnnspec.runtime.data.validate import check_inputs
 from tests.unit.runtime.fake import signature
 
 

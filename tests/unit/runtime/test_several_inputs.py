@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnspec.runtime import batches as module
-from rnnspec.runtime.batches import Batch, CheckedInputs
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.packing import pack
-from rnnspec.runtime.signature import IndexSignature, InputSignature, OutputSignature, Signature
+from rnnspec.contract.packing import pack
+from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
+from rnnspec.runtime.data import batches as module
+from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.validate import check_inputs
 
 A = InputSignature("a", ("time", 3))
 B = InputSignature("b", ("time", 2))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.signature import InputSignature
+from rnnspec.contract.signature import InputSignature
+from rnnspec.runtime.data.validate import check_inputs
 from tests.unit.runtime.fake import signature
 
 ONE = InputSignature("x", ("time", 1))

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from rnnspec import compiler
+from rnnspec.contract.native_function import NativeFunction
 from rnnspec.kept import Kept
-from rnnspec.runtime.native import Wanted
-from rnnspec.runtime.program import NativeFunction
-from rnnspec.runtime.stored import Unfit, from_json, to_json
+from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
 
 Argument: TypeAlias = float | int | bool | str | tuple["Argument", ...] | None
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Configured, TrainSettings
 from rnnspec.frontend.catalogue import LOSSES as SPECS_LOSSES
 from rnnspec.frontend.catalogue import OPTIMIZERS as SPECS_OPTIMIZERS
 from rnnspec.frontend.kinds import REQUIRED, Later
 from rnnspec.keras_names import names
-from rnnspec.runtime.inputs import finite_number
-from rnnspec.runtime.signature import Configured, TrainSettings
+from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError
 from rnnspec.training.model import Model

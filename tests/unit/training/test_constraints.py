@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.signature import Configured
 from rnnspec.training.constraints import constraint
 
 W = np.array([[3.0, -0.3, 0.0], [4.0, 0.4, 0.0]])

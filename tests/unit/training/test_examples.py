@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import IndexSignature, OutputSignature
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.batches import CheckedInputs
-from rnnspec.runtime.columns import Rows
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.not_numbers import CLASS_NAMES
-from rnnspec.runtime.signature import IndexSignature, OutputSignature
+from rnnspec.runtime.data.batches import CheckedInputs
+from rnnspec.runtime.data.columns import Rows
+from rnnspec.runtime.data.not_numbers import CLASS_NAMES
+from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.losses import LOSSES, Loss
 from rnnspec.training.objectives import Objective

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.runtime.inputs import check_inputs
-from rnnspec.runtime.randomness import draw_key, generator
-from rnnspec.runtime.signature import Configured, InputSignature, TrainSettings
+from rnnspec.contract.signature import Configured, InputSignature, TrainSettings
+from rnnspec.runtime.data.validate import check_inputs
+from rnnspec.runtime.model.random_streams import draw_key, generator
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD, Adam

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rnnspec.runtime.metric_names import CLASS_LOSSES
+from rnnspec.contract.metric_names import CLASS_LOSSES
 from rnnspec.training.losses import EPSILON, LOSSES, Loss, value_and_gradient
 from rnnspec.training.metrics import METRICS, metric
 

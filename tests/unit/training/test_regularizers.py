@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import InternalError
-from rnnspec.runtime.signature import Configured
 from rnnspec.training.optimizers import CHUNK
 from rnnspec.training.regularizers import penalty
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.signature import Configured, TrainSettings
 from rnnspec.frontend import catalogue
-from rnnspec.runtime.signature import Configured, TrainSettings
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.metrics import METRICS, MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.runtime.inputs import check_inputs
+from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.examples import check_examples
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.objectives import Objective

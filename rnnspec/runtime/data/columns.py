@@ -1,0 +1,135 @@
+"""A data set's values for one input or target, sample by sample, ready to be cut into batches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.contract.executable import Array
+from rnnspec.runtime.data.not_numbers import as_list, batches_problem, problem, unreadable
+from rnnspec.runtime.data.shape_hints import hint_for_list
+
+Rows: TypeAlias = slice | NDArray[np.intp]
+"""Which samples a batch takes: a slice (no copy) or their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """One array, (samples, ...) or (samples, time, ...). `borrowed`: it is the caller's own memory."""
+
+    array: Array
+    borrowed: bool
+
+    @property
+    def samples(self) -> int:
+        return self.array.shape[0]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Samples of different lengths, one after the other in `flat`, (all steps, ...); `lengths`, int64 (samples,)."""
+
+    flat: Array
+    lengths: NDArray[np.int64]
+
+    @property
+    def samples(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def longest(self) -> int:
+        return int(self.lengths.max(initial=0))
+
+    def grid(self, rows: Rows, time: int) -> NDArray[np.bool_]:
+        """Where the chosen samples have values when padded to `time`, (rows, time)."""
+        return np.arange(time) < self.lengths[rows][:, None]
+
+    def padded(self, rows: Rows, time: int, values: Array | None = None) -> Array:
+        """The chosen samples padded at the end with zeros, (rows, time, ...); of `values` laid out as `flat` if given."""
+        values = self.flat if values is None else values
+        lengths = self.lengths[rows]
+        result = np.zeros((len(lengths), time, *values.shape[1:]), values.dtype)
+        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        result[self.grid(rows, time)] = values[np.repeat(self.starts[rows], lengths) + within]
+        return result
+
+
+Column: TypeAlias = Padded | Ragged
+
+
+def as_numbers(value: object, what: str, texts: str = "") -> Array:
+    """The value as an array of bools, integers or floats; ValueError, naming `what`, for anything else.
+
+    `texts`: advice for one of texts, of data: with it there is advice for other data, too. What gives items without being an
+    array or a list is never read.
+    """
+    # Masked arrays exist only where numpy.ma was imported; importing it to ask would take a sixth of numpy's time.
+    if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{what}: a masked array; give its data, and its steps' mask as mask=")
+    if type(value) is not np.ndarray:
+        value = as_list(value)
+        if (foreign := unreadable(value)) is not None:
+            raise ValueError(f"{what}: {batches_problem(foreign)}")
+    try:
+        array: Array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = "the lists in it have different lengths" if "inhomogeneous" in str(error) else error
+        raise ValueError(f"{what}: not an array: {reason}") from None
+    if array.dtype.kind in "biuf":
+        return array
+    raise ValueError(f"{what}: {problem(value, array, texts)}")
+
+
+def is_list(value: object) -> bool:
+    """Whether the value is a Python list or tuple: one entry a sample."""
+    return isinstance(value, (list, tuple))
+
+
+def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, described: str, variable: str = "x", texts: str = "") -> Ragged:
+    """Samples of shape (steps, *tail) as one column, their dtypes brought together.
+
+    `described` says in words what a sample should look like. ValueError names the sample, with advice on its shape in which the list
+    is called `variable`, if that isn't empty.
+    """
+    arrays: list[Array] = []
+    for number, sample in enumerate(samples):
+        array = as_numbers(sample, f"{what}, sample {number}", texts)
+        if array.shape == (0,):
+            array = array.reshape(0, *tail)
+        if array.ndim != 1 + len(tail) or array.shape[1:] != tail:
+            hint = hint_for_list(_shapes(samples, what), tail, variable) if variable else ""
+            raise ValueError(f"{what}, sample {number}: expected {described}, got shape {array.shape}{hint}")
+        arrays.append(array)
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    filled = [array for array in arrays if len(array)]
+    flat = np.concatenate(filled) if filled else np.zeros((0, *tail), np.int32)
+    return Ragged(flat, lengths)
+
+
+def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
+    """Of the samples that are numbers."""
+    shapes: list[tuple[int, ...]] = []
+    for sample in samples:
+        with suppress(ValueError):
+            shapes.append(as_numbers(sample, what).shape)
+    return shapes
+
+
+def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:
+    """Where an entry of a column's array is, in the caller's terms; `entry` indexes `array` or `flat`."""
+    if isinstance(column, Ragged):
+        ends = np.cumsum(column.lengths)
+        sample = int(np.searchsorted(ends, entry[0], side="right"))
+        entry = (sample, entry[0] - int(column.starts[sample]), *entry[1:])
+    axes = ("sample", "step", "feature") if sequence else ("sample", "feature")
+    return ", ".join(f"{axis} {number}" for axis, number in zip(axes, entry, strict=False))

@@ -1,0 +1,56 @@
+"""What a caller masks, by a mask, lengths or samples of different lengths, and a layer of the model then takes for real: told once."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+
+from rnnspec.contract.signature import Signature
+from rnnspec.diagnostics import MaskWarning
+from rnnspec.runtime.data.batches import CheckedInputs
+from rnnspec.runtime.data.columns import Ragged
+
+
+class DroppedMasks:
+    """Of one model: what its calls weren't warned of yet, an input and a layer each."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._untold = {(dropped, name): None for dropped in signature.dropped_masks for name in dropped.inputs}
+
+    def tell(self, inputs: CheckedInputs) -> None:
+        """Warns of the caller's masks that get lost, as of where the package was called; of each once."""
+        for dropped, name in list(self._untold):
+            left_out = _left_out(inputs, name)
+            if left_out is not None and inputs.real_steps(dropped.index) is not None:
+                warnings.warn(
+                    MaskWarning(left_out.format(name=name, drops=f"{dropped.layer} ({dropped.place})") + dropped.advice),
+                    stacklevel=_level(),
+                )
+                self._untold.pop((dropped, name), None)
+
+
+DIFFERENT = (
+    "input {name}: its samples are of different lengths, and {drops} drops the mask that tells them apart: a sample's result depends on "
+    "the longest of its companions. "
+)
+MASKED = (
+    "input {name}: some of its steps are masked, but {drops} drops the mask: from there on they count as real ones, with what they hold. "
+)
+
+
+def _left_out(inputs: CheckedInputs, name: str) -> str | None:
+    """The text for what the caller leaves out of an input; None for nothing."""
+    column, sequence = inputs.columns[name], inputs.sequences[name]
+    if isinstance(column, Ragged) and np.any(column.lengths < sequence.time):
+        return DIFFERENT
+    return MASKED if sequence.given is not None and not sequence.given.all() else None
+
+
+def _level() -> int:
+    """Which frame, counted from the one that asks, is the first that isn't the package's own."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
+        level, frame = level + 1, frame.f_back
+    return level

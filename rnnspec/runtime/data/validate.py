@@ -1,0 +1,268 @@
+"""From what a user passes to arrays that native code may trust: every bad input ends here, with its place and values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import cast
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
+from rnnspec.runtime.data.columns import Column, Padded, Ragged, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.not_numbers import TEXTS, as_written
+from rnnspec.runtime.data.shape_hints import hint_for_array
+
+
+def whole_number(what: str, value: object, least: int) -> int:
+    """The value as an int; ValueError, naming `what`, if it isn't a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{what}: expected a whole number of at least {least}, got {value!r}")
+    return int(cast(int, value))
+
+
+def finite_number(value: object) -> float | None:
+    """The value as a Python float; None for what is no real number, or too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def check_inputs(signature: Signature, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
+    """The user's inputs, checked against the signature.
+
+    `x`: for each input a padded array (batch, ...), or for a sequence a list of arrays of different
+    lengths; if there are several, a list of them or a mapping from input names. Float inputs take bools, integers and
+    floats; ids take integers, and floats without a fraction. `mask` (batch, time), bool or 0 and 1,
+    and `lengths` (batch,), integers up to time, are the sequence input's, or mappings from input
+    names; given both, a step is real if both say so. What masked steps hold isn't looked at.
+    `at_once`: all samples go into one call, which bounds their number of steps.
+    ValueError names the input, the sample, the step, the value found and what was expected.
+    """
+    named = inputs_by_name(signature, x)
+    single = len(signature.inputs) == 1
+    columns = {spec.name: _column(spec, named[spec.name], at_once, "x" if single else spec.name) for spec in signature.inputs}
+    _check_agreement(signature, columns)
+    dtype = np.dtype(signature.dtype)
+    names = [spec.name for spec in signature.inputs if spec.is_sequence]
+    masks, lists = _for_inputs(signature.model, names, "mask", mask), _for_inputs(signature.model, names, "lengths", lengths)
+    checked: dict[str, Column] = {}
+    sequences: dict[str, SequenceInput] = {}
+    for spec in signature.inputs:
+        column = columns[spec.name]
+        if not spec.is_sequence:
+            checked[spec.name] = _floats(spec, column, dtype, None)
+            continue
+        time = column.longest if isinstance(column, Ragged) else column.array.shape[1]
+        given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
+        masked = dict.fromkeys(values for name, values in signature.sources() if name == spec.name) or {(): None}
+        if spec.integer:
+            if any(masked) and isinstance(column, Padded):  # which steps are masked, and what they hold, is looked at once
+                column = Padded(column.array.copy(), borrowed=False)
+            present = {values: _unmasked(spec, values, column, given) for values in masked}
+            checked[spec.name] = _ids(spec, column, _in_any(present.values()))
+        else:
+            checked[spec.name] = _floats(spec, column, dtype, given)
+            present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
+        sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, given, present)
+    ids = {spec.name: _id_limit(spec) for spec in signature.inputs if spec.integer}
+    return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices, ids)
+
+
+def _in_any(masks: Iterable[Mask | None]) -> Mask | None:
+    """The steps that are real in any of the masks; None where all are."""
+    real: Mask | None = None
+    for mask in masks:
+        if mask is None:
+            return None
+        real = mask if real is None else real | mask
+    return real
+
+
+def inputs_by_name(signature: Signature, x: object) -> Mapping[str, object]:
+    """Each input under its name; ValueError where some are missing or unknown."""
+    names = [spec.name for spec in signature.inputs]
+    if not isinstance(x, Mapping):
+        if len(names) > 1 and is_list(x) and len(cast(Sequence[object], x)) == len(names):
+            return dict(zip(names, cast(Sequence[object], x), strict=True))
+        if len(names) > 1:
+            raise ValueError(
+                f"model {signature.model} has {len(names)} inputs: pass a list of them, or a mapping with the keys {', '.join(names)}"
+            )
+        return {names[0]: x}
+    given = cast(Mapping[str, object], x)
+    missing = [name for name in names if name not in given]
+    unknown = [str(name) for name in given if name not in names]
+    if missing or unknown:
+        said = [f"missing: {', '.join(missing)}"] if missing else []
+        said += [f"unknown: {', '.join(unknown)}"] if unknown else []
+        raise ValueError(f"the inputs of model {signature.model} are {', '.join(names)}; {'; '.join(said)}")
+    return given
+
+
+def _for_inputs(model: str, sequences: Sequence[str], what: str, given: object) -> Mapping[str, object]:
+    """A mask or lengths by sequence input: of the only one, or a mapping from their names."""
+    if given is None:
+        return {}
+    if not sequences:
+        raise ValueError(f"{what}: model {model} has no sequence input that it could apply to")
+    if not isinstance(given, Mapping):
+        if len(sequences) > 1:
+            raise ValueError(
+                f"{what}: model {model} has {len(sequences)} sequence inputs: pass a mapping with some of the keys {', '.join(sequences)}"
+            )
+        return {sequences[0]: given}
+    named = cast(Mapping[str, object], given)
+    unknown = [str(other) for other in named if other not in sequences]
+    if unknown:
+        verb = "is" if len(sequences) == 1 else "are"
+        none = "isn't a sequence input" if len(unknown) == 1 else "aren't sequence inputs"
+        raise ValueError(f"{what}: {', '.join(unknown)} {none}; {', '.join(sequences)} {verb}")
+    return named
+
+
+def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -> Column:
+    """The value as a column of the right shape, its dtype not looked at beyond being numbers; `variable`: what advice calls it."""
+    what = f"input {spec.name}"
+    tail = tuple(extent for extent in spec.shape[1 if spec.is_sequence else 0 :] if isinstance(extent, int))
+    shown = f"({', '.join(str(extent) for extent in ('batch', *spec.shape))})"
+    if spec.is_sequence and is_list(value):
+        axes = ", ".join(str(extent) for extent in spec.shape)
+        column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})", variable, TEXTS)
+        fixed = spec.shape[0]
+        if isinstance(fixed, int) and (wrong := np.flatnonzero(column.lengths != fixed)).size:
+            raise ValueError(f"{what}, sample {wrong[0]}: expected {fixed} steps, got {column.lengths[wrong[0]]}")
+        return column
+    array = as_numbers(value, what, TEXTS)
+    variable = as_written(variable, value)
+    if array.ndim != 1 + len(spec.shape):
+        raise ValueError(f"{what}: expected shape {shown}, got {array.shape}{hint_for_array(spec.shape, array.shape, variable)}")
+    for axis, extent in enumerate(spec.shape, 1):
+        if isinstance(extent, int) and array.shape[axis] != extent:
+            kind = "steps" if spec.is_sequence and axis == 1 else "features"
+            found = f"expected {extent} {kind}, got {array.shape[axis]} (expected shape {shown}, got {array.shape})"
+            raise ValueError(f"{what}: {found}{hint_for_array(spec.shape, array.shape, variable)}")
+    if spec.is_sequence and at_once:
+        check_step_count(array.shape[0], array.shape[1], spec.name)
+    return Padded(array.view(), borrowed=True)  # whose shape and dtype nobody else changes
+
+
+def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> None:
+    """All inputs have the same number of samples, and dimensions of one name the same length, in each sample of lists."""
+    first = signature.inputs[0].name
+    known: dict[str, tuple[int, str]] = {}
+    lists: dict[str, tuple[Ragged, str]] = {}
+    for spec in signature.inputs:
+        column = columns[spec.name]
+        if column.samples != columns[first].samples:
+            raise ValueError(f"input {spec.name} has {column.samples} samples, input {first} has {columns[first].samples}")
+        sizes = (column.longest,) if isinstance(column, Ragged) else column.array.shape[1:]
+        for extent, size in zip(spec.shape, sizes, strict=False):
+            if isinstance(extent, str):
+                other, where = known.setdefault(extent, (size, spec.name))
+                if other != size:
+                    raise ValueError(f"dimension {extent} is {other} in input {where} and {size} in input {spec.name}")
+        if isinstance(column, Ragged) and isinstance(extent := spec.shape[0], str):
+            alike, where = lists.setdefault(extent, (column, spec.name))
+            if (wrong := np.flatnonzero(alike.lengths != column.lengths)).size:
+                steps, others = column.lengths[wrong[0]], alike.lengths[wrong[0]]
+                raise ValueError(f"dimension {extent} of sample {wrong[0]} is {others} in input {where} and {steps} in input {spec.name}")
+
+
+def _given_steps(name: str, column: Column, time: int, mask: object, lengths: object) -> Mask | None:
+    """The steps that `mask` and `lengths` leave real, laid out as the column; None where they say nothing."""
+    real: Mask | None = None
+    if mask is not None:
+        array = as_numbers(mask, "mask")
+        if array.shape != (column.samples, time):
+            raise ValueError(f"mask: expected shape {(column.samples, time)} for input {name}, got {array.shape}")
+        real = array != 0
+        if array.dtype.kind != "b" and (wrong := np.argwhere(real & (array != 1))).size:
+            sample, step = wrong[0]
+            raise ValueError(f"mask: expected 0 or 1 at sample {sample}, step {step} of input {name}, got {array[sample, step]}")
+    if lengths is not None:
+        array = as_numbers(lengths, "lengths")
+        if array.dtype.kind not in "iu" and array.size:
+            raise ValueError(f"lengths: expected integers, got dtype {array.dtype}")
+        if array.shape != (column.samples,):
+            raise ValueError(f"lengths: expected shape {(column.samples,)} for input {name}, got {array.shape}")
+        most = column.lengths if isinstance(column, Ragged) else np.full(column.samples, time)
+        if (wrong := np.flatnonzero((array < 0) | (array > most))).size:
+            raise ValueError(f"lengths: expected 0 to {most[wrong[0]]} for sample {wrong[0]} of input {name}, got {array[wrong[0]]}")
+        within = np.arange(time) < array[:, None]
+        real = within if real is None else real & within
+    if real is not None and isinstance(column, Ragged):
+        real = real[column.grid(ALL_ROWS, time)]
+    return real
+
+
+def _unmasked(spec: InputSignature, masked_values: tuple[float, ...], column: Column, real: Mask | None) -> Mask | None:
+    """The real steps less those whose features all equal one of the values; None where none is masked."""
+    values = _values(column)
+    with np.errstate(over="ignore"):
+        masks = [int(masked) if spec.integer else values.dtype.type(masked) for masked in masked_values]
+    for masked in masks:
+        present: Mask = values != masked if spec.integer else (values != masked).any(axis=-1)
+        real = present if real is None else real & present
+    return None if real is None or real.all() else real
+
+
+def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], real: Mask | None) -> Column:
+    """The column in the model's dtype; the very same array where it already is and native code can read it."""
+    values = _values(column)
+    if values.dtype == dtype and values.flags.c_contiguous and values.flags.aligned:
+        return column
+    with np.errstate(over="ignore"):
+        converted: Array = values.astype(dtype, order="C")
+    too_large = np.isinf(converted)
+    if too_large.any():
+        too_large &= np.isfinite(values)
+        if real is not None:
+            too_large &= real[..., None]
+        _refuse(spec, column, too_large, f"a value that {dtype} holds")
+    return Ragged(converted, column.lengths) if isinstance(column, Ragged) else Padded(converted, borrowed=False)
+
+
+def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
+    """The column as int32 ids in range; masked steps that hold anything else become 0."""
+    values = _values(column)
+    if values.dtype.kind == "b" and values.size:
+        raise ValueError(f"input {spec.name}: expected token ids, got dtype {values.dtype}")
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    limit = _id_limit(spec)
+    if values.size and (values.dtype.kind == "f" or values.min() < 0 or values.max() >= limit):
+        wrong = (values < 0) | (values >= limit)
+        if values.dtype.kind == "f":
+            wrong |= values != np.floor(values)
+        expected = f"a whole number in 0..{limit - 1}" + ("" if spec.vocabulary is None else f" (vocabulary size {limit})")
+        _refuse(spec, column, wrong if real is None else wrong & real, expected)
+        values = np.where(wrong, 0, values)
+    if values.dtype != np.int32 or not (values.flags.c_contiguous and values.flags.aligned):
+        values = values.astype(np.int32, order="C")
+    if values is _values(column):
+        return column
+    return Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
+
+
+def _id_limit(spec: InputSignature) -> int:
+    """The number of ids."""
+    return STEP_LIMIT if spec.vocabulary is None else spec.vocabulary
+
+
+def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) -> None:
+    if wrong.any():
+        entry = tuple(int(number) for number in np.argwhere(wrong)[0])
+        where = place(column, entry, sequence=spec.is_sequence)
+        raise ValueError(f"input {spec.name}, {where}: expected {expected}, got {_values(column)[entry]}")
+
+
+def _values(column: Column) -> Array:
+    return column.flat if isinstance(column, Ragged) else column.array

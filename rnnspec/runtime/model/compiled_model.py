@@ -1,0 +1,309 @@
+"""A compiled model as its user holds it: forward, backward, weights, predictions, its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Literal, TypeAlias, cast, overload
+
+import numpy as np
+
+from rnnspec.contract.executable import Array, Executable, NativeTape
+from rnnspec.contract.model_source import ModelSource, summary_text
+from rnnspec.contract.signature import Signature
+from rnnspec.contract.thread_count import bounded
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
+from rnnspec.runtime.data.batch_cache import PlainBatches
+from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.columns import as_numbers
+from rnnspec.runtime.data.dropped_masks import DroppedMasks
+from rnnspec.runtime.data.validate import check_inputs, whole_number
+from rnnspec.runtime.model.initializers import initial_value
+from rnnspec.runtime.model.memory_check import require_memory
+from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
+from rnnspec.runtime.model.repeated_calls import RepeatedCalls
+from rnnspec.runtime.model.stream import Stream
+from rnnspec.runtime.model.tape import Gradients, Tape
+from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
+from rnnspec.runtime.native.stateful import CarryingExecutable
+from rnnspec.runtime.storage import model_file
+
+Outputs: TypeAlias = Any
+"""The model's output, an array; a tuple of them, in the signature's order, if it has several."""
+
+
+class CompiledModel:
+    """Native code with its weights, callable from several threads; `training.model.Model` adds training.
+
+    Inputs are as `check_inputs` describes: a padded array, a list of arrays of different lengths, or a
+    mapping from input names. An array that is C-contiguous and of the model's dtype isn't copied.
+    An empty batch, sequences of no steps and rows without a real step are legal everywhere here, and
+    go through native code like all others.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        executable: Executable,
+        source: ModelSource,
+        *,
+        seed: int | None = None,
+        weights: Sequence[object] | Mapping[str, object] | None = None,
+    ) -> None:
+        """`weights` as for `set_weights`; None draws them from `seed`, and that from the system if it is None.
+
+        MemoryError if they don't fit into the machine.
+        """
+        self.signature = signature
+        self.source = source
+        self._executable = executable
+        self._plain = PlainBatches(signature)
+        self._dropped_masks = DroppedMasks(signature)
+        require_memory(signature, drawn=weights is None)
+        self._parameters = Parameters(signature.weights, signature.dtype)
+        self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
+        self.renew_locks()
+        renewed_after_fork(self)
+        self._seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
+        drawn = {weight.name: initial_value(weight, self._seed) for weight in signature.weights} if weights is None else weights
+        self.set_weights(drawn)
+
+    def renew_locks(self) -> None:
+        """In a fork's child: of the threads that had them only one is there."""
+        self._changing = new_lock()
+        self._drawing = new_lock()
+        if "_random" in self.__dict__:
+            self.__dict__["_random"] = unlocked(self._random)
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        """Made, under `_drawing`, when it is first needed: numpy.random isn't imported for a model that draws nothing."""
+        return generator(self._seed, "dropout and shuffling")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.signature.model}, {self.signature.dtype}, {self._parameters.size:,} weights>"
+
+    @overload
+    def forward(
+        self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: Literal[False] = False
+    ) -> Outputs: ...
+
+    @overload
+    def forward(
+        self, x: object, mask: object = None, lengths: object = None, training: bool = False, *, record: Literal[True]
+    ) -> tuple[Outputs, Tape]: ...
+
+    @overload
+    def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs: ...
+
+    def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs:
+        """The output for a batch, padded and newly allocated; with `record` also the tape for `backward`.
+
+        `mask` (batch, time), True or 1 for a real step; `lengths` (batch,), real steps from the start.
+        `training` turns on what only training does: dropout, noise, a batch's own statistics; it moves
+        the statistics of BatchNormalization. ValueError for a bad input, before native code runs.
+        """
+        infers = not training and not record
+        if infers and mask is None and lengths is None and (given_out := self._repeated.outputs(x)) is not None:
+            return given_out
+        batch = self._batch(x, mask, lengths, infers)
+        key = self._draw_key() if training else 0
+        with self._changing if training and self.signature.updates else nullcontext():
+            if not record:
+                outputs = self._parameters.read(
+                    lambda weights, version: self._executable.forward(
+                        batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
+                    )
+                )
+                return self._given_out(self._updated(outputs))
+            owned = batch.owned()
+
+            def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
+                outputs, native = self._executable.record(
+                    owned.inputs, owned.indices, weights, weights_version=version, training=training, key=key
+                )
+                return outputs, native, self._parameters.basis if training else version
+
+            outputs, native, basis = self._parameters.read(recorded)
+            outputs = self._updated(outputs)
+        tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
+        return self._given_out(outputs), tape
+
+    def backward(self, tape: Tape, dy: object) -> Gradients:
+        """The gradients of Σ y·dy by the weights and the float inputs, at the recorded call.
+
+        `dy`: an array of the padded output's shape; a list of them if the model has several outputs.
+        ValueError if a shape doesn't fit, or if the weights aren't those of the recorded call any more.
+        """
+        if not isinstance(tape, Tape):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
+        cotangents = self._cotangents(tape, dy)
+
+        def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
+            if (self._parameters.basis if tape.training else version) != tape.weights_version:
+                raise ValueError(
+                    "this tape can't be used: it was recorded with other weights. They have changed since "
+                    "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
+                    "or it is another model's; call forward(record=True) again"
+                )
+            return self._executable.backward(
+                tape.native,
+                cotangents,
+                weights,
+                weights_version=version,
+                training=tape.training,
+                key=tape.key,
+                input_gradients=True,
+            )
+
+        flat, inputs = self._parameters.read(derived)
+        return Gradients(self._parameters.split(flat), inputs)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call with enough work may use; results don't depend on it.
+
+        At first `RNNSPEC_THREADS`, or else the processors that this process may use. A number above eight
+        for each of these becomes that.
+        """
+        return self._executable.threads.number
+
+    @threads.setter
+    def threads(self, number: object) -> None:
+        self._executable.threads.number = bounded(whole_number("threads", number, 1))
+
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """The weights by name in Keras's order, layout and shapes; read-only, each array a copy of this moment's."""
+        return WeightView(self._parameters)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights in Keras's order."""
+        return list(self._parameters.copies().values())
+
+    def set_weights(self, weights: Sequence[object] | Mapping[str, object]) -> None:
+        """Replace all weights: arrays in Keras's order, or a mapping from names; ValueError names what doesn't fit."""
+        checked = checked_weights(self.signature.weights, self._parameters.dtype, weights)
+        with self._changing:
+            self._parameters.assign(checked)
+
+    def predict(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
+        """The output for all samples, computed `batch_size` at a time, without dropout; as `forward` would give it."""
+        batch_size = whole_number("batch_size", batch_size, 1)
+        is_bare = mask is None and lengths is None
+        if is_bare and (given_out := self._repeated.outputs(x, batch_size)) is not None:
+            return given_out
+        plain = self._plain.batch(x) if is_bare else None
+        if plain is not None and plain.size <= batch_size:
+            self._repeated.came(x, plain)
+            return self._given_out(self._inferred(plain))
+        inputs = self._checked(x, mask, lengths, at_once=False)
+        if is_bare and inputs.samples <= batch_size:
+            batch = inputs.batch()
+            self._plain.keep(x, batch)
+            return self._given_out(self._inferred(batch))
+        parts = [
+            self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
+            for start in range(0, max(inputs.samples, 1), batch_size)
+        ]
+        return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
+
+    def stream(self, batch: int = 1) -> Stream:
+        """The model step by step, for `batch` sequences at once; ValueError says why it can't be if it can't."""
+        return Stream(self.signature, self._executable, self._parameters, batch)
+
+    def reset_states(self) -> None:
+        """Stateful layers start from zeros again, with any number of samples."""
+        if isinstance(self._executable, CarryingExecutable):
+            self._executable.reset()
+
+    def summary(self) -> None:
+        """Print the layer table."""
+        print(summary_text(self.source))
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage of the compiler, of the tensor IR after the pass `after` if given."""
+        return self._executable.inspect(stage, after)
+
+    def save(self, file: model_file.Target) -> None:
+        """Write the model to one file, a path or a binary file that is open; `rnnspec.load` reads it.
+
+        OSError leaves an older file as it was. A file that a path names keeps its mode.
+        """
+        model_file.save(self._artifact(), file)
+
+    def _artifact(self) -> model_file.Artifact:
+        source = self.source
+        return model_file.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies())
+
+    def _randomness(self) -> tuple[int, dict[str, Any] | None]:
+        """The seed, and where the stream of random numbers is; None if it is at its beginning."""
+        with self._drawing:
+            begun = "_random" in self.__dict__
+            return self._seed, dict(self._random.bit_generator.state) if begun else None
+
+    def _set_randomness(self, seed: int, state: dict[str, Any] | None) -> None:
+        with self._drawing:
+            self._seed = seed
+            self.__dict__.pop("_random", None)
+            if state is not None:
+                self._random.bit_generator.state = state
+
+    def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> Batch:
+        """All inputs, checked, as one batch. `infers`: for inference alone."""
+        if mask is not None or lengths is not None:
+            return self._checked(x, mask, lengths).batch()
+        batch = self._plain.batch(x)
+        if batch is None:
+            batch = self._checked(x).batch()
+            self._plain.keep(x, batch)
+        elif infers:
+            self._repeated.came(x, batch)
+        return batch
+
+    def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
+        """See `check_inputs`; says, once, where the model drops what the caller masks."""
+        inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
+        self._dropped_masks.tell(inputs)
+        return inputs
+
+    def _inferred(self, batch: Batch) -> tuple[Array, ...]:
+        return self._parameters.read(
+            lambda weights, version: self._executable.forward(
+                batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0
+            )
+        )
+
+    def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The outputs alone, the weights that the call updates being given their new values."""
+        count = len(self.signature.outputs)
+        if len(outputs) > count:
+            self._parameters.change(lambda weights: self._parameters.put_updates(weights, outputs[count:]), only_updated=True)
+        return outputs[:count]
+
+    def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _draw_key(self) -> int:
+        with self._drawing:
+            return draw_key(self._random)
+
+    def _cotangents(self, tape: Tape, dy: object) -> list[Array]:
+        names = [output.name for output in self.signature.outputs]
+        several = len(names) > 1
+        given = list(cast(Sequence[object], dy)) if several and isinstance(dy, Sequence) else [dy]
+        if len(given) != len(names):
+            raise ValueError(f"dy: expected a list of {len(names)} arrays, for {', '.join(names)}; got {len(given)}")
+        cotangents: list[Array] = []
+        for name, shape, value in zip(names, tape.shapes, given, strict=True):
+            what = f"dy of {name}" if several else "dy"
+            array = as_numbers(value, what)
+            if array.shape != shape:
+                raise ValueError(f"{what}: expected the output's shape {shape}, got {array.shape}")
+            with np.errstate(over="ignore"):
+                converted = np.require(array, self._parameters.dtype, ["C", "A"])
+            if converted.dtype != array.dtype and (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
+                entry = tuple(int(number) for number in wrong[0])
+                raise ValueError(f"{what}, entry {entry}: expected a value that {self._parameters.dtype} holds, got {array[entry]}")
+            cotangents.append(converted.view())  # whose shape nobody else changes
+        return cotangents

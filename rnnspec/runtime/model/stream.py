@@ -1,0 +1,213 @@
+"""A model step by step: each call takes one step of every sequence and goes on where the last one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.contract.executable import Array, Direct, Executable
+from rnnspec.contract.signature import OutputSignature, Signature
+from rnnspec.locks import is_held, new_lock, renewed_after_fork
+from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.columns import as_numbers
+from rnnspec.runtime.data.validate import check_inputs, inputs_by_name, whole_number
+from rnnspec.runtime.model.weights import Parameters
+from rnnspec.runtime.native.fast_call import undirected
+from rnnspec.runtime.native.stateful import zero_states
+
+Result = TypeVar("Result")
+
+
+class Stream:
+    """One stream of a model's; what it gives is what `forward` would give at each step of the whole sequence, bit for bit.
+
+    Several threads' steps take turns, in no order that is known. It uses the model's weights as they are at each step.
+    """
+
+    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
+        if signature.stream.refusal:
+            raise ValueError(f"model {signature.model} can't stream: {signature.stream.refusal}")
+        self._signature = signature
+        self._executable = executable
+        self._parameters = parameters
+        self._batch = whole_number("batch", batch, 1)
+        self._dtype = np.dtype(signature.dtype)
+        self._states = zero_states(signature.stream.states, self._batch, self._dtype)
+        self._shown: dict[str, Array] = {}
+        self._started: dict[str, Array] = {}
+        self._plain = None if any(values for _, values in signature.sources()) else _PlainSteps(signature, executable, parameters, batch)
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._turn = new_lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream can't be pickled or copied: copy the model, and make a stream of the copy with `model.stream()`")
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """Copies of what is carried, by name, (batch, width) each."""
+        return self._alone(lambda: {name: value.copy() for name, value in (self._plain or self).states.items()})
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        return self._states
+
+    def _alone(self, work: Callable[[], Result]) -> Result:
+        """`work`, with no step at the same time; RuntimeError in the middle of one, for a signal handler."""
+        if is_held(self._turn):
+            raise RuntimeError("this stream is in the middle of a step, which this call has interrupted")
+        with self._turn:
+            return work() if self._plain is None else self._plain.indirectly(work)
+
+    def reset(self, rows: object = None) -> None:
+        """Back to the beginning: all rows, or those of the given numbers."""
+        if rows is None:
+            chosen = np.arange(self._batch)
+        else:
+            chosen = np.atleast_1d(np.asarray(rows))
+            if chosen.shape == (0,):  # an empty list has no integers, and no others
+                chosen = chosen.astype(np.intp)
+            if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
+                raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
+        self._alone(lambda: self._reset(chosen))
+
+    def _reset(self, rows: NDArray[np.integer]) -> None:
+        if self._plain is not None:
+            for value in self._plain.states.values():
+                value[rows] = 0
+            return
+        for kept in (self._states, self._started):
+            for name, value in kept.items():
+                kept[name] = value.copy()
+                kept[name][rows] = 0
+
+    def step(self, x: object) -> Any:
+        """The output for one step: x (batch, features) or ids (batch,), a mapping from input names if there are several.
+
+        A tuple of outputs if the model has several. A step that the model masks changes nothing but, for a
+        sequence, what it shows. ValueError for a bad input.
+        """
+        plain = self._plain
+        if plain is not None:
+            shown = plain.direct(x)
+            if shown is not None:
+                return shown
+            if type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
+                return self._alone(lambda: plain.step(x))
+        checked = check_inputs(self._signature, self._with_time(x))
+        if checked.samples != self._batch:
+            raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")
+        batch = checked.batch()
+        if plain is not None:
+            return self._alone(lambda: plain.step_of(batch.inputs))
+        return self._alone(lambda: self._stepped(batch))
+
+    def _stepped(self, batch: Batch) -> Any:
+        given = {**batch.inputs, **self._states}
+        outputs = self._parameters.read(
+            lambda weights, version: self._executable.stream(given, batch.indices, weights, weights_version=version)
+        )
+        signatures, states = self._signature.outputs, self._signature.stream.states
+        self._states = {state.name: value for state, value in zip(states, outputs[len(signatures) :], strict=True)}
+        shown = tuple(self._show(output, value, batch) for output, value in zip(signatures, outputs, strict=False))
+        return shown[0] if len(shown) == 1 else shown
+
+    def _with_time(self, x: object) -> dict[str, object]:
+        """The inputs with a time of one step."""
+        named = inputs_by_name(self._signature, x)
+        sequences = {spec.name: spec for spec in self._signature.inputs if spec.is_sequence}
+        given: dict[str, object] = {}
+        for name, value in named.items():
+            if name in sequences:
+                array = as_numbers(value, f"input {name}")
+                expected = sequences[name].shape[1:]
+                if array.ndim != 1 + len(expected):
+                    shown = f"({', '.join(map(str, (self._batch, *expected)))}{',' if not expected else ''})"
+                    raise ValueError(f"input {name}: expected one step of shape {shown}, got {array.shape}")
+                value = array[:, None]
+            given[name] = value
+        return given
+
+    def _show(self, output: OutputSignature, value: Array, batch: Batch) -> Array:
+        """A sequence's step; where it is masked and the sequence holds, what was shown before."""
+        if output.index is None:
+            return value
+        step, real = value.reshape(self._batch, value.shape[-1]), batch.reals[output.index]
+        if not output.hold:
+            return step
+        started = self._started.get(output.name, np.zeros(self._batch, bool))
+        if real is not None:
+            masked = ~real[:, 0] & started
+            step[masked] = self._shown.get(output.name, step)[masked]
+        self._started[output.name] = started | (True if real is None else real[:, 0])
+        self._shown[output.name] = step.copy()
+        return step
+
+
+class _PlainSteps:
+    """The steps of a stream that no layer masks a step of: all that they need is made once.
+
+    `shape`: of one step of the only input, if that is one of floats. `direct`: a step without a detour, for any thread at any time.
+    """
+
+    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
+        dtype = np.dtype(signature.dtype)
+        inputs = {
+            spec.name: np.zeros(
+                (batch, *(1 if place == 0 and spec.is_sequence else int(extent) for place, extent in enumerate(spec.shape))),
+                np.int32 if spec.integer else dtype,
+            )
+            for spec in signature.inputs
+        }
+        indices = check_inputs(signature, inputs).batch().indices
+        states = zero_states(signature.stream.states, batch, dtype)
+        self._stepper = executable.stepper(inputs, states, indices)
+        self.direct: Direct = undirected
+        self._made: Direct = undirected
+        self._parameters = parameters
+        self._version = -1
+        steps = (self._stepper.outputs[output.name] for output in signature.outputs)
+        self._shown = tuple(step.reshape(batch, step.shape[-1]) for step in steps)
+        self._input = next(iter(self._stepper.inputs.values()))
+        if signature.inputs[0].is_sequence:
+            self._input = self._input[:, 0]
+        self.shape = self._input.shape if len(inputs) == 1 and not signature.inputs[0].integer else None
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        return self._stepper.states
+
+    def indirectly(self, work: Callable[[], Result]) -> Result:
+        """`work`, while no direct step is made."""
+        self.direct = undirected
+        try:
+            return work()
+        finally:
+            self.direct = self._made
+
+    def step(self, x: Array) -> Any:
+        self._input[...] = x
+        return self._run()
+
+    def step_of(self, inputs: Mapping[str, Array]) -> Any:
+        for name, value in inputs.items():
+            self._stepper.inputs[name][...] = value
+        return self._run()
+
+    def _run(self) -> Any:
+        if self._version != self._parameters.version:
+            self._parameters.read(self._take)
+            self._made = self._stepper.direct(self._input.shape, self._shown, self._parameters.version_now)
+        self._stepper.run()
+        if len(self._shown) == 1:
+            return self._shown[0].copy()
+        return tuple(value.copy() for value in self._shown)
+
+    def _take(self, weights: Array, version: int) -> None:
+        self._stepper.set_weights(weights, version)
+        self._version = version

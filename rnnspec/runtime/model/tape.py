@@ -1,0 +1,39 @@
+"""What a recorded forward call leaves for its backward call, and what that gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from rnnspec.contract.executable import Array, NativeTape
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """One recorded forward call: a value of its own, that neither another call nor another thread touches.
+
+    It can be used for any number of backward calls, as long as the weights are those it was recorded with.
+    """
+
+    native: NativeTape
+    weights_version: int
+    """Of the weights, in training but for those that such a call updates: no derivative reads them."""
+    training: bool
+    key: int
+    shapes: tuple[tuple[int, ...], ...]
+    """Of the outputs, padded."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tape can't be pickled or copied: call forward(record=True) again, with the model's copy if there is one")
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Gradients of Σ y·dy: `weights` by weight name in the weights' order and shapes, `inputs` by float input's name.
+
+    An input's gradient has the padded input's shape and is zero at masked steps.
+    """
+
+    weights: Mapping[str, Array]
+    inputs: Mapping[str, Array]

@@ -1,0 +1,218 @@
+"""A model's weights: one flat array, a version that rises with every change, and who may read it when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import TypeVar, cast
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import WeightSignature, weight_ranges
+from rnnspec.locks import ReadersWriter
+from rnnspec.runtime.data.columns import as_numbers
+from rnnspec.signals import deferred
+
+Result = TypeVar("Result")
+
+_versions = count(1)
+"""Versions are unique in the process: an executable or a tape can't take one model's weights for another's."""
+
+
+class Parameters:
+    """The weights one after the other, in the signature's order, as one flat array that stays at its address.
+
+    `read` and `change` run functions on it; many readers or one that changes it at a time. Training may owe the weights
+    a part of its updates (`owe`): who reads or changes them without `settled = False` finds them made. A change is whole or
+    hasn't begun, whatever interrupts it; see `rnnspec.locks`.
+    """
+
+    def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
+        self.signatures = tuple(signatures)
+        self.ranges = weight_ranges(self.signatures)
+        size = sum(math.prod(weight.shape) for weight in self.signatures)
+        self._flat: Array = np.zeros(size, np.dtype(dtype))
+        places = [self.ranges[weight.name] for weight in self.signatures if weight.updated]
+        self._updated = np.array([place for taken in places for place in range(taken.start, taken.stop)], np.intp)
+        """The places of the weights that a call in training updates, one after the other."""
+        self.version_now = np.array([next(_versions)], np.int64)
+        """`version`, for native code to look at."""
+        self._basis = self.version
+        self._turns = ReadersWriter()
+        self._owed: Callable[[Array], None] | None = None
+
+    @property
+    def size(self) -> int:
+        return self._flat.size
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return self._flat.dtype
+
+    @property
+    def version(self) -> int:
+        """Rises with every change, at its beginning."""
+        return self.version_now.item()
+
+    @property
+    def basis(self) -> int:
+        """The version at the last change of more than the updated weights: what a tape of a call in training depends on."""
+        return self._basis
+
+    def read(self, work: Callable[[Array, int], Result], *, settled: bool = True) -> Result:
+        """What `work` gives for the flat array and its version; nothing changes them meanwhile.
+
+        Without `settled` a part of the updates may be owed. No signal's handler runs in `work` then: it would read the weights as they are.
+        """
+
+        def working() -> Result:
+            return work(self._flat, self.version)
+
+        if not settled:
+            return self._turns.read(working) if self._owed is None else deferred(lambda: self._turns.read(working))
+        while True:
+            if self._owed is not None:
+                return self._turns.write_and_read(self._settled_as_writer, working)
+            given = self._turns.read(lambda: (working(),) if self._owed is None else None)
+            if given is not None:
+                return given[0]
+
+    def change(self, work: Callable[[Array], Result], *, only_updated: bool = False, settled: bool = True) -> Result:
+        """What `work` gives, which changes the flat array in place; the version has risen. `only_updated`: the basis stays."""
+
+        def changing() -> Result:
+            self._new_version(only_updated)
+            if settled:
+                self._settle()
+            return work(self._flat)
+
+        return self._turns.write(changing)
+
+    def owe(self, owed: Callable[[Array], None]) -> None:
+        """What is still to be done to the flat array before anyone else looks at it; inside `change`."""
+        self._owed = owed
+
+    def settle(self) -> None:
+        """Do what is owed."""
+        self.read(lambda _flat, _version: None)
+
+    def _new_version(self, only_updated: bool) -> None:
+        self.version_now[0] = next(_versions)
+        if not only_updated:
+            self._basis = self.version
+
+    def _settle(self) -> None:
+        """As the writer."""
+        if self._owed is not None:
+            self._owed(self._flat)
+            self._owed = None
+
+    def _settled_as_writer(self) -> None:
+        self._new_version(only_updated=False)
+        self._settle()
+
+    def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
+        """The new values that a call in training gave, in the weights' order, into the flat array: all of them or, interrupted, none."""
+        flat[self._updated] = np.concatenate([np.empty(0, flat.dtype), *(value.reshape(-1) for value in values)])
+
+    def split(self, flat: Array) -> dict[str, Array]:
+        """Views of a flat array of this layout, by weight name, each in its weight's shape."""
+        return {weight.name: flat[self.ranges[weight.name]].reshape(weight.shape) for weight in self.signatures}
+
+    def copy_of(self, name: str) -> Array:
+        """A copy of one weight in its shape; KeyError if there is none of that name."""
+        taken = self.ranges[name]
+        shape = next(weight.shape for weight in self.signatures if weight.name == name)
+        return self.read(lambda flat, _: flat[taken].reshape(shape).copy())
+
+    def copies(self) -> dict[str, Array]:
+        """Copies of all weights, of one moment."""
+        return self.read(lambda flat, _: self.split(flat.copy()))
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        """Replace all weights; `values` as `checked_weights` returns them."""
+
+        def assigned(flat: Array) -> None:
+            for name, value in values.items():
+                flat[self.ranges[name]] = value.reshape(-1)
+
+        self.change(assigned)
+
+
+class WeightView(Mapping[str, Array]):
+    """The weights by name, in Keras's order, layout and shapes, as they are at the moment of each look-up.
+
+    Every array is a copy that can't be written to; `Model.set_weights` changes weights.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __getitem__(self, name: str) -> Array:
+        value = self._parameters.copy_of(name)
+        value.flags.writeable = False
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters.ranges)
+
+    def __len__(self) -> int:
+        return len(self._parameters.ranges)
+
+    def __reduce__(self) -> tuple[type[dict[str, Array]], tuple[dict[str, Array]]]:
+        """Pickled and copied as what it shows at that moment."""
+        return dict, (self._parameters.copies(),)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{weight.name!r}: {weight.shape}" for weight in self._parameters.signatures)
+        return f"<weights {{{shapes}}}>"
+
+
+class WeightsError(ValueError):
+    """Weights that don't fit the model."""
+
+
+def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
+    """The given values by weight name, of the model's dtype.
+
+    `given`: arrays in the signature's order, or a mapping from weight names. `WeightsError` names the
+    weight and says what was expected: a missing or unknown one, a wrong shape, not numbers.
+    """
+    try:
+        return _checked(signatures, dtype, given)
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+
+
+def _checked(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
+    if isinstance(given, Mapping):
+        named = cast(Mapping[str, object], given)
+        missing = [weight.name for weight in signatures if weight.name not in named]
+        unknown = sorted(map(str, set(named) - {weight.name for weight in signatures}))
+        if missing or unknown:
+            said = [f"missing: {', '.join(missing)}"] if missing else []
+            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            raise ValueError(f"the weights don't fit the model; {'; '.join(said)}")
+        values = [named[weight.name] for weight in signatures]
+    elif not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        raise ValueError(f"the weights: expected a list of arrays or a mapping from weight names, got {type(given).__name__}")
+    else:
+        values = list(cast(Iterable[object], given))
+        if len(values) != len(signatures):
+            expected = ", ".join(f"{weight.name} {weight.shape}" for weight in signatures)
+            raise ValueError(f"the model has {len(signatures)} weights, {len(values)} were given; expected {expected}")
+    return {weight.name: _checked_weight(weight, dtype, value) for weight, value in zip(signatures, values, strict=True)}
+
+
+def _checked_weight(weight: WeightSignature, dtype: np.dtype[np.generic], value: object) -> Array:
+    array = as_numbers(value, f"weight {weight.name}")
+    if array.shape != weight.shape:
+        raise ValueError(f"weight {weight.name}: expected shape {weight.shape}, got {array.shape}")
+    with np.errstate(over="ignore"):
+        converted: Array = array.astype(dtype)
+    if (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
+        entry = tuple(int(number) for number in wrong[0])
+        raise ValueError(f"weight {weight.name}, entry {entry}: expected a value that {dtype} holds, got {array[entry]}")
+    return converted

@@ -1,0 +1,97 @@
+"""What calls of a native function have in common while their sizes and packing indices are the same."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.native_function import Argument, Kind, NativeFunction, arena_bytes, operations_saved
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.runtime.native.memory import CallSizes, address, index_array, output_shape
+
+GIVEN = frozenset({Kind.INPUT, Kind.KEY, Kind.COTANGENT, Kind.GRADIENT})
+"""What the caller gives; by the kind's value and the name."""
+
+ARENAS = frozenset({Kind.WEIGHTS, Kind.PREPARED, Kind.TAPE, Kind.SCRATCH, Kind.CLOCKS})
+
+MOST_PLANS = 8
+"""Plans that a function keeps: one for each shape of batches whose indices are kept."""
+
+
+@dataclass(frozen=True)
+class CallPlan:
+    """`pointers`: the addresses of the indices' arrays, which `kept` holds, and 0 where a call puts its own.
+
+    These are, each with its place: `outputs` with their shapes, what is `given`, and `arenas`, the rest. `scratch`, `tape`: bytes.
+    """
+
+    function: NativeFunction
+    indices: tuple[PackedIndex, ...]
+    sizes: CallSizes
+    pointers: tuple[int, ...]
+    kept: tuple[Array, ...]
+    outputs: tuple[tuple[int, str, tuple[int, ...]], ...]
+    given: tuple[tuple[int, tuple[str, str]], ...]
+    arenas: tuple[tuple[int, Argument], ...]
+    dims: ctypes.Array[ctypes.c_int64]
+    scratch: int
+    tape: int
+    _saved: dict[int, int] = field(default_factory=dict[int, int])
+
+    def saved_by(self, threads: int) -> int:
+        """See `operations_saved`."""
+        if threads not in self._saved:
+            self._saved[threads] = operations_saved(self.function.work, self.sizes, threads)
+        return self._saved[threads]
+
+    def table(self) -> Any:
+        """The pointers, for one call to fill in."""
+        return (ctypes.c_void_p * len(self.pointers))(*self.pointers)
+
+
+class Plans:
+    """The plans of one function: those of indices that are kept are kept, too."""
+
+    def __init__(self, function: NativeFunction) -> None:
+        self._function = function
+        self._known: dict[tuple[int, ...], CallPlan] = {}
+        places = tuple(enumerate(function.arguments))
+        self._indices = tuple((place, each) for place, each in places if each.kind is Kind.INDEX)
+        self._outputs = tuple((place, each) for place, each in places if each.kind is Kind.OUTPUT)
+        self._given = tuple((place, (each.kind.value, each.name)) for place, each in places if each.kind in GIVEN)
+        self._arenas = tuple((place, each) for place, each in places if each.kind in ARENAS)
+
+    def of(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
+        """`times`: the padded lengths of the sequences, by their names."""
+        key = (batch, *times.values(), *map(id, indices))
+        found = self._known.get(key)
+        if found is None:
+            found = self._made(tuple(indices), CallSizes(batch, times, indices))
+            if all(index.kept for index in indices):
+                if len(self._known) >= MOST_PLANS:
+                    self._known.clear()
+                self._known[key] = found
+        return found
+
+    def _made(self, indices: tuple[PackedIndex, ...], sizes: CallSizes) -> CallPlan:
+        function = self._function
+        kept = tuple(index_array(indices, each) for _, each in self._indices)
+        pointers = [0] * len(function.arguments)
+        for (place, _), array in zip(self._indices, kept, strict=True):
+            pointers[place] = address(array)
+        return CallPlan(
+            function,
+            indices,
+            sizes,
+            tuple(pointers),
+            kept,
+            tuple((place, each.name, output_shape(each, sizes)) for place, each in self._outputs),
+            self._given,
+            self._arenas,
+            (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims)),
+            arena_bytes(function.scratch, sizes),
+            arena_bytes(function.tape, sizes),
+        )

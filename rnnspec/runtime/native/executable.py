@@ -1,0 +1,195 @@
+"""A model's native functions, each compiled and loaded when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from rnnspec.contract.executable import Array, NativeTape
+from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import Signature
+from rnnspec.contract.thread_count import ThreadCount, default_threads
+from rnnspec.locks import new_lock, renewed_after_fork
+from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
+from rnnspec.runtime.native.jit import Jit
+from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BoundFunction, Lease, Pool
+from rnnspec.runtime.native.memory import CallSizes, with_distinct
+from rnnspec.runtime.native.prepared_call import NativeStepper
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which native function is needed: "forward", "record", "backward" or "stream".
+
+    `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
+    with what activity regularizers look at. `shared`: with an entry point for several threads.
+    """
+
+    name: str
+    training: bool
+    input_gradients: bool = True
+    activities: bool = False
+    shared: bool = False
+
+
+class NativeExecutable:
+    """The native functions of one model, each compiled and loaded when it is first needed.
+
+    `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` what direct calls need: without it
+    there are none. Implements `runtime.executable.Executable`.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        build: Callable[[Wanted], NativeFunction],
+        print_stage: Callable[[str, str | None], str],
+        build_python_call: Callable[[], PythonCall] | None = None,
+    ) -> None:
+        self._dtype = np.dtype(signature.dtype)
+        self._outputs = tuple(output.name for output in signature.outputs)
+        self._updates = signature.updates
+        self._activities = tuple(activity.name for activity in signature.activities)
+        self._states = tuple(state.name for state in signature.states)
+        self._streamed = tuple(state.name for state in signature.stream.states)
+        self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
+        self._build = build
+        self._print_stage = print_stage
+        self._functions: dict[tuple[Wanted, bool], BoundFunction] = {}
+        self._scratch = Pool(MOST_SCRATCH)
+        self._tapes = Pool(2)
+        self._jit: Jit | None = None
+        self._direct: DirectCalls | None = None
+        if build_python_call is not None and direct_calls_are_possible():
+            self._direct = DirectCalls(build_python_call, self._loader)
+        self._threads = ThreadCount(default_threads())
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
+
+    @property
+    def threads(self) -> ThreadCount:
+        return self._threads
+
+    @property
+    def functions(self) -> Mapping[Wanted, BoundFunction]:
+        """Those that were needed so far, by what was asked for, whatever the number of threads."""
+        return {wanted: function for (wanted, _), function in self._functions.items()}
+
+    def _function(self, wanted: Wanted) -> BoundFunction:
+        """One with an entry point for several threads once there may be several; it does for one as well."""
+        if wanted.activities and not self._activities:
+            wanted = replace(wanted, activities=False)
+        shared = self._threads.number > 1 and wanted.name != "stream"
+        with self._lock:
+            found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
+            if found is None:
+                function, loaded = self._loader().load_built(partial(self._build, replace(wanted, shared=shared)))
+                found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._tapes, self._threads)
+            return found
+
+    def _loader(self) -> Jit:
+        self._jit = self._jit or Jit()
+        return self._jit
+
+    def forward(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
+    ) -> tuple[Array, ...]:
+        """The outputs, padded, newly allocated; then updates and states."""
+        outputs, _ = self._run(Wanted("forward", training, activities=activities), inputs, indices, weights, weights_version, key)
+        return outputs
+
+    def record(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        """As `forward`, and the tape for `backward`."""
+        wanted = Wanted("record", training, activities=activities)
+        known = with_distinct(indices, self._function(wanted).function.distinct, inputs)
+        outputs, tape = self._run(wanted, inputs, known, weights, weights_version, key)
+        return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, known, tape)
+
+    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
+        """The batch, and the padded lengths by their names."""
+        return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
+
+    def _run(
+        self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
+    ) -> tuple[tuple[Array, ...], Lease | None]:
+        given = {("input", name): array for name, array in inputs.items()}
+        given["key", ""] = np.array([key], np.uint32)
+        function = self._function(wanted)
+        outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, weights, weights_version)
+        updates = self._updates if wanted.training else ()
+        states = self._streamed if wanted.name == "stream" else self._states
+        return tuple(outputs[name] for name in (*self._given_out(wanted.activities), *updates, *states)), tape
+
+    def _given_out(self, activities: bool) -> tuple[str, ...]:
+        return (*self._outputs, *self._activities) if activities else self._outputs
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        """The outputs of one step, then the states after it."""
+        outputs, _ = self._run(Wanted("stream", False), inputs, indices, weights, weights_version, 0)
+        return outputs
+
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
+        """One step's call with memory of its own."""
+        sizes = CallSizes(*self._lengths(inputs), indices)
+        return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+
+    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
+        """One call of inference with memory of its own; None where it wouldn't be a direct one."""
+        bound, sizes = self._function(Wanted("forward", False)), CallSizes(*self._lengths(inputs), indices)
+        if self._states or self._direct is None or not is_small(bound.function, sizes):
+            return None
+        return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+        activities: bool = False,
+        gradient: Array | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
+        function = self._function(Wanted("backward", training, input_gradients, activities))
+        gradient = np.zeros_like(weights) if gradient is None else gradient
+        given = {("cotangent", name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
+        given["key", ""] = np.array([key], np.uint32)
+        given["gradient", ""] = gradient
+        batch, times = self._lengths(tape.inputs)
+        outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, weights_version, tape.residuals)
+        return gradient, outputs
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        """The printed form of a stage."""
+        return self._print_stage(stage, after)

@@ -1,0 +1,155 @@
+"""Native functions that Python calls without a detour: small ones, on one array that fits as it is."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rnnspec.contract.executable import Array, Direct
+from rnnspec.contract.native_function import NativeFunction, operations
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
+from rnnspec.runtime.native.jit import Jit, Loaded
+from rnnspec.runtime.native.memory import address
+
+MOST_OPERATIONS = 2**24
+"""Of a function that holds the GIL while it runs: it takes some tenths of a millisecond."""
+
+ONE_OBJECT = 8
+"""CPython's METH_O, of a function that takes one object."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCall:
+    """Object code of `symbol`, see `codegen.python_call`, the functions of CPython's that it calls, and what the cache has it under."""
+
+    object_code: bytes
+    symbol: str
+    imports: tuple[str, ...]
+    object_key: str = ""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the object defines."""
+        return (self.symbol,)
+
+
+class Record(ctypes.Structure):
+    """What that code reads, in its order."""
+
+    _fields_: ClassVar = [
+        ("array_type", ctypes.c_void_p),
+        ("none", ctypes.c_void_p),
+        ("version", ctypes.c_void_p),
+        ("made_for", ctypes.c_int64),
+        ("function", ctypes.c_void_p),
+        ("tables", ctypes.c_void_p * 2),
+        ("sizes", ctypes.c_void_p),
+        ("turn", ctypes.c_void_p),
+        ("turned_by", ctypes.c_int64),
+        ("place", ctypes.c_int64),
+        ("format", ctypes.c_int64),
+        ("rank", ctypes.c_int64),
+        ("shape", ctypes.c_void_p),
+        ("copies", ctypes.c_void_p),
+        ("outputs", ctypes.c_int64),
+        ("busy", ctypes.c_int64),
+    ]
+
+
+class _Method(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What a direct call calls: `tables` of pointers, for steps that take turns; in each, the input goes to `place`.
+
+    `turn`: whose turn it is. `version`: the weights' now, `made_for`: that of those in the tables. `outputs`: written by the function.
+    """
+
+    function: int
+    tables: Sequence[ctypes.Array[ctypes.c_void_p]]
+    sizes: int
+    place: int
+    turn: Array
+    version: Array
+    made_for: int
+    outputs: Sequence[Array]
+
+
+class DirectCalls:
+    """Makes them. The code that all of them run is built and loaded for the first one."""
+
+    def __init__(self, build: Callable[[], PythonCall], jit: Callable[[], Jit]) -> None:
+        self._build, self._jit = build, jit
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
+
+    def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
+        """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""
+        copies = [output.copy for output in callee.outputs]
+        extents = np.array(shape, np.int64)
+        pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
+        record = Record(
+            array_type=id(np.ndarray),
+            none=id(None),
+            version=address(callee.version),
+            made_for=callee.made_for,
+            function=callee.function,
+            tables=(ctypes.c_void_p * 2)(*(ctypes.addressof(callee.tables[turn % len(callee.tables)]) for turn in range(2))),
+            sizes=callee.sizes,
+            turn=address(callee.turn),
+            turned_by=len(callee.tables) - 1,
+            place=callee.place,
+            format=ord(dtype.char),
+            rank=len(shape),
+            shape=address(extents),
+            copies=ctypes.addressof(pointers),
+            outputs=len(copies),
+        )
+        with self._lock:
+            method, loaded = self._method
+        new = ctypes.pythonapi.PyCFunction_NewEx
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        owned = (ctypes.addressof(record), record, callee, copies, extents, pointers, method, loaded, keep)
+        return new(ctypes.addressof(method), owned, None)
+
+    @cached_property
+    def _method(self) -> tuple[_Method, Loaded]:
+        call, loaded = self._jit().load_built(self._build, _addresses)
+        return _Method(b"direct", loaded.addresses[call.symbol], ONE_OBJECT, None), loaded
+
+
+def _addresses(call: PythonCall) -> Mapping[str, int]:
+    return {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
+
+
+def direct_calls_are_possible() -> bool:
+    """Whether this Python is CPython, gives out its functions, and has the lock that a direct call holds."""
+    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
+
+
+def is_small(function: NativeFunction, sizes: Mapping[str, int]) -> bool:
+    """Whether a function may hold the lock while it runs."""
+    return operations(function.work, sizes) <= MOST_OPERATIONS
+
+
+def undirected(_: object) -> Any:
+    """For what can't be called directly."""
+    return None

@@ -1,0 +1,154 @@
+"""Object bytes to callable functions, through LLVM's LLJIT."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from rnnspec.locks import in_llvm
+from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
+
+NativeCall = Callable[..., None]
+"""Takes the addresses of the pointer table and of the dims; releases the GIL while it runs.
+
+One for several threads takes the address of what they share too, and whether the caller follows.
+"""
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_SHARED_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+SHARED = "_shared"
+"""How the names of functions for several threads end."""
+
+
+class Unloadable(RuntimeError):
+    """Object code that can't be linked, or that lacks a symbol."""
+
+
+class Assembled(Protocol):
+    """Object code, the functions in it, and what the cache has it under ("" if it hasn't)."""
+
+    @property
+    def object_code(self) -> bytes: ...
+
+    @property
+    def object_key(self) -> str: ...
+
+    @property
+    def symbols(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCode:
+    """Object code alone, as `Assembled` describes it."""
+
+    object_code: bytes
+    object_key: str
+    symbols: tuple[str, ...]
+
+
+Code = TypeVar("Code", bound=Assembled)
+
+
+class Jit:
+    """One LLJIT instance; each loaded object is a library of its own, unloaded some time after its `Loaded` is gone."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as llvm
+
+        self._llvm = llvm
+        self._lljit = in_llvm(self._created)
+
+    def _created(self) -> Any:
+        _unload()
+        llvm = self._llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+        lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
+        _kept[weakref.ref(self, _gone.append)] = lljit
+        return lljit
+
+    def load(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None) -> Loaded:
+        """Links an object, with `imports` and their addresses, and looks its symbols up; `Unloadable` if that can't be done."""
+        return in_llvm(lambda: self._linked(object_code, symbols, imports or {}))
+
+    def _linked(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> Loaded:
+        _unload()
+        builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        for name, place in imports.items():
+            builder.import_symbol(name, place)
+        for symbol in symbols:
+            builder.export_symbol(symbol)
+        try:
+            tracker = builder.link(self._lljit, f"rnnspec.{next(_numbers)}")
+        except RuntimeError as error:
+            raise Unloadable(str(error)) from None
+        loaded = Loaded({symbol: tracker[symbol] for symbol in symbols})
+        _kept[weakref.ref(loaded, _gone.append)] = tracker, self._lljit
+        return loaded
+
+    def load_built(self, build: Callable[[], Code], imports: Callable[[Code], Mapping[str, int]] | None = None) -> tuple[Code, Loaded]:
+        """What `build` gives, linked. What the cache had and can't be linked is taken out of it and built anew."""
+        code = build()
+        try:
+            return code, self.load(code.object_code, code.symbols, imports and imports(code))
+        except Unloadable:
+            ObjectCache(default_folder()).remove(code.object_key)
+            code = build()
+        return code, self.load(code.object_code, code.symbols, imports and imports(code))
+
+
+_numbers = itertools.count()
+_kept: dict[weakref.ref[Any], object] = {}
+"""LLVM's side of each `Jit` and `Loaded`. It goes when another one is made: destructors may run anywhere, and swallow interrupts."""
+_gone: deque[weakref.ref[Any]] = deque()
+
+
+def _unload() -> None:
+    while _gone:
+        _kept.pop(_gone.popleft(), None)
+
+
+def _prototype(symbol: str) -> Callable[[int], NativeCall]:
+    return _SHARED_PROTOTYPE if symbol.endswith(SHARED) else _PROTOTYPE
+
+
+class Loaded:
+    """Functions of one object, by their symbols, and where they are; they live as long as this does."""
+
+    def __init__(self, addresses: Mapping[str, int]) -> None:
+        self.addresses = addresses
+        self.functions = {symbol: _prototype(symbol)(address) for symbol, address in addresses.items()}
+
+
+@cache
+def host_identity() -> str:
+    """What object code for this machine depends on beside the compiler: its processor, and which LLVM this is."""
+    import llvmlite.binding as llvm
+
+    return in_llvm(
+        lambda: " ".join([".".join(map(str, llvm.llvm_version_info)), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])
+    )
+
+
+def called_with(object_code: bytes, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
+    """The function of an object, to be called with a list of addresses and one of dims; it keeps the object loaded."""
+    return calling(Jit().load(object_code, (symbol,)), symbol)
+
+
+def calling(loaded: Loaded, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
+    """The same of an object that is loaded."""
+
+    def call(pointers: Sequence[int], dims: Sequence[int]) -> None:
+        table = (ctypes.c_void_p * len(pointers))(*pointers)
+        sizes = (ctypes.c_int64 * len(dims))(*dims)
+        loaded.functions[symbol](ctypes.addressof(table), ctypes.addressof(sizes))
+
+    return call

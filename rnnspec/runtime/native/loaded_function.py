@@ -1,0 +1,197 @@
+"""Calls native functions: arenas, pointer tables, prepared weights."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.native_function import Kind, NativeFunction, arena_bytes, operations_saved
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.thread_count import CALLS_ALONE, ThreadCount
+from rnnspec.locks import cached_property, new_lock, renewed_after_fork
+from rnnspec.runtime.native.call_plan import Plans
+from rnnspec.runtime.native.jit import Loaded
+from rnnspec.runtime.native.memory import Memory, address, aligned_bytes
+from rnnspec.runtime.native.thread_pool import SharedCall, call_together
+
+NO_BYTES = aligned_bytes(0)
+
+
+class Lease:
+    """Memory that is its holder's alone for as long as anyone holds this. `fresh`: nobody has had it before."""
+
+    def __init__(self, memory: Memory, *, fresh: bool) -> None:
+        self.bytes, self.address = memory.bytes, memory.address
+        self.memory, self.fresh = memory, fresh
+
+
+class Pool:
+    """Memory that is used again once its lease is gone: new pages cost as much as a part of the work.
+
+    Nobody gives anything back, so that no interrupt can keep it from happening, and none is lost in a destructor.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: pieces of memory that are kept, lent or free."""
+        self._known: deque[tuple[Memory, weakref.ref[Lease]]] = deque(maxlen=most)
+
+    def lease(self, size: int) -> Lease:
+        """At least `size` bytes."""
+        lease = self._free(size) or Lease(Memory.of(size), fresh=True)
+        self._known.append((lease.memory, weakref.ref(lease)))
+        return lease
+
+    def _free(self, size: int) -> Lease | None:
+        for _ in range(len(self._known)):
+            try:
+                memory, lease = self._known.popleft()
+            except IndexError:  # other threads have them
+                return None
+            if lease() is not None:
+                self._known.append((memory, lease))
+            elif len(memory.bytes) >= size:
+                return Lease(memory, fresh=False)
+        return None
+
+
+MOST_SCRATCH = 8
+"""Calls at the same time whose memory is used again."""
+
+
+@dataclass
+class Prepared:
+    """The prepared form of one version of the weights; who uses it holds this.
+
+    `weights`: a copy of the flat weights, for those that use them after they may have changed.
+    """
+
+    version: int
+    memory: Lease
+    weights: Array | None = None
+
+
+@dataclass
+class BoundFunction:
+    """A loaded native function with the prepared form of the weights it was last called with."""
+
+    function: NativeFunction
+    loaded: Loaded
+    scratch: Pool
+    tapes: Pool = field(default_factory=lambda: Pool(2))
+    threads: ThreadCount = field(default_factory=ThreadCount)
+    _prepared: Prepared | None = None
+    _alone: int = 0
+    """Calls to come that one thread does, however much there is to do."""
+
+    def __post_init__(self) -> None:
+        self._plans = Plans(self.function)
+        self._prepared_memory = Pool(1)
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._lock = new_lock()
+
+    @cached_property
+    def clocks(self) -> Mapping[str, Array]:
+        """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
+        arguments = (*self.function.prepare_arguments, *self.function.arguments)
+        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.kind is Kind.CLOCKS}
+
+    def prepared(self, weights: Array, version: int) -> Prepared:
+        """The prepared weights; made again when the weights' version is another, in the same memory if nobody holds the last ones."""
+        with self._lock:
+            prepared = self._prepared
+            if prepared is None or prepared.version != version:
+                prepared = self._prepared = None  # which leaves their memory to the next
+                memory = self._prepared_memory.lease(self.function.prepared_bytes)
+                if memory.fresh:
+                    memory.bytes[:] = 0
+                self._prepare(weights, memory)
+                prepared = self._prepared = Prepared(version, memory)
+            return prepared
+
+    def hold(self, weights: Array, version: int) -> Prepared:
+        """The prepared weights and a copy of the flat ones, for all who hold this version."""
+        with self._lock:
+            prepared = self.prepared(weights, version)
+            if prepared.weights is None:
+                read = any(argument.kind is Kind.WEIGHTS for argument in self.function.arguments)
+                prepared.weights = weights.copy() if read else weights[:0]
+            return prepared
+
+    def _prepare(self, weights: Array, memory: Lease) -> None:
+        function = self.function
+        scratch = self.scratch.lease(arena_bytes(function.prepare_scratch, {}))
+        known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory.bytes, Kind.SCRATCH: scratch.bytes}
+        if self.clocks:
+            known[Kind.CLOCKS] = self.clocks[function.prepare_symbol]
+        pointers = [address(known[argument.kind]) for argument in function.prepare_arguments]
+        table, sizes = (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * 0)()
+        threads = self._paying(function.prepare_shared_symbol, lambda threads: operations_saved(function.prepare_work, {}, threads))
+        self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
+
+    def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
+        """How many threads to use: one where several would save too little."""
+        threads = self.threads.number
+        return threads if threads > 1 and shared and saved(threads) >= self.threads.least_saved else 1
+
+    def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
+        alone = self.loaded.functions[symbol]
+        if threads > 1 and self._alone:
+            self._alone, threads = self._alone - 1, 1
+        if threads > 1:
+            call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
+            took_part = call_together(call, alone, threads, self.threads.patience, self.threads.idle)
+            self.threads.took_part = took_part.threads
+            self._alone = CALLS_ALONE if took_part.dismissed else 0
+        else:
+            alone(ctypes.addressof(table), ctypes.addressof(sizes))
+
+    def call(
+        self,
+        given: Mapping[tuple[str, str], Array],
+        indices: Sequence[PackedIndex],
+        batch: int,
+        times: Mapping[str, int],
+        dtype: np.dtype,
+        weights: Array,
+        weights_version: int,
+        tape: Array | None = None,
+    ) -> tuple[dict[str, Array], Lease | None]:
+        """Runs the function; its outputs by name, and the tape that it has written, if it writes one. `tape`: the one that it reads.
+
+        `given`: by `Kind` and name, see `plan.GIVEN`. `times`: padded lengths by their names.
+        """
+        function, plan = self.function, self._plans.of(batch, times, indices)
+        outputs: dict[str, Array] = {}
+        lent = self.tapes.lease(plan.tape) if tape is None and plan.tape else None
+        kept = tape if tape is not None else NO_BYTES if lent is None else lent.bytes
+        scratch, prepared = self.scratch.lease(plan.scratch), self.prepared(weights, weights_version)
+        table = plan.table()
+        for place, name, shape in plan.outputs:
+            array = outputs[name] = np.empty(shape, dtype)
+            table[place] = address(array)
+        for place, key in plan.given:
+            table[place] = address(given[key])
+        for place, argument in plan.arenas:
+            match argument.kind:
+                case Kind.WEIGHTS:
+                    table[place] = address(weights)
+                case Kind.PREPARED:
+                    table[place] = prepared.memory.address
+                case Kind.SCRATCH:
+                    table[place] = scratch.address
+                case Kind.TAPE:
+                    table[place] = address(kept)
+                case _:
+                    table[place] = address(self.clocks[argument.name])
+        self._call(function.symbol, function.shared_symbol, table, plan.dims, self._paying(function.shared_symbol, plan.saved_by))
+        return outputs, lent

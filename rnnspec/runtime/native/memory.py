@@ -1,0 +1,108 @@
+"""What native calls take: aligned memory, the numbers of rows and steps, an index's arrays by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.executable import Array
+from rnnspec.contract.native_function import ALIGNMENT, Argument, DistinctIndex
+from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
+
+SHOWN = {
+    "shown_hold": (True, False),
+    "shown_fill": (False, False),
+    "shown_hold_flip": (True, True),
+    "shown_fill_flip": (False, True),
+}
+"""Index arrays by name: hold and flip (see `PackedIndex.shown`)."""
+
+
+def aligned_bytes(size: int) -> Array:
+    """Uninitialised memory that starts at a cache line."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + size]
+
+
+def address(array: Array) -> int:
+    return array.__array_interface__["data"][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that stay where they are, with their address: asking numpy for it takes as long as a small network's step."""
+
+    bytes: Array
+    address: int
+
+    @staticmethod
+    def of(size: int) -> Memory:
+        memory = aligned_bytes(size)
+        return Memory(memory, address(memory))
+
+
+def output_shape(argument: Argument, sizes: CallSizes) -> tuple[int, ...]:
+    if isinstance(argument.rows, int):
+        return argument.rows, argument.width
+    if argument.rows == "batch":
+        return sizes["batch"], argument.width
+    return sizes["batch"], sizes.time(argument.rows.removeprefix("batch*")), argument.width
+
+
+class CallSizes(dict[str, int]):
+    """The numbers that a call's native functions take, by name (see `NativeFunction`).
+
+    `times`: lengths by theirs, kept apart: a spec may call a length `steps`.
+    """
+
+    def __init__(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> None:
+        super().__init__(batch=batch)
+        self._times = dict(times)
+        for number, index in enumerate(indices):
+            suffix = f"_{number}" if number else ""
+            self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
+
+    def __missing__(self, name: str) -> int:
+        """The steps of a padded sequence: "batch*time", "batch*(time-2)"."""
+        batch, star, time = name.partition("*")
+        if not star:
+            raise KeyError(name)
+        return self[batch] * self.time(time)
+
+    def time(self, name: str) -> int:
+        """A length by its name or by what it comes from, or a fixed one; 0 for windows over too few steps."""
+        return max(length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times), 0)
+
+
+def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:
+    """The indices with those that a native function has made of the inputs' ids; it has no other of their numbers."""
+    known = list(indices)
+    for each in made:
+        ids = inputs[each.input].reshape(-1)[known[each.index].source]
+        known[each.number : each.number + 1] = [distinct(ids, each.rows)]
+    return tuple(known)
+
+
+def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
+    """One of an index's arrays under the name that native functions know it by."""
+    index = indices[argument.index]
+    match argument.name:
+        case "window":
+            source, stride, offset, span, clamp, at_end, own = argument.parameters
+            options = {"clamp": bool(clamp), "at_end": bool(at_end), "own": bool(own)}
+            return window_ids(indices[source], index, stride, offset, span, **options)
+        case "pair_queries":
+            return query_tokens(index)
+        case "pair_keys":
+            queries, keys = argument.parameters
+            return key_tokens(index, indices[queries], indices[keys])
+        case name if name in SHOWN:
+            return index.shown(*SHOWN[name])
+        case "source" | "order" | "rank" | "offsets" | "position" as name:
+            return getattr(index, name)
+        case name:
+            raise KeyError(name)

@@ -1,0 +1,113 @@
+"""One native function called step after step with memory of its own, so that a step passes two addresses."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.contract.executable import Array, Direct
+from rnnspec.contract.native_function import Kind, arena_bytes
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, undirected
+from rnnspec.runtime.native.loaded_function import BoundFunction, Prepared
+from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, output_shape
+
+
+class NativeStepper:
+    """Implements `runtime.executable.Stepper`. The states of one step are the next one's inputs: two sets of arrays change places."""
+
+    def __init__(
+        self,
+        bound: BoundFunction,
+        indices: Sequence[PackedIndex],
+        sizes: CallSizes,
+        inputs: Mapping[str, Array],
+        states: Mapping[str, Array],
+        dtype: np.dtype[np.generic],
+        directly: DirectCalls | None,
+    ) -> None:
+        """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs. `directly`: how, if at all, Python may."""
+        function = bound.function
+        self._bound, self._indices = bound, indices
+        self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
+        self._states = tuple({name: np.zeros_like(value) for name, value in states.items()} for _ in range(2))
+        self.outputs = {
+            argument.name: np.zeros(output_shape(argument, sizes), dtype)
+            for argument in function.arguments
+            if argument.kind is Kind.OUTPUT and argument.name not in states
+        }
+        self._arenas = {
+            Kind.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
+            Kind.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
+            Kind.KEY: np.zeros(1, np.uint32),
+        }
+        self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
+        self.sizes = ctypes.addressof(self._dims)
+        self._call = bound.loaded.functions[function.symbol]
+        self._turn = np.zeros(1, np.int64)
+        self._prepared: Prepared | None = None
+        self._version = -1
+        # On two sets of states or, without states, on one table again and again.
+        self._turns = 2 if states else 1
+        self._directly = directly if len(inputs) == 1 and is_small(function, sizes) else None
+
+    def set_weights(self, weights: Array, version: int) -> None:
+        """Takes these from now on, as they are now."""
+        self._prepared = None  # whose memory the next ones take if nobody else holds them
+        prepared = self._prepared = self._bound.hold(weights, version)
+        arenas = {
+            **self._arenas,
+            Kind.PREPARED: prepared.memory.bytes,
+            Kind.WEIGHTS: weights[:0] if prepared.weights is None else prepared.weights,
+        }
+        self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
+        self.tables = self._new_tables()
+        self._version = version
+
+    @property
+    def function(self) -> int:
+        """The address of `void step(void **table, int64_t *sizes)`; `tables` take turns, `sizes` is an address too."""
+        return self._bound.loaded.addresses[self._bound.function.symbol]
+
+    def _new_tables(self) -> tuple[ctypes.Array[ctypes.c_void_p], ...]:
+        return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
+
+    def _arrays(self, arenas: Mapping[Kind, Array], turn: int) -> list[Array]:
+        """What the function takes when the states lie in set number `turn`."""
+        arrays: list[Array] = []
+        for argument in self._bound.function.arguments:
+            match argument.kind:
+                case Kind.INPUT:
+                    array = self._states[turn].get(argument.name)
+                    arrays.append(self.inputs[argument.name] if array is None else array)
+                case Kind.OUTPUT:
+                    array = self._states[self._turns - 1 - turn].get(argument.name)
+                    arrays.append(self.outputs[argument.name] if array is None else array)
+                case Kind.INDEX:
+                    arrays.append(index_array(self._indices, argument))
+                case kind:
+                    arrays.append(arenas[kind])
+        return arrays
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """As the last step left them; what is written to them the next one starts from."""
+        return self._states[int(self._turn[0])]
+
+    def run(self) -> None:
+        """From `inputs` and `states` to `outputs` and `states`."""
+        turn = int(self._turn[0])
+        self._call(ctypes.addressof(self.tables[turn]), self.sizes)
+        self._turn[0] = turn ^ self._turns - 1
+
+    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
+        """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or reads no array of floats."""
+        (name, value), *_ = self.inputs.items()
+        read = [argument.name if argument.kind is Kind.INPUT else "" for argument in self._bound.function.arguments]
+        if self._directly is None or value.dtype.kind != "f" or name not in read:
+            return undirected
+        place = read.index(name)
+        called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
+        return self._directly.of(called, shape, value.dtype, self)

@@ -1,0 +1,145 @@
+"""What stateful layers carry over calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnspec.contract.executable import Array, Executable, NativeTape, Stepper
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import StateSignature
+from rnnspec.contract.thread_count import ThreadCount
+from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
+
+
+class CarryingExecutable:
+    """An executable that gives each call the states that the last one left; calls take turns.
+
+    The first call fixes the number of samples, until `reset`. Implements `runtime.executable.Executable`.
+    """
+
+    def __init__(self, inner: Executable, states: Sequence[StateSignature], dtype: str) -> None:
+        self._inner = inner
+        self._signatures = tuple(states)
+        self._dtype = np.dtype(dtype)
+        self._states: dict[str, Array] = {}
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self._turn = new_lock()
+
+    def _next_turn(self) -> Lock:
+        """Its lock; RuntimeError for a signal handler that comes in the middle of a call."""
+        if is_held(self._turn):
+            raise RuntimeError("a stateful model is in the middle of a call, which this one has interrupted")
+        return self._turn
+
+    @property
+    def threads(self) -> ThreadCount:
+        return self._inner.threads
+
+    def reset(self) -> None:
+        """Zeros again, for any number of samples."""
+        with self._next_turn():
+            self._states = {}
+
+    def forward(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
+    ) -> tuple[Array, ...]:
+        with self._next_turn():
+            given = self._given(inputs)
+            outputs = self._inner.forward(
+                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
+            )
+            return self._kept(outputs)
+
+    def record(
+        self,
+        inputs: Mapping[str, Array],
+        indices: Sequence[PackedIndex],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        activities: bool = False,
+    ) -> tuple[tuple[Array, ...], NativeTape]:
+        with self._next_turn():
+            given = self._given(inputs)
+            outputs, tape = self._inner.record(
+                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
+            )
+            return self._kept(outputs), tape
+
+    def backward(
+        self,
+        tape: NativeTape,
+        cotangents: Sequence[Array],
+        weights: Array,
+        *,
+        weights_version: int,
+        training: bool,
+        key: int,
+        input_gradients: bool,
+        activities: bool = False,
+        gradient: Array | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        """No gradient flows to the call before."""
+        return self._inner.backward(
+            tape,
+            cotangents,
+            weights,
+            weights_version=weights_version,
+            training=training,
+            key=key,
+            input_gradients=input_gradients,
+            activities=activities,
+            gradient=gradient,
+        )
+
+    def stream(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
+    ) -> tuple[Array, ...]:
+        """A stream has states of its own."""
+        return self._inner.stream(inputs, indices, weights, weights_version=weights_version)
+
+    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        return self._inner.stepper(inputs, states, indices)
+
+    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
+        return None
+
+    def inspect(self, stage: str, after: str | None = None) -> str:
+        return self._inner.inspect(stage, after)
+
+    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        samples = len(next(iter(inputs.values())))
+        if not self._states:
+            return {**inputs, **zero_states(self._signatures, samples, self._dtype)}
+        known = len(next(iter(self._states.values())))
+        if known != samples:
+            raise ValueError(
+                f"a stateful model goes on with the {known} samples of its first call, got {samples}; reset_states() starts anew"
+            )
+        return {**inputs, **self._states}
+
+    def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        count = len(outputs) - len(self._signatures)
+        # Copies: where a state is an output too, the caller has that array and may write to it.
+        self._states = {state.name: value.copy() for state, value in zip(self._signatures, outputs[count:], strict=True)}
+        return outputs[:count]
+
+
+def zero_states(states: Sequence[StateSignature], samples: int, dtype: np.dtype[np.generic]) -> dict[str, Array]:
+    """The states before the first call."""
+    return {state.name: np.zeros((samples, state.width), dtype) for state in states}

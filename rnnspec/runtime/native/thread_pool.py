@@ -1,0 +1,148 @@
+"""The threads that share native calls: how many there are, and how they are woken.
+
+The workers belong to the process. A call takes idle ones only, and begins without those that don't come in time,
+so it never waits for another call: what it computes doesn't depend on how many take part.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from rnnspec.runtime.native.jit import Loaded, NativeCall
+from rnnspec.signals import deferred
+
+
+class _Shared(ctypes.Structure):
+    """The numbers of a call that threads share, as `codegen.shards` has them."""
+
+    _fields_ = [
+        ("arrived", ctypes.c_int64),
+        ("joined", ctypes.c_int64),
+        ("wanted", ctypes.c_int64),
+        ("patience", ctypes.c_int64),
+        ("give_way", ctypes.c_void_p),
+        ("idle", ctypes.c_int64),
+        ("dismissed", ctypes.c_int64),
+        ("unused", ctypes.c_int64),
+        ("waiting", ctypes.c_int64),
+        ("rest", ctypes.c_int64 * 7),
+    ]
+
+
+BROKEN = -1
+"""What `joined` tells workers when the caller has failed."""
+
+
+@dataclass(frozen=True)
+class SharedCall:
+    """A native function for several threads, and what it takes; holds all that the last worker may still touch."""
+
+    function: NativeCall
+    table: ctypes.Array[ctypes.c_void_p]
+    sizes: ctypes.Array[ctypes.c_int64]
+    loaded: Loaded
+
+    def run(self, shared: _Shared, *, follows: bool) -> None:
+        self.function(ctypes.addressof(self.table), ctypes.addressof(self.sizes), ctypes.addressof(shared), int(follows))
+
+
+class _Team:
+    """Workers that wait for calls."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._posts: SimpleQueue[tuple[SharedCall, _Shared]] = SimpleQueue()
+        self._workers = 0
+        self._idle = 0
+
+    def take(self, wanted: int) -> int:
+        """As many idle workers as there are, `wanted` at most; starts those that have never been needed before."""
+        with self._lock:
+            while self._workers < wanted:
+                try:
+                    threading.Thread(target=_work, args=(self._posts,), name=f"rnnspec-{self._workers}", daemon=True).start()
+                except RuntimeError:
+                    break
+                self._workers += 1
+                self._idle += 1
+            taken = min(wanted, self._idle)
+            self._idle -= taken
+            return taken
+
+    def give_back(self, taken: int) -> None:
+        with self._lock:
+            self._idle += taken
+
+    def post(self, call: SharedCall, shared: _Shared) -> None:
+        self._posts.put((call, shared))
+
+
+def _work(posts: SimpleQueue[tuple[SharedCall, _Shared]]) -> None:
+    while True:
+        call, shared = posts.get()
+        call.run(shared, follows=True)
+        del call, shared
+
+
+_team = _Team()
+
+
+def _after_fork() -> None:
+    global _team
+    _team = _Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@dataclass(frozen=True, slots=True)
+class TookPart:
+    """How many threads ran a function; whether one of them had to go on alone, because others came too late to each step."""
+
+    threads: int
+    dismissed: bool
+
+
+def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
+    """Runs a native function on so many threads, fewer if others have them. `alone`: the same function for one.
+
+    `patience`: turns that it waits for the others to come; `idle`: ticks that it may wait for them later, beside a part of its time.
+    No signal interrupts it: workers that were called wait for their caller.
+    """
+    return deferred(lambda: _called_together(call, alone, threads, patience, idle))
+
+
+def _called_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
+    team, taken = _team, 0
+    shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
+    try:
+        taken = team.take(threads - 1)
+        if not taken:
+            alone(ctypes.addressof(call.table), ctypes.addressof(call.sizes))
+            return TookPart(1, dismissed=False)
+        shared.wanted = taken + 1
+        for _ in range(taken):
+            team.post(call, shared)
+        call.run(shared, follows=False)
+        return TookPart(shared.joined, dismissed=bool(shared.dismissed))
+    finally:
+        if not shared.joined:
+            shared.joined = BROKEN
+        if taken:
+            team.give_back(taken)
+
+
+def _yield_address() -> int | None:
+    """The address of sched_yield, where the system has one."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+_YIELD = _yield_address()
