@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.workloads import TRAIN_STEPS, Array, Workload
 from rnnspec.compiler import Compilation, parse_all, read_spec
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Module, Role
 from rnnspec.training.losses import value_and_gradient

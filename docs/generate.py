@@ -20,15 +20,25 @@ from rnnspec.codegen.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, FAMILIES, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS, REGULARIZERS, SETTINGS
-from rnnspec.frontend.catalogue_entries import Catalogue
-from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
-from rnnspec.frontend.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
-from rnnspec.frontend.kinds import REQUIRED, Argument, Entry, Family, Fixed, Later
-from rnnspec.frontend.library import FILES
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
-from rnnspec.frontend.summary import layer_rows
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Entry, Family, Fixed, Later
+from rnnspec.frontend.catalogue.choices import (
+    ACTIVATIONS,
+    CONSTRAINTS,
+    FAMILIES,
+    INITIALIZERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SETTINGS,
+)
+from rnnspec.frontend.catalogue.entries import Catalogue
+from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.cells.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.model.summary import layer_rows
+from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
 from rnnspec.keras_names import names

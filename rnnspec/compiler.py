@@ -23,17 +23,18 @@ from rnnspec.contract.signature import Argument, Signature, weight_ranges
 from rnnspec.diagnostics import Diagnostic, InternalError, SpecError, nearest, render_all
 from rnnspec.file_kinds import LOOKED_AT, Mistaken, kind_of, no_spec
 from rnnspec.files import SPEC_LIMIT, read_file
-from rnnspec.frontend import ast, errors
-from rnnspec.frontend.formatter import format_spec
-from rnnspec.frontend.graph import Graph
-from rnnspec.frontend.imports import Followed, Unreadable, follow_imports
-from rnnspec.frontend.lower import Precision, lower
-from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import Allowance, parse
-from rnnspec.frontend.printer import print_ast, print_graph
-from rnnspec.frontend.resolve import resolve
-from rnnspec.frontend.signature import signature
-from rnnspec.frontend.summary import layer_rows, mask_rows
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.graph.graph import Graph
+from rnnspec.frontend.model.graph_printer import print_ast, print_graph
+from rnnspec.frontend.model.lower import Precision, lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.model.signature import signature
+from rnnspec.frontend.model.summary import layer_rows, mask_rows
+from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax.formatter import format_spec
+from rnnspec.frontend.syntax.imports import Followed, Unreadable, follow_imports
+from rnnspec.frontend.syntax.parser import Allowance, parse
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.in_place import Moved

@@ -15,11 +15,11 @@ import rnnspec
 from docs.generate import CONSTRAINT_FORMULAS, FORMULAS, GOLDEN, LOSS_FORMULAS, REGULARIZER_FORMULAS, entries, literal
 from rnnspec.compiler import Compilation
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend.catalogue import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Entry, Flag
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
 from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
-from rnnspec.frontend.kinds import REQUIRED, Entry, Flag
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
 from rnnspec.kernel.convention import convention
 from rnnspec.kernel.target import AVX2

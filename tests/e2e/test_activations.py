@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.frontend.catalogue import ACTIVATIONS
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS
 from tests.reference_activations import sparsemax
 
 RANDOM = np.random.default_rng(5)

@@ -9,7 +9,7 @@ import pytest
 
 import rnnspec
 from rnnspec import compiler
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
 from rnnspec.source import SourceFile
 from tests import reference
 from tests.specs import Layer, make, spec

@@ -14,8 +14,8 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.compiler import Compilation
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.kernel.nodes import Contract, Map, Node, RowReduce, ScanLoop, Stage, Store
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import AVX2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.frontend.lower import Precision
+from rnnspec.frontend.model.lower import Precision
 
 SPECS = {
     "one direction": "LSTM(9, return_sequences = true)",

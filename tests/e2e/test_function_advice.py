@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.frontend import function_advice
-from rnnspec.frontend.function_advice import part_of_row, split_by_widths
+from rnnspec.frontend.cells import function_advice
+from rnnspec.frontend.cells.function_advice import part_of_row, split_by_widths
 
 SAME: dict[str, str] = dict(vars(function_advice)["_SAME"])
 

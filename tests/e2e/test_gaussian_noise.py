@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.lower_noise import standard_normal
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.lowering.random_draws import standard_normal
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Result, Role

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 import rnnspec
 from rnnspec.contract.signature import InputSignature, Signature
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Function, Role
 from rnnspec.source import SourceFile

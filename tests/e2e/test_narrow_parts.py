@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.ops import Role
 from rnnspec.ir.types import DType
 from rnnspec.passes.differentiate import Differentiate

@@ -19,7 +19,7 @@ import rnnspec
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
 from rnnspec.files import SPEC_LIMIT
-from rnnspec.frontend import limits
+from rnnspec.frontend.syntax import limits
 from rnnspec.interop.safetensors import read_weights
 from rnnspec.runtime.model import memory_check
 from rnnspec.runtime.storage.model_file import MANIFEST, SPEC, WEIGHTS, ArtifactError

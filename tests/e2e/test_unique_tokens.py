@@ -13,7 +13,7 @@ import rnnspec
 from rnnspec import compiler
 from rnnspec.codegen.objects import host_target
 from rnnspec.compiler import PIPELINES, build
-from rnnspec.frontend.lower import Precision
+from rnnspec.frontend.model.lower import Precision
 from rnnspec.kernel.amount import NONE
 from rnnspec.kernel.count import count
 from rnnspec.kernel.nests import nests_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnnspec.frontend import limits
+from rnnspec.frontend.syntax import limits
 
 
 def model(*lines: str, before: str = "", parameters: str = "") -> str:

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.frontend.graph import Graph
-from rnnspec.frontend.imports import Unreadable, follow_imports
-from rnnspec.frontend.library import NAMES
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.printer import print_ast, print_graph
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.graph.graph import Graph
+from rnnspec.frontend.model.graph_printer import print_ast, print_graph
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.imports import Unreadable, follow_imports
+from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frontend.syntax.standard_library import NAMES
 from rnnspec.ir.verify import verify
 from rnnspec.resources import read_resource
 from rnnspec.source import SourceFile

@@ -15,10 +15,10 @@ import pytest
 from rnnspec import compiler
 from rnnspec.diagnostics import Diagnostic, SpecError, render_all
 from rnnspec.frontend import errors
-from rnnspec.frontend.imports import Unreadable, follow_imports
-from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import Allowance, parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.imports import Unreadable, follow_imports
+from rnnspec.frontend.syntax.parser import Allowance, parse
 from rnnspec.source import SourceFile
 from tests.errors import generated
 

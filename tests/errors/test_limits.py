@@ -6,7 +6,7 @@ import pytest
 
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend import limits
+from rnnspec.frontend.syntax import limits
 from tests.property.hostile import ACCEPTED, REFUSED, model
 from tests.work import calls
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 import rnnspec
 from rnnspec import compiler
 from rnnspec.diagnostics import SpecError, SpecWarning, render_all
-from rnnspec.frontend.graph import Graph, Steps
-from rnnspec.frontend.lower import Precision, lower
-from rnnspec.frontend.resolve import resolve
-from rnnspec.frontend.signature import signature
+from rnnspec.frontend.graph.graph import Graph, Steps
+from rnnspec.frontend.model.lower import Precision, lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.model.signature import signature
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Module, Role
 from rnnspec.ir.verify import verify

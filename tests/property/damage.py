@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from rnnspec.frontend.graph import Graph
+from rnnspec.frontend.graph.graph import Graph
 from tests.property.drawn_model import MAIN, DrawnModel, long_enough
 from tests.property.entries import Shape
 from tests.property.models import drawn_models

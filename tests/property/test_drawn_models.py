@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rnnspec.frontend.catalogue_layers import LAYERS
-from rnnspec.frontend.library import NAMES
-from rnnspec.frontend.lower import Precision
+from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.model.lower import Precision
+from rnnspec.frontend.syntax.standard_library import NAMES
 from tests.property.agreement import check_damaged, check_model
 from tests.property.bounds import FUZZ, bounded
 from tests.property.damage import damaged_models

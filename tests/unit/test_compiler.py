@@ -13,8 +13,8 @@ from rnnspec import compiler
 from rnnspec.compiler import STAGES, Compilation, read_spec
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.diagnostics import SpecWarning
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.target import AVX2

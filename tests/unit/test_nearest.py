@@ -6,9 +6,9 @@ import pytest
 
 from rnnspec import diagnostics
 from rnnspec.diagnostics import nearest, nearest_name
-from rnnspec.frontend.catalogue import ACTIVATIONS, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS
-from rnnspec.frontend.catalogue_layers import LAYERS
-from rnnspec.frontend.functions import FUNCTIONS
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS, LOSSES, METRICS, OPTIMIZERS
+from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.keras_names.names import foreign_spellings
 
 SLIPS = [

@@ -18,9 +18,9 @@ from rnnspec.codegen import entry
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.compiler import build
-from rnnspec.frontend.lower import Precision, lower
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.lower import Precision, lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.ops import Module, Role
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target
 from rnnspec.passes.differentiate import Differentiate

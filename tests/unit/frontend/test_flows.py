@@ -6,11 +6,11 @@ import pytest
 
 from rnnspec.contract.signature import Configured
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.graph import Application, Flowing, Graph, Steps
-from rnnspec.frontend.graph_layers import Activation, Bidirectional, Layer, Merge, Recurrent
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.graph.graph import Application, Flowing, Graph, Steps
+from rnnspec.frontend.graph.layers import Activation, Bidirectional, Layer, Merge, Recurrent
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.verify import verify
 from rnnspec.source import SourceFile
 

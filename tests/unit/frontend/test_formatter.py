@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.formatter import format_spec
-from rnnspec.frontend.layout import expression_text
-from rnnspec.frontend.parser import parse
+from rnnspec.frontend.syntax.expression_layout import expression_text
+from rnnspec.frontend.syntax.formatter import format_spec
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.source import SourceFile
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "format"

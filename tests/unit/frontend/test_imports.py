@@ -9,11 +9,11 @@ import pytest
 
 from rnnspec.compiler import check, parse_all, read_spec
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend import ast
-from rnnspec.frontend.imports import Followed, Unreadable, follow_imports
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.printer import print_graph
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.graph_printer import print_graph
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax.imports import Followed, Unreadable, follow_imports
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.source import SourceFile
 
 MODEL = "model Case { input x: float[time, 3] Tower(2) }\n"

@@ -11,10 +11,10 @@ import pytest
 from rnnspec import compiler
 from rnnspec.diagnostics import Diagnostic, SpecError
 from rnnspec.frontend import errors
-from rnnspec.frontend.catalogue import FAMILIES, REFUSALS
-from rnnspec.frontend.catalogue_layers import LAYERS, SEQUENCE_OPTIONS
-from rnnspec.frontend.kinds import Family
-from rnnspec.frontend.library import FILES, standard_cell
+from rnnspec.frontend.catalogue.argument_types import Family
+from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS
+from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.syntax.standard_library import FILES, standard_cell
 from rnnspec.keras_names import names
 from rnnspec.resources import read_resource
 from tests.keras_cases import FOLDER

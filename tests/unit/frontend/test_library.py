@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.frontend import library
-from rnnspec.frontend.library import FILES, Cells, standard_cell
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax import standard_library
+from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frontend.syntax.standard_library import FILES, Cells, standard_cell
 from rnnspec.source import SourceFile
 
 
@@ -29,8 +29,8 @@ def test_a_cell_of_the_spec_comes_before_that_of_the_library() -> None:
 
 def test_only_what_a_spec_uses_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    parse_file = library.parse
-    monkeypatch.setattr(library, "parse", lambda source: (read.append(source.path), parse_file(source))[1])
+    parse_file = standard_library.parse
+    monkeypatch.setattr(standard_library, "parse", lambda source: (read.append(source.path), parse_file(source))[1])
     standard_cell.cache_clear()
     resolve(parse(SourceFile.of_text("model One { input x: float[time, 2] GRU(3, return_sequences = true) GRU(2) Dense(1) }")))
     assert read == ["stdlib/gru.rnn"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Role
 from rnnspec.ir.verify import verify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.frontend.summary import mask_rows
+from rnnspec.frontend.model.summary import mask_rows
 from tests.unit.frontend.test_flows import graph, warned
 
 WORDS = "x: int[time]"

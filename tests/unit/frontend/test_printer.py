@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.printer import print_ast, print_graph
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.graph_printer import print_ast, print_graph
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.source import SourceFile
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "frontend"

@@ -10,12 +10,12 @@ import pytest
 
 from rnnspec.contract.signature import Configured, InitializerPart
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.graph import Flowing, Graph
-from rnnspec.frontend.graph_layers import Bidirectional, Dense, Embedding, Layer, Recurrent
-from rnnspec.frontend.lower import lower
-from rnnspec.frontend.parameters import ParameterValue
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.binding.model_parameters import ParameterValue
+from rnnspec.frontend.graph.graph import Flowing, Graph
+from rnnspec.frontend.graph.layers import Bidirectional, Dense, Embedding, Layer, Recurrent
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.verify import verify
 from rnnspec.source import SourceFile
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.compiler import Compilation
-from rnnspec.frontend.lower import Precision
-from rnnspec.frontend.parser import parse
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.lower import Precision
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.kernel.nodes import Contract, KernelFunction, Node, RowReduce, ScanLoop, Stage, Store
 from rnnspec.kernel.target import AVX2, Target
 from rnnspec.runtime.native.executable import Wanted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnspec.compiler import Compilation, parse_all, read_spec
-from rnnspec.frontend.resolve import resolve
+from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
 from rnnspec.kernel.nests import nests_of

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rnnspec.contract.signature import Configured, TrainSettings
-from rnnspec.frontend.catalogue import LOSSES as SPECS_LOSSES
-from rnnspec.frontend.catalogue import OPTIMIZERS as SPECS_OPTIMIZERS
-from rnnspec.frontend.kinds import REQUIRED, Later
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Later
+from rnnspec.frontend.catalogue.choices import LOSSES as SPECS_LOSSES
+from rnnspec.frontend.catalogue.choices import OPTIMIZERS as SPECS_OPTIMIZERS
 from rnnspec.keras_names import names
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.callbacks import Callback, History

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnspec.contract.signature import Configured, TrainSettings
-from rnnspec.frontend import catalogue
+from rnnspec.frontend.catalogue import choices
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.metrics import METRICS, MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
@@ -42,11 +42,11 @@ def test_loss(given: Any, expected: object) -> None:
 
 def test_every_spelling_of_a_spec() -> None:
     """What a train section accepts, `configure` does, and both mean the same."""
-    for spelling, entry in catalogue.LOSSES.items():
+    for spelling, entry in choices.LOSSES.items():
         assert make_loss(spelling) == make_loss(entry.name)
-    for spelling, entry in catalogue.OPTIMIZERS.items():
+    for spelling, entry in choices.OPTIMIZERS.items():
         assert make_optimizer(spelling) == make_optimizer(entry.name)
-    for spelling, entry in catalogue.METRICS.items():
+    for spelling, entry in choices.METRICS.items():
         assert metrics_for(["a"], [spelling]).each == ((entry.name,),)
 
 

@@ -1,0 +1,374 @@
+"""Arguments of a call: matched to their names, checked against their kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import assert_never
+
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import Configured
+from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding import keras_advice
+from rnnspec.frontend.binding.constants import evaluate
+from rnnspec.frontend.binding.values import Applied, Fault, Given, Report, Scope, Symbol, Value, describe
+from rnnspec.frontend.catalogue import argument_types
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Chosen, Family
+from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
+from rnnspec.frontend.syntax import ast
+from rnnspec.source import Span
+
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """Checked arguments by name, read with the type that their kind promises."""
+
+    values: Mapping[str, Given]
+
+    def given(self, name: str) -> Given:
+        return self.values[name]
+
+    def span(self, name: str) -> Span:
+        return self.values[name].span
+
+    def whole(self, name: str) -> int:
+        value = self.values[name].value
+        if isinstance(value, int):
+            return value
+        raise _unchecked(name)
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """Those of a list, or of the one number."""
+        value = self.values[name].value
+        items = [item.value for item in value] if isinstance(value, tuple) else [value]
+        return tuple(item for item in items if isinstance(item, int))
+
+    def real(self, name: str) -> float:
+        value = self.values[name].value
+        if isinstance(value, int | float):
+            return float(value)
+        raise _unchecked(name)
+
+    def flag(self, name: str) -> bool:
+        value = self.values[name].value
+        if isinstance(value, bool):
+            return value
+        raise _unchecked(name)
+
+    def word(self, name: str) -> str | None:
+        value = self.values[name].value
+        if value is None or isinstance(value, str):
+            return value
+        raise _unchecked(name)
+
+    def configured(self, name: str) -> Configured:
+        value = self.values[name].value
+        if isinstance(value, Configured):
+            return value
+        raise _unchecked(name)
+
+    def choice(self, name: str) -> Configured | None:
+        """What was chosen, or `none`."""
+        value = self.values[name].value
+        if value is None or isinstance(value, Configured):
+            return value
+        raise _unchecked(name)
+
+    def plain(self) -> tuple[tuple[str, Plain], ...]:
+        """All of them, none being a name or a call."""
+        return tuple((name, _plain(given)) for name, given in self.values.items())
+
+
+def _unchecked(name: str) -> InternalError:
+    return InternalError(f"the argument {name} wasn't checked against its kind")
+
+
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
+
+
+def bind(
+    callee: str,
+    arguments: Sequence[Argument],
+    call: ast.Call,
+    scope: Scope,
+    report: Report,
+    elsewhere: Mapping[str, str] = _NOWHERE,
+    family: str = keras_advice.LAYER,
+) -> Bindings | None:
+    """Every argument of `arguments` with its value, defaults filled in; None where something is wrong, which is reported.
+
+    `elsewhere`: names of arguments that aren't this callee's, with advice where they belong. `family`: what the callee is.
+    """
+    before = report.count
+    written = match_arguments(callee, arguments, call, report, elsewhere, family, scope.values)
+    values: dict[str, Given] = {}
+    for argument in arguments:
+        with report.catching():
+            if argument.name in written:
+                given = evaluate(written[argument.name], scope)
+                values[argument.name] = checked(argument, given, callee, scope)
+            elif argument.default is not REQUIRED:
+                values[argument.name] = checked(argument, default_of(argument, call.callee.span), callee, scope)
+    return Bindings(values) if report.count == before else None
+
+
+def match_arguments(
+    callee: str,
+    arguments: Sequence[Argument],
+    call: ast.Call,
+    report: Report,
+    elsewhere: Mapping[str, str] = _NOWHERE,
+    family: str = keras_advice.LAYER,
+    values: Collection[str] = (),
+) -> dict[str, ast.Expression]:
+    """The written arguments by name; those that are too many, unknown, doubled or missing are reported.
+
+    A missing one isn't where a faulty argument was probably meant to be it. `values`: names that a constant can't be.
+    """
+    known = {argument.name: argument for argument in arguments}
+    positional = [argument.name for argument in arguments if argument.positional]
+    written: dict[str, ast.Expression] = {}
+    places: dict[str, Span] = {}
+    meant: set[str | None] = set()
+    named = False
+    for place, argument in enumerate(call.arguments):
+        if argument.name is None:
+            if named:
+                report.add(errors.names.PositionalAfterNamed(span=argument.span))
+                meant |= known.keys()
+                continue
+            if place >= len(positional):
+                if isinstance(argument.value, ast.Name) and argument.value.text in values:
+                    owner = f"each argument of {callee}"
+                    report.add(errors.flows.ValueAsConstant(span=argument.span, name=argument.value.text, owner=owner))
+                elif place == len(positional):
+                    report.add(errors.names.TooManyArguments(span=argument.span, callee=callee, limit=str(len(positional) or "none")))
+                continue
+            name = positional[place]
+        else:
+            named, name = True, argument.name.text
+            if name not in known:
+                fault, other = _unknown_argument(callee, family, argument.name, arguments, elsewhere.get(name, ""))
+                report.add(fault)
+                meant.add(other)
+                continue
+        if name in written:
+            earlier = (Label(places[name], "given here"),)
+            report.add(errors.names.RepeatedArgument(span=argument.span, callee=callee, name=name, secondary=earlier))
+            continue
+        written[name], places[name] = argument.value, argument.span
+    for argument in arguments:
+        if argument.default is REQUIRED and argument.name not in written and argument.name not in meant:
+            report.add(errors.names.MissingArgument(span=call.callee.span, callee=callee, name=argument.name))
+    return written
+
+
+def _unknown_argument(
+    callee: str, family: str, name: ast.Identifier, arguments: Sequence[Argument], elsewhere: str
+) -> tuple[Diagnostic, str | None]:
+    """What is wrong with an argument's name, and the argument that it was probably meant to be."""
+    known = [argument.name for argument in arguments]
+    today, old = keras_advice.old_argument(name.text, known)
+    if not elsewhere and today is None and (keras := keras_advice.keras_argument(family, callee, name.text, name.span)) is not None:
+        return keras, None
+    help_ = elsewhere or old or nearest(name.text, known) or _list_of(callee, arguments)
+    return errors.names.UnknownArgument(span=name.span, callee=callee, name=name.text, help=help_), today or nearest_name(name.text, known)
+
+
+def default_of(argument: Argument, span: Span) -> Given:
+    if argument.default is REQUIRED:
+        raise InternalError(f"the argument {argument.name} has no default")
+    return Given(_written(argument.default, span), span)
+
+
+def _written(plain: Plain, span: Span) -> Value:
+    if isinstance(plain, tuple):
+        return tuple(Given(_written(item, span), span) for item in plain)
+    return plain
+
+
+def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
+    """The value as its kind has it (numbers in range, names looked up); raises `Fault`."""
+    try:
+        return _as_kind(argument, given, callee, scope)
+    except Fault:
+        if isinstance(given.value, Symbol) and given.value.name in scope.values:
+            owner = f"`{argument.name}` of {callee}"
+            raise Fault(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner=owner)) from None
+        raise
+
+
+def _as_kind(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
+    kind, value = argument.kind, given.value
+    if isinstance(kind, argument_types.Later | argument_types.Fixed):
+        return _unchanged(argument, kind, given, callee)
+    if value is None and argument.optional:
+        return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
+    owner = f"`{argument.name}` of {callee}"
+    match kind:
+        case argument_types.RecurrentLayer() | argument_types.InnerLayer() | argument_types.Cells() | argument_types.Named():
+            return given
+        case argument_types.Free():
+            if not isinstance(value, Symbol) or names_a_member(value.name):
+                return given
+            help_ = nearest(value.name, [*scope.parameters, *FAMILIES[Family.ACTIVATION], *FAMILIES[Family.INITIALIZER]])
+            raise Fault(errors.names.UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_))
+        case argument_types.Chosen(family):
+            return Given(choose(family, given, owner, scope), given.span)
+        case argument_types.ListOf(family):
+            return Given(_choose_all(family, given, owner, kind.expected, scope), given.span)
+        case argument_types.PerOutput(of):
+            several = isinstance(value, tuple) and (not isinstance(of, argument_types.ListOf) or any(map(_is_list, value)))
+            if not isinstance(value, tuple) or not several:
+                return checked(Argument(argument.name, of), given, callee, scope)
+            one = Argument(argument.name, of, optional=not isinstance(of, argument_types.Real))
+            return Given(tuple(checked(one, item, callee, scope) for item in value), given.span)
+        case argument_types.OneOf(words):
+            word = value.name if isinstance(value, Symbol) else value
+            if word in words and (word is None or isinstance(word, str)):
+                return Given(word, given.span)
+        case argument_types.Axes():
+            if (axes := _axes(value)) is not None:
+                return Given(axes, given.span)
+        case argument_types.Flag():
+            if isinstance(value, bool):
+                return given
+        case argument_types.Label():
+            if isinstance(value, str) and _LABEL.fullmatch(value) and len(value) <= 100:
+                return given
+        case argument_types.Whole(minimum, maximum):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
+                if value <= maximum:
+                    return Given(value, given.span)
+                raise Fault(
+                    errors.names.WrongValue(
+                        span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value)
+                    )
+                )
+        case argument_types.Integers():
+            items = [item.value for item in value] if isinstance(value, tuple) else [value]
+            if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+                return given
+        case argument_types.Real():
+            if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
+                return Given(float(value), given.span)
+        case _:
+            assert_never(kind)
+    raise Fault(_mismatch(owner, kind.expected, given, scope))
+
+
+def _unchanged(argument: Argument, kind: argument_types.Later | argument_types.Fixed, given: Given, callee: str) -> Given:
+    """An argument that only its default, or what means the same, is possible for."""
+    value = given.value.name if isinstance(given.value, Symbol) else given.value
+    default = None if argument.default is REQUIRED else argument.default
+    possible = (default, *kind.others) if isinstance(kind, argument_types.Fixed) else (default,)
+    if any(value == each and type(value) is type(each) for each in possible):
+        return given
+    shown = " or ".join(describe(_written(each, given.span)) for each in possible)
+    if isinstance(kind, argument_types.Later):
+        raise Fault(errors.names.ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
+    raise Fault(
+        errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
+    )
+
+
+def _is_list(given: Given) -> bool:
+    return isinstance(given.value, tuple)
+
+
+def _axes(value: Value) -> Value:
+    """A whole number, or a list of them; None if it is neither."""
+    match value:
+        case int() if not isinstance(value, bool):
+            return value
+        case tuple() if value and all(isinstance(item.value, int) and not isinstance(item.value, bool) for item in value):
+            return value
+        case _:
+            return None
+
+
+def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured:
+    """The member of a catalogue that a value names, its arguments filled in; raises `Fault`."""
+    match given.value:
+        case Configured() as configured if configured.name in FAMILIES[family]:
+            return configured
+        case Symbol(name):
+            return _member(family, name, given.span, None, scope)
+        case str() as name:
+            return _member(family, name, given.span, None, scope)
+        case Applied(call, inner):
+            return _member(family, call.callee.text, call.callee.span, call, inner)
+        case _:
+            raise Fault(_mismatch(owner, Chosen(family).expected, given, scope))
+
+
+def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
+    catalogue = FAMILIES[family]
+    if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
+        raise Fault(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
+    if name not in catalogue:
+        raise Fault(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
+    entry = catalogue[name]
+    report = Report()
+    nothing = ast.Call(span, ast.Identifier(span, name), ())
+    bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
+    if bindings is None:
+        raise report.fault()
+    return Configured(entry.name, bindings.plain())
+
+
+def _plain(given: Given) -> Plain:
+    match given.value:
+        case tuple() as items:
+            return tuple(_plain(item) for item in items)
+        case Symbol() | Applied() | Configured():
+            raise InternalError(f"{describe(given.value)} isn't a plain argument")
+        case value:
+            return value
+
+
+def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: Scope) -> tuple[Given, ...]:
+    if not isinstance(given.value, tuple):
+        named = isinstance(given.value, Symbol | str | Applied)
+        help_ = f"write `[{describe(given.value)}]`" if named else ""
+        raise Fault(errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
+    report = Report()
+    chosen: list[Given] = []
+    for item in given.value:
+        with report.catching():
+            chosen.append(Given(choose(family, item, owner, scope), item.span))
+    if report.count:
+        raise report.fault()
+    return tuple(chosen)
+
+
+def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> Diagnostic:
+    name = given.value.name if isinstance(given.value, Symbol) else given.value.call.callee.text if isinstance(given.value, Applied) else ""
+    if (schedule := keras_advice.keras_schedule(name, given.span)) is not None:
+        return schedule
+    if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
+        name = given.value.name
+        return errors.names.UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
+    return errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
+
+
+def _meant(name: str, scope: Scope) -> str:
+    """Advice on an unknown name where a plain value stands."""
+    return _as_python(name) or nearest(name, scope.parameters)
+
+
+def _as_python(name: str) -> str:
+    """Advice on a constant of Python's: it is written in small letters here."""
+    return f"write `{name.lower()}`" if name in ("True", "False", "None") else ""
+
+
+def _list_of(callee: str, arguments: Sequence[Argument]) -> str:
+    names = [argument.name for argument in arguments if not isinstance(argument.kind, argument_types.Later | argument_types.Fixed)]
+    return f"{callee} has {', '.join(f'`{name}`' for name in names)}" if names else f"{callee} has no arguments"

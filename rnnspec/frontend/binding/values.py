@@ -1,0 +1,169 @@
+"""Compile-time values, the names they are under, and the report that collects what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, TypeAlias
+
+from rnnspec.contract.signature import Configured
+from rnnspec.diagnostics import Diagnostic, Label
+from rnnspec.frontend import errors
+from rnnspec.frontend.syntax import ast, limits
+from rnnspec.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A bare name that no parameter has; what it means depends on the argument that it is given to."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A name with arguments; what it means depends on the argument that it is given to."""
+
+    call: ast.Call
+    scope: Scope = field(repr=False)
+
+
+Value: TypeAlias = "int | float | bool | str | Symbol | Applied | Configured | tuple[Given, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value with the place where it was written."""
+
+    value: Value
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The parameters in sight, of a model or of a cell.
+
+    `faulty`: those whose value is wrong, which is reported already. `computed`: names that have a value in a step only.
+    """
+
+    parameters: Mapping[str, Given]
+    faulty: frozenset[str] = frozenset()
+    computed: Collection[str] = frozenset()
+    values: Collection[str] = frozenset()
+    """The names of the graph's values so far: they aren't constants, and where one stands for a constant it is said so."""
+
+
+class Fault(Exception):
+    """Stops the evaluation of one thing; what can still be checked goes on."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
+
+
+class Suppressed(Exception):
+    """Stops the evaluation of something that depends on what is already reported."""
+
+
+class Enough(Exception):
+    """Ends a stage: `report` holds more than can be shown, or what is wrong is that there is too much of something."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
+class Report:
+    """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
+
+    def __init__(self, whole: Report | None = None) -> None:
+        """`whole`: what this is a part of; what is walked for a part counts there too."""
+        self._uses: list[Label] = []
+        self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
+        self.count = 0
+        """Errors so far, repeated and suppressed ones included: unchanged means that nothing went wrong since."""
+        self._different = 0
+        self._walked: list[int] = [0] if whole is None else whole._walked
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keeps what was found; raises `Enough` at the first error that would be one too many to be shown."""
+        self.count += not diagnostic.is_warning
+        key = diagnostic.code, diagnostic.span, diagnostic.message
+        if key in self._diagnostics:
+            return
+        self._different += not diagnostic.is_warning
+        if self._different > limits.ERRORS:
+            self.end(errors.limits.TooManyErrors(span=diagnostic.span, limit=limits.ERRORS))
+        self._diagnostics[key] = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
+
+    def end(self, diagnostic: Diagnostic) -> NoReturn:
+        """Raises `Enough` after one more error: what comes later isn't looked at."""
+        shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
+        self._diagnostics[diagnostic.code, diagnostic.span, diagnostic.message] = shown
+        raise Enough(self)
+
+    def walk(self, span: Span, statements: int = 1) -> None:
+        """Counts a statement that is looked at, once for each use of what it is in; a model that is too large has an end here."""
+        self._walked[0] += statements + (span.stop - span.start) // limits.CHARACTERS
+        if self._walked[0] > limits.STATEMENTS:
+            self.end(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
+
+    @contextmanager
+    def within(self, use: Span) -> Generator[None]:
+        """What is wrong from here on is wrong in something that is used there, which is shown too, the nearest use first."""
+        label = Label(use, "used here")
+        self._uses.append(label)
+        try:
+            yield
+        except Fault as fault:
+            raise Fault(*(replace(each, secondary=(*each.secondary, label)) for each in fault.diagnostics)) from fault
+        finally:
+            self._uses.pop()
+
+    def fault(self) -> Fault | Suppressed:
+        """What to raise for all the errors at once."""
+        return Fault(*self.errors) if self.errors else Suppressed()
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(diagnostic for diagnostic in self._diagnostics.values() if not diagnostic.is_warning)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return tuple(diagnostic for diagnostic in self._diagnostics.values() if diagnostic.is_warning)
+
+    @contextmanager
+    def catching(self) -> Generator[None]:
+        """Ends the block at a fault, which is reported, and goes on after it."""
+        try:
+            yield
+        except Fault as fault:
+            for diagnostic in fault.diagnostics:
+                self.add(diagnostic)
+        except Suppressed:
+            self.count += 1
+
+
+_SHOWN_ITEMS = 8
+_SHOWN_TEXT = 40
+
+
+def describe(value: Value) -> str:
+    """A value as a spec would write it; of long texts and lists the beginning, of a list in a list nothing."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case str():
+            return f'"{value}"' if len(value) <= _SHOWN_TEXT else f'"{value[: _SHOWN_TEXT - 3]}..."'
+        case int() | float():
+            return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else str(value)
+        case Symbol(name) | Configured(name):
+            return name
+        case Applied(call):
+            return f"{call.callee.text}(...)"
+        case _:
+            items = ["[...]" if isinstance(item.value, tuple) else describe(item.value) for item in value[:_SHOWN_ITEMS]]
+            return f"[{', '.join([*items, '...'] if len(value) > _SHOWN_ITEMS else items)}]"

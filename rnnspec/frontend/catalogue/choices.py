@@ -1,0 +1,279 @@
+"""What a spec can choose by name, with Keras's argument names, order and defaults (Keras 3.15); for layers see `catalogue_layers`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rnnspec.frontend.catalogue.argument_types import Argument, Axes, Chosen, Entry, Family, Flag, ListOf, OneOf, PerOutput, Real, Whole
+from rnnspec.frontend.catalogue.entries import FRACTION, Catalogue, Refusal, catalogue, later
+
+# Activations. Their arguments are Keras's, after the value that they are applied to.
+
+ACTIVATIONS = catalogue(
+    [
+        Entry("linear"),
+        Entry(
+            "relu",
+            (
+                Argument("negative_slope", Real(0.0), 0.0),
+                Argument("max_value", Real(0.0), None, optional=True),
+                Argument("threshold", Real(0.0), 0.0),
+            ),
+        ),
+        Entry("relu6"),
+        Entry("leaky_relu", (Argument("negative_slope", Real(), 0.2),)),
+        Entry("elu", (Argument("alpha", Real(), 1.0),)),
+        Entry("celu", (Argument("alpha", Real(0.0, above_minimum=True), 1.0),)),
+        Entry("selu"),
+        Entry("gelu", (Argument("approximate", Flag(), False),)),
+        Entry("silu", spellings=("swish",)),
+        Entry("hard_silu", spellings=("hard_swish",)),
+        Entry("mish"),
+        Entry("softplus"),
+        Entry("softsign"),
+        Entry("softmax"),
+        Entry("log_softmax"),
+        Entry("sparsemax"),
+        Entry("exponential"),
+        Entry("sigmoid"),
+        Entry("log_sigmoid"),
+        Entry("hard_sigmoid"),
+        Entry("tanh"),
+        Entry("tanh_shrink"),
+        Entry("hard_tanh"),
+        Entry("hard_shrink", (Argument("threshold", Real(0.0), 0.5),)),
+        Entry("soft_shrink", (Argument("threshold", Real(0.0), 0.5),)),
+        Entry("squareplus", (Argument("b", Real(0.0), 4.0),)),
+        Entry("threshold", (Argument("threshold", Real()), Argument("default_value", Real()))),
+        Entry("sparse_plus"),
+        Entry("sparse_sigmoid"),
+    ]
+)
+
+# Initializers, by function name and by class name.
+
+_SEED = Argument("seed", Whole(0), None, optional=True)
+_GAIN = Argument("gain", Real(), 1.0)
+
+
+def _seeded(name: str, class_name: str, *spellings: str) -> Entry:
+    return Entry(name, (_SEED,), (class_name, *spellings))
+
+
+INITIALIZERS = catalogue(
+    [
+        Entry("zeros", spellings=("Zeros", "zero")),
+        Entry("ones", spellings=("Ones", "one")),
+        Entry("constant", (Argument("value", Real(), 0.0),), ("Constant",)),
+        Entry("identity", (_GAIN,), ("Identity", "IdentityInitializer")),
+        Entry("orthogonal", (_GAIN, _SEED), ("Orthogonal", "OrthogonalInitializer")),
+        _seeded("glorot_uniform", "GlorotUniform"),
+        _seeded("glorot_normal", "GlorotNormal"),
+        _seeded("he_uniform", "HeUniform"),
+        _seeded("he_normal", "HeNormal"),
+        _seeded("lecun_uniform", "LecunUniform"),
+        _seeded("lecun_normal", "LecunNormal"),
+        Entry(
+            "variance_scaling",
+            (
+                Argument("scale", Real(0.0, above_minimum=True), 1.0),
+                Argument("mode", OneOf(("fan_in", "fan_out", "fan_avg")), "fan_in"),
+                Argument("distribution", OneOf(("truncated_normal", "untruncated_normal", "uniform")), "truncated_normal"),
+                _SEED,
+            ),
+            ("VarianceScaling",),
+        ),
+        Entry(
+            "random_uniform",
+            (Argument("minval", Real(), -0.05), Argument("maxval", Real(), 0.05), _SEED),
+            ("RandomUniform", "uniform"),
+        ),
+        Entry(
+            "random_normal",
+            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            ("RandomNormal", "normal"),
+        ),
+        Entry(
+            "truncated_normal",
+            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            ("TruncatedNormal",),
+        ),
+    ]
+)
+
+# Regularizers and constraints, by class name and by function name. `L1L2` has other defaults than the two alone, in Keras too.
+
+
+def _factor(name: str, default: float) -> Argument:
+    return Argument(name, Real(0.0), default)
+
+
+_AXIS = Argument("axis", Axes(), 0)
+
+REGULARIZERS = catalogue(
+    [
+        Entry("L1", (_factor("l1", 0.01),), ("l1",)),
+        Entry("L2", (_factor("l2", 0.01),), ("l2",)),
+        Entry("L1L2", (_factor("l1", 0.0), _factor("l2", 0.0)), ("l1_l2", "l1l2")),
+        Entry(
+            "OrthogonalRegularizer",
+            (_factor("factor", 0.01), Argument("mode", OneOf(("rows", "columns")), "rows")),
+            ("orthogonal_regularizer",),
+        ),
+    ]
+)
+
+CONSTRAINTS = catalogue(
+    [
+        Entry("MaxNorm", (Argument("max_value", Real(0.0), 2.0), _AXIS), ("max_norm",)),
+        Entry("NonNeg", (), ("non_neg",)),
+        Entry("UnitNorm", (_AXIS,), ("unit_norm",)),
+        Entry(
+            "MinMaxNorm",
+            (Argument("min_value", Real(0.0), 0.0), Argument("max_value", Real(0.0), 1.0), Argument("rate", Real(0.0, 1.0), 1.0), _AXIS),
+            ("min_max_norm",),
+        ),
+    ]
+)
+
+# Training.
+
+_FROM_LOGITS = Argument("from_logits", Flag(), False)
+
+LOSSES = catalogue(
+    [
+        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
+        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
+        Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy", "bce", "BCE")),
+        Entry("categorical_crossentropy", (_FROM_LOGITS,), ("CategoricalCrossentropy",)),
+        Entry("sparse_categorical_crossentropy", (_FROM_LOGITS,), ("SparseCategoricalCrossentropy",)),
+    ]
+)
+
+_CLIPPING = (
+    Argument("clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+    Argument("clipvalue", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+    Argument("global_clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+)
+
+
+def _rate(default: float) -> Argument:
+    return Argument("learning_rate", Real(0.0), default)
+
+
+OPTIMIZERS = catalogue(
+    [
+        Entry(
+            "SGD",
+            (
+                _rate(0.01),
+                Argument("momentum", Real(0.0, 1.0), 0.0),
+                Argument("nesterov", Flag(), False),
+                later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("sgd",),
+        ),
+        Entry(
+            "RMSprop",
+            (
+                _rate(0.001),
+                Argument("rho", Real(0.0, 1.0), 0.9),
+                Argument("momentum", Real(0.0, 1.0), 0.0),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("centered", Flag(), False),
+                later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("rmsprop",),
+        ),
+        Entry(
+            "Adam",
+            (
+                _rate(0.001),
+                Argument("beta_1", FRACTION, 0.9),
+                Argument("beta_2", FRACTION, 0.999),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("amsgrad", Flag(), False),
+                later("weight_decay"),
+                *_CLIPPING,
+            ),
+            ("adam",),
+        ),
+        Entry(
+            "AdamW",
+            (
+                _rate(0.001),
+                Argument("weight_decay", Real(0.0), 0.004),
+                Argument("beta_1", FRACTION, 0.9),
+                Argument("beta_2", FRACTION, 0.999),
+                Argument("epsilon", Real(0.0), 1e-7),
+                Argument("amsgrad", Flag(), False),
+                *_CLIPPING,
+            ),
+            ("adamw",),
+        ),
+    ]
+)
+
+METRICS = catalogue(
+    [
+        Entry("accuracy", spellings=("acc", "Accuracy")),
+        Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
+        Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
+        Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),
+        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
+        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
+    ]
+)
+
+FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
+    {
+        Family.ACTIVATION: ACTIVATIONS,
+        Family.INITIALIZER: INITIALIZERS,
+        Family.REGULARIZER: REGULARIZERS,
+        Family.CONSTRAINT: CONSTRAINTS,
+        Family.LOSS: LOSSES,
+        Family.OPTIMIZER: OPTIMIZERS,
+        Family.METRIC: METRICS,
+    }
+)
+
+
+_GLU = Refusal(
+    "it halves the width, and an activation keeps it",
+    "write `[a, b] -> Multiply()` of two layers, b with `activation = sigmoid`; in a cell `a, b = split(v, 2)`, then `a * sigmoid(b)`",
+)
+_STFT = Refusal(
+    "it is for Keras's layer STFTSpectrogram, which isn't here",
+    "transform the data before the model, or set a weight in Python by `model.set_weights(...)`",
+)
+
+REFUSALS: Mapping[Family, Mapping[str, Refusal]] = MappingProxyType(
+    {Family.ACTIVATION: {"glu": _GLU}, Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT)}
+)
+"""What Keras has a name for and no spec can use."""
+
+
+def names_a_member(name: str) -> bool:
+    """Whether a bare name means something in any of the catalogues."""
+    return any(name in members for members in FAMILIES.values())
+
+
+SETTINGS: Mapping[str, Argument] = MappingProxyType(
+    {
+        argument.name: argument
+        for argument in (
+            Argument("loss", PerOutput(Chosen(Family.LOSS)), None),
+            Argument("loss_weights", PerOutput(Real()), None),
+            Argument("optimizer", Chosen(Family.OPTIMIZER), None),
+            Argument("metrics", PerOutput(ListOf(Family.METRIC)), None),
+            Argument("batch_size", Whole(), None),
+            Argument("epochs", Whole(0), None),
+            Argument("validation_split", Real(0.0, 1.0, below_maximum=True), None),
+            Argument("shuffle", Flag(), None),
+            Argument("seed", Whole(0), None),
+        )
+    }
+)

@@ -1,0 +1,32 @@
+"""What catalogues are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from rnnspec.frontend.catalogue.argument_types import Argument, Entry, Later, Real
+
+Catalogue: TypeAlias = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no entry for a name of Keras, and what to write instead."""
+
+    reason: str
+    advice: str
+
+
+FRACTION = Real(0.0, 1.0, below_maximum=True)
+
+
+def catalogue(entries: Sequence[Entry]) -> Catalogue:
+    """Entries by each of their spellings."""
+    return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
+
+
+def later(name: str, default: float | int | bool | str | None = None) -> Argument:
+    return Argument(name, Later(), default, optional=True)

@@ -1,0 +1,150 @@
+"""What to write for a function that an equation can't call: the same in what there is, or that there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from math import gcd
+from types import MappingProxyType
+
+from rnnspec.diagnostics import nearest
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
+from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.cells.functions import FUNCTIONS
+from rnnspec.frontend.syntax.advice import CHOICE, POWER
+from rnnspec.frontend.syntax.standard_library import FILES
+from rnnspec.keras_names.names import families_of, functions
+
+_SAME: Mapping[str, str] = MappingProxyType(
+    {
+        "absolute": "abs(v)",
+        "add": "a + b",
+        "amax": "max(v)",
+        "amin": "min(v)",
+        "average": "mean(v)",
+        "concatenate": "concat(a, b)",
+        "cosh": "(exp(v) + exp(-v)) / 2",
+        "cat": "concat(a, b)",
+        "divide": "a / b",
+        "dot": "v @ weight",
+        "exp2": "exp(0.6931471805599453 * v)",
+        "expm1": "exp(v) - 1",
+        "fabs": "abs(v)",
+        "fmax": "max(a, b)",
+        "fmin": "min(a, b)",
+        "hstack": "concat(a, b)",
+        "hypot": "sqrt(a * a + b * b)",
+        "inner": "sum(a * b)",
+        "log10": "log(v) / 2.302585092994046",
+        "log1p": "log(1 + v)",
+        "log2": "log(v) / 0.6931471805599453",
+        "logsumexp": "max(v) + log(sum(exp(v - max(v))))",
+        "matmul": "v @ weight",
+        "maximum": "max(a, b)",
+        "minimum": "min(a, b)",
+        "multiply": "a * b",
+        "neg": "-v",
+        "negative": "-v",
+        "norm": "sqrt(sum(v * v))",
+        "reciprocal": "1 / v",
+        "reduce_max": "max(v)",
+        "reduce_mean": "mean(v)",
+        "reduce_min": "min(v)",
+        "reduce_sum": "sum(v)",
+        "rsqrt": "1 / sqrt(v)",
+        "sinh": "(exp(v) - exp(-v)) / 2",
+        "std": "sqrt(mean((v - mean(v)) * (v - mean(v))))",
+        "sub": "a - b",
+        "subtract": "a - b",
+        "sqr": "v * v",
+        "square": "v * v",
+        "true_divide": "a / b",
+        "var": "mean((v - mean(v)) * (v - mean(v)))",
+    }
+)
+"""Functions of Keras, numpy and PyTorch that what there is can say, to the last bits or nearly; `v`, `a`, `b`: values."""
+
+_OTHERWISE: Mapping[str, str] = MappingProxyType(
+    {
+        "array_split": "`split` makes equal parts: `a, b = split(v, 2)`",
+        "chunk": "`split` makes equal parts: `a, b = split(v, 2)`",
+        "dropout": "where the cell is used, `dropout` and `recurrent_dropout` drop what it reads",
+        "glu": "write `a, b = split(v, 2)`, then `a * sigmoid(b)`",
+        "hsplit": "`split` makes equal parts: `a, b = split(v, 2)`",
+        "if": CHOICE,
+        "pow": POWER,
+        "power": POWER,
+        "select": CHOICE,
+        "stack": "a value is a row of units: `concat(a, b)` puts rows one behind the other",
+        "where": CHOICE,
+    }
+)
+
+_FOREIGN = frozenset({"acos", "arccos", "asin", "atan", "atan2", "atanh", "asinh", "acosh", "frac", "log_prob", "softmin"})
+"""Of PyTorch and the like, which Keras calls otherwise."""
+
+
+def function_advice(name: str, more: Collection[str]) -> tuple[str, ...]:
+    """Advice on a function that there isn't: what it may have been meant to be, or what serves, and all that there are.
+
+    `more`: parameters, which may be activations.
+    """
+    every = f"there are {', '.join(sorted(FUNCTIONS - ACTIVATIONS.keys()))}, and the activations {', '.join(sorted(ACTIVATIONS))}"
+    return (_first(name, more), every)
+
+
+def _first(name: str, more: Collection[str]) -> str:
+    if name in _SAME:
+        return f"write `{_SAME[name]}`"
+    if name in _OTHERWISE:
+        return _OTHERWISE[name]
+    if name in LAYERS or name in FILES or "layer" in families_of(name):
+        return "layers work between steps, in a model or a block; in a cell write the equation, such as `x @ kernel + bias`"
+    if name in INITIALIZERS:
+        return f"an initializer is what a weight begins with: `weight w [units] = {name}`"
+    if name in functions() or name in _FOREIGN:
+        return "this version has no such function"
+    return nearest(name, {*FUNCTIONS, *more}, functions() | _FOREIGN | _SAME.keys() | _OTHERWISE.keys())
+
+
+_MOST_NAMES = 12
+"""Names in a line of advice."""
+
+_LONGEST_VALUE = 20
+
+
+def part_of_row(place: object, value: str, width: int, taken: Collection[str]) -> str:
+    """Advice on `value[place]` of a row: its units are parts of `split`. `taken`: names that mean something already."""
+    if width < 2:
+        return ""
+    names = _names(width, taken)
+    if isinstance(place, bool) or not isinstance(place, int) or not -width <= place < width or not names:
+        return f"`split` gives the parts of a row, equal ones; {width} parts are its units"
+    return f"write `{', '.join(names)} = split({_shown(value)}, {width})`: `{names[place]}` is the unit at {place}"
+
+
+def split_by_widths(widths: Sequence[object], value: str, width: int, targets: int, taken: Collection[str]) -> str:
+    """Advice on `split(value, [4, 1])`: equal parts that are put together again; empty if the widths don't fit."""
+    wanted = [each for each in widths if isinstance(each, int) and not isinstance(each, bool) and each > 0]
+    if not wanted or len(wanted) != len(widths) or sum(wanted) != width or len(wanted) != targets:
+        return ""
+    size = gcd(*wanted)
+    count, shown = width // size, _shown(value)
+    if count == targets:
+        return f"write `split({shown}, {count})`"
+    parts = _names(count, taken)
+    made: list[str] = []
+    for each in wanted if parts else ():
+        part, parts = parts[: each // size], parts[each // size :]
+        made.append(part[0] if len(part) == 1 else f"concat({', '.join(part)})")
+    names = ", ".join(_names(count, taken))
+    return f"write `{names} = split({shown}, {count})`: the parts are {', '.join(f'`{each}`' for each in made)}" if made else ""
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= _LONGEST_VALUE and "\n" not in value else "..."
+
+
+def _names(count: int, taken: Collection[str]) -> list[str]:
+    """So many names that mean nothing yet; none if that are too many."""
+    free = [name for name in "abcdefgijklmnopqrstuvwyz" if name not in taken]
+    return free[:count] if count <= min(_MOST_NAMES, len(free)) else []

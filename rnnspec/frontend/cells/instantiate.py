@@ -1,0 +1,429 @@
+"""Cells: their parameters bound where they are used, their weights, states and equations checked for a width of input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+
+from rnnspec.contract.signature import InitializerPart
+from rnnspec.diagnostics import Diagnostic, Label, nearest
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.bind import Bindings, checked, choose, match_arguments
+from rnnspec.frontend.binding.constants import choice, evaluate
+from rnnspec.frontend.binding.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
+from rnnspec.frontend.catalogue.layers import SEQUENCE_OPTIONS
+from rnnspec.frontend.cells.cell_ir import (
+    ELEMENT_LIMIT,
+    Assignment,
+    CellState,
+    CellWeight,
+    Step,
+    Term,
+    TermShape,
+    Variable,
+    WeightTerm,
+    Zeros,
+)
+from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
+from rnnspec.frontend.cells.function_advice import split_by_widths
+from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
+from rnnspec.frontend.cells.typed_expressions import Names, as_term, fit, operand_of, term_of
+from rnnspec.frontend.syntax import ast
+from rnnspec.source import Span
+
+
+@cache
+def _of_the_use() -> tuple[type[Diagnostic], ...]:
+    """Faults of a cell that may lie in the arguments or the input that it is used with: they show the use too."""
+    return (
+        errors.names.DivisionByZero,
+        errors.cells.IndexMisuse,
+        errors.cells.InitializerBlocks,
+        errors.cells.MatmulWidths,
+        errors.names.NumberTooLarge,
+        errors.cells.SplitMisfit,
+        errors.cells.StateWidth,
+        errors.cells.TooLarge,
+        errors.cells.UnequalWidths,
+        errors.cells.UnfitDimension,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCell:
+    """A cell with its arguments, not yet with a width of input. `scope` holds the parameters, `options` the sequence options."""
+
+    definition: ast.Cell
+    scope: Scope
+    options: Bindings
+    call: ast.Call
+
+
+def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report) -> BoundCell | None:
+    """A cell's parameters and sequence options from a call; None where something is wrong, which is reported."""
+    own = parameter_arguments(definition.parameters, set(width_names(definition)))
+    options = [option for option in SEQUENCE_OPTIONS if option.name not in own or not is_unused(option)]
+    bound = bind_parameters(definition, own, options, call, scope, report)
+    return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundParameters:
+    """The values of a cell's or a block's own parameters, and of the options that every such use has."""
+
+    scope: Scope
+    options: Bindings
+
+
+def bind_parameters(
+    definition: ast.Cell | ast.Block, own: Mapping[str, Argument], options: Sequence[Argument], call: ast.Call, scope: Scope, report: Report
+) -> BoundParameters | None:
+    """Parameters and options from a call, defaults filled in; None where something is wrong, which is reported."""
+    before = report.count
+    name = definition.name.text
+    keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
+    written = match_arguments(name, [*own.values(), *keyword_only], call, report, values=scope.values)
+    values: dict[str, Given] = {}
+    faulty: set[str] = set()
+    for parameter in definition.parameters:
+        argument = own[parameter.name.text]
+        with report.catching():
+            if argument.name in written:
+                given = evaluate(written[argument.name], scope)
+                values[argument.name] = checked(argument, given, name, scope)
+            elif parameter.default is not None:
+                values[argument.name] = _default(parameter.default, argument, call, Scope(dict(values), frozenset(faulty)))
+        if argument.name not in values:
+            faulty.add(argument.name)
+    chosen: dict[str, Given] = {}
+    for option in keyword_only:
+        with report.catching():
+            plain = None if option.default is REQUIRED or isinstance(option.default, tuple) else option.default
+            given = evaluate(written[option.name], scope) if option.name in written else Given(plain, call.callee.span)
+            chosen[option.name] = checked(option, given, name, scope)
+    return BoundParameters(Scope(values), Bindings(chosen)) if report.count == before else None
+
+
+def _default(expression: ast.Expression, argument: Argument, call: ast.Call, scope: Scope) -> Given:
+    try:
+        return checked(argument, evaluate(expression, scope), call.callee.text, scope)
+    except Fault as fault:
+        use = Label(call.callee.span, "used here")
+        raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
+
+
+def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[str] = ()) -> dict[str, Argument]:
+    """Parameters as arguments; the default tells the kind, or that it is one of the `widths`."""
+    arguments: dict[str, Argument] = {}
+    for parameter in parameters:
+        name, default = parameter.name.text, parameter.default
+        match default:
+            case ast.Boolean():
+                argument = Argument(name, Flag(), None, optional=False)
+            case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in ACTIVATIONS:
+                argument = Argument(name, Chosen(Family.ACTIVATION), None, optional=True)
+            case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in INITIALIZERS:
+                argument = Argument(name, Chosen(Family.INITIALIZER), None)
+            case _:
+                broken = isinstance(default, ast.Number) and not float(default.value).is_integer()
+                kind = Whole() if name in widths and not broken else Free()
+                argument = Argument(name, kind, REQUIRED if default is None else None)
+        arguments[name] = argument
+    return arguments
+
+
+def instantiate(cell: BoundCell, features: int, report: Report) -> Step | None:
+    """The cell's step for inputs of `features` features; None where something is wrong, which is reported."""
+    return _Instance(cell, features, report).step()
+
+
+class _Instance:
+    def __init__(self, cell: BoundCell, features: int, report: Report) -> None:
+        self._cell = cell
+        self._definition = cell.definition
+        self._features = features
+        self._report = report
+        width = Given(features, cell.definition.name.span)
+        self._scope = Scope({**cell.scope.parameters, "features": width})
+        self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
+        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition))
+        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
+        self._weights: list[CellWeight] = []
+        self._weight_spans: dict[str, Span] = {}
+        self._states: dict[str, CellState | None] = {}
+        self._state_spans: dict[str, Span] = {}
+        self._statements: tuple[ast.CellStatement, ...] = ()
+        self._assignments: list[Assignment] = []
+        self._locals: dict[str, Span] = {}
+        self._constants: set[str] = set()
+        self._output: Term | None = None
+
+    def step(self) -> Step | None:
+        before = self._report.count
+        for parameter in self._definition.parameters:
+            self._owners[parameter.name.text] = "a parameter", parameter.name.span
+        with self._catching():
+            self._statements = tuple(self._chosen(self._definition.statements))
+        if self._report.count != before:
+            return None
+        for statement in self._statements:
+            self._report.walk(statement.span)
+            if isinstance(statement, ast.Weight):
+                with self._catching():
+                    self._weight(statement)
+            elif isinstance(statement, ast.States):
+                for state in statement.items:
+                    with self._catching():
+                        self._state(state)
+        self._equations()
+        if self._report.count == before:
+            self._check_use()
+        if self._report.count != before or self._output is None:
+            return None
+        states = tuple(state for state in self._states.values() if state is not None)
+        name = self._definition.name.text
+        return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output)
+
+    def _chosen(self, statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
+        """The statements that are there: of each `when`, those of the side that its condition chooses."""
+        for statement in statements:
+            if not isinstance(statement, ast.When):
+                yield statement
+            elif choice(statement.condition, self._constants_only, self._names.targets):
+                yield from self._chosen(statement.body.statements)
+            elif statement.otherwise is not None:
+                yield from self._chosen(statement.otherwise.statements)
+
+    def _take(self, name: str, owner: str, span: Span) -> None:
+        if name in self._owners:
+            taken, place = self._owners[name]
+            secondary = () if place is None else (Label(place, "declared here"),)
+            raise Fault(errors.names.DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
+        self._owners[name] = owner, span
+
+    def _weight(self, weight: ast.Weight) -> None:
+        name = weight.name.text
+        self._names.values.setdefault(name, None)
+        self._take(name, "a weight", weight.name.span)
+        shape = self._dimensions(weight.dimensions)
+        if not 1 <= len(shape) <= 2:
+            what = f"the weight `{name}`"
+            raise Fault(
+                errors.cells.WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix")
+            )
+        if prod(shape) > ELEMENT_LIMIT:
+            raise Fault(errors.cells.TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
+        exists = weight.condition is None or choice(weight.condition, self._constants_only, self._names.targets)
+        parts = self._initializer(weight.initializer, shape[-1])
+        term_shape = TermShape(shape, False)
+        self._names.values[name] = WeightTerm(name, term_shape) if exists else Zeros(term_shape)
+        if exists:
+            self._weights.append(CellWeight(name, shape, parts, trainable=not weight.frozen))
+            self._weight_spans[name] = weight.name.span
+
+    def _initializer(self, expression: ast.Expression, width: int) -> tuple[InitializerPart, ...]:
+        given = evaluate(expression, self._scope)
+        if not isinstance(given.value, tuple):
+            return (InitializerPart(0, width, choose(Family.INITIALIZER, given, "a weight", self._scope)),)
+        blocks = given.value
+        if not blocks or width % len(blocks):
+            raise Fault(errors.cells.InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
+        size = width // len(blocks)
+        chosen = [choose(Family.INITIALIZER, block, "a weight", self._scope) for block in blocks]
+        if all(initializer == chosen[0] for initializer in chosen):
+            return (InitializerPart(0, width, chosen[0]),)
+        return tuple(InitializerPart(place * size, (place + 1) * size, initializer) for place, initializer in enumerate(chosen))
+
+    def _state(self, state: ast.State) -> None:
+        name = state.name.text
+        self._names.values.setdefault(name, None)
+        self._names.states.add(name)
+        self._states[name] = None
+        self._state_spans[name] = state.name.span
+        self._take(name, "a state", state.name.span)
+        shape = self._dimensions(state.dimensions)
+        if len(shape) != 1:
+            what = f"the state `{name}`"
+            raise Fault(errors.cells.WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
+        self._states[name] = CellState(name, shape[0])
+        self._names.values[name] = Variable(name, TermShape(shape, True))
+
+    def _dimensions(self, expressions: Sequence[ast.Expression]) -> tuple[int, ...]:
+        return tuple(self._dimension(expression) for expression in expressions)
+
+    def _dimension(self, expression: ast.Expression) -> int:
+        value = evaluate(expression, Scope(self._scope.parameters, computed=frozenset({"x"}))).value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= ELEMENT_LIMIT:
+            if isinstance(value, Symbol):
+                help_ = nearest(value.name, self._scope.parameters)
+                raise Fault(
+                    errors.names.UnknownName(
+                        span=expression.span, name=value.name, expected="neither a parameter nor `features`", help=help_
+                    )
+                )
+            raise Fault(errors.cells.UnfitDimension(span=expression.span, found=describe(value)))
+        return value
+
+    @contextmanager
+    def _catching(self) -> Generator[None]:
+        """As the report's own; what may lie in the use of the cell shows the use."""
+        with self._report.catching():
+            try:
+                yield
+            except Fault as fault:
+                raise Fault(*map(self._with_use, fault.diagnostics)) from fault
+
+    def _with_use(self, diagnostic: Diagnostic) -> Diagnostic:
+        at_parameter = diagnostic.span.text in self._cell.scope.parameters and not isinstance(diagnostic, errors.names.DuplicateName)
+        if not isinstance(diagnostic, _of_the_use()) and not at_parameter:
+            return diagnostic
+        use = Label(self._cell.call.callee.span, f"used here, with `features` = {self._features}")
+        return replace(diagnostic, secondary=(*diagnostic.secondary, use))
+
+    def _equations(self) -> None:
+        returned = False
+        for statement in self._statements:
+            if not isinstance(statement, ast.Equation | ast.Return):
+                continue
+            if returned:
+                self._report.add(errors.cells.AfterReturn(span=statement.span))
+                return
+            with self._catching():
+                if isinstance(statement, ast.Equation):
+                    self._equation(statement)
+                else:
+                    returned = True
+                    self._return(statement)
+            if isinstance(statement, ast.Equation):
+                for target in statement.targets:
+                    if target.spelling not in self._constants:
+                        self._names.values.setdefault(target.spelling, None)
+        if not returned:
+            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
+
+    def _equation(self, equation: ast.Equation) -> None:
+        for target in equation.targets:
+            self._declare(target)
+        call = equation.value
+        if isinstance(call, ast.Call) and call.callee.text == "split":
+            value, parts = self._split(call, len(equation.targets))
+        elif len(equation.targets) == 1:
+            operand, target = operand_of(equation.value, self._names), equation.targets[0]
+            if isinstance(operand, Given) and isinstance(operand.value, int | float) and not target.primed:
+                self._constant(target, operand)
+                return
+            value, parts = as_term(operand, equation.value.span), 1
+        else:
+            raise Fault(errors.cells.SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
+        shape = (
+            TermShape((*value.shape.dimensions[:-1], value.shape.dimensions[-1] // parts), value.shape.stepwise)
+            if value.shape.dimensions
+            else value.shape
+        )
+        for target in equation.targets:
+            if target.primed:
+                value, shape = self._update(target, value, shape, parts, equation)
+        for target in equation.targets:
+            self._names.values[target.spelling] = Variable(target.spelling, shape)
+        self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value))
+
+    def _constant(self, target: ast.Name, value: Given) -> None:
+        """A name for what is known when the spec is compiled: it computes nothing, and can stand wherever a parameter can."""
+        self._names.scope = Scope({**self._names.scope.parameters, target.text: value}, self._names.scope.faulty)
+        self._constants.add(target.text)
+
+    def _declare(self, target: ast.Name) -> None:
+        """Makes the target known, without a value: what reads it before it has one isn't reported again."""
+        spelling = target.spelling
+        if target.primed and target.text not in self._states:
+            raise Fault(errors.cells.NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
+        if spelling in self._locals:
+            secondary = (Label(self._locals[spelling], "its first equation"),)
+            raise Fault(errors.cells.AssignedTwice(span=target.span, name=spelling, secondary=secondary))
+        if not target.primed:
+            self._take(spelling, "an earlier equation", target.span)
+        self._locals[spelling] = target.span
+
+    def _update(self, target: ast.Name, value: Term, shape: TermShape, parts: int, equation: ast.Equation) -> tuple[Term, TermShape]:
+        state = self._states[target.text]
+        if state is None:
+            raise Suppressed
+        expected = TermShape((state.width,), True)
+        if parts > 1:
+            fits = shape == expected
+            fitted = value
+        else:
+            spread = fit(value, state.width)
+            fits, fitted = spread is not None, spread or value
+        if not fits:
+            secondary = (Label(self._state_spans[target.text], f"declared here: {expected}"),)
+            raise Fault(
+                errors.cells.StateWidth(
+                    span=equation.value.span, state=target.text, found=str(shape), expected=str(expected), secondary=secondary
+                )
+            )
+        return fitted, expected
+
+    def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
+        if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
+            help_ = "write `a, b = split(value, 2)`"
+            raise Fault(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
+        value = term_of(call.arguments[0].value, self._names)
+        span = call.arguments[1].span
+        count = evaluate(call.arguments[1].value, self._names.constants()).value
+        width = value.shape.dimensions[-1] if value.shape.dimensions else 0
+        if isinstance(count, bool) or not isinstance(count, int):
+            widths = tuple(item.value for item in count) if isinstance(count, tuple) else ()
+            problem = f"the parts are equal: a number says how many, not {describe(count)}"
+            taken = self._names.known() | self._owners.keys() - self._locals.keys()
+            help_ = split_by_widths(widths, call.arguments[0].value.span.text, width, targets, taken)
+            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
+        if count != targets:
+            problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
+            fitting = [f"`split(..., {targets})`"] if targets > 1 and width and width % targets == 0 else []
+            fitting += [f"{count} names"] if count > 1 and width and width % count == 0 else []
+            help_ = f"write {' or '.join(fitting)}" if fitting else ""
+            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
+        if not value.shape.dimensions:
+            span = call.arguments[0].span
+            raise Fault(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
+        if width % count:
+            fitting = [str(each) for each in range(2, min(width, 64) + 1) if width % each == 0]
+            help_ = f"{width} can be split into {', '.join(fitting[:8])} parts" if fitting else ""
+            raise Fault(errors.cells.SplitMisfit(span=call.span, width=width, parts=count, help=help_))
+        return value, count
+
+    def _return(self, statement: ast.Return) -> None:
+        term = term_of(statement.value, self._names)
+        if not term.shape.stepwise:
+            raise Fault(
+                errors.cells.UnfitOperand(
+                    span=statement.value.span,
+                    place="`return`",
+                    expected="a value of the step",
+                    found=f"{term.shape}, the same in every step",
+                )
+            )
+        self._output = term
+
+    def _check_use(self) -> None:
+        read = self._names.read
+        used = read | self._constants
+        if not self._states:
+            self._report.add(errors.cells.NoState(span=self._definition.name.span, cell=self._definition.name.text))
+        for name in self._states:
+            if f"{name}'" not in self._locals:
+                self._report.add(errors.cells.StateWithoutUpdate(span=self._state_spans[name], state=name))
+        for name, span in self._weight_spans.items():
+            if name not in read:
+                self._report.add(errors.cells.UnusedWeight(span=span, weight=name))
+        for spelling, span in self._locals.items():
+            if spelling not in used and not spelling.endswith("'") and not spelling.startswith("_"):
+                self._report.add(errors.cells.UnusedEquation(span=span, name=spelling))

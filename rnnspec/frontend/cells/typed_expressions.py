@@ -1,0 +1,335 @@
+"""Expressions of a cell's equations, typed: names resolved, widths checked, choices made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, assert_never
+
+from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import Configured
+from rnnspec.diagnostics import nearest
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.bind import bind, choose
+from rnnspec.frontend.binding.constants import binary, evaluate, item, truth, unary
+from rnnspec.frontend.binding.values import Applied as Calling
+from rnnspec.frontend.binding.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.catalogue.argument_types import Family
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
+from rnnspec.frontend.cells.cell_ir import (
+    ELEMENT_LIMIT,
+    NUMBER,
+    Applied,
+    Elementwise,
+    Joined,
+    Literal,
+    Negation,
+    Pairwise,
+    Product,
+    Reduced,
+    Row,
+    Spread,
+    Term,
+    TermShape,
+    Zeros,
+)
+from rnnspec.frontend.cells.function_advice import function_advice, part_of_row
+from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
+from rnnspec.frontend.syntax import ast
+from rnnspec.source import Span
+
+Operand: TypeAlias = Term | Given
+"""Something computed in the step, or a value known when the spec is compiled."""
+
+
+@dataclass(slots=True)
+class Names:
+    """What equations can read.
+
+    `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong. `targets`: of all equations.
+    """
+
+    scope: Scope
+    values: dict[str, Term | None]
+    states: set[str]
+    targets: frozenset[str]
+    read: set[str] = field(default_factory=set[str])
+
+    def constants(self) -> Scope:
+        """The scope where a constant is needed."""
+        return replace(self.scope, computed=self.values.keys())
+
+    def known(self) -> set[str]:
+        return {*self.values, *self.scope.parameters}
+
+
+def term_of(expression: ast.Expression, names: Names) -> Term:
+    """The typed form of an expression that stands where a value of the step is needed; raises `Fault`."""
+    return as_term(operand_of(expression, names), expression.span)
+
+
+def as_term(operand: Operand, span: Span) -> Term:
+    if not isinstance(operand, Given):
+        return operand
+    value = operand.value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Fault(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
+    return Literal(float(value))
+
+
+def operand_of(expression: ast.Expression, names: Names) -> Operand:
+    """The typed form of an expression, or its value if that is known when the spec is compiled; raises `Fault`."""
+    span = expression.span
+    match expression:
+        case ast.Name():
+            return _name(expression, names)
+        case ast.Call():
+            return _call(expression, names)
+        case ast.Unary(operator=sign, operand=inner):
+            operand = operand_of(inner, names)
+            if isinstance(operand, Given):
+                return unary(sign, operand, span, names.scope)
+            if sign == "not":
+                raise Fault(errors.cells.StepCondition(span=inner.span))
+            return Negation(operand)
+        case ast.Binary():
+            return _binary(expression, names)
+        case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
+            return operand_of(on_true if _truth(condition, names) else on_false, names)
+        case ast.Subscript(value=value, position=position):
+            return _row(value, position, names, span)
+        case ast.List(items=items) if any(isinstance(item, ast.Name) and item.spelling in names.values for item in items):
+            help_ = "`concat(a, b)` puts rows one behind the other"
+            raise Fault(
+                errors.cells.UnfitOperand(span=span, place="an equation", expected="values of the step", found="a list", help=help_)
+            )
+        case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing() | ast.List():
+            return evaluate(expression, names.constants())
+        case _:
+            assert_never(expression)
+
+
+def _operands(expressions: Sequence[ast.Expression], names: Names) -> list[Operand]:
+    """Of each expression, with what is wrong in all of them raised at once."""
+    report = Report()
+    found: list[Operand] = []
+    for expression in expressions:
+        with report.catching():
+            found.append(operand_of(expression, names))
+    if report.count:
+        raise report.fault()
+    return found
+
+
+def _name(name: ast.Name, names: Names) -> Operand:
+    spelling = name.spelling
+    if spelling in names.values:
+        names.read.add(spelling)
+        value = names.values[spelling]
+        if value is None:
+            raise Suppressed
+        return value
+    if name.primed:
+        if name.text in names.states:
+            raise Fault(errors.cells.ReadBeforeUpdate(span=name.span, state=name.text))
+        raise Fault(errors.cells.NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
+    if spelling in names.scope.faulty:
+        raise Suppressed
+    if spelling in names.scope.parameters:
+        return names.scope.parameters[spelling]
+    if spelling in names.targets:
+        raise Fault(errors.names.UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
+    raise Fault(
+        errors.names.UnknownName(span=name.span, name=spelling, expected="not known in this cell", help=nearest(spelling, names.known()))
+    )
+
+
+def _truth(condition: ast.Expression, names: Names) -> bool:
+    operand = operand_of(condition, names)
+    if isinstance(operand, Given):
+        return truth(Given(operand.value, condition.span), names.scope)
+    raise Fault(errors.cells.StepCondition(span=condition.span))
+
+
+def _binary(expression: ast.Binary, names: Names) -> Operand:
+    sign, span = expression.operator, expression.span
+    if sign in ("and", "or"):
+        first = _truth(expression.left, names)
+        return Given(first if first is (sign == "or") else _truth(expression.right, names), span)
+    left, right = _operands([expression.left, expression.right], names)
+    if isinstance(left, Given) and isinstance(right, Given):
+        return binary(sign, Given(left.value, expression.left.span), Given(right.value, expression.right.span), span, names.scope)
+    if sign not in ("+", "-", "*", "/", "@"):
+        raise Fault(errors.cells.StepCondition(span=span))
+    left_term, right_term = as_term(left, expression.left.span), as_term(right, expression.right.span)
+    if sign == "@":
+        return _product(left_term, right_term, expression)
+    return pair(Elementwise(sign), left_term, right_term, span)
+
+
+def pair(kind: Elementwise, left: Term, right: Term, span: Span) -> Term:
+    """An elementwise operation; adding what stands for a missing weight leaves the other side as it is."""
+    shape = _common(kind.value, left, right, span)
+    if kind is Elementwise.ADD and isinstance(left, Zeros) and right.shape == shape:
+        return right
+    if kind in (Elementwise.ADD, Elementwise.SUB) and isinstance(right, Zeros) and left.shape == shape:
+        return left
+    return Pairwise(kind, left, right, shape)
+
+
+def _extreme(kind: Elementwise, left: Operand, right: Operand, span: Span) -> Operand:
+    """The larger or the smaller of two; a constant if both are."""
+    first, second = as_term(left, span), as_term(right, span)
+    if isinstance(first, Literal) and isinstance(second, Literal):
+        return Given(max(first.value, second.value) if kind is Elementwise.MAX else min(first.value, second.value), span)
+    return pair(kind, first, second, span)
+
+
+def _common(operation: str, left: Term, right: Term, span: Span) -> TermShape:
+    first, second = left.shape, right.shape
+    stepwise = first.stepwise or second.stepwise
+    if NUMBER in (first, second) or first.dimensions == second.dimensions:
+        return TermShape(first.dimensions or second.dimensions, stepwise)
+    if len(first.dimensions) == len(second.dimensions) == 1 and 1 in (*first.dimensions, *second.dimensions):
+        return TermShape((max(*first.dimensions, *second.dimensions),), stepwise)
+    raise Fault(errors.cells.UnequalWidths(span=span, operation=operation, left=str(first), right=str(second)))
+
+
+def _product(left: Term, right: Term, expression: ast.Binary) -> Term:
+    if len(right.shape.dimensions) != 2:
+        found = "a value of the step" if right.shape.stepwise else "no matrix" if right.shape.dimensions else "a number"
+        raise Fault(errors.cells.MatmulOperands(span=expression.right.span, problem=f"the right side is {found}"))
+    if not left.shape.stepwise:
+        found = "a number" if left.shape == NUMBER else "a weight"
+        raise Fault(errors.cells.MatmulOperands(span=expression.left.span, problem=f"the left side is {found}"))
+    width, (rows, columns) = left.shape.dimensions[0], right.shape.dimensions
+    if width != rows:
+        raise Fault(errors.cells.MatmulWidths(span=expression.span, width=width, weight=str(right.shape)))
+    shape = TermShape((columns,), True)
+    return Zeros(shape) if isinstance(right, Zeros) else Product(left, right, shape)
+
+
+def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Span) -> Operand:
+    operand = operand_of(value, names)
+    if isinstance(operand, Given):
+        return item(Given(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
+    place = evaluate(position, names.constants()).value
+    if len(operand.shape.dimensions) != 2:
+        width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
+        help_ = part_of_row(place, value.span.text, width, names.known() | names.targets)
+        raise Fault(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}", help=help_))
+    rows, columns = operand.shape.dimensions
+    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < rows:
+        raise Fault(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
+    shape = TermShape((columns,), False)
+    return Zeros(shape) if isinstance(operand, Zeros) else Row(operand, place, shape)
+
+
+def _call(call: ast.Call, names: Names) -> Operand:
+    name = call.callee.text
+    if name in names.scope.faulty:
+        raise Suppressed
+    if name in names.scope.parameters:
+        given = names.scope.parameters[name]
+        value = given.value
+        if isinstance(value, Symbol | Calling | str):
+            value = choose(Family.ACTIVATION, given, f"the parameter `{name}`", names.scope)
+        if not isinstance(value, Configured) or value.name not in ACTIVATIONS:
+            raise Fault(
+                errors.cells.UnfitOperand(
+                    span=call.callee.span, place=f"a call of `{name}`", expected="an activation", found=describe(value)
+                )
+            )
+        (argument,) = _positional(call, 1)
+        return _apply(value.name, value.arguments, term_of(argument, names), argument.span)
+    if name in ACTIVATIONS and name not in PAIRS:
+        return _activation(call, names)
+    if name in ELEMENTARY:
+        (argument,) = _positional(call, 1)
+        return _apply(name, (), term_of(argument, names), argument.span)
+    if name in PAIRS and len(call.arguments) == 2:
+        first, second = _operands(_positional(call, 2), names)
+        return _extreme(PAIRS[name], first, second, call.span)
+    if name in REDUCTIONS:
+        (argument,) = _positional(call, 1)
+        return _reduce(call, argument, names)
+    if name == "clip":
+        value, low, high = _operands(_positional(call, 3), names)
+        return _extreme(Elementwise.MIN, _extreme(Elementwise.MAX, value, low, call.span), high, call.span)
+    if name == "concat":
+        return _concat(call, names)
+    if name == "split":
+        raise Fault(errors.cells.SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
+    if (refusal := REFUSALS[Family.ACTIVATION].get(name)) is not None:
+        raise Fault(
+            errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
+        )
+    instead, every = function_advice(name, names.scope.parameters)
+    raise Fault(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
+
+
+def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
+    for argument in call.arguments:
+        if argument.name is not None:
+            problem = "its arguments have no names"
+            help_ = "a row has one axis, its units" if argument.name.text in ("axis", "dim", "keepdims") else ""
+            raise Fault(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem, help=help_))
+    if count is not None and len(call.arguments) != count:
+        problem = f"takes {count} {'value' if count == 1 else 'values'}, got {len(call.arguments)}"
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
+    return [argument.value for argument in call.arguments]
+
+
+def _activation(call: ast.Call, names: Names) -> Term:
+    """An activation on its first argument; the others are its options, constants."""
+    entry = ACTIVATIONS[call.callee.text]
+    if not call.arguments or call.arguments[0].name is not None:
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
+    argument = call.arguments[0].value
+    term = term_of(argument, names)
+    report = Report()
+    rest = ast.Call(call.span, call.callee, call.arguments[1:])
+    bindings = bind(call.callee.text, entry.arguments, rest, names.constants(), report, family=Family.ACTIVATION.value)
+    if bindings is None:
+        raise report.fault()
+    return _apply(entry.name, bindings.plain(), term, argument.span)
+
+
+def _apply(function: str, options: tuple[tuple[str, Plain], ...], operand: Term, span: Span) -> Term:
+    if operand.shape == NUMBER:
+        raise Fault(
+            errors.cells.UnfitOperand(span=span, place=f"`{function}`", expected="a value of the step or a weight", found="a number")
+        )
+    return operand if function == "linear" else Applied(function, options, operand)
+
+
+def _reduce(call: ast.Call, argument: ast.Expression, names: Names) -> Term:
+    operand = term_of(argument, names)
+    if len(operand.shape.dimensions) != 1:
+        place = f"`{call.callee.text}` of one value"
+        raise Fault(errors.cells.UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
+    return Reduced(REDUCTIONS[call.callee.text], operand, TermShape((1,), operand.shape.stepwise))
+
+
+def _concat(call: ast.Call, names: Names) -> Term:
+    arguments = _positional(call, None)
+    if not arguments:
+        raise Fault(errors.cells.FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
+    operands = _operands(arguments, names)
+    parts = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
+    for part, argument in zip(parts, arguments, strict=True):
+        if len(part.shape.dimensions) != 1:
+            raise Fault(errors.cells.UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape)))
+    width = sum(part.shape.dimensions[0] for part in parts)
+    if width > ELEMENT_LIMIT:
+        raise Fault(errors.cells.TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
+    return Joined(tuple(parts), TermShape((width,), any(part.shape.stepwise for part in parts)))
+
+
+def fit(term: Term, width: int) -> Term | None:
+    """The term as a row of the step of this width (numbers and width 1 repeat); None if it doesn't fit."""
+    if term.shape == TermShape((width,), True):
+        return term
+    if len(term.shape.dimensions) > 1 or (term.shape.dimensions and term.shape.dimensions[0] not in (1, width)):
+        return None
+    return Spread(term, TermShape((width,), True))

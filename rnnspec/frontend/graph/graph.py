@@ -1,0 +1,283 @@
+"""The layer graph: layers with their arguments evaluated, applied to values whose shapes are known; nothing computed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
+
+from rnnspec.contract.dimensions import Windows, plus
+from rnnspec.contract.signature import Extent, TrainSettings
+from rnnspec.diagnostics import Diagnostic
+from rnnspec.frontend.graph.layers import (
+    Attention,
+    Convolution,
+    Dot,
+    Embedding,
+    Layer,
+    LayerWeight,
+    LocalPooling,
+    Masking,
+    Merge,
+    PReLU,
+    Reshaping,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
+
+    `joins`: other sources, each of sequences one after the other; `windows`: others, over other steps. Without any source
+    all `length` steps are real.
+    """
+
+    sources: tuple[tuple[str, tuple[float, ...]], ...]
+    length: Extent = 0
+    joins: tuple[tuple[Steps, ...], ...] = ()
+    windows: tuple[Windowed, ...] = ()
+
+    @staticmethod
+    def joined(parts: Iterable[Steps]) -> Steps:
+        """Sequences one after the other: a join's own parts, and whole ones that meet as one, so that equal joins are equal."""
+        flat: list[Steps] = []
+        for part in parts:
+            for one in part.joins[0] if len(part.joins) == 1 and not part.sources and not part.windows else (part,):
+                if flat and one.is_whole and flat[-1].is_whole:
+                    flat[-1] = Steps((), plus(flat[-1].length, one.length))
+                else:
+                    flat.append(one)
+        return flat[0] if len(flat) == 1 else Steps((), joins=(tuple(flat),))
+
+    def masking(self, value: float) -> Steps:
+        """Without the steps whose features all equal `value`."""
+        return Steps(tuple((name, tuple(dict.fromkeys((*values, value)))) for name, values in self.sources))
+
+    def either(self, other: Steps) -> Steps:
+        """The steps that are real in one of the two: what merges give, as in Keras."""
+        if self.is_whole or other.is_whole:
+            return self if self.is_whole else other
+        both = dict.fromkeys((*self.sources, *other.sources))
+        of_input: dict[str, list[tuple[str, tuple[float, ...]]]] = {}
+        for source in both:
+            of_input.setdefault(source[0], []).append(source)
+        sources = tuple(source for source in both if not any(_implies(source, wider) for wider in of_input[source[0]] if wider != source))
+        joins, windows = dict.fromkeys((*self.joins, *other.joins)), dict.fromkeys((*self.windows, *other.windows))
+        return Steps(sources, joins=tuple(joins), windows=tuple(windows))
+
+    def windowed(self, windows: Windows, length: Extent) -> Steps:
+        """What a layer of windows gives that hands the mask on: `length` windows, those that are real."""
+        return Steps((), length) if self.is_whole else Steps((), windows=(windowed(self, windows, length),))
+
+    def reversed(self, length: Extent) -> Steps:
+        """The `length` steps in reversed order: windows of one."""
+        return self if self.is_whole else Steps((), windows=(windowed(self, Windows(1, 1, 1, 0, same=False), length, flip=True),))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can mask a step."""
+        return not self.sources and not self.joins and not self.windows
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the spec itself masks; a caller's own mask needs no layer."""
+        joins = all(any(part.is_masked for part in join) for join in self.joins)
+        windows = all(each.is_masked for each in self.windows)
+        return not self.is_whole and joins and windows and all(values for _, values in self.sources)
+
+    @property
+    def inputs(self) -> Mapping[str, None]:
+        """The inputs whose masks count here, in the order in which they come in."""
+        names = dict.fromkeys(name for name, _ in self.sources)
+        for part in (*(part for join in self.joins for part in join), *self.windows):
+            names.update(part.inputs)
+        return names
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Windowed:
+    """The windows over a sequence's own steps, for the packing of what they make; `windowed` makes each once, and so they are compared.
+
+    Of a graph with many ways through its windows a comparison part by part would walk all the ways. `flip`: over the steps in
+    reversed order. `is_masked`, `inputs`: of the steps.
+    """
+
+    steps: Steps = field(repr=False)
+    windows: Windows
+    length: Extent
+    flip: bool
+    is_masked: bool
+    inputs: Mapping[str, None]
+
+
+_WINDOWED: WeakValueDictionary[tuple[Steps, Windows, Extent, bool], Windowed] = WeakValueDictionary()
+
+
+def windowed(steps: Steps, windows: Windows, length: Extent, *, flip: bool = False) -> Windowed:
+    """The one object for these windows over these steps."""
+    made = Windowed(steps, windows, length, flip, steps.is_masked, steps.inputs)
+    return _WINDOWED.setdefault((steps, windows, length, flip), made)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What each real step of `queries` may look at: the real steps of `keys`, with `causal` none after its own."""
+
+    queries: Steps
+    keys: Steps
+    causal: bool
+
+
+def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[float, ...]]) -> bool:
+    """Whether what is real by one source is real by another that masks less of the same input."""
+    return source[0] == wider[0] and set(wider[1]) <= set(source[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Flowing:
+    """What flows from one layer to the next: `shape` without the batch, the last extent being the features.
+
+    `steps`: of a sequence, whose first extent is the time. `ids`: token ids, which have no features.
+    `flipped`: a sequence in reversed time order. `source`: the input that it is the content of, as given;
+    else `computed` is the layer that made it. `ended`: the recurrent layer that gave only its last step.
+    """
+
+    shape: tuple[Extent, ...]
+    steps: Steps | None = None
+    ids: bool = False
+    flipped: bool = False
+    source: str = ""
+    computed: str = ""
+    ended: str = ""
+
+    @property
+    def sequence(self) -> bool:
+        return self.steps is not None
+
+    @property
+    def masked(self) -> bool:
+        return self.steps is not None and self.steps.is_masked
+
+    @property
+    def features(self) -> int:
+        last = self.shape[-1]
+        return last if isinstance(last, int) else 0
+
+    def with_features(self, features: int) -> Flowing:
+        return replace(self, shape=(*self.shape[:-1], features), ids=False)
+
+    def by(self, layer: str) -> Flowing:
+        return replace(self, source="", computed=layer)
+
+    def __str__(self) -> str:
+        return f"{'int' if self.ids else 'float'}[{', '.join(map(str, ('batch', *self.shape)))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or a layer's result; `number` is its place in the order in which values are made."""
+
+    number: int
+    type: Flowing
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A layer at work; a shared layer has several."""
+
+    layer: Layer
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInput:
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutput:
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
+
+    steps: Steps
+    layer: str
+    place: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model: applications in an order in which every operand is made before it is used."""
+
+    model: str
+    inputs: tuple[GraphInput, ...]
+    applications: tuple[Application, ...]
+    outputs: tuple[GraphOutput, ...]
+    train: TrainSettings
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    drops: tuple[Drop, ...] = field(default=(), compare=False)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Each layer once, in the order of first use."""
+        return tuple({application.layer.name: application.layer for application in self.applications}.values())
+
+    @property
+    def weights(self) -> Iterator[LayerWeight]:
+        return (weight for layer in self.layers for weight in layer.weights)
+
+    def sequences(self) -> Iterator[Steps | Pairs]:
+        """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing.
+
+        What windows are over stands before them, and the parts of a pair before it.
+        """
+        packed: dict[Steps | Pairs, None] = {}
+        for application in self.applications:
+            if not isinstance(application.layer, Masking):
+                operands = () if isinstance(application.layer, Embedding) else application.operands
+                for value in (*operands, *application.results):
+                    if value.type.steps is not None:
+                        packed.update((each.steps, None) for each in value.type.steps.windows)
+                        packed[value.type.steps] = None
+                packed.update(dict.fromkeys(_packed_inside(application)))
+        packed.update((output.value.type.steps, None) for output in self.outputs if output.value.type.steps is not None)
+        yield from packed
+
+
+def every_step(value: Flowing) -> Steps | None:
+    """What packs a sequence once its mask is dropped."""
+    return Steps((), value.shape[0]) if value.sequence else None
+
+
+def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
+    """What a layer packs beside its operands and results, each part of a pair before it."""
+    types = [value.type for value in application.operands]
+    match application.layer:
+        case Convolution(carry_mask=True) | LocalPooling(carry_mask=True):
+            pass
+        case Convolution() | LocalPooling() | Reshaping() | PReLU(over_steps=True):
+            yield from (steps for steps in map(every_step, types) if steps is not None)
+        case Merge(over_steps=True):
+            every = [steps for steps in map(every_step, types) if steps is not None]
+            yield from every
+            own = [type_.steps for type_ in types if type_.steps is not None]
+            for parts in (own[::-1] if types[0].flipped else own, every):
+                yield from (Steps.joined(parts[:count]) for count in range(2, len(parts) + 1))
+        case Attention():
+            queries, values = types[0].steps, types[1].steps
+            if queries is not None and values is not None:
+                yield Pairs(queries, values, application.layer.causal)
+        case Dot(axes=axes):
+            steps = [Steps((), type_.shape[1 - axis]) for type_, axis in zip(types, axes, strict=True) if type_.sequence]
+            yield from steps
+            if len(steps) == 2:
+                yield Pairs(steps[0], steps[1], causal=False)
+        case _:
+            pass

@@ -1,0 +1,133 @@
+"""What the makers of layers share: what they give, and the checks of what flows in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+from rnnspec.contract.signature import Configured, InitializerPart
+from rnnspec.diagnostics import Label
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding import keras_advice
+from rnnspec.frontend.binding.bind import Bindings
+from rnnspec.frontend.binding.layer_names import LayerNames
+from rnnspec.frontend.binding.values import Fault, Report
+from rnnspec.frontend.cells.cell_ir import ELEMENT_LIMIT
+from rnnspec.frontend.graph.graph import Flowing, Value
+from rnnspec.frontend.graph.layers import Layer, LayerWeight
+from rnnspec.frontend.layers.weight_options import constraint_of, regularizer_of
+from rnnspec.frontend.syntax import ast
+from rnnspec.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the inputs are declared, for remarks on them."""
+
+    inputs: Mapping[str, tuple[Span, Flowing]]
+
+    def label(self, value: Value) -> tuple[Label, ...]:
+        """A remark on the input that a value is the content of; on the only one, whatever the value."""
+        name = value.type.source or (next(iter(self.inputs)) if len(self.inputs) == 1 else "")
+        if name not in self.inputs:
+            return ()
+        span, type_ = self.inputs[name]
+        return (Label(span, f"this input is {type_}"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A layer with what it takes and what it gives; `operands` are those it was given, then initial states."""
+
+    layer: Layer
+    operands: tuple[Value, ...]
+    results: tuple[Flowing, ...]
+
+
+class Checks:
+    """Of one model or one block's use."""
+
+    def __init__(self, names: LayerNames, origins: Origins, report: Report) -> None:
+        self._names = names
+        self.report = report
+        self.origins = origins
+
+    def weight(self, layer: str, name: str, shape: tuple[int, ...], bindings: Bindings, call: ast.Call) -> LayerWeight:
+        """A weight that is trained, as the layer's arguments with its name in front say."""
+        made = self.plain_weight(layer, name, shape, bindings.configured(f"{name}_initializer"), call)
+        of = name, name, shape, self.report
+        return replace(made, regularizer=regularizer_of(bindings, *of), constraint=constraint_of(bindings, *of))
+
+    def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+        """A weight that no argument says more about."""
+        if prod(shape) > ELEMENT_LIMIT:
+            raise Fault(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
+        return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
+
+    def numbers(self, call: ast.Call, operand: Value) -> int:
+        """The number of features of what flows in, which must be numbers."""
+        layer, span, value = call.callee.text, call.callee.span, operand.type
+        if value.ids:
+            help_ = "put an Embedding before it"
+            raise Fault(
+                errors.layers.NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self.origins.label(operand), help=help_)
+            )
+        extent = value.shape[-1]
+        if isinstance(extent, int):
+            return extent
+        example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
+        help_ = f"write `float[{example}]` if each frame has 12 features"
+        raise Fault(
+            errors.layers.FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_)
+        )
+
+    def last_axis(self, call: ast.Call, bindings: Bindings, operand: Value) -> None:
+        """Refuses another `axis` than the last one; 0 is the batch."""
+        given, last = bindings.integers("axis"), len(operand.type.shape)
+        if given not in ((-1,), (last,)):
+            help_ = f"write `axis = -1`, or `axis = {last}`"
+            raise self._no_axis(call, bindings, operand, "the features, the last axis", "isn't the last", help_)
+
+    def of_steps(self, call: ast.Call, bindings: Bindings, operand: Value) -> bool:
+        """Whether `axis` is the steps of a sequence; refuses another one than these and the last."""
+        given = bindings.integers("axis")
+        if not operand.type.sequence or given in ((-1,), (2,)):
+            self.last_axis(call, bindings, operand)
+            return False
+        if given in ((1,), (-2,)):
+            return True
+        help_ = "write `axis = -1` for the features, or `axis = 1` for the steps"
+        raise self._no_axis(call, bindings, operand, "one axis, the features or the steps", "isn't one of these", help_)
+
+    def _no_axis(self, call: ast.Call, bindings: Bindings, operand: Value, works_on: str, wrong: str, help_: str) -> Fault:
+        shown, layer, found = ", ".join(map(str, bindings.integers("axis"))), call.callee.text, str(operand.type)
+        span = bindings.span("axis")
+        return Fault(errors.layers.WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_))
+
+    def row(self, call: ast.Call, operand: Value) -> None:
+        if operand.type.sequence:
+            raise Fault(errors.layers.NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
+
+    def sequence(self, call: ast.Call, operand: Value) -> Flowing:
+        value = operand.type
+        if value.sequence:
+            return value
+        if not value.ended:
+            help_, labels = f"write `float[time, {value.shape[-1]}]` if it is a sequence", self.origins.label(operand)
+        else:
+            help_ = "write `return_sequences = true` there for all steps"
+            labels = (Label(self._names.place(value.ended), "gives only its last step"),)
+        raise Fault(
+            errors.layers.NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_)
+        )
+
+
+def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
+    if len(operands) == 1:
+        return operands[0]
+    raise Fault(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
+
+
+def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
+    return Fault(keras_advice.unknown_layer(name, span, known))

@@ -1,0 +1,202 @@
+"""A cell's step to the operations of a scan's region."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping
+from types import MappingProxyType
+from typing import assert_never
+
+from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.cells.cell_ir import (
+    Applied,
+    Elementwise,
+    Joined,
+    Literal,
+    Negation,
+    Pairwise,
+    Product,
+    Reduced,
+    Reduction,
+    Row,
+    Spread,
+    Step,
+    Term,
+    TermShape,
+    Variable,
+    WeightTerm,
+    Zeros,
+    operands,
+)
+from rnnspec.frontend.lowering.activations import emit
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import BinaryKind, ReduceKind, Value
+from rnnspec.ir.types import ROWS, Dim, DType, TensorType
+
+_BINARY: Mapping[Elementwise, BinaryKind] = MappingProxyType(
+    {
+        Elementwise.ADD: BinaryKind.ADD,
+        Elementwise.SUB: BinaryKind.SUB,
+        Elementwise.MUL: BinaryKind.MUL,
+        Elementwise.DIV: BinaryKind.DIV,
+        Elementwise.MIN: BinaryKind.MIN,
+        Elementwise.MAX: BinaryKind.MAX,
+    }
+)
+_REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
+    {
+        Reduction.SUM: ReduceKind.SUM,
+        Reduction.MEAN: ReduceKind.SUM,
+        Reduction.MAX: ReduceKind.MAX,
+        Reduction.MIN: ReduceKind.MIN,
+    }
+)
+
+
+class StepLowering:
+    """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names.
+
+    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`).
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        dtype: DType,
+        weights: Mapping[str, Value],
+        values: dict[str, Value],
+        drops: Mapping[tuple[str, int], Value],
+    ) -> None:
+        self._drops = drops
+        self._dropped = frozenset(name for name, _ in drops)
+        self._gates: dict[tuple[str, Term], tuple[Value, ...]] = {}
+        self._b = builder
+        self._dtype = dtype
+        self._weights = weights
+        self._values = values
+
+    def run(self, step: Step) -> tuple[tuple[Value, ...], Value]:
+        """The states after the step, and its output."""
+        taken: Counter[str] = Counter()
+        for (name, weight), count in _dropped_products(step).items() if self._drops else ():
+            if name in self._dropped:
+                self._gates[name, weight] = tuple(self._drops[name, taken[name] + gate] for gate in range(count))
+                taken[name] += count
+        for assignment in step.assignments:
+            names = [_printable(target) for target in assignment.targets]
+            if len(names) == 1:
+                self._values[assignment.targets[0]] = self._term(assignment.value)
+                continue
+            value = self._term(assignment.value)
+            parts = self._b.split(value, len(names), self._b.tensor(value).rank - 1, names)
+            self._values |= dict(zip(assignment.targets, parts, strict=True))
+        carries = tuple(self._values[f"{state.name}'"] for state in step.states)
+        return carries, self._term(step.output)
+
+    def _shape(self, shape: TermShape) -> tuple[Dim, ...]:
+        return (ROWS, *shape.dimensions) if shape.stepwise else shape.dimensions
+
+    def _term(self, term: Term) -> Value:
+        match term:
+            case Variable(name):
+                return self._values[name]
+            case WeightTerm(name):
+                return self._weights[name]
+            case Zeros(shape):
+                return self._b.constant(0.0, TensorType(self._dtype, self._shape(shape)))
+            case Literal():
+                raise InternalError("a number reached the lowering without a shape")
+            case Pairwise(kind, left, right, shape):
+                return self._b.binary(_BINARY[kind], self._as(left, shape), self._as(right, shape))
+            case Negation(operand):
+                return self._b.neg(self._term(operand))
+            case Applied(function, options, operand):
+                return emit(self._b, function, options, self._term(operand))
+            case Product(left, right):
+                return self._product(left, right)
+            case Reduced(kind, operand):
+                return self._reduced(kind, operand)
+            case Row(matrix, position, shape):
+                sizes = [position, 1, matrix.shape.dimensions[0] - position - 1]
+                parts = self._b.split(self._term(matrix), [size for size in sizes if size], 0)
+                return self._b.reshape(parts[min(position, 1)], shape.dimensions)
+            case Joined(parts, shape):
+                joined = [self._as(part, TermShape(part.shape.dimensions, shape.stepwise)) for part in parts]
+                return self._b.concat(joined, len(self._shape(shape)) - 1)
+            case Spread(operand, shape):
+                return self._as(operand, shape)
+            case _:
+                assert_never(term)
+
+    def _as(self, term: Term, shape: TermShape) -> Value:
+        """The term, repeated to a shape."""
+        if isinstance(term, Literal):
+            return self._b.constant(term.value, TensorType(self._dtype, self._shape(shape)))
+        return self._b.broadcast_to(self._term(term), self._shape(shape))
+
+    def _product(self, left: Term, weight: Term) -> Value:
+        value, right = self._term(left), self._term(weight)
+        drops = self._gates.get((_factor(left, self._dropped) or "", weight), ())
+        if not drops:
+            return self._b.matmul(value, right)
+        blocks = self._b.split(right, len(drops), 1) if len(drops) > 1 else (right,)
+        products = [self._b.matmul(self._b.mul(value, drop), block) for drop, block in zip(drops, blocks, strict=True)]
+        return self._b.concat(products, 1) if len(products) > 1 else products[0]
+
+    def _reduced(self, kind: Reduction, operand: Term) -> Value:
+        value = self._term(operand)
+        axis = self._b.tensor(value).rank - 1
+        result = self._b.reduce(_REDUCE[kind], value, axis)
+        if kind is not Reduction.MEAN:
+            return result
+        return self._b.mul(result, self._b.constant_like(1.0 / operand.shape.dimensions[0], result))
+
+
+def _printable(name: str) -> str:
+    return name.replace("'", ".next")
+
+
+def gates_of(step: Step) -> dict[str, int]:
+    """For `x` and each state that is multiplied with a weight: with how many gates in all."""
+    gates: Counter[str] = Counter()
+    for (name, _), count in _dropped_products(step).items():
+        gates[name] += count
+    return dict(gates)
+
+
+def _dropped_products(step: Step) -> dict[tuple[str, Term], int]:
+    """The gates of each weight that `x` or a state is multiplied with: into how many parts the result is split, sums of it included."""
+    known = {"x", *(state.name for state in step.states)}
+    parts: dict[str, int] = {}
+    gates: dict[tuple[str, Term], int] = {}
+
+    def count(value: Term, split: int) -> None:
+        pending = [value]
+        while pending:
+            term = pending.pop()
+            own = split if term.shape.dimensions[-1:] == value.shape.dimensions[-1:] else 1
+            match term:
+                case Variable(name):
+                    parts[name] = max(parts.get(name, 1), own)
+                case Product(left, right) if (name := _factor(left, known)) is not None:
+                    gates[name, right] = max(gates.get((name, right), 1), own)
+                case _:
+                    pass
+            pending.extend(operands(term))
+
+    count(step.output, 1)
+    for assignment in reversed(step.assignments):
+        first, *others = assignment.targets
+        count(assignment.value, 1 + len(others) if others else parts.get(first, 1))
+    return gates
+
+
+def _factor(term: Term, known: Container[str]) -> str | None:
+    """Which of `known` a value is, or a multiple of, element by element: `r * h` of `h`."""
+    match term:
+        case Variable(name) if name in known:
+            return name
+        case Pairwise(Elementwise.MUL, left, right, shape):
+            return next((name for side in (left, right) if side.shape == shape and (name := _factor(side, known)) is not None), None)
+        case _:
+            return None

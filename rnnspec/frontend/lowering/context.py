@@ -1,0 +1,77 @@
+"""What the lowering of any layer may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from rnnspec.contract.signature import Configured
+from rnnspec.frontend.graph.graph import Pairs, Steps
+from rnnspec.frontend.lowering.random_draws import Draws
+from rnnspec.frontend.lowering.sequence_values import Packed
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.inference import index as index_type
+from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.types import Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """A function under construction, and what layers share in it.
+
+    `index`: the packing index of steps or pairs. `constant`: of the model's dtype. `activated`: an activation applied.
+    `draws`: what training draws.
+    """
+
+    builder: Builder
+    weights: Mapping[str, Value]
+    index: Callable[[Steps | Pairs], Value]
+    constant: Callable[[float, tuple[Dim, ...]], Value]
+    activated: Callable[[Configured, Value], Value]
+    draws: Draws
+
+    def padded(self, flow: Packed) -> Value:
+        """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""
+        if flow.every is None:
+            return self.builder.unpack(flow.value, flow.fill, self.index(flow.steps), hold=flow.hold, flip=flow.flip)
+        return self._unpacked(flow.every, self.every_step(flow))
+
+    def on_steps(self, flow: Packed, steps: Steps) -> Value:
+        """The tokens of other steps of the same length: what is masked is what the sequence holds there."""
+        if flow.steps == steps and not flow.flip:
+            return flow.value
+        if flow.every is not None and steps == self.every_step(flow):
+            return flow.every
+        return self.builder.pack(self.padded(flow), self.index(steps))
+
+    def every_step(self, flow: Packed) -> Steps:
+        """All the steps of a sequence."""
+        return Steps((), index_type(self.index(flow.steps).type).time)
+
+    def real_of(self, every: Value, flow: Packed) -> Value:
+        """Of values at all the steps that a sequence shows, those at its tokens."""
+        steps = self.every_step(flow)
+        if flow.steps == steps and not flow.flip:
+            return every
+        return self.builder.pack(self._unpacked(every, steps, flip=flow.flip), self.index(flow.steps))
+
+    def with_tokens(self, flow: Packed, value: Value) -> Packed:
+        """The sequence with other tokens, its masked steps as they were."""
+        if flow.every is None:
+            return replace(flow, value=value)
+        builder, every_step = self.builder, self.index(self.every_step(flow))
+        ones = builder.constant(1.0, builder.tensor(value).with_shape((builder.tensor(value).shape[0], 1)))
+        shown, real = (builder.pack(self._unpacked(tokens, flow.steps, flip=flow.flip), every_step) for tokens in (value, ones))
+        is_real = builder.compare(CompareKind.GT, builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
+        return replace(flow, value=value, every=builder.select(is_real, shown, flow.every))
+
+    def _unpacked(self, tokens: Value, steps: Steps, *, flip: bool = False) -> Value:
+        """With 0 where no step is real."""
+        return self.builder.unpack(tokens, self.constant(0.0, (1, self.width(tokens))), self.index(steps), hold=False, flip=flip)
+
+    def sequence(self, value: Value, steps: Steps) -> Packed:
+        """Tokens as a sequence whose masked steps hold 0."""
+        return Packed(value, self.constant(0.0, (1, self.width(value))), steps)
+
+    def width(self, value: Value) -> Dim:
+        return self.builder.tensor(value).shape[-1]

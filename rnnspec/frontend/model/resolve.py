@@ -1,0 +1,227 @@
+"""Syntax tree to layer graph: names resolved, arguments evaluated, shapes and masks checked, all errors at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import assert_never
+
+from rnnspec.contract.signature import Extent, TrainSettings
+from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.constants import evaluate
+from rnnspec.frontend.binding.layer_names import LayerNames
+from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
+from rnnspec.frontend.binding.values import Enough, Fault, Report, Scope, Symbol, describe
+from rnnspec.frontend.cells.name_clashes import clashes
+from rnnspec.frontend.graph.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
+from rnnspec.frontend.graph.layers import result_names
+from rnnspec.frontend.layers.checks import Origins
+from rnnspec.frontend.model.layer_count import first_too_many
+from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
+from rnnspec.frontend.model.statements import Definitions, Flow, Flows, GraphBuilder
+from rnnspec.frontend.model.train_section import resolve_train
+from rnnspec.frontend.syntax import ast, limits
+from rnnspec.frontend.syntax.standard_library import Cells
+from rnnspec.source import Span
+
+_RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")
+
+
+def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = None) -> Graph:
+    """The graph of the file's model, `parameters` overriding its own defaults; raises `SpecError`."""
+    report = Report()
+    graph, found = None, report
+    try:
+        model, definitions = _declarations(tree, report)
+        graph = None if model is None else _model(model, definitions, parameters or {}, report)
+    except Enough as enough:
+        found = enough.report
+    if graph is None or report.errors:
+        different = dict.fromkeys((*report.errors, *found.errors))
+        raise SpecError(limits.shown(sorted(different, key=lambda error: _order(error, tree))))
+    return graph
+
+
+def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, bool, int]:
+    """Sorts by the place in the spec's own text, what is in another text at the end, and behind all that there are more."""
+    last = isinstance(diagnostic, errors.limits.TooManyErrors)
+    return last, diagnostic.span.source != tree.span.source, diagnostic.span.start
+
+
+def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Definitions]:
+    models: list[ast.Model] = []
+    cells: dict[str, ast.Cell] = {}
+    blocks: dict[str, ast.Block] = {}
+    for declaration in tree.declarations:
+        match declaration:
+            case ast.Model():
+                models.append(declaration)
+                if len(models) > 1:
+                    secondary = (Label(models[0].name.span, "the first model"),)
+                    report.add(errors.syntax.SeveralModels(span=declaration.name.span, secondary=secondary))
+            case ast.Cell() | ast.Block():
+                _declare(declaration, cells, blocks, report)
+            case ast.Import():
+                raise InternalError("an import that wasn't followed")
+    if not models:
+        report.add(errors.syntax.NoModel(span=tree.span.source.end()))
+    return (models[0] if models else None), Definitions(Cells(cells), blocks)
+
+
+def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
+    name = declaration.name
+    first = cells.get(name.text) or blocks.get(name.text)
+    if first is not None:
+        secondary = (Label(first.name.span, "declared here"),)
+        report.add(errors.names.DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
+    elif isinstance(declaration, ast.Cell):
+        cells[name.text] = declaration
+    else:
+        blocks[name.text] = declaration
+    for clash in clashes(declaration):
+        report.add(clash)
+
+
+def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
+    scope = model_scope(model, parameters, report)
+    builder = GraphBuilder(report)
+    items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
+    if not items:
+        report.add(errors.layers.NoInput(span=model.name.span, model=model.name.text))
+    inputs: list[GraphInput] = []
+    declared: dict[str, tuple[Span, Flowing]] = {}
+    values: list[Value | None] = []
+    for item in items:
+        type_ = _input(item, scope, report)
+        values.append(None if type_ is None else builder.value(type_))
+        if type_ is not None and (value := values[-1]) is not None:
+            declared[item.name.text] = item.element.span.to(item.span), type_
+            inputs.append(GraphInput(item.name.text, value))
+    start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
+    flows = Flows(builder, definitions, scope, LayerNames(), Origins(declared), start)
+    for item, value in zip(items, values, strict=True):
+        with report.catching():
+            flows.add_input(item.name.text, value, item.name.span)
+    flows.reserve([each for each in model.statements if isinstance(each, ast.Flow | ast.Shared | ast.Repeat)])
+    too_many = first_too_many(model, scope, definitions.blocks)
+    if too_many is not None:
+        report.end(errors.flows.TooManyLayers(span=too_many, limit=limits.LAYERS))
+    train, named = _statements(model, flows, report)
+    flows.check_unused()
+    complete = report.count == 0
+    outputs = _outputs(model, named, flows, tuple(builder.applications), report) if complete else ()
+    complete = report.count == 0
+    applications = tuple(builder.applications)
+    settings = TrainSettings()
+    if train is not None:
+        settings = resolve_train(train, scope, (applications, outputs) if complete else None, report)
+    if not complete or not inputs:
+        return None
+    flows.finish(outputs_named=named is not None)
+    warn_of_dropped(applications, builder.spans, report)
+    drops = callers_drops(applications, builder.spans, outputs)
+    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops)
+
+
+def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:
+    """Runs the flow; the model's `train` section and its `output` statement, if it has them."""
+    train: ast.Train | None = None
+    outputs: ast.Outputs | None = None
+    started = False
+    for statement in model.statements:
+        match statement:
+            case ast.Flow() | ast.Repeat() | ast.Shared():
+                started = started or not isinstance(statement, ast.Shared)
+                flows.run([statement])
+            case ast.Inputs():
+                if started:
+                    report.add(errors.layers.LayerBeforeInput(span=statement.span))
+            case ast.Outputs():
+                if outputs is not None:
+                    report.add(errors.flows.SeveralOutputLists(span=statement.span, secondary=(Label(outputs.span, "the first one"),)))
+                outputs = outputs or statement
+            case ast.Train():
+                if train is not None:
+                    report.add(
+                        errors.names.DuplicateDeclaration(
+                            span=statement.span, name="train", secondary=(Label(train.span, "the first one"),)
+                        )
+                    )
+                train = train or statement
+            case _:
+                assert_never(statement)
+    if not started:
+        report.add(errors.layers.NoLayers(span=model.name.span, model=model.name.text))
+    return train, outputs
+
+
+def _outputs(
+    model: ast.Model, statement: ast.Outputs | None, flows: Flows, applications: tuple[Application, ...], report: Report
+) -> tuple[GraphOutput, ...]:
+    """The values that `output` names, else the last ones under their layer's name."""
+    outputs: list[GraphOutput] = []
+    if statement is None:
+        for value in flows.flow or ():
+            if _is_input(value):
+                report.add(errors.flows.InputAsOutput(span=model.name.span))
+                return ()
+            name = _made_name(value, applications)
+            taken = sum(output.name == name or output.name.startswith(f"{name}_") for output in outputs)
+            outputs.append(GraphOutput(f"{name}_{taken}" if taken else name, value))
+        return tuple(outputs)
+    for item in statement.items:
+        with report.catching():
+            value = flows.look_up(item.text, item.span)
+            if _is_input(value):
+                raise Fault(errors.flows.InputAsOutput(span=item.span))
+            if any(output.name == item.text for output in outputs):
+                raise Fault(errors.names.DuplicateName(span=item.span, name=item.text, owner="another output"))
+            outputs.append(GraphOutput(item.text, value))
+    return tuple(outputs)
+
+
+def _is_input(value: Value) -> bool:
+    """Whether nothing has worked on an input yet, not even a mask."""
+    return bool(value.type.source) and not value.type.masked
+
+
+def _made_name(value: Value, applications: tuple[Application, ...]) -> str:
+    """The name of the layer that made a value."""
+    for application in applications:
+        if value in application.results:
+            return result_names(application.layer)[application.results.index(value)]
+    raise InternalError(f"value {value.number} comes from nowhere")
+
+
+def _input(item: ast.Input, scope: Scope, report: Report) -> Flowing | None:
+    with report.catching():
+        element = item.element.text
+        if element not in ("float", "int"):
+            raise Fault(errors.layers.UnknownElement(span=item.element.span, name=element))
+        extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
+        ids = element == "int"
+        limit = 1 if ids else 2
+        if not 1 <= len(extents) <= limit:
+            dimensions = "one dimension" if ids else "one or two dimensions"
+            problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
+            raise Fault(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
+        name = item.name.text
+        steps = Steps(((name, ()),)) if ids or len(extents) == 2 else None
+        return Flowing(extents, steps, ids=ids, source=name)
+    return None
+
+
+def _extent(expression: ast.Expression, scope: Scope) -> Extent:
+    value = evaluate(expression, scope).value
+    if isinstance(value, Symbol) and not _RESERVED_EXTENTS.fullmatch(value.name):
+        return value.name
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
+        return value
+    if isinstance(value, Symbol):
+        problem = f"`{value.name}` has another meaning" + (": the batch dimension is implicit" if value.name == "batch" else "")
+    else:
+        problem = f"a dimension is a name or a whole number of at least 1, not {describe(value)}"
+    raise Fault(errors.layers.UnfitInput(span=expression.span, problem=problem))

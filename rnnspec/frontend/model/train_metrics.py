@@ -1,0 +1,49 @@
+"""Whether the metrics of a `train` section fit the losses that they stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.contract.signature import Configured
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.values import Given, Report
+from rnnspec.frontend.graph.graph import GraphOutput
+
+
+def check_metrics(metrics: Given, losses: Sequence[Given], outputs: Sequence[GraphOutput], report: Report) -> None:
+    """For metrics and losses of which there are as many as outputs; metrics for all of these are of those with a loss."""
+    entries = metrics.value if isinstance(metrics.value, tuple) else ()
+    if not entries:
+        return
+    of_all = len(entries) == 1 and len(outputs) > 1
+    nested = any(isinstance(entry.value, tuple) for entry in entries)
+    each = entries if nested or len(outputs) > 1 else (metrics,)
+    for entry, loss, output in zip(each * len(outputs) if of_all else each, losses, outputs, strict=True):
+        if isinstance(loss.value, Configured):
+            for metric in _listed(entry):
+                _check_metric(metric, loss.value.name, output, report)
+        elif _listed(entry) and not of_all:
+            report.add(errors.layers.MetricWithoutLoss(span=entry.span, output=output.name))
+
+
+def _listed(entry: Given) -> tuple[Given, ...]:
+    """The metrics of an output."""
+    match entry.value:
+        case tuple() as metrics:
+            return metrics
+        case Configured():
+            return (entry,)
+        case _:
+            return ()
+
+
+def _check_metric(metric: Given, loss: str, output: GraphOutput, report: Report) -> None:
+    """Nothing is said of an output that has one unit for a class number, which is an error of the loss."""
+    width, classes = output.value.type.features, loss in CLASS_LOSSES
+    if not isinstance(metric.value, Configured) or (classes and width == 1):
+        return
+    name = metric.value.name
+    if (computed_metric(name, width, classes) in CLASS_METRICS) != classes:
+        wanted, given = kind_of_targets(not classes), kind_of_targets(classes)
+        report.add(errors.layers.MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))

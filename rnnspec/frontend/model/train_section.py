@@ -1,0 +1,162 @@
+"""The `train` section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnnspec.contract.signature import Configured, TrainSettings
+from rnnspec.diagnostics import InternalError, Label
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding import keras_advice
+from rnnspec.frontend.binding.bind import Bindings, checked
+from rnnspec.frontend.binding.constants import evaluate
+from rnnspec.frontend.binding.values import Given, Report, Scope
+from rnnspec.frontend.catalogue.choices import SETTINGS
+from rnnspec.frontend.graph.graph import Application, GraphOutput
+from rnnspec.frontend.graph.layers import Activation, Dense, Dropout, Layer
+from rnnspec.frontend.model.train_metrics import check_metrics
+from rnnspec.frontend.syntax import ast
+from rnnspec.source import Span
+
+_PROBABILITIES = {
+    "binary_crossentropy": {"sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax"},
+    "categorical_crossentropy": {"softmax", "sparsemax", "sigmoid"},
+    "sparse_categorical_crossentropy": {"softmax", "sparsemax", "sigmoid"},
+}
+"""The activations that give what a loss without `from_logits` expects; the usual one first in the advice."""
+
+_USUAL = {"binary_crossentropy": "sigmoid"}
+
+
+def resolve_train(
+    train: ast.Train, scope: Scope, end: tuple[Sequence[Application], Sequence[GraphOutput]] | None, report: Report
+) -> TrainSettings:
+    """The settings, checked; against the model's outputs too if they and the applications are known."""
+    given: dict[str, Given] = {}
+    places: dict[str, Span] = {}
+    for setting in train.settings:
+        name = setting.name.text
+        if name not in SETTINGS:
+            help_ = keras_advice.unknown_setting(name, SETTINGS)
+            report.add(errors.layers.UnknownSetting(span=setting.name.span, name=name, help=help_))
+            continue
+        if name in places:
+            secondary = (Label(places[name], "set here"),)
+            report.add(errors.names.DuplicateDeclaration(span=setting.name.span, name=name, secondary=secondary))
+            continue
+        places[name] = setting.name.span
+        with report.catching():
+            given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
+    if end is not None:
+        applications, outputs = end
+        counted = [name for name in ("loss", "loss_weights", "metrics") if name in given and _fits(name, given[name], outputs, report)]
+        if "loss" in given:
+            losses = _each(given["loss"], len(outputs))
+            for loss, output in zip(losses, outputs, strict=False):
+                _check_loss(loss, output, applications, report)
+            if "loss" in counted and "metrics" in counted:
+                check_metrics(given["metrics"], losses, outputs, report)
+    bindings = Bindings(given)
+    return TrainSettings(
+        loss=_loss(given["loss"]) if "loss" in given else None,
+        optimizer=bindings.configured("optimizer") if "optimizer" in given else None,
+        metrics=_metrics(given["metrics"]) if "metrics" in given else (),
+        loss_weights=_weights(given["loss_weights"]) if "loss_weights" in given else None,
+        batch_size=bindings.whole("batch_size") if "batch_size" in given else None,
+        epochs=bindings.whole("epochs") if "epochs" in given else None,
+        validation_split=bindings.real("validation_split") if "validation_split" in given else None,
+        shuffle=bindings.flag("shuffle") if "shuffle" in given else None,
+        seed=bindings.whole("seed") if "seed" in given else None,
+    )
+
+
+def _each(given: Given, count: int) -> tuple[Given, ...]:
+    """What a setting is for each output."""
+    return given.value if isinstance(given.value, tuple) else (given,) * count
+
+
+def _loss(given: Given) -> Configured | tuple[Configured | None, ...] | None:
+    match given.value:
+        case Configured() as loss:
+            return loss
+        case tuple() as items:
+            return tuple(item.value if isinstance(item.value, Configured) else None for item in items)
+        case _:
+            return None
+
+
+def _weights(given: Given) -> float | tuple[float, ...]:
+    match given.value:
+        case tuple() as items:
+            return tuple(float(item.value) for item in items if isinstance(item.value, int | float))
+        case int() | float() as weight:
+            return float(weight)
+        case _:
+            raise InternalError("the loss weights weren't checked")
+
+
+def _metrics(given: Given) -> tuple[Configured | tuple[Configured, ...] | None, ...]:
+    if not isinstance(given.value, tuple):
+        raise InternalError("the metrics weren't checked")
+    return tuple(_of_output(item) for item in given.value)
+
+
+def _of_output(item: Given) -> Configured | tuple[Configured, ...] | None:
+    """A metric, or those of an output."""
+    match item.value:
+        case Configured() as metric:
+            return metric
+        case tuple() as metrics:
+            return tuple(metric.value for metric in metrics if isinstance(metric.value, Configured))
+        case _:
+            return None
+
+
+def _fits(name: str, given: Given, outputs: Sequence[GraphOutput], report: Report) -> bool:
+    """Whether a list has one for each output; a list of metrics may be for all of them. If not, it's reported."""
+    if not isinstance(given.value, tuple):
+        return True
+    items, flat = len(given.value), not any(isinstance(item.value, tuple) for item in given.value)
+    of_all = name == "metrics" and (items <= 1 or (flat and len(outputs) == 1))
+    if items != len(outputs) and not of_all:
+        names = [output.name for output in outputs]
+        help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"
+        counts = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((items, "value"), (len(names), "output"))]
+        report.add(errors.layers.OutputCount(span=given.span, setting=name, found=counts[0], outputs=counts[1], help=help_))
+        return False
+    if name == "loss" and all(item.value is None for item in given.value):
+        report.add(errors.layers.NoLoss(span=given.span))
+        return False
+    return True
+
+
+def _check_loss(given: Given, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
+    loss = given.value
+    if loss is None:
+        return
+    if not isinstance(loss, Configured):
+        raise InternalError("the loss wasn't checked")
+    width = output.value.type.features
+    if width == 1 and "categorical" in loss.name:
+        help_ = "for two classes and one output there is binary_crossentropy"
+        report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
+    if loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
+        return
+    end = _computing(output, applications)
+    activation = end.activation.name if isinstance(end, Dense | Activation) else None
+    if end is not None and activation is not None and activation not in _PROBABILITIES[loss.name]:
+        expected = _USUAL.get(loss.name, "softmax")
+        report.add(
+            errors.layers.LossExpectsProbabilities(
+                span=given.span, loss=loss.name, layer=end.name, activation=activation, expected=expected
+            )
+        )
+
+
+def _computing(output: GraphOutput, applications: Sequence[Application]) -> Layer | None:
+    """The last layer on the way to an output that does more than drop."""
+    made = {result: application for application in applications for result in application.results}
+    value = output.value
+    while value in made and isinstance(made[value].layer, Dropout):
+        value = made[value].operands[0]
+    return made[value].layer if value in made else None
