@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.environments import BUILD
 from benchmarks.results import shown
 from benchmarks.workloads import WORKLOADS, Workload, draw, workload
-from rnnspec.compiler import compilation
+from rnnspec.driver.compilation import compilation_of
 from rnnspec.profile.report import Profile
 from rnnspec.profile.session import profile
 
@@ -51,7 +51,7 @@ def _rates(found: Profile) -> str:
 
 
 def _profiled(work: Workload, seconds: float) -> Profile:
-    compiled = compilation(work.spec, parameters=work.parameters)
+    compiled = compilation_of(work.spec, parameters=work.parameters)
     x = draw(work)["x"]
     real = np.count_nonzero(x) / x.size if work.kind == "text" else 1.0
     return profile(compiled, batch=work.batch, time=work.time, real=real, training=work.train, seconds=seconds)

@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from benchmarks.workloads import TRAIN_STEPS, Array, Workload
-from rnnspec.compiler import Compilation, parse_all, read_spec
+from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Module, Role

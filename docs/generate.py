@@ -14,12 +14,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec import compiler, stages
 from rnnspec.codegen.math import ULP_BOUNDS
 from rnnspec.codegen.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
+from rnnspec.driver import commands, native
+from rnnspec.driver.compilation import Compilation
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Entry, Family, Fixed, Later
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
@@ -204,9 +205,9 @@ def file(path: str, language: str = "") -> str:
 # Stages of the spec above.
 
 
-def compilation(above: str) -> compiler.Compilation:
+def compilation(above: str) -> Compilation:
     tree = parse(SourceFile.of_text(_spec(above)))
-    return compiler.Compilation(tree, resolve(tree), "float32", AVX2)
+    return Compilation(tree, resolve(tree), "float32", AVX2)
 
 
 def _spec(above: str) -> str:
@@ -236,19 +237,19 @@ def recorded_in_place(above: str) -> str:
     """What changes in a recorded call's kernel IR where values are kept in place."""
     compiled = compilation(above)
     wanted = Wanted("record", False)
-    apart = stages.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
+    apart = native.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
     return _changed(print_kernels(apart.module), print_kernels(compiled.kernels(wanted).module), 0)
 
 
 def fetched_ahead(above: str) -> str:
     """What changes in the backward pass's kernel IR where a contraction fetches for the next step."""
     compiled = compilation(above)
-    _, moved = stages.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
+    _, moved = native.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
     _, function = schedule_function(compiled.function(Wanted("backward", False)), AVX2, _offsets(compiled), moved)
     return _changed(print_kernel(function), print_kernel(fetch_ahead(function, AVX2.lanes(function.dtype))), 2)
 
 
-def _offsets(compiled: compiler.Compilation) -> Mapping[str, int]:
+def _offsets(compiled: Compilation) -> Mapping[str, int]:
     return {name: taken.start for name, taken in weight_ranges(compiled.signature.weights).items()}
 
 
@@ -407,7 +408,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "llvm-loop": llvm_loop,
     "summary": summary,
     "measured": measured,
-    "stages": lambda _: fence(compiler.list_stages()),
+    "stages": lambda _: fence(commands.list_stages()),
     "golden": golden,
     "difference": difference,
     "layer": layer,
@@ -456,7 +457,7 @@ def _answered(match: re.Match[str]) -> str:
 def diagnostics(spec: str, kind: str) -> str:
     """What the compiler says about a spec; ValueError if it finds nothing."""
     try:
-        warnings = compiler.check(spec).warnings
+        warnings = commands.check(spec).warnings
     except SpecError as error:
         return str(error)
     if kind == "error" or not warnings:

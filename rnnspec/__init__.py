@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
+    from rnnspec.api import compile, load
     from rnnspec.diagnostics import SpecError
-    from rnnspec.kept import compile, load
     from rnnspec.training.model import Model
 
 __all__ = ["Model", "SpecError", "__version__", "compile", "load"]
 
 _HOMES = {
-    "compile": "rnnspec.kept",
-    "load": "rnnspec.kept",
+    "compile": "rnnspec.api",
+    "load": "rnnspec.api",
     "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",
 }

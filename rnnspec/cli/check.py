@@ -21,11 +21,11 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print the diagnostics as JSON, and nothing else.")] = False,
 ) -> None:
     """Check a spec: its diagnostics, or a table of its layers."""
-    from rnnspec import compiler
     from rnnspec.cli.tables import layer_table, mask_table
+    from rnnspec.driver import commands
 
     try:
-        report = compiler.check(spec, parse_parameters(parameter))
+        report = commands.check(spec, parse_parameters(parameter))
     except SpecError as error:
         if not json_:
             raise

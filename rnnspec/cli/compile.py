@@ -23,14 +23,14 @@ def compile(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Compile a spec, with given or fresh weights, to a model file."""
-    from rnnspec import kept
+    from rnnspec import api
     from rnnspec.interop.safetensors import read_weights
     from rnnspec.runtime.model.weights import WeightsError
 
     refuse_overwriting(output, spec, weights)
     values = None if weights is None else read_weights(weights)
     try:
-        model = kept.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
+        model = api.compile(spec, dtype=dtype.value, seed=seed, weights=values, parameters=parse_parameters(parameter))
     except WeightsError as error:
         raise ValueError(f"{weights}: {error}") from None
     model.save(output)

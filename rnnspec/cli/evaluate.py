@@ -8,10 +8,10 @@ from rnnspec.cli.options import ArtifactPath, DataPath
 
 def evaluate(model: ArtifactPath, data: DataPath) -> None:
     """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets."""
-    from rnnspec import kept
+    from rnnspec import api
     from rnnspec.cli.data import open_data, with_targets
 
-    loaded = kept.load(model)
+    loaded = api.load(model)
     file = open_data(data, loaded.signature)
     test = with_targets(file, file.for_testing, loaded.signature)
     print_results("test", loaded.evaluate(test.x, test.y, mask=test.mask, lengths=test.lengths))

@@ -24,11 +24,11 @@ def format(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
 ) -> None:
     """Bring specs into their one canonical form."""
-    from rnnspec import compiler
+    from rnnspec.driver import commands, source_files
 
     changed = False
     for path in specs or [Path("-")]:
-        source, text = compiler.format(compiler.of_text(sys.stdin.read(SPEC_LIMIT + 1)) if str(path) == "-" else path)
+        source, text = commands.format(source_files.of_text(sys.stdin.read(SPEC_LIMIT + 1)) if str(path) == "-" else path)
         changed |= text != source.text
         if diff:
             if changes := difference(source, text):

@@ -20,11 +20,11 @@ def inspect(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Print what a spec has become after a stage of the compiler."""
-    from rnnspec import compiler
+    from rnnspec.driver import commands
 
     if list_:
-        print_text(compiler.list_stages())
+        print_text(commands.list_stages())
         return
     if spec is None:
         raise typer.BadParameter("a spec is needed", param_hint="SPEC")
-    print_text(compiler.inspect(spec, stage, after=after, parameters=parse_parameters(parameter), dtype=dtype.value))
+    print_text(commands.inspect(spec, stage, after=after, parameters=parse_parameters(parameter), dtype=dtype.value))

@@ -22,7 +22,7 @@ def predict(
     The ending of the output's name says how it is written: .csv has a heading and a line a sample, or one a step of
     a sample; .npy is the one output as an array; .npz has each output under its name.
     """
-    from rnnspec import kept
+    from rnnspec import api
     from rnnspec.cli.data import open_data
     from rnnspec.cli.tables import prediction_table
     from rnnspec.files import write_atomically
@@ -32,7 +32,7 @@ def predict(
     refuse_overwriting(output, model, data)
     if output == STANDARD_OUTPUT and show:
         raise typer.BadParameter("it prints to standard output, where `-o -` writes", param_hint="'--show'")
-    loaded = kept.load(model)
+    loaded = api.load(model)
     signature = loaded.signature
     ending = "" if output is None else CSV if output == STANDARD_OUTPUT else output.suffix.lower()
     check_format(ending, signature.outputs)

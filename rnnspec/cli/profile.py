@@ -29,12 +29,12 @@ def profile(
     json_: Annotated[bool, typer.Option("--json", help="Print the profile as JSON, and nothing else.")] = False,
 ) -> None:
     """Show where a model's time goes: each kernel's time and work, against what this machine can do."""
-    from rnnspec import compiler
     from rnnspec.cli.profile_tables import WIDE, profile_summary, profile_table, profile_title
+    from rnnspec.driver import compilation
     from rnnspec.profile.report import as_data
     from rnnspec.profile.session import profile as run_profile
 
-    compiled = compiler.compilation(spec, dtype=dtype.value, parameters=parse_parameters(parameter))
+    compiled = compilation.compilation_of(spec, dtype=dtype.value, parameters=parse_parameters(parameter))
     found = run_profile(compiled, batch=batch, time=time, real=real, training=training, seconds=seconds)
     if json_:
         print_text(json.dumps(as_data(found), indent=1))

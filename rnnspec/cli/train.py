@@ -26,12 +26,12 @@ def train(
     dtype: Dtype = Precision.float32,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
-    from rnnspec import kept
+    from rnnspec import api
     from rnnspec.cli.data import open_data, with_targets
     from rnnspec.training.progress import progress
 
     refuse_overwriting(output, spec, data)
-    model = kept.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
+    model = api.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = open_data(data, model.signature)
     examples = with_targets(file, file.for_training, model.signature)
     held_out = file.sets.get("val")

@@ -14,12 +14,12 @@ from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
 from rnnspec.codegen.vectors import ELEMENTARY
 from rnnspec.contract.executable import Array
+from rnnspec.driver.native import assembled
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import ELEMENT_BYTES
 from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address, aligned_bytes
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
-from rnnspec.stages import assembled
 
 SIZES = tuple(2**exponent for exponent in range(14, 27, 2))
 """Bytes that are read again and again, from what the first-level cache holds to what only memory does: 16 KiB to 64 MiB."""

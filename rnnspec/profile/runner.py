@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from rnnspec.compiler import Compilation
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
+from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.weights import Parameters

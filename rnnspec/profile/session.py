@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.codegen.entry import symbol
-from rnnspec.compiler import Compilation
 from rnnspec.contract.native_function import NativeFunction, arena_bytes
 from rnnspec.contract.signature import Signature
+from rnnspec.driver.compilation import Compilation
 from rnnspec.ir.types import DType
 from rnnspec.kernel.nodes import KernelFunction
 from rnnspec.profile.inputs import draw_inputs

@@ -13,8 +13,8 @@ import pytest
 
 import rnnspec
 from docs.generate import CONSTRAINT_FORMULAS, FORMULAS, GOLDEN, LOSS_FORMULAS, REGULARIZER_FORMULAS, entries, literal
-from rnnspec.compiler import Compilation
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.driver.compilation import Compilation
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Entry, Flag
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
 from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec import compiler
-from rnnspec.compiler import Compilation
+from rnnspec.driver import compilation
+from rnnspec.driver.compilation import Compilation
 from rnnspec.kernel.nodes import Contract, ScanLoop, Stage
 from rnnspec.kernel.target import AVX2, AVX512, Target
 from rnnspec.runtime.native.executable import Wanted
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^(\.LBB\w+):.*$", re.MULTILINE)
 
 
 def compiled(name: str, target: Target) -> Compilation:
-    found = compiler.compilation(SPECS / f"{name}.rnn", dtype="float32", parameters={"features": 80, "units": 128})
+    found = compilation.compilation_of(SPECS / f"{name}.rnn", dtype="float32", parameters={"features": 80, "units": 128})
     return Compilation(found.tree, found.graph, "float32", target)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import LAYERS, PART, PARTS, ROOT, filled, pages
-from rnnspec import stages
+from rnnspec.driver import pipelines
 from tests.docs.markdown import BLOCK
 from tests.unit.test_architecture import CONTRACT, GROUND, MAY_KNOW
 
@@ -66,7 +66,7 @@ def test_every_cell_of_the_package_is_shown() -> None:
 
 
 def test_every_pass_has_a_page() -> None:
-    names = {each.name for each in (*stages.STREAM.passes, *stages.BACKWARD.passes)}
+    names = {each.name for each in (*pipelines.STREAM.passes, *pipelines.BACKWARD.passes)}
     assert {path.stem for path in (ROOT / "docs" / "passes").glob("*.md")} == names
 
 

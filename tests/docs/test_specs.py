@@ -7,7 +7,7 @@ import pytest
 
 import rnnspec
 from docs.generate import DOUBTFUL, diagnostics, pages
-from rnnspec import compiler
+from rnnspec.driver import commands
 from tests.docs.markdown import Block, blocks
 
 FAULTS = [
@@ -24,7 +24,7 @@ def distinct(found: list[Block]) -> list[Block]:
 @pytest.mark.parametrize("block", distinct(blocks("rnn")), ids=str)
 def test_a_spec_compiles_and_runs(block: Block) -> None:
     """Without a warning; forward and backward, the second sample with one real step."""
-    assert compiler.check(block.text).warnings == ()
+    assert commands.check(block.text).warnings == ()
     model = rnnspec.compile(block.text, seed=0)
     inputs: dict[str, np.ndarray] = {}
     lengths: dict[str, list[int]] = {}

@@ -11,8 +11,8 @@ import sys
 import traceback
 from typing import Any
 
-from rnnspec import compiler
 from rnnspec.cli import main
+from rnnspec.driver import commands
 
 WARM = "model Warm { input x: float[3] Dense(1) }"
 
@@ -39,7 +39,7 @@ def run(request: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    compiler.check(WARM)
+    commands.check(WARM)
     replies = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         child = os.fork()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec.driver import source_files
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.source import SourceFile
 from tests import reference
@@ -223,8 +223,8 @@ def test_many_ways_through_many_windows_are_walked_once() -> None:
                      f"b{k} = x{k} -> Conv1D(2, 3, padding = same, carry_mask = true)\n"
                      f"x{k + 1} = [a{k}, b{k}] -> Add()" for k in range(40))  # fmt: skip
     text = f"model M {{ input x0: float[time, 2]\n{ways}\nx40 -> GRU(2) }}"
-    graph = resolve(compiler.parse_all(SourceFile.of_text(text))[0], {})
-    assert graph == resolve(compiler.parse_all(SourceFile.of_text(text))[0], {})
+    graph = resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
+    assert graph == resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
     assert len(list(graph.sequences())) == 1 + 3 * 40
 
 

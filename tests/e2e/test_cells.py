@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
-from rnnspec.compiler import Compilation
+from rnnspec.driver import commands
+from rnnspec.driver.compilation import Compilation
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.kernel.nodes import Contract, Map, Node, RowReduce, ScanLoop, Stage, Store
@@ -161,9 +161,9 @@ def test_every_file_is_a_case_and_in_the_list_of_examples() -> None:
 
 @every_file
 def test_canonical_form_without_a_warning(name: str) -> None:
-    source, formatted = compiler.format(FOLDER / f"{name}.rnn")
+    source, formatted = commands.format(FOLDER / f"{name}.rnn")
     assert formatted == source.text
-    assert compiler.check(FOLDER / f"{name}.rnn").warnings == ()
+    assert commands.check(FOLDER / f"{name}.rnn").warnings == ()
 
 
 # Models of one layer

@@ -135,7 +135,7 @@ sys.argv = ["rnnspec", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(sorted({"numpy", "lark", "llvmlite", "rnnspec.compiler", "rnnspec.kept"} & set(sys.modules)))
+    print(sorted({"numpy", "lark", "llvmlite", "rnnspec.driver.compilation", "rnnspec.api"} & set(sys.modules)))
 """
     for words in (("--version",), ("--help",), ("train", "--help")):
         done = subprocess.run([sys.executable, "-c", code, *words], env=environment(), capture_output=True, text=True)

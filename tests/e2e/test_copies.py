@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import Model, compiler
+from rnnspec import Model
 from rnnspec.contract.executable import Array
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.diagnostics import SpecWarning
+from rnnspec.driver import compilation, source_files
 from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.training.losses import MeanSquaredError
 from rnnspec.training.optimizers import SGD
@@ -294,7 +295,7 @@ def test_streams_and_tapes_say_what_to_do(model: Model, kind: str) -> None:
 
 
 def test_a_model_of_a_compilation_alone_says_so() -> None:
-    built = compiler.build(compiler.read_spec(SPEC), {}, "float32")
+    built = compilation.build(source_files.read_spec(SPEC), {}, "float32")
     executable = NativeExecutable(built.signature, built.compilation.native, built.compilation.print)
     with pytest.raises(TypeError, match=r"only models that rnnspec\.compile or rnnspec\.load gave can be copied or pickled"):
         copy.copy(Model(built.signature, executable, built.source, seed=1))

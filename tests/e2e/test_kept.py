@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.diagnostics import SpecError, SpecWarning
+from rnnspec.driver import compilation
 from rnnspec.runtime.storage.object_cache import CacheWarning, ObjectCache
 
 SPEC = "model Kept(units = 3) {\n    input x: float[time, 2]\n    LSTM(units, stateful = true)\n    Dense(1)\n}\n"
@@ -26,7 +26,7 @@ import numpy as np
 import rnnspec
 model = rnnspec.compile(sys.argv[1], seed=1)
 print(model.forward(np.ones((2, 4, 2), np.float32)).tobytes().hex())
-print("rnnspec.compiler" in sys.modules, "lark" in sys.modules)
+print("rnnspec.driver.compilation" in sys.modules, "lark" in sys.modules)
 """
 
 
@@ -51,13 +51,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that the compiler was asked for."""
     found: list[str] = []
-    build = compiler.build
+    build = compilation.build
 
     def counted(source, *arguments, **options):  # pyright: ignore
         found.append(source.text)
         return build(source, *arguments, **options)
 
-    monkeypatch.setattr(compiler, "build", counted)
+    monkeypatch.setattr(compilation, "build", counted)
     return found
 
 
@@ -86,13 +86,13 @@ def test_what_a_start_does_not_need_is_not_imported(own_cache: Path) -> None:
 def test_the_collector_of_garbage_goes_on_after_a_spec(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python looks for no cyclic garbage while a spec is compiled; afterwards it does what it did before."""
     while_compiling: list[bool] = []
-    build = compiler.build
+    build = compilation.build
 
-    def watched(*arguments: Any, **named: Any) -> compiler.Compiled:
+    def watched(*arguments: Any, **named: Any) -> compilation.Compiled:
         while_compiling.append(gc.isenabled())
         return build(*arguments, **named)
 
-    monkeypatch.setattr(compiler, "build", watched)
+    monkeypatch.setattr(compilation, "build", watched)
     rnnspec.compile(SPEC, seed=0)
     assert gc.isenabled()
     with pytest.raises(SpecError):

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rnnspec import stages
-from rnnspec.compiler import build
+from rnnspec.driver.compilation import build
 from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.compiler import Compilation, compilation
 from rnnspec.contract.native_function import NativeFunction
+from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import call_sizes, planned_memory
@@ -123,7 +123,7 @@ def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(trainin
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
-    made = compilation(TEXT)
+    made = compilation_of(TEXT)
     batch: Batch = draw_inputs(made.signature, 4, 9, 0.6).batch()
     runner = Runner(made, batch, training=training, timed=False)
     runner.call()

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
+from rnnspec import spec_files
+from rnnspec.driver import commands
 from rnnspec.files import SPEC_LIMIT
 from rnnspec.frontend.syntax import limits
 from rnnspec.interop.safetensors import read_weights
@@ -72,7 +73,7 @@ WANTED = ("secret.txt", "secret.rnn", "link.rnn", "zeros.rnn", "folder.rnn", "lo
 def test_a_model_file_imports_nothing(sound: bytes, place: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, form: str) -> None:
     content = edited(sound, form.format(wanted, wanted) + TEXT)
     (place / "model.rnnc").write_bytes(content)
-    monkeypatch.setattr(compiler, "read_file", lambda *arguments: pytest.fail(f"read {arguments}"))
+    monkeypatch.setattr(spec_files, "read_file", lambda *arguments: pytest.fail(f"read {arguments}"))
     for file in (content, "model.rnnc"):
         with pytest.raises(ValueError, match="can't be imported: a model file holds all of its spec") as raised:
             rnnspec.load(file)
@@ -124,7 +125,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("wanted", REFUSED)
 def test_a_spec_imports_specs_alone(place: Path, wanted: str) -> None:
-    for call in (rnnspec.compile, compiler.check, compiler.inspect):
+    for call in (rnnspec.compile, commands.check, commands.inspect):
         with pytest.raises(SpecError) as raised:
             call(f'import "{wanted}"\n{TEXT}')
         (error,) = raised.value.diagnostics
@@ -142,7 +143,7 @@ def test_a_spec_that_is_imported_is_quoted_for_its_author(place: Path) -> None:
 
 @pytest.mark.parametrize("name", ["zeros.rnn", "pipe.rnn", "folder.rnn", "loop.rnn", "gone.rnn", "/dev/null"])
 def test_what_is_no_regular_file_is_no_spec_no_model_and_no_weights(place: Path, name: str) -> None:
-    for call in (rnnspec.compile, compiler.check, compiler.inspect, compiler.format):
+    for call in (rnnspec.compile, commands.check, commands.inspect, commands.format):
         with pytest.raises(SpecError, match="the spec can't be read: "):
             call(name)
     for call in (rnnspec.load, read_weights):
@@ -154,7 +155,7 @@ def test_a_spec_of_any_kind_has_a_largest_size(place: Path, sound: bytes) -> Non
     for length, fits in ((limits.BYTES, True), (limits.BYTES + 1, False)):
         text = TEXT + "#" * (length - len(TEXT))
         (place / "main.rnn").write_text(text)
-        calls = (partial(rnnspec.compile, text), partial(compiler.check, place / "main.rnn"), partial(rnnspec.load, edited(sound, text)))
+        calls = (partial(rnnspec.compile, text), partial(commands.check, place / "main.rnn"), partial(rnnspec.load, edited(sound, text)))
         outcomes = [refusal(call) for call in calls]
         assert [outcome is None for outcome in outcomes] == [fits] * 3, outcomes
         (place / "half.rnn").write_text("#" * (length - len(TEXT) - len('import "half.rnn"\n')))
@@ -167,9 +168,9 @@ def test_of_a_file_that_is_no_spec_by_its_size_nothing_is_read(place: Path, soun
     (place / "part.rnn").write_text("#" * (SPEC_LIMIT + 1))
     for call in (
         lambda: rnnspec.compile(place / "main.rnn"),
-        lambda: compiler.check(place / "main.rnn"),
+        lambda: commands.check(place / "main.rnn"),
         lambda: rnnspec.load(edited(sound, text)),
-        lambda: compiler.check(f'import "part.rnn"\n{TEXT}'),
+        lambda: commands.check(f'import "part.rnn"\n{TEXT}'),
     ):
         said = refusal(call)
         assert said is not None and ("larger than" in said), said
@@ -189,8 +190,8 @@ def test_imports_in_a_row_have_an_end(place: Path) -> None:
     for number in range(count):
         (place / f"{number}.rnn").write_text(f'import "{number + 1}.rnn"\n')
     (place / f"{count}.rnn").write_text("")
-    assert refusal(lambda: compiler.check(f'import "2.rnn"\n{TEXT}')) is None
-    said = refusal(lambda: compiler.check(f'import "1.rnn"\n{TEXT}'))
+    assert refusal(lambda: commands.check(f'import "2.rnn"\n{TEXT}')) is None
+    said = refusal(lambda: commands.check(f'import "1.rnn"\n{TEXT}'))
     assert said is not None and str(limits.IMPORT_DEPTH) in said
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 import rnnspec
 from rnnspec import compiler
 from rnnspec.codegen.objects import host_target
-from rnnspec.compiler import PIPELINES, build
+from rnnspec.driver.compilation import build
+from rnnspec.driver.pipelines import PIPELINES
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.kernel.amount import NONE
 from rnnspec.kernel.count import count

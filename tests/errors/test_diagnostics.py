@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec import compiler
 from rnnspec.diagnostics import Diagnostic, SpecError, render_all
+from rnnspec.driver import commands
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
@@ -73,7 +73,7 @@ def test_text(name: str, regenerate: bool) -> None:
 def test_a_spec_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regenerate: bool) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpecError) as caught:
-        compiler.check("absent.rnn")
+        commands.check("absent.rnn")
     compared(UNREADABLE, str(caught.value), regenerate)
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_is_known_to_be_no_spec(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "network.py").write_text("model = None\n", encoding="utf-8")
     with pytest.raises(SpecError) as caught:
-        compiler.check("network.py")
+        commands.check("network.py")
     compared(NOT_A_SPEC, str(caught.value), regenerate)
 
 

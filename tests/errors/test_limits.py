@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
+from rnnspec.driver import commands, compilation, source_files
 from rnnspec.frontend.syntax import limits
 from tests.property.hostile import ACCEPTED, REFUSED, model
 from tests.work import calls
@@ -16,7 +16,7 @@ MOST_CALLS = 2_000_000
 
 def refusal(text: str) -> SpecError:
     with pytest.raises(SpecError) as caught:
-        compiler.check(text)
+        commands.check(text)
     assert str(caught.value)
     return caught.value
 
@@ -30,7 +30,7 @@ def test_what_is_refused_is_refused_soon(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_is_accepted_is_checked_soon(name: str) -> None:
-    calls(lambda: compiler.check(ACCEPTED[name]), MOST_CALLS)
+    calls(lambda: commands.check(ACCEPTED[name]), MOST_CALLS)
 
 
 @pytest.mark.parametrize("name", ["doubled 45 times", "doubled by a parameter", "a length that doubles"])
@@ -39,7 +39,7 @@ def test_compiling_refuses_as_soon_as_checking(name: str) -> None:
 
     def build() -> None:
         with pytest.raises(SpecError):
-            compiler.build(compiler.read_spec(REFUSED[name]), {}, "float32")
+            compilation.build(source_files.read_spec(REFUSED[name]), {}, "float32")
 
     calls(build, MOST_CALLS)
 
@@ -57,9 +57,9 @@ def test_syntax_errors_are_counted() -> None:
 
 
 def test_a_spec_at_its_limits_is_accepted() -> None:
-    compiler.check(model(f"{'y' * limits.NAME} = Dense(1)", parameters=f"({', '.join(f'p{n} = 1' for n in range(limits.PARAMETERS))})"))
-    compiler.check(model("repeat 1999 { Dense(1) }", "Dense(1)"))
+    commands.check(model(f"{'y' * limits.NAME} = Dense(1)", parameters=f"({', '.join(f'p{n} = 1' for n in range(limits.PARAMETERS))})"))
+    commands.check(model("repeat 1999 { Dense(1) }", "Dense(1)"))
     assert refusal(model("repeat 1999 { Dense(1) }", "Dense(1)", "Dense(1)")).diagnostics[0].code == "E0518"
     text = model("Dense(1)")
-    compiler.check(text + "#" * (limits.BYTES - len(text)))
+    commands.check(text + "#" * (limits.BYTES - len(text)))
     assert refusal(text + "#" * (limits.BYTES - len(text) + 1)).diagnostics[0].code == "E0702"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.diagnostics import SpecError, SpecWarning, render_all
+from rnnspec.driver import commands, source_files
 from rnnspec.frontend.graph.graph import Graph, Steps
 from rnnspec.frontend.model.lower import Precision, lower
 from rnnspec.frontend.model.resolve import resolve
@@ -48,7 +48,7 @@ def accepted(drawn: DrawnModel, folder: Path) -> Graph | SpecError:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree, _ = compiler.parse_all(compiler.read_spec(folder / MAIN))
+            tree, _ = source_files.parse_all(source_files.read_spec(folder / MAIN))
             graph = resolve(tree, drawn.parameters)
     except SpecError as error:
         check_spans(error)
@@ -67,10 +67,10 @@ def check_spans(error: SpecError) -> None:
 
 def check_formatted(drawn: DrawnModel, graph: Graph) -> None:
     """The formatted spec means the same, and is its own formatted form."""
-    formatted = compiler.format(drawn.text + "\n")[1]
-    assert compiler.format(formatted)[1] == formatted
+    formatted = commands.format(drawn.text + "\n")[1]
+    assert commands.format(formatted)[1] == formatted
     if len(drawn.files) == 1:
-        assert resolve(compiler.parse_all(SourceFile.of_text(formatted))[0], drawn.parameters) == graph
+        assert resolve(source_files.parse_all(SourceFile.of_text(formatted))[0], drawn.parameters) == graph
 
 
 @dataclass(frozen=True)

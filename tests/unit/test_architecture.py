@@ -66,7 +66,7 @@ MAY_KNOW: dict[str, set[str]] = {
 
 COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
-LATE = {"rnnspec", "rnnspec.kept", *(f"rnnspec.cli{module}" for module in ("", *COMMANDS))}
+LATE = {"rnnspec", "rnnspec.api", *(f"rnnspec.cli{module}" for module in ("", *COMMANDS))}
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
 each load only what they need."""
 

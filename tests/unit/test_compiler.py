@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
-from rnnspec.compiler import STAGES, Compilation, read_spec
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.diagnostics import SpecWarning
+from rnnspec.driver import commands
+from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.pipelines import STAGES
+from rnnspec.driver.source_files import read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
@@ -74,7 +76,7 @@ def test_text_that_llvm_prints(stage: str) -> None:
 
 
 def test_every_listed_pass_prints() -> None:
-    shown = compiler.list_stages()
+    shown = commands.list_stages()
     stage = ""
     for line in shown.splitlines():
         if line.startswith("  --after "):
@@ -145,7 +147,7 @@ def test_what_is_doubtful_is_a_warning() -> None:
     doubtful = SPEC.replace("    return h'", "    spare = x @ kernel\n    return h'")
     with pytest.warns(SpecWarning, match="spare"):
         rnnspec.compile(doubtful)
-    assert [warning.code for warning in compiler.check(doubtful).warnings] == ["W0301"]
+    assert [warning.code for warning in commands.check(doubtful).warnings] == ["W0301"]
 
 
 def test_weights_and_seed() -> None:

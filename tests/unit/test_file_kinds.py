@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.diagnostics import SpecError
+from rnnspec.driver import commands, compilation
 from rnnspec.file_kinds import Kind, kind_of
 from rnnspec.interop.safetensors import read_weights, write_weights
 
@@ -77,9 +77,9 @@ def test_where_a_spec_is_expected(contents: dict[Kind, bytes], tmp_path: Path) -
     for kind, content in contents.items():
         path.write_bytes(content)
         if kind is Kind.SPEC:
-            assert compiler.check(path).model == "Small"
+            assert commands.check(path).model == "Small"
             continue
-        for call in (compiler.check, compiler.inspect, compiler.compilation, compiler.format, rnnspec.compile):
+        for call in (commands.check, commands.inspect, compilation.compilation_of, commands.format, rnnspec.compile):
             with pytest.raises(SpecError) as raised:
                 call(path)
             (told,) = raised.value.diagnostics
@@ -90,7 +90,7 @@ def test_where_a_spec_is_expected(contents: dict[Kind, bytes], tmp_path: Path) -
 def test_a_text_that_is_no_spec_by_its_ending(tmp_path: Path) -> None:
     path = tmp_path / "network.py"
     path.write_text(SPEC, encoding="utf-8")
-    for call in (compiler.check, rnnspec.compile):
+    for call in (commands.check, rnnspec.compile):
         with pytest.raises(SpecError, match="this file is a Python file, not a spec"):
             call(path)
 
@@ -99,7 +99,7 @@ def test_what_is_imported(contents: dict[Kind, bytes], tmp_path: Path) -> None:
     (tmp_path / "cells.rnn").write_bytes(contents[Kind.MODEL])
     (tmp_path / "model.rnn").write_text(f'import "cells.rnn"\n{SPEC}', encoding="utf-8")
     with pytest.raises(SpecError, match=r"`cells\.rnn` can't be imported: it is a compiled model, not a spec"):
-        compiler.check(tmp_path / "model.rnn")
+        commands.check(tmp_path / "model.rnn")
 
 
 def test_where_a_compiled_model_is_expected(contents: dict[Kind, bytes], tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_the_advice_on_model_files_works(contents: dict[Kind, bytes], tmp_path: 
     """A model file's spec and weights are the members that the advice names."""
     path = tmp_path / "a.rnnc"
     path.write_bytes(contents[Kind.MODEL])
-    for call, place in ((compiler.check, "model.rnn"), (read_weights, "weights.safetensors")):
+    for call, place in ((commands.check, "model.rnn"), (read_weights, "weights.safetensors")):
         with pytest.raises(ValueError, match=f"unzip -p {path} {place}"):
             call(path)
         with zipfile.ZipFile(path) as opened:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
+from rnnspec.driver.compilation import compilation_of
 from rnnspec.runtime.native.executable import Wanted
 from tests.property.hostile import ACCEPTED, chain, doubled_rows, model, of_cell
 from tests.work import calls
@@ -68,7 +68,7 @@ GROWING: Mapping[str, tuple[Callable[[int], str], int]] = {
 
 def texts(spec: str) -> list[str]:
     """LLVM's text of what prediction and training need."""
-    compilation = compiler.compilation(spec)
+    compilation = compilation_of(spec)
     kernels = [compilation.kernels(wanted) for wanted in FUNCTIONS]
     return [emit_module(each.module, each.target) for each in kernels]
 

@@ -13,14 +13,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.frontend.syntax.parser import Allowance, parse
 from rnnspec.source import SourceFile
-
-
-class Unreadable(Exception):
-    """A file that can't be read, and why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+from rnnspec.spec_files import Unreadable
 
 
 @dataclass(frozen=True, slots=True)

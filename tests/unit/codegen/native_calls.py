@@ -13,6 +13,7 @@ from rnnspec.codegen.objects import Machine
 from rnnspec.contract.dimensions import length_of
 from rnnspec.contract.native_function import Kind
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
+from rnnspec.driver.native import kernels, native_function
 from rnnspec.ir import inference
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, WindowMask
 from rnnspec.ir.types import BATCH, DType, TensorType
@@ -21,7 +22,6 @@ from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import BoundFunction, Pool
 from rnnspec.runtime.native.memory import with_distinct
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
-from rnnspec.stages import kernels, native
 
 Array = NDArray[Any]
 
@@ -50,7 +50,7 @@ def weight_offsets(function: Function) -> dict[str, int]:
 
 def load(function: Function, target: Target) -> BoundFunction:
     """The function, compiled for a target that this machine can run."""
-    compiled = native(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
+    compiled = native_function(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
     return BoundFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
 
 

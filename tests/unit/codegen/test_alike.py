@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec import compiler
 from rnnspec.codegen.alike import once
 from rnnspec.codegen.module import emit_module
+from rnnspec.driver.compilation import build
 from rnnspec.kernel.target import AVX2
 from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
@@ -37,8 +37,8 @@ def test_entry_points_stay() -> None:
 def written(depth: int, function: str) -> int:
     """How many functions a stack of equal layers comes to."""
     spec = f"model Deep {{ input x: float[time, 8] repeat {depth} {{ LSTM(8, return_sequences = true) }} }}"
-    compilation = compiler.build(SourceFile.of_text(spec), {}, "float32", AVX2).compilation
-    return emit_module(compilation.kernels(Wanted(function, False)).module, AVX2).count("\ndefine ")
+    compiled = build(SourceFile.of_text(spec), {}, "float32", AVX2).compilation
+    return emit_module(compiled.kernels(Wanted(function, False)).module, AVX2).count("\ndefine ")
 
 
 @pytest.mark.parametrize("function", ["forward", "record", "backward"])

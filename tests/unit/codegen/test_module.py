@@ -21,12 +21,12 @@ from rnnspec.codegen.objects import Machine, host_target
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
 from rnnspec.diagnostics import InternalError
+from rnnspec.driver.native import kernels
 from rnnspec.ir.ops import BinaryKind, Function, UnaryKind
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.target import AVX2, NEON, SSE42, TARGETS, Target
-from rnnspec.stages import kernels
 from tests.unit.codegen.native_calls import call, jit, load
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 

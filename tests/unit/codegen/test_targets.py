@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rnnspec.codegen import entry
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine, host_target
-from rnnspec.compiler import build
+from rnnspec.driver.compilation import build
 from rnnspec.frontend.model.lower import Precision, lower
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse

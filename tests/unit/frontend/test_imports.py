@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.compiler import check, parse_all, read_spec
 from rnnspec.diagnostics import SpecError
+from rnnspec.driver.commands import check
+from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.graph_printer import print_graph
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax import ast

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnnspec import compiler
 from rnnspec.diagnostics import Diagnostic, SpecError
+from rnnspec.driver import commands
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS
@@ -48,7 +48,7 @@ EVERY = [(family, spelling) for family in names.FAMILIES for spelling in names.s
 def found(text: str) -> tuple[Diagnostic, ...]:
     """What is wrong with a model of these lines."""
     try:
-        compiler.check(f"model M {{ input x: float[time, 3], i: int[time]  x -> {text} }}")
+        commands.check(f"model M {{ input x: float[time, 3], i: int[time]  x -> {text} }}")
     except SpecError as error:
         return error.diagnostics
     return ()
@@ -138,7 +138,7 @@ def test_functions_of_keras_get_no_other_function() -> None:
     for name in sorted(names.functions()):
         text = f"cell C(units) {{ state h [units]  h' = {name}(x) + h  return h' }} model M {{ input x: float[time, 3] C(3) }}"
         try:
-            compiler.check(text)
+            commands.check(text)
         except SpecError as error:
             assert "did you mean" not in str(error), name
 

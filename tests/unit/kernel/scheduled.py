@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.compiler import Compilation
+from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.native import Kernels
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
@@ -12,7 +13,6 @@ from rnnspec.kernel.nodes import Contract, KernelFunction, Node, RowReduce, Scan
 from rnnspec.kernel.target import AVX2, Target
 from rnnspec.runtime.native.executable import Wanted
 from rnnspec.source import SourceFile
-from rnnspec.stages import Kernels
 
 RESET_BEFORE = """
 cell ResetBefore(units) {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.compiler import Compilation, parse_all, read_spec
+from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count

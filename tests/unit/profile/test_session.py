@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnspec.compiler import Compilation, compilation
-from rnnspec.kept import compile
+from rnnspec.api import compile
+from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.kernel.count import count
 from rnnspec.kernel.nests import nests_of
 from rnnspec.kernel.nodes import ScanLoop
@@ -57,7 +57,7 @@ SPECS = {"text": TEXT, "series": SERIES, "pair": PAIR}
 
 
 def profiled(spec: str, *, training: bool = False, real: float = 0.6) -> Profile:
-    return profile(compilation(spec), batch=4, time=9, real=real, training=training, seconds=0.0)
+    return profile(compilation_of(spec), batch=4, time=9, real=real, training=training, seconds=0.0)
 
 
 def runners(spec: Compilation, training: bool) -> tuple[Runner, Runner]:
@@ -68,7 +68,7 @@ def runners(spec: Compilation, training: bool) -> tuple[Runner, Runner]:
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", SPECS)
 def test_clocks_change_no_bit(name: str, training: bool) -> None:
-    timed, plain = runners(compilation(SPECS[name]), training)
+    timed, plain = runners(compilation_of(SPECS[name]), training)
     for _ in range(2):
         given, wanted = timed.call(), plain.call()
         assert len(given) == len(wanted) > 0
@@ -77,7 +77,7 @@ def test_clocks_change_no_bit(name: str, training: bool) -> None:
 
 
 def test_clocks_count_every_nest_and_only_up() -> None:
-    timed, _ = runners(compilation(TEXT), training=True)
+    timed, _ = runners(compilation_of(TEXT), training=True)
     before: dict[tuple[Wanted, str], np.ndarray] = {}
     for _ in range(3):
         timed.call()
@@ -90,7 +90,7 @@ def test_clocks_count_every_nest_and_only_up() -> None:
 
 
 def test_a_scan_takes_longer_than_its_step() -> None:
-    spec = compilation(TEXT)
+    spec = compilation_of(TEXT)
     timed, _ = runners(spec, training=False)
     timed.call()
     (wanted,) = timed.functions
@@ -103,7 +103,7 @@ def test_a_scan_takes_longer_than_its_step() -> None:
 
 
 def test_the_runner_computes_what_the_model_does() -> None:
-    spec = compilation(TEXT)
+    spec = compilation_of(TEXT)
     given = draw_inputs(spec.signature, 4, 9, 0.6)
     model = compile(TEXT, seed=0)
     _, plain = runners(spec, training=False)
@@ -113,7 +113,7 @@ def test_the_runner_computes_what_the_model_does() -> None:
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", SPECS)
 def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> None:
-    spec = compilation(SPECS[name])
+    spec = compilation_of(SPECS[name])
     found = profiled(SPECS[name], training=training)
     asked = [Wanted("record", True, activities=bool(spec.signature.activities))] if training else [Wanted("forward", False)]
     if training:
@@ -154,7 +154,7 @@ def test_prediction_prepares_weights_once_and_training_in_each_step() -> None:
 def test_sizes_are_those_of_the_call() -> None:
     found = profiled(TEXT)
     assert found.sizes["batch"] == 4
-    assert found.sizes["tokens"] == sum(draw_inputs(compilation(TEXT).signature, 4, 9, 0.6).batch().indices[0].offsets[-1:])
+    assert found.sizes["tokens"] == sum(draw_inputs(compilation_of(TEXT).signature, 4, 9, 0.6).batch().indices[0].offsets[-1:])
     assert found.sizes["steps"] == 9
 
 
@@ -197,6 +197,6 @@ def test_lengths_are_spread_around_their_mean(real: float, lengths: list[int]) -
 
 
 def test_drawn_ids_are_of_the_vocabulary() -> None:
-    ids = draw_inputs(compilation(TEXT).signature, 50, 40, 1.0).values["words"]
+    ids = draw_inputs(compilation_of(TEXT).signature, 50, 40, 1.0).values["words"]
     assert ids.min() == 1
     assert ids.max() == 29

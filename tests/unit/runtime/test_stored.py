@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec.compile_cache import CachedSpec
 from rnnspec.contract.native_function import NativeFunction
-from rnnspec.kept import Kept
+from rnnspec.driver import compilation, source_files
 from rnnspec.runtime.native.executable import Wanted
 from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
 
@@ -144,9 +144,9 @@ model Everything(units = 4) {
 
 
 def test_what_the_cache_keeps_of_a_model() -> None:
-    compiled = compiler.build(compiler.read_spec(SPEC), {"units": 2}, "float64")
-    kept = Kept(compiled.signature, compiled.source, compiled.warnings, (("a.rnn", "0" * 64),))
-    found = from_json(Kept, to_json(kept))
+    compiled = compilation.build(source_files.read_spec(SPEC), {"units": 2}, "float64")
+    kept = CachedSpec(compiled.signature, compiled.source, compiled.warnings, (("a.rnn", "0" * 64),))
+    found = from_json(CachedSpec, to_json(kept))
     assert found == kept and repr(found) == repr(kept)
     for wanted in (Wanted("forward", False, shared=True), Wanted("record", True, activities=True), Wanted("backward", True)):
         function = compiled.compilation.native(wanted)

@@ -1,34 +1,22 @@
-"""Models whose spec was compiled before, taken from the cache without the compiler being loaded; all others it compiles and keeps.
-
-What is kept is plain data, as JSON: the signature, what the model was made from, and how each native function that was
-needed is called; their object code lies beside it. It is found again by the spec's text, what that imports, its parameters
-and this very package.
-"""
+"""The public `compile` and `load`: a model from the cache if it is there, else by the compiler, which is loaded only then."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
-import os
-import sys
 import warnings as python_warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from rnnspec.compile_cache import CachedSpec, find, keep, kept_code, keys_of, package_state
 from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
-from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Argument, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.diagnostics import SpecError, SpecWarning
-from rnnspec.file_kinds import kind_of, no_spec
-from rnnspec.files import SPEC_LIMIT, read_file
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
 from rnnspec.runtime.native.executable import NativeExecutable, Wanted
@@ -36,48 +24,15 @@ from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.native.jit import host_identity
 from rnnspec.runtime.native.stateful import CarryingExecutable
 from rnnspec.runtime.storage import model_file
-from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
-from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
+from rnnspec.runtime.storage.object_cache import ObjectCache
 from rnnspec.source import SourceFile
+from rnnspec.spec_files import Spec, Unreadable, read_source
 from rnnspec.training.model import Model
-from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from rnnspec.compiler import Compilation, Compiled
+    from rnnspec.driver.compilation import Compilation, Compiled
 
-Spec = str | os.PathLike[str]
 Weights = Sequence[object] | Mapping[str, object] | None
-PARTS = (".py", ".rnn", ".lark", ".json")
-"""Files that the package is made of."""
-PLAIN = (bool, int, float, str)
-"""Types of parameters whose `repr` stands for them."""
-
-LARGEST = 2**63
-"""No integer as large as this is a parameter of any model; Python prints one of thousands of digits slowly, or not at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A compiled spec without its native functions.
-
-    `warnings`: what it was warned of, as it is shown. `imported`: see `compiler.Compiled`.
-    """
-
-    signature: Signature
-    source: ModelSource
-    warnings: str
-    imported: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What a spec is kept under: `anywhere` if its path doesn't matter, `here` if it imports, or is warned with its path."""
-
-    anywhere: str
-    here: str
-
-
-Coded = TypeVar("Coded", NativeFunction, PythonCall)
 Made = TypeVar("Made")
 
 
@@ -99,11 +54,12 @@ def compile(
     MemoryError for weights that the machine has no room for.
     """
     given = {**(parameters or {}), **named}
-    source = _source(spec)
-    if source is None:
+    try:
+        source = read_source(spec)
+    except Unreadable as error:
         with LLVM:
-            from rnnspec import compiler
-        source = compiler.read_spec(spec)
+            from rnnspec.driver import source_files
+        raise source_files.told(spec, error) from None
     return _model(source, given, dtype, seed, weights)
 
 
@@ -134,92 +90,11 @@ def _loaded(file: model_file.Source, warn_at: int | None) -> Model:
         raise model_file.ArtifactError(f"{name}: {error}") from None
 
 
-def _source(spec: Spec) -> SourceFile | None:
-    """The spec's text, None if it can't be read: then the compiler says why."""
-    if isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip()):
-        return SourceFile.of_text(spec) if len(spec) <= SPEC_LIMIT // 4 else None
-    path = os.fspath(spec)
-    try:
-        content = read_file(path, SPEC_LIMIT)
-        return None if no_spec(path, kind_of(path, content)) else SourceFile(path, content.decode())
-    except (OSError, ValueError):
-        return None
-
-
 def _name(dtype: DTypeLike) -> str:
     try:
         return np.dtype(dtype).name
     except TypeError:
         return ""
-
-
-def _keys(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Keys | None:
-    """None if it isn't kept: a parameter has no sure name."""
-    if not all(type(value) in PLAIN and (type(value) is not int or abs(value) < LARGEST) for value in parameters.values()):
-        return None
-    parts = ("model", _package(), sys.version, source.text, dtype, repr(sorted(parameters.items())))
-    return Keys(ObjectCache.key(*parts), ObjectCache.key(*parts, source.path))
-
-
-@cache
-def _package() -> str:
-    """This version, and for a package that is being worked on the state of its files."""
-    root = str(Path(__file__).parent)
-    files = sorted((path[len(root) :], size, changed) for path, size, changed in _files(root))
-    return repr((__version__, files))
-
-
-def _files(folder: str) -> Iterator[tuple[str, int, int]]:
-    """Path, bytes and time of change of all the package's files in a folder and below; walked at every start."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files(entry.path)
-            elif entry.name.endswith(PARTS):
-                status = entry.stat()
-                yield entry.path, status.st_size, status.st_mtime_ns
-
-
-def _kept(keys: Keys, saved: bool) -> Kept | None:
-    """What was kept, unless an imported file has changed since, or if there is one in what was `saved`."""
-    cache = ObjectCache(default_folder())
-    for key in (keys.anywhere, keys.here):
-        data = cache.read(key)
-        if data is None:
-            continue
-        try:
-            found = from_json(Kept, data)
-        except Unfit:
-            cache.remove(key)
-            continue
-        if not found.imported or (not saved and all(_is(path, digest) for path, digest in found.imported)):
-            return found
-    return None
-
-
-def _is(path: str, digest: str) -> bool:
-    """Whether a file's content has that SHA-256."""
-    try:
-        return hashlib.sha256(read_file(path, SPEC_LIMIT)).hexdigest() == digest
-    except (OSError, ValueError):
-        return False
-
-
-def _code(kind: type[Coded], key: str, build: Callable[[], Coded]) -> Coded:
-    """A function that was kept under that key, whose object code is kept beside it; else what `build` gives, which is kept."""
-    cache = ObjectCache(default_folder())
-    data = cache.read(key)
-    if data is not None:
-        try:
-            found = from_json(kind, data)
-            object_code = cache.read(found.object_key)
-            if object_code is not None:
-                return replace(found, object_code=object_code)
-        except Unfit:
-            cache.remove(key)
-    made = build()
-    cache.write(key, to_json(replace(made, object_code=b"")))
-    return made
 
 
 def _model(
@@ -236,17 +111,16 @@ def _model(
 
     `saved`: the weights beside the spec in a model file, if it is from one. `warn_at`: the frame that doubts are told to, None for nobody.
     """
-    keys = _keys(source, parameters, _name(dtype))
-    kept = None if keys is None else _kept(keys, saved is not None)
+    keys = keys_of(source, parameters, _name(dtype))
+    kept = None if keys is None else find(keys, saved is not None)
     if kept is None:
         compiled = _uncollected(lambda: _built(source, parameters, dtype, imports=saved is None))
         kept, compilation = (
-            Kept(compiled.signature, compiled.source, compiled.warnings, compiled.imported),
+            CachedSpec(compiled.signature, compiled.source, compiled.warnings, compiled.imported),
             lambda: compiled.compilation,
         )
         if keys is not None:
-            key = keys.here if kept.warnings or kept.imported else keys.anywhere
-            ObjectCache(default_folder()).write(key, to_json(kept))
+            keep(keys, kept)
     else:
         compilation = partial(_compilation, SourceFile(source.path, kept.source.text), parameters, dtype)
     if kept.warnings and warn_at is not None:
@@ -260,7 +134,7 @@ def _model(
 
     def native(wanted: Wanted) -> NativeFunction:
         build = partial(compile_native, wanted)
-        return build() if key is None else _code(NativeFunction, ObjectCache.key(key, repr(wanted), host_identity()), build)
+        return build() if key is None else kept_code(NativeFunction, ObjectCache.key(key, repr(wanted), host_identity()), build)
 
     def print_stage(stage: str, after: str | None) -> str:
         return compilation().print(stage, after)
@@ -285,10 +159,10 @@ def _python_call() -> PythonCall:
 
     def build() -> PythonCall:
         with LLVM:
-            from rnnspec import compiler
-        return compiler.python_call()
+            from rnnspec.driver import compilation
+        return compilation.python_call()
 
-    return _code(PythonCall, ObjectCache.key("Python call", _package(), host_identity()), build)
+    return kept_code(PythonCall, ObjectCache.key("Python call", package_state(), host_identity()), build)
 
 
 def _uncollected(work: Callable[[], Made]) -> Made:
@@ -308,8 +182,8 @@ def _uncollected(work: Callable[[], Made]) -> Made:
 def _built(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, *, imports: bool) -> Compiled:
     # A fork waits for who imports: of what another thread has begun to import, the lock would stay taken in the child.
     with LLVM:
-        from rnnspec import compiler
-    return compiler.build(source, parameters, dtype, imports=imports)
+        from rnnspec.driver import compilation
+    return compilation.build(source, parameters, dtype, imports=imports)
 
 
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:

@@ -1,15 +1,15 @@
-"""The stages of the compiler in order, each a function of the one before: from a layer graph's tensor IR to object bytes."""
+"""From tensor IR to object bytes, and how the native functions in them are called."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rnnspec.codegen.entry import shared_symbol, symbol
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine
 from rnnspec.contract.native_function import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
-from rnnspec.ir.ops import Function, Module, Role
+from rnnspec.ir.ops import Function, Module
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.fetch import fetch_ahead
 from rnnspec.kernel.in_place import NOTHING_MOVED, Moved, keep_in_place, taken_whole
@@ -19,55 +19,8 @@ from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModul
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
 from rnnspec.kernel.work import work_of
-from rnnspec.passes.accumulate import Accumulate
-from rnnspec.passes.canonicalize import Canonicalize
-from rnnspec.passes.differentiate import Differentiate
-from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
-from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
-from rnnspec.passes.fold_tables import FoldTables
-from rnnspec.passes.hoist_projection import HoistProjection
-from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
-from rnnspec.passes.merge_carries import MergeCarries
-from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
-from rnnspec.passes.pipeline import Pass, Pipeline
-from rnnspec.passes.promote_single_step import PromoteSingleStep
-from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.runtime.native.jit import ObjectCode
 from rnnspec.runtime.storage.object_cache import ObjectCache
-
-CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
-
-SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode(keep_carried=True))
-"""Until sums are settled: a stream shows all states, so those that don't matter here must count there and here alike."""
-
-BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
-
-FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
-"""What inference runs."""
-
-STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
-"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
-
-BACKWARD = Pipeline(
-    (
-        *BOTH,
-        UniqueTokens(),
-        EliminateDeadCode(keep_carried=True),
-        Accumulate(),
-        Differentiate(),
-        HoistWeightGradients(),
-        *CLEAN,
-        Accumulate("backward"),
-    )
-)
-"""What training runs: `@forward` with residuals, and `@backward`."""
-
-
-def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:
-    """The same function without the gradients of `inputs`; its residuals stay, so that it reads the same tape."""
-    results = tuple(result for result in backward.results if result.role is not Role.GRADIENT or result.name not in inputs)
-    return EliminateDeadCode().run(Module("slim", (replace(backward, results=results),))).functions[0]
-
 
 KINDS = {
     Space.INPUT: Kind.INPUT,
@@ -113,7 +66,7 @@ def recording_kernels(module: Module, target: Target, offsets: Mapping[str, int]
     return _fetching(Kernels(prepare, function, target)), moved
 
 
-def native(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False, shared: bool = True) -> NativeFunction:
+def native_function(compiled: Kernels, machine: Machine, cache: ObjectCache, *, timed: bool = False, shared: bool = True) -> NativeFunction:
     """Emits, optimises and assembles, unless the cache has it. `timed`, `shared`: see `emit_module`."""
     shared = shared and not timed
     text = emit_module(compiled.module, compiled.target, timed=timed, shared=shared)

@@ -1,0 +1,134 @@
+"""Specs and native functions that were compiled before, in the cache folder.
+
+What is kept is plain data, as JSON: the signature, what the model was made from, and how each native function that was
+needed is called; their object code lies beside it. It is found again by the spec's text, what that imports, its parameters
+and this very package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rnnspec.contract.model_source import ModelSource
+from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.signature import Signature
+from rnnspec.files import SPEC_LIMIT, read_file
+from rnnspec.runtime.native.fast_call import PythonCall
+from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
+from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
+from rnnspec.source import SourceFile
+from rnnspec.version import __version__
+
+PARTS = (".py", ".rnn", ".lark", ".json")
+"""Files that the package is made of."""
+PLAIN = (bool, int, float, str)
+"""Types of parameters whose `repr` stands for them."""
+
+LARGEST = 2**63
+"""No integer as large as this is a parameter of any model; Python prints one of thousands of digits slowly, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedSpec:
+    """A compiled spec without its native functions.
+
+    `warnings`: what it was warned of, as it is shown. `imported`: see `driver.compilation.Compiled`.
+    """
+
+    signature: Signature
+    source: ModelSource
+    warnings: str
+    imported: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a spec is kept under: `anywhere` if its path doesn't matter, `here` if it imports, or is warned with its path."""
+
+    anywhere: str
+    here: str
+
+
+Coded = TypeVar("Coded", NativeFunction, PythonCall)
+
+
+def keys_of(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Keys | None:
+    """None if it isn't kept: a parameter has no sure name."""
+    if not all(type(value) in PLAIN and (type(value) is not int or abs(value) < LARGEST) for value in parameters.values()):
+        return None
+    parts = ("model", package_state(), sys.version, source.text, dtype, repr(sorted(parameters.items())))
+    return Keys(ObjectCache.key(*parts), ObjectCache.key(*parts, source.path))
+
+
+@cache
+def package_state() -> str:
+    """This version, and for a package that is being worked on the state of its files."""
+    root = str(Path(__file__).parent)
+    files = sorted((path[len(root) :], size, changed) for path, size, changed in _files(root))
+    return repr((__version__, files))
+
+
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Path, bytes and time of change of all the package's files in a folder and below; walked at every start."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path)
+            elif entry.name.endswith(PARTS):
+                status = entry.stat()
+                yield entry.path, status.st_size, status.st_mtime_ns
+
+
+def find(keys: Keys, saved: bool) -> CachedSpec | None:
+    """What was kept, unless an imported file has changed since, or if there is one in what was `saved`."""
+    cache = ObjectCache(default_folder())
+    for key in (keys.anywhere, keys.here):
+        data = cache.read(key)
+        if data is None:
+            continue
+        try:
+            found = from_json(CachedSpec, data)
+        except Unfit:
+            cache.remove(key)
+            continue
+        if not found.imported or (not saved and all(_is(path, digest) for path, digest in found.imported)):
+            return found
+    return None
+
+
+def keep(keys: Keys, spec: CachedSpec) -> None:
+    """Writes a compiled spec to the cache."""
+    key = keys.here if spec.warnings or spec.imported else keys.anywhere
+    ObjectCache(default_folder()).write(key, to_json(spec))
+
+
+def _is(path: str, digest: str) -> bool:
+    """Whether a file's content has that SHA-256."""
+    try:
+        return hashlib.sha256(read_file(path, SPEC_LIMIT)).hexdigest() == digest
+    except (OSError, ValueError):
+        return False
+
+
+def kept_code(kind: type[Coded], key: str, build: Callable[[], Coded]) -> Coded:
+    """A function that was kept under that key, whose object code is kept beside it; else what `build` gives, which is kept."""
+    cache = ObjectCache(default_folder())
+    data = cache.read(key)
+    if data is not None:
+        try:
+            found = from_json(kind, data)
+            object_code = cache.read(found.object_key)
+            if object_code is not None:
+                return replace(found, object_code=object_code)
+        except Unfit:
+            cache.remove(key)
+    made = build()
+    cache.write(key, to_json(replace(made, object_code=b"")))
+    return made

@@ -1,0 +1,66 @@
+"""The stages of the compiler, and the passes of each stage in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from rnnspec.ir.ops import Function, Module, Role
+from rnnspec.passes.accumulate import Accumulate
+from rnnspec.passes.canonicalize import Canonicalize
+from rnnspec.passes.differentiate import Differentiate
+from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
+from rnnspec.passes.fold_tables import FoldTables
+from rnnspec.passes.hoist_projection import HoistProjection
+from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
+from rnnspec.passes.merge_carries import MergeCarries
+from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
+from rnnspec.passes.pipeline import Pass, Pipeline
+from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.unique_tokens import UniqueTokens
+
+CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
+
+SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode(keep_carried=True))
+"""Until sums are settled: a stream shows all states, so those that don't matter here must count there and here alike."""
+
+BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
+
+FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
+"""What inference runs."""
+
+STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
+"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
+
+BACKWARD = Pipeline(
+    (
+        *BOTH,
+        UniqueTokens(),
+        EliminateDeadCode(keep_carried=True),
+        Accumulate(),
+        Differentiate(),
+        HoistWeightGradients(),
+        *CLEAN,
+        Accumulate("backward"),
+    )
+)
+"""What training runs: `@forward` with residuals, and `@backward`."""
+
+
+Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm"]
+
+STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm")
+
+PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKWARD, "tensor.stream": STREAM}
+"""The stages that passes run in."""
+
+LOWER = "lower"
+"""What `after` calls the tensor IR before the first pass."""
+
+
+def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:
+    """The same function without the gradients of `inputs`; its residuals stay, so that it reads the same tape."""
+    results = tuple(result for result in backward.results if result.role is not Role.GRADIENT or result.name not in inputs)
+    return EliminateDeadCode().run(Module("slim", (replace(backward, results=results),))).functions[0]
