@@ -8,6 +8,7 @@ from typing import assert_never
 
 from rnnspec.codegen.nests import column_tile, tile_count
 from rnnspec.codegen.vectors import Vectors
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -21,7 +22,6 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
 )
 from rnnspec.kernel.shards import Touch, touches

@@ -12,9 +12,11 @@ from rnnspec.codegen.shards import JOINED, even_range, fewer_by_units, token_ran
 from rnnspec.codegen.time_blocks import Turns, block_loop
 from rnnspec.codegen.vectors import Library, Vectors
 from rnnspec.codegen.writer import FunctionWriter, quoted
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.convention import Convention, convention
-from rnnspec.kernel.memory import ALIGNMENT, APART, Plan
-from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, Space, TimeBlock
+from rnnspec.kernel.memory import Plan
+from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, TimeBlock
 from rnnspec.kernel.shards import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
@@ -254,7 +256,7 @@ def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mappin
             rows = sizes[slot.rows]
             some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
             bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
-            size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), APART, "size")
+            size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), SLOT_GAP, "size")
         offset = entry.add(offset, size)
     return registers
 

@@ -6,23 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from rnnspec.contract.arena import Slot
 
-class Kind(Enum):
-    """What a pointer argument is."""
+
+class Space(Enum):
+    """Whose memory a buffer lies in, and so what a pointer argument is."""
 
     INPUT = "input"
     KEY = "key"
+    """What random numbers are drawn from."""
     INDEX = "index"
-    OUTPUT = "output"
-    COTANGENT = "cotangent"
-    WEIGHTS = "weights"
+    WEIGHT = "weight"
     """All weights, flat."""
     PREPARED = "prepared"
-    """What the prepare function makes of the weights."""
+    """Made once for a set of weights by the prepare function."""
     TAPE = "tape"
     SCRATCH = "scratch"
+    OUTPUT = "output"
+    COTANGENT = "cotangent"
     GRADIENT = "gradient"
-    """The gradient of all weights, flat."""
+    """The gradient of all weights, flat; zeros when the function is called."""
     CLOCKS = "clocks"
     """In a timed build, the ticks that each loop nest has taken so far."""
 
@@ -35,24 +38,12 @@ class Argument:
     `name` is the function's symbol, `rows` their number.
     """
 
-    kind: Kind
+    space: Space
     name: str = ""
     rows: int | str = 1
     width: int = 1
     index: int = 0
     parameters: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A part of an arena: `row_bytes` for each of `rows` rows, at least one, rounded up to `ALIGNMENT`, and `APART` behind it."""
-
-    rows: int | str
-    row_bytes: int
-
-
-ALIGNMENT = 64
-APART = 832
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +132,3 @@ def operations(work: tuple[Work, ...], dims: Mapping[str, int]) -> int:
 
 def _sum(terms: tuple[tuple[str, int], ...], dims: Mapping[str, int]) -> int:
     return sum(factor * (dims[name] if name else 1) for name, factor in terms)
-
-
-def arena_bytes(slots: tuple[Slot, ...], dims: Mapping[str, int]) -> int:
-    """Bytes of an arena for a call's sizes (see `NativeFunction`)."""
-    total = 0
-    for slot in slots:
-        rows = slot.rows if isinstance(slot.rows, int) else dims[slot.rows]
-        total += -(-max(rows, 1) * slot.row_bytes // ALIGNMENT) * ALIGNMENT + APART
-    return total

@@ -8,32 +8,18 @@ from dataclasses import dataclass, replace
 from rnnspec.codegen.entry import shared_symbol, symbol
 from rnnspec.codegen.module import emit_module
 from rnnspec.codegen.objects import Machine
-from rnnspec.contract.native_function import Argument, DistinctIndex, Kind, NativeFunction, Slot, Work
+from rnnspec.contract.native_function import Argument, NativeFunction, Space, Work
 from rnnspec.ir.ops import Function, Module
 from rnnspec.kernel.convention import Convention, convention
 from rnnspec.kernel.fetch import fetch_ahead
 from rnnspec.kernel.in_place import NOTHING_MOVED, Moved, keep_in_place, taken_whole
-from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nests import nests_of
-from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule, Space
+from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
 from rnnspec.kernel.work import work_of
 from rnnspec.runtime.native.jit import ObjectCode
 from rnnspec.runtime.storage.object_cache import ObjectCache
-
-KINDS = {
-    Space.INPUT: Kind.INPUT,
-    Space.KEY: Kind.KEY,
-    Space.INDEX: Kind.INDEX,
-    Space.OUTPUT: Kind.OUTPUT,
-    Space.COTANGENT: Kind.COTANGENT,
-    Space.WEIGHT: Kind.WEIGHTS,
-    Space.PREPARED: Kind.PREPARED,
-    Space.TAPE: Kind.TAPE,
-    Space.SCRATCH: Kind.SCRATCH,
-    Space.GRADIENT: Kind.GRADIENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +64,16 @@ def native_function(compiled: Kernels, machine: Machine, cache: ObjectCache, *, 
         (*_arguments(calling), *(_clocks(compiled.function) if timed else ())),
         symbol(compiled.prepare.name),
         (*_arguments(preparing), *(_clocks(compiled.prepare) if timed else ())),
-        _slots(calling.scratch),
-        _slots(preparing.scratch),
-        _slots(calling.tape),
+        calling.scratch.slots,
+        preparing.scratch.slots,
+        calling.tape.slots,
         calling.prepared.size({}),
         calling.dims,
         shared_symbol(compiled.function.name) if shared else "",
         shared_symbol(compiled.prepare.name) if shared else "",
         _work(compiled.function, compiled.target),
         _work(compiled.prepare, compiled.target),
-        tuple(DistinctIndex(each.number, each.input, each.index, each.rows) for each in compiled.function.distinct),
+        compiled.function.distinct,
         code.object_key,
     )
 
@@ -104,7 +90,7 @@ def assembled(text: str, symbols: tuple[str, ...], target: Target, machine: Mach
 
 def _arguments(calling: Convention) -> tuple[Argument, ...]:
     single = [_argument(buffer) for buffer in calling.buffers]
-    return (*single, *(Argument(KINDS[space]) for space in calling.arenas))
+    return (*single, *(Argument(space) for space in calling.arenas))
 
 
 def _work(function: KernelFunction, target: Target) -> tuple[Work, ...]:
@@ -113,7 +99,7 @@ def _work(function: KernelFunction, target: Target) -> tuple[Work, ...]:
 
 
 def _clocks(function: KernelFunction) -> tuple[Argument, ...]:
-    return (Argument(Kind.CLOCKS, symbol(function.name), len(nests_of(function))),)
+    return (Argument(Space.CLOCKS, symbol(function.name), len(nests_of(function))),)
 
 
 def _argument(buffer: Buffer) -> Argument:
@@ -125,8 +111,4 @@ def _argument(buffer: Buffer) -> Argument:
         case _:
             name = buffer.name
     array = IndexArray(name) if buffer.array is None else buffer.array
-    return Argument(KINDS[buffer.space], array.name, buffer.rows, buffer.width, array.index, array.parameters)
-
-
-def _slots(plan: Plan) -> tuple[Slot, ...]:
-    return tuple(Slot(slot.rows, slot.row_bytes) for slot in plan.slots)
+    return Argument(buffer.space, array.name, buffer.rows, buffer.width, array.index, array.parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import (
@@ -49,7 +50,6 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
     State,
     Statement,

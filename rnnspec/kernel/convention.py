@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
-from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, Rows, ScanLoop, Scatter, Space
+from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, Rows, ScanLoop, Scatter
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
 

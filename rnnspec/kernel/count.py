@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, Amount
@@ -32,7 +33,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Space,
     Splat,
     Stage,
     Statement,

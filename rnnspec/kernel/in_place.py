@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import Function, Rearrange, Scan, Value
 from rnnspec.kernel.accesses import accesses, with_accesses
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nests import Nest, nests_of
-from rnnspec.kernel.nodes import Access, Buffer, Contract, KernelFunction, Load, Map, RowMap, Space, Stage, Store
+from rnnspec.kernel.nodes import Access, Buffer, Contract, KernelFunction, Load, Map, RowMap, Stage, Store
 from rnnspec.kernel.shards import touches
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from rnnspec.contract.arena import Slot, arena_bytes
+from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -20,34 +22,13 @@ from rnnspec.kernel.nodes import (
     PackPanels,
     Rearranged,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
     Statement,
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
-
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector."""
-
-APART = 13 * ALIGNMENT
-"""Bytes between slots. Rows of many buffers are read side by side, and if all of them began a power of two apart, as the sizes of layers
-often are, they would push each other out of the few lines that a cache has for such addresses. 13 steps a line aside are 64 places."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """`row_bytes` for each of `rows` rows (at least one), rounded up to a cache line, and `APART` behind it."""
-
-    rows: Rows
-    row_bytes: int
-
-    def size(self, dims: Mapping[str, int]) -> int:
-        rows = self.rows if isinstance(self.rows, int) else dims[self.rows]
-        return aligned(max(rows, 1) * self.row_bytes) + APART
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +40,7 @@ class Plan:
 
     def size(self, dims: Mapping[str, int]) -> int:
         """Bytes of the arena. `dims`: batch, tokens and padded."""
-        return sum(slot.size(dims) for slot in self.slots)
-
-
-def aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+        return arena_bytes(self.slots, dims)
 
 
 def buffers_of(node: Node) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
@@ -22,24 +23,6 @@ Rows: TypeAlias = int | str
 "batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence ("batch*(time-2)" of one
 whose length comes from another's); "rows", those of a scan's step.
 """
-
-
-class Space(Enum):
-    """Who owns a buffer's memory."""
-
-    INPUT = "input"
-    KEY = "key"
-    """What random numbers are drawn from."""
-    INDEX = "index"
-    WEIGHT = "weight"
-    PREPARED = "prepared"
-    """Made once for a set of weights by the prepare function."""
-    TAPE = "tape"
-    SCRATCH = "scratch"
-    OUTPUT = "output"
-    COTANGENT = "cotangent"
-    GRADIENT = "gradient"
-    """The flat gradient of all weights, zeros when the function is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,19 +298,6 @@ class TimeBlock:
     steps: str
     offsets: str
     reverse: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DistinctIndex:
-    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
-
-    Those are real that the ids of `input` name at the tokens of index number `index`.
-    """
-
-    number: int
-    input: str
-    index: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
     ColumnReduce,
     Contract,
-    DistinctIndex,
     Draw,
     Fetch,
     GatherIds,
@@ -27,7 +27,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Space,
     Splat,
     Stage,
     State,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.inference import is_fixed
@@ -32,7 +33,7 @@ from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
 from rnnspec.kernel.in_place import NOTHING_MOVED, Moved
 from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matrix, tensor_type
-from rnnspec.kernel.nodes import DistinctIndex, KernelFunction, KernelModule, RowMap, Space
+from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap
 from rnnspec.kernel.stages import Location
 from rnnspec.kernel.target import Target
 from rnnspec.kernel.time_blocks import time_blocks

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.convention import Convention
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
@@ -28,7 +29,6 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
     Store,
 )

@@ -9,9 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, Buffer, GatherIds, Node, Rearranged, RowMap, RowReduce, Rows, ScanLoop, Space, Stage, TimeBlock
+from rnnspec.kernel.nodes import (
+    Access,
+    Buffer,
+    GatherIds,
+    Node,
+    Rearranged,
+    RowMap,
+    RowReduce,
+    Rows,
+    ScanLoop,
+    Stage,
+    TimeBlock,
+)
 from rnnspec.kernel.shards import Touch, touches
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.codegen.entry import symbol
-from rnnspec.contract.native_function import NativeFunction, arena_bytes
+from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
 from rnnspec.ir.types import DType

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.diagnostics import SpecError
 from rnnspec import spec_files
+from rnnspec.diagnostics import SpecError
 from rnnspec.driver import commands
 from rnnspec.files import SPEC_LIMIT
 from rnnspec.frontend.syntax import limits

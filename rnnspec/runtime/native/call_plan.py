@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import Argument, Kind, NativeFunction, arena_bytes, operations_saved
+from rnnspec.contract.native_function import Argument, NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.memory import CallSizes, address, index_array, output_shape
 
-GIVEN = frozenset({Kind.INPUT, Kind.KEY, Kind.COTANGENT, Kind.GRADIENT})
+GIVEN = frozenset({Space.INPUT, Space.KEY, Space.COTANGENT, Space.GRADIENT})
 """What the caller gives; by the kind's value and the name."""
 
-ARENAS = frozenset({Kind.WEIGHTS, Kind.PREPARED, Kind.TAPE, Kind.SCRATCH, Kind.CLOCKS})
+ARENAS = frozenset({Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.CLOCKS})
 
 MOST_PLANS = 8
 """Plans that a function keeps: one for each shape of batches whose indices are kept."""
@@ -59,10 +60,10 @@ class Plans:
         self._function = function
         self._known: dict[tuple[int, ...], CallPlan] = {}
         places = tuple(enumerate(function.arguments))
-        self._indices = tuple((place, each) for place, each in places if each.kind is Kind.INDEX)
-        self._outputs = tuple((place, each) for place, each in places if each.kind is Kind.OUTPUT)
-        self._given = tuple((place, (each.kind.value, each.name)) for place, each in places if each.kind in GIVEN)
-        self._arenas = tuple((place, each) for place, each in places if each.kind in ARENAS)
+        self._indices = tuple((place, each) for place, each in places if each.space is Space.INDEX)
+        self._outputs = tuple((place, each) for place, each in places if each.space is Space.OUTPUT)
+        self._given = tuple((place, (each.space.value, each.name)) for place, each in places if each.space in GIVEN)
+        self._arenas = tuple((place, each) for place, each in places if each.space in ARENAS)
 
     def of(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
         """`times`: the padded lengths of the sequences, by their names."""

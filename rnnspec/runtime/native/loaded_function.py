@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import Kind, NativeFunction, arena_bytes, operations_saved
+from rnnspec.contract.native_function import NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.thread_count import CALLS_ALONE, ThreadCount
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
@@ -103,7 +104,7 @@ class BoundFunction:
     def clocks(self) -> Mapping[str, Array]:
         """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
         arguments = (*self.function.prepare_arguments, *self.function.arguments)
-        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.kind is Kind.CLOCKS}
+        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.space is Space.CLOCKS}
 
     def prepared(self, weights: Array, version: int) -> Prepared:
         """The prepared weights; made again when the weights' version is another, in the same memory if nobody holds the last ones."""
@@ -123,17 +124,17 @@ class BoundFunction:
         with self._lock:
             prepared = self.prepared(weights, version)
             if prepared.weights is None:
-                read = any(argument.kind is Kind.WEIGHTS for argument in self.function.arguments)
+                read = any(argument.space is Space.WEIGHT for argument in self.function.arguments)
                 prepared.weights = weights.copy() if read else weights[:0]
             return prepared
 
     def _prepare(self, weights: Array, memory: Lease) -> None:
         function = self.function
         scratch = self.scratch.lease(arena_bytes(function.prepare_scratch, {}))
-        known = {Kind.WEIGHTS: weights, Kind.PREPARED: memory.bytes, Kind.SCRATCH: scratch.bytes}
+        known = {Space.WEIGHT: weights, Space.PREPARED: memory.bytes, Space.SCRATCH: scratch.bytes}
         if self.clocks:
-            known[Kind.CLOCKS] = self.clocks[function.prepare_symbol]
-        pointers = [address(known[argument.kind]) for argument in function.prepare_arguments]
+            known[Space.CLOCKS] = self.clocks[function.prepare_symbol]
+        pointers = [address(known[argument.space]) for argument in function.prepare_arguments]
         table, sizes = (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * 0)()
         threads = self._paying(function.prepare_shared_symbol, lambda threads: operations_saved(function.prepare_work, {}, threads))
         self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
@@ -182,14 +183,14 @@ class BoundFunction:
         for place, key in plan.given:
             table[place] = address(given[key])
         for place, argument in plan.arenas:
-            match argument.kind:
-                case Kind.WEIGHTS:
+            match argument.space:
+                case Space.WEIGHT:
                     table[place] = address(weights)
-                case Kind.PREPARED:
+                case Space.PREPARED:
                     table[place] = prepared.memory.address
-                case Kind.SCRATCH:
+                case Space.SCRATCH:
                     table[place] = scratch.address
-                case Kind.TAPE:
+                case Space.TAPE:
                     table[place] = address(kept)
                 case _:
                     table[place] = address(self.clocks[argument.name])

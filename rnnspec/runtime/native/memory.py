@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnspec.contract.arena import ALIGNMENT
 from rnnspec.contract.dimensions import length_of
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import ALIGNMENT, Argument, DistinctIndex
+from rnnspec.contract.native_function import Argument, DistinctIndex
 from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
 
 SHOWN = {

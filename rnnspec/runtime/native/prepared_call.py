@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.executable import Array, Direct
-from rnnspec.contract.native_function import Kind, arena_bytes
+from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, undirected
 from rnnspec.runtime.native.loaded_function import BoundFunction, Prepared
@@ -36,12 +37,12 @@ class NativeStepper:
         self.outputs = {
             argument.name: np.zeros(output_shape(argument, sizes), dtype)
             for argument in function.arguments
-            if argument.kind is Kind.OUTPUT and argument.name not in states
+            if argument.space is Space.OUTPUT and argument.name not in states
         }
         self._arenas = {
-            Kind.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
-            Kind.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
-            Kind.KEY: np.zeros(1, np.uint32),
+            Space.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
+            Space.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
+            Space.KEY: np.zeros(1, np.uint32),
         }
         self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
         self.sizes = ctypes.addressof(self._dims)
@@ -59,8 +60,8 @@ class NativeStepper:
         prepared = self._prepared = self._bound.hold(weights, version)
         arenas = {
             **self._arenas,
-            Kind.PREPARED: prepared.memory.bytes,
-            Kind.WEIGHTS: weights[:0] if prepared.weights is None else prepared.weights,
+            Space.PREPARED: prepared.memory.bytes,
+            Space.WEIGHT: weights[:0] if prepared.weights is None else prepared.weights,
         }
         self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
         self.tables = self._new_tables()
@@ -74,18 +75,18 @@ class NativeStepper:
     def _new_tables(self) -> tuple[ctypes.Array[ctypes.c_void_p], ...]:
         return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
 
-    def _arrays(self, arenas: Mapping[Kind, Array], turn: int) -> list[Array]:
+    def _arrays(self, arenas: Mapping[Space, Array], turn: int) -> list[Array]:
         """What the function takes when the states lie in set number `turn`."""
         arrays: list[Array] = []
         for argument in self._bound.function.arguments:
-            match argument.kind:
-                case Kind.INPUT:
+            match argument.space:
+                case Space.INPUT:
                     array = self._states[turn].get(argument.name)
                     arrays.append(self.inputs[argument.name] if array is None else array)
-                case Kind.OUTPUT:
+                case Space.OUTPUT:
                     array = self._states[self._turns - 1 - turn].get(argument.name)
                     arrays.append(self.outputs[argument.name] if array is None else array)
-                case Kind.INDEX:
+                case Space.INDEX:
                     arrays.append(index_array(self._indices, argument))
                 case kind:
                     arrays.append(arenas[kind])
@@ -105,7 +106,7 @@ class NativeStepper:
     def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
         """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or reads no array of floats."""
         (name, value), *_ = self.inputs.items()
-        read = [argument.name if argument.kind is Kind.INPUT else "" for argument in self._bound.function.arguments]
+        read = [argument.name if argument.space is Space.INPUT else "" for argument in self._bound.function.arguments]
         if self._directly is None or value.dtype.kind != "f" or name not in read:
             return undirected
         place = read.index(name)

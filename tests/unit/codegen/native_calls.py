@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnspec.codegen.objects import Machine
 from rnnspec.contract.dimensions import length_of
-from rnnspec.contract.native_function import Kind
+from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
 from rnnspec.driver.native import kernels, native_function
 from rnnspec.ir import inference
@@ -65,7 +65,7 @@ def float_type(function: Function) -> DType:
 def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs by name for arguments as `interpret` takes them; masks are the indices' own, whatever the function makes of them."""
     dtype = np.dtype(np.float32 if float_type(function) is DType.F32 else np.float64)
-    given: dict[tuple[Kind, str], Array] = {}
+    given: dict[tuple[Space, str], Array] = {}
     weights: list[Array] = []
     masks: dict[Value, Array] = {}
     times: dict[str, int] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.contract.native_function import DistinctIndex, Kind
+from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.types import DType
 from rnnspec.kernel.convention import ARENAS, convention
-from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Space, Stage, State, Store
+from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Stage, State, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native.executable import Wanted
 from tests.unit.kernel.scheduled import compilation, model, scheduled
@@ -138,25 +138,25 @@ def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
 def test_native_arguments_are_the_convention_s(training: bool) -> None:
     """Outputs go by their results' names, index arrays by theirs and the number of the index."""
     native = compilation(EMBEDDING).native(Wanted("record", training))
-    assert [(argument.kind, argument.name) for argument in native.arguments] == [
-        (Kind.INPUT, "x"),
-        *([(Kind.KEY, "")] if training else []),
-        (Kind.INDEX, "source"),
-        (Kind.OUTPUT, "dropout"),
-        (Kind.INDEX, "source"),
-        (Kind.INDEX, "position"),
-        (Kind.INDEX, "offsets"),
-        (Kind.INDEX, "shown_hold"),
-        (Kind.WEIGHTS, ""),
-        (Kind.PREPARED, ""),
-        (Kind.TAPE, ""),
-        (Kind.SCRATCH, ""),
+    assert [(argument.space, argument.name) for argument in native.arguments] == [
+        (Space.INPUT, "x"),
+        *([(Space.KEY, "")] if training else []),
+        (Space.INDEX, "source"),
+        (Space.OUTPUT, "dropout"),
+        (Space.INDEX, "source"),
+        (Space.INDEX, "position"),
+        (Space.INDEX, "offsets"),
+        (Space.INDEX, "shown_hold"),
+        (Space.WEIGHT, ""),
+        (Space.PREPARED, ""),
+        (Space.TAPE, ""),
+        (Space.SCRATCH, ""),
     ]
-    assert [argument.kind for argument in native.prepare_arguments] == [Kind.WEIGHTS, Kind.PREPARED]
+    assert [argument.space for argument in native.prepare_arguments] == [Space.WEIGHT, Space.PREPARED]
     assert native.distinct == (DistinctIndex(1, "x", 0, 6),)
-    assert [argument.index for argument in native.arguments if argument.kind is Kind.INDEX] == [1, 0, 1, 0, 0]
+    assert [argument.index for argument in native.arguments if argument.space is Space.INDEX] == [1, 0, 1, 0, 0]
     two = compilation(TWO_LENGTHS).native(Wanted("record", training))
-    arrays = {(argument.name, argument.index) for argument in two.arguments if argument.kind is Kind.INDEX}
+    arrays = {(argument.name, argument.index) for argument in two.arguments if argument.space is Space.INDEX}
     assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays
-    shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.kind is Kind.OUTPUT}
+    shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.space is Space.OUTPUT}
     assert shapes == {"second": ("batch", 4), "shown": ("batch*later", 2), "repeated": ("batch*7", 4)}

@@ -7,26 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import Function, Matmul
 from rnnspec.ir.traverse import walk
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.kernel.amount import NONE, Amount
 from rnnspec.kernel.count import NOTHING, Count, count, print_counts
 from rnnspec.kernel.nests import Nest, nests_of
-from rnnspec.kernel.nodes import (
-    Access,
-    Buffer,
-    Draw,
-    KernelFunction,
-    Load,
-    Map,
-    RowMap,
-    Scatter,
-    Space,
-    Stage,
-    Statement,
-    Store,
-)
+from rnnspec.kernel.nodes import Access, Buffer, Draw, KernelFunction, Load, Map, RowMap, Scatter, Stage, Statement, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native.executable import Wanted
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, compilation, model, scheduled

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.fetch import fetch_ahead
@@ -21,7 +22,6 @@ from rnnspec.kernel.nodes import (
     RowMap,
     RowReduce,
     ScanLoop,
-    Space,
     Stage,
     Statement,
     Store,

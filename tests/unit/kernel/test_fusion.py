@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import UnaryKind
-from rnnspec.kernel.nodes import Contract, KernelFunction, Load, Map, RowMap, RowReduce, Space, Stage
+from rnnspec.kernel.nodes import Contract, KernelFunction, Load, Map, RowMap, RowReduce, Stage
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, all_nodes, contractions, model, scheduled, stores, the_scan
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.accesses import accesses
@@ -29,7 +30,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
     State,
     Statement,

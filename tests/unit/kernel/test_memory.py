@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec.contract.native_function import Slot as ProgramSlot
-from rnnspec.contract.native_function import arena_bytes
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, aligned, arena_bytes
+from rnnspec.contract.arena import Slot as ProgramSlot
+from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import UnaryKind
 from rnnspec.ir.types import DType
-from rnnspec.kernel.memory import ALIGNMENT, APART, Plan, Slot, aligned, buffers_of, plan_apart, plan_scratch
+from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -27,7 +28,6 @@ from rnnspec.kernel.nodes import (
     RowMap,
     ScanLoop,
     Scatter,
-    Space,
     Stage,
     State,
     Statement,
@@ -185,7 +185,7 @@ def test_tape_and_prepared_memory_lie_apart() -> None:
     plan = plan_apart(function_of(buffers), Space.TAPE)
     assert plan.slots == (Slot("tokens", 24), Slot("tokens", 4))
     assert plan.slot_of == {"a": 0, "b": 1}
-    assert plan.size({"tokens": 3}) == 128 + 64 + 2 * APART
+    assert plan.size({"tokens": 3}) == 128 + 64 + 2 * SLOT_GAP
 
 
 SIZES = [(Slot("batch", 20), 64), (Slot("tokens", 20), 256), (Slot(1, 1), 64), (Slot(16, 4), 64), (Slot(17, 4), 128)]
@@ -193,11 +193,11 @@ SIZES = [(Slot("batch", 20), 64), (Slot("tokens", 20), 256), (Slot(1, 1), 64), (
 
 @pytest.mark.parametrize(("slot", "size"), SIZES)
 def test_sizes(slot: Slot, size: int) -> None:
-    assert slot.size(DIMS) == size + APART
+    assert slot.size(DIMS) == size + SLOT_GAP
 
 
 def test_no_rows_are_as_one() -> None:
-    assert Slot("batch", 100).size({"batch": 0}) == Slot("batch", 100).size({"batch": 1}) == 128 + APART
+    assert Slot("batch", 100).size({"batch": 0}) == Slot("batch", 100).size({"batch": 1}) == 128 + SLOT_GAP
 
 
 def test_slots_of_a_round_size_begin_at_different_places_of_a_page() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import Function, Module, Value
 from rnnspec.ir.parser import parse_module
@@ -13,7 +14,7 @@ from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
 from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix
-from rnnspec.kernel.nodes import Contract, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Space, Stage, Store
+from rnnspec.kernel.nodes import Contract, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Stage, Store
 from rnnspec.kernel.printer import print_kernel
 from rnnspec.kernel.schedule import schedule, schedule_function
 from rnnspec.kernel.target import AVX2

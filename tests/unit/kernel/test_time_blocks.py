@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.native_function import Space
 from rnnspec.kernel.convention import convention
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, KernelFunction, Load, Node, RowMap, ScanLoop, Space, Stage, Statement, Store, TimeBlock
+from rnnspec.kernel.nodes import Access, KernelFunction, Load, Node, RowMap, ScanLoop, Stage, Statement, Store, TimeBlock
 from rnnspec.kernel.target import AVX512
 from rnnspec.kernel.time_blocks import time_blocks
 from tests.unit.kernel.scheduled import model, scheduled, stores

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, arena_bytes
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import ALIGNMENT, APART, Argument, DistinctIndex, Kind, NativeFunction, Slot, arena_bytes
+from rnnspec.contract.native_function import Argument, DistinctIndex, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
 from rnnspec.runtime.native.loaded_function import BoundFunction, Lease, Pool
@@ -67,9 +68,9 @@ def test_aligned_bytes() -> None:
 def test_arena_bytes() -> None:
     dims = {"batch": 3, "tokens": 0, "batch*time": 6}
     assert arena_bytes((), dims) == 0
-    assert arena_bytes((Slot(1, 1),), dims) == 64 + APART
-    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * APART
-    assert arena_bytes((Slot("tokens", 65),), dims) == 128 + APART, "room for one row at least"
+    assert arena_bytes((Slot(1, 1),), dims) == 64 + SLOT_GAP
+    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * SLOT_GAP
+    assert arena_bytes((Slot("tokens", 65),), dims) == 128 + SLOT_GAP, "room for one row at least"
 
 
 def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -> None:
@@ -107,7 +108,7 @@ def test_index_arrays_by_name() -> None:
 
     def array(name: str, number: int = 0, *parameters: int) -> list[int]:
         return index_array(
-            [index, pair(index, index, causal=False)], Argument(Kind.INDEX, name, index=number, parameters=parameters)
+            [index, pair(index, index, causal=False)], Argument(Space.INDEX, name, index=number, parameters=parameters)
         ).tolist()
 
     assert array("order") == [1, 0]
@@ -128,7 +129,7 @@ def test_indices_of_distinct_ids_take_the_places_that_a_function_left_free() -> 
     first, second, third = with_distinct([index, unused], made, inputs)
     assert first is index
     assert [second.source.tolist(), third.source.tolist()] == [[0, 5], [3]], "masked steps name nothing"
-    assert index_array([first, second, third], Argument(Kind.INDEX, "position", index=1)).tolist() == [0, -1, -1, -1, -1, 1, -1, -1, -1]
+    assert index_array([first, second, third], Argument(Space.INDEX, "position", index=1)).tolist() == [0, -1, -1, -1, -1, 1, -1, -1, -1]
     assert with_distinct([index, unused], (), inputs) == (index, unused)
 
 
@@ -145,7 +146,7 @@ class Counting(BoundFunction):
     """A function whose prepare step notes the first weight instead of running anything."""
 
     def __init__(self) -> None:
-        arguments = (Argument(Kind.WEIGHTS), Argument(Kind.PREPARED))
+        arguments = (Argument(Space.WEIGHT), Argument(Space.PREPARED))
         super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Pool(1))  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 
