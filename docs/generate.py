@@ -14,8 +14,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec.codegen.math import ULP_BOUNDS
-from rnnspec.codegen.objects import PASSES
+from rnnspec.backend.llvm_cpu.math import ULP_BOUNDS
+from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
@@ -43,7 +43,7 @@ from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
 from rnnspec.keras_names import names
-from rnnspec.kernel.fetch import fetch_ahead
+from rnnspec.kernel.cpu.prefetch import fetch_ahead
 from rnnspec.kernel.printer import print_kernel, print_kernels
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2

@@ -50,7 +50,7 @@ class Formula(Protocol):
 
 
 NativeUpdate: TypeAlias = Callable[[Sequence[int], Sequence[int]], None]
-"""Takes addresses and dims as `codegen.updates.emit_update` describes."""
+"""Takes addresses and dims as `backend.llvm_cpu.updates.emit_update` describes."""
 
 UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
 """The native update of a formula with so many states and constants."""

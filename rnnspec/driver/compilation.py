@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnspec.codegen import python_call as python_call_code
-from rnnspec.codegen.module import emit_module
-from rnnspec.codegen.objects import Machine, host_target
-from rnnspec.codegen.updates import SYMBOL, emit_update
+from rnnspec.backend.llvm_cpu import python_call as python_call_code
+from rnnspec.backend.llvm_cpu.module import emit_module
+from rnnspec.backend.llvm_cpu.objects import Machine, host_target
+from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
 from rnnspec.contract.executable import Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
@@ -31,7 +31,7 @@ from rnnspec.frontend.model.summary import layer_rows
 from rnnspec.frontend.syntax import ast
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
-from rnnspec.kernel.in_place import Moved
+from rnnspec.kernel.cpu.tape_aliasing import Moved
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.locks import cached_property

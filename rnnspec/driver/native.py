@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rnnspec.codegen.entry import shared_symbol, symbol
-from rnnspec.codegen.module import emit_module
-from rnnspec.codegen.objects import Machine
+from rnnspec.backend.llvm_cpu.entry import shared_symbol, symbol
+from rnnspec.backend.llvm_cpu.module import emit_module
+from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.contract.native_function import Argument, NativeFunction, Space, Work
 from rnnspec.ir.ops import Function, Module
-from rnnspec.kernel.convention import Convention, convention
-from rnnspec.kernel.fetch import fetch_ahead
-from rnnspec.kernel.in_place import NOTHING_MOVED, Moved, keep_in_place, taken_whole
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.calling_convention import Convention, convention
+from rnnspec.kernel.cpu.prefetch import fetch_ahead
+from rnnspec.kernel.cpu.tape_aliasing import NOTHING_MOVED, Moved, keep_in_place, taken_whole
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule
+from rnnspec.kernel.parallel_cost import work_of
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
-from rnnspec.kernel.work import work_of
 from rnnspec.runtime.native.jit import ObjectCode
 from rnnspec.runtime.storage.object_cache import ObjectCache
 

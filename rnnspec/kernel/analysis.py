@@ -34,8 +34,8 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
-from rnnspec.kernel.matrix import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
 from rnnspec.kernel.nodes import Rows
+from rnnspec.kernel.op_class import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
 
 StageKey = tuple[int, Rows, int]
 """Level, rows and units: what is stored under one key is computed by one stage."""

@@ -30,8 +30,8 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_zero, looked_up
-from rnnspec.kernel.bodies import registers_of
-from rnnspec.kernel.matrix import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
+from rnnspec.kernel.carry_buffers import settle_states
+from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -56,8 +56,8 @@ from rnnspec.kernel.nodes import (
     Store,
     panel_bytes,
 )
-from rnnspec.kernel.stages import Location, StageWriter, ids_buffer, shown_name
-from rnnspec.kernel.states import settle_states
+from rnnspec.kernel.op_class import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
+from rnnspec.kernel.stage_writer import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]

@@ -14,8 +14,8 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, Amount
-from rnnspec.kernel.bodies import ELEMENTARY, same_for_all_units
-from rnnspec.kernel.nests import Nest
+from rnnspec.kernel.cpu.register_pressure import ELEMENTARY, same_for_all_units
+from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
     ColumnReduce,

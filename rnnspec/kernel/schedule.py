@@ -31,12 +31,12 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import Block, Context
-from rnnspec.kernel.in_place import NOTHING_MOVED, Moved
-from rnnspec.kernel.matrix import Form, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.cpu.tape_aliasing import NOTHING_MOVED, Moved
+from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap
-from rnnspec.kernel.stages import Location
+from rnnspec.kernel.op_class import Form, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.stage_writer import Location
 from rnnspec.kernel.target import Target
-from rnnspec.kernel.time_blocks import time_blocks
 
 
 def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> KernelModule:

@@ -89,7 +89,7 @@ def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, tar
     """The tile of a stage that has so many vectors of units, and so many bytes of weights for each.
 
     A single row takes several tiles at once where the first-level cache has the weights. If it can't have all of them, a step that
-    goes through them the other way finds the last ones there (see `codegen.nests`): as many as half of the cache has room for. But
+    goes through them the other way finds the last ones there (see `llvm_cpu.loop_nests`): as many as half of the cache has room for. But
     there must be enough sums to keep up with the second-level cache.
     """
     if bytes_of_a_vector * vectors <= target.first_level_bytes:

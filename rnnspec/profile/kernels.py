@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.kernel.count import Count, count
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,

@@ -10,9 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from rnnspec.codegen.objects import Machine, host_target
-from rnnspec.codegen.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
-from rnnspec.codegen.vectors import ELEMENTARY
+from rnnspec.backend.llvm_cpu.objects import Machine, host_target
+from rnnspec.backend.llvm_cpu.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
+from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY
 from rnnspec.contract.executable import Array
 from rnnspec.driver.native import assembled
 from rnnspec.ir.types import DType

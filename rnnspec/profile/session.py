@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.codegen.entry import symbol
+from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature

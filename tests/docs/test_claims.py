@@ -21,7 +21,7 @@ from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
-from rnnspec.kernel.convention import convention
+from rnnspec.kernel.calling_convention import convention
 from rnnspec.kernel.target import AVX2
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions

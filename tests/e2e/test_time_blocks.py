@@ -10,8 +10,8 @@ import pytest
 
 import rnnspec
 from rnnspec.kernel import schedule
+from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import TimeBlock
-from rnnspec.kernel.time_blocks import time_blocks
 from tests.e2e.test_threads import ATTENTION, BATCHES, CELL, LAYERS, all_results, assert_same_bits, drawn, shared, spec_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 import rnnspec
 from rnnspec import compiler
-from rnnspec.codegen.objects import host_target
+from rnnspec.backend.llvm_cpu.objects import host_target
 from rnnspec.driver.compilation import build
 from rnnspec.driver.pipelines import PIPELINES
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.kernel.amount import NONE
 from rnnspec.kernel.count import count
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.target import AVX2, AVX512, SSE42, Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.passes.unique_tokens import UniqueTokens

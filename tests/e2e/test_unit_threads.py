@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.codegen import entry
+from rnnspec.backend.llvm_cpu import entry
 from rnnspec.contract.thread_count import CALLS_ALONE
 from rnnspec.runtime.native import thread_pool
 from rnnspec.training.model import Model

@@ -17,52 +17,61 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics", "files", "file_kinds", "signals", "locks"}
-CONTRACT = {
-    "runtime.signature",
-    "runtime.lengths",
-    "runtime.metric_names",
-    "runtime.packing",
-    "runtime.executable",
-    "runtime.summary",
-    "runtime.threads",
-}
-"""Plain data and protocols between the compiler and the runtime; they know neither."""
+GROUND = {"version", "resources", "source", "diagnostics", "files", "file_kinds", "spec_files", "signals", "locks"}
+
+LOW = GROUND | {"contract"}
+"""What every room may know. `contract` is the plain data, and the protocols, between the compiler and the runtime; it knows neither."""
+
+ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
+    f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
+)
+DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "kept", "diagnostics", "training"},
+    "": {"version", "api", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
     "source": set(),
-    "files": {"signals"},
     "file_kinds": set(),
-    "diagnostics": {"source", "version"},
-    "keras_names": set(),
     "signals": set(),
+    "keras_names": set(),
+    "files": {"signals"},
     "locks": {"signals"},
-    "runtime.lengths": set(),
-    "runtime.metric_names": set(),
-    "runtime.signature": {"runtime.lengths"},
-    "runtime.packing": {"locks", "runtime.lengths"},
-    "runtime.summary": {"runtime.signature"},
-    "runtime.threads": set(),
-    "runtime.executable": {"runtime.packing", "runtime.signature", "runtime.threads"},
-    "ir": GROUND | CONTRACT,
-    "frontend": GROUND | CONTRACT | {"ir", "keras_names"},
-    "passes": GROUND | {"ir"},
-    "kernel": GROUND | {"ir"},
-    "codegen": GROUND | {"ir", "kernel"},
-    "runtime": GROUND | CONTRACT,
-    "training": GROUND | CONTRACT | {"runtime", "keras_names"},
-    "stages": GROUND | CONTRACT | {"ir", "passes", "kernel", "codegen", "runtime"},
-    "compiler": GROUND | CONTRACT | {"ir", "frontend", "passes", "kernel", "codegen", "stages", "runtime", "training"},
-    "kept": GROUND | CONTRACT | {"compiler", "runtime", "training"},
-    "interop": GROUND | CONTRACT | {"compiler", "runtime", "training", "frontend"},
-    "profile": GROUND | CONTRACT | {"ir", "kernel", "codegen", "stages", "compiler", "runtime", "training"},
+    "diagnostics": {"source", "version"},
+    "spec_files": {"source", "files", "file_kinds"},
+    "contract": {"locks"},
+    "ir": LOW,
+    "passes": LOW | {"ir"},
+    "kernel": LOW | {"ir"},
+    "backend": LOW | {"ir", "kernel"},
+    "frontend": set(),
+    ERRORS: LOW,
+    CATALOGUE: LOW,
+    SYNTAX: LOW | {"frontend", ERRORS},
+    BINDING: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, "keras_names"},
+    CELLS: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, BINDING, "keras_names"},
+    GRAPH: LOW | {CELLS},
+    LOWERING: LOW | {CELLS, GRAPH, "ir"},
+    LAYERS: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, "ir"},
+    MODEL: LOW | {"frontend", *FRONTEND, "ir"},
+    "runtime": set(),
+    DATA: LOW,
+    STORAGE: LOW,
+    NATIVE: LOW | {STORAGE},
+    RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
+    "training": LOW | {*RUNTIME, "keras_names"},
+    "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", STORAGE, NATIVE},
+    "compile_cache": LOW | {STORAGE, NATIVE},
+    "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
+    "interop": LOW | {DATA},
+    "profile": LOW | {"ir", "kernel", "backend", "driver", *RUNTIME, "training"},
     "__main__": {"cli"},
-    "cli": GROUND | CONTRACT | {"", "compiler", "kept", "runtime", "training", "interop", "profile"},
+    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "profile"},
 }
-"""What each room may import besides itself; a room is a folder or module of the package, or one module of a folder by name."""
+"""What each room may import besides itself; a room is a folder or a module of the package, or a folder of `frontend` or `runtime`.
+
+Read from the top: a room stands on the floor above the highest room that it may know.
+"""
 
 COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
@@ -121,7 +130,8 @@ def imports(name: str) -> Iterator[Import]:
 def room(name: str) -> str:
     """The key of MAY_KNOW that a module of the package belongs to."""
     inner = name.removeprefix("rnnspec").removeprefix(".")
-    return inner if inner in MAY_KNOW else inner.partition(".")[0]
+    folder = ".".join(inner.split(".")[:2])
+    return folder if folder in MAY_KNOW else inner.partition(".")[0]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -148,6 +158,17 @@ def test_late_imports_hide_no_cycle(name: str) -> None:
             assert top in HEAVY | set(sys.stdlib_module_names), f"{name}:{imported.line} imports {top} inside a function"
 
 
+def test_rooms_form_floors() -> None:
+    """No two rooms may know each other, by whatever way: each stands on those below."""
+    floors: dict[str, int] = {}
+    while len(floors) < len(MAY_KNOW):
+        ready = {room for room, known in MAY_KNOW.items() if room not in floors and known - {room} <= floors.keys()}
+        assert ready, f"no floor for {sorted(MAY_KNOW.keys() - floors.keys())}"
+        floors |= dict.fromkeys(ready, 1 + max(floors.values(), default=0))
+    assert [floors[room] for room in FRONTEND] == sorted(floors[room] for room in FRONTEND)
+    assert floors["ir"] < floors["passes"] < floors["driver"] and floors[RUNTIME_MODEL] < floors["training"] < floors["cli"]
+
+
 def test_modules_form_no_cycle() -> None:
     graph = {name: {i.module for i in imports(name) if not i.late and not i.typing and i.module in MODULES} for name in MODULES}
     done: set[str] = set()
@@ -171,7 +192,7 @@ def test_import_rnnspec_loads_no_heavy_library() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if room(n) in {"ir", "passes", "kernel", "codegen"}])
+@pytest.mark.parametrize("name", [n for n in MODULES if room(n) in {"ir", "passes", "kernel", "backend"}])
 def test_no_compiler_stage_names_a_cell(name: str) -> None:
     """Names and strings of the code; what a docstring says by way of example is no matter."""
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))

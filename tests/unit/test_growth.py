@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.codegen.module import emit_module
-from rnnspec.codegen.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
+from rnnspec.backend.llvm_cpu.module import emit_module
+from rnnspec.backend.llvm_cpu.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
 from rnnspec.driver.compilation import compilation_of
 from rnnspec.runtime.native.executable import Wanted
 from tests.property.hostile import ACCEPTED, chain, doubled_rows, model, of_cell

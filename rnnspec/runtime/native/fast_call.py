@@ -25,7 +25,7 @@ ONE_OBJECT = 8
 
 @dataclass(frozen=True, slots=True)
 class PythonCall:
-    """Object code of `symbol`, see `codegen.python_call`, the functions of CPython's that it calls, and what the cache has it under."""
+    """Object code of `symbol`, see `llvm_cpu.python_call`, the functions of CPython's that it calls, and what the cache has it under."""
 
     object_code: bytes
     symbol: str

@@ -17,7 +17,7 @@ from rnnspec.signals import deferred
 
 
 class _Shared(ctypes.Structure):
-    """The numbers of a call that threads share, as `codegen.shards` has them."""
+    """The numbers of a call that threads share, as `backend.llvm_cpu.parallel_rows` has them."""
 
     _fields_ = [
         ("arrived", ctypes.c_int64),

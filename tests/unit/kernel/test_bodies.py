@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnnspec.ir.ops import BinaryKind, UnaryKind
-from rnnspec.kernel.bodies import registers_of, same_for_all_units
+from rnnspec.kernel.cpu.register_pressure import registers_of, same_for_all_units
 from rnnspec.kernel.nodes import Access, Draw, Load, Map, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import COEFFICIENTS
 

@@ -6,7 +6,7 @@ import pytest
 
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.types import DType
-from rnnspec.kernel.convention import ARENAS, convention
+from rnnspec.kernel.calling_convention import ARENAS, convention
 from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Stage, State, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native.executable import Wanted

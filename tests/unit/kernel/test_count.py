@@ -13,7 +13,7 @@ from rnnspec.ir.traverse import walk
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.kernel.amount import NONE, Amount
 from rnnspec.kernel.count import NOTHING, Count, count, print_counts
-from rnnspec.kernel.nests import Nest, nests_of
+from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.nodes import Access, Buffer, Draw, KernelFunction, Load, Map, RowMap, Scatter, Stage, Statement, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native.executable import Wanted

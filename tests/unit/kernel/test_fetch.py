@@ -9,7 +9,7 @@ import pytest
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
-from rnnspec.kernel.fetch import fetch_ahead
+from rnnspec.kernel.cpu.prefetch import fetch_ahead
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,

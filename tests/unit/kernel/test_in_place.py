@@ -12,9 +12,9 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.accesses import accesses
-from rnnspec.kernel.convention import convention
-from rnnspec.kernel.in_place import keep_in_place
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.calling_convention import convention
+from rnnspec.kernel.cpu.tape_aliasing import keep_in_place
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,

@@ -13,8 +13,8 @@ from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
-from rnnspec.kernel.matrix import Form, form_of, is_storable, matrix
 from rnnspec.kernel.nodes import Contract, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Stage, Store
+from rnnspec.kernel.op_class import Form, form_of, is_storable, matrix
 from rnnspec.kernel.printer import print_kernel
 from rnnspec.kernel.schedule import schedule, schedule_function
 from rnnspec.kernel.target import AVX2

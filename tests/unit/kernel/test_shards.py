@@ -7,12 +7,12 @@ from dataclasses import replace
 from rnnspec.contract.native_function import Work, operations_saved
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import Amount
-from rnnspec.kernel.convention import convention
+from rnnspec.kernel.calling_convention import convention
 from rnnspec.kernel.nodes import Access, KernelFunction, Load, Outer, RowMap, ScanLoop, Stage, Store
-from rnnspec.kernel.shards import Pending, is_divided, memory_of, touches
+from rnnspec.kernel.parallel_cost import Parts, work_of
+from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of, touches
+from rnnspec.kernel.parallel_units import WAIT_COST, unit_shares
 from rnnspec.kernel.target import AVX2, Tile
-from rnnspec.kernel.unit_shards import WAIT_COST, unit_shares
-from rnnspec.kernel.work import Parts, work_of
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
 

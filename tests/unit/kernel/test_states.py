@@ -11,6 +11,7 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.accesses import accesses
+from rnnspec.kernel.carry_buffers import settle_states
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -29,7 +30,6 @@ from rnnspec.kernel.nodes import (
     Statement,
     Store,
 )
-from rnnspec.kernel.states import settle_states
 from rnnspec.kernel.target import Tile
 from tests.unit.kernel.scheduled import RESET_BEFORE, model, scheduled, the_scan
 

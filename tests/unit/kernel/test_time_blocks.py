@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from rnnspec.contract.native_function import Space
-from rnnspec.kernel.convention import convention
+from rnnspec.kernel.calling_convention import convention
+from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import Access, KernelFunction, Load, Node, RowMap, ScanLoop, Stage, Statement, Store, TimeBlock
 from rnnspec.kernel.target import AVX512
-from rnnspec.kernel.time_blocks import time_blocks
 from tests.unit.kernel.scheduled import model, scheduled, stores
 
 

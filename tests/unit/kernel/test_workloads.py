@@ -12,7 +12,7 @@ from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import Stage
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
 from rnnspec.runtime.native.executable import Wanted

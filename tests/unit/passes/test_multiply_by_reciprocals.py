@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnspec.codegen.objects import host_target
+from rnnspec.backend.llvm_cpu.objects import host_target
 from rnnspec.ir.ops import Module, Role
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
@@ -19,7 +19,7 @@ from rnnspec.passes.hoist_weight_gradients import HoistWeightGradients
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.residuals import size_of
 from tests.ir_arguments import run_module
-from tests.unit.codegen.native_calls import call, load
+from tests.unit.backend.native_calls import call, load
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes" / "multiply_by_reciprocals"
 

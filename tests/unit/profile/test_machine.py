@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.codegen.vectors import ELEMENTARY
+from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY
 from rnnspec.ir.types import DType
-from rnnspec.kernel.bodies import ELEMENTARY as COUNTED
+from rnnspec.kernel.cpu.register_pressure import ELEMENTARY as COUNTED
 from rnnspec.profile.machine import SIZES, Rates, measure
 
 

@@ -11,7 +11,7 @@ import pytest
 from rnnspec.api import compile
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.kernel.count import count
-from rnnspec.kernel.nests import nests_of
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import ScanLoop
 from rnnspec.profile.inputs import draw_inputs, spread_lengths
 from rnnspec.profile.report import Limit, Profile, Work, as_data

@@ -1,0 +1,40 @@
+"""A timed build: each loop nest adds the ticks that it takes to its place in an array."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rnnspec.backend.llvm_cpu.vectors import Library
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.kernel.target import Target
+
+CLOCKS = "%clocks"
+"""The parameter, or the register, of the array."""
+
+
+def tick(writer: FunctionWriter, target: Target, library: Library) -> str:
+    """What the processor's own counter shows: it runs at one rate, whatever the processor does."""
+    name = "llvm.readcyclecounter" if target.triple.startswith("x86_64") else "llvm.readsteadycounter"
+    library.declarations[f"declare i64 @{name}()"] = None
+    return writer.assign(f"call i64 @{name}()", "tick")
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """`places`: by the names of the nests' functions."""
+
+    target: Target
+    library: Library
+    places: Mapping[str, int]
+
+    @contextmanager
+    def around(self, writer: FunctionWriter, nest: str) -> Generator[None]:
+        """What is written inside is timed for a nest."""
+        start = tick(writer, self.target, self.library)
+        yield
+        taken = writer.subtract(tick(writer, self.target, self.library), start)
+        place = writer.assign(f"getelementptr inbounds i64, ptr {CLOCKS}, i64 {self.places[nest]}", "p")
+        total = writer.assign(f"load i64, ptr {place}")
+        writer.do(f"store i64 {writer.add(total, taken)}, ptr {place}")

@@ -1,0 +1,281 @@
+"""The entry points of a function: each finds every buffer and calls the loop nests in order, for one thread or for several together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+from rnnspec.backend.llvm_cpu.calls import Call
+from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
+from rnnspec.backend.llvm_cpu.parallel_rows import JOINED, even_range, fewer_by_units, token_range, wait
+from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
+from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
+from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
+from rnnspec.contract.native_function import Space
+from rnnspec.kernel.calling_convention import Convention, convention
+from rnnspec.kernel.memory import Plan
+from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, TimeBlock
+from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
+from rnnspec.kernel.target import ELEMENT_BYTES, Target
+
+FLUSH_DENORMALS = 0x8040
+"""Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
+
+
+ALONE = ("i64 0", "i64 1", "ptr null")
+"""What a scan takes whose units nobody shares, see `llvm_cpu.scan.SHARING`."""
+
+
+def symbol(name: str) -> str:
+    """The exported name of a kernel function."""
+    return f"rnnspec_{name.replace('.', '_')}"
+
+
+def shared_symbol(name: str) -> str:
+    """The exported name of its entry point for several threads."""
+    return f"{symbol(name)}_shared"
+
+
+@dataclass
+class _Entry:
+    """An entry point under way: where its buffers are, and its sizes by name."""
+
+    vectors: Vectors
+    buffers: Mapping[str, str]
+    sizes: Mapping[str, str]
+    state: str | None
+
+    @property
+    def writer(self) -> FunctionWriter:
+        return self.vectors.writer
+
+    def size(self, rows: Rows) -> str:
+        return str(rows) if isinstance(rows, int) else self.sizes[rows]
+
+    def call(self, call: Call, part: tuple[str, str], further: Sequence[str] = ()) -> None:
+        """Calls a nest for a part of it."""
+        pointers = (f"ptr {self.buffers[name]}" for name in call.buffers)
+        sizes = (f"i64 {each}" for each in (*part, *(self.size(rows) for rows in call.further)))
+        self.writer.do(f"call void @{quoted(call.name)}({', '.join([*pointers, *sizes, *further])})")
+
+    def turns(self, call: Call, turns: Turns | None) -> tuple[str, ...]:
+        """What a scan takes to know the turns that it does."""
+        if not isinstance(call.node, ScanLoop):
+            return ()
+        return ("i64 0", f"i64 {self.size(call.node.steps)}") if turns is None else (f"i64 {turns.start}", f"i64 {turns.stop}")
+
+    def block_loop(self, block: TimeBlock) -> AbstractContextManager[Turns]:
+        return block_loop(self.vectors, block, self.buffers[block.offsets], self.size(block.steps))
+
+    def end(self) -> str:
+        _restore(self.vectors, self.state)
+        return self.writer.text()
+
+
+def _begin(name: str, parameters: Sequence[str], function: KernelFunction, calls: Convention, target: Target, library: Library) -> _Entry:
+    writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage="dso_local")
+    vectors = Vectors(writer, target, function.dtype, library)
+    state = _flush(vectors)
+    sizes = _dims(writer, calls)
+    return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes), sizes, state)
+
+
+def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library, *, clocks: Clocks | None) -> str:
+    """One thread calls the nests one after the other."""
+    passing = convention(function)
+    entry = _begin(symbol(function.name), (), function, passing, target, library)
+    if clocks:
+        slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
+        entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
+
+    def one(call: Call, turns: Turns | None = None) -> None:
+        part = ("0", entry.size(call.size))
+        if turns is not None and not isinstance(call.node, ScanLoop):
+            part = turns.first_token, turns.last_token
+        sharing = ALONE if call.shares else ()
+        clock = (f"ptr {CLOCKS}",) if clocks and isinstance(call.node, ScanLoop) else ()
+        with around(clocks, entry.writer, call.nest):
+            entry.call(call, part, (*entry.turns(call, turns), *sharing, *clock))
+
+    for block, several in grouped(function, calls):
+        if block is None:
+            one(several[0])
+            continue
+        with entry.block_loop(block) as turns:
+            for call in several:
+                one(call, turns)
+    return entry.end()
+
+
+def grouped(function: KernelFunction, calls: Sequence[Call]) -> Iterator[tuple[TimeBlock | None, Sequence[Call]]]:
+    """The calls in order, those of a block together, all others alone."""
+    place = 0
+    while place < len(calls):
+        number = calls[place].number
+        block = next((block for block in function.blocks if block.first == number), None)
+        end = place + 1
+        while block is not None and end < len(calls) and calls[end].number < block.last:
+            end += 1
+        yield block, calls[place:end]
+        place = end
+
+
+def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library) -> str:
+    """Each thread does its part of each nest, and waits where the next one needs what others do.
+
+    `%shared`: see `llvm_cpu.parallel_rows`. `%follows`: 0 of the thread that leads, 1 of the others.
+    """
+    passing = convention(function)
+    entry = _begin(shared_symbol(function.name), ("ptr %shared", "i64 %follows"), function, passing, target, library)
+    writer = entry.writer
+    number = writer.assign("call i64 @rnnspec.join(ptr %shared, i64 %follows)", "number")
+    with writer.when(writer.assign(f"icmp sge i64 {number}, 0")):
+        place = writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {JOINED}", "p")
+        shards = writer.assign(f"load i64, ptr {place}", "shards")
+        parts = _Parts(entry, number, shards)
+        first = writer.assign(f"icmp eq i64 {number}, 0")
+        pending = Pending(memory_of(function, passing))
+
+        def one(call: Call, turns: Turns | None = None) -> None:
+            if not is_divided(call.node):
+                with writer.when(first):
+                    entry.call(call, ("0", entry.size(call.size)), entry.turns(call, turns))
+                return
+            if turns is not None and not isinstance(call.node, ScanLoop):
+                entry.call(call, parts.of_tokens(turns))
+                return
+            part, further = parts.of(call)
+            entry.call(call, part, (*entry.turns(call, turns), *further))
+
+        for block, several in grouped(function, calls):
+            if block is None:
+                if pending.must_wait(several[0].touches):
+                    wait(writer, shards)
+                one(several[0])
+                continue
+            # Its tokens are divided block by block, so that nobody finds his own again behind it.
+            if pending.must_wait(replace(touch, own=None) for call in several for touch in call.touches):
+                wait(writer, shards)
+            for call in several:
+                if isinstance(call.node, ScanLoop):
+                    parts.of(call)  # before the loop, so that it is known in each turn
+            with entry.block_loop(block) as turns:
+                inner = Pending(memory_of(function, passing))
+                for call in several:
+                    if inner.must_wait(call.touches):
+                        wait(writer, shards)
+                    one(call, turns)
+        wait(writer, shards)
+    return entry.end()
+
+
+@dataclass
+class _Parts:
+    """A thread's part of each nest, found once for all that are divided alike."""
+
+    entry: _Entry
+    number: str
+    shards: str
+
+    def __post_init__(self) -> None:
+        self._known: dict[tuple[object, ...], tuple[tuple[str, str], tuple[str, ...]]] = {}
+
+    def of(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
+        """The range, and what else the nest's function takes because of the division."""
+        key = (call.size, call.node.offsets if isinstance(call.node, ScanLoop) else "", call.shares)
+        if key not in self._known:
+            self._known[key] = self._part(call)
+        return self._known[key]
+
+    def of_tokens(self, turns: Turns) -> tuple[str, str]:
+        """The thread's part of some steps' tokens."""
+        writer = self.entry.writer
+        size = writer.subtract(turns.last_token, turns.first_token)
+        first, last = even_range(self.entry.vectors, size, self.number, self.shards)
+        return writer.add(turns.first_token, first), writer.add(turns.first_token, last)
+
+    def _part(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
+        vectors, size = self.entry.vectors, self.entry.size(call.size)
+        if not isinstance(call.node, ScanLoop):
+            return even_range(vectors, size, self.number, self.shards), ()
+        steps, offsets = self.entry.size(call.node.steps), self.entry.buffers[call.node.offsets]
+        rows = token_range(vectors, offsets, steps, size, self.number, self.shards)
+        if not call.shares:
+            return rows, ()
+        by_units = fewer_by_units(vectors, call.shares, offsets, steps, self.shards)
+        chosen = [
+            vectors.writer.assign(f"select i1 {by_units}, i64 {one}, i64 {other}")
+            for one, other in (("0", rows[0]), (size, rows[1]), (self.number, "0"), (self.shards, "1"))
+        ]
+        return (chosen[0], chosen[1]), (f"i64 {chosen[2]}", f"i64 {chosen[3]}", "ptr %shared")
+
+
+def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:
+    """What is written inside is timed for a nest, if anything is."""
+    return clocks.around(writer, nest) if clocks else nullcontext()
+
+
+def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
+    sizes: dict[str, str] = {}
+    for position, name in enumerate(calls.dims):
+        pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
+        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
+    return sizes
+
+
+def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convention, sizes: Mapping[str, str]) -> dict[str, str]:
+    entry = vectors.writer
+    pointers: list[str] = []
+    for position in range(len(calls.buffers) + len(calls.arenas)):
+        slot = entry.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {position}", "p")
+        pointers.append(entry.assign(f"load ptr, ptr {slot}", "pointer"))
+    registers = {buffer.name: pointer for buffer, pointer in zip(calls.buffers, pointers, strict=False)}
+    arenas = dict(zip(calls.arenas, pointers[len(calls.buffers) :], strict=True))
+    plans = {Space.SCRATCH: calls.scratch, Space.TAPE: calls.tape, Space.PREPARED: calls.prepared}
+    slots = {space: _slot_registers(entry, arenas[space], plan, sizes) for space, plan in plans.items() if space in arenas}
+    for buffer in function.buffers:
+        if buffer.space in slots and buffer.name in plans[buffer.space].slot_of:
+            registers[buffer.name] = slots[buffer.space][plans[buffer.space].slot_of[buffer.name]]
+        elif buffer.space in (Space.WEIGHT, Space.GRADIENT):
+            offset = buffer.offset * ELEMENT_BYTES[buffer.dtype]
+            registers[buffer.name] = entry.assign(f"getelementptr inbounds i8, ptr {arenas[buffer.space]}, i64 {offset}", "p")
+    return registers
+
+
+def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[str, str]) -> list[str]:
+    """Each slot's address: the sizes before it, as `Slot.size` counts them."""
+    registers: list[str] = []
+    offset = "0"
+    for slot in plan.slots:
+        registers.append(entry.assign(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}", "slot"))
+        if isinstance(slot.rows, int):
+            size: str | int = slot.size({})
+        else:
+            rows = sizes[slot.rows]
+            some = entry.assign(f"select i1 {entry.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
+            bytes_ = entry.add(entry.multiply(some, slot.row_bytes), ALIGNMENT - 1)
+            size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), SLOT_GAP, "size")
+        offset = entry.add(offset, size)
+    return registers
+
+
+def _flush(vectors: Vectors) -> str | None:
+    """Flushes denormals on machines that have the switch; what must be put back."""
+    if not vectors.target.triple.startswith("x86_64"):
+        return None
+    for name in ("stmxcsr", "ldmxcsr"):
+        vectors.library.declarations[f"declare void @llvm.x86.sse.{name}(ptr)"] = None
+    entry = vectors.writer
+    saved, changed = entry.assign("alloca i32", "state"), entry.assign("alloca i32", "state")
+    entry.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
+    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {FLUSH_DENORMALS}")
+    entry.do(f"store i32 {flags}, ptr {changed}")
+    entry.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
+    return saved
+
+
+def _restore(vectors: Vectors, state: str | None) -> None:
+    if state is not None:
+        vectors.writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {state})")

@@ -1,0 +1,223 @@
+"""Loop nests of the kernel IR that compute: stages and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import TypeAlias
+
+from rnnspec.backend.llvm_cpu.rows import Places, RowValues, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage, Store, panel_bytes
+
+Range: TypeAlias = tuple[str, str]
+"""The first and last + 1."""
+
+
+def tile_count(vectors: Vectors, units: int, per_tile: int) -> int:
+    return -(-units // (per_tile * vectors.lanes))
+
+
+def column_tile(vectors: Vectors, units: int) -> int:
+    """Vectors of units side by side in a nest that adds up over rows."""
+    return max(1, min(2, units // vectors.lanes))
+
+
+def unit_tiles_within(
+    vectors: Vectors,
+    units: int,
+    per_tile: int,
+    tiles: Range,
+    body: Callable[[UnitTile], object],
+    *,
+    beside: Sequence[int] = (1,),
+    back: str | None = None,
+) -> None:
+    """As `unit_tiles`, for some of the tiles. `beside`: as many full tiles are taken as one while they fit, 1 at last."""
+    writer, lanes = vectors.writer, vectors.lanes
+    first, stop = tiles
+    full, rest = divmod(units, per_tile * lanes)
+    if full:
+        start, least = first, vectors.least(stop, str(full))
+        for count in beside:
+            with writer.loop(start, least, count, hint="tile") as turn:
+                number = _turned(vectors, back, start, least, turn, count)
+                body(UnitTile(writer.multiply(number, per_tile * lanes), number, per_tile * count, lanes))
+            start = turn
+    if rest:
+        begun, reached = writer.assign(f"icmp sle i64 {first}, {full}"), writer.assign(f"icmp sgt i64 {stop}, {full}")
+        with writer.when(writer.assign(f"and i1 {begun}, {reached}")):
+            used = -(-rest // lanes)
+            body(UnitTile(str(full * per_tile * lanes), str(full), used, rest - (used - 1) * lanes))
+
+
+def unit_tiles(vectors: Vectors, units: int, per_tile: int, body: Callable[[UnitTile], object], back: str | None = None) -> None:
+    """Runs `body` for every tile of units: a loop over full ones, then the rest. `back`: an i1, whether the loop goes from the last one."""
+    lanes = vectors.lanes
+    columns = per_tile * lanes
+    full, rest = divmod(units, columns)
+    if full == 1:
+        body(UnitTile("0", "0", per_tile, lanes))
+    elif full:
+        with vectors.writer.loop("0", str(full), hint="tile") as turn:
+            number = _turned(vectors, back, "0", str(full), turn)
+            body(UnitTile(vectors.writer.multiply(number, columns), number, per_tile, lanes))
+    if rest:
+        used = -(-rest // lanes)
+        body(UnitTile(str(full * columns), str(full), used, rest - (used - 1) * lanes))
+
+
+def _turned(vectors: Vectors, back: str | None, start: str, stop: str, turn: str, count: int = 1) -> str:
+    """The turn of a loop by `count` that goes from the last one to the first if `back`."""
+    if back is None:
+        return turn
+    writer = vectors.writer
+    size = writer.subtract(stop, start)
+    if count > 1:
+        size = writer.subtract(size, writer.assign(f"srem i64 {size}, {count}"))
+    last = writer.subtract(writer.add(size, start), count)
+    other = writer.subtract(writer.add(last, start), turn)
+    return writer.assign(f"select i1 {back}, i64 {other}, i64 {turn}", "tile")
+
+
+def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callable[[str, int], None]) -> None:
+    """Runs `body(first row, count)` over the rows, by the largest count that fits."""
+    start, stop = rows
+    for count in counts:
+        with vectors.writer.loop(start, stop, count, "r") as row:
+            body(row, count)
+        start = row
+
+
+def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None = None) -> None:
+    """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory.
+
+    `blocks`: which units, see `kernel.unit_shards.blocks_of`; all of them if None.
+    """
+    if not any(isinstance(statement, Contract) for statement in stage.body):
+        _emit_along_rows(vectors, places, stage, rows, blocks)
+        return
+    tall = tuple(count for count in stage.tile.rows[:-1] if not isinstance(stage.rows, int) or count <= stage.rows)
+    width = stage.tile.vectors
+    back = _goes_back(vectors, places, stage)
+
+    def over_units(wide: int, body: Callable[[UnitTile], None]) -> None:
+        if blocks is None:
+            unit_tiles(vectors, stage.units, width * wide, body, back)
+        else:
+            unit_tiles_within(vectors, stage.units, width, blocks, body, beside=(wide, 1) if wide > 1 else (1,), back=back)
+
+    def tile(row: str, count: int, units: UnitTile) -> None:
+        TileEmitter(vectors, places, row, count, units, width).run(stage.body)
+
+    def single_rows(start: str) -> None:
+        wide = stage.tile.wide
+        row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
+
+    if tall:
+        over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
+    single_rows(_rest(vectors, rows, tall))
+
+
+def _goes_back(vectors: Vectors, places: Places, stage: Stage) -> str | None:
+    """An i1, whether a step goes through its tiles from the last one to the first; None if that is of no use.
+
+    Every other step does, so that it begins with weights that the one before has left in the first-level cache, where there is no room
+    for all. Steps are told apart by the two buffers of a state, which change places: the one that is read whole, and the one written.
+    """
+    contracts = [statement for statement in stage.body if isinstance(statement, Contract)]
+    if panel_bytes(contracts, stage.units, vectors.bytes) <= vectors.target.first_level_bytes:
+        return None
+    written = [statement.access.buffer for statement in stage.body if isinstance(statement, Store)]
+    for left in dict.fromkeys(statement.left.buffer for statement in contracts):
+        for right in written:
+            if right != left and places.buffers[left].width == places.buffers[right].width == stage.units:
+                return vectors.writer.assign(f"icmp ugt ptr {places.registers[left]}, {places.registers[right]}", "back")
+    return None
+
+
+def _emit_along_rows(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None) -> None:
+    with vectors.writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, stage.body)
+        if blocks is None:
+            unit_tiles(vectors, stage.units, stage.tile.vectors, same.run)
+        else:
+            unit_tiles_within(vectors, stage.units, stage.tile.vectors, blocks, same.run)
+
+
+def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
+    """The first row that is left when as many as fit have been taken by each count."""
+    if not counts:
+        return rows[0]
+    writer = vectors.writer
+    left = writer.subtract(rows[1], rows[0])
+    for count in counts:
+        left = writer.assign(f"srem i64 {left}, {count}", "left")
+    return writer.subtract(rows[1], left)
+
+
+PARTIAL_RESULTS = 4
+
+
+def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Range) -> None:
+    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
+    writer, lanes = vectors.writer, vectors.lanes
+    beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
+    full, rest = divmod(node.units, beside * lanes)
+
+    def part(same: RowValues, units: UnitTile, partial: Sequence[str]) -> list[str]:
+        emitter = same.run(units)
+        combined = list(partial)
+        for vector in range(units.vectors):
+            value = emitter.value(node.value, 0, vector)
+            if units.lanes(vector, lanes) < lanes:
+                value = vectors.select(vectors.mask(units.last), value, vectors.identity(node.kind))
+            combined[vector] = vectors.combine(node.kind, partial[vector], value)
+        return combined
+
+    with writer.loop(*rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, node.body)
+        partial = [vectors.identity(node.kind)] * beside
+        if full:
+            start = [(vectors.type, register) for register in partial]
+            with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
+                following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+            partial = list(registers)
+        if rest:
+            used = -(-rest // lanes)
+            partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
+        scalar = vectors.across(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
+        emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
+        writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
+
+
+def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
+    """Rows are added one after the other, each for all units: the memory is read in one direction.
+
+    Going down, each row would be a new page; and of a few rows side by side a processor fetches nothing ahead.
+    """
+    per_tile = column_tile(vectors, node.units)
+
+    def sums(units: UnitTile) -> list[tuple[str, int]]:
+        """Where the tile's sums are, and their lanes."""
+        target = TileEmitter(vectors, places, "0", 1, units, 1).row_pointer(node.target, 0)
+        places_of = (vectors.writer.add(units.start, vector * vectors.lanes) for vector in range(units.vectors))
+        return [(vectors.pointer(target, place), units.lanes(vector, vectors.lanes)) for vector, place in enumerate(places_of)]
+
+    def begin(units: UnitTile) -> None:
+        for address, lanes in sums(units):
+            vectors.store(vectors.identity(node.kind), address, lanes)
+
+    def add(same: RowValues, units: UnitTile) -> None:
+        emitter = same.run(units)
+        for vector, (address, lanes) in enumerate(sums(units)):
+            total = vectors.combine(node.kind, vectors.load(address, lanes), emitter.value(node.value, 0, vector))
+            vectors.store(total, address, lanes)
+
+    def within(body: Callable[[UnitTile], None]) -> None:
+        unit_tiles_within(vectors, node.units, per_tile, tiles, body)
+
+    within(begin)
+    with vectors.writer.loop("0", rows, hint="r") as row:
+        same = RowValues.emit(vectors, places, row, node.body)
+        within(lambda units: add(same, units))

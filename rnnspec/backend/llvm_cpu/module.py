@@ -1,0 +1,180 @@
+"""A kernel module as LLVM text: an internal function for each loop nest, alike ones in one, an entry point for each function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from rnnspec.backend.llvm_cpu.calls import Call, calls_of, needs_zeros, zeros_name
+from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
+from rnnspec.backend.llvm_cpu.data_movement import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter, emit_zeros
+from rnnspec.backend.llvm_cpu.entry import around, emit_entry, emit_shared_entry
+from rnnspec.backend.llvm_cpu.loop_nests import emit_column_reduce, emit_row_reduce, emit_stage
+from rnnspec.backend.llvm_cpu.math import math_definitions
+from rnnspec.backend.llvm_cpu.merge_functions import once
+from rnnspec.backend.llvm_cpu.outer import emit_outer
+from rnnspec.backend.llvm_cpu.parallel_rows import shard_functions
+from rnnspec.backend.llvm_cpu.rows import Places
+from rnnspec.backend.llvm_cpu.scan import SHARING, StepCall, emit_scan
+from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.types import DType
+from rnnspec.kernel.loop_nests import nests_of
+from rnnspec.kernel.memory import buffers_of
+from rnnspec.kernel.nodes import (
+    Buffer,
+    ColumnReduce,
+    Fetch,
+    GatherIds,
+    KernelFunction,
+    KernelModule,
+    Node,
+    Outer,
+    PackPanels,
+    Rearranged,
+    RowReduce,
+    ScanLoop,
+    Scatter,
+    Stage,
+)
+from rnnspec.kernel.parallel_units import StepShare, unit_shares
+from rnnspec.kernel.target import Target
+
+
+def emit_module(module: KernelModule, target: Target, *, timed: bool = False, shared: bool = True) -> str:
+    """The LLVM text of a whole module.
+
+    `timed`: each function takes one pointer more, to a clock for each of its nests. `shared`: with entry points for several
+    threads; a timed one has none.
+    """
+    library, shared = Library(), shared and not timed
+    parts = once([part for function in module.functions for part in _function(function, target, library, timed, shared)])
+    dtype = module.functions[0].dtype
+    if dtype not in (DType.F32, DType.F64):
+        raise InternalError(f"a module of {dtype.value}")
+    name = "f32" if dtype is DType.F32 else "f64"
+    lanes = target.lanes(dtype)
+    if library.elementary and target.fused_multiply_add:
+        kind = f"<{lanes} x {'float' if dtype is DType.F32 else 'double'}>"
+        library.declarations[f"declare {kind} @llvm.fma.v{lanes}{name}({kind}, {kind}, {kind})"] = None
+    header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
+    elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
+    together = shard_functions(target) if shared else ""
+    return "\n".join(["\n".join(header), *parts, together, elementary, attributes(target)])
+
+
+def attributes(target: Target) -> str:
+    width = f' "prefer-vector-width"="{target.vector_bytes * 8}"' if target.vector_bytes > 32 else ""
+    return f"attributes #0 = {{ nounwind{width} }}\n"
+
+
+def _function(function: KernelFunction, target: Target, library: Library, timed: bool, shared: bool) -> list[str]:
+    """The nests of a function, and its entry points."""
+    vectors = Vectors(FunctionWriter("", ()), target, function.dtype, library)
+    buffers = {buffer.name: buffer for buffer in function.buffers}
+    names = {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))}
+    clocks = Clocks(target, library, names) if timed else None
+    parts: list[str] = []
+    calls: list[Call] = []
+    for number, node in enumerate(function.nodes):
+        name = f"{function.name}.{number}"
+        shares = unit_shares(node, function, vectors.lanes) if shared and isinstance(node, ScanLoop) else ()
+        parts.extend(emit_node(name, node, {key: buffers[key] for key in buffers_of(node)}, vectors, clocks, shares))
+        calls.extend(replace(call, shares=shares, number=number) for call in calls_of(name, node, buffers, vectors))
+    parts.append(emit_entry(function, calls, target, library, clocks=clocks))
+    return [*parts, emit_shared_entry(function, calls, target, library)] if shared else parts
+
+
+def emit_node(
+    name: str,
+    node: Node,
+    buffers: Mapping[str, Buffer],
+    vectors: Vectors,
+    clocks: Clocks | None = None,
+    shares: Sequence[StepShare] = (),
+    blocks: bool = False,
+) -> list[str]:
+    """The function of a loop nest, behind those that it calls. It does the part from %start to %stop.
+
+    `shares`: of a scan whose units threads may share. `blocks`: a stage that does some blocks of units, from %first to %last.
+    """
+    parameters = [*(f"ptr %buffer.{number}" for number in range(len(buffers))), "i64 %start", "i64 %stop"]
+    registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
+    part = ("%start", "%stop")
+
+    def begin(*further: str) -> tuple[Vectors, Places]:
+        return replace(vectors, writer=FunctionWriter(name, [*parameters, *further])), Places(buffers, registers)
+
+    match node:
+        case ScanLoop():
+            further = ["i64 %steps", "i64 %from", "i64 %to", *(SHARING if shares else ()), *([f"ptr {CLOCKS}"] if clocks else [])]
+            return _emit_scan(name, node, buffers, begin(*further)[0], clocks, shares)
+        case PackPanels():
+            inner, places = begin()
+            emit_pack_panels(inner, places, node, part)
+        case Scatter():
+            inner, places = begin("i64 %rows")
+            emit_scatter(inner, places, node, part, "%rows")
+            if not needs_zeros(node, buffers):
+                return [inner.writer.text()]
+            zeros = FunctionWriter(zeros_name(name), ["ptr %buffer", "i64 %start", "i64 %stop"])
+            emit_zeros(replace(vectors, writer=zeros), "%buffer", node.units, part)
+            return [zeros.text(), inner.writer.text()]
+        case GatherIds():
+            inner, places = begin("i64 %token")
+            emit_gather_ids(inner, places, node, part)
+        case Rearranged():
+            inner, places = begin("i64 %token")
+            emit_rearranged(inner, places, node, part)
+        case Stage():
+            further = (*(("i64 %first", "i64 %last") if blocks else ()), *(("i64 %tokens",) if _fetches(node) else ()))
+            inner, places = begin("i64 %token", *further)
+            units = ("%first", "%last") if blocks else None
+            emit_stage(inner, replace(places, token="%token", tokens="%tokens"), node, ("0", "1") if node.rows == 1 else part, units)
+        case RowReduce():
+            inner, places = begin("i64 %token")
+            emit_row_reduce(inner, replace(places, token="%token"), node, ("0", "1") if node.rows == 1 else part)
+        case ColumnReduce():
+            inner, places = begin("i64 %rows")
+            emit_column_reduce(inner, places, node, part, "%rows")
+        case Outer():
+            inner, places = begin("i64 %rows")
+            emit_outer(inner, places, node, part, "%rows")
+        case _:
+            assert_never(node)
+    return [inner.writer.text()]
+
+
+def _emit_scan(
+    name: str, loop: ScanLoop, buffers: Mapping[str, Buffer], vectors: Vectors, clocks: Clocks | None, shares: Sequence[StepShare]
+) -> list[str]:
+    registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
+    parts: list[str] = []
+    calls: list[StepCall] = []
+    for number, step in enumerate(loop.body):
+        share = shares[number] if shares else None
+        inner = {key: buffers[key] for key in buffers_of(step)}
+        parts.extend(emit_node(f"{name}.{number}", step, inner, vectors, blocks=share is not None and share.blocks > 1))
+        for call in calls_of(f"{name}.{number}", step, buffers, vectors):
+            calls.append(StepCall(call.name, call.buffers, _fixed(call), share, _fetches(step)))
+    emit_scan(vectors, loop, registers, calls, lambda nest: around(clocks, vectors.writer, nest))
+    return [*parts, vectors.writer.text()]
+
+
+def _fetches(node: Node) -> bool:
+    """Whether a nest takes how many tokens its step has."""
+    return isinstance(node, Stage) and any(isinstance(statement, Fetch) for statement in node.body)
+
+
+def _fixed(call: Call) -> tuple[str, ...] | None:
+    """What a nest of a step takes if that doesn't depend on the step."""
+    sizes = (call.size, *call.further)
+    if any(isinstance(size, str) and size != "rows" for size in sizes):
+        raise InternalError(f"a step's loop nest over {', '.join(map(str, sizes))}")
+    if isinstance(call.size, str):
+        return None
+    if "rows" in sizes:
+        raise InternalError("a sum over a step's rows")
+    return ("i64 0", *(f"i64 {size}" for size in sizes))

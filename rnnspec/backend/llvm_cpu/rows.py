@@ -1,0 +1,320 @@
+"""Executes a stage's statements for a few rows and vectors of units: the inside of every loop nest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.kernel.cpu.register_pressure import same_for_all_units
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Fetch, Load, Map, RowMap, Splat, Statement, Store
+from rnnspec.kernel.target import CACHE_LINE
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a loop nest's function knows: its buffers' registers, the step's first token, and how many tokens the step has."""
+
+    buffers: Mapping[str, Buffer]
+    registers: Mapping[str, str]
+    token: str = "0"
+    tokens: str = "0"
+
+
+@dataclass(frozen=True)
+class UnitTile:
+    """Units `start` .. of one tile: `vectors` of them, the last with `last` lanes; `number` counts tiles from 0."""
+
+    start: str
+    number: str
+    vectors: int
+    last: int
+
+    def lanes(self, vector: int, full: int) -> int:
+        return self.last if vector == self.vectors - 1 else full
+
+
+@dataclass
+class TileEmitter:
+    """Statements for `count` rows from row `row` on and one tile of units."""
+
+    vectors: Vectors
+    places: Places
+    row: str
+    count: int
+    units: UnitTile
+    panel_vectors: int
+    values: dict[tuple[str, int, int], str] = field(default_factory=dict[tuple[str, int, int], str])
+    _rows: range = range(0)
+    """Of the tile, those that statements are executed for."""
+    _contracts: bool = False
+    """A contraction takes long enough for what is fetched to come; a tile without one is over before."""
+    _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
+
+    def run(self, body: Sequence[Statement]) -> None:
+        """Contractions for all rows at once; then what comes of them row by row, so that few values are under way."""
+        early, late = _around_contractions(body)
+        first = next((statement for statement in early if isinstance(statement, Contract)), None)
+        fetch = next((statement for statement in body if isinstance(statement, Fetch) and statement.rows == self.count), None)
+        self._contracts = first is not None
+        self._rows = range(self.count)
+        for statement in early:
+            if isinstance(statement, Contract) and statement is first:
+                self._fetch_written(body)
+                self._contract(statement, fetch)
+            else:
+                self._statement(statement)
+        for rows in [range(row, row + 1) for row in range(self.count)] if self._contracts else [range(self.count)]:
+            self._rows = rows
+            for statement in late:
+                self._statement(statement)
+
+    def _fetch_written(self, body: Sequence[Statement]) -> None:
+        """What the tile writes of tokens and hasn't read: while it adds up, the lines come that the stores need."""
+        read = {statement.access for statement in body if isinstance(statement, Load)}
+        for statement in body:
+            if isinstance(statement, Store) and self._is_of_tokens(statement.access) and statement.access not in read:
+                for row in range(self.count):
+                    for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
+                        self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
+
+    def value(self, name: str, row: int, vector: int) -> str:
+        return self.values[name, row, vector]
+
+    def _statement(self, statement: Statement) -> None:
+        match statement:
+            case Load():
+                self._load(statement)
+            case Splat():
+                self._set_all(statement.name, self.vectors.vector(statement.value))
+            case Map():
+                for row, vector in self._grid():
+                    operands = [self.values[name, row, vector] for name in statement.operands]
+                    self.values[statement.name, row, vector] = self.vectors.map(statement.kind, operands)
+            case Draw():
+                self._draw(statement)
+            case Contract():
+                self._contract(statement)
+            case Fetch():
+                pass
+            case Store():
+                for row, vector in self._grid():
+                    pointer = self._vector_pointer(statement.access, row, vector)
+                    lanes = self.units.lanes(vector, self.vectors.lanes)
+                    self.vectors.store(self.values[statement.value, row, vector], pointer, lanes)
+            case _:
+                assert_never(statement)
+
+    def _grid(self) -> list[tuple[int, int]]:
+        return [(row, vector) for row in self._rows for vector in range(self.units.vectors)]
+
+    def _set_all(self, name: str, register: str) -> None:
+        for row, vector in self._grid():
+            self.values[name, row, vector] = register
+
+    def _load(self, statement: Load) -> None:
+        access = statement.access
+        shared = access.rows is RowMap.FIRST and access.via is None
+        for row in self._rows:
+            if shared and row > 0:
+                for vector in range(self.units.vectors):
+                    self.values[statement.name, row, vector] = self.values[statement.name, 0, vector]
+                continue
+            if access.splat:
+                register = self.vectors.load_splat(self.row_pointer(access, row))
+                for vector in range(self.units.vectors):
+                    self.values[statement.name, row, vector] = register
+                continue
+            if self._contracts and access.rows is RowMap.TOKEN and access.via is None:
+                self._fetch_next(access, row)
+            for vector in range(self.units.vectors):
+                lanes = self.units.lanes(vector, self.vectors.lanes)
+                self.values[statement.name, row, vector] = self.vectors.load(self._vector_pointer(access, row, vector), lanes)
+
+    def _fetch_next(self, access: Access, row: int) -> None:
+        """What the next tile of rows reads: a step comes back to tokens too seldom for the processor to see where they lead."""
+        further = self.count * self.places.buffers[access.buffer].width
+        for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
+            self.vectors.prefetch(self.vectors.pointer(self._vector_pointer(access, row, vector), str(further)))
+
+    def _is_of_tokens(self, access: Access) -> bool:
+        rows = self.places.buffers[access.buffer].rows
+        return access.rows is RowMap.TOKEN or (isinstance(rows, str) and rows != "batch")
+
+    def _vectors_in_a_line(self) -> int:
+        return max(1, CACHE_LINE // self.vectors.target.vector_bytes)
+
+    def _draw(self, statement: Draw) -> None:
+        writer = self.vectors.writer
+        key = writer.assign(f"load i32, ptr {self.places.registers[statement.key]}, align 4", "key")
+        for row, vector in self._grid():
+            number = writer.add(self.row, row)
+            column = str(statement.column)
+            if not statement.splat:
+                column = writer.add(self.units.start, statement.column + vector * self.vectors.lanes)
+            drawn = self.vectors.uniform(key, statement.stream, number, statement.width, column, statement.splat)
+            self.values[statement.name, row, vector] = drawn
+
+    def row_pointer(self, access: Access, row: int) -> str:
+        """The address of the access's first element for the tile's `row`-th row."""
+        key = (access, row)
+        if key not in self._pointers:
+            self._pointers[key] = self._row_pointer(access, row)
+        return self._pointers[key]
+
+    def _row_pointer(self, access: Access, row: int) -> str:
+        writer = self.vectors.writer
+        buffer = self.places.buffers[access.buffer]
+        base = self.places.registers[access.buffer]
+        match access.rows:
+            case RowMap.ROW:
+                number = writer.add(self.row, row + (0 if access.via else access.row))
+            case RowMap.TOKEN:
+                number = writer.add(writer.add(self.places.token, self.row), row + (0 if access.via else access.row))
+            case RowMap.FIRST:
+                number = str(access.row)
+        if access.via is not None:
+            looked_up = writer.load_index(self.places.registers[access.via], number)
+            found = self.vectors.pointer(base, writer.add(writer.multiply(writer.add(looked_up, access.row), buffer.width), access.column))
+            if access.fill is None:
+                return found
+            filled = self.vectors.pointer(self.places.registers[access.fill], str(access.column))
+            missing = writer.assign(f"icmp slt i64 {looked_up}, 0", "m")
+            return writer.assign(f"select i1 {missing}, ptr {filled}, ptr {found}", "p")
+        return self.vectors.pointer(base, writer.add(writer.multiply(number, buffer.width), access.column))
+
+    def _vector_pointer(self, access: Access, row: int, vector: int) -> str:
+        offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
+        return self.vectors.pointer(self.row_pointer(access, row), offset)
+
+    def _contract(self, statement: Contract, fetch: Fetch | None = None) -> None:
+        """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
+
+        In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
+        """
+        vectors, writer = self.vectors, self.vectors.writer
+        gates, lanes = len(statement.names), vectors.lanes
+        block = self.panel_vectors * gates * lanes
+        first = writer.multiply(self.units.start, statement.depth * gates)
+        panels = [
+            vectors.pointer(self.places.registers[statement.panels], writer.add(first, number * statement.depth * block))
+            for number in range(-(-self.units.vectors // self.panel_vectors))
+        ]
+        left = [self.row_pointer(statement.left, row) for row in range(self.count)]
+        keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
+
+        def add(start: str, stop: str, sums: Sequence[str], fetched: str | None) -> list[str]:
+            """The sums after some turns, in each of which a line comes from `fetched` on."""
+            carried = [(vectors.type, register) for register in sums]
+            with writer.carrying_loop(start, stop, 1, carried, "k") as (k, registers, following):
+                if fetched is not None:
+                    vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
+                turn = writer.multiply(k, block)
+                steps = [vectors.pointer(panel, turn) for panel in panels]
+                weights = {
+                    (gate, vector): vectors.load(
+                        vectors.pointer(steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes))
+                    )
+                    for vector in range(self.units.vectors)
+                    for gate in range(gates)
+                }
+                elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
+                for (gate, row, vector), register in zip(keys, registers, strict=True):
+                    following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
+            return registers
+
+        sums: list[str] = []
+        for gate, row, vector in keys:
+            init = statement.inits[gate]
+            sums.append("zeroinitializer" if init is None else self.values[init, row, vector])
+        if fetch is None:
+            sums = add("0", str(statement.depth), sums, None)
+        else:
+            edges, addresses = self._fetched(fetch, statement.depth)
+            addresses += left[: len(edges) - 1 - len(addresses)]
+            carried = [(vectors.type, register) for register in sums]
+            with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
+                start, stop = (writer.chosen("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
+                following.extend(add(start, stop, registers, writer.chosen("ptr", part, addresses)))
+            sums = registers
+        for (gate, row, vector), register in zip(keys, sums, strict=True):
+            self.values[statement.names[gate], row, vector] = register
+
+    def _fetched(self, fetch: Fetch, depth: int) -> tuple[list[int], list[str]]:
+        """The turns at which another buffer begins, from 0 to the depth, and where each is fetched from, a line in each turn.
+
+        Where turns are left there is an address less: nothing has to be fetched in the last of them.
+        """
+        edges, addresses = [0], list[str]()
+        for name in fetch.buffers:
+            elements = fetch.rows * self.places.buffers[name].width
+            lines = min(-(-elements // (fetch.parts * self._line())), depth - edges[-1])
+            if lines:
+                edges.append(edges[-1] + lines)
+                addresses.append(self._next_step(name, fetch, lines))
+        return edges if edges[-1] == depth else [*edges, depth], addresses
+
+    def _next_step(self, name: str, fetch: Fetch, lines: int) -> str:
+        """The tile's part of a buffer's rows for the next step."""
+        writer = self.vectors.writer
+        token = writer.add(self.places.token, self.row)
+        row = writer.subtract(token, self.places.tokens) if fetch.back else writer.add(token, self.places.tokens)
+        part = writer.multiply(self.units.number, lines * self._line())
+        return self.vectors.pointer(self.places.registers[name], writer.add(writer.multiply(row, self.places.buffers[name].width), part))
+
+    def _line(self) -> int:
+        """Elements in a cache line."""
+        return CACHE_LINE // self.vectors.bytes
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """What of a body without contractions has one value for all units of a row: emitted before the loop over their tiles."""
+
+    vectors: Vectors
+    places: Places
+    row: str
+    values: Mapping[str, str]
+    rest: tuple[Statement, ...]
+
+    @classmethod
+    def emit(cls, vectors: Vectors, places: Places, row: str, body: Sequence[Statement]) -> RowValues:
+        """LLVM wouldn't move it: none of the passes that run takes anything out of a loop."""
+        same, rest = same_for_all_units(body)
+        emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, vectors.lanes), 1)
+        emitter.run(same)
+        values = {name: register for (name, _, _), register in emitter.values.items()}
+        return cls(vectors, places, row, values, tuple(rest))
+
+    def run(self, units: UnitTile) -> TileEmitter:
+        """Emits the rest for a tile of units."""
+        values = {(name, 0, vector): register for name, register in self.values.items() for vector in range(units.vectors)}
+        emitter = TileEmitter(self.vectors, self.places, self.row, 1, units, 1, values)
+        emitter.run(self.rest)
+        return emitter
+
+
+def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """The contractions with all that they start from, and all that can wait until they are done: registers are for sums until then.
+
+    The first is empty if there is no contraction.
+    """
+    needed: set[str | None] = set()
+    early: list[Statement] = []
+    late: list[Statement] = []
+    for statement in reversed(body):
+        match statement:
+            case Contract():
+                needed.update(statement.inits)
+                early.append(statement)
+            case Map() if statement.name in needed:
+                needed.update(statement.operands)
+                early.append(statement)
+            case Load() | Splat() | Draw() if statement.name in needed:
+                early.append(statement)
+            case Fetch():
+                pass
+            case _:
+                late.append(statement)
+    return early[::-1], late[::-1]

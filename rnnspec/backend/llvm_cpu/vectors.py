@@ -1,0 +1,279 @@
+"""Vector instructions of one element type on one target."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from rnnspec.backend.llvm_cpu.math import math_symbol
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import ELEMENT_BYTES, Target
+
+ELEMENT_TYPE = {DType.F32: "float", DType.F64: "double", DType.I32: "i32"}
+ARITHMETIC = {BinaryKind.ADD: "fadd", BinaryKind.SUB: "fsub", BinaryKind.MUL: "fmul", BinaryKind.DIV: "fdiv"}
+PREDICATES = {
+    CompareKind.LT: "olt",
+    CompareKind.LE: "ole",
+    CompareKind.GT: "ogt",
+    CompareKind.GE: "oge",
+    CompareKind.EQ: "oeq",
+    CompareKind.NE: "une",
+}
+ELEMENTARY = {
+    UnaryKind.EXP: "exp",
+    UnaryKind.EXPM1: "expm1",
+    UnaryKind.LOG: "log",
+    UnaryKind.LOG1P: "log1p",
+    UnaryKind.TANH: "tanh",
+    UnaryKind.SIGMOID: "sigmoid",
+    UnaryKind.ERF: "erf",
+}
+
+
+@dataclass
+class Library:
+    """What a module's functions use beyond themselves: elementary functions and declarations."""
+
+    elementary: set[str] = field(default_factory=set[str])
+    declarations: dict[str, None] = field(default_factory=dict[str, None])
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Emits into one function; `lanes` elements of `dtype` a vector."""
+
+    writer: FunctionWriter
+    target: Target
+    dtype: DType
+    library: Library
+
+    @property
+    def lanes(self) -> int:
+        return self.target.lanes(self.dtype)
+
+    @property
+    def element(self) -> str:
+        return ELEMENT_TYPE[self.dtype]
+
+    @property
+    def bytes(self) -> int:
+        return ELEMENT_BYTES[self.dtype]
+
+    @property
+    def type(self) -> str:
+        return f"<{self.lanes} x {self.element}>"
+
+    @property
+    def suffix(self) -> str:
+        return f"v{self.lanes}{self.dtype.value}"
+
+    def constant(self, value: float) -> str:
+        """A float constant, exact: LLVM takes the bits of a double."""
+        if self.dtype is DType.F32:
+            value = struct.unpack("<f", struct.pack("<f", value))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+    def vector(self, value: float) -> str:
+        return f"splat ({self.element} {self.constant(value)})"
+
+    def pointer(self, base: str, offset: str) -> str:
+        return base if offset == "0" else self.writer.assign(f"getelementptr inbounds {self.element}, ptr {base}, i64 {offset}", "p")
+
+    def mask(self, lanes: int) -> str:
+        """The constant mask of the first `lanes` lanes."""
+        return "<" + ", ".join(f"i1 {'true' if lane < lanes else 'false'}" for lane in range(self.lanes)) + ">"
+
+    def load(self, pointer: str, lanes: int | None = None) -> str:
+        """A vector; only its first `lanes` elements are read, the others are 0."""
+        if lanes is None or lanes == self.lanes:
+            return self.writer.assign(f"load {self.type}, ptr {pointer}, align {self.bytes}")
+        name = f"@llvm.masked.load.{self.suffix}.p0"
+        self.library.declarations[f"declare {self.type} {name}(ptr, <{self.lanes} x i1>, {self.type})"] = None
+        mask = f"<{self.lanes} x i1> {self.mask(lanes)}"
+        return self.writer.assign(f"call {self.type} {name}(ptr align {self.bytes} {pointer}, {mask}, {self.type} zeroinitializer)")
+
+    def prefetch(self, pointer: str, *, written: bool = False) -> None:
+        """Brings what is read there soon, or `written`, into the first-level cache; any address will do."""
+        self.library.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
+        self.writer.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(written)}, i32 3, i32 1)")
+
+    def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
+        if lanes is None or lanes == self.lanes:
+            self.writer.do(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")
+            return
+        name = f"@llvm.masked.store.{self.suffix}.p0"
+        self.library.declarations[f"declare void {name}({self.type}, ptr, <{self.lanes} x i1>)"] = None
+        self.writer.do(f"call void {name}({self.type} {value}, ptr align {self.bytes} {pointer}, <{self.lanes} x i1> {self.mask(lanes)})")
+
+    def load_splat(self, pointer: str) -> str:
+        return self.splat(self.writer.assign(f"load {self.element}, ptr {pointer}, align {self.bytes}", "s"))
+
+    def splat(self, scalar: str) -> str:
+        first = self.writer.assign(f"insertelement {self.type} poison, {self.element} {scalar}, i64 0")
+        return self.writer.assign(f"shufflevector {self.type} {first}, {self.type} poison, <{self.lanes} x i32> zeroinitializer")
+
+    def multiply_add(self, left: str, right: str, addend: str) -> str:
+        """`left * right + addend`, rounded once where the target can."""
+        if not self.target.fused_multiply_add:
+            return self.writer.assign(f"fadd {self.type} {self.writer.assign(f'fmul {self.type} {left}, {right}')}, {addend}", "a")
+        self.library.declarations[f"declare {self.type} @llvm.fma.{self.suffix}({self.type}, {self.type}, {self.type})"] = None
+        return self.writer.assign(
+            f"call {self.type} @llvm.fma.{self.suffix}({self.type} {left}, {self.type} {right}, {self.type} {addend})", "a"
+        )
+
+    def compare(self, predicate: str, left: str, right: str) -> str:
+        return self.writer.assign(f"fcmp {predicate} {self.type} {left}, {right}", "m")
+
+    def select(self, condition: str, on_true: str, on_false: str) -> str:
+        return self.writer.assign(f"select <{self.lanes} x i1> {condition}, {self.type} {on_true}, {self.type} {on_false}")
+
+    def map(self, kind: UnaryKind | BinaryKind | CompareKind | None, operands: list[str]) -> str:
+        """One elementwise operation; None is a select."""
+        match kind:
+            case UnaryKind():
+                return self._unary(kind, operands[0])
+            case BinaryKind.AND | BinaryKind.OR:
+                return self.writer.assign(f"{kind.value} <{self.lanes} x i1> {operands[0]}, {operands[1]}", "m")
+            case BinaryKind.MAX | BinaryKind.MIN:
+                return self.extreme(kind is BinaryKind.MAX, operands[0], operands[1])
+            case BinaryKind():
+                return self.writer.assign(f"{ARITHMETIC[kind]} {self.type} {operands[0]}, {operands[1]}")
+            case CompareKind():
+                return self.compare(PREDICATES[kind], operands[0], operands[1])
+            case None:
+                return self.select(operands[0], operands[1], operands[2])
+        assert_never(kind)
+
+    def extreme(self, maximum: bool, left: str, right: str) -> str:
+        """The larger (smaller) one; NaN if either is NaN."""
+        larger = self.select(self.compare("ogt" if maximum else "olt", left, right), left, right)
+        return self.select(self.compare("uno", left, left), left, larger)
+
+    def _unary(self, kind: UnaryKind, operand: str) -> str:
+        if kind in ELEMENTARY:
+            name = ELEMENTARY[kind]
+            self.library.elementary.add(name)
+            if self.dtype not in (DType.F32, DType.F64):
+                raise InternalError(f"{name} of {self.dtype.value}")
+            symbol = math_symbol(name, "f32" if self.dtype is DType.F32 else "f64", self.lanes)
+            return self.writer.assign(f"call {self.type} @{symbol}({self.type} {operand})")
+        match kind:
+            case UnaryKind.NEG:
+                return self.writer.assign(f"fneg {self.type} {operand}")
+            case UnaryKind.ABS | UnaryKind.SQRT:
+                name = f"@llvm.{'fabs' if kind is UnaryKind.ABS else 'sqrt'}.{self.suffix}"
+                self.library.declarations[f"declare {self.type} {name}({self.type})"] = None
+                return self.writer.assign(f"call {self.type} {name}({self.type} {operand})")
+            case UnaryKind.SIGN:
+                positive = self.select(self.compare("ogt", operand, "zeroinitializer"), self.vector(1.0), operand)
+                return self.select(self.compare("olt", operand, "zeroinitializer"), self.vector(-1.0), positive)
+            case UnaryKind.STOP_GRADIENT:
+                return operand
+            case _:
+                raise InternalError(f"no instruction for {kind.value}")
+
+    def identity(self, kind: ReduceKind) -> str:
+        """What a reduction starts from, in every lane."""
+        match kind:
+            case ReduceKind.SUM:
+                return "zeroinitializer"
+            case ReduceKind.MAX:
+                return self.vector(float("-inf"))
+            case ReduceKind.MIN:
+                return self.vector(float("inf"))
+
+    def combine(self, kind: ReduceKind, left: str, right: str) -> str:
+        if kind is ReduceKind.SUM:
+            return self.writer.assign(f"fadd {self.type} {left}, {right}")
+        return self.extreme(kind is ReduceKind.MAX, left, right)
+
+    def across(self, kind: ReduceKind, value: str) -> str:
+        """A vector reduced over its lanes, halves first, always in the same order; a scalar."""
+        half = self.lanes // 2
+        while half:
+            order = ", ".join(f"i32 {lane + half if lane < half else lane}" for lane in range(self.lanes))
+            swapped = self.writer.assign(f"shufflevector {self.type} {value}, {self.type} poison, <{self.lanes} x i32> <{order}>")
+            value = self.combine(kind, value, swapped)
+            half //= 2
+        return self.writer.assign(f"extractelement {self.type} {value}, i64 0", "s")
+
+    def transposed(self, start: str, width: int, side: int) -> list[str]:
+        """The columns of the `side` by `side` elements from `start` on, in rows `width` apart: quarters change places, then theirs."""
+        kind = f"<{side} x {self.element}>"
+        square = [
+            self.writer.assign(f"load {kind}, ptr {self.pointer(start, str(row * width))}, align {self.bytes}") for row in range(side)
+        ]
+
+        def shuffled(left: str, right: str, order: Sequence[int]) -> str:
+            places = ", ".join(f"i32 {place}" for place in order)
+            return self.writer.assign(f"shufflevector {kind} {left}, {kind} {right}, <{side} x i32> <{places}>")
+
+        distance = side // 2
+        while distance:
+            upper = [place - distance + side if place & distance else place for place in range(side)]
+            lower = [place + side if place & distance else place + distance for place in range(side)]
+            for row in (row for row in range(side) if not row & distance):
+                pair = square[row], square[row + distance]
+                square[row], square[row + distance] = shuffled(*pair, upper), shuffled(*pair, lower)
+            distance //= 2
+        return square
+
+    def least(self, left: str, right: str) -> str:
+        """The smaller of two whole numbers."""
+        self.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
+        return self.writer.assign(f"call i64 @llvm.smin.i64(i64 {left}, i64 {right})", "least")
+
+    def uniform(self, key: str, stream: int, row: str, width: int, column: str, across: bool) -> str:
+        """Uniform numbers in [0, 1) for the elements from (row, column) on; see `rnnspec.ir.random`.
+
+        `key`: an i32 register. `across`: one column for every lane.
+        """
+        writer, lanes = self.writer, self.lanes
+        kind = f"<{lanes} x i32>"
+        seed = writer.assign(f"add i32 {key}, {_signed(stream * 0x9E3779B9)}")
+        for step in _lowbias32("i32", "{}"):
+            seed = _apply(writer, step, seed)
+        place = writer.assign(f"trunc i64 {writer.add(writer.multiply(row, width), column)} to i32")
+        first = writer.assign(f"insertelement {kind} poison, i32 {place}, i64 0")
+        places = writer.assign(f"shufflevector {kind} {first}, {kind} poison, {kind} zeroinitializer")
+        if not across:
+            places = writer.assign(f"add {kind} {places}, <{', '.join(f'i32 {lane}' for lane in range(lanes))}>")
+        first = writer.assign(f"insertelement {kind} poison, i32 {seed}, i64 0")
+        seeds = writer.assign(f"shufflevector {kind} {first}, {kind} poison, {kind} zeroinitializer")
+        value = writer.assign(f"xor {kind} {places}, {seeds}")
+        for step in _lowbias32(kind, "splat (i32 {})"):
+            value = _apply(writer, step, value)
+        value = writer.assign(f"add {kind} {value}, {seeds}")
+        for step in _lowbias32(kind, "splat (i32 {})"):
+            value = _apply(writer, step, value)
+        value = writer.assign(f"lshr {kind} {value}, splat (i32 8)")
+        return writer.assign(f"fmul {self.type} {writer.assign(f'uitofp {kind} {value} to {self.type}')}, {self.vector(2.0**-24)}")
+
+
+def _lowbias32(kind: str, constant: str) -> tuple[tuple[str, str, str], ...]:
+    """The steps of the hash: (operation, type, constant); "shift" is x ^= x >> n."""
+    return (
+        ("shift", kind, constant.format(16)),
+        ("mul", kind, constant.format(_signed(0x7FEB352D))),
+        ("shift", kind, constant.format(15)),
+        ("mul", kind, constant.format(_signed(0x846CA68B))),
+        ("shift", kind, constant.format(16)),
+    )
+
+
+def _apply(writer: FunctionWriter, step: tuple[str, str, str], value: str) -> str:
+    operation, kind, constant = step
+    if operation == "mul":
+        return writer.assign(f"mul {kind} {value}, {constant}")
+    return writer.assign(f"xor {kind} {value}, {writer.assign(f'lshr {kind} {value}, {constant}')}")
+
+
+def _signed(value: int) -> int:
+    """A 32-bit pattern as LLVM's signed constant."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,0 +1,293 @@
+"""Every generated elementary function against the truth: error, special values, ranges, denormals."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import astuple
+from functools import cache
+
+import numpy as np
+import pytest
+
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS, LANES, ULP_BOUNDS, math_function, math_prelude, math_symbol
+from rnnspec.backend.llvm_cpu.math_error_function import ERF_IS_ONE
+from rnnspec.backend.llvm_cpu.math_exponential import EXPONENTIAL
+from rnnspec.backend.llvm_cpu.math_hyperbolic import HYPERBOLIC
+from rnnspec.backend.llvm_cpu.math_writer import FloatName
+from rnnspec.diagnostics import InternalError
+from tests.unit.backend.elementary import DTYPES, FLUSHES, Array, Truth, functions, truth_f32, truth_f64
+
+STRIDE = 2503
+"""A prime: the bit patterns met share no low bits."""
+SAMPLES = 20_000
+
+INFINITY = math.inf
+NAN = math.nan
+FORMATS: tuple[FloatName, ...] = ("f32", "f64")
+EVERY_WAY = [(name, dtype, fma) for name in FUNCTIONS for dtype in FORMATS for fma in (True, False)]
+every_way = pytest.mark.parametrize(
+    ("name", "dtype", "fma"), EVERY_WAY, ids=[f"{name}-{dtype}-{'fma' if fma else 'plain'}" for name, dtype, fma in EVERY_WAY]
+)
+
+
+def around(values: Array, steps: int = 3) -> Array:
+    """Each value with its nearest neighbours on either side."""
+    found = [values]
+    for direction in (-INFINITY, INFINITY):
+        moved = values
+        for _ in range(steps):
+            moved = np.nextafter(moved, values.dtype.type(direction))
+            found.append(moved)
+    return np.concatenate(found)
+
+
+def remarkable(dtype: FloatName) -> Array:
+    """Finite values where something changes, and their neighbours: zeros, extremes, denormals, the functions' own thresholds."""
+    kind = DTYPES[dtype]
+    info = np.finfo(kind)
+    exponential, hyperbolic = EXPONENTIAL[dtype], HYPERBOLIC[dtype]
+    thresholds = [value for value in (*astuple(exponential), *astuple(hyperbolic)) if isinstance(value, float)]
+    thresholds += [ERF_IS_ONE[dtype], float(np.log(info.max)), float(np.log(info.tiny)), float(np.log(info.smallest_subnormal))]
+    thresholds += [1.0, 0.5, 2.0, math.sqrt(0.5), math.sqrt(2.0), math.log(2.0), math.log(2.0) / 2, math.log(2.0) / 4]
+    thresholds += [float(info.tiny), float(info.smallest_subnormal), float(info.tiny) / 3, float(info.eps), float(info.max) / 2]
+    near = around(np.array([0.0, *thresholds], kind))
+    with_extremes = np.concatenate([near, np.array([info.max, np.nextafter(info.max, kind(0))], kind)])
+    finite = with_extremes[np.isfinite(with_extremes)]
+    return np.unique(np.concatenate([finite, -finite]))
+
+
+@cache
+def all_float32() -> Array:
+    """Every `STRIDE`th bit pattern, infinities and many NaN among them, and the remarkable values."""
+    bits = np.arange(0, 1 << 32, STRIDE, dtype=np.uint64).astype(np.uint32)
+    return np.concatenate([bits.view(np.float32), remarkable("f32"), np.array([INFINITY, -INFINITY, NAN], np.float32)])
+
+
+DOMAIN: Mapping[str, tuple[float, float]] = {
+    "erf": (-6.5, 6.5),
+    "exp": (-746.0, 710.0),
+    "expm1": (-40.0, 710.0),
+    "log": (0.0, INFINITY),
+    "log1p": (-1.0, INFINITY),
+    "sigmoid": (-746.0, 40.0),
+    "tanh": (-21.0, 21.0),
+}
+"""Where a function isn't constant, infinite or NaN."""
+
+
+@cache
+def sampled_float64(name: str) -> tuple[Array, Truth]:
+    """Values all over a function's domain, of all magnitudes, and the remarkable ones; and the truth."""
+    random = np.random.default_rng(0)
+    low, high = DOMAIN[name]
+    third = SAMPLES // 3
+    some = np.concatenate(
+        [
+            random.uniform(max(low, -1e6), min(high, 1e6), third),
+            random.normal(scale=1.0, size=third),
+            random.choice([-1.0, 1.0], third) * 2.0 ** random.uniform(-60, min(math.log2(high), 1000), third),
+            random.integers(1, 1 << 52, 50).view(np.float64),
+            remarkable("f64"),
+        ]
+    )
+    if name == "log":
+        some = np.abs(some)
+    values = some[(some > low) & (some < high)]
+    return values, truth_f64(name, values)
+
+
+def error(name: str, dtype: FloatName, fma: bool) -> tuple[float, float]:
+    """The largest error, and where."""
+    values, truth = (all_float32(), truth_f32(name, all_float32())) if dtype == "f32" else sampled_float64(name)
+    errors = truth.errors(functions(dtype, fma).run(name, values))
+    worst = int(np.argmax(errors))
+    return float(errors[worst]), float(values[worst])
+
+
+def test_every_function_states_its_error() -> None:
+    assert ULP_BOUNDS.keys() == FUNCTIONS.keys()
+
+
+@every_way
+def test_error_is_within_what_is_stated(name: str, dtype: FloatName, fma: bool) -> None:
+    largest, where = error(name, dtype, fma)
+    assert largest <= ULP_BOUNDS[name], f"{name}({where!r}) is off by {largest} ULP"
+    assert largest > 0.5, "no function here is correctly rounded: the measurement is broken"
+
+
+def test_samples_are_as_many_as_they_should_be() -> None:
+    assert all_float32().size > 1_700_000
+    for name in FUNCTIONS:
+        assert sampled_float64(name)[0].size > SAMPLES // 2, name
+
+
+# Special values
+
+SPECIAL: Mapping[str, list[tuple[float, float]]] = {
+    "exp": [(0.0, 1.0), (-0.0, 1.0), (INFINITY, INFINITY), (-INFINITY, 0.0)],
+    "expm1": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -1.0)],
+    "log": [(0.0, -INFINITY), (-0.0, -INFINITY), (1.0, 0.0), (INFINITY, INFINITY), (-INFINITY, NAN), (-1.0, NAN), (-1e-30, NAN)],
+    "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INFINITY), (INFINITY, INFINITY), (-INFINITY, NAN), (-1.5, NAN), (-1e30, NAN)],
+    "tanh": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, 1.0), (-INFINITY, -1.0), (1e30, 1.0), (-1e30, -1.0)],
+    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (INFINITY, 1.0), (-INFINITY, 0.0), (1e30, 1.0), (-1e30, 0.0)],
+    "erf": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, 1.0), (-INFINITY, -1.0), (1e30, 1.0), (-1e30, -1.0)],
+}
+
+
+def assert_same(actual: Array, expected: Array) -> None:
+    """Equal, signs of zeros included; NaN equals NaN."""
+    np.testing.assert_array_equal(actual, expected)
+    known = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(actual[known]), np.signbit(expected[known]))
+
+
+@every_way
+def test_special_values(name: str, dtype: FloatName, fma: bool) -> None:
+    values, expected = np.array([*SPECIAL[name], (NAN, NAN), (-NAN, NAN)], DTYPES[dtype]).T
+    assert_same(functions(dtype, fma).run(name, values), expected)
+
+
+@every_way
+def test_denormal_arguments(name: str, dtype: FloatName, fma: bool) -> None:
+    """Those with a fixed point at 0 and slope 1 are the identity there; exp is 1 and sigmoid a half."""
+    info = np.finfo(DTYPES[dtype])
+    fractions = np.array([2.0**-20, 0.1, 0.5, 1.0 / 3.0, 0.999], np.float64)
+    tiny = np.array([*(float(info.tiny) * fractions), float(info.smallest_subnormal)], DTYPES[dtype])
+    values = np.concatenate([tiny, -tiny])
+    assert np.all(np.abs(values) < info.tiny) and np.all(values != 0)
+    results = functions(dtype, fma).run(name, values)
+    match name:
+        case "expm1" | "log1p" | "tanh":
+            assert_same(results, values)
+        case "exp":
+            assert_same(results, np.ones_like(values))
+        case "sigmoid":
+            assert_same(results, np.full_like(values, 0.5))
+        case "erf":
+            assert_same(np.sign(results), np.sign(values))
+        case _:
+            assert np.all(np.isnan(results[values < 0])) and np.all(results[values > 0] < -80)
+
+
+@every_way
+def test_the_last_finite_result_and_the_first_infinite_one(name: str, dtype: FloatName, fma: bool) -> None:
+    largest = np.finfo(DTYPES[dtype]).max
+    if name not in ("exp", "expm1"):
+        (result,) = functions(dtype, fma).run(name, np.array([largest], DTYPES[dtype]))
+        assert np.isfinite(result)
+        return
+    # The largest argument whose exponential, rounded, is finite.
+    last = {"f32": np.float32(88.72283), "f64": np.float64(709.782712893384)}[dtype]
+    below, above = functions(dtype, fma).run(name, np.array([last, np.nextafter(last, DTYPES[dtype](1000))], DTYPES[dtype]))
+    assert np.isfinite(below) and below > largest * 0.999
+    assert np.isposinf(above)
+
+
+# Ranges
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "erf": (-1.0, 1.0),
+    "exp": (0.0, INFINITY),
+    "expm1": (-1.0, INFINITY),
+    "sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("name", RANGES)
+def test_no_result_leaves_the_range(name: str, fma: bool) -> None:
+    low, high = RANGES[name]
+    in_f64 = np.concatenate([np.linspace(-50.0, 50.0, 200_001), remarkable("f64")])
+    for dtype, values in (("f32", all_float32()), ("f64", in_f64)):
+        results = functions(dtype, fma).run(name, values)
+        assert np.array_equal(np.isnan(results), np.isnan(values))
+        assert np.nanmin(results) == low
+        assert np.nanmax(results) == high
+
+
+@every_way
+def test_saturation_from_the_stated_thresholds_on(name: str, dtype: FloatName, fma: bool) -> None:
+    exponential, hyperbolic = EXPONENTIAL[dtype], HYPERBOLIC[dtype]
+    one, erf_one = hyperbolic.tanh_is_one, ERF_IS_ONE[dtype]
+    limits: Mapping[str, list[tuple[float, float]]] = {
+        "erf": [(-erf_one, -1.0), (erf_one, 1.0)],
+        "exp": [(exponential.underflow, 0.0), (exponential.overflow, INFINITY)],
+        "expm1": [(exponential.expm1_is_minus_one, -1.0), (exponential.overflow, INFINITY)],
+        "sigmoid": [(exponential.underflow, 0.0), (hyperbolic.sigmoid_is_one, 1.0)],
+        "tanh": [(-one, -1.0), (one, 1.0)],
+    }
+    for threshold, limit in limits.get(name, []):
+        values = np.geomspace(abs(threshold), 1e6, 10_001).astype(DTYPES[dtype]) * DTYPES[dtype](math.copysign(1.0, threshold))
+        values[0] = threshold
+        assert_same(functions(dtype, fma).run(name, values), np.full_like(values, limit))
+
+
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("name", ["erf", "tanh"])
+def test_odd_to_the_last_bit(name: str, dtype: FloatName, fma: bool) -> None:
+    values = np.concatenate([np.geomspace(1e-6, 30.0, 50_001).astype(DTYPES[dtype]), remarkable(dtype)])
+    run = functions(dtype, fma).run
+    assert_same(run(name, -values), -run(name, values))
+
+
+# Denormals where the machine flushes them
+
+if FLUSHES:
+
+    def flushed(values: Array) -> Array:
+        return np.where(np.abs(values) < np.finfo(values.dtype).tiny, np.copysign(values.dtype.type(0), values), values)
+
+    @every_way
+    def test_a_flushed_denormal_counts_as_a_zero_of_its_sign_and_nothing_else_changes(name: str, dtype: FloatName, fma: bool) -> None:
+        in_f64 = np.concatenate([np.linspace(-50.0, 50.0, 20_001), remarkable("f64"), np.array([INFINITY, -INFINITY, NAN])])
+        values = all_float32() if dtype == "f32" else in_f64
+        run = functions(dtype, fma).run
+        results, expected = run(name, values, flush=True), run(name, flushed(values))
+        if name == "erf" and not fma:
+            tiny = np.finfo(values.dtype).tiny
+            near = np.abs(values) < 8 * tiny
+            assert np.max(np.abs(results[near] - expected[near])) <= tiny
+            results, expected = results[~near], expected[~near]
+        # expm1 and log1p hand a denormal back as it is.
+        assert_same(flushed(results), flushed(expected))
+        if name not in ("expm1", "log1p"):
+            assert_same(flushed(results), results)
+
+
+# Text
+
+
+def test_text_is_the_same_for_the_same_sets() -> None:
+    once = math_prelude(["tanh", "exp", "tanh"], "f32", [8, 4, 8], True)
+    assert once == math_prelude({"exp", "tanh"}, "f32", (4, 8), True)
+    assert once.index("@rnnspec.exp.v4f32(") < once.index("@rnnspec.exp.v8f32(") < once.index("@rnnspec.tanh.v4f32(")
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_only_fma_is_called(dtype: FloatName) -> None:
+    for name, lanes in itertools.product(FUNCTIONS, LANES):
+        called = {
+            line.partition("@")[2].partition("(")[0] for line in math_function(name, dtype, lanes, True).splitlines() if "call" in line
+        }
+        suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
+        assert called == {f"llvm.fma.{suffix}"}
+        assert "call" not in math_function(name, dtype, lanes, False)
+    assert math_prelude([], dtype, [4], True) == ""
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_lanes_don_t_change_a_result(dtype: FloatName) -> None:
+    values = np.concatenate([np.linspace(-20.0, 20.0, 1001).astype(DTYPES[dtype]), remarkable(dtype)])
+    for name, lanes in itertools.product(FUNCTIONS, LANES):
+        assert_same(functions(dtype, True, lanes).run(name, values), functions(dtype, True).run(name, values))
+
+
+def test_unknown_functions_and_lane_counts_are_errors() -> None:
+    with pytest.raises(InternalError, match="no elementary function 'sine'"):
+        math_symbol("sine", "f32", 4)
+    with pytest.raises(InternalError, match="no elementary functions over 3 lanes"):
+        math_symbol("tanh", "f32", 3)
