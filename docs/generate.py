@@ -21,7 +21,7 @@ from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands, native
 from rnnspec.driver.compilation import Compilation
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Entry, Family, Fixed, Later
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
     CONSTRAINTS,
@@ -43,11 +43,11 @@ from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
 from rnnspec.keras_names import names
-from rnnspec.kernel.cpu.prefetch import fetch_ahead
+from rnnspec.kernel.cpu.prefetch import prefetch
 from rnnspec.kernel.printer import print_kernel, print_kernels
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 
 ROOT = Path(__file__).parents[1]
@@ -236,7 +236,7 @@ def scan(above: str) -> str:
 def recorded_in_place(above: str) -> str:
     """What changes in a recorded call's kernel IR where values are kept in place."""
     compiled = compilation(above)
-    wanted = Wanted("record", False)
+    wanted = Variant("record", False)
     apart = native.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
     return _changed(print_kernels(apart.module), print_kernels(compiled.kernels(wanted).module), 0)
 
@@ -245,8 +245,8 @@ def fetched_ahead(above: str) -> str:
     """What changes in the backward pass's kernel IR where a contraction fetches for the next step."""
     compiled = compilation(above)
     _, moved = native.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
-    _, function = schedule_function(compiled.function(Wanted("backward", False)), AVX2, _offsets(compiled), moved)
-    return _changed(print_kernel(function), print_kernel(fetch_ahead(function, AVX2.lanes(function.dtype))), 2)
+    _, function = schedule_function(compiled.function(Variant("backward", False)), AVX2, _offsets(compiled), moved)
+    return _changed(print_kernel(function), print_kernel(prefetch(function, AVX2.lanes(function.dtype))), 2)
 
 
 def _offsets(compiled: Compilation) -> Mapping[str, int]:
@@ -330,11 +330,11 @@ def layer(_: str, name: str) -> str:
     return arguments(LAYERS[name].arguments)
 
 
-def arguments(given: Sequence[Argument]) -> str:
+def arguments(given: Sequence[ArgumentSpec]) -> str:
     """A table of arguments, and below it those that are known but of no use yet."""
-    now = [argument for argument in given if not isinstance(argument.kind, Later | Fixed)]
-    fixed = [_fixed(argument.name, argument.kind) for argument in given if isinstance(argument.kind, Fixed)]
-    later = [f"`{argument.name}`" for argument in given if isinstance(argument.kind, Later)]
+    now = [argument for argument in given if not isinstance(argument.kind, NotYet | DefaultOnly)]
+    fixed = [_fixed(argument.name, argument.kind) for argument in given if isinstance(argument.kind, DefaultOnly)]
+    later = [f"`{argument.name}`" for argument in given if isinstance(argument.kind, NotYet)]
     rows = [(f"`{argument.name}`", expected(argument), default(argument)) for argument in now]
     note = f"\nNot yet in this version, so that only its default is accepted: {', '.join(later)}.\n" if later else ""
     if fixed:
@@ -342,17 +342,17 @@ def arguments(given: Sequence[Argument]) -> str:
     return table(("argument", "what it may be", "default"), rows) + note
 
 
-def _fixed(name: str, kind: Fixed) -> str:
+def _fixed(name: str, kind: DefaultOnly) -> str:
     """An argument without use, and what is accepted beside its default."""
     return f"`{name}`" + "".join(f" (`{literal(other)}` too)" for other in kind.others)
 
 
-def expected(argument: Argument) -> str:
+def expected(argument: ArgumentSpec) -> str:
     words = argument.kind.expected + (" or `none`" if argument.optional else "")
     return words if argument.positional else f"{words}; written with its name"
 
 
-def default(argument: Argument) -> str:
+def default(argument: ArgumentSpec) -> str:
     return "must be given" if argument.default is REQUIRED else f"`{literal(argument.default)}`"
 
 
@@ -366,7 +366,7 @@ def call(entry: Entry) -> str:
     words = [
         argument.name if argument.default is REQUIRED else f"{argument.name} = {literal(argument.default)}"
         for argument in entry.arguments
-        if not isinstance(argument.kind, Later | Fixed)
+        if not isinstance(argument.kind, NotYet | DefaultOnly)
     ]
     return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
 

@@ -14,15 +14,15 @@ from numpy.typing import DTypeLike
 from rnnspec.compile_cache import CachedSpec, find, keep, kept_code, keys_of, package_state
 from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
-from rnnspec.contract.signature import Argument, Signature
+from rnnspec.contract.signature import ArgumentValue, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
-from rnnspec.runtime.native.executable import NativeExecutable, Wanted
+from rnnspec.runtime.native.executable import NativeExecutable, Variant
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.native.jit import host_identity
-from rnnspec.runtime.native.stateful import CarryingExecutable
+from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import model_file
 from rnnspec.runtime.storage.object_cache import ObjectCache
 from rnnspec.source import SourceFile
@@ -42,8 +42,8 @@ def compile(
     dtype: DTypeLike = "float32",
     seed: int | None = None,
     weights: Weights = None,
-    parameters: Mapping[str, Argument] | None = None,
-    **named: Argument,
+    parameters: Mapping[str, ArgumentValue] | None = None,
+    **named: ArgumentValue,
 ) -> Model:
     """The model of a spec: a path of a `.rnn` file, or a text with a brace or more than one line.
 
@@ -129,10 +129,10 @@ def _model(
         _check_shapes(kept.signature, saved)
     key = None if keys is None else ObjectCache.key(keys.anywhere, repr(kept.imported))
 
-    def compile_native(wanted: Wanted) -> NativeFunction:
+    def compile_native(wanted: Variant) -> NativeFunction:
         return _uncollected(lambda: compilation().native(wanted))
 
-    def native(wanted: Wanted) -> NativeFunction:
+    def native(wanted: Variant) -> NativeFunction:
         build = partial(compile_native, wanted)
         return build() if key is None else kept_code(NativeFunction, ObjectCache.key(key, repr(wanted), host_identity()), build)
 
@@ -144,7 +144,7 @@ def _model(
 
     executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
     if kept.signature.states:
-        executable = CarryingExecutable(executable, kept.signature.states, kept.signature.dtype)
+        executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
 
 

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import micro
-from rnnspec.profile.report import Function, Kernel, Profile
+from rnnspec.profile.report import FunctionProfile, Kernel, Profile
 
 QUIET = 0.95
 """The share of a processor below which times say more about the machine's load than about the code."""
@@ -42,7 +42,7 @@ def profile_table(found: Profile, *, wide: bool) -> Table:
     return table
 
 
-def _numbers(part: Kernel | Function, whole: float | None, wide: bool) -> dict[str, str]:
+def _numbers(part: Kernel | FunctionProfile, whole: float | None, wide: bool) -> dict[str, str]:
     """The cells behind a kernel's description by their headings; `whole`: the seconds that it is a part of."""
     seconds, limit, work = part.seconds, part.limit, part.work
     cells = {f"{micro()}s": f"{seconds * 1e6:,.0f}", "%": "" if whole is None else _percent(seconds, whole)}

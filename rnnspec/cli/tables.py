@@ -12,7 +12,7 @@ from rich.table import Table
 from rnnspec.cli.console import printable
 from rnnspec.contract.executable import Array
 from rnnspec.contract.model_source import LayerRow, MaskRow
-from rnnspec.contract.signature import Configured, Signature
+from rnnspec.contract.signature import Config, Signature
 from rnnspec.runtime.data.batches import Mask
 from rnnspec.training.data import DataSet
 
@@ -54,8 +54,8 @@ def prediction_table(
     for heading in ("true", "predicted") if len(outputs) == 1 else [output.name for output in signature.outputs]:
         table.add_column(heading, overflow="fold")
     loss = signature.train.loss
-    categorical = isinstance(loss, Configured) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
-    sparse = isinstance(loss, Configured) and loss.name.startswith("sparse_")
+    categorical = isinstance(loss, Config) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
+    sparse = isinstance(loss, Config) and loss.name.startswith("sparse_")
     targets = data.targets_of(signature.outputs[0].name)
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
         shown: list[str] = []

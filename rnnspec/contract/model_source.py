@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rnnspec.contract.signature import Argument
+from rnnspec.contract.signature import ArgumentValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ModelSource:
 
     name: str
     text: str
-    parameters: Mapping[str, Argument]
+    parameters: Mapping[str, ArgumentValue]
     dtype: str
     rows: tuple[LayerRow, ...] = ()
 

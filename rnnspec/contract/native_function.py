@@ -31,7 +31,7 @@ class Space(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class NativeArgument:
     """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).
 
     `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output. Of clocks,
@@ -47,7 +47,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ParallelCost:
     """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it.
 
     Or in `units` parts, if each thread makes all of them wait as long as `waiting`, a sum like `terms`, takes.
@@ -88,9 +88,9 @@ class NativeFunction:
 
     object_code: bytes
     symbol: str
-    arguments: tuple[Argument, ...]
+    arguments: tuple[NativeArgument, ...]
     prepare_symbol: str
-    prepare_arguments: tuple[Argument, ...]
+    prepare_arguments: tuple[NativeArgument, ...]
     scratch: tuple[Slot, ...]
     prepare_scratch: tuple[Slot, ...]
     tape: tuple[Slot, ...]
@@ -98,8 +98,8 @@ class NativeFunction:
     dims: tuple[str, ...]
     shared_symbol: str = ""
     prepare_shared_symbol: str = ""
-    work: tuple[Work, ...] = ()
-    prepare_work: tuple[Work, ...] = ()
+    work: tuple[ParallelCost, ...] = ()
+    prepare_work: tuple[ParallelCost, ...] = ()
     distinct: tuple[DistinctIndex, ...] = ()
     object_key: str = ""
 
@@ -110,7 +110,7 @@ class NativeFunction:
         return (self.symbol, self.prepare_symbol, *(name for name in shared if name))
 
 
-def operations_saved(work: tuple[Work, ...], dims: Mapping[str, int], threads: int) -> int:
+def operations_saved(work: tuple[ParallelCost, ...], dims: Mapping[str, int], threads: int) -> int:
     """How many operations fewer the busiest of so many threads has than one alone."""
     saved = 0
     for each in work:
@@ -125,7 +125,7 @@ def _saved(total: int, parts: int, threads: int) -> int:
     return total - total * -(-parts // threads) // parts
 
 
-def operations(work: tuple[Work, ...], dims: Mapping[str, int]) -> int:
+def operations(work: tuple[ParallelCost, ...], dims: Mapping[str, int]) -> int:
     """How many operations one thread has."""
     return sum(_sum(each.terms, dims) for each in work)
 

@@ -12,11 +12,11 @@ from rnnspec.contract.dimensions import Length, Windows
 Extent: TypeAlias = Length
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
 
-Argument: TypeAlias = float | int | bool | str | tuple["Argument", ...] | None
+ArgumentValue: TypeAlias = float | int | bool | str | tuple["ArgumentValue", ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class Config:
     """Something chosen by name with arguments: an initializer, an optimizer, a loss, a metric.
 
     `name` is the canonical one of the catalogue (`glorot_uniform`, `Adam`), `arguments` holds every
@@ -24,7 +24,7 @@ class Configured:
     """
 
     name: str
-    arguments: tuple[tuple[str, Argument], ...] = ()
+    arguments: tuple[tuple[str, ArgumentValue], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class ActivitySignature:
     """What a layer gives, for its activity regularizer; training gets it after the outputs."""
 
     name: str
-    regularizer: Configured
+    regularizer: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class InitializerPart:
 
     start: int
     stop: int
-    initializer: Configured
+    initializer: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ class WeightSignature:
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
     updated: bool = False
-    regularizer: Configured | None = None
+    regularizer: Config | None = None
     """What training adds to the loss for it."""
-    constraint: Configured | None = None
+    constraint: Config | None = None
     """What training makes of it after an update."""
     looked_up_by: tuple[str, ...] = ()
     """The inputs whose ids are its only use: a call reads these rows of it, and row 0. Empty where it is used in another way."""
@@ -188,9 +188,9 @@ class TrainSettings:
     `loss`, `loss_weights` and `metrics` are for all outputs, or tuples with one entry for each.
     """
 
-    loss: Configured | tuple[Configured | None, ...] | None = None
-    optimizer: Configured | None = None
-    metrics: tuple[Configured | tuple[Configured, ...] | None, ...] = ()
+    loss: Config | tuple[Config | None, ...] | None = None
+    optimizer: Config | None = None
+    metrics: tuple[Config | tuple[Config, ...] | None, ...] = ()
     loss_weights: float | tuple[float, ...] | None = None
     batch_size: int | None = None
     epochs: int | None = None

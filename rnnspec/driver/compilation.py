@@ -16,7 +16,7 @@ from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
 from rnnspec.contract.executable import Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
-from rnnspec.contract.signature import Argument, Signature, weight_ranges
+from rnnspec.contract.signature import ArgumentValue, Signature, weight_ranges
 from rnnspec.diagnostics import InternalError, nearest, render_all
 from rnnspec.driver import native
 from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, without_input_gradients
@@ -31,11 +31,11 @@ from rnnspec.frontend.model.summary import layer_rows
 from rnnspec.frontend.syntax import ast
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
-from rnnspec.kernel.cpu.tape_aliasing import Moved
+from rnnspec.kernel.cpu.tape_aliasing import BufferAliases
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.locks import cached_property
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.native.jit import Jit, calling
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
@@ -90,7 +90,7 @@ def build(
     tree, text = followed.tree, followed.text
     graph = resolve(tree, parameters)
     compilation = Compilation(tree, graph, precision, target)
-    made_from = ModelSource(graph.model, text, cast(Mapping[str, Argument], dict(parameters)), precision, layer_rows(graph))
+    made_from = ModelSource(graph.model, text, cast(Mapping[str, ArgumentValue], dict(parameters)), precision, layer_rows(graph))
     warnings = render_all(graph.warnings) if graph.warnings else ""
     return Compiled(compilation.signature, made_from, warnings, compilation, followed.imported)
 
@@ -104,8 +104,8 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
-    _recordings: dict[tuple[bool, bool], tuple[native.Kernels, Moved]] = field(
-        default_factory=dict[tuple[bool, bool], tuple[native.Kernels, Moved]]
+    _recordings: dict[tuple[bool, bool], tuple[native.Kernels, BufferAliases]] = field(
+        default_factory=dict[tuple[bool, bool], tuple[native.Kernels, BufferAliases]]
     )
     _machine: Machine | None = None
 
@@ -127,7 +127,7 @@ class Compilation:
             self._modules[key] = PIPELINES[stage].run(lowered)
         return self._modules[key]
 
-    def function(self, wanted: Wanted) -> Function:
+    def function(self, wanted: Variant) -> Function:
         """The tensor-IR function behind a native one."""
         match wanted.name:
             case "forward":
@@ -144,7 +144,7 @@ class Compilation:
             case _:
                 raise InternalError(f"there is no native function {wanted.name}")
 
-    def kernels(self, wanted: Wanted) -> native.Kernels:
+    def kernels(self, wanted: Variant) -> native.Kernels:
         offsets = {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
         if self.target is None:
             self.target = host_target()
@@ -157,7 +157,7 @@ class Compilation:
         recording, moved = self._recordings[key]
         return recording if wanted.name == "record" else native.kernels(self.function(wanted), self.target, offsets, moved)
 
-    def native(self, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
+    def native(self, wanted: Variant, *, timed: bool = False) -> NativeFunction:
         """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
         kernels = self.kernels(wanted)
         cache = ObjectCache(default_folder())
@@ -195,9 +195,9 @@ class Compilation:
             case "tensor.backward":
                 return print_module(self.module(stage, True, after))
             case "kernel":
-                return print_kernels(self.kernels(Wanted("forward", False)).module)
+                return print_kernels(self.kernels(Variant("forward", False)).module)
             case "llvm" | "llvm.opt" | "asm":
-                kernels = self.kernels(Wanted("forward", False))
+                kernels = self.kernels(Variant("forward", False))
                 text = emit_module(kernels.module, kernels.target)
                 if stage == "llvm":
                     return text

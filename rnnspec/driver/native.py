@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from rnnspec.backend.llvm_cpu.entry import shared_symbol, symbol
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
-from rnnspec.contract.native_function import Argument, NativeFunction, Space, Work
+from rnnspec.contract.native_function import NativeArgument, NativeFunction, ParallelCost, Space
 from rnnspec.ir.ops import Function, Module
-from rnnspec.kernel.calling_convention import Convention, convention
-from rnnspec.kernel.cpu.prefetch import fetch_ahead
-from rnnspec.kernel.cpu.tape_aliasing import NOTHING_MOVED, Moved, keep_in_place, taken_whole
+from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
+from rnnspec.kernel.cpu.prefetch import prefetch
+from rnnspec.kernel.cpu.tape_aliasing import NO_ALIASES, BufferAliases, alias_tape, opaque_uses
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction, KernelModule
-from rnnspec.kernel.parallel_cost import work_of
+from rnnspec.kernel.parallel_cost import parallel_cost
 from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.native.jit import ObjectCode
@@ -35,20 +35,20 @@ class Kernels:
         return KernelModule(self.function.name, (self.prepare, self.function))
 
 
-def kernels(function: Function, target: Target, offsets: Mapping[str, int], moved: Moved = NOTHING_MOVED) -> Kernels:
+def kernels(function: Function, target: Target, offsets: Mapping[str, int], moved: BufferAliases = NO_ALIASES) -> Kernels:
     """Schedules a function; `offsets`: elements before each weight in the flat array; `moved`: see `recording_kernels`."""
     return _fetching(Kernels(*schedule_function(function, target, offsets, moved), target))
 
 
 def _fetching(kernels: Kernels) -> Kernels:
     function = kernels.function
-    return replace(kernels, function=fetch_ahead(function, kernels.target.lanes(function.dtype)))
+    return replace(kernels, function=prefetch(function, kernels.target.lanes(function.dtype)))
 
 
-def recording_kernels(module: Module, target: Target, offsets: Mapping[str, int]) -> tuple[Kernels, Moved]:
+def recording_kernels(module: Module, target: Target, offsets: Mapping[str, int]) -> tuple[Kernels, BufferAliases]:
     """The kernels of a module's `@forward`, and where they put what its `@backward` finds on the tape."""
     prepare, recording = schedule_function(module.function("forward"), target, offsets)
-    function, moved = keep_in_place(recording, taken_whole(module.function("backward")))
+    function, moved = alias_tape(recording, opaque_uses(module.function("backward")))
     return _fetching(Kernels(prepare, function, target)), moved
 
 
@@ -57,7 +57,7 @@ def native_function(compiled: Kernels, machine: Machine, cache: ObjectCache, *, 
     shared = shared and not timed
     text = emit_module(compiled.module, compiled.target, timed=timed, shared=shared)
     code = assembled(text, (), compiled.target, machine, cache)
-    preparing, calling = convention(compiled.prepare), convention(compiled.function)
+    preparing, calling = calling_convention(compiled.prepare), calling_convention(compiled.function)
     return NativeFunction(
         code.object_code,
         symbol(compiled.function.name),
@@ -88,21 +88,21 @@ def assembled(text: str, symbols: tuple[str, ...], target: Target, machine: Mach
     return ObjectCode(object_code, key, symbols)
 
 
-def _arguments(calling: Convention) -> tuple[Argument, ...]:
+def _arguments(calling: CallingConvention) -> tuple[NativeArgument, ...]:
     single = [_argument(buffer) for buffer in calling.buffers]
-    return (*single, *(Argument(space) for space in calling.arenas))
+    return (*single, *(NativeArgument(space) for space in calling.arenas))
 
 
-def _work(function: KernelFunction, target: Target) -> tuple[Work, ...]:
-    work = work_of(function, target.lanes(function.dtype)).items()
-    return tuple(Work(parts.rows, amount.terms, parts.units, parts.waiting.terms) for parts, amount in work)
+def _work(function: KernelFunction, target: Target) -> tuple[ParallelCost, ...]:
+    work = parallel_cost(function, target.lanes(function.dtype)).items()
+    return tuple(ParallelCost(parts.rows, amount.terms, parts.units, parts.waiting.terms) for parts, amount in work)
 
 
-def _clocks(function: KernelFunction) -> tuple[Argument, ...]:
-    return (Argument(Space.CLOCKS, symbol(function.name), len(nests_of(function))),)
+def _clocks(function: KernelFunction) -> tuple[NativeArgument, ...]:
+    return (NativeArgument(Space.CLOCKS, symbol(function.name), len(nests_of(function))),)
 
 
-def _argument(buffer: Buffer) -> Argument:
+def _argument(buffer: Buffer) -> NativeArgument:
     match buffer.space:
         case Space.INPUT | Space.OUTPUT | Space.COTANGENT:
             name = buffer.name.split(".", 1)[1]
@@ -111,4 +111,4 @@ def _argument(buffer: Buffer) -> Argument:
         case _:
             name = buffer.name
     array = IndexArray(name) if buffer.array is None else buffer.array
-    return Argument(buffer.space, array.name, buffer.rows, buffer.width, array.index, array.parameters)
+    return NativeArgument(buffer.space, array.name, buffer.rows, buffer.width, array.index, array.parameters)

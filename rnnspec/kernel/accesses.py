@@ -9,6 +9,7 @@ from rnnspec.kernel.nodes import (
     Access,
     ColumnReduce,
     Contract,
+    FusedLoop,
     GatherIds,
     Load,
     Node,
@@ -18,7 +19,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
     Statement,
     Store,
 )
@@ -27,7 +27,7 @@ from rnnspec.kernel.nodes import (
 def accesses(node: Node) -> Iterator[Access]:
     """Every row access of a node other than its indices; none of a scan's step."""
     match node:
-        case Stage():
+        case FusedLoop():
             yield from _accesses_of_body(node.body)
         case RowReduce() | ColumnReduce():
             yield from _accesses_of_body(node.body)
@@ -64,7 +64,7 @@ def with_accesses(node: Node, change: Callable[[Access], Access]) -> Node:
                 return old
 
     match node:
-        case Stage():
+        case FusedLoop():
             return replace(node, body=tuple(statement(old) for old in node.body))
         case RowReduce() | ColumnReduce():
             return replace(node, body=tuple(statement(old) for old in node.body), target=change(node.target))

@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class SizeExpr:
     """The sum of `terms`: a size's name ("" for 1) and its factor, sorted, none 0."""
 
     terms: tuple[tuple[str, int], ...] = ()
 
     @staticmethod
-    def of(rows: int | str) -> Amount:
+    def of(rows: int | str) -> SizeExpr:
         """A fixed number, or the size of that name."""
-        return Amount.total([("", rows) if isinstance(rows, int) else (rows, 1)])
+        return SizeExpr.total([("", rows) if isinstance(rows, int) else (rows, 1)])
 
     @staticmethod
-    def total(terms: Iterable[tuple[str, int]]) -> Amount:
+    def total(terms: Iterable[tuple[str, int]]) -> SizeExpr:
         factors: dict[str, int] = {}
         for name, factor in terms:
             factors[name] = factors.get(name, 0) + factor
-        return Amount(tuple(sorted((name, factor) for name, factor in factors.items() if factor)))
+        return SizeExpr(tuple(sorted((name, factor) for name, factor in factors.items() if factor)))
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount.total((*self.terms, *other.terms))
+    def __add__(self, other: SizeExpr) -> SizeExpr:
+        return SizeExpr.total((*self.terms, *other.terms))
 
-    def __mul__(self, factor: int) -> Amount:
-        return Amount.total((name, each * factor) for name, each in self.terms)
+    def __mul__(self, factor: int) -> SizeExpr:
+        return SizeExpr.total((name, each * factor) for name, each in self.terms)
 
     def at(self, sizes: Mapping[str, int]) -> int:
         """The number for a call's sizes."""
@@ -38,4 +38,4 @@ class Amount:
         return " + ".join(f"{factor} {name}".rstrip() for name, factor in self.terms) or "0"
 
 
-NONE = Amount()
+NONE = SizeExpr()

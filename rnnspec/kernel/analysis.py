@@ -35,7 +35,7 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
 from rnnspec.kernel.nodes import Rows
-from rnnspec.kernel.op_class import Form, depends_on_place, form_of, is_expensive, is_storable, matrix
+from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_storable, matrix
 
 StageKey = tuple[int, Rows, int]
 """Level, rows and units: what is stored under one key is computed by one stage."""
@@ -74,7 +74,7 @@ class Analysis:
 
     def is_lazy(self, value: Value) -> bool:
         operation = self.definitions.get(value)
-        return operation is not None and form_of(operation) in (Form.POINTWISE, Form.LEAF)
+        return operation is not None and form_of(operation) in (OpClass.POINTWISE, OpClass.LEAF)
 
 
 def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: Iterable[Value], panels_wait: bool) -> Analysis:
@@ -84,11 +84,11 @@ def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: It
     """
     analysis = Analysis(definitions={result: operation for operation in operations for result in results_of(operation)})
     for operation in operations:
-        if form_of(operation) is Form.POINTWISE and analysis.neutral.issuperset(operands_of(operation)):
+        if form_of(operation) is OpClass.POINTWISE and analysis.neutral.issuperset(operands_of(operation)):
             analysis.neutral.update(results_of(operation))
-        if isinstance(operation, Split) and form_of(operation) is Form.POINTWISE:
+        if isinstance(operation, Split) and form_of(operation) is OpClass.POINTWISE:
             analysis.starts.update(zip(operation.results, _starts(operation.results), strict=True))
-        elif isinstance(operation, Concat) and form_of(operation) is Form.POINTWISE:
+        elif isinstance(operation, Concat) and form_of(operation) is OpClass.POINTWISE:
             analysis.parts[operation.result] = _starts(operation.operands)
     for value in stored:
         analysis.level[value] = analysis.available[value] = 0
@@ -154,13 +154,13 @@ def _evaluated_with(operation: Operation) -> tuple[Value, ...]:
         case Matmul(init=init):
             return () if init is None else (init,)
         case _:
-            return operands_of(operation) if form_of(operation) is Form.POINTWISE else ()
+            return operands_of(operation) if form_of(operation) is OpClass.POINTWISE else ()
 
 
 def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: bool) -> None:
     form = form_of(operation)
     level = 0
-    if form is Form.POINTWISE or isinstance(operation, Split | Matmul):
+    if form is OpClass.POINTWISE or isinstance(operation, Split | Matmul):
         _cut_upwards(analysis, operation)
     for operand in whole_operands(analysis, operation):
         if isinstance(operand.type, TensorType):
@@ -169,12 +169,12 @@ def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: b
         level = max(level, _whole(analysis, operand) if operand in analysis.apart else analysis.level[operand])
     if isinstance(operation, Matmul) and not operation.transpose_left and panels_wait:
         level = max(level, _whole(analysis, operation.right) + 1)
-    if form is Form.NODE:
+    if form is OpClass.NODE:
         analysis.node_level[number] = level
         level += 1
     for result in results_of(operation):
         analysis.level[result] = level
-        if form in (Form.NODE, Form.VIEW):
+        if form in (OpClass.NODE, OpClass.VIEW):
             analysis.available[result] = level
 
 
@@ -198,7 +198,7 @@ def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...
         case Unpack():
             return (operation.operand,) if is_zero(analysis, operation.fill) else (operation.operand, operation.fill)
         case _:
-            return operands_of(operation) if form_of(operation) is not Form.POINTWISE else ()
+            return operands_of(operation) if form_of(operation) is not OpClass.POINTWISE else ()
 
 
 def _waits(around: Broadcast | Reduce, inner: Operation) -> bool:
@@ -210,7 +210,7 @@ def _waits(around: Broadcast | Reduce, inner: Operation) -> bool:
         case Broadcast(result=result, operand=operand):
             return depends_on_place(inner) and matrix(operand) != matrix(result)
         case Reduce():
-            return _costs_under(around, inner) or form_of(inner) is Form.LEAF or isinstance(inner, Concat)
+            return _costs_under(around, inner) or form_of(inner) is OpClass.LEAF or isinstance(inner, Concat)
         case _:
             assert_never(around)
 
@@ -309,7 +309,7 @@ def _uses_apart(operation: Operation, cuts: Mapping[Value, set[int]]) -> list[tu
     match operation:
         case Matmul(init=init, result=result):
             return [] if init is None else [(init, cuts[result])]
-        case _ if form_of(operation) is not Form.POINTWISE:
+        case _ if form_of(operation) is not OpClass.POINTWISE:
             return []
         case Concat():
             return [
@@ -342,11 +342,11 @@ def _store_shared(analysis: Analysis, operations: Sequence[Operation]) -> None:
         needed[root] |= analysis.keys(root)
     for number, operation in reversed(tuple(enumerate(operations))):
         form = form_of(operation)
-        if form is Form.NODE:
+        if form is OpClass.NODE:
             keys: set[StageKey | int] = {number}
         else:
             keys = set[StageKey | int]().union(*(needed[result] for result in results_of(operation)))
-            if form is not Form.VIEW and len(keys) > 1 and (is_expensive(operation) or _adds_a_product(analysis, operation, uses)):
+            if form is not OpClass.VIEW and len(keys) > 1 and (is_expensive(operation) or _adds_a_product(analysis, operation, uses)):
                 analysis.roots.update((result, None) for result in results_of(operation))
             if any(result in analysis.roots for result in results_of(operation)):
                 keys = set[StageKey | int]().union(*(analysis.keys(result) for result in results_of(operation) if result in analysis.roots))

@@ -35,8 +35,10 @@ from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    CarryBuffers,
     ColumnReduce,
     Contract,
+    FusedLoop,
     GatherIds,
     IndexArray,
     Load,
@@ -50,13 +52,21 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Stage,
-    State,
     Statement,
     Store,
     panel_bytes,
 )
-from rnnspec.kernel.op_class import Form, form_of, ids_array, index_buffer_name, index_number, matrix, padded_rows, steps_name, tensor_type
+from rnnspec.kernel.op_class import (
+    OpClass,
+    form_of,
+    ids_array,
+    index_buffer_name,
+    index_number,
+    matrix,
+    padded_rows,
+    steps_name,
+    tensor_type,
+)
 from rnnspec.kernel.stage_writer import Location, StageWriter, ids_buffer, shown_name
 from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
 
@@ -135,7 +145,7 @@ class Context:
 
 
 @dataclass
-class Block:
+class BlockScheduler:
     """One block: where its inputs lie, and where what is wanted of it has to go."""
 
     context: Context
@@ -158,16 +168,16 @@ class Block:
         events: list[tuple[int, int, Operation]] = []
         for number, operation in enumerate(self.operations):
             form = form_of(operation)
-            if form is Form.VIEW:
+            if form is OpClass.VIEW:
                 events.append((self.analysis.level[results_of(operation)[0]], number, operation))
-            elif form is Form.NODE:
+            elif form is OpClass.NODE:
                 events.append((self.analysis.node_level[number], number, operation))
                 self._reserve(operation)
         for _, _, operation in sorted(events, key=lambda event: event[1]):
-            if form_of(operation) is Form.VIEW:
+            if form_of(operation) is OpClass.VIEW:
                 self._view(operation)
         for level, _, operation in sorted(events, key=lambda event: event[:2]):
-            if form_of(operation) is Form.NODE:
+            if form_of(operation) is OpClass.NODE:
                 for node in self._node(operation, level):
                     self.levels.append((level, node))
         self._stages()
@@ -251,7 +261,7 @@ class Block:
     def _writer(self, level: int) -> StageWriter:
         return StageWriter(self.analysis, level, self.locate, self.context)
 
-    def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> Stage:
+    def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> FusedLoop:
         lanes = self.context.lanes
         sums = writer.sums
         if not sums:
@@ -264,11 +274,11 @@ class Block:
         contracts = [statement for statement in body if isinstance(statement, Contract)]
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
         tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
-        return Stage(rows, units, tile, (*body, *stores))
+        return FusedLoop(rows, units, tile, (*body, *stores))
 
-    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> Stage:
+    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> FusedLoop:
         """A stage without a contraction."""
-        return Stage(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
+        return FusedLoop(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
 
     # Nodes
 
@@ -356,7 +366,7 @@ class Block:
         context = self.context
         locations: dict[Value, Location] = {}
         wanted: dict[Value, list[Location]] = {}
-        states: list[State] = []
+        states: list[CarryBuffers] = []
         for parameter, value, init, final in zip(region.carried, region.carries, scan.inits, scan.finals, strict=True):
             width = matrix(parameter)[1]
             current = context.add(parameter.name, Space.SCRATCH, context.dtype, place.batch, width)
@@ -364,7 +374,7 @@ class Block:
             locations[parameter] = Location(current, RowMap.ROW)
             wanted.setdefault(value, []).append(Location(following, RowMap.ROW))
             start = None if is_zero(self.analysis, init) and init not in self.locations else self.locations[init].buffer
-            states.append(State(width, current, following, start, self.locations[final].buffer if self.uses[final] else None))
+            states.append(CarryBuffers(width, current, following, start, self.locations[final].buffer if self.uses[final] else None))
         for parameter, sequence in zip(region.slices, scan.sequences, strict=True):
             source = self._sequence(sequence)
             locations[parameter] = Location(source.buffer, RowMap.TOKEN, source.row, source.column, source.via)
@@ -381,7 +391,7 @@ class Block:
             else:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
         neutral = self._definitions_of(outside)
-        body = Block(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
+        body = BlockScheduler(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
         offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
 

@@ -18,7 +18,7 @@ ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIEN
 
 
 @dataclass(frozen=True, slots=True)
-class Convention:
+class CallingConvention:
     """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: names of numbers of rows and steps."""
 
     buffers: tuple[Buffer, ...]
@@ -29,7 +29,7 @@ class Convention:
     prepared: Plan
 
 
-def convention(function: KernelFunction) -> Convention:
+def calling_convention(function: KernelFunction) -> CallingConvention:
     """The calling convention of a function."""
     used = {name for node in function.nodes for name in buffers_of(node)}
     single = tuple(
@@ -39,7 +39,7 @@ def convention(function: KernelFunction) -> Convention:
     rows = [*(buffer.rows for buffer in function.buffers), *(each for node in function.nodes for each in _rows(node))]
     dims = dict.fromkeys(each for each in rows if isinstance(each, str) and each != "rows")
     plans = plan_scratch(function), plan_apart(function, Space.TAPE), plan_apart(function, Space.PREPARED)
-    return Convention(single, arenas, tuple(dims), *plans)
+    return CallingConvention(single, arenas, tuple(dims), *plans)
 
 
 def _rows(node: Node) -> Iterator[Rows]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rnnspec.kernel.accesses import accesses, with_accesses
-from rnnspec.kernel.nodes import Access, Buffer, Contract, Load, ScanLoop, Stage, State, Store
+from rnnspec.kernel.nodes import Access, Buffer, CarryBuffers, Contract, FusedLoop, Load, ScanLoop, Store
 
 
 def settle_states(loop: ScanLoop, buffers: dict[str, Buffer]) -> ScanLoop:
     """Drops the second buffer of each carried value that no one reads, whole or at another unit, once it is overwritten."""
-    states: list[State] = []
+    states: list[CarryBuffers] = []
     renamed: dict[str, str] = {}
     for state in loop.states:
         if _in_place(loop, state):
@@ -26,7 +26,7 @@ def settle_states(loop: ScanLoop, buffers: dict[str, Buffer]) -> ScanLoop:
     return replace(loop, states=tuple(states), body=tuple(with_accesses(node, rename) for node in loop.body))
 
 
-def _in_place(loop: ScanLoop, state: State) -> bool:
+def _in_place(loop: ScanLoop, state: CarryBuffers) -> bool:
     reads = [number for number, node in enumerate(loop.body) for access in accesses(node) if access.buffer == state.current]
     writes = [number for number, node in enumerate(loop.body) for access in accesses(node) if access.buffer == state.following]
     if not writes:
@@ -37,7 +37,7 @@ def _in_place(loop: ScanLoop, state: State) -> bool:
     node = loop.body[writer]
     if writer not in reads:
         return True
-    if not isinstance(node, Stage) or any(number != writer for number in writes):
+    if not isinstance(node, FusedLoop) or any(number != writer for number in writes):
         return False
     stored = {
         statement.access.column for statement in node.body if isinstance(statement, Store) and statement.access.buffer == state.following

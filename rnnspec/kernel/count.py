@@ -13,7 +13,7 @@ from typing import assert_never
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
-from rnnspec.kernel.amount import NONE, Amount
+from rnnspec.kernel.amount import NONE, SizeExpr
 from rnnspec.kernel.cpu.register_pressure import ELEMENTARY, same_for_all_units
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
@@ -21,20 +21,20 @@ from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,
     Draw,
-    Fetch,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Load,
     Map,
     Outer,
     PackPanels,
+    Prefetch,
     Rearranged,
     RowMap,
     RowReduce,
     ScanLoop,
     Scatter,
     Splat,
-    Stage,
     Statement,
     Store,
 )
@@ -54,11 +54,11 @@ class Count:
     `elementary`: calls by function; `read` and `written`: bytes by buffer.
     """
 
-    matmul: Amount
-    elementwise: Amount
-    elementary: Mapping[str, Amount]
-    read: Mapping[str, Amount]
-    written: Mapping[str, Amount]
+    matmul: SizeExpr
+    elementwise: SizeExpr
+    elementary: Mapping[str, SizeExpr]
+    read: Mapping[str, SizeExpr]
+    written: Mapping[str, SizeExpr]
 
     def __add__(self, other: Count) -> Count:
         return Count(
@@ -74,7 +74,7 @@ ELEMENTWISE_COST, ELEMENTARY_COST, BYTE_COST = 4, 32, 1
 """What an elementwise operation, an elementary function and a byte of memory take, counted in operations of a product."""
 
 
-def cost(counted: Count) -> Amount:
+def cost(counted: Count) -> SizeExpr:
     """About how long it takes, in operations of a product."""
     total = counted.matmul + counted.elementwise * ELEMENTWISE_COST
     for calls in counted.elementary.values():
@@ -87,7 +87,7 @@ def cost(counted: Count) -> Amount:
 NOTHING = Count(NONE, NONE, {}, {}, {})
 
 
-def _merged(left: Mapping[str, Amount], right: Mapping[str, Amount]) -> dict[str, Amount]:
+def _merged(left: Mapping[str, SizeExpr], right: Mapping[str, SizeExpr]) -> dict[str, SizeExpr]:
     return {name: left.get(name, NONE) + right.get(name, NONE) for name in (*left, *right)}
 
 
@@ -132,21 +132,21 @@ class _Counter:
     """The buffers that are zeros when the function is called."""
 
     @property
-    def runs(self) -> Amount:
-        return Amount.of(1) if self.nest.scan is None else Amount.of(self.nest.scan.steps)
+    def runs(self) -> SizeExpr:
+        return SizeExpr.of(1) if self.nest.scan is None else SizeExpr.of(self.nest.scan.steps)
 
-    def rows(self, rows: int | str) -> Amount:
+    def rows(self, rows: int | str) -> SizeExpr:
         """Rows of all runs together: those of a scan's steps are its tokens."""
         if self.nest.scan is None:
-            return Amount.of(rows)
+            return SizeExpr.of(rows)
         if isinstance(rows, int):
             return self.runs * rows
-        return Amount.of(self.nest.scan.steps.replace("steps", "tokens", 1) if rows == "rows" else rows)
+        return SizeExpr.of(self.nest.scan.steps.replace("steps", "tokens", 1) if rows == "rows" else rows)
 
     def count(self) -> Count:
         node = self.nest.node
         match node:
-            case Stage():
+            case FusedLoop():
                 return self.body(node.body, self.rows(node.rows), node.units)
             case RowReduce() | ColumnReduce():
                 return self.reduction(node)
@@ -170,17 +170,17 @@ class _Counter:
                 return self.scan(node)
         assert_never(node)
 
-    def body(self, body: Sequence[Statement], rows: Amount, units: int) -> Count:
+    def body(self, body: Sequence[Statement], rows: SizeExpr, units: int) -> Count:
         """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
         contracts = any(isinstance(statement, Contract) for statement in body)
         same = frozenset[int]() if contracts else frozenset(map(id, same_for_all_units(body)[0]))
         matmul = elementwise = NONE
-        elementary: dict[str, Amount] = {}
+        elementary: dict[str, SizeExpr] = {}
         reads: list[_Range] = []
         indices: dict[tuple[str, RowMap], None] = {}
         writes: list[_Range] = []
-        panels: dict[str, Amount] = {}
+        panels: dict[str, SizeExpr] = {}
         for statement in body:
             times = rows if id(statement) in same else elements
             match statement:
@@ -205,7 +205,7 @@ class _Counter:
                     panels[statement.panels] = self.runs * size
                 case Store(access=access):
                     writes.append(_columns(access, units))
-                case Splat() | Fetch():
+                case Splat() | Prefetch():
                     pass
                 case _:
                     assert_never(statement)
@@ -215,12 +215,12 @@ class _Counter:
             read[name] = read.get(name, NONE) + looked_up * ELEMENT_BYTES[DType.I32]
         return Count(matmul, elementwise, elementary, read, self.bytes(writes, rows))
 
-    def bytes(self, ranges: Iterable[_Range], rows: Amount) -> dict[str, Amount]:
+    def bytes(self, ranges: Iterable[_Range], rows: SizeExpr) -> dict[str, SizeExpr]:
         """Bytes by buffer, overlapping columns of the same rows once."""
         found: dict[tuple[str, tuple[object, ...], bool], list[tuple[int, int]]] = {}
         for each in ranges:
             found.setdefault((each.buffer, each.row, each.once), []).append((each.start, each.stop))
-        bytes_: dict[str, Amount] = {}
+        bytes_: dict[str, SizeExpr] = {}
         for (buffer, _, once), columns in found.items():
             times = self.runs if once else rows
             bytes_[buffer] = bytes_.get(buffer, NONE) + times * (_covered(columns) * self.element_bytes[buffer])
@@ -245,23 +245,23 @@ class _Counter:
         written = self.cleared(node) + target
         return Count(NONE, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: written})
 
-    def cleared(self, node: Scatter) -> Amount:
+    def cleared(self, node: Scatter) -> SizeExpr:
         if node.target in self.gradients:
             return NONE
         return self.rows(node.target_rows) * (node.units * self.element_bytes[node.target])
 
     def panels(self, node: PackPanels) -> Count:
         size = self.element_bytes[node.target]
-        read: dict[str, Amount] = {}
+        read: dict[str, SizeExpr] = {}
         for gate in node.gates:
-            read = _merged(read, {gate.buffer: Amount.of(node.depth * node.units * size)})
-        return Count(NONE, NONE, {}, read, {node.target: Amount.of(node.depth * node.units * len(node.gates) * size)})
+            read = _merged(read, {gate.buffer: SizeExpr.of(node.depth * node.units * size)})
+        return Count(NONE, NONE, {}, read, {node.target: SizeExpr.of(node.depth * node.units * len(node.gates) * size)})
 
     def scan(self, node: ScanLoop) -> Count:
         """Each row enters once and leaves once."""
-        rows = Amount.of(node.rows)
-        read: dict[str, Amount] = {node.offsets: (Amount.of(node.steps) + Amount.of(1)) * ELEMENT_BYTES[DType.I32]}
-        written: dict[str, Amount] = {}
+        rows = SizeExpr.of(node.rows)
+        read: dict[str, SizeExpr] = {node.offsets: (SizeExpr.of(node.steps) + SizeExpr.of(1)) * ELEMENT_BYTES[DType.I32]}
+        written: dict[str, SizeExpr] = {}
         for state in node.states:
             moved = rows * (state.width * self.element_bytes[state.current])
             written = _merged(written, {state.current: moved})

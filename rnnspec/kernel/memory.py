@@ -13,18 +13,18 @@ from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,
     Draw,
-    Fetch,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Load,
     Node,
     Outer,
     PackPanels,
+    Prefetch,
     Rearranged,
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
     Statement,
     Store,
 )
@@ -46,7 +46,7 @@ class Plan:
 def buffers_of(node: Node) -> Iterator[str]:
     """Every buffer that a node touches, its indices included; some more than once."""
     match node:
-        case Stage():
+        case FusedLoop():
             yield from _buffers_of_body(node.body)
         case RowReduce() | ColumnReduce():
             yield from _buffers_of_body(node.body)
@@ -83,7 +83,7 @@ def _buffers_of_body(body: tuple[Statement, ...]) -> Iterator[str]:
                 yield statement.panels
             case Draw():
                 yield statement.key
-            case Fetch():
+            case Prefetch():
                 yield from statement.buffers
             case _:
                 pass

@@ -126,7 +126,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
+class Prefetch:
     """The rows that `buffers` have for the next step come into the caches while the stage's first contraction adds up.
 
     They lie as many rows behind this step's, or before them (`back`), as the step has. Each tile of `rows` rows fetches what belongs
@@ -139,11 +139,11 @@ class Fetch:
     parts: int
 
 
-Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Fetch
+Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class FusedLoop:
     """For each row and unit: the body."""
 
     rows: Rows
@@ -254,7 +254,7 @@ class PackPanels:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CarryBuffers:
     """A carried value: `current` is read, `following` written, the same buffer if in place.
 
     Rows enter from `init` (zeros if None) and leave to `final`.
@@ -272,7 +272,7 @@ class ScanLoop:
     """For each packed step, first to last or last to first: rows enter, the body runs over the step's rows, rows leave."""
 
     reverse: bool
-    states: tuple[State, ...]
+    states: tuple[CarryBuffers, ...]
     body: tuple[Node, ...]
     offsets: str = "index.offsets"
     """The buffer of the index's tokens before each step."""
@@ -282,7 +282,7 @@ class ScanLoop:
     """All rows of the index."""
 
 
-Node: TypeAlias = Stage | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
+Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
 
 
 @dataclass(frozen=True, slots=True)

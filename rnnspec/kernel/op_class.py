@@ -102,7 +102,7 @@ def matrix(value: Value) -> tuple[Rows, int]:
             raise InternalError(f"%{value.name}: no matrix has the shape {shape}")
 
 
-class Form(Enum):
+class OpClass(Enum):
     """How the scheduler carries out an operation."""
 
     POINTWISE = auto()
@@ -115,24 +115,24 @@ class Form(Enum):
     """A loop nest of its own."""
 
 
-def form_of(operation: Operation) -> Form:
+def form_of(operation: Operation) -> OpClass:
     match operation:
         case Constant() | Unary() | Binary() | Compare() | Select() | Broadcast() | Random():
-            return Form.POINTWISE
+            return OpClass.POINTWISE
         case Split():
-            return Form.POINTWISE if operation.axis == tensor_type(operation.operand).rank - 1 else Form.VIEW
+            return OpClass.POINTWISE if operation.axis == tensor_type(operation.operand).rank - 1 else OpClass.VIEW
         case Concat():
-            return Form.POINTWISE if operation.axis == tensor_type(operation.result).rank - 1 else Form.NODE
+            return OpClass.POINTWISE if operation.axis == tensor_type(operation.result).rank - 1 else OpClass.NODE
         case Reshape():
-            return Form.POINTWISE if matrix(operation.operand) == matrix(operation.result) else Form.VIEW
+            return OpClass.POINTWISE if matrix(operation.operand) == matrix(operation.result) else OpClass.VIEW
         case Matmul():
-            return Form.NODE if operation.transpose_left else Form.LEAF
+            return OpClass.NODE if operation.transpose_left else OpClass.LEAF
         case Take() | Unpack() | SortRows() | RestoreRows():
-            return Form.LEAF
+            return OpClass.LEAF
         case Pack():
-            return Form.LEAF if tensor_type(operation.result).dtype.is_float else Form.NODE
+            return OpClass.LEAF if tensor_type(operation.result).dtype.is_float else OpClass.NODE
         case _:
-            return Form.NODE
+            return OpClass.NODE
 
 
 CHEAP_UNARY = (UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from rnnspec.kernel.amount import NONE, Amount
+from rnnspec.kernel.amount import NONE, SizeExpr
 from rnnspec.kernel.count import Counting, cost
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.nodes import (
     ColumnReduce,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Outer,
@@ -20,34 +21,33 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Stage,
 )
 from rnnspec.kernel.parallel_rows import is_divided
 from rnnspec.kernel.parallel_units import WAIT_COST, StepShare, unit_shares, waits_of
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Parallelism:
     """Into how many parts a loop nest falls at most, roughly: `rows`, or `units`, if each thread does `waiting` in addition."""
 
     rows: Rows
     units: int = 1
-    waiting: Amount = NONE
+    waiting: SizeExpr = NONE
 
 
-def work_of(function: KernelFunction, lanes: int) -> Mapping[Parts, Amount]:
+def parallel_cost(function: KernelFunction, lanes: int) -> Mapping[Parallelism, SizeExpr]:
     """Operations of a function, counted as those of a product, by the parts that they fall into. `lanes`: of a vector."""
-    work: dict[Parts, Amount] = {}
+    work: dict[Parallelism, SizeExpr] = {}
     counting = Counting.of(function)
     shares: tuple[StepShare, ...] = ()
     step = 0
     for nest in nests_of(function):
         if isinstance(nest.node, ScanLoop):
             shares, step = unit_shares(nest.node, function, lanes), 0
-        parts = Parts(_most_parts(nest))
+        parts = Parallelism(_most_parts(nest))
         if nest.scan is not None:
             if shares and shares[step].blocks > 1:
-                parts = Parts(parts.rows, shares[step].blocks, Amount.of(nest.scan.steps) * (waits_of(shares) * WAIT_COST))
+                parts = Parallelism(parts.rows, shares[step].blocks, SizeExpr.of(nest.scan.steps) * (waits_of(shares) * WAIT_COST))
             step += 1
         work[parts] = work.get(parts, NONE) + cost(counting.count(nest))
     return work
@@ -58,7 +58,7 @@ def _most_parts(nest: Nest) -> Rows:
     match node:
         case _ if not is_divided(node):
             return 1
-        case Stage() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
+        case FusedLoop() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
             return node.rows
         case Outer():
             return node.height

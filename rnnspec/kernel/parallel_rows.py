@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from rnnspec.contract.native_function import Space
-from rnnspec.kernel.calling_convention import Convention
+from rnnspec.kernel.calling_convention import CallingConvention
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
     ColumnReduce,
     Contract,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Load,
@@ -29,7 +30,6 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Stage,
     Store,
 )
 
@@ -51,7 +51,7 @@ def is_divided(node: Node) -> bool:
     match node:
         case ScanLoop():
             return _rows_are_apart(node)
-        case Stage() | RowReduce() | GatherIds() | Rearranged():
+        case FusedLoop() | RowReduce() | GatherIds() | Rearranged():
             return node.rows != 1
         case ColumnReduce() | Outer() | Scatter() | PackPanels():
             return True
@@ -63,7 +63,7 @@ def _rows_are_apart(scan: ScanLoop) -> bool:
     written = {name for state in scan.states for name in (state.current, state.following, state.final) if name is not None}
     written |= {touch.buffer for node in scan.body for touch in touches(node) if touch.written}
     for node in scan.body:
-        if not isinstance(node, Stage | RowReduce | GatherIds | Rearranged) or node.rows != "rows":
+        if not isinstance(node, FusedLoop | RowReduce | GatherIds | Rearranged) or node.rows != "rows":
             return False
         if any(touch.own is None and touch.buffer in written for touch in touches(node)):
             return False
@@ -73,7 +73,7 @@ def _rows_are_apart(scan: ScanLoop) -> bool:
 def touches(node: Node) -> Iterator[Touch]:
     """Every buffer of a node, some more than once."""
     match node:
-        case Stage():
+        case FusedLoop():
             yield from _touches_of_body(node)
         case RowReduce():
             yield from _touches_of_body(node)
@@ -100,7 +100,7 @@ def touches(node: Node) -> Iterator[Touch]:
             assert_never(node)
 
 
-def _touches_of_body(node: Stage | RowReduce) -> Iterator[Touch]:
+def _touches_of_body(node: FusedLoop | RowReduce) -> Iterator[Touch]:
     for statement in node.body:
         match statement:
             case Load(access=access) | Contract(left=access):
@@ -121,7 +121,7 @@ def _touch(access: Access, rows: Rows, *, written: bool) -> Touch:
     return Touch(access.buffer, written, rows if own else None)
 
 
-def memory_of(function: KernelFunction, calls: Convention) -> dict[str, object]:
+def memory_of(function: KernelFunction, calls: CallingConvention) -> dict[str, object]:
     """For each buffer a key that only buffers in the same memory share."""
     keys: dict[str, object] = {}
     for buffer in function.buffers:

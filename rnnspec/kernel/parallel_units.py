@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rnnspec.kernel.count import cost, count
 from rnnspec.kernel.loop_nests import Nest
-from rnnspec.kernel.nodes import Access, Contract, KernelFunction, Load, Node, ScanLoop, Stage, Store
+from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, ScanLoop, Store
 from rnnspec.kernel.parallel_rows import is_divided, touches
 
 WAIT_COST = 20_000
@@ -53,7 +53,7 @@ def unit_shares(scan: ScanLoop, function: KernelFunction, lanes: int) -> tuple[S
 
 def blocks_of(node: Node, lanes: int) -> int:
     """Blocks of units, a tile wide, that a nest of a step can be divided into."""
-    return -(-node.units // (node.tile.vectors * lanes)) if isinstance(node, Stage) else 1
+    return -(-node.units // (node.tile.vectors * lanes)) if isinstance(node, FusedLoop) else 1
 
 
 def waits_of(shares: Sequence[StepShare]) -> int:
@@ -68,7 +68,7 @@ def _cost_of_a_row(number: int, node: Node, scan: ScanLoop, function: KernelFunc
 
 def _units_are_apart(node: Node) -> bool:
     """Whether no unit of a stage reads what another one of it writes."""
-    if not isinstance(node, Stage):
+    if not isinstance(node, FusedLoop):
         return True
     stored = {(statement.access.buffer, statement.access.column) for statement in node.body if isinstance(statement, Store)}
     buffers = {buffer for buffer, _ in stored}

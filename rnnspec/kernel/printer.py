@@ -10,10 +10,11 @@ from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    CarryBuffers,
     ColumnReduce,
     Contract,
     Draw,
-    Fetch,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     KernelModule,
@@ -22,14 +23,13 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Prefetch,
     Rearranged,
     RowMap,
     RowReduce,
     ScanLoop,
     Scatter,
     Splat,
-    Stage,
-    State,
     Statement,
     Store,
     TimeBlock,
@@ -80,7 +80,7 @@ def _distinct(index: DistinctIndex) -> str:
 
 def _node(node: Node) -> Iterator[str]:
     match node:
-        case Stage():
+        case FusedLoop():
             single = f", 1 by {node.tile.vectors * node.tile.wide}" if node.tile.wide > 1 else ""
             tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}"
             yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
@@ -122,7 +122,7 @@ def _block(head: str, lines: Sequence[str]) -> Iterator[str]:
     yield "}"
 
 
-def _state(state: State) -> Iterator[str]:
+def _state(state: CarryBuffers) -> Iterator[str]:
     how = "in place" if state.following == state.current else f"then {state.following}"
     final = "" if state.final is None else f", leaves to {state.final}"
     yield f"state {state.current}[{state.width}] {how}, enters from {state.init or 'zeros'}{final}"
@@ -148,7 +148,7 @@ def _statement(statement: Statement) -> str:
             inits = ", ".join("0" if init is None else f"%{init}" for init in statement.inits)
             product = f"{_access(statement.left)} over {statement.depth} with {statement.panels}"
             return f"{_names(statement.names)} = contract {product} from {inits}"
-        case Fetch():
+        case Prefetch():
             return f"fetch next step of {', '.join(statement.buffers)} by tiles of {statement.rows} rows, {statement.parts} of units"
         case Store():
             return f"store {_access(statement.access)} = %{statement.value}"

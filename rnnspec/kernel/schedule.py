@@ -30,11 +30,11 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
-from rnnspec.kernel.block import Block, Context
-from rnnspec.kernel.cpu.tape_aliasing import NOTHING_MOVED, Moved
+from rnnspec.kernel.block import BlockScheduler, Context
+from rnnspec.kernel.cpu.tape_aliasing import NO_ALIASES, BufferAliases
 from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap
-from rnnspec.kernel.op_class import Form, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_storable, matrix, tensor_type
 from rnnspec.kernel.stage_writer import Location
 from rnnspec.kernel.target import Target
 
@@ -52,7 +52,7 @@ def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> Kern
 
 
 def schedule_function(
-    function: Function, target: Target, offsets: Mapping[str, int], moved: Moved = NOTHING_MOVED
+    function: Function, target: Target, offsets: Mapping[str, int], moved: BufferAliases = NO_ALIASES
 ) -> tuple[KernelFunction, KernelFunction]:
     """The prepare function of a tensor-IR function, and the function itself. `moved`: what lies elsewhere on the tape that it reads."""
     dtype = _float_type(function)
@@ -65,12 +65,12 @@ def schedule_function(
         rows, width = matrix(value)
         name = preparing.add(value.name, Space.PREPARED, tensor_type(value).dtype, rows, width)
         wanted[value] = (Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW),)
-    prepare_block = Block(preparing, weight_only, dict(weights), wanted)
+    prepare_block = BlockScheduler(preparing, weight_only, dict(weights), wanted)
     prepare_nodes = prepare_block.schedule()
 
     running = Context(target, dtype, dict(preparing.buffers))
     locations = prepare_block.locations | _inputs(running, function, moved) | _made_ids(running, function)
-    nodes = Block(running, rest, locations, _results(running, function, offsets)).schedule()
+    nodes = BlockScheduler(running, rest, locations, _results(running, function, offsets)).schedule()
 
     packed = tuple(running.panels.values())
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
@@ -115,7 +115,7 @@ def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[
         results = results_of(operation)
         fixed = all(isinstance(value.type, TensorType) and is_fixed(value.type) for value in (*operands, *results))
         if isinstance(operation, Constant) or (
-            form_of(operation) is Form.POINTWISE and operands and all(value in neutral for value in operands)
+            form_of(operation) is OpClass.POINTWISE and operands and all(value in neutral for value in operands)
         ):
             neutral.update(results)
             both.append((operation, fixed, True))
@@ -131,7 +131,7 @@ def _crossing(weight_only: Sequence[Operation], rest: Sequence[Operation], resul
     """Values that the prepare function computes for the other."""
     later = {value for operation in rest for value in results_of(operation)}
     needed = {value: None for operation in rest for value in operands_of(operation)} | {result.value: None for result in results}
-    made = {value for operation in weight_only if form_of(operation) is not Form.VIEW for value in results_of(operation)}
+    made = {value for operation in weight_only if form_of(operation) is not OpClass.VIEW for value in results_of(operation)}
     return tuple(value for value in needed if value in made and value not in later)
 
 
@@ -155,7 +155,7 @@ PARAMETER_SPACE = {
 }
 
 
-def _inputs(context: Context, function: Function, moved: Moved) -> dict[Value, Location]:
+def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[Value, Location]:
     locations: dict[Value, Location] = {}
     for parameter in function.parameters:
         value = parameter.value

@@ -11,6 +11,7 @@ from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import (
     ColumnReduce,
     Contract,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Node,
@@ -20,11 +21,10 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
 from rnnspec.profile.machine import Rates
-from rnnspec.profile.report import Kernel, Limit, Work
+from rnnspec.profile.report import Kernel, Limit, OperationCount
 
 
 def kernels(
@@ -52,8 +52,8 @@ def _with_step(kernel: Kernel, all_: Sequence[Kernel]) -> Kernel:
     return kernel
 
 
-def _work(counted: Count, sizes: Mapping[str, int]) -> Work:
-    return Work(
+def _work(counted: Count, sizes: Mapping[str, int]) -> OperationCount:
+    return OperationCount(
         counted.matmul.at(sizes),
         counted.elementwise.at(sizes),
         {name: amount.at(sizes) for name, amount in counted.elementary.items()},
@@ -74,7 +74,7 @@ def _limit(counted: Count, sizes: Mapping[str, int], bytes_of: Mapping[str, int]
 def described(node: Node) -> tuple[str, str]:
     """What kind a nest is, as the printed kernel IR calls it, and over what it runs."""
     match node:
-        case Stage():
+        case FusedLoop():
             contracts = [statement for statement in node.body if isinstance(statement, Contract)]
             if not contracts:
                 return "stage", f"{node.rows} x {node.units}"

@@ -9,7 +9,7 @@ from rnnspec.profile.machine import Rates
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class OperationCount:
     """Counted: operations in matrix products, all other arithmetic, elementary functions by name, and bytes."""
 
     matmul: int
@@ -18,8 +18,8 @@ class Work:
     bytes_read: int
     bytes_written: int
 
-    def __add__(self, other: Work) -> Work:
-        return Work(
+    def __add__(self, other: OperationCount) -> OperationCount:
+        return OperationCount(
             self.matmul + other.matmul,
             self.elementwise + other.elementwise,
             {name: self.elementary.get(name, 0) + other.elementary.get(name, 0) for name in (*self.elementary, *other.elementary)},
@@ -76,7 +76,7 @@ class Kernel:
     shape: str
     seconds: float
     fastest: float
-    work: Work
+    work: OperationCount
     limit: Limit
 
     @property
@@ -85,7 +85,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionProfile:
     """A native function. `every_call`: whether it runs in each call, or once for a set of weights."""
 
     name: str
@@ -106,8 +106,8 @@ class Function:
         return sum(kernel.fastest for kernel in self.outer)
 
     @property
-    def work(self) -> Work:
-        return sum((kernel.work for kernel in self.outer), Work(0, 0, {}, 0, 0))
+    def work(self) -> OperationCount:
+        return sum((kernel.work for kernel in self.outer), OperationCount(0, 0, {}, 0, 0))
 
     @property
     def limit(self) -> Limit:
@@ -115,7 +115,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryProfile:
     """Bytes beside inputs, outputs and weights, planned before a call.
 
     `workspace` while a call runs; `tape` from a recorded call to its gradients; `prepared` for a set of weights.
@@ -149,18 +149,18 @@ class Profile:
     dtype: str
     training: bool
     sizes: Mapping[str, int]
-    functions: tuple[Function, ...]
-    memory: Memory
+    functions: tuple[FunctionProfile, ...]
+    memory: MemoryProfile
     rates: Rates
     repeats: int
     seconds: Seconds
     share: float
 
     @property
-    def each_call(self) -> Function:
+    def each_call(self) -> FunctionProfile:
         """All that runs in each call, as one function."""
         running = [function for function in self.functions if function.every_call]
-        return Function("each call", tuple(kernel for function in running for kernel in function.kernels), True)
+        return FunctionProfile("each call", tuple(kernel for function in running for kernel in function.kernels), True)
 
 
 def as_data(found: Profile) -> dict[str, object]:

@@ -13,7 +13,7 @@ from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.runtime.native.executable import BoundFunction, NativeExecutable, Wanted
+from rnnspec.runtime.native.executable import LoadedFunction, NativeExecutable, Variant
 from rnnspec.runtime.native.stateful import zero_states
 from rnnspec.training.settings import make_optimizer
 from rnnspec.training.updates import Updates
@@ -36,7 +36,7 @@ class Runner:
         self._cotangents: list[Array] = []
 
     @property
-    def functions(self) -> Mapping[Wanted, BoundFunction]:
+    def functions(self) -> Mapping[Variant, LoadedFunction]:
         """Those that calls needed so far."""
         return self._executable.functions
 

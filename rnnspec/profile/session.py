@@ -21,16 +21,16 @@ from rnnspec.kernel.nodes import KernelFunction
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.kernels import kernels
 from rnnspec.profile.machine import Rates, measure
-from rnnspec.profile.report import Function, Kernel, Memory, Profile, Seconds
+from rnnspec.profile.report import FunctionProfile, Kernel, MemoryProfile, Profile, Seconds
 from rnnspec.profile.runner import Runner, update_of
 from rnnspec.runtime.data.batches import Batch
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.native.memory import CallSizes, with_distinct
 
 LEAST_CALLS = 10
 """Calls that are timed, however long they take."""
 
-Ticks: TypeAlias = dict[tuple[Wanted, str], NDArray[np.int64]]
+Ticks: TypeAlias = dict[tuple[Variant, str], NDArray[np.int64]]
 """Of each nest, by the native function that was asked for and the symbol: its own or its prepare function's."""
 
 
@@ -73,13 +73,13 @@ def call_sizes(signature: Signature, batch: Batch, natives: Iterable[NativeFunct
     return CallSizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
 
 
-def planned_memory(natives: Iterable[NativeFunction], sizes: CallSizes) -> Memory:
+def planned_memory(natives: Iterable[NativeFunction], sizes: CallSizes) -> MemoryProfile:
     """What calls one after the other take at most; the workspace is taken up again by each."""
     natives = tuple(natives)
     workspace = max(arena_bytes(native.scratch, sizes) for native in natives)
     preparing = max(arena_bytes(native.prepare_scratch, {}) for native in natives)
     tape = max(arena_bytes(native.tape, sizes) for native in natives)
-    return Memory(workspace + preparing, tape, sum(native.prepared_bytes for native in natives))
+    return MemoryProfile(workspace + preparing, tape, sum(native.prepared_bytes for native in natives))
 
 
 @dataclass
@@ -105,18 +105,18 @@ class _Taken:
 
 def _functions(
     compilation: Compilation, timed: Runner, sizes: CallSizes, once: Ticks | None, every: list[Ticks], rates: Rates
-) -> Iterable[Function]:
+) -> Iterable[FunctionProfile]:
     """Each native function behind its prepare function, which runs in each call unless its only run was the one of `once`."""
 
-    def measured(wanted: Wanted, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
+    def measured(wanted: Variant, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
         seconds = np.array([run[wanted, symbol(function.name)] for run in runs]) / rates.ticks
         return kernels(function, np.median(seconds, axis=0).tolist(), seconds.min(axis=0).tolist(), sizes, rates)
 
     for wanted in timed.functions:
         compiled = compilation.kernels(wanted)
         preparing = measured(wanted, compiled.prepare, every if once is None else [once])
-        yield Function(f"{wanted.name}.prepare", preparing, once is None)
-        yield Function(wanted.name, measured(wanted, compiled.function, every), True)
+        yield FunctionProfile(f"{wanted.name}.prepare", preparing, once is None)
+        yield FunctionProfile(wanted.name, measured(wanted, compiled.function, every), True)
 
 
 def _ticks_of(timed: Runner) -> Ticks:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 
 EPSILON = 1e-7
@@ -20,7 +20,7 @@ Constraint: TypeAlias = Callable[[Array], None]
 Axis: TypeAlias = int | tuple[int, ...]
 
 
-def constraint(chosen: Configured) -> Constraint:
+def constraint(chosen: Config) -> Constraint:
     """The constraint that a member of the catalogue means."""
     make = CONSTRAINTS.get(chosen.name)
     if make is None:

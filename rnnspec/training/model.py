@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
-from rnnspec.contract.signature import Configured, Signature
+from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import finite_number, whole_number
@@ -34,8 +34,8 @@ Value = TypeVar("Value")
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
-LossChoice: TypeAlias = str | Configured | Loss
-MetricChoice: TypeAlias = str | Configured | Sequence[str | Configured] | None
+LossChoice: TypeAlias = str | Config | Loss
+MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
@@ -104,7 +104,7 @@ class Model(CompiledModel):
     def configure(
         self,
         loss: LossChoice | Sequence[LossChoice | None] | Mapping[str, LossChoice | None] | None = None,
-        optimizer: str | Configured | Optimizer | None = None,
+        optimizer: str | Config | Optimizer | None = None,
         metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
     ) -> None:

@@ -22,7 +22,7 @@ CHUNK = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class NumberRange:
     """The finite numbers from `least` to `most`, without an end that is open."""
 
     least: float = 0.0
@@ -41,19 +41,19 @@ class Range:
         raise ValueError(f"{what}: expected a finite number {least}{most}, got {value!r}")
 
 
-_FRACTION, _ABOVE_ZERO = Range(most=1.0, open_above=True), Range(open_below=True)
+_FRACTION, _ABOVE_ZERO = NumberRange(most=1.0, open_above=True), NumberRange(open_below=True)
 
 RANGES = {
-    "learning_rate": Range(),
-    "weight_decay": Range(),
+    "learning_rate": NumberRange(),
+    "weight_decay": NumberRange(),
     "clipnorm": _ABOVE_ZERO,
     "clipvalue": _ABOVE_ZERO,
     "global_clipnorm": _ABOVE_ZERO,
-    "momentum": Range(most=1.0),
-    "rho": Range(most=1.0),
+    "momentum": NumberRange(most=1.0),
+    "rho": NumberRange(most=1.0),
     "beta_1": _FRACTION,
     "beta_2": _FRACTION,
-    "epsilon": Range(),
+    "epsilon": NumberRange(),
 }
 """What an optimizer's settings may be."""
 
@@ -61,7 +61,7 @@ _OPTIONAL = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class WeightExtent:
     """A weight's place in the flat array."""
 
     start: int
@@ -96,7 +96,7 @@ class Optimizer(ABC):
         if len(clippings) > 1:
             raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}")
         self.iterations = 0
-        self._extents: list[Extent] = []
+        self._extents: list[WeightExtent] = []
         self._state: list[Array] = []
         self._scratch: Array = np.empty(0)
 
@@ -137,7 +137,7 @@ class Optimizer(ABC):
         """The flat arrays of state, in the layout that `bind` was given."""
         return self._state
 
-    def bind(self, extents: Sequence[Extent], dtype: np.dtype[np.generic]) -> None:
+    def bind(self, extents: Sequence[WeightExtent], dtype: np.dtype[np.generic]) -> None:
         """Forget all state and take on flat arrays of this layout."""
         size = max((extent.stop for extent in extents), default=0)
         self.iterations = 0
@@ -355,7 +355,7 @@ class AdamW(Adam):
     weight_decay: float | None = 0.004
 
 
-def _runs(extents: Sequence[Extent]) -> list[tuple[int, int]]:
+def _runs(extents: Sequence[WeightExtent]) -> list[tuple[int, int]]:
     """The extents with neighbours joined."""
     runs: list[tuple[int, int]] = []
     for extent in extents:

@@ -14,7 +14,7 @@ from rnnspec.training.regularizers import Penalty, penalty
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PenalizedWeight:
     """A weight in the flat array of all."""
 
     range: slice
@@ -29,9 +29,9 @@ class Place:
 class Penalties:
     """A model's regularizers and constraints. As in Keras, a weight that isn't trained has neither."""
 
-    weights: tuple[tuple[Place, Penalty], ...]
+    weights: tuple[tuple[PenalizedWeight, Penalty], ...]
     activities: tuple[Penalty, ...]
-    constraints: tuple[tuple[Place, Constraint], ...]
+    constraints: tuple[tuple[PenalizedWeight, Constraint], ...]
 
     def of_weights(self, weights: Array, gradient: Array | None) -> float:
         """The penalty of the flat weights; its gradient is added to the flat `gradient` if there is one."""
@@ -55,7 +55,7 @@ class Penalties:
 
 def penalties(signature: Signature) -> Penalties:
     ranges = weight_ranges(signature.weights)
-    trained = [(Place(ranges[weight.name], weight.shape), weight) for weight in signature.weights if weight.trainable]
+    trained = [(PenalizedWeight(ranges[weight.name], weight.shape), weight) for weight in signature.weights if weight.trainable]
     return Penalties(
         tuple((place, penalty(weight.regularizer)) for place, weight in trained if weight.regularizer is not None),
         tuple(penalty(activity.regularizer) for activity in signature.activities),

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.training.optimizers import CHUNK
 
@@ -22,7 +22,7 @@ class Penalty(Protocol):
         ...
 
 
-def penalty(regularizer: Configured) -> Penalty:
+def penalty(regularizer: Config) -> Penalty:
     """The penalty that a member of the catalogue means."""
     make = REGULARIZERS.get(regularizer.name)
     if make is None:

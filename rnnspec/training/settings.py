@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TypeVar, cast
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
@@ -35,7 +35,7 @@ _SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accurac
 
 def make_loss(given: object) -> Loss:
     """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or what is no loss."""
-    if isinstance(given, (str, Configured)):
+    if isinstance(given, (str, Config)):
         return _make("loss", LOSSES, given)
     _check_instance("loss", given)
     lacking = [name for name in _OFA_LOSS if not hasattr(given, name)]
@@ -51,7 +51,7 @@ def make_loss(given: object) -> Loss:
 
 def make_optimizer(given: object) -> Optimizer:
     """A new optimizer without state: of that name, or with the settings of the given one; ValueError as for losses."""
-    if isinstance(given, (str, Configured)):
+    if isinstance(given, (str, Config)):
         return _make("optimizer", OPTIMIZERS, given)
     _check_instance("optimizer", given)
     if not isinstance(given, Optimizer):
@@ -140,10 +140,10 @@ def _per_output(what: str, outputs: Sequence[str], given: object, missing: objec
 
 
 def _metric_name(given: object) -> str:
-    if not isinstance(given, (str, Configured)):
+    if not isinstance(given, (str, Config)):
         _check_instance("metrics", given)
         raise ValueError(f"metrics: expected names, got {given!r}; there are accuracy, {', '.join(METRICS)}")
-    configured = Configured(given) if isinstance(given, str) else given
+    configured = Config(given) if isinstance(given, str) else given
     if configured.arguments:
         raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")
     return _known_as(configured.name, ("accuracy", *METRICS)) or configured.name
@@ -159,8 +159,8 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _make(kind: str, known: Mapping[str, Callable[..., Made]], given: str | Configured) -> Made:
-    configured = Configured(given) if isinstance(given, str) else given
+def _make(kind: str, known: Mapping[str, Callable[..., Made]], given: str | Config) -> Made:
+    configured = Config(given) if isinstance(given, str) else given
     name = _known_as(configured.name, known)
     if name is None:
         raise ValueError(unknown(kind, configured.name, known))

@@ -11,7 +11,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
-from rnnspec.runtime.data.columns import Column, Padded, Ragged, Rows, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
@@ -57,7 +57,7 @@ class Targets:
             return TargetBatch(None, _array(self.column)[rows], None if self.weights is None else self.weights[rows])
         number = index_of(self.output)
         column, time = self.column, batch.indices[number].time
-        targets = column.padded(rows, time) if isinstance(column, Ragged) else column.array[rows][:, :time]
+        targets = column.padded(rows, time) if isinstance(column, RaggedArray) else column.array[rows][:, :time]
         targets = targets.reshape(batch.size * time, *targets.shape[2:])
         weights = None
         if self.weights is not None:
@@ -91,12 +91,12 @@ def check_targets(
     counted: Mask | None = None
     if output.is_sequence:
         number = index_of(output)
-        counted = _counted(output, inputs.present_steps(number) if isinstance(column, Ragged) else inputs.real_steps(number))
-    name = "" if isinstance(column, Ragged) else as_written("y", y)
+        counted = _counted(output, inputs.present_steps(number) if isinstance(column, RaggedArray) else inputs.real_steps(number))
+    name = "" if isinstance(column, RaggedArray) else as_written("y", y)
     values = (
         _classes(column, output, counted, width, what, name) if loss.classes else _values(column, output, counted, loss, dtype, what, name)
     )
-    checked = Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
+    checked = RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
     return Targets(output, checked, _sample_weight(inputs, output, sample_weight, f"sample_weight{of}"))
 
 
@@ -117,7 +117,7 @@ def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Lo
     if not fits:
         hint = hint_for_shape(loss, width, lead, output.is_sequence, array.shape, as_written("y", y))
         raise ValueError(f"{what}: expected shape {wanted}, got {array.shape}{hint}")
-    return Padded(array.reshape(shape), borrowed=True)
+    return PaddedArray(array.reshape(shape), borrowed=True)
 
 
 def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Loss, y: list[object], what: str) -> Column | None:
@@ -136,7 +136,7 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     tail = () if single else (1,) if loss.classes else (width,)
     column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})", "", CLASS_NAMES)
     flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
-    column = Ragged(flat, column.lengths)
+    column = RaggedArray(flat, column.lengths)
     number = index_of(output)
     lengths, time = inputs.lengths_of(number), inputs.time_of(number)
     if lengths is not None and not output.flip:
@@ -147,7 +147,7 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     if (wrong := np.flatnonzero(column.lengths != time)).size:
         sample = wrong[0]
         raise ValueError(f"{what}, sample {sample}: expected {time} steps as in the padded inputs, got {column.lengths[sample]}")
-    return Padded(column.padded(ALL_ROWS, time), borrowed=False)
+    return PaddedArray(column.padded(ALL_ROWS, time), borrowed=False)
 
 
 def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str, y: str) -> Array:
@@ -187,7 +187,7 @@ def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object
     if (wrong := np.argwhere(~np.isfinite(array))).size:
         entry = tuple(int(number) for number in wrong[0])
         raise ValueError(
-            f"{what}, {place(Padded(array, borrowed=True), entry, sequence=True)}: expected a finite number, got {array[entry]}"
+            f"{what}, {place(PaddedArray(array, borrowed=True), entry, sequence=True)}: expected a finite number, got {array[entry]}"
         )
     return array.astype(np.float64)
 
@@ -214,4 +214,4 @@ def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str,
 
 
 def _array(column: Column) -> Array:
-    return column.flat if isinstance(column, Ragged) else column.array
+    return column.flat if isinstance(column, RaggedArray) else column.array

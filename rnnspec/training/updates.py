@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.executable import Array, NativeUpdate, UpdateCompiler
 from rnnspec.contract.signature import WeightSignature
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.training.optimizers import CHUNK, Extent, Optimizer
+from rnnspec.training.optimizers import CHUNK, Optimizer, WeightExtent
 
 LARGE = CHUNK
 """Numbers from which on a table is large: a smaller one stays in the cache while all of it is updated."""
@@ -66,7 +66,7 @@ class Updates:
         self._tables = tuple(tables.values())
         self.optimizer.bind(
             [
-                Extent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
+                WeightExtent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
                 for weight in self.parameters.signatures
             ],
             dtype,

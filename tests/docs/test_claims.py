@@ -21,14 +21,14 @@ from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
-from rnnspec.kernel.calling_convention import convention
+from rnnspec.kernel.calling_convention import calling_convention
 from rnnspec.kernel.target import AVX2
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.pipeline import Pass
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.training.optimizers import SGD
 from tests.docs.markdown import blocks
@@ -201,8 +201,8 @@ def test_the_calling_convention_is_the_one_of_the_page() -> None:
     page = (GOLDEN.parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8")
     text = "model M { input a: float[time, 3], b: float[other, 3] c = a -> LSTM(2) d = b -> LSTM(2) [c, d] -> Add() }"
     tree = parse(SourceFile.of_text(text))
-    kernels = Compilation(tree, resolve(tree), "float32", AVX2).kernels(Wanted("forward", False))
-    dims = convention(kernels.function).dims
+    kernels = Compilation(tree, resolve(tree), "float32", AVX2).kernels(Variant("forward", False))
+    dims = calling_convention(kernels.function).dims
     assert sorted(dims) == ["batch", "batch*other", "batch*time", "steps", "steps_1", "tokens", "tokens_1"]
     assert all(f"`{name}`" in page for name in dims if name != "batch*other")
     assert "define dso_local void @rnnspec_forward(ptr %pointers, ptr %dims)" in model_of("Dense(2)").inspect("llvm")

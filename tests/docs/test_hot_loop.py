@@ -9,9 +9,9 @@ import pytest
 
 from rnnspec.driver import compilation
 from rnnspec.driver.compilation import Compilation
-from rnnspec.kernel.nodes import Contract, ScanLoop, Stage
+from rnnspec.kernel.nodes import Contract, FusedLoop, ScanLoop
 from rnnspec.kernel.target import AVX2, AVX512, Target
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 
 SPECS = Path(__file__).parents[2] / "benchmarks" / "specs"
 BLOCK = re.compile(r"^(\.LBB\w+):.*$", re.MULTILINE)
@@ -38,10 +38,10 @@ def loops(assembly: str, function: str) -> list[str]:
 @pytest.mark.parametrize("name", ["lstm", "gru", "peephole_lstm"])
 def test_a_step_s_sums_stay_in_registers(name: str, target: Target) -> None:
     compilation = compiled(name, target)
-    nodes = compilation.kernels(Wanted("forward", False)).function.nodes
+    nodes = compilation.kernels(Variant("forward", False)).function.nodes
     place, scan = next((place, node) for place, node in enumerate(nodes) if isinstance(node, ScanLoop))
     stage = scan.body[0]
-    assert isinstance(stage, Stage)
+    assert isinstance(stage, FusedLoop)
     (gates,) = (len(statement.names) for statement in stage.body if isinstance(statement, Contract))
     found = loops(compilation.print("asm"), f"forward.{place}.0")
     *tall, single = stage.tile.rows

@@ -16,10 +16,10 @@ from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
-from rnnspec.kernel.nodes import Contract, Map, Node, RowReduce, ScanLoop, Stage, Store
+from rnnspec.kernel.nodes import Contract, FusedLoop, Map, Node, RowReduce, ScanLoop, Store
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 
@@ -449,13 +449,13 @@ def compilation_of(name: str) -> Compilation:
 
 
 def steps_of(name: str) -> list[ScanLoop]:
-    function = compilation_of(name).kernels(Wanted("forward", False)).function
+    function = compilation_of(name).kernels(Variant("forward", False)).function
     return [node for node in function.nodes if isinstance(node, ScanLoop)]
 
 
 def described(node: Node) -> str:
     match node:
-        case Stage(body=body):
+        case FusedLoop(body=body):
             contractions = [statement for statement in body if isinstance(statement, Contract)]
             assert len(contractions) < 2
             return f"contract {len(contractions[0].names)}" if contractions else "map"
@@ -467,7 +467,7 @@ def described(node: Node) -> str:
 
 @every_file
 def test_kernels(name: str, regenerate: bool) -> None:
-    text = print_kernels(compilation_of(name).kernels(Wanted("forward", False)).module)
+    text = print_kernels(compilation_of(name).kernels(Variant("forward", False)).module)
     path = GOLDEN / f"{name}.txt"
     if regenerate:
         path.write_text(text, encoding="utf-8")
@@ -491,7 +491,7 @@ def test_nothing_is_stored_between_contraction_and_update(name: str) -> None:
     """In a step of one nest the stores are its end: each new state once, and the output where all steps are wanted."""
     for scan in steps_of(name):
         (step,) = scan.body
-        assert isinstance(step, Stage)
+        assert isinstance(step, FusedLoop)
         stores = [statement for statement in step.body if isinstance(statement, Store)]
         assert step.body[-len(stores) :] == tuple(stores)
         assert isinstance(step.body[-len(stores) - 1], Map)

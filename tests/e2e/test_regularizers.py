@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.contract.signature import Configured, WeightSignature
+from rnnspec.contract.signature import Config, WeightSignature
 
 RANDOM = np.random.default_rng(8)
 X, Y = RANDOM.normal(size=(6, 5, 3)), RANDOM.normal(size=(6, 2))
@@ -28,7 +28,7 @@ def weight_of(model: Any, name: str) -> WeightSignature:
     return next(weight for weight in model.signature.weights if weight.name == name)
 
 
-L2 = Configured("L2", (("l2", 0.1),))
+L2 = Config("L2", (("l2", 0.1),))
 
 # Which weights
 
@@ -36,18 +36,18 @@ L2 = Configured("L2", (("l2", 0.1),))
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("L1", Configured("L1", (("l1", 0.01),))),
-        ("l1(0.5)", Configured("L1", (("l1", 0.5),))),
-        ("l2", Configured("L2", (("l2", 0.01),))),
-        ("L1L2", Configured("L1L2", (("l1", 0.0), ("l2", 0.0)))),
-        ("l1_l2(l2 = 0.1)", Configured("L1L2", (("l1", 0.0), ("l2", 0.1)))),
-        ('"l1l2"', Configured("L1L2", (("l1", 0.0), ("l2", 0.0)))),
-        ("orthogonal_regularizer", Configured("OrthogonalRegularizer", (("factor", 0.01), ("mode", "rows")))),
-        ("OrthogonalRegularizer(0.1, columns)", Configured("OrthogonalRegularizer", (("factor", 0.1), ("mode", "columns")))),
+        ("L1", Config("L1", (("l1", 0.01),))),
+        ("l1(0.5)", Config("L1", (("l1", 0.5),))),
+        ("l2", Config("L2", (("l2", 0.01),))),
+        ("L1L2", Config("L1L2", (("l1", 0.0), ("l2", 0.0)))),
+        ("l1_l2(l2 = 0.1)", Config("L1L2", (("l1", 0.0), ("l2", 0.1)))),
+        ('"l1l2"', Config("L1L2", (("l1", 0.0), ("l2", 0.0)))),
+        ("orthogonal_regularizer", Config("OrthogonalRegularizer", (("factor", 0.01), ("mode", "rows")))),
+        ("OrthogonalRegularizer(0.1, columns)", Config("OrthogonalRegularizer", (("factor", 0.1), ("mode", "columns")))),
         ("none", None),
     ],
 )
-def test_regularizers_by_every_spelling(written: str, expected: Configured | None) -> None:
+def test_regularizers_by_every_spelling(written: str, expected: Config | None) -> None:
     model = compiled("LSTM(2)", f"Dense(2, kernel_regularizer = {written})")
     assert weight_of(model, "dense/kernel").regularizer == expected
 
@@ -55,15 +55,15 @@ def test_regularizers_by_every_spelling(written: str, expected: Configured | Non
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("max_norm", Configured("MaxNorm", (("max_value", 2.0), ("axis", 0)))),
-        ("MaxNorm(3, axis = [0, 1])", Configured("MaxNorm", (("max_value", 3.0), ("axis", (0, 1))))),
-        ("NonNeg", Configured("NonNeg")),
-        ('"non_neg"', Configured("NonNeg")),
-        ("unit_norm(axis = -1)", Configured("UnitNorm", (("axis", -1),))),
-        ("min_max_norm(rate = 0.5)", Configured("MinMaxNorm", (("min_value", 0.0), ("max_value", 1.0), ("rate", 0.5), ("axis", 0)))),
+        ("max_norm", Config("MaxNorm", (("max_value", 2.0), ("axis", 0)))),
+        ("MaxNorm(3, axis = [0, 1])", Config("MaxNorm", (("max_value", 3.0), ("axis", (0, 1))))),
+        ("NonNeg", Config("NonNeg")),
+        ('"non_neg"', Config("NonNeg")),
+        ("unit_norm(axis = -1)", Config("UnitNorm", (("axis", -1),))),
+        ("min_max_norm(rate = 0.5)", Config("MinMaxNorm", (("min_value", 0.0), ("max_value", 1.0), ("rate", 0.5), ("axis", 0)))),
     ],
 )
-def test_constraints_by_every_spelling(written: str, expected: Configured) -> None:
+def test_constraints_by_every_spelling(written: str, expected: Config) -> None:
     model = compiled("LSTM(2)", f"Dense(2, kernel_constraint = {written})")
     assert weight_of(model, "dense/kernel").constraint == expected
 
@@ -85,7 +85,7 @@ cell Mine(units, strength = 0.5, use_bias = true) {
 def test_a_users_own_cell_has_the_options_of_every_recurrent_layer() -> None:
     model = compiled("Mine(2, recurrent_regularizer = L2(0.1), bias_constraint = non_neg)", before=CELL)
     assert [(weight.regularizer, weight.constraint) for weight in model.signature.weights] == [
-        (None, None), (L2, None), (None, Configured("NonNeg")), (None, None),
+        (None, None), (L2, None), (None, Config("NonNeg")), (None, None),
     ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_both_directions_have_what_their_layer_has() -> None:
 def test_a_parameter_of_the_model_may_be_a_regularizer() -> None:
     spec = "model M(how = L2(0.1)) { input x: float[3] Dense(2, kernel_regularizer = how) }"
     assert rnnspec.compile(spec).signature.weights[0].regularizer == L2
-    assert rnnspec.compile(spec, how="l1").signature.weights[0].regularizer == Configured("L1", (("l1", 0.01),))
+    assert rnnspec.compile(spec, how="l1").signature.weights[0].regularizer == Config("L1", (("l1", 0.01),))
 
 
 # Where they show

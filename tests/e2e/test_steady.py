@@ -18,8 +18,8 @@ from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import call_sizes, planned_memory
 from rnnspec.runtime.data.batches import Batch
-from rnnspec.runtime.native.executable import Wanted
-from rnnspec.runtime.native.loaded_function import BoundFunction
+from rnnspec.runtime.native.executable import Variant
+from rnnspec.runtime.native.loaded_function import LoadedFunction
 from rnnspec.runtime.native.memory import CallSizes
 
 TEXT = """model Text {
@@ -77,10 +77,10 @@ def test_hundreds_of_steps_of_training_grow_nothing() -> None:
 
 
 def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    built: list[Wanted] = []
+    built: list[Variant] = []
     native = Compilation.native
 
-    def counted(self: Compilation, wanted: Wanted, *, timed: bool = False) -> NativeFunction:
+    def counted(self: Compilation, wanted: Variant, *, timed: bool = False) -> NativeFunction:
         built.append(wanted)
         return native(self, wanted, timed=timed)
 
@@ -98,14 +98,14 @@ def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
     seen: list[dict[str, int]] = []
-    call = BoundFunction._call  # pyright: ignore[reportPrivateUsage]
+    call = LoadedFunction._call  # pyright: ignore[reportPrivateUsage]
 
-    def watched(self: BoundFunction, symbol: str, shared: str, pointers: list[int], dims: list[int], threads: int) -> None:
+    def watched(self: LoadedFunction, symbol: str, shared: str, pointers: list[int], dims: list[int], threads: int) -> None:
         if symbol == self.function.symbol:
             seen.append(dict(zip(self.function.dims, dims, strict=True)))
         call(self, symbol, shared, pointers, dims, threads)
 
-    monkeypatch.setattr(BoundFunction, "_call", watched)
+    monkeypatch.setattr(LoadedFunction, "_call", watched)
     model = rnnspec.compile(TEXT, seed=0)
     found: list[list[dict[str, int]]] = []
     for length in (200, 2000):

@@ -23,7 +23,7 @@ from rnnspec.passes.pipeline import Pipeline
 from rnnspec.passes.unique_tokens import UniqueTokens
 from rnnspec.profile.session import call_sizes
 from rnnspec.runtime.data.validate import check_inputs
-from rnnspec.runtime.native.executable import NativeExecutable, Wanted
+from rnnspec.runtime.native.executable import NativeExecutable, Variant
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.ir_arguments import masks
@@ -163,7 +163,7 @@ def test_a_step_of_training_multiplies_as_many_rows_as_a_batch_has_words() -> No
     """Whatever the number of tokens: counted, not timed."""
     spec = "model Words {\n input x: int[time]\n Embedding(50, 4)\n GRU(3)\n}\n"
     compilation = build(SourceFile.of_text(spec), {}, "float32").compilation
-    wanted = [Wanted("record", True), Wanted("backward", True, input_gradients=False)]
+    wanted = [Variant("record", True), Variant("backward", True, input_gradients=False)]
     work = [
         sum((count(nest, each).matmul for nest in nests_of(each)), NONE) for each in (compilation.kernels(one).function for one in wanted)
     ]

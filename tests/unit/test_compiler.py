@@ -20,7 +20,7 @@ from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.target import AVX2
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
 
@@ -182,10 +182,10 @@ def test_a_saved_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None
 @pytest.mark.parametrize(("option", "functions"), [("", 1), ("activity_regularizer = L2(0.1)", 2)])
 def test_evaluation_has_a_function_of_its_own_only_for_activities(option: str, functions: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model without activity regularizers predicts and evaluates with the same code."""
-    built: list[Wanted] = []
+    built: list[Variant] = []
     native = Compilation.native
 
-    def counted(self: Compilation, wanted: Wanted) -> NativeFunction:
+    def counted(self: Compilation, wanted: Variant) -> NativeFunction:
         built.append(wanted)
         return native(self, wanted)
 

@@ -14,11 +14,11 @@ import rnnspec
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import LONGEST, PASSES, QUADRATIC, level_for, passes_for
 from rnnspec.driver.compilation import compilation_of
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from tests.property.hostile import ACCEPTED, chain, doubled_rows, model, of_cell
 from tests.work import calls
 
-FUNCTIONS = (Wanted("forward", False), Wanted("record", True), Wanted("backward", True))
+FUNCTIONS = (Variant("forward", False), Variant("record", True), Variant("backward", True))
 
 SEQUENCE = "input x: float[time, 4]"
 

@@ -13,6 +13,7 @@ from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
+    FusedLoop,
     GatherIds,
     Node,
     Outer,
@@ -22,14 +23,13 @@ from rnnspec.kernel.nodes import (
     Rows,
     ScanLoop,
     Scatter,
-    Stage,
 )
 from rnnspec.kernel.parallel_rows import Touch, touches
 from rnnspec.kernel.parallel_units import StepShare
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NestCall:
     """The function `name` takes `buffers`, a range of `size` things, and `further` sizes.
 
     `nest`: what it is a part of, by the name of its function. `shares`: of a scan whose units several threads may share.
@@ -47,13 +47,13 @@ class Call:
     number: int = 0
 
 
-def calls_of(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> Iterator[Call]:
+def calls_of(name: str, node: Node, buffers: Mapping[str, Buffer], vectors: Vectors) -> Iterator[NestCall]:
     """The calls of a loop nest, in order."""
     names = tuple(dict.fromkeys(buffers_of(node)))
     if isinstance(node, Scatter) and needs_zeros(node, buffers):
         zeroed = Touch(node.target, written=True)
-        yield Call(name, zeros_name(name), node, (node.target,), node.target_rows, (), (zeroed,))
-    yield Call(name, name, node, names, _size(node, vectors), _further(node), tuple(touches(node)))
+        yield NestCall(name, zeros_name(name), node, (node.target,), node.target_rows, (), (zeroed,))
+    yield NestCall(name, name, node, names, _size(node, vectors), _further(node), tuple(touches(node)))
 
 
 def zeros_name(name: str) -> str:
@@ -69,7 +69,7 @@ def needs_zeros(node: Scatter, buffers: Mapping[str, Buffer]) -> bool:
 def _size(node: Node, vectors: Vectors) -> Rows:
     """How many things a range is taken of: rows, rows of a result, tiles of units."""
     match node:
-        case Stage() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
+        case FusedLoop() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
             return node.rows
         case Outer():
             return node.height
@@ -82,7 +82,7 @@ def _size(node: Node, vectors: Vectors) -> Rows:
 
 def _further(node: Node) -> tuple[Rows, ...]:
     match node:
-        case Stage() | RowReduce() | GatherIds() | Rearranged():
+        case FusedLoop() | RowReduce() | GatherIds() | Rearranged():
             return (0,)
         case ColumnReduce() | Outer() | Scatter():
             return (node.rows,)

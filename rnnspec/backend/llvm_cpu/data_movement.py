@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from rnnspec.backend.llvm_cpu.loop_nests import Range, column_tile, row_tiles, unit_tiles_within
-from rnnspec.backend.llvm_cpu.rows import Places, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.rows import RowAddresses, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import GatherIds, PackPanels, PanelColumn, Rearranged, Scatter
 from rnnspec.kernel.target import CACHE_LINE
@@ -20,7 +20,7 @@ def emit_zeros(vectors: Vectors, target: str, width: int, rows: Range) -> None:
     writer.do(f"call void @llvm.memset.p0.i64(ptr {first}, i8 0, i64 {size}, i1 false)")
 
 
-def emit_scatter(vectors: Vectors, places: Places, node: Scatter, tiles: Range, rows: str) -> None:
+def emit_scatter(vectors: Vectors, places: RowAddresses, node: Scatter, tiles: Range, rows: str) -> None:
     """Adds the rows in order, some tiles of their units."""
     writer = vectors.writer
     target = places.registers[node.target]
@@ -43,7 +43,7 @@ def emit_scatter(vectors: Vectors, places: Places, node: Scatter, tiles: Range, 
             unit_tiles_within(vectors, node.units, column_tile(vectors, node.units), tiles, add)
 
 
-def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: Range) -> None:
+def emit_gather_ids(vectors: Vectors, places: RowAddresses, node: GatherIds, rows: Range) -> None:
     writer = vectors.writer
     with writer.loop(*rows, hint="r") as row:
         source = row if node.via is None else writer.load_index(places.registers[node.via], row)
@@ -51,7 +51,7 @@ def emit_gather_ids(vectors: Vectors, places: Places, node: GatherIds, rows: Ran
         writer.do(f"store i32 {value}, ptr {_element(vectors, places.registers[node.target], row)}, align 4")
 
 
-def emit_rearranged(vectors: Vectors, places: Places, node: Rearranged, rows: Range) -> None:
+def emit_rearranged(vectors: Vectors, places: RowAddresses, node: Rearranged, rows: Range) -> None:
     """One copy, or for each row a transposition element by element."""
     writer, count = vectors.writer, node.height * node.units
     source, target = places.registers[node.source], places.registers[node.target]
@@ -75,7 +75,7 @@ def _element(vectors: Vectors, base: str, position: str) -> str:
     return vectors.writer.assign(f"getelementptr inbounds i32, ptr {base}, i64 {position}", "p")
 
 
-def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels, tiles: Range) -> None:
+def emit_pack_panels(vectors: Vectors, places: RowAddresses, node: PackPanels, tiles: Range) -> None:
     """For each tile of units and each k: the gates' vectors, one after the other; zeros fill the last vector up."""
     writer, lanes, gates = vectors.writer, vectors.lanes, len(node.gates)
     block = node.vectors * gates * lanes
@@ -112,7 +112,7 @@ def emit_pack_panels(vectors: Vectors, places: Places, node: PackPanels, tiles: 
     unit_tiles_within(vectors, node.units, node.vectors, tiles, tile)
 
 
-def _pack_vector(vectors: Vectors, places: Places, source: PanelColumn, k: str, unit: str, used: int, to: str) -> None:
+def _pack_vector(vectors: Vectors, places: RowAddresses, source: PanelColumn, k: str, unit: str, used: int, to: str) -> None:
     """The weights for depth k of `used` units from `unit` on, which lie beside each other."""
     writer = vectors.writer
     start = writer.multiply(writer.add(k, source.row), places.buffers[source.buffer].width)
@@ -124,7 +124,7 @@ SQUARE = 4
 """Rows and columns that are transposed in registers: larger squares take few instructions less, and much longer to compile."""
 
 
-def _pack_rows(vectors: Vectors, places: Places, source: PanelColumn, depth: int, unit: str, used: int, to: str, step: int) -> None:
+def _pack_rows(vectors: Vectors, places: RowAddresses, source: PanelColumn, depth: int, unit: str, used: int, to: str, step: int) -> None:
     """As `_pack_vector` for every k, `step` elements apart, where a unit's weights are a row: on both sides a cache line comes once."""
     writer, side = vectors.writer, min(SQUARE, vectors.lanes)
     width, line = places.buffers[source.buffer].width, CACHE_LINE // vectors.bytes

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from rnnspec.backend.llvm_cpu.calls import Call
+from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
 from rnnspec.backend.llvm_cpu.parallel_rows import JOINED, even_range, fewer_by_units, token_range, wait
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
@@ -14,7 +14,7 @@ from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.contract.native_function import Space
-from rnnspec.kernel.calling_convention import Convention, convention
+from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, TimeBlock
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
@@ -54,13 +54,13 @@ class _Entry:
     def size(self, rows: Rows) -> str:
         return str(rows) if isinstance(rows, int) else self.sizes[rows]
 
-    def call(self, call: Call, part: tuple[str, str], further: Sequence[str] = ()) -> None:
+    def call(self, call: NestCall, part: tuple[str, str], further: Sequence[str] = ()) -> None:
         """Calls a nest for a part of it."""
         pointers = (f"ptr {self.buffers[name]}" for name in call.buffers)
         sizes = (f"i64 {each}" for each in (*part, *(self.size(rows) for rows in call.further)))
         self.writer.do(f"call void @{quoted(call.name)}({', '.join([*pointers, *sizes, *further])})")
 
-    def turns(self, call: Call, turns: Turns | None) -> tuple[str, ...]:
+    def turns(self, call: NestCall, turns: Turns | None) -> tuple[str, ...]:
         """What a scan takes to know the turns that it does."""
         if not isinstance(call.node, ScanLoop):
             return ()
@@ -74,7 +74,9 @@ class _Entry:
         return self.writer.text()
 
 
-def _begin(name: str, parameters: Sequence[str], function: KernelFunction, calls: Convention, target: Target, library: Library) -> _Entry:
+def _begin(
+    name: str, parameters: Sequence[str], function: KernelFunction, calls: CallingConvention, target: Target, library: Library
+) -> _Entry:
     writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage="dso_local")
     vectors = Vectors(writer, target, function.dtype, library)
     state = _flush(vectors)
@@ -82,15 +84,15 @@ def _begin(name: str, parameters: Sequence[str], function: KernelFunction, calls
     return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes), sizes, state)
 
 
-def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library, *, clocks: Clocks | None) -> str:
+def emit_entry(function: KernelFunction, calls: Sequence[NestCall], target: Target, library: Library, *, clocks: Clocks | None) -> str:
     """One thread calls the nests one after the other."""
-    passing = convention(function)
+    passing = calling_convention(function)
     entry = _begin(symbol(function.name), (), function, passing, target, library)
     if clocks:
         slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
 
-    def one(call: Call, turns: Turns | None = None) -> None:
+    def one(call: NestCall, turns: Turns | None = None) -> None:
         part = ("0", entry.size(call.size))
         if turns is not None and not isinstance(call.node, ScanLoop):
             part = turns.first_token, turns.last_token
@@ -109,7 +111,7 @@ def emit_entry(function: KernelFunction, calls: Sequence[Call], target: Target, 
     return entry.end()
 
 
-def grouped(function: KernelFunction, calls: Sequence[Call]) -> Iterator[tuple[TimeBlock | None, Sequence[Call]]]:
+def grouped(function: KernelFunction, calls: Sequence[NestCall]) -> Iterator[tuple[TimeBlock | None, Sequence[NestCall]]]:
     """The calls in order, those of a block together, all others alone."""
     place = 0
     while place < len(calls):
@@ -122,12 +124,12 @@ def grouped(function: KernelFunction, calls: Sequence[Call]) -> Iterator[tuple[T
         place = end
 
 
-def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: Target, library: Library) -> str:
+def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], target: Target, library: Library) -> str:
     """Each thread does its part of each nest, and waits where the next one needs what others do.
 
     `%shared`: see `llvm_cpu.parallel_rows`. `%follows`: 0 of the thread that leads, 1 of the others.
     """
-    passing = convention(function)
+    passing = calling_convention(function)
     entry = _begin(shared_symbol(function.name), ("ptr %shared", "i64 %follows"), function, passing, target, library)
     writer = entry.writer
     number = writer.assign("call i64 @rnnspec.join(ptr %shared, i64 %follows)", "number")
@@ -138,7 +140,7 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[Call], target: T
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
 
-        def one(call: Call, turns: Turns | None = None) -> None:
+        def one(call: NestCall, turns: Turns | None = None) -> None:
             if not is_divided(call.node):
                 with writer.when(first):
                     entry.call(call, ("0", entry.size(call.size)), entry.turns(call, turns))
@@ -182,7 +184,7 @@ class _Parts:
     def __post_init__(self) -> None:
         self._known: dict[tuple[object, ...], tuple[tuple[str, str], tuple[str, ...]]] = {}
 
-    def of(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
+    def of(self, call: NestCall) -> tuple[tuple[str, str], tuple[str, ...]]:
         """The range, and what else the nest's function takes because of the division."""
         key = (call.size, call.node.offsets if isinstance(call.node, ScanLoop) else "", call.shares)
         if key not in self._known:
@@ -196,7 +198,7 @@ class _Parts:
         first, last = even_range(self.entry.vectors, size, self.number, self.shards)
         return writer.add(turns.first_token, first), writer.add(turns.first_token, last)
 
-    def _part(self, call: Call) -> tuple[tuple[str, str], tuple[str, ...]]:
+    def _part(self, call: NestCall) -> tuple[tuple[str, str], tuple[str, ...]]:
         vectors, size = self.entry.vectors, self.entry.size(call.size)
         if not isinstance(call.node, ScanLoop):
             return even_range(vectors, size, self.number, self.shards), ()
@@ -217,7 +219,7 @@ def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> Abstract
     return clocks.around(writer, nest) if clocks else nullcontext()
 
 
-def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
+def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[str, str]:
     sizes: dict[str, str] = {}
     for position, name in enumerate(calls.dims):
         pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
@@ -225,7 +227,7 @@ def _dims(entry: FunctionWriter, calls: Convention) -> dict[str, str]:
     return sizes
 
 
-def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Convention, sizes: Mapping[str, str]) -> dict[str, str]:
+def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[str, str]) -> dict[str, str]:
     entry = vectors.writer
     pointers: list[str] = []
     for position in range(len(calls.buffers) + len(calls.arenas)):

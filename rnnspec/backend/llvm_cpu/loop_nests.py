@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
-from rnnspec.backend.llvm_cpu.rows import Places, RowValues, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.rows import RowAddresses, RowValues, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
-from rnnspec.kernel.nodes import ColumnReduce, Contract, RowReduce, Stage, Store, panel_bytes
+from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -89,7 +89,7 @@ def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callab
         start = row
 
 
-def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None = None) -> None:
+def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, blocks: Range | None = None) -> None:
     """Contractions: panels outside, so that one stays in the first-level cache, rows inside. Others, and single rows: along the memory.
 
     `blocks`: which units, see `kernel.unit_shards.blocks_of`; all of them if None.
@@ -119,7 +119,7 @@ def emit_stage(vectors: Vectors, places: Places, stage: Stage, rows: Range, bloc
     single_rows(_rest(vectors, rows, tall))
 
 
-def _goes_back(vectors: Vectors, places: Places, stage: Stage) -> str | None:
+def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str | None:
     """An i1, whether a step goes through its tiles from the last one to the first; None if that is of no use.
 
     Every other step does, so that it begins with weights that the one before has left in the first-level cache, where there is no room
@@ -136,7 +136,7 @@ def _goes_back(vectors: Vectors, places: Places, stage: Stage) -> str | None:
     return None
 
 
-def _emit_along_rows(vectors: Vectors, places: Places, stage: Stage, rows: Range, blocks: Range | None) -> None:
+def _emit_along_rows(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, blocks: Range | None) -> None:
     with vectors.writer.loop(*rows, hint="r") as row:
         same = RowValues.emit(vectors, places, row, stage.body)
         if blocks is None:
@@ -159,7 +159,7 @@ def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
 PARTIAL_RESULTS = 4
 
 
-def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Range) -> None:
+def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, rows: Range) -> None:
     """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
     writer, lanes = vectors.writer, vectors.lanes
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
@@ -191,7 +191,7 @@ def emit_row_reduce(vectors: Vectors, places: Places, node: RowReduce, rows: Ran
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 
 
-def emit_column_reduce(vectors: Vectors, places: Places, node: ColumnReduce, tiles: Range, rows: str) -> None:
+def emit_column_reduce(vectors: Vectors, places: RowAddresses, node: ColumnReduce, tiles: Range, rows: str) -> None:
     """Rows are added one after the other, each for all units: the memory is read in one direction.
 
     Going down, each row would be a new page; and of a few rows side by side a processor fetches nothing ahead.

@@ -10,7 +10,7 @@ _DEFINED = re.compile(rf"define internal void ({_NAME})")
 _NAMES = re.compile(_NAME)
 
 
-def once(definitions: Sequence[str]) -> list[str]:
+def merge_functions(definitions: Sequence[str]) -> list[str]:
     """The LLVM text of each function, internal ones of equal text once; what is called stands before what calls it."""
     kept: dict[str, str] = {}
     instead: dict[str, str] = {}

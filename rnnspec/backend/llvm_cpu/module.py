@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from rnnspec.backend.llvm_cpu.calls import Call, calls_of, needs_zeros, zeros_name
+from rnnspec.backend.llvm_cpu.calls import NestCall, calls_of, needs_zeros, zeros_name
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
 from rnnspec.backend.llvm_cpu.data_movement import emit_gather_ids, emit_pack_panels, emit_rearranged, emit_scatter, emit_zeros
 from rnnspec.backend.llvm_cpu.entry import around, emit_entry, emit_shared_entry
 from rnnspec.backend.llvm_cpu.loop_nests import emit_column_reduce, emit_row_reduce, emit_stage
 from rnnspec.backend.llvm_cpu.math import math_definitions
-from rnnspec.backend.llvm_cpu.merge_functions import once
+from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.outer import emit_outer
 from rnnspec.backend.llvm_cpu.parallel_rows import shard_functions
-from rnnspec.backend.llvm_cpu.rows import Places
+from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.scan import SHARING, StepCall, emit_scan
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
@@ -26,18 +26,18 @@ from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
-    Fetch,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     KernelModule,
     Node,
     Outer,
     PackPanels,
+    Prefetch,
     Rearranged,
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
 )
 from rnnspec.kernel.parallel_units import StepShare, unit_shares
 from rnnspec.kernel.target import Target
@@ -50,7 +50,7 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
     threads; a timed one has none.
     """
     library, shared = Library(), shared and not timed
-    parts = once([part for function in module.functions for part in _function(function, target, library, timed, shared)])
+    parts = merge_functions([part for function in module.functions for part in _function(function, target, library, timed, shared)])
     dtype = module.functions[0].dtype
     if dtype not in (DType.F32, DType.F64):
         raise InternalError(f"a module of {dtype.value}")
@@ -77,7 +77,7 @@ def _function(function: KernelFunction, target: Target, library: Library, timed:
     names = {f"{function.name}.{nest.name}": place for place, nest in enumerate(nests_of(function))}
     clocks = Clocks(target, library, names) if timed else None
     parts: list[str] = []
-    calls: list[Call] = []
+    calls: list[NestCall] = []
     for number, node in enumerate(function.nodes):
         name = f"{function.name}.{number}"
         shares = unit_shares(node, function, vectors.lanes) if shared and isinstance(node, ScanLoop) else ()
@@ -104,8 +104,8 @@ def emit_node(
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
     part = ("%start", "%stop")
 
-    def begin(*further: str) -> tuple[Vectors, Places]:
-        return replace(vectors, writer=FunctionWriter(name, [*parameters, *further])), Places(buffers, registers)
+    def begin(*further: str) -> tuple[Vectors, RowAddresses]:
+        return replace(vectors, writer=FunctionWriter(name, [*parameters, *further])), RowAddresses(buffers, registers)
 
     match node:
         case ScanLoop():
@@ -128,7 +128,7 @@ def emit_node(
         case Rearranged():
             inner, places = begin("i64 %token")
             emit_rearranged(inner, places, node, part)
-        case Stage():
+        case FusedLoop():
             further = (*(("i64 %first", "i64 %last") if blocks else ()), *(("i64 %tokens",) if _fetches(node) else ()))
             inner, places = begin("i64 %token", *further)
             units = ("%first", "%last") if blocks else None
@@ -165,10 +165,10 @@ def _emit_scan(
 
 def _fetches(node: Node) -> bool:
     """Whether a nest takes how many tokens its step has."""
-    return isinstance(node, Stage) and any(isinstance(statement, Fetch) for statement in node.body)
+    return isinstance(node, FusedLoop) and any(isinstance(statement, Prefetch) for statement in node.body)
 
 
-def _fixed(call: Call) -> tuple[str, ...] | None:
+def _fixed(call: NestCall) -> tuple[str, ...] | None:
     """What a nest of a step takes if that doesn't depend on the step."""
     sizes = (call.size, *call.further)
     if any(isinstance(size, str) and size != "rows" for size in sizes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu.loop_nests import Range, row_tiles, unit_tiles
-from rnnspec.backend.llvm_cpu.rows import Places, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.rows import RowAddresses, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import Outer
 from rnnspec.kernel.target import CACHE_LINE
@@ -18,7 +18,7 @@ ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""
 
 
-def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, rows: str) -> None:
+def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Range, rows: str) -> None:
     """Rows `height` of `left^T @ right`, in chunks of rows: each tile of the result is loaded, added to in registers, stored."""
     writer, target = vectors.writer, vectors.target
     per_tile = max(1, min(4 if target.registers >= 32 else 2, node.units // vectors.lanes))
@@ -41,7 +41,7 @@ def emit_outer(vectors: Vectors, places: Places, node: Outer, height: Range, row
         unit_tiles(vectors, node.units, per_tile, columns)
 
 
-def _zero_row(vectors: Vectors, places: Places, node: Outer, row: str) -> None:
+def _zero_row(vectors: Vectors, places: RowAddresses, node: Outer, row: str) -> None:
     def zero(units: UnitTile) -> None:
         pointer = TileEmitter(vectors, places, row, 1, units, 1).row_pointer(node.target, 0)
         vectors.store("zeroinitializer", vectors.pointer(pointer, units.start), units.lanes(0, vectors.lanes))
@@ -57,7 +57,7 @@ class _Chunk:
     """
 
     vectors: Vectors
-    places: Places
+    places: RowAddresses
     node: Outer
     first: str
     rows: str

@@ -8,12 +8,12 @@ from typing import assert_never
 
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.cpu.register_pressure import same_for_all_units
-from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Fetch, Load, Map, RowMap, Splat, Statement, Store
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Prefetch, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
 
 
 @dataclass(frozen=True)
-class Places:
+class RowAddresses:
     """What a loop nest's function knows: its buffers' registers, the step's first token, and how many tokens the step has."""
 
     buffers: Mapping[str, Buffer]
@@ -40,7 +40,7 @@ class TileEmitter:
     """Statements for `count` rows from row `row` on and one tile of units."""
 
     vectors: Vectors
-    places: Places
+    places: RowAddresses
     row: str
     count: int
     units: UnitTile
@@ -56,7 +56,7 @@ class TileEmitter:
         """Contractions for all rows at once; then what comes of them row by row, so that few values are under way."""
         early, late = _around_contractions(body)
         first = next((statement for statement in early if isinstance(statement, Contract)), None)
-        fetch = next((statement for statement in body if isinstance(statement, Fetch) and statement.rows == self.count), None)
+        fetch = next((statement for statement in body if isinstance(statement, Prefetch) and statement.rows == self.count), None)
         self._contracts = first is not None
         self._rows = range(self.count)
         for statement in early:
@@ -96,7 +96,7 @@ class TileEmitter:
                 self._draw(statement)
             case Contract():
                 self._contract(statement)
-            case Fetch():
+            case Prefetch():
                 pass
             case Store():
                 for row, vector in self._grid():
@@ -188,7 +188,7 @@ class TileEmitter:
         offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
         return self.vectors.pointer(self.row_pointer(access, row), offset)
 
-    def _contract(self, statement: Contract, fetch: Fetch | None = None) -> None:
+    def _contract(self, statement: Contract, fetch: Prefetch | None = None) -> None:
         """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
 
         In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
@@ -241,7 +241,7 @@ class TileEmitter:
         for (gate, row, vector), register in zip(keys, sums, strict=True):
             self.values[statement.names[gate], row, vector] = register
 
-    def _fetched(self, fetch: Fetch, depth: int) -> tuple[list[int], list[str]]:
+    def _fetched(self, fetch: Prefetch, depth: int) -> tuple[list[int], list[str]]:
         """The turns at which another buffer begins, from 0 to the depth, and where each is fetched from, a line in each turn.
 
         Where turns are left there is an address less: nothing has to be fetched in the last of them.
@@ -255,7 +255,7 @@ class TileEmitter:
                 addresses.append(self._next_step(name, fetch, lines))
         return edges if edges[-1] == depth else [*edges, depth], addresses
 
-    def _next_step(self, name: str, fetch: Fetch, lines: int) -> str:
+    def _next_step(self, name: str, fetch: Prefetch, lines: int) -> str:
         """The tile's part of a buffer's rows for the next step."""
         writer = self.vectors.writer
         token = writer.add(self.places.token, self.row)
@@ -273,13 +273,13 @@ class RowValues:
     """What of a body without contractions has one value for all units of a row: emitted before the loop over their tiles."""
 
     vectors: Vectors
-    places: Places
+    places: RowAddresses
     row: str
     values: Mapping[str, str]
     rest: tuple[Statement, ...]
 
     @classmethod
-    def emit(cls, vectors: Vectors, places: Places, row: str, body: Sequence[Statement]) -> RowValues:
+    def emit(cls, vectors: Vectors, places: RowAddresses, row: str, body: Sequence[Statement]) -> RowValues:
         """LLVM wouldn't move it: none of the passes that run takes anything out of a loop."""
         same, rest = same_for_all_units(body)
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, vectors.lanes), 1)
@@ -313,7 +313,7 @@ def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], li
                 early.append(statement)
             case Load() | Splat() | Draw() if statement.name in needed:
                 early.append(statement)
-            case Fetch():
+            case Prefetch():
                 pass
             case _:
                 late.append(statement)

@@ -9,7 +9,7 @@ from dataclasses import InitVar, dataclass
 from rnnspec.backend.llvm_cpu.clocks import tick
 from rnnspec.backend.llvm_cpu.parallel_rows import DISMISSED, IDLE, MOST_IDLE, even_range, place_of, wait
 from rnnspec.backend.llvm_cpu.vectors import Vectors
-from rnnspec.kernel.nodes import ScanLoop, State
+from rnnspec.kernel.nodes import CarryBuffers, ScanLoop
 from rnnspec.kernel.parallel_units import StepShare
 
 
@@ -228,7 +228,7 @@ def _larger(vectors: Vectors, left: str, right: str) -> str:
     return writer.assign(f"select i1 {writer.assign(f'icmp sgt i64 {left}, {right}')}, i64 {left}, i64 {right}")
 
 
-def _enter(vectors: Vectors, state: State, registers: Mapping[str, str], to: str, start: str, stop: str) -> None:
+def _enter(vectors: Vectors, state: CarryBuffers, registers: Mapping[str, str], to: str, start: str, stop: str) -> None:
     """Rows start .. stop - 1 take their initial value."""
     if state.init is not None:
         _copy(vectors, registers[state.init], to, start, stop, state.width)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
-from rnnspec.contract.signature import Argument as Plain
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import Applied, Fault, Given, Report, Scope, Symbol, Value, describe
+from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, Report, Scope, Symbol, Value, describe
 from rnnspec.frontend.catalogue import argument_types
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Chosen, Family
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -28,9 +27,9 @@ _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 class Bindings:
     """Checked arguments by name, read with the type that their kind promises."""
 
-    values: Mapping[str, Given]
+    values: Mapping[str, LocatedValue]
 
-    def given(self, name: str) -> Given:
+    def given(self, name: str) -> LocatedValue:
         return self.values[name]
 
     def span(self, name: str) -> Span:
@@ -66,20 +65,20 @@ class Bindings:
             return value
         raise _unchecked(name)
 
-    def configured(self, name: str) -> Configured:
+    def configured(self, name: str) -> Config:
         value = self.values[name].value
-        if isinstance(value, Configured):
+        if isinstance(value, Config):
             return value
         raise _unchecked(name)
 
-    def choice(self, name: str) -> Configured | None:
+    def choice(self, name: str) -> Config | None:
         """What was chosen, or `none`."""
         value = self.values[name].value
-        if value is None or isinstance(value, Configured):
+        if value is None or isinstance(value, Config):
             return value
         raise _unchecked(name)
 
-    def plain(self) -> tuple[tuple[str, Plain], ...]:
+    def plain(self) -> tuple[tuple[str, ArgumentValue], ...]:
         """All of them, none being a name or a call."""
         return tuple((name, _plain(given)) for name, given in self.values.items())
 
@@ -93,7 +92,7 @@ _NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 def bind(
     callee: str,
-    arguments: Sequence[Argument],
+    arguments: Sequence[ArgumentSpec],
     call: ast.Call,
     scope: Scope,
     report: Report,
@@ -106,7 +105,7 @@ def bind(
     """
     before = report.count
     written = match_arguments(callee, arguments, call, report, elsewhere, family, scope.values)
-    values: dict[str, Given] = {}
+    values: dict[str, LocatedValue] = {}
     for argument in arguments:
         with report.catching():
             if argument.name in written:
@@ -119,7 +118,7 @@ def bind(
 
 def match_arguments(
     callee: str,
-    arguments: Sequence[Argument],
+    arguments: Sequence[ArgumentSpec],
     call: ast.Call,
     report: Report,
     elsewhere: Mapping[str, str] = _NOWHERE,
@@ -169,7 +168,7 @@ def match_arguments(
 
 
 def _unknown_argument(
-    callee: str, family: str, name: ast.Identifier, arguments: Sequence[Argument], elsewhere: str
+    callee: str, family: str, name: ast.Identifier, arguments: Sequence[ArgumentSpec], elsewhere: str
 ) -> tuple[Diagnostic, str | None]:
     """What is wrong with an argument's name, and the argument that it was probably meant to be."""
     known = [argument.name for argument in arguments]
@@ -180,74 +179,76 @@ def _unknown_argument(
     return errors.names.UnknownArgument(span=name.span, callee=callee, name=name.text, help=help_), today or nearest_name(name.text, known)
 
 
-def default_of(argument: Argument, span: Span) -> Given:
+def default_of(argument: ArgumentSpec, span: Span) -> LocatedValue:
     if argument.default is REQUIRED:
         raise InternalError(f"the argument {argument.name} has no default")
-    return Given(_written(argument.default, span), span)
+    return LocatedValue(_written(argument.default, span), span)
 
 
-def _written(plain: Plain, span: Span) -> Value:
+def _written(plain: ArgumentValue, span: Span) -> Value:
     if isinstance(plain, tuple):
-        return tuple(Given(_written(item, span), span) for item in plain)
+        return tuple(LocatedValue(_written(item, span), span) for item in plain)
     return plain
 
 
-def checked(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
-    """The value as its kind has it (numbers in range, names looked up); raises `Fault`."""
+def checked(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Scope) -> LocatedValue:
+    """The value as its kind has it (numbers in range, names looked up); raises `CheckError`."""
     try:
         return _as_kind(argument, given, callee, scope)
-    except Fault:
+    except CheckError:
         if isinstance(given.value, Symbol) and given.value.name in scope.values:
             owner = f"`{argument.name}` of {callee}"
-            raise Fault(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner=owner)) from None
+            raise CheckError(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner=owner)) from None
         raise
 
 
-def _as_kind(argument: Argument, given: Given, callee: str, scope: Scope) -> Given:
+def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Scope) -> LocatedValue:
     kind, value = argument.kind, given.value
-    if isinstance(kind, argument_types.Later | argument_types.Fixed):
+    if isinstance(kind, argument_types.NotYet | argument_types.DefaultOnly):
         return _unchanged(argument, kind, given, callee)
     if value is None and argument.optional:
-        return Given(Configured("linear"), given.span) if kind == Chosen(Family.ACTIVATION) else given
+        return LocatedValue(Config("linear"), given.span) if kind == ChoiceOf(Family.ACTIVATION) else given
     owner = f"`{argument.name}` of {callee}"
     match kind:
-        case argument_types.RecurrentLayer() | argument_types.InnerLayer() | argument_types.Cells() | argument_types.Named():
+        case argument_types.RecurrentLayer() | argument_types.InnerLayer() | argument_types.CellList() | argument_types.Named():
             return given
-        case argument_types.Free():
+        case argument_types.AnyValue():
             if not isinstance(value, Symbol) or names_a_member(value.name):
                 return given
             help_ = nearest(value.name, [*scope.parameters, *FAMILIES[Family.ACTIVATION], *FAMILIES[Family.INITIALIZER]])
-            raise Fault(errors.names.UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_))
-        case argument_types.Chosen(family):
-            return Given(choose(family, given, owner, scope), given.span)
+            raise CheckError(
+                errors.names.UnknownName(span=given.span, name=value.name, expected=f"{owner} expects {kind.expected}", help=help_)
+            )
+        case argument_types.ChoiceOf(family):
+            return LocatedValue(choose(family, given, owner, scope), given.span)
         case argument_types.ListOf(family):
-            return Given(_choose_all(family, given, owner, kind.expected, scope), given.span)
+            return LocatedValue(_choose_all(family, given, owner, kind.expected, scope), given.span)
         case argument_types.PerOutput(of):
             several = isinstance(value, tuple) and (not isinstance(of, argument_types.ListOf) or any(map(_is_list, value)))
             if not isinstance(value, tuple) or not several:
-                return checked(Argument(argument.name, of), given, callee, scope)
-            one = Argument(argument.name, of, optional=not isinstance(of, argument_types.Real))
-            return Given(tuple(checked(one, item, callee, scope) for item in value), given.span)
+                return checked(ArgumentSpec(argument.name, of), given, callee, scope)
+            one = ArgumentSpec(argument.name, of, optional=not isinstance(of, argument_types.Float))
+            return LocatedValue(tuple(checked(one, item, callee, scope) for item in value), given.span)
         case argument_types.OneOf(words):
             word = value.name if isinstance(value, Symbol) else value
             if word in words and (word is None or isinstance(word, str)):
-                return Given(word, given.span)
+                return LocatedValue(word, given.span)
         case argument_types.Axes():
             if (axes := _axes(value)) is not None:
-                return Given(axes, given.span)
+                return LocatedValue(axes, given.span)
         case argument_types.Flag():
             if isinstance(value, bool):
                 return given
-        case argument_types.Label():
+        case argument_types.LayerName():
             if isinstance(value, str) and _LABEL.fullmatch(value) and len(value) <= 100:
                 return given
-        case argument_types.Whole(minimum, maximum):
+        case argument_types.Int(minimum, maximum):
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
             if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
                 if value <= maximum:
-                    return Given(value, given.span)
-                raise Fault(
+                    return LocatedValue(value, given.span)
+                raise CheckError(
                     errors.names.WrongValue(
                         span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value)
                     )
@@ -256,30 +257,32 @@ def _as_kind(argument: Argument, given: Given, callee: str, scope: Scope) -> Giv
             items = [item.value for item in value] if isinstance(value, tuple) else [value]
             if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):
                 return given
-        case argument_types.Real():
+        case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
-                return Given(float(value), given.span)
+                return LocatedValue(float(value), given.span)
         case _:
             assert_never(kind)
-    raise Fault(_mismatch(owner, kind.expected, given, scope))
+    raise CheckError(_mismatch(owner, kind.expected, given, scope))
 
 
-def _unchanged(argument: Argument, kind: argument_types.Later | argument_types.Fixed, given: Given, callee: str) -> Given:
+def _unchanged(
+    argument: ArgumentSpec, kind: argument_types.NotYet | argument_types.DefaultOnly, given: LocatedValue, callee: str
+) -> LocatedValue:
     """An argument that only its default, or what means the same, is possible for."""
     value = given.value.name if isinstance(given.value, Symbol) else given.value
     default = None if argument.default is REQUIRED else argument.default
-    possible = (default, *kind.others) if isinstance(kind, argument_types.Fixed) else (default,)
+    possible = (default, *kind.others) if isinstance(kind, argument_types.DefaultOnly) else (default,)
     if any(value == each and type(value) is type(each) for each in possible):
         return given
     shown = " or ".join(describe(_written(each, given.span)) for each in possible)
-    if isinstance(kind, argument_types.Later):
-        raise Fault(errors.names.ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
-    raise Fault(
+    if isinstance(kind, argument_types.NotYet):
+        raise CheckError(errors.names.ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
+    raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
 
 
-def _is_list(given: Given) -> bool:
+def _is_list(given: LocatedValue) -> bool:
     return isinstance(given.value, tuple)
 
 
@@ -294,63 +297,65 @@ def _axes(value: Value) -> Value:
             return None
 
 
-def choose(family: Family, given: Given, owner: str, scope: Scope) -> Configured:
-    """The member of a catalogue that a value names, its arguments filled in; raises `Fault`."""
+def choose(family: Family, given: LocatedValue, owner: str, scope: Scope) -> Config:
+    """The member of a catalogue that a value names, its arguments filled in; raises `CheckError`."""
     match given.value:
-        case Configured() as configured if configured.name in FAMILIES[family]:
+        case Config() as configured if configured.name in FAMILIES[family]:
             return configured
         case Symbol(name):
             return _member(family, name, given.span, None, scope)
         case str() as name:
             return _member(family, name, given.span, None, scope)
-        case Applied(call, inner):
+        case CallValue(call, inner):
             return _member(family, call.callee.text, call.callee.span, call, inner)
         case _:
-            raise Fault(_mismatch(owner, Chosen(family).expected, given, scope))
+            raise CheckError(_mismatch(owner, ChoiceOf(family).expected, given, scope))
 
 
-def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Configured:
+def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Config:
     catalogue = FAMILIES[family]
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
-        raise Fault(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
+        raise CheckError(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
-        raise Fault(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
+        raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
     if bindings is None:
         raise report.fault()
-    return Configured(entry.name, bindings.plain())
+    return Config(entry.name, bindings.plain())
 
 
-def _plain(given: Given) -> Plain:
+def _plain(given: LocatedValue) -> ArgumentValue:
     match given.value:
         case tuple() as items:
             return tuple(_plain(item) for item in items)
-        case Symbol() | Applied() | Configured():
+        case Symbol() | CallValue() | Config():
             raise InternalError(f"{describe(given.value)} isn't a plain argument")
         case value:
             return value
 
 
-def _choose_all(family: Family, given: Given, owner: str, expected: str, scope: Scope) -> tuple[Given, ...]:
+def _choose_all(family: Family, given: LocatedValue, owner: str, expected: str, scope: Scope) -> tuple[LocatedValue, ...]:
     if not isinstance(given.value, tuple):
-        named = isinstance(given.value, Symbol | str | Applied)
+        named = isinstance(given.value, Symbol | str | CallValue)
         help_ = f"write `[{describe(given.value)}]`" if named else ""
-        raise Fault(errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
+        raise CheckError(errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
     report = Report()
-    chosen: list[Given] = []
+    chosen: list[LocatedValue] = []
     for item in given.value:
         with report.catching():
-            chosen.append(Given(choose(family, item, owner, scope), item.span))
+            chosen.append(LocatedValue(choose(family, item, owner, scope), item.span))
     if report.count:
         raise report.fault()
     return tuple(chosen)
 
 
-def _mismatch(owner: str, expected: str, given: Given, scope: Scope) -> Diagnostic:
-    name = given.value.name if isinstance(given.value, Symbol) else given.value.call.callee.text if isinstance(given.value, Applied) else ""
+def _mismatch(owner: str, expected: str, given: LocatedValue, scope: Scope) -> Diagnostic:
+    name = (
+        given.value.name if isinstance(given.value, Symbol) else given.value.call.callee.text if isinstance(given.value, CallValue) else ""
+    )
     if (schedule := keras_advice.keras_schedule(name, given.span)) is not None:
         return schedule
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
@@ -369,6 +374,6 @@ def _as_python(name: str) -> str:
     return f"write `{name.lower()}`" if name in ("True", "False", "None") else ""
 
 
-def _list_of(callee: str, arguments: Sequence[Argument]) -> str:
-    names = [argument.name for argument in arguments if not isinstance(argument.kind, argument_types.Later | argument_types.Fixed)]
+def _list_of(callee: str, arguments: Sequence[ArgumentSpec]) -> str:
+    names = [argument.name for argument in arguments if not isinstance(argument.kind, argument_types.NotYet | argument_types.DefaultOnly)]
     return f"{callee} has {', '.join(f'`{name}`' for name in names)}" if names else f"{callee} has no arguments"

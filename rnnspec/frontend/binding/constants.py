@@ -10,7 +10,7 @@ from typing import assert_never
 
 from rnnspec.diagnostics import Diagnostic, nearest
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.values import Applied, Fault, Given, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.choices import names_a_member
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -24,49 +24,49 @@ _ORDER: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
 )
 
 
-def evaluate(expression: ast.Expression, scope: Scope) -> Given:
-    """The value of a compile-time expression; raises `Fault`, or `Suppressed` where it depends on a faulty parameter."""
+def evaluate(expression: ast.Expression, scope: Scope) -> LocatedValue:
+    """The value of a compile-time expression; raises `CheckError`, or `AlreadyReported` where it depends on a faulty parameter."""
     span = expression.span
     match expression:
         case ast.Number(value=number):
-            return Given(_in_range(number, span), span)
+            return LocatedValue(_in_range(number, span), span)
         case ast.Text(value=text):
-            return Given(text, span)
+            return LocatedValue(text, span)
         case ast.Boolean(value=flag):
-            return Given(flag, span)
+            return LocatedValue(flag, span)
         case ast.Nothing():
-            return Given(None, span)
+            return LocatedValue(None, span)
         case ast.Name(text=name, primed=primed):
             if primed:
-                raise Fault(errors.names.NotAConstant(span=span, found=f"`{name}'`"))
+                raise CheckError(errors.names.NotAConstant(span=span, found=f"`{name}'`"))
             if name in scope.faulty:
-                raise Suppressed
+                raise AlreadyReported
             if name in scope.computed:
-                raise Fault(errors.names.NotAConstant(span=span, found=f"`{name}`"))
+                raise CheckError(errors.names.NotAConstant(span=span, found=f"`{name}`"))
             known = scope.parameters.get(name)
-            return Given(Symbol(name) if known is None else known.value, span)
+            return LocatedValue(Symbol(name) if known is None else known.value, span)
         case ast.List(items=items):
-            return Given(tuple(evaluate(item, scope) for item in items), span)
+            return LocatedValue(tuple(evaluate(item, scope) for item in items), span)
         case ast.Call():
-            return Given(Applied(expression, scope), span)
+            return LocatedValue(CallValue(expression, scope), span)
         case ast.Unary(operator=sign, operand=operand):
             return unary(sign, evaluate(operand, scope), span, scope)
         case ast.Binary(operator="and" | "or" as word, left=left, right=right):
             first = truth(evaluate(left, scope), scope)
             decided = first is (word == "or")
-            return Given(first if decided else truth(evaluate(right, scope), scope), span)
+            return LocatedValue(first if decided else truth(evaluate(right, scope), scope), span)
         case ast.Binary(operator=sign, left=left, right=right):
             return binary(sign, evaluate(left, scope), evaluate(right, scope), span, scope)
         case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
             chosen = on_true if truth(evaluate(condition, scope), scope) else on_false
-            return Given(evaluate(chosen, scope).value, span)
+            return LocatedValue(evaluate(chosen, scope).value, span)
         case ast.Subscript():
             return item(evaluate(expression.value, scope), evaluate(expression.position, scope), span, scope)
         case _:
             assert_never(expression)
 
 
-def truth(given: Given, scope: Scope) -> bool:
+def truth(given: LocatedValue, scope: Scope) -> bool:
     """A condition's value."""
     if not isinstance(given.value, bool):
         raise _unfit(given, "a condition must be true or false", scope)
@@ -77,8 +77,8 @@ def choice(condition: ast.Expression, scope: Scope, equations: Collection[str]) 
     """The value of a condition that chooses between variants of a cell; what is `computed`, by `equations` or else, can't be in it."""
     try:
         return truth(evaluate(condition, scope), scope)
-    except Fault as fault:
-        raise Fault(*(_step_condition(each, equations) for each in fault.diagnostics)) from None
+    except CheckError as fault:
+        raise CheckError(*(_step_condition(each, equations) for each in fault.diagnostics)) from None
 
 
 def _step_condition(diagnostic: Diagnostic, equations: Collection[str]) -> Diagnostic:
@@ -89,61 +89,61 @@ def _step_condition(diagnostic: Diagnostic, equations: Collection[str]) -> Diagn
     return errors.cells.StepCondition(span=diagnostic.span, help=help_)
 
 
-def unary(sign: str, operand: Given, span: Span, scope: Scope) -> Given:
+def unary(sign: str, operand: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
     """`-operand` or `not operand`."""
     if sign == "not":
-        return Given(not truth(operand, scope), span)
-    return Given(-_number(operand, "-", scope), span)
+        return LocatedValue(not truth(operand, scope), span)
+    return LocatedValue(-_number(operand, "-", scope), span)
 
 
-def binary(sign: str, left: Given, right: Given, span: Span, scope: Scope) -> Given:
+def binary(sign: str, left: LocatedValue, right: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
     """Arithmetic and comparison; a quotient of integers that divide is an integer."""
     if sign in ("==", "!="):
-        return Given((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
+        return LocatedValue((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
     if sign == "@":
-        raise Fault(
+        raise CheckError(
             errors.names.OperandMismatch(span=span, problem="`@` multiplies a step's value with a weight, and neither is a constant")
         )
     first, second = _number(left, sign, scope), _number(right, sign, scope)
     if sign in _ORDER:
-        return Given(_ORDER[sign](first, second), span)
+        return LocatedValue(_ORDER[sign](first, second), span)
     if sign != "/":
-        return Given(_in_range(_ARITHMETIC[sign](first, second), span), span)
+        return LocatedValue(_in_range(_ARITHMETIC[sign](first, second), span), span)
     if second == 0:
-        raise Fault(errors.names.DivisionByZero(span=right.span))
+        raise CheckError(errors.names.DivisionByZero(span=right.span))
     exact = isinstance(first, int) and isinstance(second, int) and first % second == 0
-    return Given(_in_range(first // second if exact else first / second, span), span)
+    return LocatedValue(_in_range(first // second if exact else first / second, span), span)
 
 
-def _number(given: Given, sign: str, scope: Scope) -> int | float:
+def _number(given: LocatedValue, sign: str, scope: Scope) -> int | float:
     if isinstance(given.value, bool) or not isinstance(given.value, int | float):
         raise _unfit(given, f"`{sign}` needs numbers", scope)
     return given.value
 
 
-def _plain(given: Given, sign: str, scope: Scope) -> int | float | bool | str | None:
+def _plain(given: LocatedValue, sign: str, scope: Scope) -> int | float | bool | str | None:
     if given.value is None or isinstance(given.value, int | float | str):
         return given.value
     raise _unfit(given, f"`{sign}` compares numbers, texts, true, false and none", scope)
 
 
-def _unfit(given: Given, needed: str, scope: Scope) -> Fault:
+def _unfit(given: LocatedValue, needed: str, scope: Scope) -> CheckError:
     """A value that can't stand where it stands; a bare name there is one that nothing has."""
     if isinstance(given.value, Symbol) and given.value.name in scope.values:
-        return Fault(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner="what is computed here"))
+        return CheckError(errors.flows.ValueAsConstant(span=given.span, name=given.value.name, owner="what is computed here"))
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
-        return Fault(errors.names.UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))
-    return Fault(errors.names.OperandMismatch(span=given.span, problem=f"{needed}, not {describe(given.value)}"))
+        return CheckError(errors.names.UnknownName(span=given.span, name=name, expected=needed, help=nearest(name, scope.parameters)))
+    return CheckError(errors.names.OperandMismatch(span=given.span, problem=f"{needed}, not {describe(given.value)}"))
 
 
 def _in_range(number: int | float, span: Span) -> int | float:
     if (isinstance(number, int) and abs(number) > INTEGER_LIMIT) or not math.isfinite(number):
-        raise Fault(errors.names.NumberTooLarge(span=span))
+        raise CheckError(errors.names.NumberTooLarge(span=span))
     return number
 
 
-def item(items: Given, position: Given, span: Span, scope: Scope) -> Given:
+def item(items: LocatedValue, position: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
     """`items[position]`, of a list."""
     if not isinstance(items.value, tuple):
         raise _unfit(items, "only a list has elements", scope)
@@ -152,5 +152,5 @@ def item(items: Given, position: Given, span: Span, scope: Scope) -> Given:
         if isinstance(place, Symbol):
             raise _unfit(position, "a place in a list is a number", scope)
         problem = f"{describe(place)} is no place in a list of {len(items.value)}, whose first place is 0"
-        raise Fault(errors.names.OperandMismatch(span=position.span, problem=problem))
-    return Given(items.value[place].value, span)
+        raise CheckError(errors.names.OperandMismatch(span=position.span, problem=problem))
+    return LocatedValue(items.value[place].value, span)

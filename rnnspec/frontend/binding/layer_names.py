@@ -10,7 +10,7 @@ from itertools import count
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import Fault, Scope, Suppressed
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Scope
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
@@ -38,7 +38,7 @@ def given_names(statements: Sequence[ast.FlowStatement], scope: Scope) -> Iterat
             if argument.name is not None and argument.name.text == "name":
                 try:
                     value = evaluate(argument.value, scope).value
-                except (Fault, Suppressed):
+                except (CheckError, AlreadyReported):
                     continue
                 if isinstance(value, str):
                     yield value
@@ -91,12 +91,12 @@ class LayerNames:
         return self._taken[name]
 
     def take(self, name: str, span: Span) -> str:
-        """The full name, taken from here on; raises `Fault` if it was."""
+        """The full name, taken from here on; raises `CheckError` if it was."""
         full = self._prefix + name
         if self._repeated:
             return full
         if full in self._taken:
-            raise Fault(_taken_twice(name, span, self._taken[full]))
+            raise CheckError(_taken_twice(name, span, self._taken[full]))
         self._taken[full] = span
         return full
 

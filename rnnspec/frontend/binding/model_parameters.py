@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import INTEGER_LIMIT, evaluate
-from rnnspec.frontend.binding.values import Fault, Given, Report, Scope, Value, describe
+from rnnspec.frontend.binding.values import CheckError, LocatedValue, Report, Scope, Value, describe
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
@@ -32,7 +32,7 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
         if name not in declared:
             help_ = nearest(name, declared)
             report.add(errors.names.UnknownParameter(span=model.name.span, model=model.name.text, name=name, known=known, help=help_))
-    values: dict[str, Given] = {}
+    values: dict[str, LocatedValue] = {}
     places: dict[str, Span] = {}
     for parameter in model.parameters:
         name, span = parameter.name.text, parameter.name.span
@@ -49,21 +49,21 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
             elif default is not None:
                 values[name] = default
             else:
-                raise Fault(errors.names.MissingParameter(span=span, name=name))
+                raise CheckError(errors.names.MissingParameter(span=span, name=name))
     return _scope(values, places)
 
 
-def _scope(values: Mapping[str, Given], seen: Mapping[str, Span]) -> Scope:
+def _scope(values: Mapping[str, LocatedValue], seen: Mapping[str, Span]) -> Scope:
     return Scope(dict(values), frozenset(name for name in seen if name not in values))
 
 
-def _override(name: str, outside: object, default: Given | None, span: Span) -> Given:
+def _override(name: str, outside: object, default: LocatedValue | None, span: Span) -> LocatedValue:
     value = _value(outside, span)
     if default is not None and not _alike(value, default.value):
-        raise Fault(
+        raise CheckError(
             errors.names.UnfitParameter(span=span, name=name, found=describe(value), expected=f"its default is {describe(default.value)}")
         )
-    return Given(value, span)
+    return LocatedValue(value, span)
 
 
 def _value(outside: object, span: Span, depth: int = MOST_DEEP) -> Value:
@@ -77,11 +77,11 @@ def _value(outside: object, span: Span, depth: int = MOST_DEEP) -> Value:
             if math.isfinite(number := _float(outside)):
                 return number
         case list() | tuple() if depth:
-            return tuple(Given(_value(item, span, depth - 1), span) for item in cast(Sequence[object], outside))
+            return tuple(LocatedValue(_value(item, span, depth - 1), span) for item in cast(Sequence[object], outside))
         case _:
             pass
     expected = "expected a finite number, a text, true, false, none or a list of these"
-    raise Fault(errors.names.UnfitParameter(span=span, name=span.text, found=_shown(outside), expected=expected))
+    raise CheckError(errors.names.UnfitParameter(span=span, name=span.text, found=_shown(outside), expected=expected))
 
 
 def _float(number: Real) -> float:

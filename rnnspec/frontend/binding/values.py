@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeAlias
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast, limits
@@ -22,18 +22,18 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class CallValue:
     """A name with arguments; what it means depends on the argument that it is given to."""
 
     call: ast.Call
     scope: Scope = field(repr=False)
 
 
-Value: TypeAlias = "int | float | bool | str | Symbol | Applied | Configured | tuple[Given, ...] | None"
+Value: TypeAlias = "int | float | bool | str | Symbol | CallValue | Config | tuple[LocatedValue, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LocatedValue:
     """A value with the place where it was written."""
 
     value: Value
@@ -47,14 +47,14 @@ class Scope:
     `faulty`: those whose value is wrong, which is reported already. `computed`: names that have a value in a step only.
     """
 
-    parameters: Mapping[str, Given]
+    parameters: Mapping[str, LocatedValue]
     faulty: frozenset[str] = frozenset()
     computed: Collection[str] = frozenset()
     values: Collection[str] = frozenset()
     """The names of the graph's values so far: they aren't constants, and where one stands for a constant it is said so."""
 
 
-class Fault(Exception):
+class CheckError(Exception):
     """Stops the evaluation of one thing; what can still be checked goes on."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
@@ -62,7 +62,7 @@ class Fault(Exception):
         self.diagnostics = diagnostics
 
 
-class Suppressed(Exception):
+class AlreadyReported(Exception):
     """Stops the evaluation of something that depends on what is already reported."""
 
 
@@ -116,14 +116,14 @@ class Report:
         self._uses.append(label)
         try:
             yield
-        except Fault as fault:
-            raise Fault(*(replace(each, secondary=(*each.secondary, label)) for each in fault.diagnostics)) from fault
+        except CheckError as fault:
+            raise CheckError(*(replace(each, secondary=(*each.secondary, label)) for each in fault.diagnostics)) from fault
         finally:
             self._uses.pop()
 
-    def fault(self) -> Fault | Suppressed:
+    def fault(self) -> CheckError | AlreadyReported:
         """What to raise for all the errors at once."""
-        return Fault(*self.errors) if self.errors else Suppressed()
+        return CheckError(*self.errors) if self.errors else AlreadyReported()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -138,10 +138,10 @@ class Report:
         """Ends the block at a fault, which is reported, and goes on after it."""
         try:
             yield
-        except Fault as fault:
+        except CheckError as fault:
             for diagnostic in fault.diagnostics:
                 self.add(diagnostic)
-        except Suppressed:
+        except AlreadyReported:
             self.count += 1
 
 
@@ -160,9 +160,9 @@ def describe(value: Value) -> str:
             return f'"{value}"' if len(value) <= _SHOWN_TEXT else f'"{value[: _SHOWN_TEXT - 3]}..."'
         case int() | float():
             return f"{value:.6g}" if isinstance(value, float) and not value.is_integer() else str(value)
-        case Symbol(name) | Configured(name):
+        case Symbol(name) | Config(name):
             return name
-        case Applied(call):
+        case CallValue(call):
             return f"{call.callee.text}(...)"
         case _:
             items = ["[...]" if isinstance(item.value, tuple) else describe(item.value) for item in value[:_SHOWN_ITEMS]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import ArgumentValue
 
 
 class Family(Enum):
@@ -22,7 +22,7 @@ class Family(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Int:
     """An integer of at least `minimum`."""
 
     minimum: int = 1
@@ -34,7 +34,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Real:
+class Float:
     """A finite number from `minimum` to `maximum`; `below_maximum` leaves the maximum out, `above_minimum` the minimum."""
 
     minimum: float | None = None
@@ -76,7 +76,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LayerName:
     """A name that the user gives to a layer."""
 
     @property
@@ -96,7 +96,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChoiceOf:
     """A member of a catalogue, bare or with arguments."""
 
     family: Family
@@ -122,7 +122,7 @@ class ListOf:
 class PerOutput:
     """One for all outputs, or a list with one for each, where `none` may stand; a list of lists where one is a list."""
 
-    of: Chosen | ListOf | Real
+    of: ChoiceOf | ListOf | Float
 
     @property
     def expected(self) -> str:
@@ -158,7 +158,7 @@ class InnerLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class CellList:
     """A cell with its arguments, or a list of them."""
 
     @property
@@ -176,7 +176,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class NotYet:
     """Known from Keras, and not yet in this version: only its default is accepted."""
 
     @property
@@ -185,12 +185,12 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class DefaultOnly:
     """Known from Keras, and of no use here: its default is accepted, and what of `others` means the same."""
 
     reason: str
     advice: str
-    others: tuple[Plain, ...] = ()
+    others: tuple[ArgumentValue, ...] = ()
 
     @property
     def expected(self) -> str:
@@ -198,7 +198,7 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class AnyValue:
     """Whatever the use makes of it: a parameter of a user's cell without a telling default."""
 
     @property
@@ -206,24 +206,24 @@ class Free:
         return "a value"
 
 
-Kind: TypeAlias = (
-    Whole
+ArgumentType: TypeAlias = (
+    Int
     | Integers
-    | Real
+    | Float
     | Flag
-    | Label
+    | LayerName
     | OneOf
-    | Chosen
+    | ChoiceOf
     | ListOf
     | PerOutput
     | Axes
     | RecurrentLayer
     | InnerLayer
-    | Cells
+    | CellList
     | Named
-    | Later
-    | Fixed
-    | Free
+    | NotYet
+    | DefaultOnly
+    | AnyValue
 )
 
 
@@ -237,12 +237,12 @@ REQUIRED = Required.REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class ArgumentSpec:
     """`default` as it would be written, names as texts; `optional`: `none` is accepted too."""
 
     name: str
-    kind: Kind
-    default: Plain | Required = REQUIRED
+    kind: ArgumentType
+    default: ArgumentValue | Required = REQUIRED
     optional: bool = False
     positional: bool = True
 
@@ -252,5 +252,5 @@ class Entry:
     """A member of a catalogue under its canonical name, with the other spellings that Keras knows for it."""
 
     name: str
-    arguments: tuple[Argument, ...] = ()
+    arguments: tuple[ArgumentSpec, ...] = ()
     spellings: tuple[str, ...] = field(default=())

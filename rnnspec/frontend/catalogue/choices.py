@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnspec.frontend.catalogue.argument_types import Argument, Axes, Chosen, Entry, Family, Flag, ListOf, OneOf, PerOutput, Real, Whole
+from rnnspec.frontend.catalogue.argument_types import (
+    ArgumentSpec,
+    Axes,
+    ChoiceOf,
+    Entry,
+    Family,
+    Flag,
+    Float,
+    Int,
+    ListOf,
+    OneOf,
+    PerOutput,
+)
 from rnnspec.frontend.catalogue.entries import FRACTION, Catalogue, Refusal, catalogue, later
 
 # Activations. Their arguments are Keras's, after the value that they are applied to.
@@ -16,17 +28,17 @@ ACTIVATIONS = catalogue(
         Entry(
             "relu",
             (
-                Argument("negative_slope", Real(0.0), 0.0),
-                Argument("max_value", Real(0.0), None, optional=True),
-                Argument("threshold", Real(0.0), 0.0),
+                ArgumentSpec("negative_slope", Float(0.0), 0.0),
+                ArgumentSpec("max_value", Float(0.0), None, optional=True),
+                ArgumentSpec("threshold", Float(0.0), 0.0),
             ),
         ),
         Entry("relu6"),
-        Entry("leaky_relu", (Argument("negative_slope", Real(), 0.2),)),
-        Entry("elu", (Argument("alpha", Real(), 1.0),)),
-        Entry("celu", (Argument("alpha", Real(0.0, above_minimum=True), 1.0),)),
+        Entry("leaky_relu", (ArgumentSpec("negative_slope", Float(), 0.2),)),
+        Entry("elu", (ArgumentSpec("alpha", Float(), 1.0),)),
+        Entry("celu", (ArgumentSpec("alpha", Float(0.0, above_minimum=True), 1.0),)),
         Entry("selu"),
-        Entry("gelu", (Argument("approximate", Flag(), False),)),
+        Entry("gelu", (ArgumentSpec("approximate", Flag(), False),)),
         Entry("silu", spellings=("swish",)),
         Entry("hard_silu", spellings=("hard_swish",)),
         Entry("mish"),
@@ -42,10 +54,10 @@ ACTIVATIONS = catalogue(
         Entry("tanh"),
         Entry("tanh_shrink"),
         Entry("hard_tanh"),
-        Entry("hard_shrink", (Argument("threshold", Real(0.0), 0.5),)),
-        Entry("soft_shrink", (Argument("threshold", Real(0.0), 0.5),)),
-        Entry("squareplus", (Argument("b", Real(0.0), 4.0),)),
-        Entry("threshold", (Argument("threshold", Real()), Argument("default_value", Real()))),
+        Entry("hard_shrink", (ArgumentSpec("threshold", Float(0.0), 0.5),)),
+        Entry("soft_shrink", (ArgumentSpec("threshold", Float(0.0), 0.5),)),
+        Entry("squareplus", (ArgumentSpec("b", Float(0.0), 4.0),)),
+        Entry("threshold", (ArgumentSpec("threshold", Float()), ArgumentSpec("default_value", Float()))),
         Entry("sparse_plus"),
         Entry("sparse_sigmoid"),
     ]
@@ -53,8 +65,8 @@ ACTIVATIONS = catalogue(
 
 # Initializers, by function name and by class name.
 
-_SEED = Argument("seed", Whole(0), None, optional=True)
-_GAIN = Argument("gain", Real(), 1.0)
+_SEED = ArgumentSpec("seed", Int(0), None, optional=True)
+_GAIN = ArgumentSpec("gain", Float(), 1.0)
 
 
 def _seeded(name: str, class_name: str, *spellings: str) -> Entry:
@@ -65,7 +77,7 @@ INITIALIZERS = catalogue(
     [
         Entry("zeros", spellings=("Zeros", "zero")),
         Entry("ones", spellings=("Ones", "one")),
-        Entry("constant", (Argument("value", Real(), 0.0),), ("Constant",)),
+        Entry("constant", (ArgumentSpec("value", Float(), 0.0),), ("Constant",)),
         Entry("identity", (_GAIN,), ("Identity", "IdentityInitializer")),
         Entry("orthogonal", (_GAIN, _SEED), ("Orthogonal", "OrthogonalInitializer")),
         _seeded("glorot_uniform", "GlorotUniform"),
@@ -77,26 +89,26 @@ INITIALIZERS = catalogue(
         Entry(
             "variance_scaling",
             (
-                Argument("scale", Real(0.0, above_minimum=True), 1.0),
-                Argument("mode", OneOf(("fan_in", "fan_out", "fan_avg")), "fan_in"),
-                Argument("distribution", OneOf(("truncated_normal", "untruncated_normal", "uniform")), "truncated_normal"),
+                ArgumentSpec("scale", Float(0.0, above_minimum=True), 1.0),
+                ArgumentSpec("mode", OneOf(("fan_in", "fan_out", "fan_avg")), "fan_in"),
+                ArgumentSpec("distribution", OneOf(("truncated_normal", "untruncated_normal", "uniform")), "truncated_normal"),
                 _SEED,
             ),
             ("VarianceScaling",),
         ),
         Entry(
             "random_uniform",
-            (Argument("minval", Real(), -0.05), Argument("maxval", Real(), 0.05), _SEED),
+            (ArgumentSpec("minval", Float(), -0.05), ArgumentSpec("maxval", Float(), 0.05), _SEED),
             ("RandomUniform", "uniform"),
         ),
         Entry(
             "random_normal",
-            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            (ArgumentSpec("mean", Float(), 0.0), ArgumentSpec("stddev", Float(0.0), 0.05), _SEED),
             ("RandomNormal", "normal"),
         ),
         Entry(
             "truncated_normal",
-            (Argument("mean", Real(), 0.0), Argument("stddev", Real(0.0), 0.05), _SEED),
+            (ArgumentSpec("mean", Float(), 0.0), ArgumentSpec("stddev", Float(0.0), 0.05), _SEED),
             ("TruncatedNormal",),
         ),
     ]
@@ -105,11 +117,11 @@ INITIALIZERS = catalogue(
 # Regularizers and constraints, by class name and by function name. `L1L2` has other defaults than the two alone, in Keras too.
 
 
-def _factor(name: str, default: float) -> Argument:
-    return Argument(name, Real(0.0), default)
+def _factor(name: str, default: float) -> ArgumentSpec:
+    return ArgumentSpec(name, Float(0.0), default)
 
 
-_AXIS = Argument("axis", Axes(), 0)
+_AXIS = ArgumentSpec("axis", Axes(), 0)
 
 REGULARIZERS = catalogue(
     [
@@ -118,7 +130,7 @@ REGULARIZERS = catalogue(
         Entry("L1L2", (_factor("l1", 0.0), _factor("l2", 0.0)), ("l1_l2", "l1l2")),
         Entry(
             "OrthogonalRegularizer",
-            (_factor("factor", 0.01), Argument("mode", OneOf(("rows", "columns")), "rows")),
+            (_factor("factor", 0.01), ArgumentSpec("mode", OneOf(("rows", "columns")), "rows")),
             ("orthogonal_regularizer",),
         ),
     ]
@@ -126,12 +138,17 @@ REGULARIZERS = catalogue(
 
 CONSTRAINTS = catalogue(
     [
-        Entry("MaxNorm", (Argument("max_value", Real(0.0), 2.0), _AXIS), ("max_norm",)),
+        Entry("MaxNorm", (ArgumentSpec("max_value", Float(0.0), 2.0), _AXIS), ("max_norm",)),
         Entry("NonNeg", (), ("non_neg",)),
         Entry("UnitNorm", (_AXIS,), ("unit_norm",)),
         Entry(
             "MinMaxNorm",
-            (Argument("min_value", Real(0.0), 0.0), Argument("max_value", Real(0.0), 1.0), Argument("rate", Real(0.0, 1.0), 1.0), _AXIS),
+            (
+                ArgumentSpec("min_value", Float(0.0), 0.0),
+                ArgumentSpec("max_value", Float(0.0), 1.0),
+                ArgumentSpec("rate", Float(0.0, 1.0), 1.0),
+                _AXIS,
+            ),
             ("min_max_norm",),
         ),
     ]
@@ -139,7 +156,7 @@ CONSTRAINTS = catalogue(
 
 # Training.
 
-_FROM_LOGITS = Argument("from_logits", Flag(), False)
+_FROM_LOGITS = ArgumentSpec("from_logits", Flag(), False)
 
 LOSSES = catalogue(
     [
@@ -152,14 +169,14 @@ LOSSES = catalogue(
 )
 
 _CLIPPING = (
-    Argument("clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
-    Argument("clipvalue", Real(0.0, above_minimum=True), None, optional=True, positional=False),
-    Argument("global_clipnorm", Real(0.0, above_minimum=True), None, optional=True, positional=False),
+    ArgumentSpec("clipnorm", Float(0.0, above_minimum=True), None, optional=True, positional=False),
+    ArgumentSpec("clipvalue", Float(0.0, above_minimum=True), None, optional=True, positional=False),
+    ArgumentSpec("global_clipnorm", Float(0.0, above_minimum=True), None, optional=True, positional=False),
 )
 
 
-def _rate(default: float) -> Argument:
-    return Argument("learning_rate", Real(0.0), default)
+def _rate(default: float) -> ArgumentSpec:
+    return ArgumentSpec("learning_rate", Float(0.0), default)
 
 
 OPTIMIZERS = catalogue(
@@ -168,8 +185,8 @@ OPTIMIZERS = catalogue(
             "SGD",
             (
                 _rate(0.01),
-                Argument("momentum", Real(0.0, 1.0), 0.0),
-                Argument("nesterov", Flag(), False),
+                ArgumentSpec("momentum", Float(0.0, 1.0), 0.0),
+                ArgumentSpec("nesterov", Flag(), False),
                 later("weight_decay"),
                 *_CLIPPING,
             ),
@@ -179,10 +196,10 @@ OPTIMIZERS = catalogue(
             "RMSprop",
             (
                 _rate(0.001),
-                Argument("rho", Real(0.0, 1.0), 0.9),
-                Argument("momentum", Real(0.0, 1.0), 0.0),
-                Argument("epsilon", Real(0.0), 1e-7),
-                Argument("centered", Flag(), False),
+                ArgumentSpec("rho", Float(0.0, 1.0), 0.9),
+                ArgumentSpec("momentum", Float(0.0, 1.0), 0.0),
+                ArgumentSpec("epsilon", Float(0.0), 1e-7),
+                ArgumentSpec("centered", Flag(), False),
                 later("weight_decay"),
                 *_CLIPPING,
             ),
@@ -192,10 +209,10 @@ OPTIMIZERS = catalogue(
             "Adam",
             (
                 _rate(0.001),
-                Argument("beta_1", FRACTION, 0.9),
-                Argument("beta_2", FRACTION, 0.999),
-                Argument("epsilon", Real(0.0), 1e-7),
-                Argument("amsgrad", Flag(), False),
+                ArgumentSpec("beta_1", FRACTION, 0.9),
+                ArgumentSpec("beta_2", FRACTION, 0.999),
+                ArgumentSpec("epsilon", Float(0.0), 1e-7),
+                ArgumentSpec("amsgrad", Flag(), False),
                 later("weight_decay"),
                 *_CLIPPING,
             ),
@@ -205,11 +222,11 @@ OPTIMIZERS = catalogue(
             "AdamW",
             (
                 _rate(0.001),
-                Argument("weight_decay", Real(0.0), 0.004),
-                Argument("beta_1", FRACTION, 0.9),
-                Argument("beta_2", FRACTION, 0.999),
-                Argument("epsilon", Real(0.0), 1e-7),
-                Argument("amsgrad", Flag(), False),
+                ArgumentSpec("weight_decay", Float(0.0), 0.004),
+                ArgumentSpec("beta_1", FRACTION, 0.9),
+                ArgumentSpec("beta_2", FRACTION, 0.999),
+                ArgumentSpec("epsilon", Float(0.0), 1e-7),
+                ArgumentSpec("amsgrad", Flag(), False),
                 *_CLIPPING,
             ),
             ("adamw",),
@@ -261,19 +278,19 @@ def names_a_member(name: str) -> bool:
     return any(name in members for members in FAMILIES.values())
 
 
-SETTINGS: Mapping[str, Argument] = MappingProxyType(
+SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
     {
         argument.name: argument
         for argument in (
-            Argument("loss", PerOutput(Chosen(Family.LOSS)), None),
-            Argument("loss_weights", PerOutput(Real()), None),
-            Argument("optimizer", Chosen(Family.OPTIMIZER), None),
-            Argument("metrics", PerOutput(ListOf(Family.METRIC)), None),
-            Argument("batch_size", Whole(), None),
-            Argument("epochs", Whole(0), None),
-            Argument("validation_split", Real(0.0, 1.0, below_maximum=True), None),
-            Argument("shuffle", Flag(), None),
-            Argument("seed", Whole(0), None),
+            ArgumentSpec("loss", PerOutput(ChoiceOf(Family.LOSS)), None),
+            ArgumentSpec("loss_weights", PerOutput(Float()), None),
+            ArgumentSpec("optimizer", ChoiceOf(Family.OPTIMIZER), None),
+            ArgumentSpec("metrics", PerOutput(ListOf(Family.METRIC)), None),
+            ArgumentSpec("batch_size", Int(), None),
+            ArgumentSpec("epochs", Int(0), None),
+            ArgumentSpec("validation_split", Float(0.0, 1.0, below_maximum=True), None),
+            ArgumentSpec("shuffle", Flag(), None),
+            ArgumentSpec("seed", Int(0), None),
         )
     }
 )

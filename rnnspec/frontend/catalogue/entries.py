@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from rnnspec.frontend.catalogue.argument_types import Argument, Entry, Later, Real
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, Float, NotYet
 
 Catalogue: TypeAlias = Mapping[str, Entry]
 
@@ -20,7 +20,7 @@ class Refusal:
     advice: str
 
 
-FRACTION = Real(0.0, 1.0, below_maximum=True)
+FRACTION = Float(0.0, 1.0, below_maximum=True)
 
 
 def catalogue(entries: Sequence[Entry]) -> Catalogue:
@@ -28,5 +28,5 @@ def catalogue(entries: Sequence[Entry]) -> Catalogue:
     return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
 
 
-def later(name: str, default: float | int | bool | str | None = None) -> Argument:
-    return Argument(name, Later(), default, optional=True)
+def later(name: str, default: float | int | bool | str | None = None) -> ArgumentSpec:
+    return ArgumentSpec(name, NotYet(), default, optional=True)

@@ -4,55 +4,55 @@ from __future__ import annotations
 
 from rnnspec.frontend.catalogue import unsupported_arguments
 from rnnspec.frontend.catalogue.argument_types import (
-    Argument,
+    AnyValue,
+    ArgumentSpec,
     Axes,
-    Cells,
-    Chosen,
+    CellList,
+    ChoiceOf,
     Entry,
     Family,
     Flag,
-    Free,
+    Float,
     InnerLayer,
+    Int,
     Integers,
-    Label,
+    LayerName,
     Named,
     OneOf,
-    Real,
     RecurrentLayer,
-    Whole,
 )
 from rnnspec.frontend.catalogue.entries import FRACTION, catalogue
 
 
-def _option(name: str, kind: Whole | Real | Flag | OneOf | Label, default: float | int | bool | str | None) -> Argument:
+def _option(name: str, kind: Int | Float | Flag | OneOf | LayerName, default: float | int | bool | str | None) -> ArgumentSpec:
     """An argument that must be named."""
-    return Argument(name, kind, default, optional=default is None, positional=False)
+    return ArgumentSpec(name, kind, default, optional=default is None, positional=False)
 
 
-def _activation(default: str | None) -> Argument:
-    return Argument("activation", Chosen(Family.ACTIVATION), default, optional=True)
+def _activation(default: str | None) -> ArgumentSpec:
+    return ArgumentSpec("activation", ChoiceOf(Family.ACTIVATION), default, optional=True)
 
 
-def _initializer(name: str, default: str) -> Argument:
-    return Argument(name, Chosen(Family.INITIALIZER), default)
+def _initializer(name: str, default: str) -> ArgumentSpec:
+    return ArgumentSpec(name, ChoiceOf(Family.INITIALIZER), default)
 
 
-def _weight_options(*names: str, positional: bool = True) -> tuple[Argument, ...]:
+def _weight_options(*names: str, positional: bool = True) -> tuple[ArgumentSpec, ...]:
     """What training does to a layer's weights of these names; "activity" is none of them, but what the layer gives."""
     regularizers = [_chosen(f"{name}_regularizer", Family.REGULARIZER, positional) for name in names]
     return (*regularizers, *(_chosen(f"{name}_constraint", Family.CONSTRAINT, positional) for name in names if name != "activity"))
 
 
-def _chosen(name: str, family: Family, positional: bool) -> Argument:
-    return Argument(name, Chosen(family), None, optional=True, positional=positional)
+def _chosen(name: str, family: Family, positional: bool) -> ArgumentSpec:
+    return ArgumentSpec(name, ChoiceOf(family), None, optional=True, positional=positional)
 
 
-NAME = _option("name", Label(), None)
+NAME = _option("name", LayerName(), None)
 
 CARRY_MASK = _option("carry_mask", Flag(), False)
 """Not Keras's: whether windows leave masked steps out, and hand the mask on."""
 
-LAST_AXIS = Argument("axis", Axes(), -1)
+LAST_AXIS = ArgumentSpec("axis", Axes(), -1)
 
 # Layers. The arguments of a recurrent layer are its cell's parameters, then these.
 
@@ -64,7 +64,7 @@ SEQUENCE_OPTIONS = (
     _option("stateful", Flag(), False),
     _option("dropout", FRACTION, 0.0),
     _option("recurrent_dropout", FRACTION, 0.0),
-    Argument("initial_state", Named(), None, optional=True, positional=False),
+    ArgumentSpec("initial_state", Named(), None, optional=True, positional=False),
     *_weight_options("kernel", "recurrent", "bias", "activity", positional=False),
     NAME,
     unsupported_arguments.UNROLL,
@@ -88,9 +88,9 @@ LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _O
 """Those that `RNN` has; the others are the cells' in it."""
 
 
-def _pooling(name: str, pool_size: Argument) -> Entry:
-    strides = Argument("strides", Whole(), None, optional=True)
-    padding = Argument("padding", OneOf(("valid", "same")), "valid")
+def _pooling(name: str, pool_size: ArgumentSpec) -> Entry:
+    strides = ArgumentSpec("strides", Int(), None, optional=True)
+    padding = ArgumentSpec("padding", OneOf(("valid", "same")), "valid")
     return Entry(name, (pool_size, strides, padding, unsupported_arguments.DATA_FORMAT, CARRY_MASK, NAME))
 
 
@@ -99,36 +99,36 @@ LAYERS = catalogue(
         Entry(
             "Embedding",
             (
-                Argument("input_dim", Whole()),
-                Argument("output_dim", Whole()),
+                ArgumentSpec("input_dim", Int()),
+                ArgumentSpec("output_dim", Int()),
                 _initializer("embeddings_initializer", "uniform"),
                 *_weight_options("embeddings"),
-                Argument("mask_zero", Flag(), False),
+                ArgumentSpec("mask_zero", Flag(), False),
                 unsupported_arguments.GIVEN_WEIGHTS,
                 unsupported_arguments.LORA_RANK,
                 *_weight_options("activity", positional=False),
                 NAME,
             ),
         ),
-        Entry("Masking", (Argument("mask_value", Real(), 0.0), NAME)),
+        Entry("Masking", (ArgumentSpec("mask_value", Float(), 0.0), NAME)),
         Entry(
             "Bidirectional",
             (
-                Argument("layer", RecurrentLayer()),
-                Argument("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
+                ArgumentSpec("layer", RecurrentLayer()),
+                ArgumentSpec("merge_mode", OneOf(("concat", "sum", "mul", "ave", None)), "concat"),
                 unsupported_arguments.GIVEN_WEIGHTS,
-                Argument("backward_layer", RecurrentLayer(), None, optional=True, positional=False),
-                Argument("initial_state", Named(), None, optional=True, positional=False),
+                ArgumentSpec("backward_layer", RecurrentLayer(), None, optional=True, positional=False),
+                ArgumentSpec("initial_state", Named(), None, optional=True, positional=False),
                 NAME,
             ),
         ),
-        Entry("RNN", (Argument("cell", Cells()), *LAYER_OPTIONS, NAME)),
+        Entry("RNN", (ArgumentSpec("cell", CellList()), *LAYER_OPTIONS, NAME)),
         Entry(
             "Dense",
             (
-                Argument("units", Whole()),
+                ArgumentSpec("units", Int()),
                 _activation(None),
-                Argument("use_bias", Flag(), True),
+                ArgumentSpec("use_bias", Flag(), True),
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
                 *_weight_options("kernel", "bias", "activity"),
@@ -139,7 +139,7 @@ LAYERS = catalogue(
         Entry(
             "Dropout",
             (
-                Argument("rate", Real(0.0, 1.0, below_maximum=True)),
+                ArgumentSpec("rate", Float(0.0, 1.0, below_maximum=True)),
                 unsupported_arguments.NOISE_SHAPE,
                 unsupported_arguments.SEED,
                 NAME,
@@ -150,9 +150,9 @@ LAYERS = catalogue(
             "LayerNormalization",
             (
                 LAST_AXIS,
-                Argument("epsilon", Real(0.0), 0.001),
-                Argument("center", Flag(), True),
-                Argument("scale", Flag(), True),
+                ArgumentSpec("epsilon", Float(0.0), 0.001),
+                ArgumentSpec("center", Flag(), True),
+                ArgumentSpec("scale", Flag(), True),
                 _initializer("beta_initializer", "zeros"),
                 _initializer("gamma_initializer", "ones"),
                 *_weight_options("beta", "gamma"),
@@ -163,15 +163,15 @@ LAYERS = catalogue(
         Entry(
             "Conv1D",
             (
-                Argument("filters", Whole()),
-                Argument("kernel_size", Whole()),
-                Argument("strides", Whole(), 1),
-                Argument("padding", OneOf(("valid", "same", "causal")), "valid"),
+                ArgumentSpec("filters", Int()),
+                ArgumentSpec("kernel_size", Int()),
+                ArgumentSpec("strides", Int(), 1),
+                ArgumentSpec("padding", OneOf(("valid", "same", "causal")), "valid"),
                 unsupported_arguments.DATA_FORMAT,
-                Argument("dilation_rate", Whole(), 1),
+                ArgumentSpec("dilation_rate", Int(), 1),
                 unsupported_arguments.GROUPS,
                 _activation(None),
-                Argument("use_bias", Flag(), True),
+                ArgumentSpec("use_bias", Flag(), True),
                 _initializer("kernel_initializer", "glorot_uniform"),
                 _initializer("bias_initializer", "zeros"),
                 *_weight_options("kernel", "bias", "activity"),
@@ -179,19 +179,19 @@ LAYERS = catalogue(
                 NAME,
             ),
         ),
-        _pooling("MaxPooling1D", Argument("pool_size", Whole(), 2)),
-        _pooling("AveragePooling1D", Argument("pool_size", Whole())),
+        _pooling("MaxPooling1D", ArgumentSpec("pool_size", Int(), 2)),
+        _pooling("AveragePooling1D", ArgumentSpec("pool_size", Int())),
         Entry("Flatten", (unsupported_arguments.DATA_FORMAT, NAME)),
-        Entry("Reshape", (Argument("target_shape", Integers("[20, 12]")), NAME)),
-        Entry("Permute", (Argument("dims", Integers("[2, 1]")), NAME)),
+        Entry("Reshape", (ArgumentSpec("target_shape", Integers("[20, 12]")), NAME)),
+        Entry("Permute", (ArgumentSpec("dims", Integers("[2, 1]")), NAME)),
         Entry(
             "BatchNormalization",
             (
                 LAST_AXIS,
-                Argument("momentum", Real(0.0, 1.0), 0.99),
-                Argument("epsilon", Real(0.0), 0.001),
-                Argument("center", Flag(), True),
-                Argument("scale", Flag(), True),
+                ArgumentSpec("momentum", Float(0.0, 1.0), 0.99),
+                ArgumentSpec("epsilon", Float(0.0), 0.001),
+                ArgumentSpec("center", Flag(), True),
+                ArgumentSpec("scale", Flag(), True),
                 _initializer("beta_initializer", "zeros"),
                 _initializer("gamma_initializer", "ones"),
                 _initializer("moving_mean_initializer", "zeros"),
@@ -202,18 +202,18 @@ LAYERS = catalogue(
                 NAME,
             ),
         ),
-        Entry("GlobalAveragePooling1D", (unsupported_arguments.DATA_FORMAT, Argument("keepdims", Flag(), False), NAME)),
-        Entry("GlobalMaxPooling1D", (unsupported_arguments.DATA_FORMAT, Argument("keepdims", Flag(), False), NAME)),
-        Entry("RepeatVector", (Argument("n", Whole()), NAME)),
-        Entry("SpatialDropout1D", (Argument("rate", Real(0.0, 1.0, below_maximum=True)), unsupported_arguments.SEED, NAME)),
-        Entry("GaussianNoise", (Argument("stddev", Real(0.0, 1.0)), unsupported_arguments.SEED, NAME)),
-        Entry("TimeDistributed", (Argument("layer", InnerLayer()), NAME)),
+        Entry("GlobalAveragePooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
+        Entry("GlobalMaxPooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
+        Entry("RepeatVector", (ArgumentSpec("n", Int()), NAME)),
+        Entry("SpatialDropout1D", (ArgumentSpec("rate", Float(0.0, 1.0, below_maximum=True)), unsupported_arguments.SEED, NAME)),
+        Entry("GaussianNoise", (ArgumentSpec("stddev", Float(0.0, 1.0)), unsupported_arguments.SEED, NAME)),
+        Entry("TimeDistributed", (ArgumentSpec("layer", InnerLayer()), NAME)),
         Entry(
             "PReLU",
             (
                 _initializer("alpha_initializer", "zeros"),
                 *_weight_options("alpha"),
-                Argument("shared_axes", Free(), None, optional=True),
+                ArgumentSpec("shared_axes", AnyValue(), None, optional=True),
                 NAME,
             ),
         ),
@@ -221,22 +221,22 @@ LAYERS = catalogue(
         Entry(
             "ReLU",
             (
-                Argument("max_value", Real(0.0), None, optional=True),
-                Argument("negative_slope", Real(0.0), 0.0),
-                Argument("threshold", Real(0.0), 0.0),
+                ArgumentSpec("max_value", Float(0.0), None, optional=True),
+                ArgumentSpec("negative_slope", Float(0.0), 0.0),
+                ArgumentSpec("threshold", Float(0.0), 0.0),
                 NAME,
             ),
         ),
-        Entry("LeakyReLU", (Argument("negative_slope", Real(), 0.3), NAME)),
-        Entry("ELU", (Argument("alpha", Real(), 1.0), NAME)),
+        Entry("LeakyReLU", (ArgumentSpec("negative_slope", Float(), 0.3), NAME)),
+        Entry("ELU", (ArgumentSpec("alpha", Float(), 1.0), NAME)),
         Entry("Concatenate", (LAST_AXIS, NAME)),
-        Entry("Dot", (Argument("axes", Integers("[2, 1]")), Argument("normalize", Flag(), False), NAME)),
+        Entry("Dot", (ArgumentSpec("axes", Integers("[2, 1]")), ArgumentSpec("normalize", Flag(), False), NAME)),
         Entry(
             "Attention",
             (
-                Argument("use_scale", Flag(), False),
+                ArgumentSpec("use_scale", Flag(), False),
                 unsupported_arguments.SCORE_MODE,
-                Argument("dropout", FRACTION, 0.0),
+                ArgumentSpec("dropout", FRACTION, 0.0),
                 unsupported_arguments.SEED,
                 _option("use_causal_mask", Flag(), False),
                 NAME,

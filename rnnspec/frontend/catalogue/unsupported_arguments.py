@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rnnspec.contract.signature import Argument as Plain
-from rnnspec.frontend.catalogue.argument_types import Argument, Fixed
+from rnnspec.contract.signature import ArgumentValue
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly
 
 
-def _fixed(name: str, default: Plain, reason: str, advice: str = "", *others: Plain) -> Argument:
-    return Argument(name, Fixed(reason, advice or f"leave `{name}` out", others), default)
+def _fixed(name: str, default: ArgumentValue, reason: str, advice: str = "", *others: ArgumentValue) -> ArgumentSpec:
+    return ArgumentSpec(name, DefaultOnly(reason, advice or f"leave `{name}` out", others), default)
 
 
 SEED = _fixed("seed", None, "one seed decides all draws of a call", "write `seed = 1` in `train`, or give Python's calls a `seed`")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, assert_never
 
-from rnnspec.contract.signature import Argument as Plain
-from rnnspec.contract.signature import InitializerPart
+from rnnspec.contract.signature import ArgumentValue, InitializerPart
 
 ELEMENT_LIMIT = 2**31 - 1
 """Of one weight, and of one row."""
@@ -103,7 +102,7 @@ class Applied:
     """A function of `functions.py`, elementwise or over the last axis; the shape stays."""
 
     function: str
-    options: tuple[tuple[str, Plain], ...]
+    options: tuple[tuple[str, ArgumentValue], ...]
     operand: Term
 
     @property

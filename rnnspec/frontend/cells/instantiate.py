@@ -13,8 +13,8 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.binding.constants import choice, evaluate
-from rnnspec.frontend.binding.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, Argument, Chosen, Family, Flag, Free, Whole
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, AnyValue, ArgumentSpec, ChoiceOf, Family, Flag, Int
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
 from rnnspec.frontend.catalogue.layers import SEQUENCE_OPTIONS
 from rnnspec.frontend.cells.cell_ir import (
@@ -32,7 +32,7 @@ from rnnspec.frontend.cells.cell_ir import (
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
 from rnnspec.frontend.cells.function_advice import split_by_widths
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
-from rnnspec.frontend.cells.typed_expressions import Names, as_term, fit, operand_of, term_of
+from rnnspec.frontend.cells.typed_expressions import EquationNames, as_term, fit, operand_of, term_of
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
@@ -81,14 +81,19 @@ class BoundParameters:
 
 
 def bind_parameters(
-    definition: ast.Cell | ast.Block, own: Mapping[str, Argument], options: Sequence[Argument], call: ast.Call, scope: Scope, report: Report
+    definition: ast.Cell | ast.Block,
+    own: Mapping[str, ArgumentSpec],
+    options: Sequence[ArgumentSpec],
+    call: ast.Call,
+    scope: Scope,
+    report: Report,
 ) -> BoundParameters | None:
     """Parameters and options from a call, defaults filled in; None where something is wrong, which is reported."""
     before = report.count
     name = definition.name.text
-    keyword_only = [Argument(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
+    keyword_only = [ArgumentSpec(o.name, o.kind, o.default, o.optional, positional=False) for o in options]
     written = match_arguments(name, [*own.values(), *keyword_only], call, report, values=scope.values)
-    values: dict[str, Given] = {}
+    values: dict[str, LocatedValue] = {}
     faulty: set[str] = set()
     for parameter in definition.parameters:
         argument = own[parameter.name.text]
@@ -100,39 +105,39 @@ def bind_parameters(
                 values[argument.name] = _default(parameter.default, argument, call, Scope(dict(values), frozenset(faulty)))
         if argument.name not in values:
             faulty.add(argument.name)
-    chosen: dict[str, Given] = {}
+    chosen: dict[str, LocatedValue] = {}
     for option in keyword_only:
         with report.catching():
             plain = None if option.default is REQUIRED or isinstance(option.default, tuple) else option.default
-            given = evaluate(written[option.name], scope) if option.name in written else Given(plain, call.callee.span)
+            given = evaluate(written[option.name], scope) if option.name in written else LocatedValue(plain, call.callee.span)
             chosen[option.name] = checked(option, given, name, scope)
     return BoundParameters(Scope(values), Bindings(chosen)) if report.count == before else None
 
 
-def _default(expression: ast.Expression, argument: Argument, call: ast.Call, scope: Scope) -> Given:
+def _default(expression: ast.Expression, argument: ArgumentSpec, call: ast.Call, scope: Scope) -> LocatedValue:
     try:
         return checked(argument, evaluate(expression, scope), call.callee.text, scope)
-    except Fault as fault:
+    except CheckError as fault:
         use = Label(call.callee.span, "used here")
-        raise Fault(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
+        raise CheckError(*(replace(each, secondary=(*each.secondary, use)) for each in fault.diagnostics)) from fault
 
 
-def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[str] = ()) -> dict[str, Argument]:
+def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[str] = ()) -> dict[str, ArgumentSpec]:
     """Parameters as arguments; the default tells the kind, or that it is one of the `widths`."""
-    arguments: dict[str, Argument] = {}
+    arguments: dict[str, ArgumentSpec] = {}
     for parameter in parameters:
         name, default = parameter.name.text, parameter.default
         match default:
             case ast.Boolean():
-                argument = Argument(name, Flag(), None, optional=False)
+                argument = ArgumentSpec(name, Flag(), None, optional=False)
             case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in ACTIVATIONS:
-                argument = Argument(name, Chosen(Family.ACTIVATION), None, optional=True)
+                argument = ArgumentSpec(name, ChoiceOf(Family.ACTIVATION), None, optional=True)
             case ast.Name(text=word) | ast.Call(callee=ast.Identifier(text=word)) if word in INITIALIZERS:
-                argument = Argument(name, Chosen(Family.INITIALIZER), None)
+                argument = ArgumentSpec(name, ChoiceOf(Family.INITIALIZER), None)
             case _:
                 broken = isinstance(default, ast.Number) and not float(default.value).is_integer()
-                kind = Whole() if name in widths and not broken else Free()
-                argument = Argument(name, kind, REQUIRED if default is None else None)
+                kind = Int() if name in widths and not broken else AnyValue()
+                argument = ArgumentSpec(name, kind, REQUIRED if default is None else None)
         arguments[name] = argument
     return arguments
 
@@ -148,10 +153,12 @@ class _Instance:
         self._definition = cell.definition
         self._features = features
         self._report = report
-        width = Given(features, cell.definition.name.span)
+        width = LocatedValue(features, cell.definition.name.span)
         self._scope = Scope({**cell.scope.parameters, "features": width})
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
-        self._names = Names(self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition))
+        self._names = EquationNames(
+            self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition)
+        )
         self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
@@ -203,7 +210,7 @@ class _Instance:
         if name in self._owners:
             taken, place = self._owners[name]
             secondary = () if place is None else (Label(place, "declared here"),)
-            raise Fault(errors.names.DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
+            raise CheckError(errors.names.DuplicateName(span=span, name=name, owner=taken, secondary=secondary))
         self._owners[name] = owner, span
 
     def _weight(self, weight: ast.Weight) -> None:
@@ -213,11 +220,11 @@ class _Instance:
         shape = self._dimensions(weight.dimensions)
         if not 1 <= len(shape) <= 2:
             what = f"the weight `{name}`"
-            raise Fault(
+            raise CheckError(
                 errors.cells.WeightRank(span=weight.name.span, what=what, found=len(shape), expected="a weight is a row or a matrix")
             )
         if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(errors.cells.TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
+            raise CheckError(errors.cells.TooLarge(span=weight.name.span, what=f"the weight `{name}`", shape=str(list(shape))))
         exists = weight.condition is None or choice(weight.condition, self._constants_only, self._names.targets)
         parts = self._initializer(weight.initializer, shape[-1])
         term_shape = TermShape(shape, False)
@@ -232,7 +239,7 @@ class _Instance:
             return (InitializerPart(0, width, choose(Family.INITIALIZER, given, "a weight", self._scope)),)
         blocks = given.value
         if not blocks or width % len(blocks):
-            raise Fault(errors.cells.InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
+            raise CheckError(errors.cells.InitializerBlocks(span=expression.span, parts=len(blocks), width=width))
         size = width // len(blocks)
         chosen = [choose(Family.INITIALIZER, block, "a weight", self._scope) for block in blocks]
         if all(initializer == chosen[0] for initializer in chosen):
@@ -249,7 +256,7 @@ class _Instance:
         shape = self._dimensions(state.dimensions)
         if len(shape) != 1:
             what = f"the state `{name}`"
-            raise Fault(errors.cells.WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
+            raise CheckError(errors.cells.WeightRank(span=state.name.span, what=what, found=len(shape), expected="a state is a row"))
         self._states[name] = CellState(name, shape[0])
         self._names.values[name] = Variable(name, TermShape(shape, True))
 
@@ -263,12 +270,12 @@ class _Instance:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= ELEMENT_LIMIT:
             if isinstance(value, Symbol):
                 help_ = nearest(value.name, self._scope.parameters)
-                raise Fault(
+                raise CheckError(
                     errors.names.UnknownName(
                         span=expression.span, name=value.name, expected="neither a parameter nor `features`", help=help_
                     )
                 )
-            raise Fault(errors.cells.UnfitDimension(span=expression.span, found=describe(value)))
+            raise CheckError(errors.cells.UnfitDimension(span=expression.span, found=describe(value)))
         return value
 
     @contextmanager
@@ -277,8 +284,8 @@ class _Instance:
         with self._report.catching():
             try:
                 yield
-            except Fault as fault:
-                raise Fault(*map(self._with_use, fault.diagnostics)) from fault
+            except CheckError as fault:
+                raise CheckError(*map(self._with_use, fault.diagnostics)) from fault
 
     def _with_use(self, diagnostic: Diagnostic) -> Diagnostic:
         at_parameter = diagnostic.span.text in self._cell.scope.parameters and not isinstance(diagnostic, errors.names.DuplicateName)
@@ -316,12 +323,12 @@ class _Instance:
             value, parts = self._split(call, len(equation.targets))
         elif len(equation.targets) == 1:
             operand, target = operand_of(equation.value, self._names), equation.targets[0]
-            if isinstance(operand, Given) and isinstance(operand.value, int | float) and not target.primed:
+            if isinstance(operand, LocatedValue) and isinstance(operand.value, int | float) and not target.primed:
                 self._constant(target, operand)
                 return
             value, parts = as_term(operand, equation.value.span), 1
         else:
-            raise Fault(errors.cells.SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
+            raise CheckError(errors.cells.SplitTargets(span=call.span, problem=f"{len(equation.targets)} names, but only one value"))
         shape = (
             TermShape((*value.shape.dimensions[:-1], value.shape.dimensions[-1] // parts), value.shape.stepwise)
             if value.shape.dimensions
@@ -334,7 +341,7 @@ class _Instance:
             self._names.values[target.spelling] = Variable(target.spelling, shape)
         self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value))
 
-    def _constant(self, target: ast.Name, value: Given) -> None:
+    def _constant(self, target: ast.Name, value: LocatedValue) -> None:
         """A name for what is known when the spec is compiled: it computes nothing, and can stand wherever a parameter can."""
         self._names.scope = Scope({**self._names.scope.parameters, target.text: value}, self._names.scope.faulty)
         self._constants.add(target.text)
@@ -343,10 +350,10 @@ class _Instance:
         """Makes the target known, without a value: what reads it before it has one isn't reported again."""
         spelling = target.spelling
         if target.primed and target.text not in self._states:
-            raise Fault(errors.cells.NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
+            raise CheckError(errors.cells.NotAState(span=target.span, name=target.text, help=nearest(target.text, self._states)))
         if spelling in self._locals:
             secondary = (Label(self._locals[spelling], "its first equation"),)
-            raise Fault(errors.cells.AssignedTwice(span=target.span, name=spelling, secondary=secondary))
+            raise CheckError(errors.cells.AssignedTwice(span=target.span, name=spelling, secondary=secondary))
         if not target.primed:
             self._take(spelling, "an earlier equation", target.span)
         self._locals[spelling] = target.span
@@ -354,7 +361,7 @@ class _Instance:
     def _update(self, target: ast.Name, value: Term, shape: TermShape, parts: int, equation: ast.Equation) -> tuple[Term, TermShape]:
         state = self._states[target.text]
         if state is None:
-            raise Suppressed
+            raise AlreadyReported
         expected = TermShape((state.width,), True)
         if parts > 1:
             fits = shape == expected
@@ -364,7 +371,7 @@ class _Instance:
             fits, fitted = spread is not None, spread or value
         if not fits:
             secondary = (Label(self._state_spans[target.text], f"declared here: {expected}"),)
-            raise Fault(
+            raise CheckError(
                 errors.cells.StateWidth(
                     span=equation.value.span, state=target.text, found=str(shape), expected=str(expected), secondary=secondary
                 )
@@ -374,7 +381,7 @@ class _Instance:
     def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
         if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
             help_ = "write `a, b = split(value, 2)`"
-            raise Fault(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
+            raise CheckError(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
         value = term_of(call.arguments[0].value, self._names)
         span = call.arguments[1].span
         count = evaluate(call.arguments[1].value, self._names.constants()).value
@@ -384,26 +391,26 @@ class _Instance:
             problem = f"the parts are equal: a number says how many, not {describe(count)}"
             taken = self._names.known() | self._owners.keys() - self._locals.keys()
             help_ = split_by_widths(widths, call.arguments[0].value.span.text, width, targets, taken)
-            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
+            raise CheckError(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
         if count != targets:
             problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
             fitting = [f"`split(..., {targets})`"] if targets > 1 and width and width % targets == 0 else []
             fitting += [f"{count} names"] if count > 1 and width and width % count == 0 else []
             help_ = f"write {' or '.join(fitting)}" if fitting else ""
-            raise Fault(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
+            raise CheckError(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
         if not value.shape.dimensions:
             span = call.arguments[0].span
-            raise Fault(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
+            raise CheckError(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
         if width % count:
             fitting = [str(each) for each in range(2, min(width, 64) + 1) if width % each == 0]
             help_ = f"{width} can be split into {', '.join(fitting[:8])} parts" if fitting else ""
-            raise Fault(errors.cells.SplitMisfit(span=call.span, width=width, parts=count, help=help_))
+            raise CheckError(errors.cells.SplitMisfit(span=call.span, width=width, parts=count, help=help_))
         return value, count
 
     def _return(self, statement: ast.Return) -> None:
         term = term_of(statement.value, self._names)
         if not term.shape.stepwise:
-            raise Fault(
+            raise CheckError(
                 errors.cells.UnfitOperand(
                     span=statement.value.span,
                     place="`return`",

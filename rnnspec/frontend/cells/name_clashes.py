@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
-from rnnspec.frontend.catalogue.argument_types import Argument, Fixed, Later
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly, NotYet
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax import ast
@@ -44,6 +44,6 @@ def _options(definition: ast.Cell | ast.Block) -> dict[str, str]:
     return {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not is_unused(option)}
 
 
-def is_unused(option: Argument) -> bool:
+def is_unused(option: ArgumentSpec) -> bool:
     """Whether an option does nothing, so that a cell may call a parameter like it."""
-    return isinstance(option.kind, Later | Fixed)
+    return isinstance(option.kind, NotYet | DefaultOnly)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
-from rnnspec.contract.signature import Argument as Plain
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.diagnostics import nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import bind, choose
 from rnnspec.frontend.binding.constants import binary, evaluate, item, truth, unary
-from rnnspec.frontend.binding.values import Applied as Calling
-from rnnspec.frontend.binding.values import Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.values import CallValue as Calling
 from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
@@ -38,12 +37,12 @@ from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
-Operand: TypeAlias = Term | Given
+Operand: TypeAlias = Term | LocatedValue
 """Something computed in the step, or a value known when the spec is compiled."""
 
 
 @dataclass(slots=True)
-class Names:
+class EquationNames:
     """What equations can read.
 
     `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong. `targets`: of all equations.
@@ -63,22 +62,22 @@ class Names:
         return {*self.values, *self.scope.parameters}
 
 
-def term_of(expression: ast.Expression, names: Names) -> Term:
-    """The typed form of an expression that stands where a value of the step is needed; raises `Fault`."""
+def term_of(expression: ast.Expression, names: EquationNames) -> Term:
+    """The typed form of an expression that stands where a value of the step is needed; raises `CheckError`."""
     return as_term(operand_of(expression, names), expression.span)
 
 
 def as_term(operand: Operand, span: Span) -> Term:
-    if not isinstance(operand, Given):
+    if not isinstance(operand, LocatedValue):
         return operand
     value = operand.value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Fault(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
+        raise CheckError(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
     return Literal(float(value))
 
 
-def operand_of(expression: ast.Expression, names: Names) -> Operand:
-    """The typed form of an expression, or its value if that is known when the spec is compiled; raises `Fault`."""
+def operand_of(expression: ast.Expression, names: EquationNames) -> Operand:
+    """The typed form of an expression, or its value if that is known when the spec is compiled; raises `CheckError`."""
     span = expression.span
     match expression:
         case ast.Name():
@@ -87,10 +86,10 @@ def operand_of(expression: ast.Expression, names: Names) -> Operand:
             return _call(expression, names)
         case ast.Unary(operator=sign, operand=inner):
             operand = operand_of(inner, names)
-            if isinstance(operand, Given):
+            if isinstance(operand, LocatedValue):
                 return unary(sign, operand, span, names.scope)
             if sign == "not":
-                raise Fault(errors.cells.StepCondition(span=inner.span))
+                raise CheckError(errors.cells.StepCondition(span=inner.span))
             return Negation(operand)
         case ast.Binary():
             return _binary(expression, names)
@@ -100,7 +99,7 @@ def operand_of(expression: ast.Expression, names: Names) -> Operand:
             return _row(value, position, names, span)
         case ast.List(items=items) if any(isinstance(item, ast.Name) and item.spelling in names.values for item in items):
             help_ = "`concat(a, b)` puts rows one behind the other"
-            raise Fault(
+            raise CheckError(
                 errors.cells.UnfitOperand(span=span, place="an equation", expected="values of the step", found="a list", help=help_)
             )
         case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing() | ast.List():
@@ -109,7 +108,7 @@ def operand_of(expression: ast.Expression, names: Names) -> Operand:
             assert_never(expression)
 
 
-def _operands(expressions: Sequence[ast.Expression], names: Names) -> list[Operand]:
+def _operands(expressions: Sequence[ast.Expression], names: EquationNames) -> list[Operand]:
     """Of each expression, with what is wrong in all of them raised at once."""
     report = Report()
     found: list[Operand] = []
@@ -121,46 +120,48 @@ def _operands(expressions: Sequence[ast.Expression], names: Names) -> list[Opera
     return found
 
 
-def _name(name: ast.Name, names: Names) -> Operand:
+def _name(name: ast.Name, names: EquationNames) -> Operand:
     spelling = name.spelling
     if spelling in names.values:
         names.read.add(spelling)
         value = names.values[spelling]
         if value is None:
-            raise Suppressed
+            raise AlreadyReported
         return value
     if name.primed:
         if name.text in names.states:
-            raise Fault(errors.cells.ReadBeforeUpdate(span=name.span, state=name.text))
-        raise Fault(errors.cells.NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
+            raise CheckError(errors.cells.ReadBeforeUpdate(span=name.span, state=name.text))
+        raise CheckError(errors.cells.NotAState(span=name.span, name=name.text, help=nearest(name.text, names.states)))
     if spelling in names.scope.faulty:
-        raise Suppressed
+        raise AlreadyReported
     if spelling in names.scope.parameters:
         return names.scope.parameters[spelling]
     if spelling in names.targets:
-        raise Fault(errors.names.UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
-    raise Fault(
+        raise CheckError(errors.names.UnknownName(span=name.span, name=spelling, expected="its equation comes later"))
+    raise CheckError(
         errors.names.UnknownName(span=name.span, name=spelling, expected="not known in this cell", help=nearest(spelling, names.known()))
     )
 
 
-def _truth(condition: ast.Expression, names: Names) -> bool:
+def _truth(condition: ast.Expression, names: EquationNames) -> bool:
     operand = operand_of(condition, names)
-    if isinstance(operand, Given):
-        return truth(Given(operand.value, condition.span), names.scope)
-    raise Fault(errors.cells.StepCondition(span=condition.span))
+    if isinstance(operand, LocatedValue):
+        return truth(LocatedValue(operand.value, condition.span), names.scope)
+    raise CheckError(errors.cells.StepCondition(span=condition.span))
 
 
-def _binary(expression: ast.Binary, names: Names) -> Operand:
+def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
     sign, span = expression.operator, expression.span
     if sign in ("and", "or"):
         first = _truth(expression.left, names)
-        return Given(first if first is (sign == "or") else _truth(expression.right, names), span)
+        return LocatedValue(first if first is (sign == "or") else _truth(expression.right, names), span)
     left, right = _operands([expression.left, expression.right], names)
-    if isinstance(left, Given) and isinstance(right, Given):
-        return binary(sign, Given(left.value, expression.left.span), Given(right.value, expression.right.span), span, names.scope)
+    if isinstance(left, LocatedValue) and isinstance(right, LocatedValue):
+        return binary(
+            sign, LocatedValue(left.value, expression.left.span), LocatedValue(right.value, expression.right.span), span, names.scope
+        )
     if sign not in ("+", "-", "*", "/", "@"):
-        raise Fault(errors.cells.StepCondition(span=span))
+        raise CheckError(errors.cells.StepCondition(span=span))
     left_term, right_term = as_term(left, expression.left.span), as_term(right, expression.right.span)
     if sign == "@":
         return _product(left_term, right_term, expression)
@@ -181,7 +182,7 @@ def _extreme(kind: Elementwise, left: Operand, right: Operand, span: Span) -> Op
     """The larger or the smaller of two; a constant if both are."""
     first, second = as_term(left, span), as_term(right, span)
     if isinstance(first, Literal) and isinstance(second, Literal):
-        return Given(max(first.value, second.value) if kind is Elementwise.MAX else min(first.value, second.value), span)
+        return LocatedValue(max(first.value, second.value) if kind is Elementwise.MAX else min(first.value, second.value), span)
     return pair(kind, first, second, span)
 
 
@@ -192,50 +193,50 @@ def _common(operation: str, left: Term, right: Term, span: Span) -> TermShape:
         return TermShape(first.dimensions or second.dimensions, stepwise)
     if len(first.dimensions) == len(second.dimensions) == 1 and 1 in (*first.dimensions, *second.dimensions):
         return TermShape((max(*first.dimensions, *second.dimensions),), stepwise)
-    raise Fault(errors.cells.UnequalWidths(span=span, operation=operation, left=str(first), right=str(second)))
+    raise CheckError(errors.cells.UnequalWidths(span=span, operation=operation, left=str(first), right=str(second)))
 
 
 def _product(left: Term, right: Term, expression: ast.Binary) -> Term:
     if len(right.shape.dimensions) != 2:
         found = "a value of the step" if right.shape.stepwise else "no matrix" if right.shape.dimensions else "a number"
-        raise Fault(errors.cells.MatmulOperands(span=expression.right.span, problem=f"the right side is {found}"))
+        raise CheckError(errors.cells.MatmulOperands(span=expression.right.span, problem=f"the right side is {found}"))
     if not left.shape.stepwise:
         found = "a number" if left.shape == NUMBER else "a weight"
-        raise Fault(errors.cells.MatmulOperands(span=expression.left.span, problem=f"the left side is {found}"))
+        raise CheckError(errors.cells.MatmulOperands(span=expression.left.span, problem=f"the left side is {found}"))
     width, (rows, columns) = left.shape.dimensions[0], right.shape.dimensions
     if width != rows:
-        raise Fault(errors.cells.MatmulWidths(span=expression.span, width=width, weight=str(right.shape)))
+        raise CheckError(errors.cells.MatmulWidths(span=expression.span, width=width, weight=str(right.shape)))
     shape = TermShape((columns,), True)
     return Zeros(shape) if isinstance(right, Zeros) else Product(left, right, shape)
 
 
-def _row(value: ast.Expression, position: ast.Expression, names: Names, span: Span) -> Operand:
+def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
     operand = operand_of(value, names)
-    if isinstance(operand, Given):
-        return item(Given(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
+    if isinstance(operand, LocatedValue):
+        return item(LocatedValue(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
     place = evaluate(position, names.constants()).value
     if len(operand.shape.dimensions) != 2:
         width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
         help_ = part_of_row(place, value.span.text, width, names.known() | names.targets)
-        raise Fault(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}", help=help_))
+        raise CheckError(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}", help=help_))
     rows, columns = operand.shape.dimensions
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < rows:
-        raise Fault(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
+        raise CheckError(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
     shape = TermShape((columns,), False)
     return Zeros(shape) if isinstance(operand, Zeros) else Row(operand, place, shape)
 
 
-def _call(call: ast.Call, names: Names) -> Operand:
+def _call(call: ast.Call, names: EquationNames) -> Operand:
     name = call.callee.text
     if name in names.scope.faulty:
-        raise Suppressed
+        raise AlreadyReported
     if name in names.scope.parameters:
         given = names.scope.parameters[name]
         value = given.value
         if isinstance(value, Symbol | Calling | str):
             value = choose(Family.ACTIVATION, given, f"the parameter `{name}`", names.scope)
-        if not isinstance(value, Configured) or value.name not in ACTIVATIONS:
-            raise Fault(
+        if not isinstance(value, Config) or value.name not in ACTIVATIONS:
+            raise CheckError(
                 errors.cells.UnfitOperand(
                     span=call.callee.span, place=f"a call of `{name}`", expected="an activation", found=describe(value)
                 )
@@ -259,13 +260,13 @@ def _call(call: ast.Call, names: Names) -> Operand:
     if name == "concat":
         return _concat(call, names)
     if name == "split":
-        raise Fault(errors.cells.SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
+        raise CheckError(errors.cells.SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
     if (refusal := REFUSALS[Family.ACTIVATION].get(name)) is not None:
-        raise Fault(
+        raise CheckError(
             errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
         )
     instead, every = function_advice(name, names.scope.parameters)
-    raise Fault(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
+    raise CheckError(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
 
 
 def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
@@ -273,18 +274,18 @@ def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
         if argument.name is not None:
             problem = "its arguments have no names"
             help_ = "a row has one axis, its units" if argument.name.text in ("axis", "dim", "keepdims") else ""
-            raise Fault(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem, help=help_))
+            raise CheckError(errors.cells.FunctionMisuse(span=argument.name.span, function=call.callee.text, problem=problem, help=help_))
     if count is not None and len(call.arguments) != count:
         problem = f"takes {count} {'value' if count == 1 else 'values'}, got {len(call.arguments)}"
-        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem=problem))
     return [argument.value for argument in call.arguments]
 
 
-def _activation(call: ast.Call, names: Names) -> Term:
+def _activation(call: ast.Call, names: EquationNames) -> Term:
     """An activation on its first argument; the others are its options, constants."""
     entry = ACTIVATIONS[call.callee.text]
     if not call.arguments or call.arguments[0].name is not None:
-        raise Fault(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
     argument = call.arguments[0].value
     term = term_of(argument, names)
     report = Report()
@@ -295,34 +296,36 @@ def _activation(call: ast.Call, names: Names) -> Term:
     return _apply(entry.name, bindings.plain(), term, argument.span)
 
 
-def _apply(function: str, options: tuple[tuple[str, Plain], ...], operand: Term, span: Span) -> Term:
+def _apply(function: str, options: tuple[tuple[str, ArgumentValue], ...], operand: Term, span: Span) -> Term:
     if operand.shape == NUMBER:
-        raise Fault(
+        raise CheckError(
             errors.cells.UnfitOperand(span=span, place=f"`{function}`", expected="a value of the step or a weight", found="a number")
         )
     return operand if function == "linear" else Applied(function, options, operand)
 
 
-def _reduce(call: ast.Call, argument: ast.Expression, names: Names) -> Term:
+def _reduce(call: ast.Call, argument: ast.Expression, names: EquationNames) -> Term:
     operand = term_of(argument, names)
     if len(operand.shape.dimensions) != 1:
         place = f"`{call.callee.text}` of one value"
-        raise Fault(errors.cells.UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
     return Reduced(REDUCTIONS[call.callee.text], operand, TermShape((1,), operand.shape.stepwise))
 
 
-def _concat(call: ast.Call, names: Names) -> Term:
+def _concat(call: ast.Call, names: EquationNames) -> Term:
     arguments = _positional(call, None)
     if not arguments:
-        raise Fault(errors.cells.FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
     operands = _operands(arguments, names)
     parts = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
     for part, argument in zip(parts, arguments, strict=True):
         if len(part.shape.dimensions) != 1:
-            raise Fault(errors.cells.UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape)))
+            raise CheckError(
+                errors.cells.UnfitOperand(span=argument.span, place="`concat`", expected="rows of units", found=str(part.shape))
+            )
     width = sum(part.shape.dimensions[0] for part in parts)
     if width > ELEMENT_LIMIT:
-        raise Fault(errors.cells.TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
+        raise CheckError(errors.cells.TooLarge(span=call.span, what="this `concat`", shape=f"[{width}]"))
     return Joined(tuple(parts), TermShape((width,), any(part.shape.stepwise for part in parts)))
 
 

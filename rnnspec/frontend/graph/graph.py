@@ -25,7 +25,7 @@ from rnnspec.frontend.graph.layers import (
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class StepMask:
     """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
 
     `joins`: other sources, each of sequences one after the other; `windows`: others, over other steps. Without any source
@@ -34,26 +34,26 @@ class Steps:
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
     length: Extent = 0
-    joins: tuple[tuple[Steps, ...], ...] = ()
+    joins: tuple[tuple[StepMask, ...], ...] = ()
     windows: tuple[Windowed, ...] = ()
 
     @staticmethod
-    def joined(parts: Iterable[Steps]) -> Steps:
+    def joined(parts: Iterable[StepMask]) -> StepMask:
         """Sequences one after the other: a join's own parts, and whole ones that meet as one, so that equal joins are equal."""
-        flat: list[Steps] = []
+        flat: list[StepMask] = []
         for part in parts:
             for one in part.joins[0] if len(part.joins) == 1 and not part.sources and not part.windows else (part,):
                 if flat and one.is_whole and flat[-1].is_whole:
-                    flat[-1] = Steps((), plus(flat[-1].length, one.length))
+                    flat[-1] = StepMask((), plus(flat[-1].length, one.length))
                 else:
                     flat.append(one)
-        return flat[0] if len(flat) == 1 else Steps((), joins=(tuple(flat),))
+        return flat[0] if len(flat) == 1 else StepMask((), joins=(tuple(flat),))
 
-    def masking(self, value: float) -> Steps:
+    def masking(self, value: float) -> StepMask:
         """Without the steps whose features all equal `value`."""
-        return Steps(tuple((name, tuple(dict.fromkeys((*values, value)))) for name, values in self.sources))
+        return StepMask(tuple((name, tuple(dict.fromkeys((*values, value)))) for name, values in self.sources))
 
-    def either(self, other: Steps) -> Steps:
+    def either(self, other: StepMask) -> StepMask:
         """The steps that are real in one of the two: what merges give, as in Keras."""
         if self.is_whole or other.is_whole:
             return self if self.is_whole else other
@@ -63,15 +63,15 @@ class Steps:
             of_input.setdefault(source[0], []).append(source)
         sources = tuple(source for source in both if not any(_implies(source, wider) for wider in of_input[source[0]] if wider != source))
         joins, windows = dict.fromkeys((*self.joins, *other.joins)), dict.fromkeys((*self.windows, *other.windows))
-        return Steps(sources, joins=tuple(joins), windows=tuple(windows))
+        return StepMask(sources, joins=tuple(joins), windows=tuple(windows))
 
-    def windowed(self, windows: Windows, length: Extent) -> Steps:
+    def windowed(self, windows: Windows, length: Extent) -> StepMask:
         """What a layer of windows gives that hands the mask on: `length` windows, those that are real."""
-        return Steps((), length) if self.is_whole else Steps((), windows=(windowed(self, windows, length),))
+        return StepMask((), length) if self.is_whole else StepMask((), windows=(windowed(self, windows, length),))
 
-    def reversed(self, length: Extent) -> Steps:
+    def reversed(self, length: Extent) -> StepMask:
         """The `length` steps in reversed order: windows of one."""
-        return self if self.is_whole else Steps((), windows=(windowed(self, Windows(1, 1, 1, 0, same=False), length, flip=True),))
+        return self if self.is_whole else StepMask((), windows=(windowed(self, Windows(1, 1, 1, 0, same=False), length, flip=True),))
 
     @property
     def is_whole(self) -> bool:
@@ -102,7 +102,7 @@ class Windowed:
     reversed order. `is_masked`, `inputs`: of the steps.
     """
 
-    steps: Steps = field(repr=False)
+    steps: StepMask = field(repr=False)
     windows: Windows
     length: Extent
     flip: bool
@@ -110,21 +110,21 @@ class Windowed:
     inputs: Mapping[str, None]
 
 
-_WINDOWED: WeakValueDictionary[tuple[Steps, Windows, Extent, bool], Windowed] = WeakValueDictionary()
+_WINDOWED: WeakValueDictionary[tuple[StepMask, Windows, Extent, bool], Windowed] = WeakValueDictionary()
 
 
-def windowed(steps: Steps, windows: Windows, length: Extent, *, flip: bool = False) -> Windowed:
+def windowed(steps: StepMask, windows: Windows, length: Extent, *, flip: bool = False) -> Windowed:
     """The one object for these windows over these steps."""
     made = Windowed(steps, windows, length, flip, steps.is_masked, steps.inputs)
     return _WINDOWED.setdefault((steps, windows, length, flip), made)
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class StepPairs:
     """What each real step of `queries` may look at: the real steps of `keys`, with `causal` none after its own."""
 
-    queries: Steps
-    keys: Steps
+    queries: StepMask
+    keys: StepMask
     causal: bool
 
 
@@ -134,7 +134,7 @@ def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[floa
 
 
 @dataclass(frozen=True, slots=True)
-class Flowing:
+class GraphTensor:
     """What flows from one layer to the next: `shape` without the batch, the last extent being the features.
 
     `steps`: of a sequence, whose first extent is the time. `ids`: token ids, which have no features.
@@ -143,7 +143,7 @@ class Flowing:
     """
 
     shape: tuple[Extent, ...]
-    steps: Steps | None = None
+    steps: StepMask | None = None
     ids: bool = False
     flipped: bool = False
     source: str = ""
@@ -163,10 +163,10 @@ class Flowing:
         last = self.shape[-1]
         return last if isinstance(last, int) else 0
 
-    def with_features(self, features: int) -> Flowing:
+    def with_features(self, features: int) -> GraphTensor:
         return replace(self, shape=(*self.shape[:-1], features), ids=False)
 
-    def by(self, layer: str) -> Flowing:
+    def by(self, layer: str) -> GraphTensor:
         return replace(self, source="", computed=layer)
 
     def __str__(self) -> str:
@@ -174,11 +174,11 @@ class Flowing:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class GraphValue:
     """An input or a layer's result; `number` is its place in the order in which values are made."""
 
     number: int
-    type: Flowing
+    type: GraphTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +186,27 @@ class Application:
     """A layer at work; a shared layer has several."""
 
     layer: Layer
-    operands: tuple[Value, ...]
-    results: tuple[Value, ...]
+    operands: tuple[GraphValue, ...]
+    results: tuple[GraphValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
     name: str
-    value: Value
+    value: GraphValue
 
 
 @dataclass(frozen=True, slots=True)
 class GraphOutput:
     name: str
-    value: Value
+    value: GraphValue
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
     """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
 
-    steps: Steps
+    steps: StepMask
     layer: str
     place: str
     advice: str
@@ -233,12 +233,12 @@ class Graph:
     def weights(self) -> Iterator[LayerWeight]:
         return (weight for layer in self.layers for weight in layer.weights)
 
-    def sequences(self) -> Iterator[Steps | Pairs]:
+    def sequences(self) -> Iterator[StepMask | StepPairs]:
         """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing.
 
         What windows are over stands before them, and the parts of a pair before it.
         """
-        packed: dict[Steps | Pairs, None] = {}
+        packed: dict[StepMask | StepPairs, None] = {}
         for application in self.applications:
             if not isinstance(application.layer, Masking):
                 operands = () if isinstance(application.layer, Embedding) else application.operands
@@ -251,12 +251,12 @@ class Graph:
         yield from packed
 
 
-def every_step(value: Flowing) -> Steps | None:
+def every_step(value: GraphTensor) -> StepMask | None:
     """What packs a sequence once its mask is dropped."""
-    return Steps((), value.shape[0]) if value.sequence else None
+    return StepMask((), value.shape[0]) if value.sequence else None
 
 
-def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
+def _packed_inside(application: Application) -> Iterator[StepMask | StepPairs]:
     """What a layer packs beside its operands and results, each part of a pair before it."""
     types = [value.type for value in application.operands]
     match application.layer:
@@ -269,15 +269,15 @@ def _packed_inside(application: Application) -> Iterator[Steps | Pairs]:
             yield from every
             own = [type_.steps for type_ in types if type_.steps is not None]
             for parts in (own[::-1] if types[0].flipped else own, every):
-                yield from (Steps.joined(parts[:count]) for count in range(2, len(parts) + 1))
+                yield from (StepMask.joined(parts[:count]) for count in range(2, len(parts) + 1))
         case Attention():
             queries, values = types[0].steps, types[1].steps
             if queries is not None and values is not None:
-                yield Pairs(queries, values, application.layer.causal)
+                yield StepPairs(queries, values, application.layer.causal)
         case Dot(axes=axes):
-            steps = [Steps((), type_.shape[1 - axis]) for type_, axis in zip(types, axes, strict=True) if type_.sequence]
+            steps = [StepMask((), type_.shape[1 - axis]) for type_, axis in zip(types, axes, strict=True) if type_.sequence]
             yield from steps
             if len(steps) == 2:
-                yield Pairs(steps[0], steps[1], causal=False)
+                yield StepPairs(steps[0], steps[1], causal=False)
         case _:
             pass

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import Windows
-from rnnspec.contract.signature import Configured, Extent, InitializerPart
+from rnnspec.contract.signature import Config, Extent, InitializerPart
 from rnnspec.frontend.cells.cell_ir import CellState, Step
 
 
@@ -20,8 +20,8 @@ class LayerWeight:
     initializer: tuple[InitializerPart, ...]
     trainable: bool = True
     updated: bool = False
-    regularizer: Configured | None = None
-    constraint: Configured | None = None
+    regularizer: Config | None = None
+    constraint: Config | None = None
     flat: bool = False
 
 
@@ -32,7 +32,7 @@ class Embedding:
     output_dim: int
     mask_zero: bool
     table: LayerWeight
-    activity_regularizer: Configured | None = None
+    activity_regularizer: Config | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -76,7 +76,7 @@ class Recurrent:
     zero_output_for_mask: bool
     stateful: bool
     initial_state: bool
-    activity_regularizer: Configured | None = None
+    activity_regularizer: Config | None = None
 
     @property
     def kind(self) -> str:
@@ -134,10 +134,10 @@ class Bidirectional:
 class Dense:
     name: str
     units: int
-    activation: Configured
+    activation: Config
     kernel: LayerWeight
     bias: LayerWeight | None
-    activity_regularizer: Configured | None = None
+    activity_regularizer: Config | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -166,7 +166,7 @@ class Activation:
 
     name: str
     kind: str
-    activation: Configured
+    activation: Config
     weights: tuple[LayerWeight, ...] = ()
 
 
@@ -259,7 +259,7 @@ class WindowPadding(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowShape:
     """Windows over a sequence's steps, the padded ones included: `size` steps `dilation` apart, one window every `stride` steps."""
 
     size: int
@@ -287,12 +287,12 @@ class Convolution:
     """Conv1D; the kernel is (size, features, filters). `carry_mask`: masked steps aren't there, see `Windowed`."""
 
     name: str
-    window: Window
+    window: WindowShape
     carry_mask: bool
-    activation: Configured
+    activation: Config
     kernel: LayerWeight
     bias: LayerWeight | None
-    activity_regularizer: Configured | None = None
+    activity_regularizer: Config | None = None
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
@@ -312,7 +312,7 @@ class LocalPooling:
 
     name: str
     kind: LocalPoolingKind
-    window: Window
+    window: WindowShape
     carry_mask: bool
     weights: tuple[LayerWeight, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.graph.layers import Bidirectional, Convolution, Dense, Embedding, Layer, Recurrent
 
@@ -15,10 +15,10 @@ class Activity:
     """One result of a layer, given under a name that no output has."""
 
     name: str
-    regularizer: Configured
+    regularizer: Config
 
 
-def activity_regularizer(layer: Layer) -> Configured | None:
+def activity_regularizer(layer: Layer) -> Config | None:
     """Of the layer itself, not of one inside."""
     match layer:
         case Embedding() | Dense() | Convolution() | Recurrent():

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
-from rnnspec.frontend.binding.values import Fault
-from rnnspec.frontend.graph.graph import Flowing, Steps, Value
+from rnnspec.frontend.binding.values import CheckError
+from rnnspec.frontend.graph.graph import GraphTensor, GraphValue, StepMask
 from rnnspec.frontend.graph.layers import Attention, Dot
-from rnnspec.frontend.layers.checks import Checks, Made
+from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
 from rnnspec.frontend.syntax import ast
 
 
-def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
+def make_attention(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operands: tuple[GraphValue, ...]) -> BuiltLayer:
     for operand in operands:
         checks.numbers(call, operand)
         checks.sequence(call, operand)
     types = [operand.type for operand in operands]
     shown = ", ".join(map(str, types))
 
-    def misfit(problem: str, help_: str = "") -> Fault:
-        return Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Attention", problem=problem, help=help_))
+    def misfit(problem: str, help_: str = "") -> CheckError:
+        return CheckError(errors.flows.MergeMisfit(span=call.callee.span, layer="Attention", problem=problem, help=help_))
 
     if len(types) not in (2, 3):
         raise misfit(
@@ -34,22 +34,22 @@ def make_attention(checks: Checks, name: str, bindings: Bindings, call: ast.Call
     causal = bindings.flag("use_causal_mask")
     if (value.flipped or key.flipped) and (value.flipped, value.steps) != (key.flipped, key.steps):
         what = "Attention of values and keys in different orders, or in reversed order with different masks,"
-        raise Fault(errors.syntax.NotYet(span=call.callee.span, what=what))
+        raise CheckError(errors.syntax.NotYet(span=call.callee.span, what=what))
     if causal and (query.flipped or value.flipped):
-        raise Fault(errors.syntax.NotYet(span=call.callee.span, what="`use_causal_mask` for a sequence in reversed order"))
-    scale = checks.plain_weight(name, "scale", (), Configured("ones"), call) if bindings.flag("use_scale") else None
+        raise CheckError(errors.syntax.NotYet(span=call.callee.span, what="`use_causal_mask` for a sequence in reversed order"))
+    scale = checks.plain_weight(name, "scale", (), Config("ones"), call) if bindings.flag("use_scale") else None
     layer = Attention(name, scale, causal, bindings.real("dropout"))
-    return Made(layer, operands, (query.with_features(value.features).by(name),))
+    return BuiltLayer(layer, operands, (query.with_features(value.features).by(name),))
 
 
-def make_dot(checks: Checks, name: str, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...]) -> Made:
+def make_dot(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operands: tuple[GraphValue, ...]) -> BuiltLayer:
     for operand in operands:
         checks.numbers(call, operand)
     types = [operand.type for operand in operands]
     shown = ", ".join(map(str, types))
 
-    def misfit(problem: str, help_: str = "") -> Fault:
-        return Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Dot", problem=problem, help=help_))
+    def misfit(problem: str, help_: str = "") -> CheckError:
+        return CheckError(errors.flows.MergeMisfit(span=call.callee.span, layer="Dot", problem=problem, help=help_))
 
     if len(types) != 2:
         raise misfit(f"expects two values, got {len(types)}", "write `[a, b] -> Dot(axes = -1)`")
@@ -65,19 +65,19 @@ def make_dot(checks: Checks, name: str, bindings: Bindings, call: ast.Call, oper
         turned = type_.sequence and axis == 0
         last = operand is operands[1] or not right[1].sequence
         if type_.sequence and (turned or last) and not isinstance(length := type_.shape[0], int):
-            raise Fault(
+            raise CheckError(
                 errors.shapes.LengthNotFixed(span=call.callee.span, layer="Dot", extent=length, secondary=checks.origins.label(operand))
             )
     shape = tuple(rest) or (1,)
-    return Made(Dot(name, (left[0], right[0]), bindings.flag("normalize")), operands, (_flowing(shape, name),))
+    return BuiltLayer(Dot(name, (left[0], right[0]), bindings.flag("normalize")), operands, (_flowing(shape, name),))
 
 
-def _axis(axis: int, type_: Flowing) -> int | None:
+def _axis(axis: int, type_: GraphTensor) -> int | None:
     """An axis of a value without its batch; None if it has no such axis."""
     rank = len(type_.shape)
     place = axis - 1 if axis > 0 else rank + axis
     return place if axis and 0 <= place < rank else None
 
 
-def _flowing(shape: tuple[int | str, ...], name: str) -> Flowing:
-    return Flowing(shape, Steps((), shape[0]) if len(shape) == 2 else None, computed=name)
+def _flowing(shape: tuple[int | str, ...], name: str) -> GraphTensor:
+    return GraphTensor(shape, StepMask((), shape[0]) if len(shape) == 2 else None, computed=name)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from rnnspec.contract.signature import Configured, InitializerPart
+from rnnspec.contract.signature import Config, InitializerPart
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.layer_names import LayerNames
-from rnnspec.frontend.binding.values import Fault, Report
+from rnnspec.frontend.binding.values import CheckError, Report
 from rnnspec.frontend.cells.cell_ir import ELEMENT_LIMIT
-from rnnspec.frontend.graph.graph import Flowing, Value
+from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
 from rnnspec.frontend.graph.layers import Layer, LayerWeight
 from rnnspec.frontend.layers.weight_options import constraint_of, regularizer_of
 from rnnspec.frontend.syntax import ast
@@ -22,12 +22,12 @@ from rnnspec.source import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
+class InputSpans:
     """Where the inputs are declared, for remarks on them."""
 
-    inputs: Mapping[str, tuple[Span, Flowing]]
+    inputs: Mapping[str, tuple[Span, GraphTensor]]
 
-    def label(self, value: Value) -> tuple[Label, ...]:
+    def label(self, value: GraphValue) -> tuple[Label, ...]:
         """A remark on the input that a value is the content of; on the only one, whatever the value."""
         name = value.type.source or (next(iter(self.inputs)) if len(self.inputs) == 1 else "")
         if name not in self.inputs:
@@ -37,18 +37,18 @@ class Origins:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class BuiltLayer:
     """A layer with what it takes and what it gives; `operands` are those it was given, then initial states."""
 
     layer: Layer
-    operands: tuple[Value, ...]
-    results: tuple[Flowing, ...]
+    operands: tuple[GraphValue, ...]
+    results: tuple[GraphTensor, ...]
 
 
-class Checks:
+class ShapeRules:
     """Of one model or one block's use."""
 
-    def __init__(self, names: LayerNames, origins: Origins, report: Report) -> None:
+    def __init__(self, names: LayerNames, origins: InputSpans, report: Report) -> None:
         self._names = names
         self.report = report
         self.origins = origins
@@ -59,18 +59,18 @@ class Checks:
         of = name, name, shape, self.report
         return replace(made, regularizer=regularizer_of(bindings, *of), constraint=constraint_of(bindings, *of))
 
-    def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Configured, call: ast.Call) -> LayerWeight:
+    def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Config, call: ast.Call) -> LayerWeight:
         """A weight that no argument says more about."""
         if prod(shape) > ELEMENT_LIMIT:
-            raise Fault(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
+            raise CheckError(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
         return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
 
-    def numbers(self, call: ast.Call, operand: Value) -> int:
+    def numbers(self, call: ast.Call, operand: GraphValue) -> int:
         """The number of features of what flows in, which must be numbers."""
         layer, span, value = call.callee.text, call.callee.span, operand.type
         if value.ids:
             help_ = "put an Embedding before it"
-            raise Fault(
+            raise CheckError(
                 errors.layers.NeedsFeatures(span=span, layer=layer, found=str(value), secondary=self.origins.label(operand), help=help_)
             )
         extent = value.shape[-1]
@@ -78,18 +78,18 @@ class Checks:
             return extent
         example = ", ".join(map(str, (*value.shape[:-1], 12) if value.sequence else (extent, 12)))
         help_ = f"write `float[{example}]` if each frame has 12 features"
-        raise Fault(
+        raise CheckError(
             errors.layers.FeaturesNotFixed(span=span, layer=layer, extent=extent, secondary=self.origins.label(operand), help=help_)
         )
 
-    def last_axis(self, call: ast.Call, bindings: Bindings, operand: Value) -> None:
+    def last_axis(self, call: ast.Call, bindings: Bindings, operand: GraphValue) -> None:
         """Refuses another `axis` than the last one; 0 is the batch."""
         given, last = bindings.integers("axis"), len(operand.type.shape)
         if given not in ((-1,), (last,)):
             help_ = f"write `axis = -1`, or `axis = {last}`"
             raise self._no_axis(call, bindings, operand, "the features, the last axis", "isn't the last", help_)
 
-    def of_steps(self, call: ast.Call, bindings: Bindings, operand: Value) -> bool:
+    def of_steps(self, call: ast.Call, bindings: Bindings, operand: GraphValue) -> bool:
         """Whether `axis` is the steps of a sequence; refuses another one than these and the last."""
         given = bindings.integers("axis")
         if not operand.type.sequence or given in ((-1,), (2,)):
@@ -100,16 +100,18 @@ class Checks:
         help_ = "write `axis = -1` for the features, or `axis = 1` for the steps"
         raise self._no_axis(call, bindings, operand, "one axis, the features or the steps", "isn't one of these", help_)
 
-    def _no_axis(self, call: ast.Call, bindings: Bindings, operand: Value, works_on: str, wrong: str, help_: str) -> Fault:
+    def _no_axis(self, call: ast.Call, bindings: Bindings, operand: GraphValue, works_on: str, wrong: str, help_: str) -> CheckError:
         shown, layer, found = ", ".join(map(str, bindings.integers("axis"))), call.callee.text, str(operand.type)
         span = bindings.span("axis")
-        return Fault(errors.layers.WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_))
+        return CheckError(
+            errors.layers.WrongAxis(span=span, layer=layer, given=shown, found=found, works_on=works_on, wrong=wrong, help=help_)
+        )
 
-    def row(self, call: ast.Call, operand: Value) -> None:
+    def row(self, call: ast.Call, operand: GraphValue) -> None:
         if operand.type.sequence:
-            raise Fault(errors.layers.NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
+            raise CheckError(errors.layers.NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
 
-    def sequence(self, call: ast.Call, operand: Value) -> Flowing:
+    def sequence(self, call: ast.Call, operand: GraphValue) -> GraphTensor:
         value = operand.type
         if value.sequence:
             return value
@@ -118,16 +120,16 @@ class Checks:
         else:
             help_ = "write `return_sequences = true` there for all steps"
             labels = (Label(self._names.place(value.ended), "gives only its last step"),)
-        raise Fault(
+        raise CheckError(
             errors.layers.NeedsSequence(span=call.callee.span, layer=call.callee.text, found=str(value), secondary=labels, help=help_)
         )
 
 
-def one(call: ast.Call, operands: tuple[Value, ...]) -> Value:
+def one(call: ast.Call, operands: tuple[GraphValue, ...]) -> GraphValue:
     if len(operands) == 1:
         return operands[0]
-    raise Fault(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
+    raise CheckError(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
-def unknown_layer(name: str, span: Span, known: set[str]) -> Fault:
-    return Fault(keras_advice.unknown_layer(name, span, known))
+def unknown_layer(name: str, span: Span, known: set[str]) -> CheckError:
+    return CheckError(keras_advice.unknown_layer(name, span, known))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph.graph import Pairs, Steps
+from rnnspec.frontend.graph.graph import StepMask, StepPairs
 from rnnspec.frontend.graph.layers import Attention, Dot
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Computed, Packed, Row, over_steps
+from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue, over_steps
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import UnaryKind, Value
 from rnnspec.ir.types import BATCH, Dim
@@ -22,7 +22,7 @@ SMALL = 1e-7
 class _PairsOf:
     """Two sequences' tokens, pair by pair."""
 
-    def __init__(self, tools: Tools, pairs: Pairs) -> None:
+    def __init__(self, tools: Tools, pairs: StepPairs) -> None:
         self._builder = tools.builder
         queries, keys = tools.index(pairs.queries), tools.index(pairs.keys)
         self.index = tools.index(pairs)
@@ -52,13 +52,13 @@ class _PairsOf:
         return builder.unary(UnaryKind.STOP_GRADIENT, builder.restore_rows(result.finals[0], self.index))
 
 
-def lower_attention(tools: Tools, layer: Attention, flows: Sequence[Packed]) -> Packed:
+def lower_attention(tools: Tools, layer: Attention, flows: Sequence[PackedSequence]) -> PackedSequence:
     """Softmax over each query's pairs; a query without any gives 0.
 
     In reversed order tokens stay where they are: the query's is the result's, and values and keys are in the same.
     """
     builder, query, value, key = tools.builder, flows[0], flows[1], flows[-1]
-    pairs = _PairsOf(tools, Pairs(query.steps, value.steps, layer.causal))
+    pairs = _PairsOf(tools, StepPairs(query.steps, value.steps, layer.causal))
     keys = key.value if key.steps == value.steps else tools.on_steps(key, value.steps)
     scores = pairs.product(query.value, keys)
     if layer.scale is not None:
@@ -76,32 +76,32 @@ def lower_dot(tools: Tools, layer: Dot, flows: Sequence[Computed]) -> Computed:
         left, right = _normalized(tools, left), _normalized(tools, right)
     builder = tools.builder
     match left, right:
-        case Row(), Row():
-            return Row(builder.reduce_sum(builder.mul(left.value, right.value), 1))
-        case Packed(), Packed():
-            pairs = _PairsOf(tools, Pairs(left.steps, right.steps, causal=False))
+        case RowValue(), RowValue():
+            return RowValue(builder.reduce_sum(builder.mul(left.value, right.value), 1))
+        case PackedSequence(), PackedSequence():
+            pairs = _PairsOf(tools, StepPairs(left.steps, right.steps, causal=False))
             product = pairs.product(left.value, right.value)
             width = index_type(pairs.index.type).time
             padded = builder.unpack(product, tools.constant(0.0, (1, 1)), pairs.index, hold=False, flip=False)
             return tools.sequence(builder.rearrange(padded, (pairs.queries, width)), left.steps)
-        case (Packed() as sequence, Row() as row) | (Row() as row, Packed() as sequence):
+        case (PackedSequence() as sequence, RowValue() as row) | (RowValue() as row, PackedSequence() as sequence):
             tokens = builder.mul(sequence.value, over_steps(builder, row.value, tools.index(sequence.steps)))
             padded = tools.padded(tools.sequence(builder.reduce_sum(tokens, 1), sequence.steps))
-            return Row(builder.rearrange(padded, (BATCH, builder.tensor(padded).shape[1])))
+            return RowValue(builder.rearrange(padded, (BATCH, builder.tensor(padded).shape[1])))
         case _:
             raise InternalError(f"{layer.name} takes two values")
 
 
 def _last_axis(tools: Tools, flow: Computed, axis: int) -> Computed:
     """The value with the axis that products are taken over as its features, every step of it real."""
-    if isinstance(flow, Row):
+    if isinstance(flow, RowValue):
         return flow
     time = index_type(tools.index(flow.steps).type).time
     if axis == 1:
-        steps = Steps((), time)
+        steps = StepMask((), time)
         return tools.sequence(tools.on_steps(flow, steps), steps)
     padded = tools.padded(flow)
-    steps = Steps((), tools.builder.tensor(padded).shape[2])
+    steps = StepMask((), tools.builder.tensor(padded).shape[2])
     turned = tools.builder.rearrange(padded, (BATCH, steps.length, time), transpose=True)
     return tools.sequence(tools.builder.pack(turned, tools.index(steps)), steps)
 
@@ -112,4 +112,4 @@ def _normalized(tools: Tools, flow: Computed) -> Computed:
     squares = builder.reduce_sum(builder.mul(value, value), 1)
     length = builder.sqrt(builder.max(squares, builder.constant_like(SMALL * SMALL, squares)))
     result = builder.div(value, builder.broadcast_like(length, value))
-    return Row(result) if isinstance(flow, Row) else tools.sequence(result, flow.steps)
+    return RowValue(result) if isinstance(flow, RowValue) else tools.sequence(result, flow.steps)

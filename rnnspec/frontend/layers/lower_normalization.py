@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.layers import BatchNormalization, LayerNormalization, LayerWeight
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Computed, Packed, Row
+from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
@@ -44,8 +44,8 @@ class BatchNormalizing:
             mean, variance = self._moments(flow)
             self._update(layer.moving_mean, mean, layer.momentum)
             self._update(layer.moving_variance, variance, layer.momentum)
-        if isinstance(flow, Row):
-            return Row(self._by(layer, flow.value, mean, variance))
+        if isinstance(flow, RowValue):
+            return RowValue(self._by(layer, flow.value, mean, variance))
         return flow.through(lambda value: self._by(layer, value, mean, variance))
 
     def _by(self, layer: BatchNormalization, value: Value, mean: Value, variance: Value) -> Value:
@@ -72,11 +72,11 @@ class BatchNormalizing:
         b = self._b
         type_ = b.tensor(flow.value)
         count = b.reduce_sum(b.constant(1.0, type_.with_shape((type_.shape[0], 1))), 0)
-        if isinstance(flow, Packed) and not flow.steps.is_whole:
+        if isinstance(flow, PackedSequence) and not flow.steps.is_whole:
             count = b.add(count, self._small(flow, count))
         return b.max(count, b.constant_like(SMALL, count))
 
-    def _small(self, flow: Packed, count: Value) -> Value:
+    def _small(self, flow: PackedSequence, count: Value) -> Value:
         """`SMALL` where there is a mask: the spec's own, or a caller's that masks a step of the batch."""
         b = self._b
         if flow.steps.is_masked:

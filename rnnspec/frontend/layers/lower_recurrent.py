@@ -10,7 +10,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.layers import Bidirectional, Layer, MergeMode, Recurrent, RecurrentCell
 from rnnspec.frontend.lowering.cell_step import StepLowering, gates_of
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Computed, Packed, Row, over_steps
+from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue, over_steps
 from rnnspec.ir.ops import Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 
@@ -45,7 +45,7 @@ class RecurrentLowering:
         self.states: dict[str, Value] = {}
         """What is carried over calls, as it is after the layers so far."""
 
-    def recurrent(self, layer: Recurrent, flow: Packed, states: Sequence[Value]) -> tuple[Computed, ...]:
+    def recurrent(self, layer: Recurrent, flow: PackedSequence, states: Sequence[Value]) -> tuple[Computed, ...]:
         """One scan a cell. A cell on another one walks the steps in the order that it gets them."""
         given, finals = list(states), list[Value]()
         backwards, output = layer.go_backwards, flow
@@ -55,14 +55,14 @@ class RecurrentLowering:
             finals += scan.states
             output, backwards = replace(output, value=scan.output, flip=backwards is not output.flip), False
         last = self._scan(layer, layer.cells[-1], output, given, backwards=backwards, every_step=layer.return_sequences)
-        first: Computed = Row(last.output)
+        first: Computed = RowValue(last.output)
         if layer.return_sequences:
             fill = self._constant(0.0, (1, layer.width))
-            first = Packed(last.output, fill, flow.steps, hold=not layer.zero_output_for_mask, flip=backwards is not output.flip)
-        return (first, *(Row(state) for state in (*finals, *last.states))) if layer.return_state else (first,)
+            first = PackedSequence(last.output, fill, flow.steps, hold=not layer.zero_output_for_mask, flip=backwards is not output.flip)
+        return (first, *(RowValue(state) for state in (*finals, *last.states))) if layer.return_state else (first,)
 
     def _scan(
-        self, layer: Recurrent, cell: RecurrentCell, flow: Packed, states: Sequence[Value], *, backwards: bool, every_step: bool
+        self, layer: Recurrent, cell: RecurrentCell, flow: PackedSequence, states: Sequence[Value], *, backwards: bool, every_step: bool
     ) -> Scanned:
         """A scan over the flow. A flipped flow is walked from its end to go forwards in its own order."""
         index, step = self._index(flow.steps), cell.step
@@ -123,22 +123,22 @@ class RecurrentLowering:
             if rates[name]
         }
 
-    def bidirectional(self, layer: Bidirectional, flow: Packed, states: Sequence[Value]) -> tuple[Computed, ...]:
+    def bidirectional(self, layer: Bidirectional, flow: PackedSequence, states: Sequence[Value]) -> tuple[Computed, ...]:
         """Both directions in the order of the forward one: the backward half needs no flip, its tokens stay where they are."""
         count = len(layer.forward.states) if states else 0
         forward, *forward_states = self.recurrent(layer.forward, flow, states[:count])
         backward, *backward_states = self.recurrent(layer.backward, flow, states[count:])
-        if isinstance(forward, Packed) and isinstance(backward, Packed):
+        if isinstance(forward, PackedSequence) and isinstance(backward, PackedSequence):
             forward, backward = (replace(half, hold=False, flip=forward.flip) for half in (forward, backward))
         self._observe(layer.forward, (forward, *forward_states))
         self._observe(layer.backward, (backward, *backward_states))
         outputs: tuple[Computed, ...] = (forward, backward)
         if layer.merge_mode is not MergeMode.NONE:
             value = self._merged(layer.merge_mode, forward.value, backward.value)
-            if isinstance(forward, Packed) and isinstance(backward, Packed):
+            if isinstance(forward, PackedSequence) and isinstance(backward, PackedSequence):
                 outputs = (replace(forward, value=value, fill=self._merged(layer.merge_mode, forward.fill, backward.fill)),)
             else:
-                outputs = (Row(value),)
+                outputs = (RowValue(value),)
         return (*outputs, *forward_states, *backward_states)
 
     def _merged(self, mode: MergeMode, forward: Value, backward: Value) -> Value:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnspec.frontend.graph.graph import Steps
+from rnnspec.frontend.graph.graph import StepMask
 from rnnspec.frontend.graph.layers import PReLU
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Packed, over_steps
+from rnnspec.frontend.lowering.sequence_values import PackedSequence, over_steps
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, Value
 from rnnspec.ir.types import BATCH
@@ -21,7 +21,7 @@ def sloped(b: Builder, value: Value, slope: Value) -> Value:
     return b.add(b.max(value, zeros), b.mul(slope, b.min(value, zeros)))
 
 
-def lower_step_slopes(tools: Tools, layer: PReLU, flow: Packed) -> Packed:
+def lower_step_slopes(tools: Tools, layer: PReLU, flow: PackedSequence) -> PackedSequence:
     """PReLU with slopes for each step: masked steps have theirs, too, so that no one row says what they hold."""
     builder, every_step = tools.builder, tools.every_step(flow)
     slopes = tools.weights[layer.alpha.path]
@@ -33,10 +33,10 @@ def lower_step_slopes(tools: Tools, layer: PReLU, flow: Packed) -> Packed:
 
     value = at(flow.value, tools.real_of(shown, flow))
     every = None if flow.steps == every_step else at(tools.on_steps(flow, every_step), shown)
-    return Packed(value, tools.constant(0.0, (1, tools.width(value))), flow.steps, flip=flow.flip, every=every)
+    return PackedSequence(value, tools.constant(0.0, (1, tools.width(value))), flow.steps, flip=flow.flip, every=every)
 
 
-def lower_step_softmax(tools: Tools, flow: Packed) -> Packed:
+def lower_step_softmax(tools: Tools, flow: PackedSequence) -> PackedSequence:
     """Over the real steps of each row: the largest of them first, which has no derivative, then the sum."""
     builder, index = tools.builder, tools.index(flow.steps)
     largest = builder.stop_gradient(_over_all(tools, BinaryKind.MAX, -math.inf, flow.value, index))
@@ -55,21 +55,21 @@ def _over_all(tools: Tools, kind: BinaryKind, start: float, tokens: Value, index
     return builder.restore_rows(result.finals[0], index)
 
 
-def lower_join(tools: Tools, flows: Sequence[Packed]) -> Packed:
+def lower_join(tools: Tools, flows: Sequence[PackedSequence]) -> PackedSequence:
     """Sequences one after the other, what masked steps hold as well; reversed ones as they are shown, so in reverse order."""
     turned = flows[0].flip
     value, steps = _joined(tools, [(flow.value, flow.steps) for flow in (flows[::-1] if turned else flows)])
     every = None
     if not steps.is_whole:
         every, _ = _joined(tools, [(tools.on_steps(flow, tools.every_step(flow)), tools.every_step(flow)) for flow in flows])
-    return Packed(value, tools.constant(0.0, (1, tools.width(value))), steps, flip=turned, every=every)
+    return PackedSequence(value, tools.constant(0.0, (1, tools.width(value))), steps, flip=turned, every=every)
 
 
-def _joined(tools: Tools, parts: Sequence[tuple[Value, Steps]]) -> tuple[Value, Steps]:
+def _joined(tools: Tools, parts: Sequence[tuple[Value, StepMask]]) -> tuple[Value, StepMask]:
     """Tokens of sequences one after the other, one sequence at a time: each token is of one of the two."""
     builder, (tokens, steps) = tools.builder, parts[0]
     for more, more_steps in parts[1:]:
-        both = Steps.joined((steps, more_steps))
+        both = StepMask.joined((steps, more_steps))
         first = builder.window(tools.index(steps), tools.index(both), stride=1, offset=0)
         last = builder.window(tools.index(more_steps), tools.index(both), stride=1, offset=0, at_end=True)
         tokens, steps = builder.add(builder.take(tokens, first), builder.take(more, last)), both

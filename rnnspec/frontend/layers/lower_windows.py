@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnnspec.frontend.graph.graph import Steps
-from rnnspec.frontend.graph.layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, Window, WindowPadding
+from rnnspec.frontend.graph.graph import StepMask
+from rnnspec.frontend.graph.layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, WindowPadding, WindowShape
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Computed, Packed, Row
+from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import CompareKind, Value
 from rnnspec.ir.types import BATCH
@@ -17,10 +17,10 @@ from rnnspec.ir.types import BATCH
 class _Windows:
     """A sequence with what its windows see: for each step of the result one value for each place in the window."""
 
-    def __init__(self, tools: Tools, flow: Packed, window: Window, *, carry_mask: bool) -> None:
+    def __init__(self, tools: Tools, flow: PackedSequence, window: WindowShape, *, carry_mask: bool) -> None:
         self._tools, self._window = tools, window
         time = index_type(tools.index(flow.steps).type).time
-        steps = Steps((), time)
+        steps = StepMask((), time)
         if carry_mask:
             steps = flow.steps.reversed(time) if flow.flip else flow.steps
         self.masked = not steps.is_whole
@@ -44,7 +44,7 @@ class _Windows:
         return self.places(self._tools.constant(1.0, (self._tools.builder.tensor(self.tokens).shape[0], 1)))
 
 
-def lower_convolution(tools: Tools, layer: Convolution, flow: Packed) -> Packed:
+def lower_convolution(tools: Tools, layer: Convolution, flow: PackedSequence) -> PackedSequence:
     """A product of the window's steps side by side with the kernel."""
     builder, windows = tools.builder, _Windows(tools, flow, layer.window, carry_mask=layer.carry_mask)
     value = builder.matmul(builder.concat(windows.places(windows.tokens), 1), tools.weights[layer.kernel.path])
@@ -53,7 +53,7 @@ def lower_convolution(tools: Tools, layer: Convolution, flow: Packed) -> Packed:
     return tools.sequence(tools.activated(layer.activation, value), windows.steps)
 
 
-def lower_local_pooling(tools: Tools, layer: LocalPooling, flow: Packed) -> Packed:
+def lower_local_pooling(tools: Tools, layer: LocalPooling, flow: PackedSequence) -> PackedSequence:
     windows = _Windows(tools, flow, layer.window, carry_mask=layer.carry_mask)
     match layer.kind:
         case LocalPoolingKind.MAX:
@@ -86,11 +86,11 @@ def _sum(tools: Tools, values: list[Value]) -> Value:
 
 
 def lower_reshaping(tools: Tools, layer: Reshaping, flow: Computed) -> Computed:
-    padded = tools.padded(flow) if isinstance(flow, Packed) else flow.value
+    padded = tools.padded(flow) if isinstance(flow, PackedSequence) else flow.value
     shape = (BATCH, *layer.shape)
     if layer.transpose or tools.builder.tensor(padded).shape != shape:
         padded = tools.builder.rearrange(padded, shape, transpose=layer.transpose)
     if len(layer.shape) == 1:
-        return Row(padded)
-    steps = Steps((), layer.shape[0])
+        return RowValue(padded)
+    steps = StepMask((), layer.shape[0])
     return tools.sequence(tools.builder.pack(padded, tools.index(steps)), steps)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.graph.layers import BatchNormalization, LayerNormalization, LayerWeight
-from rnnspec.frontend.layers.checks import Checks
+from rnnspec.frontend.layers.checks import ShapeRules
 from rnnspec.frontend.syntax import ast
 
 
-def layer_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: Checks) -> LayerNormalization:
+def layer_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: ShapeRules) -> LayerNormalization:
     """With `rms_scaling` there is gamma and no beta, whatever `scale` and `center` say, as in Keras."""
     rms_scaling, gamma, beta = bindings.flag("rms_scaling"), None, None
     if bindings.flag("scale") or rms_scaling:
@@ -20,7 +20,7 @@ def layer_normalization(name: str, width: int, bindings: Bindings, call: ast.Cal
     return LayerNormalization(name, bindings.real("epsilon"), gamma, beta, rms_scaling)
 
 
-def batch_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: Checks) -> BatchNormalization:
+def batch_normalization(name: str, width: int, bindings: Bindings, call: ast.Call, checks: ShapeRules) -> BatchNormalization:
     """Its weights are as wide as the layer's input."""
 
     def trained(own: str) -> LayerWeight:

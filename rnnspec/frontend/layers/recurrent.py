@@ -10,12 +10,12 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, bind
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.misplaced_arguments import inner_arguments
-from rnnspec.frontend.binding.values import Applied, Fault, Given, Report, Scope, Suppressed, Symbol, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.layers import LAYER_OPTIONS, LAYERS
 from rnnspec.frontend.cells.instantiate import BoundCell, bind_cell, instantiate
-from rnnspec.frontend.graph.graph import Flowing, Value
+from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
 from rnnspec.frontend.graph.layers import Bidirectional, MergeMode, Recurrent, RecurrentCell
-from rnnspec.frontend.layers.checks import Checks, Made, Origins, one, unknown_layer
+from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, ShapeRules, one, unknown_layer
 from rnnspec.frontend.layers.weight_options import activity_of, cell_weights
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -41,9 +41,9 @@ class RecurrentMaker:
         self,
         cells: Mapping[str, ast.Cell],
         names: LayerNames,
-        origins: Origins,
-        checks: Checks,
-        look_up: Callable[[str, Span], Value],
+        origins: InputSpans,
+        checks: ShapeRules,
+        look_up: Callable[[str, Span], GraphValue],
         report: Report,
     ) -> None:
         self._cells = cells
@@ -53,21 +53,23 @@ class RecurrentMaker:
         self._look_up = look_up
         self._report = report
 
-    def layer(self, call: ast.Call, scope: Scope, operands: tuple[Value, ...] | None, given_name: str | None) -> Made:
+    def layer(self, call: ast.Call, scope: Scope, operands: tuple[GraphValue, ...] | None, given_name: str | None) -> BuiltLayer:
         """Of a cell's call, or of `RNN`."""
         bound = self._bound(call, scope)
         name = bound.options.word("name") or given_name or self._names.automatic(call.callee.text)
         name = self._names.take(name, call.callee.span)
         inner = self._cell_names(bound)
         if operands is None:
-            raise Suppressed
+            raise AlreadyReported
         source, given = one(call, operands), bound.options.given("initial_state")
         states = self._initial_states(given, call.callee.text, stateful=bound.options.flag("stateful"))
         layer, results = self._recurrent(name, name, name, inner, bound, source, bool(states))
         self._check_states(call.callee.text, given, states, [state.width for state in layer.states])
-        return Made(layer, (source, *states), results)
+        return BuiltLayer(layer, (source, *states), results)
 
-    def bidirectional(self, bindings: Bindings, call: ast.Call, operands: tuple[Value, ...] | None, given_name: str | None) -> Made:
+    def bidirectional(
+        self, bindings: Bindings, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None
+    ) -> BuiltLayer:
         forward_layer, other = self._wrapped(bindings.given("layer")), bindings.given("backward_layer")
         backward_layer = forward_layer if other.value is None else self._wrapped(other)
         options = forward_layer.options
@@ -79,11 +81,11 @@ class RecurrentMaker:
         backward_cells = self._cell_names(backward_layer)
         name = self._names.take(bindings.word("name") or given_name or self._names.automatic("Bidirectional"), call.callee.span)
         if operands is None:
-            raise Suppressed
+            raise AlreadyReported
         source = one(call, operands)
         for half in (forward_layer, backward_layer):
             if half.options.given("initial_state").value is not None:
-                raise Fault(_inner_option(half.options, "initial_state", "Bidirectional", "both directions"))
+                raise CheckError(_inner_option(half.options, "initial_state", "Bidirectional", "both directions"))
         states = self._initial_states(bindings.given("initial_state"), "Bidirectional", stateful=options.flag("stateful"))
         given = bool(states)
         forward, results = self._recurrent(name, forward_name, f"{name}/{forward_name}", forward_cells, forward_layer, source, given)
@@ -94,7 +96,7 @@ class RecurrentMaker:
         mode = MergeMode(bindings.word("merge_mode") or "none")
         outputs = self._merged_directions(mode, call, results[0], replace(others[0], flipped=results[0].flipped))
         layer = Bidirectional(name, forward, backward, mode)
-        return Made(layer, (source, *states), (*outputs, *results[1:], *others[1:]))
+        return BuiltLayer(layer, (source, *states), (*outputs, *results[1:], *others[1:]))
 
     def _bound(self, call: ast.Call, scope: Scope) -> BoundLayer:
         if call.callee.text != STACK:
@@ -102,60 +104,62 @@ class RecurrentMaker:
             return BoundLayer(call, (cell,), cell.options, stacked=False)
         bindings = bind(STACK, LAYERS[STACK].arguments, call, scope, self._report, inner_arguments(call, self._cells))
         if bindings is None:
-            raise Suppressed
+            raise AlreadyReported
         given = bindings.given("cell")
         items = given.value if isinstance(given.value, tuple) else (given,)
         if not items:
-            raise Fault(errors.layers.NotACell(span=given.span, found="an empty list"))
+            raise CheckError(errors.layers.NotACell(span=given.span, found="an empty list"))
         return BoundLayer(call, tuple(self._stacked_cell(item) for item in items), bindings, stacked=True)
 
     def _bound_cell(self, call: ast.Call, scope: Scope) -> BoundCell:
         cell = bind_cell(self._cells[call.callee.text], call, scope, self._report)
         if cell is None:
-            raise Suppressed
+            raise AlreadyReported
         return cell
 
-    def _stacked_cell(self, given: Given) -> BoundCell:
+    def _stacked_cell(self, given: LocatedValue) -> BoundCell:
         """A cell in `RNN`, which has the options of the layer."""
         if isinstance(given.value, Symbol) and given.value.name in self._cells:
-            raise Fault(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
-        if not isinstance(given.value, Applied):
-            raise Fault(errors.layers.NotACell(span=given.span, found=f"`{describe(given.value)}`"))
+            raise CheckError(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
+        if not isinstance(given.value, CallValue):
+            raise CheckError(errors.layers.NotACell(span=given.span, found=f"`{describe(given.value)}`"))
         call = given.value.call
         if call.callee.text in LAYERS:
-            raise Fault(errors.layers.NotACell(span=call.callee.span, found=f"`{call.callee.text}`"))
+            raise CheckError(errors.layers.NotACell(span=call.callee.span, found=f"`{call.callee.text}`"))
         if call.callee.text not in self._cells:
             raise unknown_layer(call.callee.text, call.callee.span, set(self._cells))
         cell = self._bound_cell(call, given.value.scope)
         for option in LAYER_OPTIONS:
             if option.name in cell.options.values and cell.options.given(option.name).value != option.default:
-                raise Fault(_inner_option(cell.options, option.name, STACK, "all its cells"))
+                raise CheckError(_inner_option(cell.options, option.name, STACK, "all its cells"))
         return cell
 
-    def _wrapped(self, given: Given) -> BoundLayer:
+    def _wrapped(self, given: LocatedValue) -> BoundLayer:
         """A recurrent layer with its arguments, given as an argument."""
         if isinstance(given.value, Symbol) and given.value.name in {STACK, *self._cells}:
-            raise Fault(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
-        if not isinstance(given.value, Applied):
-            raise Fault(errors.layers.NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
+            raise CheckError(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
+        if not isinstance(given.value, CallValue):
+            raise CheckError(errors.layers.NotRecurrent(span=given.span, found=f"`{describe(given.value)}`"))
         inner = given.value.call
         if inner.callee.text in LAYERS and inner.callee.text != STACK:
-            raise Fault(errors.layers.NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
+            raise CheckError(errors.layers.NotRecurrent(span=inner.callee.span, found=f"`{inner.callee.text}`"))
         if inner.callee.text not in {STACK, *self._cells}:
             raise unknown_layer(inner.callee.text, inner.callee.span, {STACK, *self._cells})
         return self._bound(inner, given.value.scope)
 
-    def _check_backward_layer(self, backward: BoundLayer, forward: BoundLayer, given: Given) -> None:
+    def _check_backward_layer(self, backward: BoundLayer, forward: BoundLayer, given: LocatedValue) -> None:
         """Keras asks for the opposite direction, and for the same of what both must agree in."""
         if backward.options.flag("go_backwards") is forward.options.flag("go_backwards"):
             problem, which = ("goes backwards like the layer", "one") if forward.options.flag("go_backwards") else ("goes forwards", "it")
-            raise Fault(errors.layers.BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone"))
+            raise CheckError(
+                errors.layers.BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone")
+            )
         for option in ("return_sequences", "return_state", "stateful"):
             ours, theirs = (describe(half.options.flag(option)) for half in (backward, forward))
             if ours != theirs:
                 secondary = (Label(forward.call.callee.span, f"has `{option} = {theirs}`"),)
                 help_ = f"write `{option} = true` in both or in neither"
-                raise Fault(
+                raise CheckError(
                     errors.layers.BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_)
                 )
 
@@ -169,8 +173,8 @@ class RecurrentMaker:
         return tuple(cell.options.word("name") or self._names.inner(cell.definition.name.text) for cell in bound.cells)
 
     def _recurrent(
-        self, owner: str, name: str, path: str, cell_names: Sequence[str], bound: BoundLayer, operand: Value, initial_state: bool
-    ) -> tuple[Recurrent, tuple[Flowing, ...]]:
+        self, owner: str, name: str, path: str, cell_names: Sequence[str], bound: BoundLayer, operand: GraphValue, initial_state: bool
+    ) -> tuple[Recurrent, tuple[GraphTensor, ...]]:
         features = self._checks.numbers(bound.call, operand)
         value = self._checks.sequence(bound.call, operand)
         places = self._names.inside(path)
@@ -188,57 +192,61 @@ class RecurrentMaker:
             initial_state,
         )
         if layer.return_sequences:
-            output = Flowing((value.shape[0], layer.width), value.steps, flipped=value.flipped is not layer.go_backwards, computed=owner)
+            output = GraphTensor(
+                (value.shape[0], layer.width), value.steps, flipped=value.flipped is not layer.go_backwards, computed=owner
+            )
         else:
-            output = Flowing((layer.width,), computed=owner, ended=owner)
+            output = GraphTensor((layer.width,), computed=owner, ended=owner)
         layer = replace(layer, activity_regularizer=activity_of(options, output, self._report))
-        states = [Flowing((state.width,), computed=owner, ended=owner) for state in layer.states] if layer.return_state else []
+        states = [GraphTensor((state.width,), computed=owner, ended=owner) for state in layer.states] if layer.return_state else []
         return layer, (output, *states)
 
     def _made_cells(self, paths: Sequence[str], cells: Sequence[BoundCell], features: int) -> Iterator[RecurrentCell]:
         for path, cell in zip(paths, cells, strict=True):
             step = instantiate(cell, features, self._report)
             if step is None:
-                raise Suppressed
+                raise AlreadyReported
             weights = cell_weights(cell, step, path, self._report)
             yield RecurrentCell(path, step, cell.options.real("dropout"), cell.options.real("recurrent_dropout"), weights)
             features = step.width
 
-    def _initial_states(self, given: Given, layer: str, *, stateful: bool) -> tuple[Value, ...]:
+    def _initial_states(self, given: LocatedValue, layer: str, *, stateful: bool) -> tuple[GraphValue, ...]:
         match given.value:
             case None:
                 return ()
             case _ if stateful:
                 problem = "a stateful layer starts from what the call before left"
-                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
+                raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
             case Symbol(name):
                 return (self._look_up(name, given.span),)
             case tuple() as items if items and all(isinstance(item.value, Symbol) for item in items):
                 return tuple(self._look_up(item.value.name, item.span) for item in items if isinstance(item.value, Symbol))
             case _:
                 problem = f"expected a value's name, or a list of names, got {describe(given.value)}"
-                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
+                raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
 
-    def _check_states(self, layer: str, given: Given, states: Sequence[Value], widths: Sequence[int]) -> None:
+    def _check_states(self, layer: str, given: LocatedValue, states: Sequence[GraphValue], widths: Sequence[int]) -> None:
         if not states:
             return
         if len(states) != len(widths):
             counts = [f"{len(each)} {word}{'' if len(each) == 1 else 's'}" for word, each in (("state", widths), ("value", states))]
             problem = f"it has {counts[0]}, got {counts[1]}"
-            raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
+            raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
         for state, width in zip(states, widths, strict=True):
             if state.type.ids or state.type.shape != (width,):
                 problem = f"expected float[batch, {width}], got {state.type}"
-                raise Fault(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state)))
+                raise CheckError(
+                    errors.flows.InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state))
+                )
 
-    def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: Flowing, backward: Flowing) -> tuple[Flowing, ...]:
+    def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: GraphTensor, backward: GraphTensor) -> tuple[GraphTensor, ...]:
         if mode is MergeMode.NONE:
             return forward, backward
         if mode is MergeMode.CONCAT:
             return (forward.with_features(forward.features + backward.features),)
         if forward.features != backward.features:
             problem = f"different numbers of features: {forward}, {backward}"
-            raise Fault(errors.flows.MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
+            raise CheckError(errors.flows.MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
         return (forward,)
 
 

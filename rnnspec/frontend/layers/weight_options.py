@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.values import Report
 from rnnspec.frontend.cells.cell_ir import Step
 from rnnspec.frontend.cells.declared_names import every_statement
 from rnnspec.frontend.cells.instantiate import BoundCell
-from rnnspec.frontend.graph.graph import Flowing
+from rnnspec.frontend.graph.graph import GraphTensor
 from rnnspec.frontend.graph.layers import LayerWeight
 from rnnspec.frontend.syntax import ast
 
@@ -21,7 +21,7 @@ CELL_WEIGHTS: Mapping[str, str] = MappingProxyType({"kernel": "kernel", "recurre
 """The weights of a cell that its options are about, by the first word of the options: Keras's names, in a user's cell too."""
 
 
-def regularizer_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, ...], report: Report) -> Configured | None:
+def regularizer_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, ...], report: Report) -> Config | None:
     """The choice for `<word>_regularizer`; it is reported where it doesn't fit the weight."""
     chosen = bindings.choice(f"{word}_regularizer")
     if chosen is not None and chosen.name == "OrthogonalRegularizer" and len(shape) != 2:
@@ -31,7 +31,7 @@ def regularizer_of(bindings: Bindings, word: str, weight: str, shape: tuple[int,
     return chosen
 
 
-def constraint_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, ...], report: Report) -> Configured | None:
+def constraint_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, ...], report: Report) -> Config | None:
     """The choice for `<word>_constraint`; it is reported where it doesn't fit the weight."""
     chosen = bindings.choice(f"{word}_constraint")
     axis = None if chosen is None else dict(chosen.arguments).get("axis")
@@ -47,7 +47,7 @@ def constraint_of(bindings: Bindings, word: str, weight: str, shape: tuple[int, 
     return chosen
 
 
-def activity_of(bindings: Bindings, output: Flowing, report: Report) -> Configured | None:
+def activity_of(bindings: Bindings, output: GraphTensor, report: Report) -> Config | None:
     """The choice for `activity_regularizer`; it is reported where it doesn't fit the layer's output."""
     chosen = bindings.choice("activity_regularizer")
     if chosen is not None and chosen.name == "OrthogonalRegularizer" and output.sequence:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from rnnspec.contract.signature import Argument as Plain
+from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Value
@@ -25,7 +25,7 @@ GELU_SETTLED = 32.0
 Emitter = Callable[[Builder, Value, Mapping[str, float]], Value]
 
 
-def emit(b: Builder, name: str, options: tuple[tuple[str, Plain], ...], x: Value) -> Value:
+def emit(b: Builder, name: str, options: tuple[tuple[str, ArgumentValue], ...], x: Value) -> Value:
     """`name(x)`, `x` a matrix or a weight row; the result has its type."""
     if name not in _EMITTERS:
         raise InternalError(f"the function {name} has no formula")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from rnnspec.contract.signature import Configured
-from rnnspec.frontend.graph.graph import Pairs, Steps
+from rnnspec.contract.signature import Config
+from rnnspec.frontend.graph.graph import StepMask, StepPairs
 from rnnspec.frontend.lowering.random_draws import Draws
-from rnnspec.frontend.lowering.sequence_values import Packed
+from rnnspec.frontend.lowering.sequence_values import PackedSequence
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import CompareKind, Value
@@ -25,18 +25,18 @@ class Tools:
 
     builder: Builder
     weights: Mapping[str, Value]
-    index: Callable[[Steps | Pairs], Value]
+    index: Callable[[StepMask | StepPairs], Value]
     constant: Callable[[float, tuple[Dim, ...]], Value]
-    activated: Callable[[Configured, Value], Value]
+    activated: Callable[[Config, Value], Value]
     draws: Draws
 
-    def padded(self, flow: Packed) -> Value:
+    def padded(self, flow: PackedSequence) -> Value:
         """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""
         if flow.every is None:
             return self.builder.unpack(flow.value, flow.fill, self.index(flow.steps), hold=flow.hold, flip=flow.flip)
         return self._unpacked(flow.every, self.every_step(flow))
 
-    def on_steps(self, flow: Packed, steps: Steps) -> Value:
+    def on_steps(self, flow: PackedSequence, steps: StepMask) -> Value:
         """The tokens of other steps of the same length: what is masked is what the sequence holds there."""
         if flow.steps == steps and not flow.flip:
             return flow.value
@@ -44,18 +44,18 @@ class Tools:
             return flow.every
         return self.builder.pack(self.padded(flow), self.index(steps))
 
-    def every_step(self, flow: Packed) -> Steps:
+    def every_step(self, flow: PackedSequence) -> StepMask:
         """All the steps of a sequence."""
-        return Steps((), index_type(self.index(flow.steps).type).time)
+        return StepMask((), index_type(self.index(flow.steps).type).time)
 
-    def real_of(self, every: Value, flow: Packed) -> Value:
+    def real_of(self, every: Value, flow: PackedSequence) -> Value:
         """Of values at all the steps that a sequence shows, those at its tokens."""
         steps = self.every_step(flow)
         if flow.steps == steps and not flow.flip:
             return every
         return self.builder.pack(self._unpacked(every, steps, flip=flow.flip), self.index(flow.steps))
 
-    def with_tokens(self, flow: Packed, value: Value) -> Packed:
+    def with_tokens(self, flow: PackedSequence, value: Value) -> PackedSequence:
         """The sequence with other tokens, its masked steps as they were."""
         if flow.every is None:
             return replace(flow, value=value)
@@ -65,13 +65,13 @@ class Tools:
         is_real = builder.compare(CompareKind.GT, builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
         return replace(flow, value=value, every=builder.select(is_real, shown, flow.every))
 
-    def _unpacked(self, tokens: Value, steps: Steps, *, flip: bool = False) -> Value:
+    def _unpacked(self, tokens: Value, steps: StepMask, *, flip: bool = False) -> Value:
         """With 0 where no step is real."""
         return self.builder.unpack(tokens, self.constant(0.0, (1, self.width(tokens))), self.index(steps), hold=False, flip=flip)
 
-    def sequence(self, value: Value, steps: Steps) -> Packed:
+    def sequence(self, value: Value, steps: StepMask) -> PackedSequence:
         """Tokens as a sequence whose masked steps hold 0."""
-        return Packed(value, self.constant(0.0, (1, self.width(value))), steps)
+        return PackedSequence(value, self.constant(0.0, (1, self.width(value))), steps)
 
     def width(self, value: Value) -> Dim:
         return self.builder.tensor(value).shape[-1]

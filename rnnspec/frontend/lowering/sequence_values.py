@@ -6,28 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from rnnspec.frontend.graph.graph import Steps
+from rnnspec.frontend.graph.graph import StepMask
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowValue:
     """A row value, [batch, w] in the caller's order."""
 
     value: Value
 
 
 @dataclass(frozen=True, slots=True)
-class Padded:
+class PaddedSequence:
     """An input's sequence as it was given, [batch, time, w]; packed by what uses it."""
 
     value: Value
-    steps: Steps
+    steps: StepMask
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedSequence:
     """A sequence, [tokens, w], with what its masked steps hold once it is padded again.
 
     `fill` ([1, w]) is what they hold, or with `hold` what those before the first real step do, the
@@ -37,19 +37,19 @@ class Packed:
 
     value: Value
     fill: Value
-    steps: Steps
+    steps: StepMask
     hold: bool = False
     flip: bool = False
     every: Value | None = None
 
-    def through(self, step: Callable[[Value], Value]) -> Packed:
+    def through(self, step: Callable[[Value], Value]) -> PackedSequence:
         """Every step for itself, the masked ones too: what they hold goes through like the rest."""
         every = None if self.every is None else step(self.every)
         return replace(self, value=step(self.value), fill=step(self.fill), every=every)
 
 
-Computed: TypeAlias = Row | Packed
-Flow: TypeAlias = Row | Padded | Packed
+Computed: TypeAlias = RowValue | PackedSequence
+Flow: TypeAlias = RowValue | PaddedSequence | PackedSequence
 
 
 def over_steps(b: Builder, row: Value, index: Value) -> Value:

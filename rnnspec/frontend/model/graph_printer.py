@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import assert_never, cast
 
-from rnnspec.contract.signature import Argument as Plain
-from rnnspec.contract.signature import Configured, InitializerPart
+from rnnspec.contract.signature import ArgumentValue, Config, InitializerPart
 from rnnspec.frontend.cells.cell_ir import (
     Applied,
     Assignment,
@@ -25,7 +24,7 @@ from rnnspec.frontend.cells.cell_ir import (
     WeightTerm,
     Zeros,
 )
-from rnnspec.frontend.graph.graph import Application, Flowing, Graph
+from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor
 from rnnspec.frontend.graph.layers import (
     Activation,
     Attention,
@@ -271,7 +270,7 @@ def _inner(term: Term) -> str:
     return f"({text})" if isinstance(term, Pairwise | Negation) and not named else text
 
 
-def _flowing(value: Flowing) -> str:
+def _flowing(value: GraphTensor) -> str:
     marks = [word for word, holds in (("masked", value.masked), ("flipped", value.flipped)) if holds]
     return ", ".join([str(value), *marks])
 
@@ -282,7 +281,7 @@ def _initializer(parts: tuple[InitializerPart, ...]) -> str:
     return "[" + ", ".join(f"{part.start}..{part.stop}: {configured(part.initializer)}" for part in parts) + "]"
 
 
-def configured(choice: Configured) -> str:
+def configured(choice: Config) -> str:
     """Something chosen by name, with the arguments that aren't none."""
     given = [f"{name} = {_plain(value)}" for name, value in choice.arguments if value is not None]
     return f"{choice.name}({', '.join(given)})" if given else choice.name
@@ -290,7 +289,7 @@ def configured(choice: Configured) -> str:
 
 def _setting(value: object) -> str:
     match value:
-        case Configured():
+        case Config():
             return configured(value)
         case tuple():
             return f"[{', '.join(_setting(item) for item in cast(tuple[object, ...], value))}]"
@@ -300,7 +299,7 @@ def _setting(value: object) -> str:
             return str(value)
 
 
-def _plain(value: Plain) -> str:
+def _plain(value: ArgumentValue) -> str:
     match value:
         case None:
             return "none"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import Fault, Scope, Suppressed
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Scope
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.source import Span
 
@@ -41,7 +41,7 @@ def _rounds(statement: ast.Repeat, scope: Scope) -> int:
     """Of a repeat; 0 where that isn't known here."""
     try:
         value = evaluate(statement.count, scope).value
-    except (Fault, Suppressed):
+    except (CheckError, AlreadyReported):
         return 0
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limits.LAYERS else 0
 

@@ -9,9 +9,9 @@ from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph.graph import Graph, Pairs, Steps, Windowed
+from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layers import (
     Activation,
     Attention,
@@ -50,7 +50,7 @@ from rnnspec.frontend.layers.lower_windows import lower_convolution, lower_local
 from rnnspec.frontend.lowering.activations import emit
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.random_draws import Draws
-from rnnspec.frontend.lowering.sequence_values import Computed, Flow, Packed, Padded, Row, over_steps
+from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType, tokens_name
@@ -96,7 +96,7 @@ class _Lowering:
         self._inputs: dict[str, Value] = {}
         self._masks: dict[str, Value] = {}
         self._numbers = {steps: number for number, steps in enumerate(graph.sequences())}
-        self._indices: dict[Steps | Pairs, Value] = {}
+        self._indices: dict[StepMask | StepPairs, Value] = {}
         self._masked: dict[Windowed, Value] = {}
 
     def function(self) -> Function:
@@ -126,7 +126,7 @@ class _Lowering:
             extents: tuple[Dim, ...] = (*type_.shape, 1) if type_.ids else type_.shape
             value = self._b.parameter(Role.INPUT, source.name, TensorType(dtype, (BATCH, *extents)))
             self._inputs[source.name] = value
-            self._flows[source.value.number] = Row(value) if type_.steps is None else Padded(value, type_.steps)
+            self._flows[source.value.number] = RowValue(value) if type_.steps is None else PaddedSequence(value, type_.steps)
             if type_.sequence:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
@@ -140,17 +140,17 @@ class _Lowering:
         self._batches = BatchNormalizing(self._tools, self._training)
         self._cells = RecurrentLowering(self._tools, self._dtype, self._streaming, self._observe)
 
-    def _index(self, steps: Steps | Pairs) -> Value:
+    def _index(self, steps: StepMask | StepPairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
         if steps not in self._indices:
             tokens = tokens_name(self._numbers[steps])
-            if isinstance(steps, Pairs):
+            if isinstance(steps, StepPairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]
             self._indices[steps] = self._b.index(self._real(steps), tokens)
         return self._indices[steps]
 
-    def _real(self, steps: Steps) -> Value:
+    def _real(self, steps: StepMask) -> Value:
         """The mask of a sequence."""
         masks = [self._mask(name, values) for name, values in steps.sources]
         masks += [self._b.concat([self._real(part) for part in join], 1) for join in steps.joins]
@@ -174,7 +174,7 @@ class _Lowering:
 
     def _computed(self, flow: Flow) -> Computed:
         """A flow that a layer computes with: an input's real steps, the others 0."""
-        if not isinstance(flow, Padded):
+        if not isinstance(flow, PaddedSequence):
             return flow
         tokens = self._b.pack(flow.value, self._index(flow.steps))
         return self._tools.sequence(tokens, flow.steps)
@@ -183,9 +183,9 @@ class _Lowering:
         match layer:
             case Masking():
                 source = operands[0]
-                if not isinstance(source, Padded):
+                if not isinstance(source, PaddedSequence):
                     raise InternalError(f"{layer.name} doesn't work on an input")
-                return (Padded(source.value, source.steps.masking(layer.mask_value)),)
+                return (PaddedSequence(source.value, source.steps.masking(layer.mask_value)),)
             case Embedding():
                 return (self._embedding(layer, operands[0]),)
             case Recurrent():
@@ -204,7 +204,7 @@ class _Lowering:
                 return (self._pointwise(layer.layer, self._computed(operands[0])),)
             case GlobalPooling():
                 row = self._pooled(layer, _packed(layer, self._computed(operands[0])))
-                return (self._at_each(Steps((), 1), row) if layer.keepdims else row,)
+                return (self._at_each(StepMask((), 1), row) if layer.keepdims else row,)
             case RepeatVector():
                 return (self._repeated(layer, self._computed(operands[0])),)
             case SpatialDropout():
@@ -226,20 +226,20 @@ class _Lowering:
             case _:
                 assert_never(layer)
 
-    def _embedding(self, layer: Embedding, flow: Flow) -> Packed:
-        if not isinstance(flow, Padded):
+    def _embedding(self, layer: Embedding, flow: Flow) -> PackedSequence:
+        if not isinstance(flow, PaddedSequence):
             raise InternalError(f"{layer.name} doesn't work on an input")
         steps = flow.steps.masking(0.0) if layer.mask_zero else flow.steps
         tokens = self._b.pack(flow.value, self._index(steps))
         table = self._weights[layer.table.path]
         fill = self._b.split(table, [1, layer.input_dim - 1], 0)[0] if layer.input_dim > 1 else table
-        return Packed(self._b.take(table, tokens), fill, steps)
+        return PackedSequence(self._b.take(table, tokens), fill, steps)
 
     def _merge(self, layer: Merge, flows: Sequence[Computed]) -> Computed:
         """Sequences are packed anew where they mask different steps."""
-        packed = [flow for flow in flows if isinstance(flow, Packed)]
+        packed = [flow for flow in flows if isinstance(flow, PackedSequence)]
         if not packed:
-            return Row(self._joined(layer.kind, [flow.value for flow in flows]))
+            return RowValue(self._joined(layer.kind, [flow.value for flow in flows]))
         steps = packed[0].steps
         for flow in packed[1:]:
             steps = steps.either(flow.steps)
@@ -247,18 +247,18 @@ class _Lowering:
         if any(flow.steps != steps for flow in packed):
             value = self._joined(layer.kind, [self._repacked(layer.kind, flow, steps) for flow in packed])
             if layer.kind in NEUTRAL:
-                return Packed(value, zero, steps, flip=first.flip)
+                return PackedSequence(value, zero, steps, flip=first.flip)
         else:
             value = self._joined(layer.kind, [flow.value for flow in packed])
             if layer.kind is MergeKind.MULTIPLY:
-                return Packed(value, zero, steps, flip=first.flip)
+                return PackedSequence(value, zero, steps, flip=first.flip)
         fill = self._joined(layer.kind, [flow.fill for flow in packed])
         every = None
         if any(flow.every is not None for flow in packed):
             every = self._joined(layer.kind, [self._tools.on_steps(flow, self._tools.every_step(flow)) for flow in packed])
-        return Packed(value, fill, steps, hold=all(flow.hold for flow in packed), flip=first.flip, every=every)
+        return PackedSequence(value, fill, steps, hold=all(flow.hold for flow in packed), flip=first.flip, every=every)
 
-    def _repacked(self, kind: MergeKind, flow: Packed, steps: Steps) -> Value:
+    def _repacked(self, kind: MergeKind, flow: PackedSequence, steps: StepMask) -> Value:
         """The tokens of wider steps: what a sequence masks is what it holds there, but where that would decide the result."""
         if flow.steps == steps:
             return flow.value
@@ -283,8 +283,8 @@ class _Lowering:
             return self._drawn(flow, self._draws.dropped(layer.rate, flow.value))
         if isinstance(layer, GaussianNoise):
             return self._drawn(flow, self._draws.noisy(layer.stddev, flow.value))
-        if isinstance(flow, Row):
-            return Row(self._at_every_step(layer, flow.value))
+        if isinstance(flow, RowValue):
+            return RowValue(self._at_every_step(layer, flow.value))
         if isinstance(layer, PReLU) and layer.over_steps:
             return lower_step_slopes(self._tools, layer, flow)
         return flow.through(partial(self._at_every_step, layer))
@@ -293,7 +293,7 @@ class _Lowering:
         """A flow after a draw, which may have been none."""
         if value is flow.value:
             return flow
-        return Row(value) if isinstance(flow, Row) else self._tools.with_tokens(flow, value)
+        return RowValue(value) if isinstance(flow, RowValue) else self._tools.with_tokens(flow, value)
 
     def _at_every_step(self, layer: Dense | Activation | LayerNormalization | PReLU, value: Value) -> Value:
         match layer:
@@ -309,7 +309,7 @@ class _Lowering:
             case _:
                 assert_never(layer)
 
-    def _pooled(self, layer: GlobalPooling, flow: Packed) -> Row:
+    def _pooled(self, layer: GlobalPooling, flow: PackedSequence) -> RowValue:
         """A scan that carries the sum or the maximum, and how many steps there were."""
         index, width = self._index(flow.steps), self._tools.width(flow.value)
         start = self._constant(0.0 if layer.kind is PoolingKind.AVERAGE else -math.inf, (BATCH, width))
@@ -321,20 +321,20 @@ class _Lowering:
         total, counted = (self._b.restore_rows(final, index) for final in result.finals)
         ones = self._b.constant_like(1.0, counted)
         if layer.kind is PoolingKind.AVERAGE:
-            return Row(self._b.div(total, self._b.broadcast_like(self._b.max(counted, ones), total)))
+            return RowValue(self._b.div(total, self._b.broadcast_like(self._b.max(counted, ones), total)))
         some = self._b.compare(CompareKind.GE, self._b.broadcast_like(counted, total), self._b.broadcast_like(ones, total))
-        return Row(self._b.select(some, total, self._b.constant_like(0.0, total)))
+        return RowValue(self._b.select(some, total, self._b.constant_like(0.0, total)))
 
-    def _repeated(self, layer: RepeatVector, flow: Computed) -> Packed:
-        if isinstance(flow, Packed):
+    def _repeated(self, layer: RepeatVector, flow: Computed) -> PackedSequence:
+        if isinstance(flow, PackedSequence):
             raise InternalError(f"{layer.name} got a sequence")
-        return self._at_each(Steps((), layer.count), flow)
+        return self._at_each(StepMask((), layer.count), flow)
 
-    def _at_each(self, steps: Steps, row: Row) -> Packed:
+    def _at_each(self, steps: StepMask, row: RowValue) -> PackedSequence:
         """A sequence of unmasked steps, each of them the row."""
         return self._tools.sequence(over_steps(self._b, row.value, self._index(steps)), steps)
 
-    def _spatially_dropped(self, layer: SpatialDropout, flow: Packed) -> Packed:
+    def _spatially_dropped(self, layer: SpatialDropout, flow: PackedSequence) -> PackedSequence:
         if not self._draws.drops(layer.rate):
             return flow
         row = self._draws.dropped(layer.rate, self._constant(1.0, (BATCH, self._tools.width(flow.value))))
@@ -346,16 +346,16 @@ class _Lowering:
             result = self._b.add(result, self._b.broadcast_like(self._weights[layer.bias.path], result))
         return self._activated(layer.activation, result)
 
-    def _activated(self, activation: Configured, value: Value) -> Value:
+    def _activated(self, activation: Config, value: Value) -> Value:
         return emit(self._b, activation.name, activation.arguments, value)
 
     def _exit(self, flow: Flow) -> Value:
         match flow:
-            case Row():
+            case RowValue():
                 return flow.value
-            case Packed():
+            case PackedSequence():
                 return self._tools.padded(flow)
-            case Padded():
+            case PaddedSequence():
                 return self._exit(self._computed(flow))
 
     def _constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
@@ -386,13 +386,13 @@ def _matrix_shape(weight: LayerWeight) -> tuple[int, ...]:
     return (prod(shape[:-1]), shape[-1]) if len(shape) > 2 else shape
 
 
-def _packed(layer: Layer, flow: Computed) -> Packed:
-    if isinstance(flow, Packed):
+def _packed(layer: Layer, flow: Computed) -> PackedSequence:
+    if isinstance(flow, PackedSequence):
         return flow
     raise InternalError(f"{layer.name} got a row")
 
 
 def _rows(layer: Layer, flows: Sequence[Computed]) -> list[Value]:
-    if any(isinstance(flow, Packed) for flow in flows):
+    if any(isinstance(flow, PackedSequence) for flow in flows):
         raise InternalError(f"{layer.name} got a sequence for a state")
     return [flow.value for flow in flows]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import Report
-from rnnspec.frontend.graph.graph import Application, Drop, GraphOutput, Value
+from rnnspec.frontend.graph.graph import Application, Drop, GraphOutput, GraphValue
 from rnnspec.frontend.graph.layers import Attention, Bidirectional, Convolution, GlobalPooling, LocalPooling, Merge, Recurrent
 from rnnspec.source import Span
 
@@ -21,7 +21,7 @@ _LONGEST_PATH = 20
 """Layers of a path that are shown, at its beginning and its end."""
 
 
-def dropped(application: Application) -> Value | None:
+def dropped(application: Application) -> GraphValue | None:
     """The first value whose mask a layer drops."""
     if isinstance(application.layer, CONSUMERS) or any(result.type.masked for result in application.results):
         return None
@@ -45,7 +45,7 @@ def callers_drops(applications: Sequence[Application], spans: Sequence[Span], ou
     return tuple(drops)[::-1]
 
 
-def _may_be_masked(value: Value) -> bool:
+def _may_be_masked(value: GraphValue) -> bool:
     return value.type.steps is not None and not value.type.steps.is_whole
 
 
@@ -76,10 +76,10 @@ def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], 
             report.add(errors.layers.MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it{remedy}"))
 
 
-def _places(value: Value, made: Mapping[int, int], applications: Sequence[Application], spans: Sequence[Span]) -> list[Span]:
+def _places(value: GraphValue, made: Mapping[int, int], applications: Sequence[Application], spans: Sequence[Span]) -> list[Span]:
     """What the mask of a value went through, from where it was made; `made`: the place of what made each value, by its number."""
     places: list[Span] = []
-    before: Value | None = value
+    before: GraphValue | None = value
     while before is not None:
         place = made[before.number]
         places.append(spans[place])

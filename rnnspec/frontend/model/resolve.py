@@ -12,17 +12,17 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
-from rnnspec.frontend.binding.values import Enough, Fault, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.values import CheckError, Enough, Report, Scope, Symbol, describe
 from rnnspec.frontend.cells.name_clashes import clashes
-from rnnspec.frontend.graph.graph import Application, Flowing, Graph, GraphInput, GraphOutput, Steps, Value
+from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, StepMask
 from rnnspec.frontend.graph.layers import result_names
-from rnnspec.frontend.layers.checks import Origins
+from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
-from rnnspec.frontend.model.statements import Definitions, Flow, Flows, GraphBuilder
+from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, ModelBuilder
 from rnnspec.frontend.model.train_section import resolve_train
 from rnnspec.frontend.syntax import ast, limits
-from rnnspec.frontend.syntax.standard_library import Cells
+from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.source import Span
 
 _RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")
@@ -66,7 +66,7 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
                 raise InternalError("an import that wasn't followed")
     if not models:
         report.add(errors.syntax.NoModel(span=tree.span.source.end()))
-    return (models[0] if models else None), Definitions(Cells(cells), blocks)
+    return (models[0] if models else None), Definitions(CellLibrary(cells), blocks)
 
 
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
@@ -90,8 +90,8 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     if not items:
         report.add(errors.layers.NoInput(span=model.name.span, model=model.name.text))
     inputs: list[GraphInput] = []
-    declared: dict[str, tuple[Span, Flowing]] = {}
-    values: list[Value | None] = []
+    declared: dict[str, tuple[Span, GraphTensor]] = {}
+    values: list[GraphValue | None] = []
     for item in items:
         type_ = _input(item, scope, report)
         values.append(None if type_ is None else builder.value(type_))
@@ -99,7 +99,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
             declared[item.name.text] = item.element.span.to(item.span), type_
             inputs.append(GraphInput(item.name.text, value))
     start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
-    flows = Flows(builder, definitions, scope, LayerNames(), Origins(declared), start)
+    flows = ModelBuilder(builder, definitions, scope, LayerNames(), InputSpans(declared), start)
     for item, value in zip(items, values, strict=True):
         with report.catching():
             flows.add_input(item.name.text, value, item.name.span)
@@ -124,7 +124,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops)
 
 
-def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:
+def _statements(model: ast.Model, flows: ModelBuilder, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:
     """Runs the flow; the model's `train` section and its `output` statement, if it has them."""
     train: ast.Train | None = None
     outputs: ast.Outputs | None = None
@@ -157,7 +157,7 @@ def _statements(model: ast.Model, flows: Flows, report: Report) -> tuple[ast.Tra
 
 
 def _outputs(
-    model: ast.Model, statement: ast.Outputs | None, flows: Flows, applications: tuple[Application, ...], report: Report
+    model: ast.Model, statement: ast.Outputs | None, flows: ModelBuilder, applications: tuple[Application, ...], report: Report
 ) -> tuple[GraphOutput, ...]:
     """The values that `output` names, else the last ones under their layer's name."""
     outputs: list[GraphOutput] = []
@@ -174,19 +174,19 @@ def _outputs(
         with report.catching():
             value = flows.look_up(item.text, item.span)
             if _is_input(value):
-                raise Fault(errors.flows.InputAsOutput(span=item.span))
+                raise CheckError(errors.flows.InputAsOutput(span=item.span))
             if any(output.name == item.text for output in outputs):
-                raise Fault(errors.names.DuplicateName(span=item.span, name=item.text, owner="another output"))
+                raise CheckError(errors.names.DuplicateName(span=item.span, name=item.text, owner="another output"))
             outputs.append(GraphOutput(item.text, value))
     return tuple(outputs)
 
 
-def _is_input(value: Value) -> bool:
+def _is_input(value: GraphValue) -> bool:
     """Whether nothing has worked on an input yet, not even a mask."""
     return bool(value.type.source) and not value.type.masked
 
 
-def _made_name(value: Value, applications: tuple[Application, ...]) -> str:
+def _made_name(value: GraphValue, applications: tuple[Application, ...]) -> str:
     """The name of the layer that made a value."""
     for application in applications:
         if value in application.results:
@@ -194,21 +194,21 @@ def _made_name(value: Value, applications: tuple[Application, ...]) -> str:
     raise InternalError(f"value {value.number} comes from nowhere")
 
 
-def _input(item: ast.Input, scope: Scope, report: Report) -> Flowing | None:
+def _input(item: ast.Input, scope: Scope, report: Report) -> GraphTensor | None:
     with report.catching():
         element = item.element.text
         if element not in ("float", "int"):
-            raise Fault(errors.layers.UnknownElement(span=item.element.span, name=element))
+            raise CheckError(errors.layers.UnknownElement(span=item.element.span, name=element))
         extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
         ids = element == "int"
         limit = 1 if ids else 2
         if not 1 <= len(extents) <= limit:
             dimensions = "one dimension" if ids else "one or two dimensions"
             problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
-            raise Fault(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
+            raise CheckError(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
         name = item.name.text
-        steps = Steps(((name, ()),)) if ids or len(extents) == 2 else None
-        return Flowing(extents, steps, ids=ids, source=name)
+        steps = StepMask(((name, ()),)) if ids or len(extents) == 2 else None
+        return GraphTensor(extents, steps, ids=ids, source=name)
     return None
 
 
@@ -224,4 +224,4 @@ def _extent(expression: ast.Expression, scope: Scope) -> Extent:
         problem = f"`{value.name}` has another meaning" + (": the batch dimension is implicit" if value.name == "batch" else "")
     else:
         problem = f"a dimension is a name or a whole number of at least 1, not {describe(value)}"
-    raise Fault(errors.layers.UnfitInput(span=expression.span, problem=problem))
+    raise CheckError(errors.layers.UnfitInput(span=expression.span, problem=problem))

@@ -17,7 +17,7 @@ from rnnspec.contract.signature import (
     WeightSignature,
     WindowSignature,
 )
-from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, Pairs, Steps, Value
+from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphValue, StepMask, StepPairs
 from rnnspec.frontend.graph.layers import (
     Activation,
     Attention,
@@ -96,28 +96,28 @@ def _looked_up_by(table: LayerWeight, graph: Graph) -> tuple[str, ...]:
     return tuple(dict.fromkeys(inputs[use] for use in uses)) if all(use in inputs for use in uses) else ()
 
 
-def _index(steps: Steps | Pairs, sequences: Sequence[Steps | Pairs]) -> IndexSignature | PairSignature:
-    if isinstance(steps, Pairs):
+def _index(steps: StepMask | StepPairs, sequences: Sequence[StepMask | StepPairs]) -> IndexSignature | PairSignature:
+    if isinstance(steps, StepPairs):
         return PairSignature(sequences.index(steps.queries), sequences.index(steps.keys), steps.causal)
     return _steps(steps, sequences)
 
 
-def _steps(steps: Steps, sequences: Sequence[Steps | Pairs]) -> IndexSignature:
+def _steps(steps: StepMask, sequences: Sequence[StepMask | StepPairs]) -> IndexSignature:
     joins = tuple(tuple(_steps(part, sequences) for part in join) for join in steps.joins)
     windows = tuple(WindowSignature(sequences.index(each.steps), each.windows, each.length, each.flip) for each in steps.windows)
     return IndexSignature(steps.sources, steps.length, joins, windows)
 
 
-def _output(output: GraphOutput, sequences: Sequence[Steps | Pairs], held: Mapping[Value, bool]) -> OutputSignature:
+def _output(output: GraphOutput, sequences: Sequence[StepMask | StepPairs], held: Mapping[GraphValue, bool]) -> OutputSignature:
     type_ = output.value.type
     index = None if type_.steps is None else sequences.index(type_.steps)
     hold = held.get(output.value, False)
     return OutputSignature(output.name, type_.shape, type_.sequence, index=index, flip=type_.flipped, hold=hold)
 
 
-def _held(applications: Sequence[Application]) -> dict[Value, bool]:
+def _held(applications: Sequence[Application]) -> dict[GraphValue, bool]:
     """Whether masked steps of a layer's sequence repeat the last real one."""
-    held: dict[Value, bool] = {}
+    held: dict[GraphValue, bool] = {}
     for application in applications:
         layer, operands = application.layer, application.operands
         match layer:

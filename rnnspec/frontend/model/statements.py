@@ -10,17 +10,17 @@ from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames, given_names
-from rnnspec.frontend.binding.values import Fault, Report, Scope, Suppressed, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Report, Scope, describe
 from rnnspec.frontend.catalogue.layers import LAYERS, NAME
 from rnnspec.frontend.cells.instantiate import bind_parameters, parameter_arguments
-from rnnspec.frontend.graph.graph import Application, Flowing, Value
+from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
 from rnnspec.frontend.graph.layers import Layer
-from rnnspec.frontend.layers.checks import Made, Origins, unknown_layer
+from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, unknown_layer
 from rnnspec.frontend.layers.registry import LayerMaker, takes_several
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.source import Span
 
-Flow: TypeAlias = tuple[Value, ...] | None
+Flow: TypeAlias = tuple[GraphValue, ...] | None
 """What flows on: usually one value; None where it is unknown, because of a fault that is reported."""
 
 
@@ -42,22 +42,22 @@ class GraphBuilder:
     """Where each of them is written."""
     count: int = 0
 
-    def value(self, type_: Flowing) -> Value:
+    def value(self, type_: GraphTensor) -> GraphValue:
         self.count += 1
-        return Value(self.count - 1, type_)
+        return GraphValue(self.count - 1, type_)
 
-    def apply(self, made: Made, span: Span) -> tuple[Value, ...]:
+    def apply(self, made: BuiltLayer, span: Span) -> tuple[GraphValue, ...]:
         if len(self.applications) >= limits.LAYERS:
             self.report.end(errors.flows.TooManyLayers(span=span, limit=limits.LAYERS))
         if not all(map(_is_told_shortly, made.results)):
-            raise Fault(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
+            raise CheckError(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
         results = tuple(self.value(type_) for type_ in made.results)
         self.applications.append(Application(made.layer, made.operands, results))
         self.spans.append(span)
         return results
 
 
-def _is_told_shortly(type_: Flowing) -> bool:
+def _is_told_shortly(type_: GraphTensor) -> bool:
     """Whether a value's length, and what masks it, isn't too long: both are walked wherever they are compared."""
     if any(isinstance(extent, str) and len(extent) > limits.LENGTH for extent in type_.shape):
         return False
@@ -74,7 +74,7 @@ def _is_told_shortly(type_: Flowing) -> bool:
 class _Named:
     """A named value; None where it is unknown."""
 
-    value: Value | None
+    value: GraphValue | None
     span: Span
     used: bool = False
     together: int = -1
@@ -96,7 +96,7 @@ class _SharedLayer:
     used: bool = False
 
 
-class Flows:
+class ModelBuilder:
     """Walks the statements of a model, or of a block at one of its uses."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Flows:
         definitions: Definitions,
         scope: Scope,
         names: LayerNames,
-        origins: Origins,
+        origins: InputSpans,
         start: Flow,
         inside: tuple[str, ...] = (),
     ) -> None:
@@ -127,7 +127,7 @@ class Flows:
         self._shared: dict[str, _SharedLayer] = {}
         self._maker = LayerMaker(definitions.cells, self._scope, names, origins, self.look_up, self._report)
 
-    def add_input(self, name: str, value: Value | None, span: Span) -> None:
+    def add_input(self, name: str, value: GraphValue | None, span: Span) -> None:
         """An input's value under its name."""
         self._take(name, span)
         self._keep(name, _Named(value, span, used=True))
@@ -160,7 +160,9 @@ class Flows:
                 continue
             self._report.walk(shared.span, limits.BLOCK)
             found = Report(self._report)
-            alone = Flows(GraphBuilder(found), self._definitions, self._scope, self._names.once_more(), self._origins, None, self._inside)
+            alone = ModelBuilder(
+                GraphBuilder(found), self._definitions, self._scope, self._names.once_more(), self._origins, None, self._inside
+            )
             with found.catching():
                 alone._apply(shared.call, None, alone._names, shared.given_name)
             for error in found.errors:
@@ -181,21 +183,21 @@ class Flows:
                 self._report.add(errors.flows.UnusedValue(span=named.span, name=name))
                 used.add(named.together)
 
-    def look_up(self, name: str, span: Span) -> Value:
-        """A named value; raises `Fault` if there is none, `Suppressed` if it is unknown."""
+    def look_up(self, name: str, span: Span) -> GraphValue:
+        """A named value; raises `CheckError` if there is none, `AlreadyReported` if it is unknown."""
         named = self._values.get(name)
         if named is None:
             if name in {*LAYERS, *self._definitions.cells, *self._definitions.blocks}:
-                raise Fault(errors.layers.LayerNotCalled(span=span, name=name))
+                raise CheckError(errors.layers.LayerNotCalled(span=span, name=name))
             if name in self._shared:
-                raise Fault(
+                raise CheckError(
                     errors.flows.UnknownValue(span=span, name=name, help=f"`{name}` is a shared layer: bring it a value, `value -> {name}`")
                 )
             known = [*self._values, *self._shared, *LAYERS, *self._definitions.cells, *self._definitions.blocks]
-            raise Fault(errors.flows.UnknownValue(span=span, name=name, help=nearest(name, known)))
+            raise CheckError(errors.flows.UnknownValue(span=span, name=name, help=nearest(name, known)))
         named.used = True
         if named.value is None:
-            raise Suppressed
+            raise AlreadyReported
         return named.value
 
     def _keep(self, name: str, named: _Named) -> None:
@@ -206,7 +208,9 @@ class Flows:
     def _take(self, name: str, span: Span) -> None:
         for kind, known in (("value", self._values), ("shared layer", self._shared)):
             if name in known:
-                raise Fault(errors.flows.ValueName(span=span, name=name, kind=kind, secondary=(Label(known[name].span, "declared here"),)))
+                raise CheckError(
+                    errors.flows.ValueName(span=span, name=name, kind=kind, secondary=(Label(known[name].span, "declared here"),))
+                )
 
     def _flow(self, statement: ast.Flow) -> None:
         flow: Flow = None
@@ -263,13 +267,13 @@ class Flows:
                 if stage.name in self._shared:
                     return self._use_shared(stage, flow)
                 if stage.name in self._values:
-                    raise Fault(errors.flows.NotALayer(span=stage.span, name=stage.name))
+                    raise CheckError(errors.flows.NotALayer(span=stage.span, name=stage.name))
                 known = {*LAYERS, *self._definitions.cells, *self._definitions.blocks}
                 if stage.name in known:
-                    raise Fault(errors.layers.LayerNotCalled(span=stage.span, name=stage.name))
+                    raise CheckError(errors.layers.LayerNotCalled(span=stage.span, name=stage.name))
                 raise unknown_layer(stage.name, stage.span, {*known, *self._shared})
             case ast.Join(items=items):
-                raise Fault(errors.flows.NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
+                raise CheckError(errors.flows.NotALayer(span=stage.span, name=f"[{', '.join(item.name for item in items)}]"))
             case _:
                 assert_never(stage)
 
@@ -286,7 +290,7 @@ class Flows:
             maker = LayerMaker(self._definitions.cells, self._scope, names, self._origins, self.look_up, self._report)
         return self._applied(maker.make(call, flow, given_name), call.callee.span)
 
-    def _applied(self, made: Made, span: Span) -> tuple[Value, ...]:
+    def _applied(self, made: BuiltLayer, span: Span) -> tuple[GraphValue, ...]:
         results = self._builder.apply(made, span)
         self.last = self._builder.applications[-1]
         return results
@@ -316,25 +320,25 @@ class Flows:
         shared.layers = shared.layers or layers
         if [layer.weights for layer in layers] != [layer.weights for layer in shared.layers]:
             found = ", ".join(str(value.type) for value in flow or ())
-            raise Fault(errors.flows.SharedMisfit(span=stage.span, name=stage.name, found=found))
+            raise CheckError(errors.flows.SharedMisfit(span=stage.span, name=stage.name, found=found))
         return results
 
     def _block(self, call: ast.Call, flow: Flow, names: LayerNames, given_name: str | None) -> Flow:
         block = self._definitions.blocks[call.callee.text]
         name = block.name.text
         if name in self._inside:
-            raise Fault(errors.flows.BlockInItself(span=call.callee.span, name=name))
+            raise CheckError(errors.flows.BlockInItself(span=call.callee.span, name=name))
         inside = self._deeper(name, call.callee.span)
         self._report.walk(call.callee.span, limits.BLOCK)
         bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
         if not block.statements:
-            raise Fault(errors.flows.EmptyBlock(span=block.name.span, name=name))
+            raise CheckError(errors.flows.EmptyBlock(span=block.name.span, name=name))
         if bound is None:
-            raise Suppressed
+            raise AlreadyReported
         own = names.take(bound.options.word("name") or given_name or names.automatic(name), call.callee.span)
         if flow is not None and len(flow) > 1:
-            raise Fault(errors.flows.TakesOne(span=call.callee.span, layer=name, count=len(flow)))
-        flows = Flows(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)
+            raise CheckError(errors.flows.TakesOne(span=call.callee.span, layer=name, count=len(flow)))
+        flows = ModelBuilder(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)
         with self._report.within(call.callee.span):
             flows.reserve(block.statements)
             flows.run(block.statements)
@@ -348,7 +352,7 @@ class Flows:
         with self._report.catching():
             given = evaluate(statement.count, self._scope)
             if isinstance(given.value, bool) or not isinstance(given.value, int) or not 0 <= given.value <= limits.LAYERS:
-                raise Fault(errors.flows.RepeatCount(span=statement.count.span, found=describe(given.value), limit=limits.LAYERS))
+                raise CheckError(errors.flows.RepeatCount(span=statement.count.span, found=describe(given.value), limit=limits.LAYERS))
             inside = self._deeper("repeat", statement.count.span)
             count = given.value
         if count < 0:
@@ -374,13 +378,13 @@ class Flows:
     def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
         """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
         if len(self._inside) >= limits.NESTING:
-            raise Fault(errors.flows.BlocksTooDeep(span=span, limit=limits.NESTING))
+            raise CheckError(errors.flows.BlocksTooDeep(span=span, limit=limits.NESTING))
         return (*self._inside, what)
 
     def _name(self, statement: ast.Flow, flow: Flow, sound: bool) -> None:
         """Gives the statement's values their names; unknown ones too, so that what reads them isn't reported again."""
         targets = statement.targets
-        values: Sequence[Value | None] = flow if flow is not None else [None] * len(targets)
+        values: Sequence[GraphValue | None] = flow if flow is not None else [None] * len(targets)
         if len(values) != len(targets):
             names = f"{len(targets)} name{'s' if len(targets) > 1 else ''}"
             found = f"{len(values)} value{'s' if len(values) > 1 else ''}"

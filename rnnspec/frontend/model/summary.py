@@ -6,7 +6,7 @@ from math import prod
 from typing import assert_never
 
 from rnnspec.contract.model_source import LayerRow, MaskRow
-from rnnspec.frontend.graph.graph import Application, Flowing, Graph, Steps
+from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, StepMask
 from rnnspec.frontend.graph.layers import (
     Activation,
     Attention,
@@ -60,7 +60,7 @@ def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:
     return tuple(rows)
 
 
-def _sources(steps: Steps) -> str:
+def _sources(steps: StepMask) -> str:
     """`story where not all 0`, of sequences one after the other `story then query`."""
     parts = [name + "".join(f" where not all {value:g}" for value in values) for name, values in steps.sources]
     joins = [" then ".join(map(_sources, join)) for join in steps.joins]
@@ -98,7 +98,7 @@ def _masked_output(application: Application) -> str:
             assert_never(layer)
 
 
-def _shape(value: Flowing) -> str:
+def _shape(value: GraphTensor) -> str:
     return f"({', '.join(map(str, ('batch', *value.shape)))})"
 
 

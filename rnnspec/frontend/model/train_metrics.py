@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.values import Given, Report
+from rnnspec.frontend.binding.values import LocatedValue, Report
 from rnnspec.frontend.graph.graph import GraphOutput
 
 
-def check_metrics(metrics: Given, losses: Sequence[Given], outputs: Sequence[GraphOutput], report: Report) -> None:
+def check_metrics(metrics: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], report: Report) -> None:
     """For metrics and losses of which there are as many as outputs; metrics for all of these are of those with a loss."""
     entries = metrics.value if isinstance(metrics.value, tuple) else ()
     if not entries:
@@ -20,28 +20,28 @@ def check_metrics(metrics: Given, losses: Sequence[Given], outputs: Sequence[Gra
     nested = any(isinstance(entry.value, tuple) for entry in entries)
     each = entries if nested or len(outputs) > 1 else (metrics,)
     for entry, loss, output in zip(each * len(outputs) if of_all else each, losses, outputs, strict=True):
-        if isinstance(loss.value, Configured):
+        if isinstance(loss.value, Config):
             for metric in _listed(entry):
                 _check_metric(metric, loss.value.name, output, report)
         elif _listed(entry) and not of_all:
             report.add(errors.layers.MetricWithoutLoss(span=entry.span, output=output.name))
 
 
-def _listed(entry: Given) -> tuple[Given, ...]:
+def _listed(entry: LocatedValue) -> tuple[LocatedValue, ...]:
     """The metrics of an output."""
     match entry.value:
         case tuple() as metrics:
             return metrics
-        case Configured():
+        case Config():
             return (entry,)
         case _:
             return ()
 
 
-def _check_metric(metric: Given, loss: str, output: GraphOutput, report: Report) -> None:
+def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, report: Report) -> None:
     """Nothing is said of an output that has one unit for a class number, which is an error of the loss."""
     width, classes = output.value.type.features, loss in CLASS_LOSSES
-    if not isinstance(metric.value, Configured) or (classes and width == 1):
+    if not isinstance(metric.value, Config) or (classes and width == 1):
         return
     name = metric.value.name
     if (computed_metric(name, width, classes) in CLASS_METRICS) != classes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.contract.signature import Configured, TrainSettings
+from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.bind import Bindings, checked
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import Given, Report, Scope
+from rnnspec.frontend.binding.values import LocatedValue, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layers import Activation, Dense, Dropout, Layer
@@ -32,7 +32,7 @@ def resolve_train(
     train: ast.Train, scope: Scope, end: tuple[Sequence[Application], Sequence[GraphOutput]] | None, report: Report
 ) -> TrainSettings:
     """The settings, checked; against the model's outputs too if they and the applications are known."""
-    given: dict[str, Given] = {}
+    given: dict[str, LocatedValue] = {}
     places: dict[str, Span] = {}
     for setting in train.settings:
         name = setting.name.text
@@ -70,22 +70,22 @@ def resolve_train(
     )
 
 
-def _each(given: Given, count: int) -> tuple[Given, ...]:
+def _each(given: LocatedValue, count: int) -> tuple[LocatedValue, ...]:
     """What a setting is for each output."""
     return given.value if isinstance(given.value, tuple) else (given,) * count
 
 
-def _loss(given: Given) -> Configured | tuple[Configured | None, ...] | None:
+def _loss(given: LocatedValue) -> Config | tuple[Config | None, ...] | None:
     match given.value:
-        case Configured() as loss:
+        case Config() as loss:
             return loss
         case tuple() as items:
-            return tuple(item.value if isinstance(item.value, Configured) else None for item in items)
+            return tuple(item.value if isinstance(item.value, Config) else None for item in items)
         case _:
             return None
 
 
-def _weights(given: Given) -> float | tuple[float, ...]:
+def _weights(given: LocatedValue) -> float | tuple[float, ...]:
     match given.value:
         case tuple() as items:
             return tuple(float(item.value) for item in items if isinstance(item.value, int | float))
@@ -95,24 +95,24 @@ def _weights(given: Given) -> float | tuple[float, ...]:
             raise InternalError("the loss weights weren't checked")
 
 
-def _metrics(given: Given) -> tuple[Configured | tuple[Configured, ...] | None, ...]:
+def _metrics(given: LocatedValue) -> tuple[Config | tuple[Config, ...] | None, ...]:
     if not isinstance(given.value, tuple):
         raise InternalError("the metrics weren't checked")
     return tuple(_of_output(item) for item in given.value)
 
 
-def _of_output(item: Given) -> Configured | tuple[Configured, ...] | None:
+def _of_output(item: LocatedValue) -> Config | tuple[Config, ...] | None:
     """A metric, or those of an output."""
     match item.value:
-        case Configured() as metric:
+        case Config() as metric:
             return metric
         case tuple() as metrics:
-            return tuple(metric.value for metric in metrics if isinstance(metric.value, Configured))
+            return tuple(metric.value for metric in metrics if isinstance(metric.value, Config))
         case _:
             return None
 
 
-def _fits(name: str, given: Given, outputs: Sequence[GraphOutput], report: Report) -> bool:
+def _fits(name: str, given: LocatedValue, outputs: Sequence[GraphOutput], report: Report) -> bool:
     """Whether a list has one for each output; a list of metrics may be for all of them. If not, it's reported."""
     if not isinstance(given.value, tuple):
         return True
@@ -130,11 +130,11 @@ def _fits(name: str, given: Given, outputs: Sequence[GraphOutput], report: Repor
     return True
 
 
-def _check_loss(given: Given, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
+def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
     loss = given.value
     if loss is None:
         return
-    if not isinstance(loss, Configured):
+    if not isinstance(loss, Config):
         raise InternalError("the loss wasn't checked")
     width = output.value.type.features
     if width == 1 and "categorical" in loss.name:

@@ -15,7 +15,7 @@ FILES = {"SimpleRNN": "simple_rnn", "LSTM": "lstm", "GRU": "gru"}
 NAMES = tuple(FILES.values())
 
 
-class Cells(Mapping[str, ast.Cell]):
+class CellLibrary(Mapping[str, ast.Cell]):
     """A spec's own cells, before those of the standard library; each of these is parsed when it is first asked for."""
 
     def __init__(self, own: Mapping[str, ast.Cell]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rnnspec.kernel.nodes import Access, Contract, Fetch, KernelFunction, Load, Node, RowMap, RowReduce, ScanLoop, Stage, Store
+from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, Prefetch, RowMap, RowReduce, ScanLoop, Store
 from rnnspec.kernel.target import CACHE_LINE, ELEMENT_BYTES
 
 
-def fetch_ahead(function: KernelFunction, lanes: int) -> KernelFunction:
-    """The function with a `Fetch` in the largest contraction of each scan whose step has other nests over tokens.
+def prefetch(function: KernelFunction, lanes: int) -> KernelFunction:
+    """The function with a `Prefetch` in the largest contraction of each scan whose step has other nests over tokens.
 
     Left out are buffers of which a row is shorter than a cache line: there is little of them, and each would be a loop of its own.
     """
@@ -25,16 +25,16 @@ def fetch_ahead(function: KernelFunction, lanes: int) -> KernelFunction:
 
 
 def _fetching(loop: ScanLoop, widths: Mapping[str, int], lanes: int) -> ScanLoop:
-    busy = [node for node in loop.body if isinstance(node, Stage) and _products(node)]
+    busy = [node for node in loop.body if isinstance(node, FusedLoop) and _products(node)]
     buffers = _of_tokens(loop, widths)
     if not busy or not buffers:
         return loop
     chosen = max(busy, key=_products)
-    fetch = Fetch(buffers, loop.reverse, chosen.tile.rows[0], -(-chosen.units // (chosen.tile.vectors * lanes)))
+    fetch = Prefetch(buffers, loop.reverse, chosen.tile.rows[0], -(-chosen.units // (chosen.tile.vectors * lanes)))
     return replace(loop, body=tuple(replace(node, body=(fetch, *chosen.body)) if node is chosen else node for node in loop.body))
 
 
-def _products(stage: Stage) -> int:
+def _products(stage: FusedLoop) -> int:
     """Multiplications for each row."""
     return sum(statement.depth * len(statement.names) * stage.units for statement in stage.body if isinstance(statement, Contract))
 
@@ -51,6 +51,6 @@ def _of_tokens(loop: ScanLoop, widths: Mapping[str, int]) -> tuple[str, ...]:
 
 def _touched(node: Node) -> list[tuple[Access, int]]:
     """The accesses of a nest without a contraction, and their columns."""
-    if isinstance(node, RowReduce) or (isinstance(node, Stage) and not _products(node)):
+    if isinstance(node, RowReduce) or (isinstance(node, FusedLoop) and not _products(node)):
         return [(statement.access, node.units) for statement in node.body if isinstance(statement, Load | Store)]
     return []

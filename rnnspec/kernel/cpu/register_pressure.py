@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from rnnspec.ir.ops import UnaryKind
-from rnnspec.kernel.nodes import Contract, Draw, Fetch, Load, Map, Splat, Statement, Store
+from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Prefetch, Splat, Statement, Store
 from rnnspec.kernel.target import COEFFICIENTS
 
 ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
@@ -28,7 +28,7 @@ def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list
                 found = {name} if splat else set[str]()
             case Map(name=name, operands=operands):
                 found = {name} if names.issuperset(operands) else set[str]()
-            case Contract() | Store() | Fetch():
+            case Contract() | Store() | Prefetch():
                 found = set[str]()
             case _:
                 assert_never(statement)
@@ -69,7 +69,7 @@ def _operands(statement: Statement) -> tuple[str, ...]:
             return operands
         case Store(value=value):
             return (value,)
-        case Load() | Splat() | Draw() | Contract() | Fetch():
+        case Load() | Splat() | Draw() | Contract() | Prefetch():
             return ()
         case _:
             assert_never(statement)

@@ -18,25 +18,25 @@ from rnnspec.ir.ops import Function, Rearrange, Scan, Value
 from rnnspec.kernel.accesses import accesses, with_accesses
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, Buffer, Contract, KernelFunction, Load, Map, RowMap, Stage, Store
+from rnnspec.kernel.nodes import Access, Buffer, Contract, FusedLoop, KernelFunction, Load, Map, RowMap, Store
 from rnnspec.kernel.parallel_rows import touches
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BufferColumns:
     """The columns of a buffer from `column` on."""
 
     buffer: Buffer
     column: int
 
 
-Moved: TypeAlias = Mapping[str, Place]
+BufferAliases: TypeAlias = Mapping[str, BufferColumns]
 """Where those buffers of a tape lie that are a part of another one, by their names."""
 
-NOTHING_MOVED: Moved = MappingProxyType({})
+NO_ALIASES: BufferAliases = MappingProxyType({})
 
 
-def taken_whole(backward: Function) -> frozenset[str]:
+def opaque_uses(backward: Function) -> frozenset[str]:
     """The names of the tape's buffers that a backward function uses as they are, and not row by row from a column on."""
     whole = set[Value]()
     for operation in backward.operations:
@@ -50,7 +50,7 @@ def taken_whole(backward: Function) -> frozenset[str]:
     return frozenset(f"{Space.TAPE.value}.{value.name}" for value in whole)
 
 
-def keep_in_place(function: KernelFunction, apart: Collection[str]) -> tuple[KernelFunction, Moved]:
+def alias_tape(function: KernelFunction, apart: Collection[str]) -> tuple[KernelFunction, BufferAliases]:
     """The function with parts of its tape in place of what was read. `apart`: the tape's buffers that must be whole ones.
 
     A value that takes the place of all of a buffer stays in its own one, which stands for both.
@@ -58,11 +58,11 @@ def keep_in_place(function: KernelFunction, apart: Collection[str]) -> tuple[Ker
     buffers = {buffer.name: buffer for buffer in function.buffers}
     settled = _used_whole(function) | set(apart)
     nests = _Nests(nests_of(function))
-    moved: dict[str, Place] = {}
+    moved: dict[str, BufferColumns] = {}
     replaced: dict[str, str] = {}
     for number, nest in enumerate(nests.all):
         stage = nest.node
-        if not isinstance(stage, Stage):
+        if not isinstance(stage, FusedLoop):
             continue
         for name in dict.fromkeys(statement.access.buffer for statement in stage.body if isinstance(statement, Load)):
             read = buffers[name]
@@ -76,7 +76,7 @@ def keep_in_place(function: KernelFunction, apart: Collection[str]) -> tuple[Ker
             if len(pieces) > 1:
                 shared = replace(read, name=_unique(f"{Space.TAPE.value}.{name}", buffers), space=Space.TAPE)
                 buffers[shared.name] = shared
-                moved |= {each: Place(shared, column) for each, column in zip(kept, pieces, strict=False)}
+                moved |= {each: BufferColumns(shared, column) for each, column in zip(kept, pieces, strict=False)}
             replaced[name] = shared.name
             settled.update(kept[: len(pieces)])
     return _with_moved(function, moved, replaced), moved
@@ -118,7 +118,7 @@ class _Nests:
                     self.written.setdefault(touch.buffer, []).append(number)
 
 
-def _is_read_up(nests: _Nests, number: int, stage: Stage, buffer: Buffer) -> bool:
+def _is_read_up(nests: _Nests, number: int, stage: FusedLoop, buffer: Buffer) -> bool:
     """Whether a stage reads all of a scratch buffer, each element where its own row and unit are, and no one reads it after that."""
     here = nests.all[number]
     if buffer.space is not Space.SCRATCH:
@@ -138,7 +138,7 @@ def _is_read_up(nests: _Nests, number: int, stage: Stage, buffer: Buffer) -> boo
     )
 
 
-def _kept(nests: _Nests, number: int, stage: Stage, buffers: Mapping[str, Buffer], read: Buffer) -> list[str]:
+def _kept(nests: _Nests, number: int, stage: FusedLoop, buffers: Mapping[str, Buffer], read: Buffer) -> list[str]:
     """The tape's buffers that could lie in pieces of what a stage has read, in the order in which it computes what they get.
 
     What it has only loaded is none of them: that is a copy, of a state as a rule, which a weight's gradient will read alone.
@@ -171,7 +171,7 @@ def _is_written_here(nests: _Nests, number: int, name: str) -> bool:
     return accessed.count(number) == 1 and accessed[0] == number and max(written, default=number) <= number
 
 
-def _with_moved(function: KernelFunction, moved: Moved, replaced: Mapping[str, str]) -> KernelFunction:
+def _with_moved(function: KernelFunction, moved: BufferAliases, replaced: Mapping[str, str]) -> KernelFunction:
     """What has moved is found where it is now; what it is a part of stands where the first of its parts was."""
 
     def change(old: Access) -> Access:

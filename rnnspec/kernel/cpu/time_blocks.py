@@ -15,6 +15,7 @@ from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    FusedLoop,
     GatherIds,
     Node,
     Rearranged,
@@ -22,7 +23,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     Rows,
     ScanLoop,
-    Stage,
     TimeBlock,
 )
 from rnnspec.kernel.parallel_rows import Touch, touches
@@ -107,7 +107,7 @@ def _steps(node: Node) -> str | None:
     match node:
         case ScanLoop():
             return node.steps
-        case Stage() | RowReduce() | GatherIds() | Rearranged() if isinstance(node.rows, str) and node.rows.startswith("tokens"):
+        case FusedLoop() | RowReduce() | GatherIds() | Rearranged() if isinstance(node.rows, str) and node.rows.startswith("tokens"):
             return node.rows.replace("tokens", "steps", 1)
         case _:
             return None

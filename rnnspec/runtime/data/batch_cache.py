@@ -14,7 +14,7 @@ from rnnspec.runtime.data.batches import KEPT_STEPS, Batch
 MOST_SHAPES = 8
 
 
-class PlainBatches:
+class ValidatedBatchCache:
     """Batches of checked shapes, for the next inputs of the same ones; `batch` gives None where an input is to be looked at."""
 
     def __init__(self, signature: Signature) -> None:

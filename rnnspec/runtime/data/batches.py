@@ -14,7 +14,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_count, window_mask
 from rnnspec.contract.signature import IndexSignature, PairSignature
 from rnnspec.locks import cached_property
-from rnnspec.runtime.data.columns import Column, Padded, Ragged, Rows
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows
 
 Mask = NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ class CheckedInputs:
             if isinstance(index, IndexSignature):
                 check_step_count(size, self._time(index, times, lengths), self._named(index.length))
         inputs = {
-            name: column.padded(rows, times[name]) if isinstance(column, Ragged) else self._cut(name, column, rows)
+            name: column.padded(rows, times[name]) if isinstance(column, RaggedArray) else self._cut(name, column, rows)
             for name, column in self.columns.items()
         }
         reals = self._reals(rows, times, size, len(self.indices))
@@ -93,7 +93,7 @@ class CheckedInputs:
             indices.append(self._packed(index, real, size, times, indices))
         return Batch(size, inputs, tuple(indices), tuple(reals), self._borrowed(rows))
 
-    def _cut(self, name: str, column: Padded, rows: Rows) -> Array:
+    def _cut(self, name: str, column: PaddedArray, rows: Rows) -> Array:
         """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
         chosen = column.array[rows]
         if name not in self.ids:
@@ -166,7 +166,7 @@ class CheckedInputs:
     def _own_lengths(self, index: IndexSignature, known: Sequence[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
         """See `lengths_of`; `known`: of the indices before. What begins at a padded sequence's end isn't known."""
         columns = [self.columns[name] for name, _ in index.sources]
-        lengths = [column.lengths if isinstance(column, Ragged) else None for column in columns]
+        lengths = [column.lengths if isinstance(column, RaggedArray) else None for column in columns]
         for each in index.windows:
             of = known[each.of]
             lengths.append(None if of is None or each.flip else window_count(of, each.windows))
@@ -204,7 +204,7 @@ class CheckedInputs:
         longest: dict[str, int] = {}
         for name, sequence in self.sequences.items():
             column = self.columns[name]
-            time = int(column.lengths[rows].max(initial=0)) if isinstance(column, Ragged) else sequence.time
+            time = int(column.lengths[rows].max(initial=0)) if isinstance(column, RaggedArray) else sequence.time
             longest[sequence.extent] = max(longest.get(sequence.extent, 0), time)
         return {name: longest[sequence.extent] for name, sequence in self.sequences.items()}
 
@@ -222,7 +222,7 @@ class CheckedInputs:
         real: Mask | None = None
         for name, values in index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]
-            if isinstance(column, Ragged):
+            if isinstance(column, RaggedArray):
                 time = times[name]
                 own = column.grid(rows, time) if present is None else column.padded(rows, time, present)
             elif present is None:
@@ -257,7 +257,7 @@ class CheckedInputs:
         if not isinstance(rows, slice):
             return frozenset()
         return frozenset(
-            name for name, column in self.columns.items() if isinstance(column, Padded) and column.borrowed and name not in self.ids
+            name for name, column in self.columns.items() if isinstance(column, PaddedArray) and column.borrowed and name not in self.ids
         )
 
 

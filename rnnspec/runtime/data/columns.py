@@ -20,7 +20,7 @@ Rows: TypeAlias = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Padded:
+class PaddedArray:
     """One array, (samples, ...) or (samples, time, ...). `borrowed`: it is the caller's own memory."""
 
     array: Array
@@ -32,7 +32,7 @@ class Padded:
 
 
 @dataclass(frozen=True)
-class Ragged:
+class RaggedArray:
     """Samples of different lengths, one after the other in `flat`, (all steps, ...); `lengths`, int64 (samples,)."""
 
     flat: Array
@@ -64,7 +64,7 @@ class Ragged:
         return result
 
 
-Column: TypeAlias = Padded | Ragged
+Column: TypeAlias = PaddedArray | RaggedArray
 
 
 def as_numbers(value: object, what: str, texts: str = "") -> Array:
@@ -95,7 +95,9 @@ def is_list(value: object) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, described: str, variable: str = "x", texts: str = "") -> Ragged:
+def ragged(
+    samples: Sequence[object], tail: tuple[int, ...], what: str, described: str, variable: str = "x", texts: str = ""
+) -> RaggedArray:
     """Samples of shape (steps, *tail) as one column, their dtypes brought together.
 
     `described` says in words what a sample should look like. ValueError names the sample, with advice on its shape in which the list
@@ -113,7 +115,7 @@ def ragged(samples: Sequence[object], tail: tuple[int, ...], what: str, describe
     lengths = np.array([len(array) for array in arrays], np.int64)
     filled = [array for array in arrays if len(array)]
     flat = np.concatenate(filled) if filled else np.zeros((0, *tail), np.int32)
-    return Ragged(flat, lengths)
+    return RaggedArray(flat, lengths)
 
 
 def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
@@ -127,7 +129,7 @@ def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
 
 def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:
     """Where an entry of a column's array is, in the caller's terms; `entry` indexes `array` or `flat`."""
-    if isinstance(column, Ragged):
+    if isinstance(column, RaggedArray):
         ends = np.cumsum(column.lengths)
         sample = int(np.searchsorted(ends, entry[0], side="right"))
         entry = (sample, entry[0] - int(column.starts[sample]), *entry[1:])

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.contract.signature import Signature
 from rnnspec.diagnostics import MaskWarning
 from rnnspec.runtime.data.batches import CheckedInputs
-from rnnspec.runtime.data.columns import Ragged
+from rnnspec.runtime.data.columns import RaggedArray
 
 
 class DroppedMasks:
@@ -43,7 +43,7 @@ MASKED = (
 def _left_out(inputs: CheckedInputs, name: str) -> str | None:
     """The text for what the caller leaves out of an input; None for nothing."""
     column, sequence = inputs.columns[name], inputs.sequences[name]
-    if isinstance(column, Ragged) and np.any(column.lengths < sequence.time):
+    if isinstance(column, RaggedArray) and np.any(column.lengths < sequence.time):
         return DIFFERENT
     return MASKED if sequence.given is not None and not sequence.given.all() else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
-from rnnspec.runtime.data.columns import Column, Padded, Ragged, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
 from rnnspec.runtime.data.shape_hints import hint_for_array
 
@@ -60,12 +60,12 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
         if not spec.is_sequence:
             checked[spec.name] = _floats(spec, column, dtype, None)
             continue
-        time = column.longest if isinstance(column, Ragged) else column.array.shape[1]
+        time = column.longest if isinstance(column, RaggedArray) else column.array.shape[1]
         given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
         masked = dict.fromkeys(values for name, values in signature.sources() if name == spec.name) or {(): None}
         if spec.integer:
-            if any(masked) and isinstance(column, Padded):  # which steps are masked, and what they hold, is looked at once
-                column = Padded(column.array.copy(), borrowed=False)
+            if any(masked) and isinstance(column, PaddedArray):  # which steps are masked, and what they hold, is looked at once
+                column = PaddedArray(column.array.copy(), borrowed=False)
             present = {values: _unmasked(spec, values, column, given) for values in masked}
             checked[spec.name] = _ids(spec, column, _in_any(present.values()))
         else:
@@ -151,25 +151,25 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
             raise ValueError(f"{what}: {found}{hint_for_array(spec.shape, array.shape, variable)}")
     if spec.is_sequence and at_once:
         check_step_count(array.shape[0], array.shape[1], spec.name)
-    return Padded(array.view(), borrowed=True)  # whose shape and dtype nobody else changes
+    return PaddedArray(array.view(), borrowed=True)  # whose shape and dtype nobody else changes
 
 
 def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> None:
     """All inputs have the same number of samples, and dimensions of one name the same length, in each sample of lists."""
     first = signature.inputs[0].name
     known: dict[str, tuple[int, str]] = {}
-    lists: dict[str, tuple[Ragged, str]] = {}
+    lists: dict[str, tuple[RaggedArray, str]] = {}
     for spec in signature.inputs:
         column = columns[spec.name]
         if column.samples != columns[first].samples:
             raise ValueError(f"input {spec.name} has {column.samples} samples, input {first} has {columns[first].samples}")
-        sizes = (column.longest,) if isinstance(column, Ragged) else column.array.shape[1:]
+        sizes = (column.longest,) if isinstance(column, RaggedArray) else column.array.shape[1:]
         for extent, size in zip(spec.shape, sizes, strict=False):
             if isinstance(extent, str):
                 other, where = known.setdefault(extent, (size, spec.name))
                 if other != size:
                     raise ValueError(f"dimension {extent} is {other} in input {where} and {size} in input {spec.name}")
-        if isinstance(column, Ragged) and isinstance(extent := spec.shape[0], str):
+        if isinstance(column, RaggedArray) and isinstance(extent := spec.shape[0], str):
             alike, where = lists.setdefault(extent, (column, spec.name))
             if (wrong := np.flatnonzero(alike.lengths != column.lengths)).size:
                 steps, others = column.lengths[wrong[0]], alike.lengths[wrong[0]]
@@ -193,12 +193,12 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
             raise ValueError(f"lengths: expected integers, got dtype {array.dtype}")
         if array.shape != (column.samples,):
             raise ValueError(f"lengths: expected shape {(column.samples,)} for input {name}, got {array.shape}")
-        most = column.lengths if isinstance(column, Ragged) else np.full(column.samples, time)
+        most = column.lengths if isinstance(column, RaggedArray) else np.full(column.samples, time)
         if (wrong := np.flatnonzero((array < 0) | (array > most))).size:
             raise ValueError(f"lengths: expected 0 to {most[wrong[0]]} for sample {wrong[0]} of input {name}, got {array[wrong[0]]}")
         within = np.arange(time) < array[:, None]
         real = within if real is None else real & within
-    if real is not None and isinstance(column, Ragged):
+    if real is not None and isinstance(column, RaggedArray):
         real = real[column.grid(ALL_ROWS, time)]
     return real
 
@@ -227,7 +227,7 @@ def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], r
         if real is not None:
             too_large &= real[..., None]
         _refuse(spec, column, too_large, f"a value that {dtype} holds")
-    return Ragged(converted, column.lengths) if isinstance(column, Ragged) else Padded(converted, borrowed=False)
+    return RaggedArray(converted, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(converted, borrowed=False)
 
 
 def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
@@ -249,7 +249,7 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
         values = values.astype(np.int32, order="C")
     if values is _values(column):
         return column
-    return Ragged(values, column.lengths) if isinstance(column, Ragged) else Padded(values, borrowed=False)
+    return RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
 
 
 def _id_limit(spec: InputSignature) -> int:
@@ -265,4 +265,4 @@ def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) ->
 
 
 def _values(column: Column) -> Array:
-    return column.flat if isinstance(column, Ragged) else column.array
+    return column.flat if isinstance(column, RaggedArray) else column.array

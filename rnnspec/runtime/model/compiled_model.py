@@ -13,7 +13,7 @@ from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batch_cache import PlainBatches
+from rnnspec.runtime.data.batch_cache import ValidatedBatchCache
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
@@ -25,7 +25,7 @@ from rnnspec.runtime.model.repeated_calls import RepeatedCalls
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
 from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
-from rnnspec.runtime.native.stateful import CarryingExecutable
+from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import model_file
 
 Outputs: TypeAlias = Any
@@ -57,7 +57,7 @@ class CompiledModel:
         self.signature = signature
         self.source = source
         self._executable = executable
-        self._plain = PlainBatches(signature)
+        self._plain = ValidatedBatchCache(signature)
         self._dropped_masks = DroppedMasks(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
@@ -214,7 +214,7 @@ class CompiledModel:
 
     def reset_states(self) -> None:
         """Stateful layers start from zeros again, with any number of samples."""
-        if isinstance(self._executable, CarryingExecutable):
+        if isinstance(self._executable, StatefulExecutable):
             self._executable.reset()
 
     def summary(self) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Configured, WeightSignature
+from rnnspec.contract.signature import Config, WeightSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.model.random_streams import generator
 
@@ -35,7 +35,7 @@ def initial_value(weight: WeightSignature, seed: int) -> Array:
     return value
 
 
-def _draw(initializer: Configured, random: np.random.Generator, shape: Shape) -> Array:
+def _draw(initializer: Config, random: np.random.Generator, shape: Shape) -> Array:
     draw = INITIALIZERS.get(initializer.name)
     if draw is None:
         raise InternalError(f"no initializer is called {initializer.name}")

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.contract.executable import Array, Direct, Executable
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.runtime.native.fast_call import undirected
+from rnnspec.runtime.native.fast_call import no_fast_path
 
 MOST_SHAPES = 8
 
@@ -56,7 +56,7 @@ class RepeatedCalls:
     def _make(self, shape: tuple[int, ...], batch: Batch) -> None:
         repeater = self._executable.repeater(batch.inputs, batch.indices)
         if repeater is None:
-            self._calls[shape] = undirected
+            self._calls[shape] = no_fast_path
             return
 
         def taken(weights: Array, version: int) -> int:

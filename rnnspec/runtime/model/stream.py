@@ -15,7 +15,7 @@ from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.validate import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.runtime.native.fast_call import undirected
+from rnnspec.runtime.native.fast_call import no_fast_path
 from rnnspec.runtime.native.stateful import zero_states
 
 Result = TypeVar("Result")
@@ -167,8 +167,8 @@ class _PlainSteps:
         indices = check_inputs(signature, inputs).batch().indices
         states = zero_states(signature.stream.states, batch, dtype)
         self._stepper = executable.stepper(inputs, states, indices)
-        self.direct: Direct = undirected
-        self._made: Direct = undirected
+        self.direct: Direct = no_fast_path
+        self._made: Direct = no_fast_path
         self._parameters = parameters
         self._version = -1
         steps = (self._stepper.outputs[output.name] for output in signature.outputs)
@@ -184,7 +184,7 @@ class _PlainSteps:
 
     def indirectly(self, work: Callable[[], Result]) -> Result:
         """`work`, while no direct step is made."""
-        self.direct = undirected
+        self.direct = no_fast_path
         try:
             return work()
         finally:

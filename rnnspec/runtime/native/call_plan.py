@@ -9,7 +9,7 @@ from typing import Any
 
 from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import Argument, NativeFunction, Space, operations_saved
+from rnnspec.contract.native_function import NativeArgument, NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.memory import CallSizes, address, index_array, output_shape
 
@@ -36,7 +36,7 @@ class CallPlan:
     kept: tuple[Array, ...]
     outputs: tuple[tuple[int, str, tuple[int, ...]], ...]
     given: tuple[tuple[int, tuple[str, str]], ...]
-    arenas: tuple[tuple[int, Argument], ...]
+    arenas: tuple[tuple[int, NativeArgument], ...]
     dims: ctypes.Array[ctypes.c_int64]
     scratch: int
     tape: int

@@ -16,13 +16,13 @@ from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
-from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BoundFunction, Lease, Pool
+from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, Lease, LoadedFunction, Pool
 from rnnspec.runtime.native.memory import CallSizes, with_distinct
 from rnnspec.runtime.native.prepared_call import NativeStepper
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Variant:
     """Which native function is needed: "forward", "record", "backward" or "stream".
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
@@ -46,7 +46,7 @@ class NativeExecutable:
     def __init__(
         self,
         signature: Signature,
-        build: Callable[[Wanted], NativeFunction],
+        build: Callable[[Variant], NativeFunction],
         print_stage: Callable[[str, str | None], str],
         build_python_call: Callable[[], PythonCall] | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class NativeExecutable:
         self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
         self._build = build
         self._print_stage = print_stage
-        self._functions: dict[tuple[Wanted, bool], BoundFunction] = {}
+        self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
         self._scratch = Pool(MOST_SCRATCH)
         self._tapes = Pool(2)
         self._jit: Jit | None = None
@@ -78,11 +78,11 @@ class NativeExecutable:
         return self._threads
 
     @property
-    def functions(self) -> Mapping[Wanted, BoundFunction]:
+    def functions(self) -> Mapping[Variant, LoadedFunction]:
         """Those that were needed so far, by what was asked for, whatever the number of threads."""
         return {wanted: function for (wanted, _), function in self._functions.items()}
 
-    def _function(self, wanted: Wanted) -> BoundFunction:
+    def _function(self, wanted: Variant) -> LoadedFunction:
         """One with an entry point for several threads once there may be several; it does for one as well."""
         if wanted.activities and not self._activities:
             wanted = replace(wanted, activities=False)
@@ -91,7 +91,7 @@ class NativeExecutable:
             found = self._functions.get((wanted, True)) or (None if shared else self._functions.get((wanted, False)))
             if found is None:
                 function, loaded = self._loader().load_built(partial(self._build, replace(wanted, shared=shared)))
-                found = self._functions[wanted, shared] = BoundFunction(function, loaded, self._scratch, self._tapes, self._threads)
+                found = self._functions[wanted, shared] = LoadedFunction(function, loaded, self._scratch, self._tapes, self._threads)
             return found
 
     def _loader(self) -> Jit:
@@ -110,7 +110,7 @@ class NativeExecutable:
         activities: bool = False,
     ) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; then updates and states."""
-        outputs, _ = self._run(Wanted("forward", training, activities=activities), inputs, indices, weights, weights_version, key)
+        outputs, _ = self._run(Variant("forward", training, activities=activities), inputs, indices, weights, weights_version, key)
         return outputs
 
     def record(
@@ -125,7 +125,7 @@ class NativeExecutable:
         activities: bool = False,
     ) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        wanted = Wanted("record", training, activities=activities)
+        wanted = Variant("record", training, activities=activities)
         known = with_distinct(indices, self._function(wanted).function.distinct, inputs)
         outputs, tape = self._run(wanted, inputs, known, weights, weights_version, key)
         return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, known, tape)
@@ -135,7 +135,7 @@ class NativeExecutable:
         return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
 
     def _run(
-        self, wanted: Wanted, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
+        self, wanted: Variant, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
     ) -> tuple[tuple[Array, ...], Lease | None]:
         given = {("input", name): array for name, array in inputs.items()}
         given["key", ""] = np.array([key], np.uint32)
@@ -152,17 +152,17 @@ class NativeExecutable:
         self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
     ) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it."""
-        outputs, _ = self._run(Wanted("stream", False), inputs, indices, weights, weights_version, 0)
+        outputs, _ = self._run(Variant("stream", False), inputs, indices, weights, weights_version, 0)
         return outputs
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
         sizes = CallSizes(*self._lengths(inputs), indices)
-        return NativeStepper(self._function(Wanted("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+        return NativeStepper(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
         """One call of inference with memory of its own; None where it wouldn't be a direct one."""
-        bound, sizes = self._function(Wanted("forward", False)), CallSizes(*self._lengths(inputs), indices)
+        bound, sizes = self._function(Variant("forward", False)), CallSizes(*self._lengths(inputs), indices)
         if self._states or self._direct is None or not is_small(bound.function, sizes):
             return None
         return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
@@ -181,7 +181,7 @@ class NativeExecutable:
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
-        function = self._function(Wanted("backward", training, input_gradients, activities))
+        function = self._function(Variant("backward", training, input_gradients, activities))
         gradient = np.zeros_like(weights) if gradient is None else gradient
         given = {("cotangent", name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
         given["key", ""] = np.array([key], np.uint32)

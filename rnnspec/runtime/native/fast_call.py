@@ -150,6 +150,6 @@ def is_small(function: NativeFunction, sizes: Mapping[str, int]) -> bool:
     return operations(function.work, sizes) <= MOST_OPERATIONS
 
 
-def undirected(_: object) -> Any:
+def no_fast_path(_: object) -> Any:
     """For what can't be called directly."""
     return None

@@ -79,7 +79,7 @@ class Prepared:
 
 
 @dataclass
-class BoundFunction:
+class LoadedFunction:
     """A loaded native function with the prepared form of the weights it was last called with."""
 
     function: NativeFunction

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.contract.arena import ALIGNMENT
 from rnnspec.contract.dimensions import length_of
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import Argument, DistinctIndex
+from rnnspec.contract.native_function import DistinctIndex, NativeArgument
 from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
 
 SHOWN = {
@@ -46,7 +46,7 @@ class Memory:
         return Memory(memory, address(memory))
 
 
-def output_shape(argument: Argument, sizes: CallSizes) -> tuple[int, ...]:
+def output_shape(argument: NativeArgument, sizes: CallSizes) -> tuple[int, ...]:
     if isinstance(argument.rows, int):
         return argument.rows, argument.width
     if argument.rows == "batch":
@@ -88,7 +88,7 @@ def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex],
     return tuple(known)
 
 
-def index_array(indices: Sequence[PackedIndex], argument: Argument) -> Array:
+def index_array(indices: Sequence[PackedIndex], argument: NativeArgument) -> Array:
     """One of an index's arrays under the name that native functions know it by."""
     index = indices[argument.index]
     match argument.name:

@@ -11,8 +11,8 @@ from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.executable import Array, Direct
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, undirected
-from rnnspec.runtime.native.loaded_function import BoundFunction, Prepared
+from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, no_fast_path
+from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
 from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, output_shape
 
 
@@ -21,7 +21,7 @@ class NativeStepper:
 
     def __init__(
         self,
-        bound: BoundFunction,
+        bound: LoadedFunction,
         indices: Sequence[PackedIndex],
         sizes: CallSizes,
         inputs: Mapping[str, Array],
@@ -108,7 +108,7 @@ class NativeStepper:
         (name, value), *_ = self.inputs.items()
         read = [argument.name if argument.space is Space.INPUT else "" for argument in self._bound.function.arguments]
         if self._directly is None or value.dtype.kind != "f" or name not in read:
-            return undirected
+            return no_fast_path
         place = read.index(name)
         called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
         return self._directly.of(called, shape, value.dtype, self)

@@ -13,7 +13,7 @@ from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
 
 
-class CarryingExecutable:
+class StatefulExecutable:
     """An executable that gives each call the states that the last one left; calls take turns.
 
     The first call fixes the number of samples, until `reset`. Implements `runtime.executable.Executable`.

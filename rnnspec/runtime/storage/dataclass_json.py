@@ -66,7 +66,7 @@ def _reader(kind: Any) -> Read:
     """What reads a type: a class here, or what `typing` makes of an annotation."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, (str, typing.ForwardRef)):
-        return _argument  # an alias in its own definition: of those in plain data only `signature.Argument`
+        return _argument  # an alias in its own definition: of those in plain data only `signature.ArgumentValue`
     if origin in (typing.Union, types.UnionType):
         return _union(tuple(map(_reader, arguments)))
     if origin is tuple:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Argument
+from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
 from rnnspec.file_kinds import kind_of, no_model
 from rnnspec.files import SPEC_LIMIT, large_limit, read_at_most, read_file, write_atomically
@@ -50,7 +50,7 @@ class Artifact:
 
     name: str
     text: str
-    parameters: Mapping[str, Argument]
+    parameters: Mapping[str, ArgumentValue]
     dtype: str
     weights: Mapping[str, Array]
 

@@ -19,7 +19,7 @@ from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, Window
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.native.jit import Jit
-from rnnspec.runtime.native.loaded_function import BoundFunction, Pool
+from rnnspec.runtime.native.loaded_function import LoadedFunction, Pool
 from rnnspec.runtime.native.memory import with_distinct
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 
@@ -48,10 +48,10 @@ def weight_offsets(function: Function) -> dict[str, int]:
     return offsets
 
 
-def load(function: Function, target: Target) -> BoundFunction:
+def load(function: Function, target: Target) -> LoadedFunction:
     """The function, compiled for a target that this machine can run."""
     compiled = native_function(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
-    return BoundFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
+    return LoadedFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
 
 
 def float_type(function: Function) -> DType:
@@ -62,7 +62,7 @@ def float_type(function: Function) -> DType:
     )
 
 
-def call(bound: BoundFunction, function: Function, arguments: Mapping[str, Array]) -> dict[str, Array]:
+def call(bound: LoadedFunction, function: Function, arguments: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs by name for arguments as `interpret` takes them; masks are the indices' own, whatever the function makes of them."""
     dtype = np.dtype(np.float32 if float_type(function) is DType.F32 else np.float64)
     given: dict[tuple[Space, str], Array] = {}

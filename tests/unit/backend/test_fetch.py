@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rnnspec.backend.llvm_cpu.module import emit_module
-from rnnspec.kernel.nodes import Fetch, Outer, ScanLoop, Stage
+from rnnspec.kernel.nodes import FusedLoop, Outer, Prefetch, ScanLoop
 from rnnspec.kernel.target import AVX2, AVX512, Target
 from tests.unit.kernel.scheduled import NORMED, model, scheduled
 
@@ -24,13 +24,13 @@ def loops(body: str, variable: str) -> list[str]:
     return [text.rpartition(".body:\n")[2] for _, text in found if "@llvm.fma" in text]
 
 
-def fetching(spec: str, target: Target, wanted: str = "backward") -> tuple[Fetch, str]:
+def fetching(spec: str, target: Target, wanted: str = "backward") -> tuple[Prefetch, str]:
     """What a pass's contraction fetches, and its code."""
     kernels = scheduled(spec, wanted, target)
     name = kernels.function.name
     place, loop = next((place, node) for place, node in enumerate(kernels.function.nodes) if isinstance(node, ScanLoop))
     for number, node in enumerate(loop.body):
-        if isinstance(node, Stage) and isinstance(node.body[0], Fetch):
+        if isinstance(node, FusedLoop) and isinstance(node.body[0], Prefetch):
             return node.body[0], body_of(emit_module(kernels.module, target), f"{name}.{place}.{number}")
     raise AssertionError("nothing is fetched")
 

@@ -24,7 +24,7 @@ from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.ops import Module, Role
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target
 from rnnspec.passes.differentiate import Differentiate
-from rnnspec.runtime.native.executable import NativeExecutable, Wanted
+from rnnspec.runtime.native.executable import NativeExecutable, Variant
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.e2e.test_threads import shared
@@ -213,7 +213,7 @@ MAGIC: Mapping[str, tuple[bytes, bytes]] = {"x86_64": (b"\x7fELF", b"\x3e\x00"),
 def test_every_target_has_an_object_for_its_own_processor(target: Target, dtype: Precision) -> None:
     staged = compilation(SPECS["reset_before"], target, dtype)
     magic, machine = MAGIC[target.triple.partition("-")[0]]
-    object_code = staged.native(Wanted("backward", False)).object_code
+    object_code = staged.native(Variant("backward", False)).object_code
     assert object_code.startswith(magic)
     assert object_code[18:20] == machine
 
@@ -243,7 +243,7 @@ def test_the_assembly_is_in_the_target_s_own_instructions(target: Target) -> Non
 
 def test_only_wide_targets_name_their_width() -> None:
     for target in (AVX512, AVX2, SSE42, NEON):
-        kernels = compilation(SPECS["lstm_3"], target).kernels(Wanted("forward", False))
+        kernels = compilation(SPECS["lstm_3"], target).kernels(Variant("forward", False))
         text = emit_module(kernels.module, target)
         assert ('"prefer-vector-width"="512"' in text) == (target is AVX512)
         assert f'target triple = "{target.triple}"' in text

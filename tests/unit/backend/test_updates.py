@@ -12,7 +12,7 @@ from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
 from rnnspec.contract.executable import Array
 from rnnspec.kernel.target import TARGETS, Target
 from rnnspec.runtime.native.jit import called_with
-from rnnspec.training.optimizers import SGD, Adam, Extent, Optimizer, RMSprop
+from rnnspec.training.optimizers import SGD, Adam, Optimizer, RMSprop, WeightExtent
 
 ROWS, WIDTH, STEPS = 7, 71, 40
 HOST = host_target()
@@ -53,7 +53,7 @@ def test_rows_that_catch_up_have_the_bits_of_those_that_never_missed_a_step(name
     at_once, late = replace(OPTIMIZERS[name]), replace(OPTIMIZERS[name])
     assert late.late
     for optimizer in (at_once, late):
-        optimizer.bind([Extent(0, ROWS * WIDTH)], np.dtype(dtype))
+        optimizer.bind([WeightExtent(0, ROWS * WIDTH)], np.dtype(dtype))
     late.iterations = 1
     count = len(late.constants())
     native = called_with(Machine(HOST).object_code(emit_update(late.formula, late.slots, count, dtype, as_on(target))), SYMBOL)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import SpecError
-from rnnspec.frontend.graph.graph import Application, Flowing, Graph, Steps
+from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, StepMask
 from rnnspec.frontend.graph.layers import Activation, Bidirectional, Layer, Merge, Recurrent
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
@@ -44,7 +44,7 @@ def weights(made: Graph) -> list[str]:
     return [weight.path for weight in made.weights]
 
 
-def types(made: Graph) -> dict[str, list[Flowing]]:
+def types(made: Graph) -> dict[str, list[GraphTensor]]:
     """What each layer gives, at its last use."""
     return {application.layer.name: [value.type for value in application.results] for application in made.applications}
 
@@ -171,8 +171,8 @@ def test_a_shared_embedding_of_two_inputs() -> None:
     body = ("shared embed = Embedding(7, 3, mask_zero = true)", "p = x -> embed -> LSTM(2)", "q = y -> embed -> GRU(2)")
     made = graph(*body, "[p, q] -> Concatenate()", of="x: int[time], y: int[words]")
     assert weights(made)[0] == "embed/embeddings"
-    assert [value.steps for value in types(made)["embed"]] == [Steps((("y", (0.0,)),))]
-    assert list(made.sequences()) == [Steps((("x", (0.0,)),)), Steps((("y", (0.0,)),))]
+    assert [value.steps for value in types(made)["embed"]] == [StepMask((("y", (0.0,)),))]
+    assert list(made.sequences()) == [StepMask((("x", (0.0,)),)), StepMask((("y", (0.0,)),))]
 
 
 @pytest.mark.parametrize("second", ["row -> s", "d = other -> Dense(4) d -> s"])
@@ -436,7 +436,7 @@ def test_losses_in_the_order_of_the_outputs() -> None:
     heads = ["h = a -> LSTM(2)", "g = h -> Dense(3, softmax)", "f = h -> Dense(1, sigmoid)", "output f, g"]
     assert warned(graph(*heads, "train { loss = [binary_crossentropy, categorical_crossentropy] }")) == []
     made = graph(*heads, "train { loss = [mse, binary_crossentropy] loss_weights = 2 }")
-    assert made.train.loss == (Configured("mean_squared_error"), Configured("binary_crossentropy", (("from_logits", False),)))
+    assert made.train.loss == (Config("mean_squared_error"), Config("binary_crossentropy", (("from_logits", False),)))
     assert made.train.loss_weights == 2.0
     assert codes(*heads, "train { loss = categorical_crossentropy }") == ["E0403"]
 
@@ -580,7 +580,7 @@ def test_merges_of_rows_and_of_sequences(kind: str) -> None:
     assert last(made).results[0].type.shape == (wide,)
 
 
-def steps_of(made: Graph) -> Steps | None:
+def steps_of(made: Graph) -> StepMask | None:
     return last(made).results[0].type.steps
 
 
@@ -588,22 +588,22 @@ A, B = ("a", ()), ("b", ())
 
 
 def test_a_merge_keeps_the_steps_that_are_real_in_one_of_them() -> None:
-    assert steps_of(graph("[a, a] -> Add()")) == Steps((A,))
-    assert steps_of(graph("[a, b] -> Add()")) == Steps((A, B))
-    assert steps_of(graph("m = a -> Masking()", "n = b -> Masking(1)", "[m, n] -> Add()")) == Steps((("a", (0.0,)), ("b", (1.0,))))
-    assert steps_of(graph("m = a -> Masking(1)", "n = a -> Masking(2)", "[m, n] -> Add()")) == Steps((("a", (1.0,)), ("a", (2.0,))))
+    assert steps_of(graph("[a, a] -> Add()")) == StepMask((A,))
+    assert steps_of(graph("[a, b] -> Add()")) == StepMask((A, B))
+    assert steps_of(graph("m = a -> Masking()", "n = b -> Masking(1)", "[m, n] -> Add()")) == StepMask((("a", (0.0,)), ("b", (1.0,))))
+    assert steps_of(graph("m = a -> Masking(1)", "n = a -> Masking(2)", "[m, n] -> Add()")) == StepMask((("a", (1.0,)), ("a", (2.0,))))
 
 
 def test_a_merge_forgets_masks_that_another_takes_back() -> None:
-    assert steps_of(graph("m = a -> Masking()", "[m, a] -> Add()")) == Steps((A,))
-    assert steps_of(graph("m = a -> Masking()", "[m, b, a] -> Add()")) == Steps((B, A))
-    assert steps_of(graph("m = a -> Masking(1)", "n = m -> Masking(2)", "[n, m] -> Add()")) == Steps((("a", (1.0,)),))
-    assert steps_of(graph("m = a -> Masking(1) -> Masking(2)", "[m, m] -> Add()")) == Steps((("a", (1.0, 2.0)),))
+    assert steps_of(graph("m = a -> Masking()", "[m, a] -> Add()")) == StepMask((A,))
+    assert steps_of(graph("m = a -> Masking()", "[m, b, a] -> Add()")) == StepMask((B, A))
+    assert steps_of(graph("m = a -> Masking(1)", "n = m -> Masking(2)", "[n, m] -> Add()")) == StepMask((("a", (1.0,)),))
+    assert steps_of(graph("m = a -> Masking(1) -> Masking(2)", "[m, m] -> Add()")) == StepMask((("a", (1.0, 2.0)),))
 
 
 def test_a_merge_with_a_sequence_without_an_input_masks_nothing() -> None:
     body = ("m = x -> Masking()", "r = row -> RepeatVector(5)", "[m, r] -> Add()")
-    assert steps_of(graph(*body, of="x: float[5, 3], row: float[3]")) == Steps((), 5)
+    assert steps_of(graph(*body, of="x: float[5, 3], row: float[3]")) == StepMask((), 5)
 
 
 def test_what_counts_as_masked() -> None:
@@ -614,13 +614,13 @@ def test_what_counts_as_masked() -> None:
 
 def test_a_merge_of_sequences_of_a_length_of_their_own() -> None:
     made = graph("p = row -> RepeatVector(5)", "q = row -> RepeatVector(5)", "[p, q] -> Add()")
-    assert steps_of(made) == Steps((), 5)
+    assert steps_of(made) == StepMask((), 5)
 
 
 def test_packing_indices_come_in_the_order_of_use() -> None:
     made = graph("p = b -> LSTM(2, return_sequences = true)", "q = a -> LSTM(2, return_sequences = true)", "[p, q] -> Add()")
-    assert list(made.sequences()) == [Steps((B,)), Steps((A,)), Steps((B, A))]
-    assert list(graph("a -> Masking() -> LSTM(2)").sequences()) == [Steps((("a", (0.0,)),))]
+    assert list(made.sequences()) == [StepMask((B,)), StepMask((A,)), StepMask((B, A))]
+    assert list(graph("a -> Masking() -> LSTM(2)").sequences()) == [StepMask((("a", (0.0,)),))]
 
 
 @pytest.mark.parametrize(
@@ -650,16 +650,16 @@ def test_ids_cannot_be_merged() -> None:
 @pytest.mark.parametrize(
     ("layer", "name", "activation"),
     [
-        ("Activation(tanh)", "activation", Configured("tanh")),
-        ("Softmax()", "softmax", Configured("softmax")),
-        ("ReLU()", "re_lu", Configured("relu", (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0)))),
-        ("ReLU(6, 0.5)", "re_lu", Configured("relu", (("max_value", 6.0), ("negative_slope", 0.5), ("threshold", 0.0)))),
-        ("LeakyReLU()", "leaky_re_lu", Configured("leaky_relu", (("negative_slope", 0.3),))),
-        ("LeakyReLU(negative_slope = 0.25)", "leaky_re_lu", Configured("leaky_relu", (("negative_slope", 0.25),))),
-        ("ELU(2)", "elu", Configured("elu", (("alpha", 2.0),))),
+        ("Activation(tanh)", "activation", Config("tanh")),
+        ("Softmax()", "softmax", Config("softmax")),
+        ("ReLU()", "re_lu", Config("relu", (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0)))),
+        ("ReLU(6, 0.5)", "re_lu", Config("relu", (("max_value", 6.0), ("negative_slope", 0.5), ("threshold", 0.0)))),
+        ("LeakyReLU()", "leaky_re_lu", Config("leaky_relu", (("negative_slope", 0.3),))),
+        ("LeakyReLU(negative_slope = 0.25)", "leaky_re_lu", Config("leaky_relu", (("negative_slope", 0.25),))),
+        ("ELU(2)", "elu", Config("elu", (("alpha", 2.0),))),
     ],
 )
-def test_activations_as_layers(layer: str, name: str, activation: Configured) -> None:
+def test_activations_as_layers(layer: str, name: str, activation: Config) -> None:
     made = graph(f"a -> {layer}")
     assert last(made).layer.name == name
     assert isinstance(layer_made := last(made).layer, Activation) and layer_made.activation == activation
@@ -698,7 +698,7 @@ def test_pooling_that_keeps_the_time(kind: str) -> None:
     """One step, which is real even where the sequence had no real one."""
     made = graph("a -> Masking()", f"{kind}(keepdims = true)", "LSTM(2, return_sequences = true)")
     pooled = made.applications[1].results[0].type
-    assert (pooled.shape, pooled.steps) == ((1, 3), Steps((), 1))
+    assert (pooled.shape, pooled.steps) == ((1, 3), StepMask((), 1))
     assert last(made).results[0].type.shape == (1, 2)
     assert last(graph(f"a -> {kind}(keepdims = false)")).results[0].type.shape == (3,)
 

@@ -7,7 +7,7 @@ import pytest
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax import standard_library
 from rnnspec.frontend.syntax.parser import parse
-from rnnspec.frontend.syntax.standard_library import FILES, Cells, standard_cell
+from rnnspec.frontend.syntax.standard_library import FILES, CellLibrary, standard_cell
 from rnnspec.source import SourceFile
 
 
@@ -18,7 +18,7 @@ def test_a_file_holds_the_cell_of_its_name(name: str) -> None:
 
 def test_a_cell_of_the_spec_comes_before_that_of_the_library() -> None:
     own = standard_cell("GRU")
-    cells = Cells({"LSTM": own, "Own": own})
+    cells = CellLibrary({"LSTM": own, "Own": own})
     assert cells["LSTM"] is own
     assert cells["SimpleRNN"].name.text == "SimpleRNN"
     assert set(cells) == {"SimpleRNN", "LSTM", "GRU", "Own"}

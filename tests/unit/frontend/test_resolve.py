@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured, InitializerPart
+from rnnspec.contract.signature import Config, InitializerPart
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.binding.model_parameters import ParameterValue
-from rnnspec.frontend.graph.graph import Flowing, Graph
+from rnnspec.frontend.graph.graph import Graph, GraphTensor
 from rnnspec.frontend.graph.layers import Bidirectional, Dense, Embedding, Layer, Recurrent
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
@@ -34,7 +34,7 @@ def layers(*body: str, **options: str) -> tuple[Layer, ...]:
     return graph_of(model(*body, **options)).layers
 
 
-def results(*body: str, **options: str) -> list[tuple[Flowing, ...]]:
+def results(*body: str, **options: str) -> list[tuple[GraphTensor, ...]]:
     """What each layer gives."""
     applications = graph_of(model(*body, **options)).applications
     return [tuple(value.type for value in application.results) for application in applications]
@@ -140,7 +140,7 @@ def test_default_initializers_are_kerass() -> None:
 def test_initializers_by_class_name_and_with_arguments() -> None:
     (dense,) = layers('Dense(2, kernel_initializer = RandomNormal(stddev = 2), bias_initializer = "he_normal")')
     kernel, bias = dense.weights
-    assert kernel.initializer == (InitializerPart(0, 2, Configured("random_normal", (("mean", 0.0), ("stddev", 2.0), ("seed", None)))),)
+    assert kernel.initializer == (InitializerPart(0, 2, Config("random_normal", (("mean", 0.0), ("stddev", 2.0), ("seed", None)))),)
     assert bias.initializer[0].initializer.name == "he_normal"
 
 
@@ -218,10 +218,10 @@ def test_names_flags_lists_and_none_from_outside() -> None:
 def test_a_parameter_can_be_a_call() -> None:
     (dense,) = layers("Dense(2, act)", head="(slope = 0.25, act = leaky_relu(negative_slope = 2 * slope))")
     assert isinstance(dense, Dense)
-    assert dense.activation == Configured("leaky_relu", (("negative_slope", 0.5),))
+    assert dense.activation == Config("leaky_relu", (("negative_slope", 0.5),))
 
 
-def input_type(text: str) -> Flowing:
+def input_type(text: str) -> GraphTensor:
     (source,) = graph_of(text).inputs
     assert source.name == "x"
     return source.value.type
@@ -275,8 +275,8 @@ def test_a_cells_arguments() -> None:
     use = "Varied(4, factor = 1, use_gate = true, act = relu, start = constant(0.5), extra = 0, return_sequences = true)"
     layer = cell_layer(VARIED, use)
     assert [weight.path for weight in layer.weights] == ["varied/kernel", "varied/gate"]
-    assert layer.weights[0].initializer[0].initializer == Configured("constant", (("value", 0.5),))
-    assert layer.weights[1].initializer[0].initializer == Configured("orthogonal", (("gain", 2.0), ("seed", None)))
+    assert layer.weights[0].initializer[0].initializer == Config("constant", (("value", 0.5),))
+    assert layer.weights[1].initializer[0].initializer == Config("orthogonal", (("gain", 2.0), ("seed", None)))
     assert cell_shape(VARIED, use) == ("time", 6)
 
 
@@ -294,8 +294,8 @@ def test_the_train_section() -> None:
             head="(rate = 0.5)",
         )
     ).train
-    assert train.loss == Configured("categorical_crossentropy", (("from_logits", False),))
-    assert train.metrics == (Configured("accuracy"), Configured("mean_squared_error"))
+    assert train.loss == Config("categorical_crossentropy", (("from_logits", False),))
+    assert train.metrics == (Config("accuracy"), Config("mean_squared_error"))
     assert train.optimizer is not None
     assert dict(train.optimizer.arguments)["learning_rate"] == 0.5
     assert dict(train.optimizer.arguments)["momentum"] == 0.9
@@ -304,7 +304,7 @@ def test_the_train_section() -> None:
 
 def test_a_train_section_with_a_loss_only() -> None:
     train = graph_of(model("Dense(2)", "train { loss = mse }")).train
-    assert train.loss == Configured("mean_squared_error")
+    assert train.loss == Config("mean_squared_error")
     assert (train.optimizer, train.metrics) == (None, ())
 
 

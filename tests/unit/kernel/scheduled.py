@@ -9,9 +9,9 @@ from rnnspec.driver.native import Kernels
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
-from rnnspec.kernel.nodes import Contract, KernelFunction, Node, RowReduce, ScanLoop, Stage, Store
+from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Node, RowReduce, ScanLoop, Store
 from rnnspec.kernel.target import AVX2, Target
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 
 RESET_BEFORE = """
@@ -60,7 +60,7 @@ def compilation(spec: str, target: Target = AVX2, dtype: Precision = "float32") 
 
 def scheduled(spec: str, wanted: str = "forward", target: Target = AVX2, dtype: Precision = "float32") -> Kernels:
     """`wanted`: forward, record or backward."""
-    return compilation(spec, target, dtype).kernels(Wanted(wanted, False))
+    return compilation(spec, target, dtype).kernels(Variant(wanted, False))
 
 
 def the_scan(function: KernelFunction) -> ScanLoop:
@@ -69,10 +69,10 @@ def the_scan(function: KernelFunction) -> ScanLoop:
 
 
 def contractions(node: Node) -> list[Contract]:
-    return [statement for statement in node.body if isinstance(statement, Contract)] if isinstance(node, Stage | RowReduce) else []
+    return [statement for statement in node.body if isinstance(statement, Contract)] if isinstance(node, FusedLoop | RowReduce) else []
 
 
-def stores(stage: Stage) -> list[Store]:
+def stores(stage: FusedLoop) -> list[Store]:
     return [statement for statement in stage.body if isinstance(statement, Store)]
 
 

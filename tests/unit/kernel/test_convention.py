@@ -6,10 +6,10 @@ import pytest
 
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.types import DType
-from rnnspec.kernel.calling_convention import ARENAS, convention
-from rnnspec.kernel.nodes import Access, Buffer, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Stage, State, Store
+from rnnspec.kernel.calling_convention import ARENAS, calling_convention
+from rnnspec.kernel.nodes import Access, Buffer, CarryBuffers, FusedLoop, GatherIds, KernelFunction, Load, RowMap, ScanLoop, Store
 from rnnspec.kernel.target import Tile
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
 LSTM = model(3, "LSTM(5)")
@@ -30,7 +30,7 @@ model Case {
 
 def names(spec: str, wanted: str, part: str = "function") -> tuple[list[str], list[Space]]:
     kernels = scheduled(spec, wanted)
-    calling = convention(kernels.function if part == "function" else kernels.prepare)
+    calling = calling_convention(kernels.function if part == "function" else kernels.prepare)
     return [buffer.name for buffer in calling.buffers], list(calling.arenas)
 
 
@@ -62,9 +62,9 @@ def test_prepare_takes_weights_and_prepared_memory() -> None:
 def test_numbers_go_by_name_those_that_are_needed() -> None:
     """Rows of padded sequences by their lengths, tokens and steps by their index; no number that nothing asks for."""
     kernels = scheduled(LSTM, "forward")
-    assert set(convention(kernels.function).dims) == {"batch*time", "batch", "tokens", "steps"}
-    assert convention(kernels.prepare).dims == ()
-    dims = convention(scheduled(TWO_LENGTHS, "forward").function).dims
+    assert set(calling_convention(kernels.function).dims) == {"batch*time", "batch", "tokens", "steps"}
+    assert calling_convention(kernels.prepare).dims == ()
+    dims = calling_convention(scheduled(TWO_LENGTHS, "forward").function).dims
     assert len(set(dims)) == len(dims)
     assert set(dims) == {
         "batch", "batch*time", "tokens", "steps", "batch*later", "tokens_1", "steps_1", "batch*7", "tokens_2", "steps_2",
@@ -91,17 +91,17 @@ def test_the_order_of_single_buffers_is_the_function_s() -> None:
         for wanted in ("forward", "record", "backward"):
             function = scheduled(spec, wanted).function
             order = [buffer.name for buffer in function.buffers]
-            single = [order.index(buffer.name) for buffer in convention(function).buffers]
+            single = [order.index(buffer.name) for buffer in calling_convention(function).buffers]
             assert single == sorted(single)
 
 
-def function_of(*buffers: Buffer, nodes: tuple[Stage | ScanLoop | GatherIds, ...]) -> KernelFunction:
+def function_of(*buffers: Buffer, nodes: tuple[FusedLoop | ScanLoop | GatherIds, ...]) -> KernelFunction:
     return KernelFunction("f", DType.F32, buffers, nodes)
 
 
-def copy(source: str, target: str) -> Stage:
+def copy(source: str, target: str) -> FusedLoop:
     body = (Load("a", Access(source, RowMap.ROW)), Store(Access(target, RowMap.ROW), "a"))
-    return Stage("batch", 4, Tile((1,), 1), body)
+    return FusedLoop("batch", 4, Tile((1,), 1), body)
 
 
 def test_what_isn_t_touched_isn_t_passed_but_for_cotangents() -> None:
@@ -113,13 +113,13 @@ def test_what_isn_t_touched_isn_t_passed_but_for_cotangents() -> None:
         Buffer("out", Space.OUTPUT, DType.F32, "batch", 4),
         nodes=(copy("read", "out"),),
     )
-    calling = convention(function)
+    calling = calling_convention(function)
     assert [buffer.name for buffer in calling.buffers] == ["read", "dy", "out"]
     assert (calling.arenas, calling.dims) == ((), ("batch",))
 
 
 def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
-    loop = ScanLoop(False, (State(4, "s", "s", None, "out"),), (GatherIds("rows", "ids", "via", "out"),))
+    loop = ScanLoop(False, (CarryBuffers(4, "s", "s", None, "out"),), (GatherIds("rows", "ids", "via", "out"),))
     function = function_of(
         Buffer("ids", Space.INPUT, DType.I32, "batch", 1),
         Buffer("via", Space.INDEX, DType.I32, "batch", 1),
@@ -128,7 +128,7 @@ def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
         Buffer("out", Space.OUTPUT, DType.F32, "batch", 4),
         nodes=(loop,),
     )
-    calling = convention(function)
+    calling = calling_convention(function)
     assert [buffer.name for buffer in calling.buffers] == ["ids", "via", "index.offsets", "out"]
     assert (calling.arenas, calling.dims) == ((Space.SCRATCH,), ("batch", "steps"))
     assert calling.scratch.slot_of == {"s": 0}
@@ -137,7 +137,7 @@ def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_native_arguments_are_the_convention_s(training: bool) -> None:
     """Outputs go by their results' names, index arrays by theirs and the number of the index."""
-    native = compilation(EMBEDDING).native(Wanted("record", training))
+    native = compilation(EMBEDDING).native(Variant("record", training))
     assert [(argument.space, argument.name) for argument in native.arguments] == [
         (Space.INPUT, "x"),
         *([(Space.KEY, "")] if training else []),
@@ -155,7 +155,7 @@ def test_native_arguments_are_the_convention_s(training: bool) -> None:
     assert [argument.space for argument in native.prepare_arguments] == [Space.WEIGHT, Space.PREPARED]
     assert native.distinct == (DistinctIndex(1, "x", 0, 6),)
     assert [argument.index for argument in native.arguments if argument.space is Space.INDEX] == [1, 0, 1, 0, 0]
-    two = compilation(TWO_LENGTHS).native(Wanted("record", training))
+    two = compilation(TWO_LENGTHS).native(Variant("record", training))
     arrays = {(argument.name, argument.index) for argument in two.arguments if argument.space is Space.INDEX}
     assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays
     shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.space is Space.OUTPUT}

@@ -9,20 +9,20 @@ import pytest
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
-from rnnspec.kernel.cpu.prefetch import fetch_ahead
+from rnnspec.kernel.cpu.prefetch import prefetch
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
     Contract,
-    Fetch,
+    FusedLoop,
     KernelFunction,
     Load,
     Map,
     Node,
+    Prefetch,
     RowMap,
     RowReduce,
     ScanLoop,
-    Stage,
     Statement,
     Store,
 )
@@ -36,26 +36,26 @@ def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool
     return Access(buffer, rows, column, row, via, splat=splat)
 
 
-def elementwise(*accesses: Access, units: int = 64) -> Stage:
+def elementwise(*accesses: Access, units: int = 64) -> FusedLoop:
     loads = tuple(Load(str(number), access) for number, access in enumerate(accesses[:-1]))
-    return Stage("rows", units, Tile((1,), 4), (*loads, Map("v", UnaryKind.TANH, ("0",)), Store(accesses[-1], "v")))
+    return FusedLoop("rows", units, Tile((1,), 4), (*loads, Map("v", UnaryKind.TANH, ("0",)), Store(accesses[-1], "v")))
 
 
-def contraction(left: str, depth: int = 64, units: int = 64) -> Stage:
+def contraction(left: str, depth: int = 64, units: int = 64) -> FusedLoop:
     body: tuple[Statement, ...] = (Contract(("v",), at(left), depth, "panels", (None,)), Store(at("w"), "v"))
-    return Stage("rows", units, Tile((6, 2, 1), 2), body)
+    return FusedLoop("rows", units, Tile((6, 2, 1), 2), body)
 
 
-def fetches(*step: Node, reverse: bool = False, buffers: tuple[Buffer, ...] = BUFFERS) -> list[Fetch | None]:
+def fetches(*step: Node, reverse: bool = False, buffers: tuple[Buffer, ...] = BUFFERS) -> list[Prefetch | None]:
     """What each nest of the step fetches; else they are as they were."""
     function = KernelFunction("f", DType.F32, buffers, (ScanLoop(reverse, (), step),))
-    (loop,) = fetch_ahead(function, LANES).nodes
+    (loop,) = prefetch(function, LANES).nodes
     assert isinstance(loop, ScanLoop)
-    found: list[Fetch | None] = []
+    found: list[Prefetch | None] = []
     for old, new in zip(step, loop.body, strict=True):
-        first = new.body[0] if isinstance(new, Stage) else None
-        found.append(first if isinstance(first, Fetch) else None)
-        if isinstance(new, Stage) and found[-1]:
+        first = new.body[0] if isinstance(new, FusedLoop) else None
+        found.append(first if isinstance(first, Prefetch) else None)
+        if isinstance(new, FusedLoop) and found[-1]:
             new = replace(new, body=new.body[1:])
         assert new == old
     return found
@@ -65,12 +65,12 @@ def fetches(*step: Node, reverse: bool = False, buffers: tuple[Buffer, ...] = BU
 def test_a_contraction_fetches_what_a_nest_without_one_reads_and_writes(reverse: bool) -> None:
     """Six rows at a time, and each of four tiles of 2 x 8 units its part."""
     step = elementwise(at("x"), at("y")), contraction("y")
-    assert fetches(*step, reverse=reverse) == [None, Fetch(("x", "y"), reverse, 6, 4)]
+    assert fetches(*step, reverse=reverse) == [None, Prefetch(("x", "y"), reverse, 6, 4)]
 
 
 def test_the_one_with_the_most_products_does() -> None:
     larger = contraction("y", depth=32, units=130)
-    assert fetches(contraction("y"), elementwise(at("x"), at("y")), larger) == [None, None, Fetch(("x", "y"), False, 6, 9)]
+    assert fetches(contraction("y"), elementwise(at("x"), at("y")), larger) == [None, None, Prefetch(("x", "y"), False, 6, 9)]
 
 
 def test_nothing_is_fetched_for_a_contraction_or_without_one() -> None:
@@ -80,12 +80,12 @@ def test_nothing_is_fetched_for_a_contraction_or_without_one() -> None:
 
 def test_a_reduction_reads_too() -> None:
     reduction = RowReduce("rows", 64, (Load("a", at("z")),), ReduceKind.SUM, "a", at("w"))
-    assert fetches(reduction, contraction("y")) == [None, Fetch(("z",), False, 6, 4)]
+    assert fetches(reduction, contraction("y")) == [None, Prefetch(("z",), False, 6, 4)]
 
 
 def test_pieces_that_make_up_a_row() -> None:
     halves = elementwise(at("x"), at("x", 32), at("y"), units=32)
-    assert fetches(halves, contraction("y")) == [None, Fetch(("x",), False, 6, 4)]
+    assert fetches(halves, contraction("y")) == [None, Prefetch(("x",), False, 6, 4)]
 
 
 NOT_FETCHED = [at("x", 32), at("x", rows=RowMap.ROW), at("x", rows=RowMap.FIRST), at("x", via="ids"), at("x", row=1), at("x", splat=True)]
@@ -99,7 +99,7 @@ def test_other_rows_and_parts_of_rows_are_not_fetched(access: Access) -> None:
 
 def test_short_rows_are_not_fetched() -> None:
     """Sixteen floats are a cache line."""
-    for width, found in ((15, None), (16, Fetch(("x",), False, 6, 4))):
+    for width, found in ((15, None), (16, Prefetch(("x",), False, 6, 4))):
         buffers = (replace(BUFFERS[0], width=width), *BUFFERS[1:])
         step = elementwise(at("x"), at("s", rows=RowMap.ROW), units=width), contraction("y")
         assert fetches(*step, buffers=buffers) == [None, found]
@@ -107,4 +107,4 @@ def test_short_rows_are_not_fetched() -> None:
 
 def test_nests_outside_of_a_scan_stay_as_they_are() -> None:
     function = KernelFunction("f", DType.F32, BUFFERS, (elementwise(at("x"), at("y")), contraction("y")))
-    assert fetch_ahead(function, LANES) == function
+    assert prefetch(function, LANES) == function

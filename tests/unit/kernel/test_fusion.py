@@ -8,7 +8,7 @@ import pytest
 
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import UnaryKind
-from rnnspec.kernel.nodes import Contract, KernelFunction, Load, Map, RowMap, RowReduce, Stage
+from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, Map, RowMap, RowReduce
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, all_nodes, contractions, model, scheduled, stores, the_scan
 
@@ -18,10 +18,10 @@ GRU = model(3, "GRU(40, return_sequences = true)")
 every_target = pytest.mark.parametrize("target", [AVX512, AVX2, SSE42, NEON], ids=lambda target: target.name)
 
 
-def only_stage(function: KernelFunction) -> Stage:
+def only_stage(function: KernelFunction) -> FusedLoop:
     """The step's one nest."""
     (step,) = the_scan(function).body
-    assert isinstance(step, Stage)
+    assert isinstance(step, FusedLoop)
     return step
 
 
@@ -68,7 +68,7 @@ def test_recording_doesn_t_split_the_step(spec: str, gates: int) -> None:
 def test_the_projection_of_the_input_is_one_stage_over_all_tokens(spec: str, gates: int) -> None:
     function = scheduled(spec).function
     (projection,) = [node for node in function.nodes if contractions(node)]
-    assert isinstance(projection, Stage)
+    assert isinstance(projection, FusedLoop)
     assert (projection.rows, projection.units) == ("tokens", gates * 40)
     step = only_stage(function)
     (contraction,) = contractions(step)
@@ -86,7 +86,7 @@ def test_a_matmul_that_waits_for_another_needs_a_second_stage() -> None:
     assert [len(contraction.names) for contraction in contractions(first)] == [2]
     assert [len(contraction.names) for contraction in contractions(second)] == [1]
     (state,) = the_scan(function).states
-    assert isinstance(first, Stage) and isinstance(second, Stage)
+    assert isinstance(first, FusedLoop) and isinstance(second, FusedLoop)
     assert state.following not in [store.access.buffer for store in stores(first)]
     assert [store.access.buffer for store in stores(second)] == [state.following]
     (waited_for,) = contractions(second)
@@ -95,7 +95,7 @@ def test_a_matmul_that_waits_for_another_needs_a_second_stage() -> None:
 
 def test_a_reduction_over_the_units_waits_too() -> None:
     body = the_scan(scheduled(model(3, "Normed(40)", cell=NORMED)).function).body
-    assert [type(node) for node in body] == [Stage, RowReduce, RowReduce, Stage]
+    assert [type(node) for node in body] == [FusedLoop, RowReduce, RowReduce, FusedLoop]
     assert [len(contractions(node)) for node in body] == [1, 0, 0, 0]
 
 
@@ -106,7 +106,7 @@ def test_the_backward_step_is_the_gates_and_one_contraction(spec: str, gates: in
     loop = the_scan(function)
     assert loop.reverse
     gradients, product = loop.body
-    assert isinstance(gradients, Stage) and isinstance(product, Stage)
+    assert isinstance(gradients, FusedLoop) and isinstance(product, FusedLoop)
     assert contractions(gradients) == []
     (contraction,) = contractions(product)
     assert contraction.depth == gates * 40
@@ -125,7 +125,7 @@ def test_gates_of_a_step_share_one_set_of_panels() -> None:
     packed = {node.target: node for node in kernels.prepare.nodes if type(node).__name__ == "PackPanels"}
     for node in all_nodes(kernels.function.nodes):
         for contraction in contractions(node):
-            assert isinstance(node, Stage)
+            assert isinstance(node, FusedLoop)
             panels = packed[contraction.panels]
             assert len(panels.gates) == len(contraction.names)
             assert (panels.depth, panels.units, panels.vectors) == (contraction.depth, node.units, node.tile.vectors)

@@ -12,14 +12,16 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.accesses import accesses
-from rnnspec.kernel.calling_convention import convention
-from rnnspec.kernel.cpu.tape_aliasing import keep_in_place
+from rnnspec.kernel.calling_convention import calling_convention
+from rnnspec.kernel.cpu.tape_aliasing import alias_tape
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    CarryBuffers,
     ColumnReduce,
     Contract,
+    FusedLoop,
     KernelFunction,
     Load,
     Map,
@@ -30,8 +32,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
-    State,
     Statement,
     Store,
 )
@@ -52,8 +52,8 @@ def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool
     return Access(buffer, rows, column, row, via, splat=splat)
 
 
-def stage(*body: Statement, rows: str = "rows", units: int = 4) -> Stage:
-    return Stage(rows, units, Tile((1,), 1), body)
+def stage(*body: Statement, rows: str = "rows", units: int = 4) -> FusedLoop:
+    return FusedLoop(rows, units, Tile((1,), 1), body)
 
 
 LOADS: tuple[Statement, ...] = (Load("p", at("a")), Load("q", at("a", 4)), Load("s", at("s", rows=RowMap.ROW)))
@@ -68,13 +68,13 @@ BOTH = {"tape.y": ("tape.a", 0), "tape.x": ("tape.a", 4)}
 def function_of(
     *step: Node, before: Collection[Node] = (), after: Collection[Node] = (), buffers: tuple[Buffer, ...] = BUFFERS
 ) -> KernelFunction:
-    states = (State(4, "s", "s", None, None),)
+    states = (CarryBuffers(4, "s", "s", None, None),)
     return KernelFunction("forward", DType.F32, buffers, (*before, ScanLoop(False, states, step), *after))
 
 
 def places(function: KernelFunction, apart: Collection[str] = ()) -> dict[str, tuple[str, int]]:
     """What has moved to where; the function's accesses are the same but for that, and its other buffers are as they were."""
-    changed, moved = keep_in_place(function, apart)
+    changed, moved = alias_tape(function, apart)
     found = {name: (place.buffer.name, place.column) for name, place in moved.items()}
     kept = {buffer.name: buffer for buffer in function.buffers}
     assert {buffer for buffer in changed.buffers if buffer.name in kept} == {
@@ -96,14 +96,14 @@ def test_values_that_are_computed_from_what_is_read_take_its_pieces() -> None:
 
 
 def test_the_buffer_becomes_a_part_of_the_tape_where_the_first_of_its_values_was() -> None:
-    changed, _ = keep_in_place(function_of(STEP), ())
+    changed, _ = alias_tape(function_of(STEP), ())
     assert [buffer.name for buffer in changed.buffers] == ["tape.a", "tape.z", "s", "t"]
     assert changed.buffer("tape.a") == Buffer("tape.a", Space.TAPE, DType.F32, "tokens", 8)
 
 
 def test_a_name_that_is_taken_is_not_taken_again() -> None:
     buffers = (*BUFFERS, Buffer("tape.a", Space.TAPE, DType.F32, "tokens", 4))
-    changed, moved = keep_in_place(function_of(STEP, buffers=buffers), ())
+    changed, moved = alias_tape(function_of(STEP, buffers=buffers), ())
     assert {place.buffer.name for place in moved.values()} == {"tape.a.1"}
     assert {"tape.a", "tape.a.1"} <= {buffer.name for buffer in changed.buffers}
 
@@ -150,7 +150,7 @@ def test_used_whole() -> None:
         whole = Rearranged("tokens", 1, 4, buffer, "t", transpose=False)
         assert places(function_of(STEP, before=[whole])) == {}
         assert places(function_of(STEP, after=[whole])) == {}
-    state = ScanLoop(False, (State(4, "s", "s", "a", None),), (STEP,))
+    state = ScanLoop(False, (CarryBuffers(4, "s", "s", "a", None),), (STEP,))
     assert places(KernelFunction("forward", DType.F32, BUFFERS, (state,))) == {}
 
 
@@ -211,7 +211,7 @@ def test_a_value_has_one_place() -> None:
     """Of two buffers that are read up, one stays scratch if there is one value."""
     narrow = [replace(BUFFERS[3], name=name, width=4) for name in ("a", "b")]
     body = (Load("p", at("a")), Load("q", at("b")), Map("g", UnaryKind.TANH, ("p",)), Store(at("tape.x"), "g"))
-    changed, _ = keep_in_place(function_of(stage(*body), buffers=(*BUFFERS[:3], *narrow, BUFFERS[4])), ())
+    changed, _ = alias_tape(function_of(stage(*body), buffers=(*BUFFERS[:3], *narrow, BUFFERS[4])), ())
     assert [buffer.name for buffer in changed.buffers] == ["tape.x", "tape.y", "tape.z", "b", "s"]
 
 
@@ -245,7 +245,7 @@ def test_a_value_as_wide_as_what_is_read_stands_for_both() -> None:
     narrow = replace(BUFFERS[3], width=4)
     body = (Load("p", at("a", rows=row)), Map("g", UnaryKind.TANH, ("p",)), Store(at("tape.x", rows=row), "g"))
     function = KernelFunction("forward", DType.F32, (*BUFFERS[:3], narrow), (stage(*body, rows="tokens"),))
-    changed, moved = keep_in_place(function, ())
+    changed, moved = alias_tape(function, ())
     assert moved == {}
     assert changed.buffers == BUFFERS[:3]
     assert changed.nodes == (stage(replace(body[0], access=at("tape.x", rows=row)), *body[1:], rows="tokens"),)
@@ -269,10 +269,10 @@ def test_models(name: str) -> None:
     recorded, backward = (scheduled(spec, which).function for which in ("record", "backward"))
     tape = [buffer for buffer in recorded.buffers if buffer.space is Space.TAPE]
     assert tape == [buffer for buffer in backward.buffers if buffer.space is Space.TAPE]
-    assert convention(recorded).tape == convention(backward).tape
+    assert calling_convention(recorded).tape == calling_convention(backward).tape
     over: Counter[str] = Counter()
     for nest in nests_of(recorded):
-        if isinstance(nest.node, Stage):
+        if isinstance(nest.node, FusedLoop):
             loaded = {statement.access for statement in nest.node.body if isinstance(statement, Load)}
             stored = {statement.access for statement in nest.node.body if isinstance(statement, Store)}
             over.update(access.buffer for access in loaded & stored if recorded.buffer(access.buffer).space is Space.TAPE)

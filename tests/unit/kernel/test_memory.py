@@ -19,6 +19,8 @@ from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    CarryBuffers,
+    FusedLoop,
     GatherIds,
     KernelFunction,
     Load,
@@ -28,8 +30,6 @@ from rnnspec.kernel.nodes import (
     RowMap,
     ScanLoop,
     Scatter,
-    Stage,
-    State,
     Statement,
     Store,
 )
@@ -44,9 +44,9 @@ def at(buffer: str) -> Access:
     return Access(buffer, RowMap.ROW)
 
 
-def copy(source: str, target: str) -> Stage:
+def copy(source: str, target: str) -> FusedLoop:
     body: tuple[Statement, ...] = (Load("a", at(source)), Map("b", UnaryKind.NEG, ("a",)), Store(at(target), "b"))
-    return Stage("batch", 4, Tile((1,), 1), body)
+    return FusedLoop("batch", 4, Tile((1,), 1), body)
 
 
 def scratch(name: str, rows: int | str = "batch", width: int = 4, dtype: DType = DType.F32) -> Buffer:
@@ -113,7 +113,7 @@ def drawn_functions(draw: st.DrawFn) -> KernelFunction:
             case 2:
                 nodes.append(Scatter("batch", 4, draw(name), at(draw(name)), draw(name), 3))
             case _:
-                state = State(4, draw(name), draw(name), draw(st.none() | name), draw(st.none() | name))
+                state = CarryBuffers(4, draw(name), draw(name), draw(st.none() | name), draw(st.none() | name))
                 nodes.append(ScanLoop(False, (state,), (copy(draw(name), draw(name)), GatherIds("rows", draw(name), None, draw(name)))))
     return function_of(buffers, *nodes)
 
@@ -170,7 +170,7 @@ def test_buffers_of_different_rows_never_share() -> None:
 
 
 def test_a_scan_keeps_everything_that_it_touches_to_its_end() -> None:
-    state = State(4, "a", "b", "c", "d")
+    state = CarryBuffers(4, "a", "b", "c", "d")
     loop = ScanLoop(False, (state,), (copy("e", "f"), copy("g", "h")))
     plan = plan_scratch(function_of(tuple(scratch(name) for name in NAMES), loop))
     assert len(set(plan.slot_of.values())) == len(NAMES)

@@ -13,8 +13,8 @@ from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
-from rnnspec.kernel.nodes import Contract, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Stage, Store
-from rnnspec.kernel.op_class import Form, form_of, is_storable, matrix
+from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Store
+from rnnspec.kernel.op_class import OpClass, form_of, is_storable, matrix
 from rnnspec.kernel.printer import print_kernel
 from rnnspec.kernel.schedule import schedule, schedule_function
 from rnnspec.kernel.target import AVX2
@@ -72,10 +72,10 @@ func @f(input %x: f32[batch, 4], weight %w: f32[4, 4], weight %b: f32[4]) {
 
 def test_what_depends_on_weights_alone_is_prepared_once() -> None:
     prepare, function = scheduled(SIMPLE)
-    assert [type(node) for node in prepare.nodes] == [Stage, PackPanels]
-    assert [type(node) for node in function.nodes] == [Stage]
+    assert [type(node) for node in prepare.nodes] == [FusedLoop, PackPanels]
+    assert [type(node) for node in function.nodes] == [FusedLoop]
     (stage,) = function.nodes
-    assert isinstance(stage, Stage)
+    assert isinstance(stage, FusedLoop)
     (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
     assert contract.inits == ("b",), "the accumulator starts from the bias"
     assert prepare.buffer("0").space is Space.PREPARED
@@ -139,7 +139,7 @@ func @f(input %x: f32[batch, 8], input %r: f32[batch, 1]) {{
   return output "y" %3
 }}
 """)
-    assert not any(isinstance(node, Stage) and node.units == 8 and node.rows != 1 for node in of_rows.nodes)
+    assert not any(isinstance(node, FusedLoop) and node.units == 8 and node.rows != 1 for node in of_rows.nodes)
     _, of_elements = scheduled(f"""
 func @f(input %x: f32[batch, 8]) {{
   %0 = sqrt %x : f32[batch, 8]
@@ -148,7 +148,7 @@ func @f(input %x: f32[batch, 8]) {{
   return output "y" %2
 }}
 """)
-    assert any(isinstance(node, Stage) and node.units == 8 and node.rows == "batch" for node in of_elements.nodes)
+    assert any(isinstance(node, FusedLoop) and node.units == 8 and node.rows == "batch" for node in of_elements.nodes)
 
 
 def test_a_result_under_two_names_is_computed_once_and_stored_twice() -> None:
@@ -158,7 +158,7 @@ func @f(input %x: f32[batch, 8]) {
   return output "y" %0, output "z" %0, output "copy" %x
 }
 """)
-    stages = [node for node in function.nodes if isinstance(node, Stage)]
+    stages = [node for node in function.nodes if isinstance(node, FusedLoop)]
     stored = [statement.access.buffer for stage in stages for statement in stage.body if isinstance(statement, Store)]
     assert sorted(stored) == ["output.copy", "output.y", "output.z"]
     assert print_kernel(function).count("= tanh") == 1
@@ -176,7 +176,7 @@ func @f(input %x: f32[batch, 4], weight %w: f32[8, 3]) {
 }
 """)
     parts, product = function.nodes
-    assert isinstance(parts, Stage) and isinstance(product, Stage)
+    assert isinstance(parts, FusedLoop) and isinstance(product, FusedLoop)
     assert (parts.units, product.units) == (4, 3)
     assert [statement.access.column for statement in parts.body if isinstance(statement, Store)] == [0, 4]
 
@@ -184,18 +184,18 @@ func @f(input %x: f32[batch, 4], weight %w: f32[8, 3]) {
 @pytest.mark.parametrize(
     ("text", "form"),
     [
-        ("%1 = split %x {axis = 1} : f32[batch, 8]", Form.POINTWISE),
-        ("%1 = split %w {axis = 0} : f32[4, 3], f32[4, 3]", Form.VIEW),
-        ("%1 = concat %x, %x {axis = 1} : f32[batch, 16]", Form.POINTWISE),
-        ("%1 = concat %w, %w {axis = 0} : f32[16, 3]", Form.NODE),
-        ("%1 = matmul %x, %w : f32[batch, 3]", Form.LEAF),
-        ("%1 = matmul transpose %x, %x : f32[8, 8]", Form.NODE),
-        ("%1 = reshape %b : f32[1, 3]", Form.POINTWISE),
-        ("%1 = reshape %b : f32[3, 1]", Form.VIEW),
-        ("%1 = reduce_sum %x {axis = 1} : f32[batch, 1]", Form.NODE),
+        ("%1 = split %x {axis = 1} : f32[batch, 8]", OpClass.POINTWISE),
+        ("%1 = split %w {axis = 0} : f32[4, 3], f32[4, 3]", OpClass.VIEW),
+        ("%1 = concat %x, %x {axis = 1} : f32[batch, 16]", OpClass.POINTWISE),
+        ("%1 = concat %w, %w {axis = 0} : f32[16, 3]", OpClass.NODE),
+        ("%1 = matmul %x, %w : f32[batch, 3]", OpClass.LEAF),
+        ("%1 = matmul transpose %x, %x : f32[8, 8]", OpClass.NODE),
+        ("%1 = reshape %b : f32[1, 3]", OpClass.POINTWISE),
+        ("%1 = reshape %b : f32[3, 1]", OpClass.VIEW),
+        ("%1 = reduce_sum %x {axis = 1} : f32[batch, 1]", OpClass.NODE),
     ],
 )
-def test_forms(text: str, form: Form) -> None:
+def test_forms(text: str, form: OpClass) -> None:
     names = "%1, %2" if text.count("f32[") == 2 and "split" in text else "%1"
     function = parsed(
         "func @f(input %x: f32[batch, 8], weight %w: f32[8, 3], weight %b: f32[3]) {\n"
@@ -340,7 +340,7 @@ def test_a_part_that_stands_for_a_row_is_an_element_at_its_column() -> None:
     """A part of what lies in memory, and a part of parts that were put together, which then are nowhere."""
     _, function = scheduled(NARROW)
     (stage,) = function.nodes
-    assert isinstance(stage, Stage)
+    assert isinstance(stage, FusedLoop)
     loads = {
         (statement.access.buffer, statement.access.column, statement.access.splat)
         for statement in stage.body
@@ -368,8 +368,8 @@ func @f(input %x: f32[batch, 2], input %y: f32[batch, 3], weight %w: f32[5, 4], 
 def test_a_reduction_waits_for_a_concatenation_that_is_stored_for_another_s_sake() -> None:
     """A matmul's left side: the reduction of its squares comes after it, not beside it. What is repeated waits for its own product."""
     _, function = scheduled(REDUCED)
-    assert [type(node) for node in function.nodes] == [Stage, Stage, RowReduce, Stage, Stage]
+    assert [type(node) for node in function.nodes] == [FusedLoop, FusedLoop, RowReduce, FusedLoop, FusedLoop]
     _, _, reduction, _, last = function.nodes
-    assert isinstance(reduction, RowReduce) and isinstance(last, Stage)
+    assert isinstance(reduction, RowReduce) and isinstance(last, FusedLoop)
     assert [statement.access.buffer for statement in reduction.body if isinstance(statement, Load)] == ["both"]
     assert [(load.access.buffer, load.access.splat) for load in last.body if isinstance(load, Load)] == [("2", True), ("4", True)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rnnspec.contract.native_function import Work, operations_saved
+from rnnspec.contract.native_function import ParallelCost, operations_saved
 from rnnspec.ir.types import DType
-from rnnspec.kernel.amount import Amount
-from rnnspec.kernel.calling_convention import convention
-from rnnspec.kernel.nodes import Access, KernelFunction, Load, Outer, RowMap, ScanLoop, Stage, Store
-from rnnspec.kernel.parallel_cost import Parts, work_of
+from rnnspec.kernel.amount import SizeExpr
+from rnnspec.kernel.calling_convention import calling_convention
+from rnnspec.kernel.nodes import Access, FusedLoop, KernelFunction, Load, Outer, RowMap, ScanLoop, Store
+from rnnspec.kernel.parallel_cost import Parallelism, parallel_cost
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of, touches
 from rnnspec.kernel.parallel_units import WAIT_COST, unit_shares
 from rnnspec.kernel.target import AVX2, Tile
@@ -17,18 +17,18 @@ from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
 
 def waits(function: KernelFunction) -> list[bool]:
-    pending = Pending(memory_of(function, convention(function)))
+    pending = Pending(memory_of(function, calling_convention(function)))
     return [pending.must_wait(touches(node)) for node in function.nodes]
 
 
-def copy(source: Access, target: Access, rows: int | str = "tokens") -> Stage:
-    return Stage(rows, 4, Tile((1,), 1), (Load("x", source), Store(target, "x")))
+def copy(source: Access, target: Access, rows: int | str = "tokens") -> FusedLoop:
+    return FusedLoop(rows, 4, Tile((1,), 1), (Load("x", source), Store(target, "x")))
 
 
 ROW, FIRST = RowMap.ROW, RowMap.FIRST
 
 
-def must_wait(*nodes: Stage) -> list[bool]:
+def must_wait(*nodes: FusedLoop) -> list[bool]:
     pending = Pending({"a": 0, "b": 1, "c": 2, "b again": 1})
     return [pending.must_wait(touches(node)) for node in nodes]
 
@@ -90,23 +90,23 @@ def test_a_scan_whose_step_writes_what_other_rows_read_is_not_divided() -> None:
 
 
 def test_work_is_counted_by_the_parts_that_it_falls_into() -> None:
-    work = work_of(scheduled(model(3, "LSTM(8)"), "forward").function, AVX2.lanes(DType.F32))
+    work = parallel_cost(scheduled(model(3, "LSTM(8)"), "forward").function, AVX2.lanes(DType.F32))
     sizes = {"batch": 2, "tokens": 10, "steps": 5, "batch*time": 10}
-    assert set(work) == {Parts("tokens"), Parts("batch")}
-    assert work[Parts("tokens")].at(sizes) >= 10 * 2 * 3 * 32
-    assert work[Parts("batch")].at(sizes) >= 10 * 2 * 8 * 32
+    assert set(work) == {Parallelism("tokens"), Parallelism("batch")}
+    assert work[Parallelism("tokens")].at(sizes) >= 10 * 2 * 3 * 32
+    assert work[Parallelism("batch")].at(sizes) >= 10 * 2 * 8 * 32
 
 
 def test_work_that_units_can_share_is_counted_with_the_waiting() -> None:
     function = scheduled(model(3, "LSTM(64)"), "forward").function
-    work = work_of(function, AVX2.lanes(DType.F32))
+    work = parallel_cost(function, AVX2.lanes(DType.F32))
     (parts,) = (parts for parts in work if parts.units > 1)
-    assert (parts.rows, parts.units, parts.waiting) == ("batch", 8, Amount.of("steps") * WAIT_COST)
+    assert (parts.rows, parts.units, parts.waiting) == ("batch", 8, SizeExpr.of("steps") * WAIT_COST)
     assert work[parts].at({"batch": 2, "tokens": 10, "steps": 5}) >= 10 * 2 * 64 * 256
 
 
 def test_operations_saved_depend_on_parts_and_threads() -> None:
-    work = (Work("batch", (("tokens", 100), ("", 50))), Work(1, (("", 1000),)))
+    work = (ParallelCost("batch", (("tokens", 100), ("", 50))), ParallelCost(1, (("", 1000),)))
     assert operations_saved(work, {"batch": 1, "tokens": 10}, 4) == 0
     assert operations_saved(work, {"batch": 2, "tokens": 10}, 4) == 525
     assert operations_saved(work, {"batch": 9, "tokens": 10}, 4) == 1050 - 350
@@ -114,7 +114,7 @@ def test_operations_saved_depend_on_parts_and_threads() -> None:
 
 
 def test_operations_that_units_save_are_less_the_waiting() -> None:
-    work = (Work("batch", (("tokens", 100),), 4, (("steps", 20),)),)
+    work = (ParallelCost("batch", (("tokens", 100),), 4, (("steps", 20),)),)
     assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 2) == 500 - 400
     assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 3) == 0
     assert operations_saved(work, {"batch": 2, "tokens": 10, "steps": 10}, 2) == 500
@@ -151,7 +151,7 @@ def test_units_are_not_shared_where_one_reads_what_another_writes() -> None:
     (scan,) = (node for node in function.nodes if isinstance(node, ScanLoop))
     own = state_of(scan, in_place=True)
     for access in (Access(own, ROW, column=8), Access(own, ROW, splat=True)):
-        (stage,) = (node for node in scan.body if isinstance(node, Stage))
+        (stage,) = (node for node in scan.body if isinstance(node, FusedLoop))
         other = replace(scan, body=(replace(stage, body=(Load("other", access), *stage.body)),))
         assert not unit_shares(other, function, LANES)
     assert unit_shares(scan, function, LANES)

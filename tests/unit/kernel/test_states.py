@@ -15,8 +15,10 @@ from rnnspec.kernel.carry_buffers import settle_states
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
+    CarryBuffers,
     ColumnReduce,
     Contract,
+    FusedLoop,
     Load,
     Map,
     Node,
@@ -25,8 +27,6 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
-    Stage,
-    State,
     Statement,
     Store,
 )
@@ -38,15 +38,15 @@ def at(buffer: str, column: int = 0, *, splat: bool = False) -> Access:
     return Access(buffer, RowMap.ROW, column, splat=splat)
 
 
-def stage(*body: Statement) -> Stage:
-    return Stage("rows", 4, Tile((1,), 1), body)
+def stage(*body: Statement) -> FusedLoop:
+    return FusedLoop("rows", 4, Tile((1,), 1), body)
 
 
 def settle(*body: Node, width: int = 4) -> tuple[ScanLoop, dict[str, Buffer]]:
     """A scan of one state, `s` then `s'`, settled; and the buffers that are left."""
     names = ("s", "s'", "t", "out")
     buffers = {name: Buffer(name, Space.SCRATCH, DType.F32, "batch", width) for name in names}
-    loop = ScanLoop(False, (State(width, "s", "s'", None, "out"),), body)
+    loop = ScanLoop(False, (CarryBuffers(width, "s", "s'", None, "out"),), body)
     return settle_states(loop, buffers), buffers
 
 
@@ -144,7 +144,7 @@ def test_a_state_that_stays_doubled_keeps_its_body() -> None:
     loop, buffers = settle(*body)
     assert loop.body == body
     assert {"s", "s'"} <= buffers.keys()
-    assert loop == replace(loop, states=(State(4, "s", "s'", None, "out"),))
+    assert loop == replace(loop, states=(CarryBuffers(4, "s", "s'", None, "out"),))
 
 
 def doubled(spec: str, wanted: str = "forward") -> dict[str, bool]:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from rnnspec.contract.native_function import Space
-from rnnspec.kernel.calling_convention import convention
+from rnnspec.kernel.calling_convention import calling_convention
 from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, KernelFunction, Load, Node, RowMap, ScanLoop, Stage, Statement, Store, TimeBlock
+from rnnspec.kernel.nodes import Access, FusedLoop, KernelFunction, Load, Node, RowMap, ScanLoop, Statement, Store, TimeBlock
 from rnnspec.kernel.target import AVX512
 from tests.unit.kernel.scheduled import model, scheduled, stores
 
@@ -40,7 +40,7 @@ def test_the_gradient_of_an_input_takes_turns_with_the_scan_that_it_goes_into() 
     (block,) = function.blocks
     members = function.nodes[block.first : block.last]
     assert block.reverse
-    assert [type(node).__name__ for node in members] == ["Stage", "ScanLoop"]
+    assert [type(node).__name__ for node in members] == ["FusedLoop", "ScanLoop"]
 
 
 def test_sums_over_all_tokens_take_no_turns() -> None:
@@ -48,7 +48,9 @@ def test_sums_over_all_tokens_take_no_turns() -> None:
     for wanted in ("record", "backward"):
         function = scheduled(spec, wanted, AVX512).function
         inside = [node for block in function.blocks for node in function.nodes[block.first : block.last]]
-        assert inside and all(isinstance(node, Stage | ScanLoop) or type(node).__name__ in ("RowReduce", "GatherIds") for node in inside)
+        assert inside and all(
+            isinstance(node, FusedLoop | ScanLoop) or type(node).__name__ in ("RowReduce", "GatherIds") for node in inside
+        )
 
 
 def test_what_looks_at_other_steps_waits_for_all() -> None:
@@ -68,7 +70,7 @@ def test_a_state_at_the_end_is_no_token_s() -> None:
 
 
 def touches_whole(node: Node, finals: set[str | None]) -> bool:
-    return isinstance(node, Stage) and any(
+    return isinstance(node, FusedLoop) and any(
         isinstance(access := getattr(statement, "access", None), Access) and access.buffer in finals and access.rows is RowMap.ROW
         for statement in node.body
     )
@@ -88,7 +90,7 @@ def test_a_block_is_what_half_of_the_second_level_cache_holds_of_what_is_passed_
 def test_buffers_of_a_block_do_not_share_memory(wanted: str) -> None:
     spec = model(3, "LSTM(8, return_sequences = true)", "Dense(5)", "LSTM(4, return_sequences = true)", "Dense(8)")
     function = scheduled(spec, wanted, AVX512).function
-    plan = convention(function).scratch
+    plan = calling_convention(function).scratch
     for block in function.blocks:
         slots = [plan.slot_of[name] for name in scratch_of(function, block)]
         assert len(set(slots)) == len(slots) > 0
@@ -99,7 +101,7 @@ def scratch_of(function: KernelFunction, block: TimeBlock) -> Sequence[str]:
     return sorted({name for node in function.nodes[block.first : block.last] for name in buffers_of(node)} & scratch)
 
 
-def at_first_row(stage: Stage, buffer: str) -> Stage:
+def at_first_row(stage: FusedLoop, buffer: str) -> FusedLoop:
     """The stage, its loads and stores of a buffer at row 0 for all rows."""
 
     def moved(statement: Statement) -> Statement:
@@ -115,7 +117,7 @@ def test_what_is_passed_on_must_be_each_token_s_own(who: str) -> None:
     function = scheduled(model(3, "LSTM(8)"), "forward", AVX512).function
     buffers = {buffer.name: buffer for buffer in function.buffers}
     copy, projection, scan, *rest = function.nodes
-    assert isinstance(projection, Stage) and isinstance(scan, ScanLoop) and isinstance(scan.body[0], Stage)
+    assert isinstance(projection, FusedLoop) and isinstance(scan, ScanLoop) and isinstance(scan.body[0], FusedLoop)
     (passed,) = (store.access.buffer for store in stores(projection))
     if who == "the projection":
         projection = at_first_row(projection, passed)

@@ -13,9 +13,9 @@ from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
 from rnnspec.kernel.loop_nests import nests_of
-from rnnspec.kernel.nodes import Stage
+from rnnspec.kernel.nodes import FusedLoop
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 
 SPECS = Path(__file__).parents[3] / "benchmarks" / "specs"
@@ -29,7 +29,7 @@ FUSED = {
 
 every_target = pytest.mark.parametrize("target", [AVX512, AVX2, SSE42, NEON], ids=lambda target: target.name)
 
-TRAINING = (Wanted("forward", False), Wanted("record", True), Wanted("backward", True, input_gradients=False))
+TRAINING = (Variant("forward", False), Variant("record", True), Variant("backward", True, input_gradients=False))
 
 
 def made(name: str, target: Target = AVX2, **parameters: int) -> Compilation:
@@ -40,8 +40,8 @@ def made(name: str, target: Target = AVX2, **parameters: int) -> Compilation:
 @every_target
 @pytest.mark.parametrize("name", FUSED)
 def test_a_step_of_inference_is_one_stage_that_stores_its_states_and_its_output_alone(name: str, target: Target) -> None:
-    (step,) = the_scan(made(name, target, features=80, units=128).kernels(Wanted("forward", False)).function).body
-    assert isinstance(step, Stage)
+    (step,) = the_scan(made(name, target, features=80, units=128).kernels(Variant("forward", False)).function).body
+    assert isinstance(step, FusedLoop)
     assert len(contractions(step)) == 1
     assert {store.access.buffer for store in stores(step)} == FUSED[name]
     assert len(stores(step)) == len(FUSED[name])
@@ -49,23 +49,23 @@ def test_a_step_of_inference_is_one_stage_that_stores_its_states_and_its_output_
 
 @pytest.mark.parametrize("name", FUSED)
 def test_a_step_of_training_stores_residuals_on_the_tape_besides(name: str) -> None:
-    function = made(name, features=80, units=128).kernels(Wanted("record", True)).function
+    function = made(name, features=80, units=128).kernels(Variant("record", True)).function
     tape = {buffer.name for buffer in function.buffers if buffer.space is Space.TAPE}
     (step,) = the_scan(function).body
-    assert isinstance(step, Stage)
+    assert isinstance(step, FusedLoop)
     assert len(contractions(step)) == 1
     written = {store.access.buffer for store in stores(step)}
     assert written - tape == FUSED[name]
     assert written & tape
 
 
-def text(wanted: Wanted) -> Count:
+def text(wanted: Variant) -> Count:
     function = made("text.rnn", vocabulary=20000, features=128, units=64).kernels(wanted).function
     return sum((count(nest, function) for nest in nests_of(function)), NOTHING)
 
 
 @pytest.mark.parametrize("wanted", TRAINING, ids=lambda wanted: wanted.name)
-def test_no_work_and_no_byte_of_the_text_model_depends_on_a_padded_size(wanted: Wanted) -> None:
+def test_no_work_and_no_byte_of_the_text_model_depends_on_a_padded_size(wanted: Variant) -> None:
     """Neither on `batch*time`; bytes alone depend on `steps`, those of the longest real row: each reads the panels."""
     work = text(wanted)
     arithmetic = [work.matmul, work.elementwise, *work.elementary.values()]
@@ -89,8 +89,8 @@ def test_a_step_of_training_multiplies_each_distinct_word_of_the_text_model_once
 @every_target
 def test_a_step_of_a_stream_is_one_stage_with_its_projection(target: Target) -> None:
     """Both products add up in the same registers: the second one begins where the first one ended, from the bias."""
-    step, dense = made("stream.rnn", target, units=64).kernels(Wanted("stream", False)).function.nodes
-    assert isinstance(step, Stage) and isinstance(dense, Stage)
+    step, dense = made("stream.rnn", target, units=64).kernels(Variant("stream", False)).function.nodes
+    assert isinstance(step, FusedLoop) and isinstance(dense, FusedLoop)
     projection, recurrent = contractions(step)
     assert recurrent.inits == projection.names
     assert {store.access.buffer.partition(".")[0] for store in stores(step)} == {"state"}

@@ -14,10 +14,10 @@ from rnnspec.kernel.count import count
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import ScanLoop
 from rnnspec.profile.inputs import draw_inputs, spread_lengths
-from rnnspec.profile.report import Limit, Profile, Work, as_data
+from rnnspec.profile.report import Limit, OperationCount, Profile, as_data
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import call_sizes, profile
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 
 TEXT = """
 model Text {
@@ -78,7 +78,7 @@ def test_clocks_change_no_bit(name: str, training: bool) -> None:
 
 def test_clocks_count_every_nest_and_only_up() -> None:
     timed, _ = runners(compilation_of(TEXT), training=True)
-    before: dict[tuple[Wanted, str], np.ndarray] = {}
+    before: dict[tuple[Variant, str], np.ndarray] = {}
     for _ in range(3):
         timed.call()
         for wanted, bound in timed.functions.items():
@@ -115,7 +115,7 @@ def test_the_runner_computes_what_the_model_does() -> None:
 def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> None:
     spec = compilation_of(SPECS[name])
     found = profiled(SPECS[name], training=training)
-    asked = [Wanted("record", True, activities=bool(spec.signature.activities))] if training else [Wanted("forward", False)]
+    asked = [Variant("record", True, activities=bool(spec.signature.activities))] if training else [Variant("forward", False)]
     if training:
         asked.append(replace(asked[0], name="backward", input_gradients=False))
     natives = [spec.native(wanted) for wanted in asked]
@@ -148,7 +148,7 @@ def test_prediction_prepares_weights_once_and_training_in_each_step() -> None:
     assert [function.every_call for function in profiled(TEXT).functions] == [False, True]
     trained = profiled(TEXT, training=True)
     assert [function.every_call for function in trained.functions] == [True] * 4
-    assert trained.each_call.work == sum((function.work for function in trained.functions), Work(0, 0, {}, 0, 0))
+    assert trained.each_call.work == sum((function.work for function in trained.functions), OperationCount(0, 0, {}, 0, 0))
 
 
 def test_sizes_are_those_of_the_call() -> None:

@@ -10,7 +10,7 @@ from rnnspec.contract.executable import Array, NativeTape
 from rnnspec.contract.model_source import LayerRow, ModelSource
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import (
-    Configured,
+    Config,
     IndexSignature,
     InitializerPart,
     InputSignature,
@@ -23,10 +23,10 @@ from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.training.model import Model
 
 FEATURES, WIDTH, VOCABULARY = 3, 4, 10
-GLOROT, ZEROS = Configured("glorot_uniform"), Configured("zeros")
+GLOROT, ZEROS = Config("glorot_uniform"), Config("zeros")
 
 
-def weight(name: str, *shape: int, initializer: Configured = GLOROT, trainable: bool = True) -> WeightSignature:
+def weight(name: str, *shape: int, initializer: Config = GLOROT, trainable: bool = True) -> WeightSignature:
     return WeightSignature(name, shape, (InitializerPart(0, shape[-1], initializer),), trainable)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnspec.runtime.data.columns import Padded, Ragged, as_numbers, place, ragged
+from rnnspec.runtime.data.columns import PaddedArray, RaggedArray, as_numbers, place, ragged
 
 
-def column() -> Ragged:
+def column() -> RaggedArray:
     return ragged([np.array([1, 2]), np.array([], np.int64), np.array([3, 4, 5])], (), "x", "shape (time,)")
 
 
@@ -43,8 +43,8 @@ def test_place() -> None:
     assert place(column(), (0,), sequence=True) == "sample 0, step 0"
     assert place(column(), (2,), sequence=True) == "sample 2, step 0"
     assert place(column(), (4, 7), sequence=True) == "sample 2, step 2, feature 7"
-    assert place(Padded(np.zeros((2, 3, 4)), borrowed=False), (1, 2, 3), sequence=True) == "sample 1, step 2, feature 3"
-    assert place(Padded(np.zeros((2, 3)), borrowed=False), (1, 2), sequence=False) == "sample 1, feature 2"
+    assert place(PaddedArray(np.zeros((2, 3, 4)), borrowed=False), (1, 2, 3), sequence=True) == "sample 1, step 2, feature 3"
+    assert place(PaddedArray(np.zeros((2, 3)), borrowed=False), (1, 2), sequence=False) == "sample 1, feature 2"
 
 
 class Unconvertible:

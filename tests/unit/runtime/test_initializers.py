@@ -7,17 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Argument, Configured, InitializerPart, WeightSignature
+from rnnspec.contract.signature import ArgumentValue, Config, InitializerPart, WeightSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.runtime.model.initializers import INITIALIZERS, fans, initial_value
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator
 
 
-def configured(name: str, **arguments: Argument) -> Configured:
-    return Configured(name, tuple(arguments.items()))
+def configured(name: str, **arguments: ArgumentValue) -> Config:
+    return Config(name, tuple(arguments.items()))
 
 
-def drawn(name: str, *shape: int, seed: int = 0, weight: str = "lstm/kernel", **arguments: Argument) -> np.ndarray:
+def drawn(name: str, *shape: int, seed: int = 0, weight: str = "lstm/kernel", **arguments: ArgumentValue) -> np.ndarray:
     part = InitializerPart(0, shape[-1], configured(name, **arguments))
     return initial_value(WeightSignature(weight, shape, (part,)), seed)
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.runtime.data import batches as module
 from rnnspec.runtime.data.batches import CheckedInputs, full_index
-from rnnspec.runtime.data.columns import Padded
+from rnnspec.runtime.data.columns import PaddedArray
 from rnnspec.runtime.data.not_numbers import TEXTS
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from tests.unit.runtime.fake import signature
@@ -223,7 +223,7 @@ def test_a_well_formed_float_input_is_not_copied(dtype: str) -> None:
 def test_well_formed_ids_are_copied_a_batch_at_a_time() -> None:
     words = np.array([[1, 2], [3, 4]], np.int32)
     inputs = checked(words, spec=IDS)
-    assert isinstance(inputs.columns["words"], Padded) and np.shares_memory(inputs.columns["words"].array, words)
+    assert isinstance(inputs.columns["words"], PaddedArray) and np.shares_memory(inputs.columns["words"].array, words)
     for rows in (slice(None), slice(1, 2), np.array([1, 0])):
         batch = inputs.batch(rows)
         assert not np.shares_memory(batch.inputs["words"], words)

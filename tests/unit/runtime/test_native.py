@@ -12,10 +12,10 @@ import pytest
 import rnnspec
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, arena_bytes
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_function import Argument, DistinctIndex, NativeFunction, Space
+from rnnspec.contract.native_function import DistinctIndex, NativeArgument, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
-from rnnspec.runtime.native.loaded_function import BoundFunction, Lease, Pool
+from rnnspec.runtime.native.loaded_function import Lease, LoadedFunction, Pool
 from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, with_distinct
 
 SPEC = """
@@ -108,7 +108,7 @@ def test_index_arrays_by_name() -> None:
 
     def array(name: str, number: int = 0, *parameters: int) -> list[int]:
         return index_array(
-            [index, pair(index, index, causal=False)], Argument(Space.INDEX, name, index=number, parameters=parameters)
+            [index, pair(index, index, causal=False)], NativeArgument(Space.INDEX, name, index=number, parameters=parameters)
         ).tolist()
 
     assert array("order") == [1, 0]
@@ -129,7 +129,17 @@ def test_indices_of_distinct_ids_take_the_places_that_a_function_left_free() -> 
     first, second, third = with_distinct([index, unused], made, inputs)
     assert first is index
     assert [second.source.tolist(), third.source.tolist()] == [[0, 5], [3]], "masked steps name nothing"
-    assert index_array([first, second, third], Argument(Space.INDEX, "position", index=1)).tolist() == [0, -1, -1, -1, -1, 1, -1, -1, -1]
+    assert index_array([first, second, third], NativeArgument(Space.INDEX, "position", index=1)).tolist() == [
+        0,
+        -1,
+        -1,
+        -1,
+        -1,
+        1,
+        -1,
+        -1,
+        -1,
+    ]
     assert with_distinct([index, unused], (), inputs) == (index, unused)
 
 
@@ -142,11 +152,11 @@ def test_the_numbers_of_a_call_by_name() -> None:
         sizes["tokens_2"]
 
 
-class Counting(BoundFunction):
+class Counting(LoadedFunction):
     """A function whose prepare step notes the first weight instead of running anything."""
 
     def __init__(self) -> None:
-        arguments = (Argument(Space.WEIGHT), Argument(Space.PREPARED))
+        arguments = (NativeArgument(Space.WEIGHT), NativeArgument(Space.PREPARED))
         super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Pool(1))  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 

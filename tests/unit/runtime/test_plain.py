@@ -7,7 +7,7 @@ import pytest
 
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import InputSignature
-from rnnspec.runtime.data.batch_cache import MOST_SHAPES, PlainBatches
+from rnnspec.runtime.data.batch_cache import MOST_SHAPES, ValidatedBatchCache
 from rnnspec.runtime.data.validate import check_inputs
 from tests.unit.runtime.fake import signature
 
@@ -16,9 +16,9 @@ def sequence(batch: int = 2, time: int = 4) -> np.ndarray:
     return np.ones((batch, time, 3), np.float32)
 
 
-def known(*kept: np.ndarray, mask_values: tuple[float, ...] = ()) -> PlainBatches:
+def known(*kept: np.ndarray, mask_values: tuple[float, ...] = ()) -> ValidatedBatchCache:
     described = signature(dtype="float32", mask_values=mask_values)
-    plain = PlainBatches(described)
+    plain = ValidatedBatchCache(described)
     for x in kept:
         plain.keep(x, check_inputs(described, x).batch())
     return plain
@@ -66,7 +66,7 @@ def test_whatever_is_to_be_looked_at_is_unknown(x: object) -> None:
 def test_models_that_mask_and_ids_are_always_looked_at() -> None:
     assert known(sequence(), mask_values=(0.0,)).batch(sequence()) is None
     described = signature(inputs=(InputSignature("x", ("time",), integer=True, vocabulary=5),))
-    ids, plain = np.zeros((2, 4), np.int32), PlainBatches(described)
+    ids, plain = np.zeros((2, 4), np.int32), ValidatedBatchCache(described)
     plain.keep(ids, check_inputs(described, ids).batch())
     assert plain.batch(ids) is None
 

@@ -13,7 +13,7 @@ import pytest
 from rnnspec.compile_cache import CachedSpec
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.driver import compilation, source_files
-from rnnspec.runtime.native.executable import Wanted
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
 
 Argument: TypeAlias = float | int | bool | str | tuple["Argument", ...] | None
@@ -148,6 +148,6 @@ def test_what_the_cache_keeps_of_a_model() -> None:
     kept = CachedSpec(compiled.signature, compiled.source, compiled.warnings, (("a.rnn", "0" * 64),))
     found = from_json(CachedSpec, to_json(kept))
     assert found == kept and repr(found) == repr(kept)
-    for wanted in (Wanted("forward", False, shared=True), Wanted("record", True, activities=True), Wanted("backward", True)):
+    for wanted in (Variant("forward", False, shared=True), Variant("record", True, activities=True), Variant("backward", True)):
         function = compiled.compilation.native(wanted)
         assert from_json(NativeFunction, to_json(function)) == function

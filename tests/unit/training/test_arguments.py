@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured, TrainSettings
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, Later
+from rnnspec.contract.signature import Config, TrainSettings
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, NotYet
 from rnnspec.frontend.catalogue.choices import LOSSES as SPECS_LOSSES
 from rnnspec.frontend.catalogue.choices import OPTIMIZERS as SPECS_OPTIMIZERS
 from rnnspec.keras_names import names
@@ -24,7 +24,7 @@ from tests.unit.runtime.fake import model, signature
 
 X, Y = np.random.default_rng(0).normal(size=(6, 5, 3)), np.random.default_rng(1).normal(size=(6, 4))
 
-TRAIN = TrainSettings(Configured("mean_squared_error"), Configured("SGD", (("learning_rate", 0.1),)))
+TRAIN = TrainSettings(Config("mean_squared_error"), Config("SGD", (("learning_rate", 0.1),)))
 
 
 class Keras(Callback):
@@ -196,7 +196,7 @@ def test_what_is_keras_own_is_told() -> None:
 def test_optimizers_take_what_a_spec_does_in_its_order(name: str) -> None:
     """Those that need no name in a spec need none here; `weight_decay` is by name where a spec doesn't have it."""
     entry = SPECS_OPTIMIZERS[name]
-    ordered = [each.name for each in entry.arguments if each.positional and not isinstance(each.kind, Later)]
+    ordered = [each.name for each in entry.arguments if each.positional and not isinstance(each.kind, NotYet)]
     kinds = inspect.signature(OPTIMIZERS[name]).parameters.values()
     assert [each.name for each in kinds if each.kind is each.POSITIONAL_OR_KEYWORD] == ordered
     defaults = {each.name: each.default for each in entry.arguments if each.default is not REQUIRED}

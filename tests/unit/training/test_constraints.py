@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.training.constraints import constraint
 
@@ -17,7 +17,7 @@ W = np.array([[3.0, -0.3, 0.0], [4.0, 0.4, 0.0]])
 
 def constrained(name: str, **arguments: Any) -> np.ndarray:
     weight = W.copy()
-    constraint(Configured(name, tuple(arguments.items())))(weight)
+    constraint(Config(name, tuple(arguments.items())))(weight)
     return weight
 
 
@@ -45,4 +45,4 @@ def test_a_weight_within_its_limit_shrinks_a_little_as_in_keras() -> None:
 
 def test_an_unknown_name_is_the_compilers_fault() -> None:
     with pytest.raises(InternalError):
-        constraint(Configured("MeanNorm"))
+        constraint(Config("MeanNorm"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured, InputSignature, TrainSettings
+from rnnspec.contract.signature import Config, InputSignature, TrainSettings
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.runtime.model.random_streams import draw_key, generator
 from rnnspec.training.callbacks import Callback
@@ -33,13 +33,13 @@ def same_numbers_in_any_order() -> None:
 
 def classifier(model_seed: int = 0, **train: Any) -> Model:
     settings = TrainSettings(
-        Configured("sparse_categorical_crossentropy"), Configured("SGD", (("learning_rate", 0.1),)), (Configured("accuracy"),), **train
+        Config("sparse_categorical_crossentropy"), Config("SGD", (("learning_rate", 0.1),)), (Config("accuracy"),), **train
     )
     return model(signature(train=settings), softmax=True, seed=model_seed)
 
 
 def sequences(loss: str = "mean_squared_error", metrics: tuple[str, ...] = ("mean_absolute_error",), learning_rate: float = 0.0) -> Model:
-    settings = TrainSettings(Configured(loss), Configured("SGD", (("learning_rate", learning_rate),)), tuple(map(Configured, metrics)))
+    settings = TrainSettings(Config(loss), Config("SGD", (("learning_rate", learning_rate),)), tuple(map(Config, metrics)))
     return model(signature(sequence=True, train=settings))
 
 
@@ -130,7 +130,7 @@ class RandomKeys:
 
 
 def test_train_on_batch_gives_the_loss_before_its_update() -> None:
-    made = model(signature(inputs=(ROW,), train=TrainSettings(Configured("mean_squared_error"), Configured("SGD"))))
+    made = model(signature(inputs=(ROW,), train=TrainSettings(Config("mean_squared_error"), Config("SGD"))))
     x, y = X[:, 0], VALUES[:, 0]
     before = made.evaluate(x, y)["loss"]
     loss = made.train_on_batch(x, y)
@@ -140,7 +140,7 @@ def test_train_on_batch_gives_the_loss_before_its_update() -> None:
 
 
 def test_one_step_of_sgd_is_the_gradient_by_hand() -> None:
-    made = model(signature(inputs=(ROW,), train=TrainSettings(Configured("mean_squared_error"), Configured("SGD"))))
+    made = model(signature(inputs=(ROW,), train=TrainSettings(Config("mean_squared_error"), Config("SGD"))))
     x, y = X[:, 0], VALUES[:, 0]
     kernel, bias = made.get_weights()
     dy = 2 * (x @ kernel + bias - y) / y.size
@@ -243,7 +243,7 @@ def test_without_shuffling_the_order_is_the_callers() -> None:
 
 def test_targets_and_weights_are_shuffled_with_their_inputs() -> None:
     """Learns a mapping that only holds sample by sample."""
-    made = model(signature(inputs=(ROW,), width=1, train=TrainSettings(Configured("mean_squared_error"))))
+    made = model(signature(inputs=(ROW,), width=1, train=TrainSettings(Config("mean_squared_error"))))
     made.configure(optimizer=SGD(learning_rate=0.1))
     x = RANDOM.normal(size=(64, 3))
     history = made.fit(x, x @ [[1.0], [2.0], [3.0]], batch_size=8, epochs=60, verbose=False).history

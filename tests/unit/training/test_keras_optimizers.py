@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnspec.training.optimizers import OPTIMIZERS, Extent
+from rnnspec.training.optimizers import OPTIMIZERS, WeightExtent
 from tests.keras_cases import Case, load
 
 
@@ -15,7 +15,7 @@ def test_trajectory(case: Case, dtype: str, tolerance: float) -> None:
     starts = case.listed("start")
     stops = np.cumsum([start.size for start in starts])
     optimizer = OPTIMIZERS[case.about["optimizer"]](**case.about["options"])
-    optimizer.bind([Extent(int(stop) - start.size, int(stop)) for start, stop in zip(starts, stops, strict=True)], np.dtype(dtype))
+    optimizer.bind([WeightExtent(int(stop) - start.size, int(stop)) for start, stop in zip(starts, stops, strict=True)], np.dtype(dtype))
 
     weights = np.concatenate([start.ravel() for start in starts]).astype(dtype)
     steps = len(case.arrays["gradients/0"])

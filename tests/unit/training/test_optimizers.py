@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.training.optimizers import CHUNK, OPTIMIZERS, SGD, Adam, AdamW, Extent, Optimizer, RMSprop
+from rnnspec.training.optimizers import CHUNK, OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, WeightExtent
 
-WHOLE = [Extent(0, 4)]
+WHOLE = [WeightExtent(0, 4)]
 
 
 def stepped(
-    optimizer: Optimizer, gradient: Any, extents: list[Extent] | None = None, start: float = 0.0, dtype: str = "float64"
+    optimizer: Optimizer, gradient: Any, extents: list[WeightExtent] | None = None, start: float = 0.0, dtype: str = "float64"
 ) -> np.ndarray:
     values = np.array(gradient, dtype)
     weights = np.full(values.shape, start, dtype)
-    optimizer.bind(extents or [Extent(0, values.size)], np.dtype(dtype))
+    optimizer.bind(extents or [WeightExtent(0, values.size)], np.dtype(dtype))
     optimizer.step(weights, values)
     return weights
 
@@ -76,14 +76,14 @@ def test_a_rate_of_zero_moves_nothing(name: str) -> None:
 
 
 def test_clipping_by_each_weights_norm() -> None:
-    found = stepped(SGD(learning_rate=1, clipnorm=1.0), [3, 4, 0.3, 0.4], [Extent(0, 2), Extent(2, 4)])
+    found = stepped(SGD(learning_rate=1, clipnorm=1.0), [3, 4, 0.3, 0.4], [WeightExtent(0, 2), WeightExtent(2, 4)])
     np.testing.assert_allclose(found, [-0.6, -0.8, -0.3, -0.4], rtol=1e-15)
 
 
 def test_clipping_by_the_norm_of_all() -> None:
-    found = stepped(SGD(learning_rate=1, global_clipnorm=1.0), [3, 0, 0, 4], [Extent(0, 2), Extent(2, 4)])
+    found = stepped(SGD(learning_rate=1, global_clipnorm=1.0), [3, 0, 0, 4], [WeightExtent(0, 2), WeightExtent(2, 4)])
     np.testing.assert_allclose(found, [-0.6, 0, 0, -0.8], rtol=1e-15)
-    found = stepped(SGD(learning_rate=1, global_clipnorm=10.0), [3, 0, 0, 4], [Extent(0, 2), Extent(2, 4)])
+    found = stepped(SGD(learning_rate=1, global_clipnorm=10.0), [3, 0, 0, 4], [WeightExtent(0, 2), WeightExtent(2, 4)])
     assert found.tolist() == [-3, 0, 0, -4]
 
 
@@ -92,13 +92,13 @@ def test_clipping_by_value() -> None:
 
 
 def test_what_is_not_trained_stays_and_does_not_count() -> None:
-    extents = [Extent(0, 2), Extent(2, 4, trainable=False), Extent(4, 6)]
+    extents = [WeightExtent(0, 2), WeightExtent(2, 4, trainable=False), WeightExtent(4, 6)]
     for options in ({"global_clipnorm": 5.0}, {"clipnorm": 5.0}, {"weight_decay": 0.5}):
         found = stepped(SGD(learning_rate=1, **options), [3, 0, 100, 100, 0, 4], extents, start=1.0)
         assert found[2:4].tolist() == [1, 1]
         assert found[0] == (-2 if "weight_decay" not in options else -2.5)
     frozen = Adam(clipnorm=1.0)
-    assert stepped(frozen, [1, 2], [Extent(0, 2, trainable=False)], start=1.0).tolist() == [1, 1]
+    assert stepped(frozen, [1, 2], [WeightExtent(0, 2, trainable=False)], start=1.0).tolist() == [1, 1]
     assert stepped(frozen, np.zeros(0), []).tolist() == []
 
 
@@ -119,9 +119,11 @@ def test_pieces_of_a_large_weight_are_updated_alike(name: str) -> None:
     gradient = np.random.default_rng(1).normal(size=size)
     whole = stepped(OPTIMIZERS[name](), gradient, dtype="float32")
     split = stepped(
-        OPTIMIZERS[name](), gradient, [Extent(start, min(start + 1000, size)) for start in range(0, size, 1000)], dtype="float32"
+        OPTIMIZERS[name](), gradient, [WeightExtent(start, min(start + 1000, size)) for start in range(0, size, 1000)], dtype="float32"
     )
-    gap = stepped(OPTIMIZERS[name](), gradient, [Extent(0, 10), Extent(10, 20, trainable=False), Extent(20, size)], dtype="float32")
+    gap = stepped(
+        OPTIMIZERS[name](), gradient, [WeightExtent(0, 10), WeightExtent(10, 20, trainable=False), WeightExtent(20, size)], dtype="float32"
+    )
     assert whole.tobytes() == split.tobytes()
     assert np.delete(whole, slice(10, 20)).tobytes() == np.delete(gap, slice(10, 20)).tobytes()
 
@@ -150,7 +152,7 @@ def test_binding_forgets_the_state() -> None:
 def test_every_optimizer_descends(name: str) -> None:
     optimizer = OPTIMIZERS[name](learning_rate=0.01)
     weights = np.array([1.0, -2.0, 3.0])
-    optimizer.bind([Extent(0, 3)], weights.dtype)
+    optimizer.bind([WeightExtent(0, 3)], weights.dtype)
     for _ in range(2000):
         optimizer.step(weights, 2 * weights)
     assert np.abs(weights).max() < 0.02

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.training.optimizers import CHUNK
 from rnnspec.training.regularizers import penalty
@@ -16,7 +16,7 @@ W = np.random.default_rng(4).normal(size=(3, 4))
 
 
 def of(name: str, **arguments: Any) -> Any:
-    return penalty(Configured(name, tuple(arguments.items())))
+    return penalty(Config(name, tuple(arguments.items())))
 
 
 def cosines(rows: np.ndarray) -> np.ndarray:

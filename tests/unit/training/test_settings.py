@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Configured, TrainSettings
+from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.frontend.catalogue import choices
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.metrics import METRICS, MetricNames
@@ -32,7 +32,7 @@ def metrics_of_one(given: object) -> MetricNames:
         ("MSE", MeanSquaredError()),
         ("MeanSquaredError", MeanSquaredError()),
         ("mean_squared_error", MeanSquaredError()),
-        (Configured("binary_crossentropy", (("from_logits", True),)), BinaryCrossentropy(from_logits=True)),
+        (Config("binary_crossentropy", (("from_logits", True),)), BinaryCrossentropy(from_logits=True)),
         (SparseCategoricalCrossentropy(), SparseCategoricalCrossentropy()),
     ],
 )
@@ -79,11 +79,11 @@ def test_an_optimizer_is_copied() -> None:
         (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}. {A_LOSS}"),
         (make_optimizer, "Lion", "Keras has the optimizer Lion, this version doesn't; there are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
-        (make_optimizer, Configured("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
+        (make_optimizer, Config("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
         (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy': write ['accuracy']"),
         (metrics_of_one, [5], f"metrics: expected names, got 5; there are accuracy, {', '.join(METRICS)}"),
         (
-            metrics_of_one, (Configured("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
+            metrics_of_one, (Config("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
         ),
     ],
 )  # fmt: skip
@@ -99,7 +99,7 @@ def test_classes_are_no_losses_and_arguments_are_checked() -> None:
     with pytest.raises(ValueError, match="optimizer: SGD is a class: write SGD"):
         make_optimizer(SGD)
     with pytest.raises(ValueError, match=r"optimizer SGD: SGD has no argument beta; it has learning_rate"):
-        make_optimizer(Configured("SGD", (("beta", 1.0),)))
+        make_optimizer(Config("SGD", (("beta", 1.0),)))
 
 
 MSE, MAE = "mean_squared_error", "mean_absolute_error"
@@ -108,7 +108,7 @@ MSE, MAE = "mean_squared_error", "mean_absolute_error"
 @pytest.mark.parametrize(
     ("outputs", "given", "expected"),
     [
-        ("a", ["mse", "acc", Configured(MAE)], [(MSE, "accuracy", MAE)]),
+        ("a", ["mse", "acc", Config(MAE)], [(MSE, "accuracy", MAE)]),
         ("a", (), [()]),
         ("a", [["mse", "mae"]], [(MSE, MAE)]),
         ("a", {"a": "mse"}, [(MSE,)]),
@@ -224,9 +224,9 @@ def test_a_new_optimizer_starts_anew_and_a_new_loss_leaves_it() -> None:
 
 def test_the_train_section_is_checked_when_the_model_is_made() -> None:
     for train, message in (
-        (TrainSettings(loss=Configured("hinge")), "Keras has the loss hinge"),
-        (TrainSettings(Configured("mean_squared_error"), metrics=(Configured("f1"),)), "no metric is called f1"),
-        (TrainSettings(optimizer=Configured("Lion")), "Keras has the optimizer Lion"),
+        (TrainSettings(loss=Config("hinge")), "Keras has the loss hinge"),
+        (TrainSettings(Config("mean_squared_error"), metrics=(Config("f1"),)), "no metric is called f1"),
+        (TrainSettings(optimizer=Config("Lion")), "Keras has the optimizer Lion"),
     ):
         with pytest.raises(ValueError, match=message):
             model(signature(train=train))
