@@ -79,7 +79,9 @@ def test_every_page_can_be_reached(folder: str) -> None:
 
 def test_the_rooms_are_those_of_the_architecture_test() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    shown = {room: set(re.findall(r"`([\w.]+)`", knows)) for room, knows in re.findall(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|$", page, re.MULTILINE)}
+    shown = {
+        room: set(re.findall(r"`([\w.]+)`", knows)) for room, knows in re.findall(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|$", page, re.MULTILINE)
+    }
     rooms = {name for name in MAY_KNOW if name and name not in GROUND and name != "__main__"}
     assert shown == {name: {other for other in MAY_KNOW[name] if other in rooms - {"contract"}} for name in rooms}
 
