@@ -6,10 +6,12 @@ keys of caches: what is computed doesn't depend on where it was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rnnspec.diagnostics import InternalError
 from rnnspec.source import Span
 
 
@@ -41,6 +43,18 @@ def fused(locations: Iterable[Location]) -> Location:
     if len(different) == 1:
         return different[0]
     return tuple(sorted({line for location in different for line in location}))
+
+
+@contextmanager
+def told_with(location: Location) -> Generator[None]:
+    """An internal error names the lines that were being compiled; the innermost place wins."""
+    try:
+        yield
+    except InternalError as error:
+        if location and not error.located:
+            error.located = True
+            error.args = (f"{error.args[0]}, in what comes from {shown(location)}",)
+        raise
 
 
 def shown(location: Location) -> str:

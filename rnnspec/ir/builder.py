@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from rnnspec.contract.dimensions import Windows
@@ -103,7 +103,7 @@ class Builder:
         return Value(self.names.fresh(name), type_, self.location)
 
     @contextmanager
-    def at(self, location: Location) -> Iterator[None]:
+    def at(self, location: Location) -> Generator[None]:
         """What is built meanwhile comes from there."""
         before, self.location = self.location, location
         try:

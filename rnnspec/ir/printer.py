@@ -34,9 +34,9 @@ def print_function(function: Function, *, locations: bool = False) -> str:
     return "\n".join(lines)
 
 
-def print_operation(operation: Operation) -> str:
+def print_operation(operation: Operation, *, locations: bool = False) -> str:
     """The operation's text, without a line break at the end."""
-    return "\n".join(_lines(operation, False))
+    return "\n".join(_lines(operation, locations))
 
 
 def _lines(operation: Operation, locations: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rnnspec.contract.location import Location, fused
+from rnnspec.contract.location import Location, fused, told_with
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -180,7 +180,9 @@ class BlockScheduler:
                 self._view(operation)
         for level, _, operation in sorted(events, key=lambda event: event[:2]):
             if form_of(operation) is OpClass.NODE:
-                for node in self._node(operation, level):
+                with told_with(location_of(operation)):
+                    nodes = self._node(operation, level)
+                for node in nodes:
                     self.levels.append((level, replace(node, location=fused((node.location, location_of(operation))))))
         self._stages()
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
@@ -256,10 +258,11 @@ class BlockScheduler:
         for (level, rows, units), parts in tasks.items():
             writer = self._writer(level)
             self._copied(writer, parts)
-            stores = [
-                Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
-            ]
-            self.levels.append((level, self._stage(writer, rows, units, stores)))
+            with told_with(writer.location):
+                stores = [
+                    Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
+                ]
+                self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _copied(self, writer: StageWriter, parts: Sequence[tuple[Value, int, Sequence[Storage]]]) -> None:
         """A copy of what is stored comes from where that does."""

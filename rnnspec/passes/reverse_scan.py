@@ -61,8 +61,10 @@ def _reversed(scan: Scan, adjoints: Adjoints, active: Collection[Value], body: B
     )
     reversed_scan = Scan(
         finals=tuple(body.value(init.type) for init, _ in (*carried, *kept.constants)),
-        stacks=tuple(body.value(_over_tokens(value, scan), f"d_{sequence.name}") for sequence, value in stacks),
-        sums=tuple(body.value(value.type, f"d_{owner.name}") for owner, value in sums),
+        stacks=tuple(
+            replace(body.value(_over_tokens(value, scan), f"d_{sequence.name}"), location=value.location) for sequence, value in stacks
+        ),
+        sums=tuple(replace(body.value(value.type, f"d_{owner.name}"), location=value.location) for owner, value in sums),
         index=scan.index,
         inits=tuple(init for init, _ in (*carried, *kept.constants)),
         sequences=tuple(sequence for sequence, _ in (*kept.sequences, *shown)),

@@ -9,7 +9,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
-from rnnspec.contract.location import UNKNOWN
+from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
@@ -104,7 +104,7 @@ class _Lowering:
         self._parameters()
         for application in self._graph.applications:
             operands = [self._flows[operand.number] for operand in application.operands]
-            with self._b.at(application.location):
+            with self._b.at(application.location), told_with(application.location):
                 results = self._application(application.layer, operands)
                 self._observe(application.layer, results)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
@@ -138,8 +138,8 @@ class _Lowering:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
         locations = {application.layer.name: application.location for application in reversed(self._graph.applications)}
-        for layer, weight in ((layer, weight) for layer in self._graph.layers for weight in layer.weights):
-            self._b.location = locations[layer.name]
+        for owner, weight in ((layer, weight) for layer in self._graph.layers for weight in layer.weights):
+            self._b.location = locations[owner.name]
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
         self._b.location = UNKNOWN
         key = None
