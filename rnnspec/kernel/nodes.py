@@ -2,7 +2,8 @@
 
 A matrix `[R, w]` is a buffer of R rows of w elements. A *stage* computes one or more results of the
 same number of units for each row; its body is written for one row and one unit and is executed by
-tiles of several rows and several vectors of units.
+tiles of several rows and several vectors of units. Rows are of the batch, tokens, `ROWS` in a scan's step,
+or all those of a padded sequence: the batch times its length.
 """
 
 from __future__ import annotations
@@ -12,17 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
-
-Rows: TypeAlias = int | str
-"""A number of rows: fixed, or a name.
-
-"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence ("batch*(time-2)" of one
-whose length comes from another's); "rows", those of a scan's step.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +31,19 @@ class IndexArray:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only)."""
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only).
+
+    `time`: the length of a padded sequence (OUTPUT only).
+    """
 
     name: str
     space: Space
     dtype: DType
-    rows: Rows
+    rows: Dim
     width: int
     offset: int = 0
     array: IndexArray | None = None
+    time: Dim | None = None
 
 
 class RowMap(Enum):
@@ -146,7 +145,7 @@ Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 class FusedLoop:
     """For each row and unit: the body."""
 
-    rows: Rows
+    rows: Dim
     units: int
     tile: Tile
     body: tuple[Statement, ...]
@@ -156,7 +155,7 @@ class FusedLoop:
 class RowReduce:
     """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -168,7 +167,7 @@ class RowReduce:
 class ColumnReduce:
     """For each unit: the body over all rows, then `value` reduced over them into `target`."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -180,7 +179,7 @@ class ColumnReduce:
 class Outer:
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     left: Access
@@ -195,12 +194,12 @@ class Scatter:
     With `missing`, just the rows with a negative id are added, all to row 0.
     """
 
-    rows: Rows
+    rows: Dim
     units: int
     ids: str
     source: Access
     target: str
-    target_rows: Rows
+    target_rows: Dim
     missing: bool = False
 
 
@@ -208,7 +207,7 @@ class Scatter:
 class GatherIds:
     """`target[r] = source[via[r]]`, of i32."""
 
-    rows: Rows
+    rows: Dim
     source: str
     via: str | None
     target: str
@@ -218,7 +217,7 @@ class GatherIds:
 class Rearranged:
     """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     source: str
@@ -276,9 +275,9 @@ class ScanLoop:
     body: tuple[Node, ...]
     offsets: str = "index.offsets"
     """The buffer of the index's tokens before each step."""
-    steps: str = "steps"
-    """The name of the number of packed steps."""
-    rows: Rows = "batch"
+    steps: Steps = STEPS
+    """The number of packed steps."""
+    rows: Dim = BATCH
     """All rows of the index."""
 
 
@@ -295,7 +294,7 @@ class TimeBlock:
     first: int
     last: int
     tokens: int
-    steps: str
+    steps: Steps
     offsets: str
     reverse: bool
 
