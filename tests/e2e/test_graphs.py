@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
@@ -411,7 +412,7 @@ def test_batch_mates_and_padding_change_no_bit(name: str) -> None:
         alone = listed(model.forward(inputs, mask=masks or None))
         for output, found, expected in zip(model.signature.outputs, alone, whole, strict=True):
             result = found[0]
-            if output.is_sequence and isinstance(output.shape[0], str):
+            if output.is_sequence and isinstance(output.shape[0], Size):
                 spread = places[output.shape[0]]
                 result = result[len(result) - 1 - spread[::-1]] if output.flip else result[spread]
             assert np.array_equal(result, expected[row]), f"{output.name}, sample {row}"
@@ -424,7 +425,7 @@ def test_lengths_lists_and_masks_say_the_same(name: str) -> None:
     lengths = {
         spec.name: np.array([time_of(spec), 0, 2, 1, time_of(spec)])
         for spec in model.signature.inputs
-        if spec.is_sequence and isinstance(spec.shape[0], str)
+        if spec.is_sequence and isinstance(spec.shape[0], Size)
     }
     by_lengths = listed(model.forward(call.inputs, lengths=lengths))
     masks = {key: np.arange(call.inputs[key].shape[1]) < own[:, None] for key, own in lengths.items()}

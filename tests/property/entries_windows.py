@@ -129,7 +129,7 @@ def permuted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
 def axes_of(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     """The axes, from 0, over which Dot may go; only the first value's steps may be of any length, and only where they stay."""
     left, right = ((shape.length, shape.width) if shape.sequence else (shape.width,) for shape in shapes)
-    if isinstance(right[0], str) or (len(right) == 1 and isinstance(left[0], str)):
+    if isinstance(right[0], Size) or (len(right) == 1 and isinstance(left[0], Size)):
         return []
     return [(one, other) for one, other in product(range(len(left)), range(len(right))) if left[one] == right[other]]
 

@@ -231,7 +231,7 @@ def input_type(text: str) -> GraphTensor:
 def test_inputs() -> None:
     text = model("LSTM(2)", of="float[width, 2 * width - 1]", head="(width = 4)")
     assert input_type(text).shape == (4, 7)
-    assert input_type(model("LSTM(2)", of="float[frames, 7]")).shape == ("frames", 7)
+    assert input_type(model("LSTM(2)", of="float[frames, 7]")).shape == (Name("frames"), 7)
     assert not input_type(model("Dense(2)", of="float[7]")).sequence
 
 
