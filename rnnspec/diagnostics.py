@@ -113,7 +113,8 @@ _LONGEST_LINE = 120
 
 
 def _clipped(value: object) -> object:
-    return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
+    text = str(value)
+    return f"{text[:_LONGEST_FIELD]}..." if len(text) > _LONGEST_FIELD else value
 
 
 _SURE = 4

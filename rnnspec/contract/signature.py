@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rnnspec.contract.dimensions import Length, Windows
+from rnnspec.contract.dimensions import Dim, Windows
 
-Extent: TypeAlias = Length
+Extent: TypeAlias = Dim
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
 
 ArgumentValue: TypeAlias = float | int | bool | str | tuple["ArgumentValue", ...] | None

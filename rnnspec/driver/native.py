@@ -95,7 +95,7 @@ def _arguments(calling: CallingConvention) -> tuple[NativeArgument, ...]:
 
 def _work(function: KernelFunction, target: Target) -> tuple[ParallelCost, ...]:
     work = parallel_cost(function, target.lanes(function.dtype)).items()
-    return tuple(ParallelCost(parts.rows, amount.terms, parts.units, parts.waiting.terms) for parts, amount in work)
+    return tuple(ParallelCost(parts.rows, operations, parts.units, parts.waiting) for parts, operations in work)
 
 
 def _clocks(function: KernelFunction) -> tuple[NativeArgument, ...]:
@@ -111,4 +111,4 @@ def _argument(buffer: Buffer) -> NativeArgument:
         case _:
             name = buffer.name
     array = IndexArray(name) if buffer.array is None else buffer.array
-    return NativeArgument(buffer.space, array.name, buffer.rows, buffer.width, array.index, array.parameters)
+    return NativeArgument(buffer.space, array.name, buffer.rows, buffer.width, array.index, array.parameters, buffer.time)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
@@ -34,10 +35,9 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
-from rnnspec.kernel.nodes import Rows
 from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_storable, matrix
 
-StageKey = tuple[int, Rows, int]
+StageKey = tuple[int, Dim, int]
 """Level, rows and units: what is stored under one key is computed by one stage."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rnnspec.contract.dimensions import BATCH, ROWS, Dim, Steps, value_of
 from rnnspec.contract.location import Location, fused, told_with
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
@@ -50,7 +51,6 @@ from rnnspec.kernel.nodes import (
     Rearranged,
     RowMap,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
     Statement,
@@ -65,7 +65,6 @@ from rnnspec.kernel.op_class import (
     index_number,
     matrix,
     padded_rows,
-    steps_name,
     tensor_type,
 )
 from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
@@ -92,12 +91,12 @@ class Context:
     def lanes(self) -> int:
         return self.target.lanes(self.dtype)
 
-    def add(self, name: str, space: Space, dtype: DType, rows: Rows, width: int, offset: int = 0) -> str:
+    def add(self, name: str, space: Space, dtype: DType, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
         """A new buffer under a name that is made unique."""
         unique, number = name, 1
         while unique in self.buffers:
             unique, number = f"{name}.{number}", number + 1
-        self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset)
+        self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset, time=time)
         return unique
 
     def index(self, array: str, index: Value) -> str:
@@ -107,7 +106,7 @@ class Context:
         name = index_buffer_name(array, number)
         if name not in self.buffers:
             batch = type_.batch
-            known: dict[str, Rows] = {"source": type_.tokens, "order": batch, "rank": batch, "offsets": steps_name(number)}
+            known: dict[str, Dim] = {"source": type_.tokens, "order": batch, "rank": batch, "offsets": Steps(number)}
             rows = known.get(array, padded_rows(batch, type_.time))
             self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, array=IndexArray(array, number))
         return name
@@ -118,7 +117,7 @@ class Context:
         which = f"({', '.join(map(str, array.parameters))})" if array.parameters else ""
         name = f"{index_buffer_name(array.name, array.index)}{which}"
         if name not in self.buffers:
-            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, str(type_.tokens), 1, array=array)
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, type_.tokens, 1, array=array)
         return name
 
     def may_miss(self, ids: str) -> bool:
@@ -154,8 +153,8 @@ class BlockScheduler:
     operations: Sequence[Operation]
     locations: dict[Value, Storage]
     wanted: Mapping[Value, Sequence[Storage]]
-    rows: Rows = "batch"
-    """The most that "rows", those of a scan's step, can be."""
+    rows: Dim = BATCH
+    """The most that `ROWS`, those of a scan's step, can be."""
 
     def schedule(self) -> tuple[Node, ...]:
         """The nodes in execution order; afterwards `locations` knows every stored value."""
@@ -195,7 +194,7 @@ class BlockScheduler:
 
     def _allocate(self, value: Value) -> Storage:
         rows, width = matrix(value)
-        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == "rows" else rows, width)
+        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == ROWS else rows, width)
         return Storage(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
 
     @property
@@ -273,7 +272,7 @@ class BlockScheduler:
     def _writer(self, level: int) -> StageWriter:
         return StageWriter(self.analysis, level, self.locate, self.context)
 
-    def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> FusedLoop:
+    def _stage(self, writer: StageWriter, rows: Dim, units: int, stores: Sequence[Store]) -> FusedLoop:
         lanes = self.context.lanes
         sums = writer.sums
         if not sums:
@@ -288,7 +287,7 @@ class BlockScheduler:
         tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
-    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> FusedLoop:
+    def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:
         """A stage without a contraction."""
         return FusedLoop(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
 
@@ -336,7 +335,7 @@ class BlockScheduler:
 
     def _rearranged(self, operation: Rearrange) -> Rearranged:
         rows, *extents = tensor_type(operation.operand).shape
-        height, units = (int(extent) for extent in (extents if len(extents) == 2 else [1, *extents]))
+        height, units = (value_of(extent, {}) for extent in (extents if len(extents) == 2 else [1, *extents]))
         for value in (operation.operand, operation.result):
             location = self.locations[value]
             if location.row or location.column or self.context.buffers[location.buffer].width != matrix(value)[1]:
@@ -404,7 +403,7 @@ class BlockScheduler:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
         neutral = self._definitions_of(outside)
         body = BlockScheduler(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
-        offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
+        offsets, steps = context.index("offsets", scan.index), Steps(index_number(place))
         location = fused(node.location for node in body)
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch, location=location), context.buffers)
 

@@ -2,7 +2,8 @@
 
 A matrix `[R, w]` is a buffer of R rows of w elements. A *stage* computes one or more results of the
 same number of units for each row; its body is written for one row and one unit and is executed by
-tiles of several rows and several vectors of units.
+tiles of several rows and several vectors of units. Rows are of the batch, tokens, `ROWS` in a scan's step,
+or all those of a padded sequence: the batch times its length.
 """
 
 from __future__ import annotations
@@ -12,18 +13,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
-
-Rows: TypeAlias = int | str
-"""A number of rows: fixed, or a name.
-
-"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence ("batch*(time-2)" of one
-whose length comes from another's); "rows", those of a scan's step.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +32,19 @@ class IndexArray:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only)."""
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only).
+
+    `time`: the length of a padded sequence (OUTPUT only).
+    """
 
     name: str
     space: Space
     dtype: DType
-    rows: Rows
+    rows: Dim
     width: int
     offset: int = 0
     array: IndexArray | None = None
+    time: Dim | None = None
 
 
 class RowMap(Enum):
@@ -154,7 +153,7 @@ class LoopNest:
 class FusedLoop(LoopNest):
     """For each row and unit: the body."""
 
-    rows: Rows
+    rows: Dim
     units: int
     tile: Tile
     body: tuple[Statement, ...]
@@ -164,7 +163,7 @@ class FusedLoop(LoopNest):
 class RowReduce(LoopNest):
     """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -176,7 +175,7 @@ class RowReduce(LoopNest):
 class ColumnReduce(LoopNest):
     """For each unit: the body over all rows, then `value` reduced over them into `target`."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -188,7 +187,7 @@ class ColumnReduce(LoopNest):
 class Outer(LoopNest):
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     left: Access
@@ -203,12 +202,12 @@ class Scatter(LoopNest):
     With `missing`, just the rows with a negative id are added, all to row 0.
     """
 
-    rows: Rows
+    rows: Dim
     units: int
     ids: str
     source: Access
     target: str
-    target_rows: Rows
+    target_rows: Dim
     missing: bool = False
 
 
@@ -216,7 +215,7 @@ class Scatter(LoopNest):
 class GatherIds(LoopNest):
     """`target[r] = source[via[r]]`, of i32."""
 
-    rows: Rows
+    rows: Dim
     source: str
     via: str | None
     target: str
@@ -226,7 +225,7 @@ class GatherIds(LoopNest):
 class Rearranged(LoopNest):
     """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     source: str
@@ -284,9 +283,9 @@ class ScanLoop(LoopNest):
     body: tuple[Node, ...]
     offsets: str = "index.offsets"
     """The buffer of the index's tokens before each step."""
-    steps: str = "steps"
-    """The name of the number of packed steps."""
-    rows: Rows = "batch"
+    steps: Steps = STEPS
+    """The number of packed steps."""
+    rows: Dim = BATCH
     """All rows of the index."""
 
 
@@ -303,7 +302,7 @@ class TimeBlock:
     first: int
     last: int
     tokens: int
-    steps: str
+    steps: Steps
     offsets: str
     reverse: bool
 

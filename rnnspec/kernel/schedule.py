@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -189,7 +190,9 @@ def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
             pack, made = packs.get(operation.ids), index_type(operation.result.type)
             if pack is None or pack.operand not in inputs:
                 raise InternalError(f"%{operation.ids.name}: distinct ids of what isn't an input")
-            found.append(DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), int(made.time)))
+            found.append(
+                DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), value_of(made.time, {}))
+            )
     return tuple(sorted(found, key=lambda each: each.number))
 
 
@@ -201,13 +204,14 @@ def _results(context: Context, function: Function, offsets: Mapping[str, int]) -
         if not isinstance(result.value.type, TensorType):
             continue
         rows, width = matrix(result.value)
-        dtype = result.value.type.dtype
+        dtype, shape = result.value.type.dtype, result.value.type.shape
         match result.role:
             case Role.RESIDUAL:
                 name = context.add(f"tape.{result.name}", Space.TAPE, dtype, rows, width)
             case Role.GRADIENT if result.name in weights:
                 name = context.add(f"gradient.{result.name}", Space.GRADIENT, dtype, rows, width, offsets[result.name])
             case _:
-                name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width)
+                time = shape[1] if len(shape) == 3 else None
+                name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width, time=time)
         wanted.setdefault(result.value, []).append(Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW))
     return wanted

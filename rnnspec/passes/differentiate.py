@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
@@ -138,10 +139,10 @@ def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and value.type.dtype.is_float
 
 
-def _dims(value: Value) -> set[str]:
+def _dims(value: Value) -> set[Size]:
     """The symbolic dimensions that a value's type names."""
     dims = value.type.shape if isinstance(value.type, TensorType) else (value.type.batch, value.type.time, value.type.tokens)
-    return {dim for dim in dims if isinstance(dim, str)}
+    return {dim for dim in dims if isinstance(dim, Size)}
 
 
 def _read(operations: Iterable[Operation], results: Iterable[Result]) -> set[Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter, thread_time
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import BATCH, Size, value_of
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
@@ -25,7 +26,7 @@ from rnnspec.profile.report import FunctionProfile, Kernel, MemoryProfile, Profi
 from rnnspec.profile.runner import Runner, update_of
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.native.executable import Variant
-from rnnspec.runtime.native.memory import CallSizes, with_distinct
+from rnnspec.runtime.native.memory import call_sizes, with_distinct
 
 LEAST_CALLS = 10
 """Calls that are timed, however long they take."""
@@ -51,13 +52,13 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     while len(taken.calls) < LEAST_CALLS or perf_counter() - start < seconds:
         taken.add(timed, plain.call, given.batch, update)
     natives = [bound.function for bound in timed.functions.values()]
-    sizes = call_sizes(compilation.signature, packed, natives)
+    sizes = sizes_of_calls(compilation.signature, packed, natives)
     return Profile(
         compilation.graph.model,
         compilation.tree.span.source.path,
         compilation.dtype,
         training,
-        {name: sizes[name] for native in natives for name in ("batch", *native.dims)},
+        {str(dim): value_of(dim, sizes) for native in natives for dim in (BATCH, *native.dims)},
         tuple(_functions(compilation, timed, sizes, None if training else once, taken.ticks, rates)),
         planned_memory(natives, sizes),
         rates,
@@ -67,14 +68,15 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     )
 
 
-def call_sizes(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> CallSizes:
-    """The sizes of calls by the names that kernels have for them, with those that native functions make themselves."""
-    times = {str(source.shape[0]): batch.inputs[source.name].shape[1] for source in signature.inputs if source.is_sequence}
+def sizes_of_calls(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> dict[Size, int]:
+    """See `call_sizes`: with the packing indices that native functions make themselves."""
+    lengths = ((source.shape[0], batch.inputs[source.name].shape[1]) for source in signature.inputs if source.is_sequence)
+    times: dict[Size, int] = {length: steps for length, steps in lengths if isinstance(length, Size)}
     made = {each: None for native in natives for each in native.distinct}
-    return CallSizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
+    return call_sizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
 
 
-def planned_memory(natives: Iterable[NativeFunction], sizes: CallSizes) -> MemoryProfile:
+def planned_memory(natives: Iterable[NativeFunction], sizes: Mapping[Size, int]) -> MemoryProfile:
     """What calls one after the other take at most; the workspace is taken up again by each."""
     natives = tuple(natives)
     workspace = max(arena_bytes(native.scratch, sizes) for native in natives)
@@ -105,7 +107,7 @@ class _Taken:
 
 
 def _functions(
-    compilation: Compilation, timed: Runner, sizes: CallSizes, once: Ticks | None, every: list[Ticks], rates: Rates
+    compilation: Compilation, timed: Runner, sizes: Mapping[Size, int], once: Ticks | None, every: list[Ticks], rates: Rates
 ) -> Iterable[FunctionProfile]:
     """Each native function behind its prepare function, which runs in each call unless its only run was the one of `once`."""
 

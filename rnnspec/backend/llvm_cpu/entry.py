@@ -13,10 +13,11 @@ from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
+from rnnspec.contract.dimensions import Dim, Name, Size, Steps, Tokens
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.memory import Plan
-from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, TimeBlock
+from rnnspec.kernel.nodes import KernelFunction, ScanLoop, TimeBlock
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
@@ -44,14 +45,14 @@ class _Entry:
 
     vectors: Vectors
     buffers: Mapping[str, str]
-    sizes: Mapping[str, str]
+    sizes: Mapping[Size, str]
     state: str | None
 
     @property
     def writer(self) -> FunctionWriter:
         return self.vectors.writer
 
-    def size(self, rows: Rows) -> str:
+    def size(self, rows: Dim) -> str:
         return str(rows) if isinstance(rows, int) else self.sizes[rows]
 
     def call(self, call: NestCall, part: tuple[str, str], further: Sequence[str] = ()) -> None:
@@ -219,15 +220,16 @@ def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> Abstract
     return clocks.around(writer, nest) if clocks else nullcontext()
 
 
-def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[str, str]:
-    sizes: dict[str, str] = {}
-    for position, name in enumerate(calls.dims):
+def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[Size, str]:
+    sizes: dict[Size, str] = {}
+    for position, size in enumerate(calls.dims):
         pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
-        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
+        hint = str(size) if isinstance(size, Name | Tokens | Steps) else "padded"
+        sizes[size] = entry.assign(f"load i64, ptr {pointer}", hint)
     return sizes
 
 
-def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[str, str]) -> dict[str, str]:
+def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[Size, str]) -> dict[str, str]:
     entry = vectors.writer
     pointers: list[str] = []
     for position in range(len(calls.buffers) + len(calls.arenas)):
@@ -246,7 +248,7 @@ def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Calling
     return registers
 
 
-def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[str, str]) -> list[str]:
+def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[Size, str]) -> list[str]:
     """Each slot's address: the sizes before it, as `Slot.size` counts them."""
     registers: list[str] = []
     offset = "0"

@@ -19,6 +19,7 @@ from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.scan import SHARING, StepCall, emit_scan
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.contract.dimensions import ROWS, Size
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
 from rnnspec.kernel.loop_nests import nests_of
@@ -171,10 +172,10 @@ def _fetches(node: Node) -> bool:
 def _fixed(call: NestCall) -> tuple[str, ...] | None:
     """What a nest of a step takes if that doesn't depend on the step."""
     sizes = (call.size, *call.further)
-    if any(isinstance(size, str) and size != "rows" for size in sizes):
+    if any(isinstance(size, Size) and size != ROWS for size in sizes):
         raise InternalError(f"a step's loop nest over {', '.join(map(str, sizes))}")
-    if isinstance(call.size, str):
+    if isinstance(call.size, Size):
         return None
-    if "rows" in sizes:
+    if ROWS in sizes:
         raise InternalError("a sum over a step's rows")
     return ("i64 0", *(f"i64 {size}" for size in sizes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import Diagnostic
 
 
@@ -33,7 +34,7 @@ class FeaturesNotFixed(Diagnostic):
     label = "needs a fixed number of features, got `{extent}`"
 
     layer: str
-    extent: str
+    extent: Dim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

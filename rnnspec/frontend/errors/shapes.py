@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import Diagnostic
 
 
@@ -15,7 +16,7 @@ class LengthNotFixed(Diagnostic):
     advice = "write the input's length as a number, as in `float[20, 12]`"
 
     layer: str
-    extent: str
+    extent: Dim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

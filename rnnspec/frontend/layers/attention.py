@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
@@ -79,5 +80,5 @@ def _axis(axis: int, type_: GraphTensor) -> int | None:
     return place if axis and 0 <= place < rank else None
 
 
-def _flowing(shape: tuple[int | str, ...], name: str) -> GraphTensor:
+def _flowing(shape: tuple[Dim, ...], name: str) -> GraphTensor:
     return GraphTensor(shape, StepMask((), shape[0]) if len(shape) == 2 else None, computed=name)

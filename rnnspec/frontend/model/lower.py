@@ -9,6 +9,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
+from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
@@ -54,7 +55,7 @@ from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
-from rnnspec.ir.types import BATCH, Dim, DType, TensorType, tokens_name
+from rnnspec.ir.types import BATCH, Dim, DType, TensorType
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
@@ -153,7 +154,7 @@ class _Lowering:
     def _index(self, steps: StepMask | StepPairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
         if steps not in self._indices:
-            tokens = tokens_name(self._numbers[steps])
+            tokens = Tokens(self._numbers[steps])
             if isinstance(steps, StepPairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]

@@ -60,7 +60,7 @@ class GraphBuilder:
 
 def _is_told_shortly(type_: GraphTensor) -> bool:
     """Whether a value's length, and what masks it, isn't too long: both are walked wherever they are compared."""
-    if any(isinstance(extent, str) and len(extent) > limits.LENGTH for extent in type_.shape):
+    if any(len(str(extent)) > limits.LENGTH for extent in type_.shape):
         return False
     pending = [] if type_.steps is None else [type_.steps]
     parts = 0

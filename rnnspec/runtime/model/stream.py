@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.executable import Array, Direct, Executable
 from rnnspec.contract.signature import OutputSignature, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
@@ -163,7 +164,7 @@ class _PlainSteps:
         dtype = np.dtype(signature.dtype)
         inputs = {
             spec.name: np.zeros(
-                (batch, *(1 if place == 0 and spec.is_sequence else int(extent) for place, extent in enumerate(spec.shape))),
+                (batch, *(1 if place == 0 and spec.is_sequence else value_of(extent, {}) for place, extent in enumerate(spec.shape))),
                 np.int32 if spec.integer else dtype,
             )
             for spec in signature.inputs

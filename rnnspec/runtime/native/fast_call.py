@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, Direct
 from rnnspec.contract.native_function import NativeFunction, operations
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
@@ -145,7 +146,7 @@ def direct_calls_are_possible() -> bool:
     return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
 
 
-def is_small(function: NativeFunction, sizes: Mapping[str, int]) -> bool:
+def is_small(function: NativeFunction, sizes: Mapping[Size, int]) -> bool:
     """Whether a function may hold the lock while it runs."""
     return operations(function.work, sizes) <= MOST_OPERATIONS
 

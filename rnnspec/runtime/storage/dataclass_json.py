@@ -12,6 +12,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
+from rnnspec.contract.dimensions import Size, parse_dim
+
 Data = TypeVar("Data")
 
 Read: TypeAlias = Callable[[Any], Any]
@@ -39,6 +41,8 @@ def from_json(kind: type[Data], content: bytes) -> Data:
 
 def _plain(value: object) -> object:
     kind = type(value)
+    if isinstance(value, Size):
+        return value.key
     if is_dataclass(kind):
         return {name: _plain(getattr(value, name)) for name in _fields(kind)}
     match value:
@@ -79,6 +83,8 @@ def _reader(kind: Any) -> Read:
         return _scalar(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind
+    if kind in typing.get_args(Size):
+        return _size
     if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass(kind)
     raise TypeError(f"{kind} isn't plain data")
@@ -91,6 +97,13 @@ def _scalar(kind: type) -> Read:
         return value
 
     return read
+
+
+def _size(value: object) -> object:
+    size = parse_dim(_scalar(str)(value))
+    if isinstance(size, int):
+        raise Unfit("expected a size, found a number")
+    return size
 
 
 def _argument(value: object) -> object:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.backend.llvm_cpu.objects import Machine
-from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
 from rnnspec.driver.native import kernels, native_function
@@ -68,12 +68,13 @@ def call(bound: LoadedFunction, function: Function, arguments: Mapping[str, Arra
     given: dict[tuple[Space, str], Array] = {}
     weights: list[Array] = []
     masks: dict[Value, Array] = {}
-    times: dict[str, int] = {}
+    times: dict[Size, int] = {}
     batch = 0
     for parameter in function.parameters:
         name, array = parameter.value.name, np.asarray(arguments[parameter.value.name])
         if isinstance(parameter.value.type, TensorType) and parameter.value.type.shape[:1] == (BATCH,):
-            times.update((str(extent), size) for extent, size in zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True))
+            extents = zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True)
+            times.update((extent, size) for extent, size in extents if isinstance(extent, Size))
         match parameter.role:
             case Role.MASK:
                 masks[parameter.value] = array
@@ -85,22 +86,22 @@ def call(bound: LoadedFunction, function: Function, arguments: Mapping[str, Arra
                 batch = len(array)
                 given["input", name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
     inputs = {name: array for (_, name), array in given.items()}
-    indices = with_distinct(_indices(function, masks, {**times, "batch": batch}), bound.function.distinct, inputs)
+    indices = with_distinct(_indices(function, masks, {**times, BATCH: batch}), bound.function.distinct, inputs)
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
     outputs, _ = bound.call(given, indices, batch, times, dtype, flat, 0)
     return outputs
 
 
-def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[str, int]) -> list[PackedIndex]:
+def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[Size, int]) -> list[PackedIndex]:
     """A function's packing indices in the order in which it makes them."""
     made: dict[Value, PackedIndex] = {}
     known = dict(masks)
     for operation in function.operations:
         match operation:
             case Constant(result=result, value=value) if isinstance(result.type, TensorType) and result.type.dtype is DType.I1:
-                known[result] = np.full([length_of(dim, lengths) for dim in result.type.shape], bool(value))
+                known[result] = np.full([value_of(dim, lengths) for dim in result.type.shape], bool(value))
             case WindowMask() if operation.mask in known:
-                mask, time = known[operation.mask], length_of(inference.tensor(operation.result.type, "a mask").shape[1], lengths)
+                mask, time = known[operation.mask], value_of(inference.tensor(operation.result.type, "a mask").shape[1], lengths)
                 known[operation.result] = window_mask(mask, operation.windows, max(time, 0), flip=operation.flip)
             case Index():
                 made[operation.result] = pack(known.get(operation.mask, next(iter(masks.values()), np.zeros((0, 0), bool))))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, Name
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import Function, Module, Value
@@ -39,10 +40,10 @@ def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
 MATRICES = [
     (value(), (1, 1)),
     (value(5), (1, 5)),
-    (value("batch", 5), ("batch", 5)),
+    (value(BATCH, 5), (BATCH, 5)),
     (value(2, 5), (2, 5)),
-    (value("batch", "time", 5), ("batch*time", 5)),
-    (value("batch", 4, 5), ("batch*4", 5)),
+    (value(BATCH, Name("time"), 5), (BATCH * Name("time"), 5)),
+    (value(BATCH, 4, 5), (BATCH * 4, 5)),
 ]
 
 
@@ -53,10 +54,10 @@ def test_every_tensor_is_a_matrix(given: Value, expected: tuple[int | str, int])
 
 def test_what_is_no_matrix() -> None:
     with pytest.raises(InternalError, match="%v: the width `time` isn't fixed"):
-        matrix(value("batch", "time"))
+        matrix(value(BATCH, Name("time")))
     with pytest.raises(InternalError, match="no matrix has the shape"):
         matrix(value(2, 3, 4))
-    assert not is_storable(value("batch", 5, dtype=DType.I1))
+    assert not is_storable(value(BATCH, 5, dtype=DType.I1))
 
 
 SIMPLE = """
@@ -148,7 +149,7 @@ func @f(input %x: f32[batch, 8]) {{
   return output "y" %2
 }}
 """)
-    assert any(isinstance(node, FusedLoop) and node.units == 8 and node.rows == "batch" for node in of_elements.nodes)
+    assert any(isinstance(node, FusedLoop) and node.units == 8 and node.rows == BATCH for node in of_elements.nodes)
 
 
 def test_a_result_under_two_names_is_computed_once_and_stored_twice() -> None:

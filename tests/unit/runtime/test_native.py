@@ -11,12 +11,13 @@ import pytest
 
 import rnnspec
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, arena_bytes
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Name, Steps, Tokens
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
 from rnnspec.runtime.native.loaded_function import Lease, LoadedFunction, Pool
-from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, with_distinct
+from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, with_distinct
 
 SPEC = """
 model Native {
@@ -66,11 +67,11 @@ def test_aligned_bytes() -> None:
 
 
 def test_arena_bytes() -> None:
-    dims = {"batch": 3, "tokens": 0, "batch*time": 6}
+    dims = {BATCH: 3, TOKENS: 0, Name("time"): 2}
     assert arena_bytes((), dims) == 0
     assert arena_bytes((Slot(1, 1),), dims) == 64 + SLOT_GAP
-    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * SLOT_GAP
-    assert arena_bytes((Slot("tokens", 65),), dims) == 128 + SLOT_GAP, "room for one row at least"
+    assert arena_bytes((Slot(BATCH, 24), Slot(BATCH * Name("time"), 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * SLOT_GAP
+    assert arena_bytes((Slot(TOKENS, 65),), dims) == 128 + SLOT_GAP, "room for one row at least"
 
 
 def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -> None:
@@ -145,11 +146,10 @@ def test_indices_of_distinct_ids_take_the_places_that_a_function_left_free() -> 
 
 def test_the_numbers_of_a_call_by_name() -> None:
     first, second = pack(np.array([[True, False], [True, True]])), pack(np.array([[False] * 3, [True, False, False]]))
-    sizes = CallSizes(2, {"time": 2, "later": 3}, [first, second])
-    assert [sizes[name] for name in ("batch", "tokens", "steps", "tokens_1", "steps_1")] == [2, 3, 2, 1, 1]
-    assert [sizes[name] for name in ("batch*time", "batch*later", "batch*20")] == [4, 6, 40]
-    with pytest.raises(KeyError, match="tokens_2"):
-        sizes["tokens_2"]
+    sizes = call_sizes(2, {Name("time"): 2, Name("later"): 3, Name("steps"): 7}, [first, second])
+    names = BATCH, TOKENS, STEPS, Tokens(1), Steps(1), Name("steps")
+    assert [sizes[name] for name in names] == [2, 3, 2, 1, 1, 7], "a length that a spec calls steps is another number"
+    assert set(sizes) == {*names, Name("time"), Name("later")}
 
 
 class Counting(LoadedFunction):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import InputSignature
 from rnnspec.runtime.data.batch_cache import MOST_SHAPES, ValidatedBatchCache
@@ -65,7 +66,7 @@ def test_whatever_is_to_be_looked_at_is_unknown(x: object) -> None:
 
 def test_models_that_mask_and_ids_are_always_looked_at() -> None:
     assert known(sequence(), mask_values=(0.0,)).batch(sequence()) is None
-    described = signature(inputs=(InputSignature("x", ("time",), integer=True, vocabulary=5),))
+    described = signature(inputs=(InputSignature("x", (Name("time"),), integer=True, vocabulary=5),))
     ids, plain = np.zeros((2, 4), np.int32), ValidatedBatchCache(described)
     plain.keep(ids, check_inputs(described, ids).batch())
     assert plain.batch(ids) is None
