@@ -7,18 +7,18 @@ Sizes are an algebra of names, sums, products, ceiling divisions and of what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple, TypeAlias, assert_never, cast
 
 MARK = "@"
-"""What a key has before packed steps: a spec may call a length of its own `steps`."""
+"""What a key has behind packed steps: a spec may call a length of its own `steps`."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TOKENS, _STEPS = (re.compile(rf"{word}(?:_([1-9][0-9]*))?") for word in ("tokens", f"{MARK}steps"))
-_LEXEME = re.compile(rf"{MARK}?{_IDENTIFIER.pattern}|[0-9]+|[^A-Za-z0-9_]", re.DOTALL)
+_TOKENS, _STEPS = (re.compile(rf"{word}(?:_([1-9][0-9]*))?{mark}") for word, mark in (("tokens", ""), ("steps", MARK)))
+_LEXEME = re.compile(rf"{_IDENTIFIER.pattern}{MARK}?|[0-9]+|[^A-Za-z0-9_]", re.DOTALL)
 
 
 class _Arithmetic:
@@ -32,14 +32,22 @@ class _Arithmetic:
     _key: str
 
     def __add__(self, other: Dim) -> Dim:
-        return _sum((*_terms(cast("Size", self)), *_terms(other)))
+        this = cast("Size", self)
+        return this if other == 0 else _sum((*_terms(this), *_terms(other)))
 
     def __sub__(self, other: Dim) -> Dim:
         return self + other * -1
 
     def __mul__(self, other: Dim) -> Dim:
-        factors = _terms(other)
-        return _sum(one.times(each) for one in _terms(cast("Size", self)) for each in factors)
+        this = cast("Size", self)
+        match other:
+            case 0 | 1:
+                return this if other else 0
+            case int():
+                return _simplest([Term(factors, coefficient * other) for factors, coefficient in _terms(this)])
+            case _:
+                factors = _terms(other)
+                return _sum(one.times(each) for one in _terms(this) for each in factors)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -153,26 +161,32 @@ def _terms(dim: Dim) -> tuple[Term, ...]:
 
 
 def _sum(terms: Iterable[Term]) -> Dim:
-    """The sum, as what it is in the simplest form."""
+    """The sum, in its simplest form."""
     coefficients: dict[tuple[Size, ...], int] = {}
     for factors, coefficient in terms:
         coefficients[factors] = coefficients.get(factors, 0) + coefficient
     kept = [Term(factors, coefficient) for factors, coefficient in coefficients.items() if coefficient]
-    if len(kept) > 1:
-        return Sum(tuple(sorted(kept, key=_order)))
-    if not kept or not kept[0].factors:
-        return kept[0].coefficient if kept else 0
-    factors, coefficient = kept[0]
-    return factors[0] if coefficient == len(factors) == 1 else Sum((kept[0],))
+    return _simplest(sorted(kept, key=_order) if len(kept) > 1 else kept)
+
+
+def _simplest(terms: Sequence[Term]) -> Dim:
+    """The sum of sorted terms, none of them 0 or of another one's factors: a number or a factor, where it is one."""
+    if len(terms) == 1:
+        factors, coefficient = terms[0]
+        if not factors:
+            return coefficient
+        if coefficient == len(factors) == 1:
+            return factors[0]
+    return Sum(tuple(terms)) if terms else 0
 
 
 def _place(factor: Size) -> tuple[bool, bool, str]:
     """Where a factor stands in a product: the batch first, then what is packed."""
-    return factor != BATCH, not isinstance(factor, Tokens | Steps), str(factor)
+    return factor != BATCH, not isinstance(factor, Tokens | Steps), factor.key
 
 
 def _order(term: Term) -> tuple[bool, str]:
-    return not term.factors, "*".join(map(str, term.factors))
+    return not term.factors, "*".join([factor.key for factor in term.factors])
 
 
 def plus(*dims: Dim) -> Dim:
@@ -338,7 +352,7 @@ def _spelled(size: Size) -> str:
         case Tokens():
             return f"tokens_{size.number}" if size.number else "tokens"
         case Steps():
-            return f"{MARK}steps_{size.number}" if size.number else f"{MARK}steps"
+            return f"steps_{size.number}{MARK}" if size.number else f"steps{MARK}"
         case CeilDiv(Name() | Tokens() | Steps() as dividend, divisor):
             return f"ceil({dividend.key}/{divisor})"
         case CeilDiv(dividend, divisor):

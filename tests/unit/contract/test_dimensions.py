@@ -19,6 +19,8 @@ from rnnspec.contract.dimensions import (
     ROWS,
     STEPS,
     TOKENS,
+    AtLeastZero,
+    CeilDiv,
     Dim,
     Name,
     Size,
@@ -48,6 +50,7 @@ NAMES = (BATCH, TIME, LATER, TOKENS, Tokens(2), STEPS, Steps(1))
         (TIME - 2 - 3, "time-5"),
         (TIME - 0, "time"),
         (TIME - TIME, "0"),
+        ((TIME * -1) * -1, "time"),
         (3 - TIME, "-time+3"),
         (ceil_div(TIME, 1), "time"),
         (ceil_div(TIME, 2), "ceil(time/2)"),
@@ -148,16 +151,55 @@ def test_the_laws_of_sums_and_products(a: Dim, b: Dim, c: Dim, number: int) -> N
         ((a * b) * c, a * (b * c)),
         (a * (b + c), a * b + a * c),
         (a - a, 0),
+        ((a * -1) * -1, a),
+        (0 - (0 - a), a),
         (a + a, a * 2),
         (a * 1, a),
         (a * 0, 0),
         (a - b, a + b * -1),
+        (at_least_zero(at_least_zero(a)), at_least_zero(a)),
+        (ceil_div(ceil_div(a, 2), 3), ceil_div(a, 6)),
         ((a + b) * number, a * number + b * number),
     ):
         assert left == right
         assert not left != right  # noqa: SIM202
         assert hash(left) == hash(right)
         assert (type(left), str(left)) == (type(right), str(right))
+
+
+def parts_of(dim: Dim) -> Iterator[Size]:
+    match dim:
+        case int():
+            return
+        case CeilDiv(dividend=inner) | AtLeastZero(size=inner):
+            yield from parts_of(inner)
+        case Sum():
+            for term in dim.terms:
+                for factor in term.factors:
+                    yield from parts_of(factor)
+        case _:
+            pass
+    yield dim
+
+
+@given(dims(), dims())
+def test_a_size_has_one_form(left: Dim, right: Dim) -> None:
+    """A sum is of several terms, or of one that isn't a factor alone; none is 0 or has another one's factors, and no factor is a sum."""
+    for size in (part for dim in (left, left * -1, left - right, left * right) for part in parts_of(dim)):
+        match size:
+            case Sum(terms):
+                factors = [term.factors for term in terms]
+                assert len(set(factors)) == len(factors)
+                assert all(term.coefficient for term in terms)
+                assert not any(isinstance(factor, Sum) for each in factors for factor in each)
+                assert len(terms) > 1 or len(factors[0]) > 1 or (factors[0] and terms[0].coefficient != 1)
+            case CeilDiv(dividend, divisor):
+                assert divisor > 1
+                assert not isinstance(dividend, int | CeilDiv)
+            case AtLeastZero(inner):
+                assert isinstance(inner, CeilDiv | Sum)
+            case _:
+                pass
 
 
 @given(st.data())
@@ -218,14 +260,14 @@ def test_names_of_other_kinds_are_other_sizes() -> None:
     assert BATCH * TIME != 6
 
 
-@pytest.mark.parametrize("text", ["tokens", "tokens_3", "", "2", "a-b", "batch*time", "@steps", "a b", "é"])
+@pytest.mark.parametrize("text", ["tokens", "tokens_3", "", "2", "a-b", "batch*time", "steps@", "a b", "é"])
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no name of a length"):
         Name(text)
 
 
 NO_SIZES = [
-    *("", "time-", "time+", "-", "time--2", "*time", "time/2", "2time", "time.", "time time", "time\n", " time", "@time", "٣"),
+    *("", "time-", "time+", "-", "time--2", "*time", "time/2", "2time", "time.", "time time", "time\n", " time", "time@", "@steps", "٣"),
     *("(time", "time)", "()", "(" * 5000),
     *("ceil(time)", "ceil(time/0)", "ceil(time/n)", "ceil(time/٣)", "ceil(time/2", "ceil((time-2/2)"),
 ]
