@@ -178,6 +178,14 @@ def nearest(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
     return "" if found is None else f"did you mean `{found}`?"
 
 
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """A message about a name that doesn't exist: the nearest one and all there are. `what`: a noun for a thing that has such a name."""
+    names = list(known)
+    guess = nearest(name, names)
+    there = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {f'`{names[0]}`' if names else 'none'}"
+    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}{there}"
+
+
 _MOST_LISTED = 8
 
 
