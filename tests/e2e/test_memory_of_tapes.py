@@ -51,6 +51,7 @@ def bits(model: Model, x: NDArray[Any], mask: NDArray[np.bool_] | None) -> list[
     return found
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("change", PLAIN)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)

@@ -98,6 +98,7 @@ def called(model: Model, batch: int, time: int) -> tuple[list[Array], dict[str, 
     return outputs, {**gradients.weights, **gradients.inputs}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in SPECS), ("one direction", "float64")])
 def test_the_same_bits_forward_and_the_same_gradients(name: str, dtype: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     shared, plain = (model_of(spec_of(name), monkeypatch, dtype, plain=plain) for plain in (False, True))
