@@ -20,6 +20,7 @@ NO_ROW = np.arange(0)
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01, beta_1=0.01, beta_2=0.01),
+    "amsgrad": Adam(learning_rate=0.01, beta_1=0.01, beta_2=0.01, amsgrad=True),
     "sgd": SGD(),
     "nesterov": SGD(momentum=0.1, nesterov=True),
     "rmsprop": RMSprop(rho=0.1, momentum=0.9, centered=True),
