@@ -17,7 +17,7 @@ from rnnspec.contract.executable import Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature, weight_ranges
-from rnnspec.diagnostics import InternalError, render_all, unknown_name
+from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import native
 from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, without_input_gradients
 from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
@@ -175,13 +175,13 @@ class Compilation:
     def print(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
         if stage not in STAGES:
-            raise ValueError(unknown_name("stage", stage, STAGES))
+            raise ValueError(no_such_name("stage", stage, STAGES))
         if after is not None:
             known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
             if not known:
                 raise ValueError(f"no passes run in stage `{stage}`; they do in {', '.join(PIPELINES)}")
             if after not in known:
-                raise ValueError(unknown_name(f"pass in stage `{stage}`", after, known))
+                raise ValueError(no_such_name(f"pass in stage `{stage}`", after, known))
         return self._printed(stage, after)
 
     def _printed(self, stage: Stage, after: str | None) -> str:

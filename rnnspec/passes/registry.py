@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast, get_type_hints
 
-from rnnspec.diagnostics import InternalError, unknown_name
+from rnnspec.diagnostics import InternalError, no_such_name
 from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
@@ -118,7 +118,7 @@ def parse_passes(text: str) -> tuple[Pass, ...]:
 def _parse_pass(text: str) -> Pass:
     name, *assignments = (part.strip() for part in text.split(":"))
     if name not in PASSES:
-        raise ValueError(unknown_name("pass", name, PASSES))
+        raise ValueError(no_such_name("pass", name, PASSES))
     kind = PASSES[name]
     known = options_of(kind)
     given: dict[str, Value] = {}
@@ -129,7 +129,7 @@ def _parse_pass(text: str) -> Pass:
         if option in given:
             raise ValueError(f"pass {name}: the option `{option}` is given twice")
         if option not in known:
-            raise ValueError(unknown_name(f"option of pass {name}", option, known))
+            raise ValueError(no_such_name(f"option of pass {name}", option, known))
         try:
             given[option] = known[option].type.read(value)
         except ValueError:
