@@ -40,7 +40,7 @@ def is_text(spec: Spec) -> bool:
 
 
 def read_text(text: str) -> SourceFile:
-    """A spec's text that is in no file; `Unreadable` if it is too long for one."""
+    """A spec's text that is in no file; `Unreadable` if it is longer than a file may be."""
     if len(text) <= SPEC_LIMIT and len(text.encode(errors="surrogatepass")) <= SPEC_LIMIT:
         return SourceFile.of_text(text)
     raise Unreadable(f"it is longer than {SPEC_LIMIT // 2**20} MiB")

@@ -27,7 +27,7 @@ def read_spec(spec: Spec) -> SourceFile:
 
 
 def of_text(text: str) -> SourceFile:
-    """A spec's text that is in no file, whatever it looks like; SpecError if it is too long for one."""
+    """A text that is in no file, a spec whatever is in it; SpecError if it is too long for one."""
     try:
         return read_text(text)
     except Unreadable as error:
