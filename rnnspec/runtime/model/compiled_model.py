@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Executable, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
@@ -112,21 +112,19 @@ class CompiledModel:
             if not record:
                 outputs = self._parameters.read(
                     lambda weights, version: self._executable.forward(
-                        batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
+                        CallRequest(batch.inputs, batch.indices, weights, version, training, key)
                     )
                 )
                 return self._given_out(self._updated(outputs))
             owned = batch.owned()
 
             def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
-                outputs, native = self._executable.record(
-                    owned.inputs, owned.indices, weights, weights_version=version, training=training, key=key
-                )
+                outputs, native = self._executable.record(CallRequest(owned.inputs, owned.indices, weights, version, training, key))
                 return outputs, native, self._parameters.basis if training else version
 
             outputs, native, basis = self._parameters.read(recorded)
             outputs = self._updated(outputs)
-        tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
+        tape = Tape(native, basis, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
 
     def backward(self, tape: Tape, dy: object) -> Gradients:
@@ -140,21 +138,13 @@ class CompiledModel:
         cotangents = self._cotangents(tape, dy)
 
         def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
-            if (self._parameters.basis if tape.training else version) != tape.weights_version:
+            if (self._parameters.basis if tape.native.training else version) != tape.weights_version:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
                     "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
                     "or it is another model's; call forward(record=True) again"
                 )
-            return self._executable.backward(
-                tape.native,
-                cotangents,
-                weights,
-                weights_version=version,
-                training=tape.training,
-                key=tape.key,
-                input_gradients=True,
-            )
+            return self._executable.backward(tape.native, cotangents, weights, version, input_gradients=True)
 
         flat, inputs = self._parameters.read(derived)
         return Gradients(self._parameters.split(flat), inputs)
@@ -269,9 +259,7 @@ class CompiledModel:
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:
         return self._parameters.read(
-            lambda weights, version: self._executable.forward(
-                batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0
-            )
+            lambda weights, version: self._executable.forward(CallRequest(batch.inputs, batch.indices, weights, version))
         )
 
     def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
