@@ -21,6 +21,7 @@ from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands, native
 from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.tensor_ir import list_passes
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
@@ -309,12 +310,19 @@ def seconds(time: float) -> str:
 
 def golden(_: str, name: str, case: str) -> str:
     before, after = _golden(name, case)
-    return f"Before:\n\n{fence(before)}\nAfter:\n\n{fence(after)}"
+    return f"{_command(name, case)}\nBefore:\n\n{fence(before)}\nAfter:\n\n{fence(after)}"
 
 
 def difference(_: str, name: str, case: str) -> str:
     before, after = (text.splitlines() for text in _golden(name, case))
-    return fence("\n".join(list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]), "diff")
+    changes = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
+    return f"{_command(name, case)}\n{fence(chr(10).join(changes), 'diff')}"
+
+
+def _command(name: str, case: str) -> str:
+    """How a golden's text after the pass is made of the text before it."""
+    folder = (GOLDEN / name.replace("-", "_")).relative_to(ROOT).as_posix()
+    return fence(f"rnnspec opt {folder}/{case}.before.ir --pass {name}", "sh")
 
 
 def _golden(name: str, case: str) -> tuple[str, str]:
@@ -409,6 +417,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "summary": summary,
     "measured": measured,
     "stages": lambda _: fence(commands.list_stages()),
+    "passes": lambda _: fence(list_passes()),
     "golden": golden,
     "difference": difference,
     "layer": layer,

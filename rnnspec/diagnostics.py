@@ -181,6 +181,24 @@ def nearest(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
     return "" if found is None else f"did you mean `{found}`?"
 
 
+def no_such_name(what: str, name: str, known: Iterable[str]) -> str:
+    """A message about a name that doesn't exist: the nearest one and all there are. `what`: a noun for a thing that has such a name."""
+    names = list(known)
+    guess = nearest(name, names)
+    there = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {f'`{names[0]}`' if names else 'none'}"
+    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}{there}"
+
+
+def name_faults(known: Sequence[str], given: Iterable[object], *, complete: bool = True) -> str:
+    """The names that are missing, unless they needn't be `complete`, and those that aren't known; empty if there are neither."""
+    names = list(given)
+    there, present = set(known), set(names)
+    said = [f"missing: {', '.join(missing)}"] if complete and (missing := [name for name in known if name not in present]) else []
+    if unknown := [str(name) for name in names if name not in there]:
+        said.append(f"unknown: {', '.join(unknown)}")
+    return "; ".join(said)
+
+
 _MOST_LISTED = 8
 
 

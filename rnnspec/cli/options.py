@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output
+from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output, check_text_output
 
 Literal: TypeAlias = int | float | bool | str | None
 
@@ -39,6 +39,10 @@ PREDICTIONS = f"Where to write them, {ENDINGS_TEXT}; `-` is standard output, as 
 PredictionsOutput: TypeAlias = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help=PREDICTIONS, callback=check_predictions_output, show_default=False),
+]
+TextOutput: TypeAlias = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write; `-` is standard output.", callback=check_text_output),
 ]
 Parameters: TypeAlias = Annotated[
     list[str] | None,

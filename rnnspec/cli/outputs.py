@@ -25,6 +25,13 @@ def check_model_output(path: Path | None) -> Path | None:
     return path
 
 
+def check_text_output(path: Path) -> Path:
+    """The path, of a file that can be written, or `-`; BadParameter says why not."""
+    if path != STANDARD_OUTPUT:
+        _check_place(path)
+    return path
+
+
 def check_predictions_output(path: Path | None) -> Path | None:
     """The path, of a file that can be written and whose ending says how, or `-`; BadParameter says why not."""
     if path is None or path == STANDARD_OUTPUT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,7 +17,7 @@ from rnnspec.contract.executable import Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature, weight_ranges
-from rnnspec.diagnostics import InternalError, nearest, render_all
+from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import native
 from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, without_input_gradients
 from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
@@ -178,13 +178,13 @@ class Compilation:
         `locations`: with the lines of the spec, for tensor and kernel IR.
         """
         if stage not in STAGES:
-            raise ValueError(_unknown("stage", stage, STAGES))
+            raise ValueError(no_such_name("stage", stage, STAGES))
         if after is not None:
             known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
             if not known:
                 raise ValueError(f"no passes run in stage `{stage}`; they do in {', '.join(PIPELINES)}")
             if after not in known:
-                raise ValueError(_unknown(f"pass in stage `{stage}`", after, known))
+                raise ValueError(no_such_name(f"pass in stage `{stage}`", after, known))
         if locations and stage not in (*PIPELINES, "kernel"):
             raise ValueError(f"stage `{stage}` has no locations; {', '.join((*PIPELINES, 'kernel'))} have")
         return self._printed(stage, after, locations)
@@ -220,8 +220,3 @@ def python_call() -> PythonCall:
     text = python_call_code.emit_python_call(target)
     code = native.assembled(text, (python_call_code.SYMBOL,), target, Machine(target), ObjectCache(default_folder()))
     return PythonCall(code.object_code, python_call_code.SYMBOL, python_call_code.API, code.object_key)
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    guess = nearest(name, known)
-    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}there are {', '.join(known)}"

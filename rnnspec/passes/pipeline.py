@@ -11,13 +11,19 @@ from rnnspec.ir.ops import Module
 from rnnspec.ir.verify import verify
 
 
+class UnsuitableModule(InternalError):
+    """A module that a pass isn't made for, such as a second derivative; in the compiler's own pipelines a bug."""
+
+
 class Pass(Protocol):
     """Module to module; a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
     """As on the command line: `hoist-projection`."""
 
-    def run(self, module: Module) -> Module: ...
+    def run(self, module: Module) -> Module:
+        """The module after the pass; `UnsuitableModule` if it isn't one that the pass is made for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ model Whole {
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01),
+    "amsgrad": Adam(learning_rate=0.01, amsgrad=True),
     "sgd": SGD(learning_rate=0.1),
     "momentum": SGD(learning_rate=0.1, momentum=0.9),
     "nesterov": SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
@@ -192,7 +193,7 @@ def test_a_new_optimizer_finds_what_the_old_one_owed(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "optimizer",
     [
-        Adam(clipnorm=1.0), Adam(global_clipnorm=1.0), Adam(clipvalue=1.0), AdamW(), Adam(amsgrad=True), Adam(epsilon=0.0),
+        Adam(clipnorm=1.0), Adam(global_clipnorm=1.0), Adam(clipvalue=1.0), AdamW(), Adam(epsilon=0.0),
         RMSprop(epsilon=0.0), SGD(weight_decay=0.1),
     ],
 )  # fmt: skip

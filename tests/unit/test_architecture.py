@@ -73,7 +73,7 @@ MAY_KNOW: dict[str, set[str]] = {
 Read from the top: a room stands on the floor above the highest room that it may know.
 """
 
-COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".predict", ".profile", ".train")
+COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
 LATE = {
     "rnnspec",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.arguments import REQUIRED, Flag, Float, Required
 from rnnspec.contract.signature import ArgumentValue
 
 
@@ -34,30 +35,6 @@ class Int:
 
 
 @dataclass(frozen=True, slots=True)
-class Float:
-    """A finite number from `minimum` to `maximum`; `below_maximum` leaves the maximum out, `above_minimum` the minimum."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-    below_maximum: bool = False
-    above_minimum: bool = False
-
-    @property
-    def expected(self) -> str:
-        limits: list[str] = []
-        if self.minimum is not None:
-            limits.append(f"above {self.minimum:g}" if self.above_minimum else f"of at least {self.minimum:g}")
-        if self.maximum is not None:
-            limits.append(f"below {self.maximum:g}" if self.below_maximum else f"of at most {self.maximum:g}")
-        return " ".join(["a number", " and ".join(limits)]).strip()
-
-    def holds(self, value: float) -> bool:
-        low = self.minimum is None or value > self.minimum or (value == self.minimum and not self.above_minimum)
-        high = self.maximum is None or value < self.maximum or (value == self.maximum and not self.below_maximum)
-        return low and high
-
-
-@dataclass(frozen=True, slots=True)
 class Integers:
     """Integers in a list; one alone is a list of one."""
 
@@ -66,13 +43,6 @@ class Integers:
     @property
     def expected(self) -> str:
         return f"a list of whole numbers such as `{self.example}`"
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    @property
-    def expected(self) -> str:
-        return "true or false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +195,6 @@ ArgumentType: TypeAlias = (
     | DefaultOnly
     | AnyValue
 )
-
-
-class Required(Enum):
-    """The default of an argument that has none."""
-
-    REQUIRED = "required"
-
-
-REQUIRED = Required.REQUIRED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, Float, NotYet
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, NotYet
 
 Catalogue: TypeAlias = Mapping[str, Entry]
 
@@ -18,9 +18,6 @@ class Refusal:
 
     reason: str
     advice: str
-
-
-FRACTION = Float(0.0, 1.0, below_maximum=True)
 
 
 def catalogue(entries: Sequence[Entry]) -> Catalogue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.arguments import FRACTION
 from rnnspec.frontend.catalogue import unsupported_arguments
 from rnnspec.frontend.catalogue.argument_types import (
     AnyValue,
@@ -21,7 +22,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     OneOf,
     RecurrentLayer,
 )
-from rnnspec.frontend.catalogue.entries import FRACTION, catalogue
+from rnnspec.frontend.catalogue.entries import catalogue
 
 
 def _option(name: str, kind: Int | Float | Flag | OneOf | LayerName, default: float | int | bool | str | None) -> ArgumentSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.dimensions import Dim, Size, names_in, shortfall, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_count, window_mask
+from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import IndexSignature, PairSignature
 from rnnspec.locks import cached_property
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows
@@ -264,7 +264,10 @@ class CheckedInputs:
 
 def full_index(batch: int, time: int) -> PackedIndex:
     """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
-    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time, kept=False)
+    if batch * time > KEPT_STEPS:
+        return _full_index(batch, time, kept=False)
+    found = _full_indices.get((batch, time))
+    return _full_indices.keep((batch, time), _full_index(batch, time, kept=True)) if found is None else found
 
 
 def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
@@ -274,7 +277,7 @@ def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
     return PackedIndex(batch, time, rows, rows, offsets, source, kept)
 
 
-_kept_full_index = lru_cache(maxsize=16)(partial(_full_index, kept=True))
+_full_indices = ShapeCache[tuple[int, int], PackedIndex](16)
 
 
 def check_step_count(samples: int, time: int, name: str) -> None:

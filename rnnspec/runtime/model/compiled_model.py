@@ -8,20 +8,19 @@ from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Executable, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batch_cache import ValidatedBatchCache
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.validate import check_inputs, whole_number
+from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.memory_check import require_memory
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
-from rnnspec.runtime.model.repeated_calls import RepeatedCalls
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
 from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
@@ -57,11 +56,10 @@ class CompiledModel:
         self.signature = signature
         self.source = source
         self._executable = executable
-        self._plain = ValidatedBatchCache(signature)
         self._dropped_masks = DroppedMasks(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
-        self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
+        self._calls = CallCache(signature, executable, self._parameters)
         self.renew_locks()
         renewed_after_fork(self)
         self._seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
@@ -104,7 +102,7 @@ class CompiledModel:
         the statistics of BatchNormalization. ValueError for a bad input, before native code runs.
         """
         infers = not training and not record
-        if infers and mask is None and lengths is None and (given_out := self._repeated.outputs(x)) is not None:
+        if infers and mask is None and lengths is None and (given_out := self._calls.outputs(x)) is not None:
             return given_out
         batch = self._batch(x, mask, lengths, infers)
         key = self._draw_key() if training else 0
@@ -112,21 +110,19 @@ class CompiledModel:
             if not record:
                 outputs = self._parameters.read(
                     lambda weights, version: self._executable.forward(
-                        batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
+                        CallRequest(batch.inputs, batch.indices, weights, version, training, key)
                     )
                 )
                 return self._given_out(self._updated(outputs))
             owned = batch.owned()
 
             def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
-                outputs, native = self._executable.record(
-                    owned.inputs, owned.indices, weights, weights_version=version, training=training, key=key
-                )
+                outputs, native = self._executable.record(CallRequest(owned.inputs, owned.indices, weights, version, training, key))
                 return outputs, native, self._parameters.basis if training else version
 
             outputs, native, basis = self._parameters.read(recorded)
             outputs = self._updated(outputs)
-        tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
+        tape = Tape(native, basis, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
 
     def backward(self, tape: Tape, dy: object) -> Gradients:
@@ -140,21 +136,13 @@ class CompiledModel:
         cotangents = self._cotangents(tape, dy)
 
         def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
-            if (self._parameters.basis if tape.training else version) != tape.weights_version:
+            if (self._parameters.basis if tape.native.training else version) != tape.weights_version:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
                     "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
                     "or it is another model's; call forward(record=True) again"
                 )
-            return self._executable.backward(
-                tape.native,
-                cotangents,
-                weights,
-                weights_version=version,
-                training=tape.training,
-                key=tape.key,
-                input_gradients=True,
-            )
+            return self._executable.backward(tape.native, cotangents, weights, version, input_gradients=True)
 
         flat, inputs = self._parameters.read(derived)
         return Gradients(self._parameters.split(flat), inputs)
@@ -191,16 +179,16 @@ class CompiledModel:
         """The output for all samples, computed `batch_size` at a time, without dropout; as `forward` would give it."""
         batch_size = whole_number("batch_size", batch_size, 1)
         is_bare = mask is None and lengths is None
-        if is_bare and (given_out := self._repeated.outputs(x, batch_size)) is not None:
+        if is_bare and (given_out := self._calls.outputs(x, batch_size)) is not None:
             return given_out
-        plain = self._plain.batch(x) if is_bare else None
-        if plain is not None and plain.size <= batch_size:
-            self._repeated.came(x, plain)
-            return self._given_out(self._inferred(plain))
+        known = self._calls.batch(x) if is_bare else None
+        if known is not None and known.size <= batch_size:
+            self._calls.repeat(x, known)
+            return self._given_out(self._inferred(known))
         inputs = self._checked(x, mask, lengths, at_once=False)
         if is_bare and inputs.samples <= batch_size:
             batch = inputs.batch()
-            self._plain.keep(x, batch)
+            self._calls.keep(x, batch)
             return self._given_out(self._inferred(batch))
         parts = [
             self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
@@ -253,12 +241,12 @@ class CompiledModel:
         """All inputs, checked, as one batch. `infers`: for inference alone."""
         if mask is not None or lengths is not None:
             return self._checked(x, mask, lengths).batch()
-        batch = self._plain.batch(x)
+        batch = self._calls.batch(x)
         if batch is None:
             batch = self._checked(x).batch()
-            self._plain.keep(x, batch)
+            self._calls.keep(x, batch)
         elif infers:
-            self._repeated.came(x, batch)
+            self._calls.repeat(x, batch)
         return batch
 
     def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
@@ -269,9 +257,7 @@ class CompiledModel:
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:
         return self._parameters.read(
-            lambda weights, version: self._executable.forward(
-                batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0
-            )
+            lambda weights, version: self._executable.forward(CallRequest(batch.inputs, batch.indices, weights, version))
         )
 
     def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:

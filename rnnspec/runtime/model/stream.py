@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.dimensions import value_of
-from rnnspec.contract.executable import Array, Direct, Executable
+from rnnspec.contract.executable import Array, CallRequest, Direct, Executable
 from rnnspec.contract.signature import OutputSignature, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch
@@ -115,7 +115,7 @@ class Stream:
     def _stepped(self, batch: Batch) -> Any:
         given = {**batch.inputs, **self._states}
         outputs = self._parameters.read(
-            lambda weights, version: self._executable.stream(given, batch.indices, weights, weights_version=version)
+            lambda weights, version: self._executable.stream(CallRequest(given, batch.indices, weights, version))
         )
         signatures, states = self._signature.outputs, self._signature.stream.states
         self._states = {state.name: value for state, value in zip(states, outputs[len(signatures) :], strict=True)}

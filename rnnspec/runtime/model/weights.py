@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import WeightSignature, weight_ranges
+from rnnspec.diagnostics import name_faults
 from rnnspec.locks import ReadersWriter
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.signals import deferred
@@ -189,12 +190,8 @@ def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.ge
 def _checked(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)
-        missing = [weight.name for weight in signatures if weight.name not in named]
-        unknown = sorted(map(str, set(named) - {weight.name for weight in signatures}))
-        if missing or unknown:
-            said = [f"missing: {', '.join(missing)}"] if missing else []
-            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-            raise ValueError(f"the weights don't fit the model; {'; '.join(said)}")
+        if faults := name_faults([weight.name for weight in signatures], sorted(named, key=str)):
+            raise ValueError(f"the weights don't fit the model; {faults}")
         values = [named[weight.name] for weight in signatures]
     elif not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         raise ValueError(f"the weights: expected a list of arrays or a mapping from weight names, got {type(given).__name__}")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.model.repeated_calls import MOST_SHAPES
+from rnnspec.runtime.model.call_cache import MOST_SHAPES
 from rnnspec.runtime.native import executable, fast_call
 
 SEQUENCE = "model Small {\n    input x: float[time, 3]\n    LSTM(5, return_sequences = true)\n}\n"
