@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec.backend.llvm_cpu.math import ULP_BOUNDS
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import weight_ranges
@@ -435,7 +435,9 @@ PARTS: Mapping[str, Callable[..., str]] = {
         [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS) | ELEMENTARY | set(REDUCTIONS) | set(PAIRS))],
     ),
     "llvm-passes": lambda _: "\n" + "".join(f"- `{name}`\n" for name in PASSES) + "\n",
-    "bounds": lambda _: table(("function", "units in the last place"), [(f"`{name}`", str(bound)) for name, bound in ULP_BOUNDS.items()]),
+    "bounds": lambda _: table(
+        ("function", "units in the last place"), [(f"`{name}`", str(function.ulp)) for name, function in ELEMENTARY_FUNCTIONS.items()]
+    ),
 }
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
-    CompareKind,
     Concat,
     Constant,
     Matmul,
@@ -27,7 +26,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
 )
@@ -196,9 +194,7 @@ class StageWriter:
             case _:
                 return self._indirect(operation, value, column, spread)
 
-    def _map(
-        self, kind: UnaryKind | BinaryKind | CompareKind | None, value: Value, column: int, spread: bool, *operands: Value
-    ) -> Evaluation:
+    def _map(self, kind: ElementwiseKind | None, value: Value, column: int, spread: bool, *operands: Value) -> Evaluation:
         names: list[str] = []
         for operand in operands:
             names.append((yield operand, column, spread))
