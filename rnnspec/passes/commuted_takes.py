@@ -10,7 +10,7 @@ from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.elementwise import BinaryKind, Linearity
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
-from rnnspec.ir.traverse import definitions, operands_of, results_of
+from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of
 from rnnspec.ir.types import TensorType
 
 
@@ -31,7 +31,8 @@ class CommutedTakes(ABC):
         self.defined = definitions(self.function.operations)
         self.fixed = of_weights(self.function)
         for operation in self.function.operations:
-            commuted = self._commuted(operation)
+            with self.builder.at(location_of(operation)):
+                commuted = self._commuted(operation)
             self.builder.append(operation if commuted is None else commuted)
         return replace(self.function, operations=self.builder.operations)
 

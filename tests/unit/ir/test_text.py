@@ -193,10 +193,14 @@ def test_every_operation_has_one_spelling() -> None:
     assert {operation for operation, _ in SPELLINGS.values()} == set(get_args(Operation))
     assert len(SPELLINGS) == len(get_args(Operation)) - len(kinds) + sum(map(len, kinds.values()))
     value = Value("0", TensorType(DType.F32, (4,)))
-    for operation, members in kinds.items():
-        operands = {Unary: (value,), Binary: (value, value), Compare: (value, value), Reduce: (value, 0)}[operation]
-        for member in members:
-            assert SPELLINGS[mnemonic(operation(value, member, *operands))] == (operation, member)
+    built: list[Unary | Binary | Compare | Reduce] = [
+        *(Unary(value, kind, value) for kind in UnaryKind),
+        *(Binary(value, kind, value, value) for kind in BinaryKind),
+        *(Compare(value, kind, value, value) for kind in CompareKind),
+        *(Reduce(value, kind, value, 0) for kind in ReduceKind),
+    ]
+    for operation in built:
+        assert SPELLINGS[mnemonic(operation)] == (type(operation), operation.kind)
     assert [spelling for spelling in SPELLINGS if "_" in spelling and not spelling.startswith(("reduce_", "stop_"))] == [
         *("scatter_add", "window_mask", "pair_tokens", "distinct_ids", "pack_sum", "fill_sum", "sort_rows", "restore_rows")
     ]
