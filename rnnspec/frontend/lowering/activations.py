@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.cells.functions import ELEMENTARY
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import UnaryKind
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import DType
 
@@ -27,6 +29,8 @@ Emitter = Callable[[Builder, Value, Mapping[str, float]], Value]
 
 def emit(b: Builder, name: str, options: tuple[tuple[str, ArgumentValue], ...], x: Value) -> Value:
     """`name(x)`, `x` a matrix or a weight row; the result has its type."""
+    if name in ELEMENTARY:
+        return b.unary(UnaryKind(name), x)
     if name not in _EMITTERS:
         raise InternalError(f"the function {name} has no formula")
     given = [(key, value) for key, value in options if value is not None]
@@ -231,10 +235,6 @@ def _sparse_sigmoid(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
 
 _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
     {
-        "abs": lambda b, x, _: b.abs(x),
-        "exp": lambda b, x, _: b.exp(x),
-        "log": lambda b, x, _: b.log(x),
-        "sqrt": lambda b, x, _: b.sqrt(x),
         "linear": _linear,
         "relu": _relu,
         "relu6": _relu6,
@@ -266,5 +266,3 @@ _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "sparse_sigmoid": _sparse_sigmoid,
     }
 )
-
-NAMES = frozenset(_EMITTERS)
