@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnspec.backend.llvm_cpu.math import ULP_BOUNDS
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import weight_ranges
@@ -142,8 +142,17 @@ SETTING_WORDS: Mapping[str, str] = {
 
 FUNCTION_WORDS: Mapping[str, str] = {
     "abs": "`abs(v)`, elementwise",
+    "cos": "`cos(v)`, of radians, elementwise",
+    "erf": "`erf(v)`, the error function, elementwise",
     "exp": "`exp(v)`, elementwise",
+    "expm1": "`expm1(v)`, which is `exp(v) - 1` and exact near 0, elementwise",
+    "floor": "`floor(v)`, the largest integer that isn't above, elementwise; its gradient is 0",
     "log": "`log(v)`, the natural logarithm, elementwise",
+    "log1p": "`log1p(v)`, which is `log(1 + v)` and exact near 0, elementwise",
+    "pow": "`pow(a, b)`, elementwise; of a base below 0 for exponents that are integers",
+    "round": "`round(v)`, the nearest integer, of two the even one, elementwise; its gradient is 0",
+    "sin": "`sin(v)`, of radians, elementwise",
+    "where": "`where(condition, a, b)`, `a` where the condition holds and else `b`, elementwise; only what is chosen gets a gradient",
     "sqrt": "`sqrt(v)`, elementwise",
     "sum": "`sum(v)`, over the units: a row of width 1",
     "mean": "`mean(v)`, over the units: a row of width 1",
@@ -444,7 +453,9 @@ PARTS: Mapping[str, Callable[..., str]] = {
         [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS) | ELEMENTARY | set(REDUCTIONS) | set(PAIRS))],
     ),
     "llvm-passes": lambda _: "\n" + "".join(f"- `{name}`\n" for name in PASSES) + "\n",
-    "bounds": lambda _: table(("function", "units in the last place"), [(f"`{name}`", str(bound)) for name, bound in ULP_BOUNDS.items()]),
+    "bounds": lambda _: table(
+        ("function", "units in the last place"), [(f"`{name}`", str(function.ulp)) for name, function in ELEMENTARY_FUNCTIONS.items()]
+    ),
 }
 
 

@@ -18,7 +18,6 @@ from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Concat,
     Constant,
@@ -325,7 +324,7 @@ def _uses_apart(operation: Operation, cuts: Mapping[Value, set[int]]) -> list[tu
 
 
 def _adds_a_product(analysis: Analysis, operation: Operation, uses: Mapping[Value, int]) -> bool:
-    if not isinstance(operation, Binary) or operation.kind is not BinaryKind.ADD:
+    if not isinstance(operation, Binary) or not operation.kind.is_sum:
         return False
     sides = (operation.left, operation.right)
     return any(isinstance(analysis.definitions.get(side), Matmul) and uses[side] == 1 for side in sides)

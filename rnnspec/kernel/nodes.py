@@ -16,7 +16,8 @@ from typing import TypeAlias
 from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
-from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
+from rnnspec.ir.elementwise import ElementwiseKind
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
 
@@ -92,7 +93,7 @@ class Map:
     """Elementwise; `kind` None is a select."""
 
     name: str
-    kind: UnaryKind | BinaryKind | CompareKind | None
+    kind: ElementwiseKind | None
     operands: tuple[str, ...]
 
 

@@ -9,12 +9,11 @@ from typing import Protocol, TypeAlias
 
 from rnnspec.contract.location import Location, fused
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
-    CompareKind,
     Concat,
     Constant,
     Matmul,
@@ -28,7 +27,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
 )
@@ -201,9 +199,7 @@ class StageWriter:
             case _:
                 return self._indirect(operation, value, column, spread)
 
-    def _map(
-        self, kind: UnaryKind | BinaryKind | CompareKind | None, value: Value, column: int, spread: bool, *operands: Value
-    ) -> Evaluation:
+    def _map(self, kind: ElementwiseKind | None, value: Value, column: int, spread: bool, *operands: Value) -> Evaluation:
         names: list[str] = []
         for operand in operands:
             names.append((yield operand, column, spread))

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -69,7 +68,7 @@ class _Walk:
                 case Scan():
                     region = operation.region
                     current = replace(operation, region=replace(region, operations=self.operations(region.operations)))
-                case Binary(kind=BinaryKind.ADD):
+                case Binary(kind=kind) if kind.is_sum:
                     for value, other in ((operation.right, operation.left), (operation.left, operation.right)):
                         product = products.get(value)
                         if product is not None and self._starts(product, other, multiplied.get(other, NOTHING)):

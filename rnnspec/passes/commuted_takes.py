@@ -7,12 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.elementwise import BinaryKind, Linearity
 from rnnspec.ir.inference import is_fixed
-from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
+from rnnspec.ir.ops import Binary, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
 from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of
 from rnnspec.ir.types import TensorType
-
-SUMS = (BinaryKind.ADD, BinaryKind.SUB)
 
 
 @dataclass
@@ -56,7 +55,7 @@ class CommutedTakes(ABC):
                 if not isinstance(width, int) or not self.admits(table, width):
                     return None
                 return self._take(result, self.builder.matmul(table, operation.right, transpose_right=operation.transpose_right), ids)
-            case Binary(result=result, kind=kind, left=left, right=right) if kind in SUMS:
+            case Binary(result=result, kind=kind, left=left, right=right) if kind.row.linear is Linearity.TOGETHER:
                 return self._sum(result, kind, left, right)
             case _:
                 return None

@@ -7,14 +7,12 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from rnnspec.contract.location import Location, fused
+from rnnspec.ir.elementwise import Law
 from rnnspec.ir.inference import is_fixed
-from rnnspec.ir.ops import Binary, BinaryKind, Function, Module, Operation, Scan, Value
+from rnnspec.ir.ops import Binary, Function, Module, Operation, Scan, Value
 from rnnspec.ir.traverse import located, location_of, replace_operands, results_of, substitute
 from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
-
-COMMUTATIVE = (BinaryKind.ADD, BinaryKind.MUL, BinaryKind.AND, BinaryKind.OR)
-"""Not the maximum and the minimum: at a tie their gradient goes to the right side."""
 
 Seen = dict[Hashable, tuple[Value, ...]]
 
@@ -88,7 +86,7 @@ def _key(operation: Operation) -> Hashable:
         if field.name not in ("result", "results"):
             part = getattr(operation, field.name)
             parts.append(repr(part) if isinstance(part, float) else part)
-    if isinstance(operation, Binary) and operation.kind in COMMUTATIVE:
+    if isinstance(operation, Binary) and Law.COMMUTATIVE in operation.kind.row.laws:
         parts.append(frozenset((operation.left, operation.right)))
         parts = [part for part in parts if not isinstance(part, Value)]
     return tuple(parts)

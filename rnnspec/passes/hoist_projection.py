@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import Law, Linearity
 from rnnspec.ir.inference import index, is_fixed
-from rnnspec.ir.ops import Binary, BinaryKind, Matmul, Module, Operation, Reduce, Region, Scan, Unary, UnaryKind, Value
+from rnnspec.ir.ops import Binary, Matmul, Module, Operation, Reduce, Region, Scan, Unary, Value
 from rnnspec.ir.traverse import definitions, free_values, location_of, operands_of, replace_operands, results_of, with_results
 from rnnspec.ir.types import ROWS, Dim, TensorType
 from rnnspec.passes.regroup_sums import regroup_sums
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
-
-LINEAR_BINARY = (BinaryKind.ADD, BinaryKind.SUB, BinaryKind.MUL, BinaryKind.DIV)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +109,11 @@ def _following_sums(step: _Step, heavy: frozenset[Value]) -> frozenset[Value]:
     sums: set[Value] = set()
     for operation in step.tokenwise():
         match operation:
-            case Binary(result, kind, left, right) if kind in LINEAR_BINARY and (left in linear or right in linear):
+            case Binary(result, kind, left, right) if kind.row.linear is not Linearity.NEITHER and (left in linear or right in linear):
                 linear.add(result)
-                if kind in (BinaryKind.ADD, BinaryKind.SUB):
+                if kind.row.linear is Linearity.TOGETHER:
                     sums.add(result)
-            case Unary(result, UnaryKind.NEG, operand) if operand in linear:
+            case Unary(result, kind, operand) if Law.LINEAR in kind.row.laws and operand in linear:
                 linear.add(result)
             case _:
                 continue

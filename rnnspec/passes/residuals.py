@@ -15,9 +15,9 @@ from math import prod
 from typing import TypeAlias
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import Cost as CostClass
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -30,7 +30,6 @@ from rnnspec.ir.ops import (
     Select,
     Split,
     Unary,
-    UnaryKind,
     Value,
     Window,
 )
@@ -46,12 +45,18 @@ SYMBOLIC_LENGTH = 1024
 BYTES: Mapping[DType, int] = {DType.F32: 4, DType.F64: 8, DType.I32: 4}
 """Of the element types that are kept: an i1 is always computed again."""
 
-CHEAP_UNARY = frozenset({UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT})
-
-
 DIVISION = 1
 """What a division costs, in bytes that are kept for each element: a byte is written, often beyond the caches, and read again, which
 takes about as long."""
+
+REPEATING: Mapping[CostClass, int | None] = {
+    CostClass.FREE: 0,
+    CostClass.CHEAP: 0,
+    CostClass.DIVISION: DIVISION,
+    CostClass.ROOT: None,
+    CostClass.ELEMENTARY: None,
+}
+"""As `repeating`, of elementwise operations by their cost class."""
 
 
 def repeating(operation: Operation) -> int | None:
@@ -61,10 +66,8 @@ def repeating(operation: Operation) -> int | None:
             return 0
         case Window() | PairTokens() | DistinctIds():
             return 0
-        case Unary():
-            return 0 if operation.kind in CHEAP_UNARY else None
-        case Binary():
-            return DIVISION if operation.kind is BinaryKind.DIV else 0
+        case Unary() | Binary():
+            return REPEATING[operation.kind.row.cost]
         case _:
             return None
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
 from rnnspec.backend.llvm_cpu.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
-from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY
 from rnnspec.contract.executable import Array
 from rnnspec.driver.native import assembled
+from rnnspec.ir.elementwise import ELEMENTARY
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import ELEMENT_BYTES
 from rnnspec.runtime.native.jit import Jit, Loaded

@@ -32,7 +32,7 @@ NUMBER = TermShape((), False)
 
 
 class Elementwise(Enum):
-    """The spelling in a spec."""
+    """The spelling in a spec; the names are those of the IR's kinds."""
 
     ADD = "+"
     SUB = "-"
@@ -40,6 +40,18 @@ class Elementwise(Enum):
     DIV = "/"
     MIN = "min"
     MAX = "max"
+    POW = "pow"
+
+
+class Comparison(Enum):
+    """The spelling in a spec; the names are those of the IR's kinds."""
+
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    EQ = "=="
+    NE = "!="
 
 
 class Reduction(Enum):
@@ -154,7 +166,43 @@ class Spread:
     shape: TermShape
 
 
-Term: TypeAlias = Literal | Variable | WeightTerm | Zeros | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, element by element; its sides as those of a `Pairwise`."""
+
+    kind: Comparison
+    left: Term
+    right: Term
+    shape: TermShape
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """`left and right`, or `left or right`, element by element."""
+
+    both: bool
+    left: Condition
+    right: Condition
+    shape: TermShape
+
+
+Condition: TypeAlias = Compared | Combined
+"""What is true or false of each unit in each step; no number, and only what `where` chooses by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`where(condition, on_true, on_false)`; all three repeat to `shape`."""
+
+    condition: Condition
+    on_true: Term
+    on_false: Term
+    shape: TermShape
+
+
+Term: TypeAlias = (
+    Literal | Variable | WeightTerm | Zeros | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread | Choice
+)
 
 
 def operands(term: Term) -> tuple[Term, ...]:
@@ -170,8 +218,21 @@ def operands(term: Term) -> tuple[Term, ...]:
             return (term.matrix,)
         case Joined():
             return term.parts
+        case Choice():
+            return (*compared(term.condition), term.on_true, term.on_false)
         case _:
             assert_never(term)
+
+
+def compared(condition: Condition) -> tuple[Term, ...]:
+    """What a condition compares."""
+    match condition:
+        case Compared():
+            return condition.left, condition.right
+        case Combined():
+            return (*compared(condition.left), *compared(condition.right))
+        case _:
+            assert_never(condition)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from rnnspec.frontend.cells.cell_ir import (
     Assignment,
     CellState,
     CellWeight,
+    Combined,
+    Compared,
     Step,
     Term,
     TermShape,
@@ -327,6 +329,9 @@ class _Instance:
             operand, target = operand_of(equation.value, self._names), equation.targets[0]
             if isinstance(operand, LocatedValue) and isinstance(operand.value, int | float) and not target.primed:
                 self._constant(target, operand)
+                return
+            if isinstance(operand, Compared | Combined) and not target.primed:
+                self._names.values[target.spelling] = operand
                 return
             value, parts = as_term(operand, equation.value.span), 1
         else:

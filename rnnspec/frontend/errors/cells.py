@@ -175,7 +175,7 @@ class StepCondition(Diagnostic):
     code = "E0318"
     title = "a choice that depends on the step"
     label = "not known when the spec is compiled"
-    advice = "`if`, `when`, comparisons, `and`, `or` and `not` choose between variants of a cell; inside a step use `min`, `max` and `clip`"
+    advice = "`if`, `when` and `not` choose between variants of a cell; inside a step use `where`, `min`, `max` and `clip`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from rnnspec.frontend.graph.layers import Attention, Dot
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue, over_steps
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import UnaryKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH, Dim
 
 SMALL = 1e-7
@@ -49,7 +49,7 @@ class _PairsOf:
         start = builder.constant(-math.inf, builder.tensor(values).with_shape((self.queries, 1)))
         scan = builder.scan(self.index, [builder.sort_rows(start, self.index)], [values], carried_names=["largest"], slice_names=["score"])
         result = scan.finish([scan.max(scan.carried[0], scan.slices[0])])
-        return builder.unary(UnaryKind.STOP_GRADIENT, builder.restore_rows(result.finals[0], self.index))
+        return builder.stop_gradient(builder.restore_rows(result.finals[0], self.index))
 
 
 def lower_attention(tools: Tools, layer: Attention, flows: Sequence[PackedSequence]) -> PackedSequence:

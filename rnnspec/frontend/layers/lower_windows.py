@@ -10,7 +10,7 @@ from rnnspec.frontend.graph.layers import Convolution, LocalPooling, LocalPoolin
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, PackedSequence, RowValue
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
 
 
@@ -74,7 +74,7 @@ def _candidates(tools: Tools, windows: _Windows) -> Iterator[Value]:
     """For each place of the window what may be its maximum: a step that isn't there isn't."""
     builder = tools.builder
     for tokens, ones in zip(windows.places(windows.tokens), windows.ones(), strict=True):
-        there = builder.compare(CompareKind.GT, builder.broadcast_like(ones, tokens), builder.constant_like(0.0, tokens))
+        there = builder.greater(builder.broadcast_like(ones, tokens), builder.constant_like(0.0, tokens))
         yield builder.select(there, tokens, builder.constant_like(-math.inf, tokens))
 
 

@@ -11,7 +11,7 @@ from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import PackedSequence
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import Dim
 
 
@@ -62,7 +62,7 @@ class Tools:
         builder, every_step = self.builder, self.index(self.every_step(flow))
         ones = builder.constant(1.0, builder.tensor(value).with_shape((builder.tensor(value).shape[0], 1)))
         shown, real = (builder.pack(self._unpacked(tokens, flow.steps, flip=flow.flip), every_step) for tokens in (value, ones))
-        is_real = builder.compare(CompareKind.GT, builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
+        is_real = builder.greater(builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
         return replace(flow, value=value, every=builder.select(is_real, shown, flow.every))
 
     def _unpacked(self, tokens: Value, steps: StepMask, *, flip: bool = False) -> Value:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.ops import Value
 
 RESOLUTION = 2.0**-24
 """Uniform numbers are its multiples."""
@@ -42,7 +42,7 @@ class Draws:
         if self._key is None or not rate:
             return value
         numbers = self._uniform(self._key, value)
-        kept = self._b.compare(CompareKind.GE, numbers, self._b.constant_like(rate, numbers))
+        kept = self._b.greater_equal(numbers, self._b.constant_like(rate, numbers))
         scaled = self._b.mul(value, self._b.constant_like(1.0 / (1.0 - rate), value))
         return self._b.select(kept, scaled, self._b.constant_like(0.0, value))
 
@@ -77,5 +77,5 @@ def standard_normal(b: Builder, uniform: Value) -> Value:
     w = b.neg(b.log(b.mul(b.sub(constant(1.0), x), b.add(constant(1.0), x))))
     centre = polynomial(CENTRE, b.sub(w, constant(2.5)))
     tail = polynomial(TAIL, b.sub(b.sqrt(b.max(w, constant(5.0))), constant(3.0)))
-    inverse = b.mul(b.select(b.compare(CompareKind.LT, w, constant(5.0)), centre, tail), x)
+    inverse = b.mul(b.select(b.less(w, constant(5.0)), centre, tail), x)
     return b.mul(inverse, constant(math.sqrt(2.0)))

@@ -54,7 +54,7 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Result, Role, Value
+from rnnspec.ir.ops import BinaryKind, Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -333,7 +333,7 @@ class _Lowering:
         ones = self._b.constant_like(1.0, counted)
         if layer.kind is PoolingKind.AVERAGE:
             return RowValue(self._b.div(total, self._b.broadcast_like(self._b.max(counted, ones), total)))
-        some = self._b.compare(CompareKind.GE, self._b.broadcast_like(counted, total), self._b.broadcast_like(ones, total))
+        some = self._b.greater_equal(self._b.broadcast_like(counted, total), self._b.broadcast_like(ones, total))
         return RowValue(self._b.select(some, total, self._b.constant_like(0.0, total)))
 
     def _repeated(self, layer: RepeatVector, flow: Computed) -> PackedSequence:

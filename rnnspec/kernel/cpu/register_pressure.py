@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from rnnspec.ir.ops import UnaryKind
+from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Prefetch, Splat, Statement, Store
 from rnnspec.kernel.target import COEFFICIENTS
-
-ELEMENTARY = frozenset({UnaryKind.EXP, UnaryKind.EXPM1, UnaryKind.LOG, UnaryKind.LOG1P, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF})
-"""Functions that are many instructions each."""
 
 
 def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
@@ -42,7 +39,7 @@ def registers_of(body: Sequence[Statement]) -> tuple[int, int]:
     same, rest = same_for_all_units(body)
     read = {operand for statement in rest for operand in _operands(statement)}
     shared = len(read.intersection(_name(statement) for statement in same))
-    calls = any(isinstance(statement, Map) and statement.kind in ELEMENTARY for statement in rest)
+    calls = any(isinstance(statement, Map) and cost_of(statement.kind) is Cost.ELEMENTARY for statement in rest)
     return _most_alive(rest), shared + (COEFFICIENTS if calls else 0)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.entry import FLUSH_DENORMALS, shared_symbol, symbol
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
@@ -157,7 +158,7 @@ def test_names_are_quoted_where_llvm_wants_it() -> None:
 def test_unknown_instructions_are_errors() -> None:
     vectors = Vectors(FunctionWriter("f", []), AVX2, DType.I32, Library())
     with pytest.raises(InternalError, match="tanh of i32"):
-        vectors.map(UnaryKind.TANH, ["%x"])
+        emit_elementwise(vectors, UnaryKind.TANH, ["%x"])
 
 
 def test_constants_are_exact_bits() -> None:
@@ -167,7 +168,7 @@ def test_constants_are_exact_bits() -> None:
     assert double.constant(0.1) == f"0x{np.float64(0.1).view(np.uint64):016X}"
     assert single.constant(float("inf")) == "0x7FF0000000000000"
     assert double.vector(-0.0) == "splat (double 0x8000000000000000)"
-    assert single.map(BinaryKind.ADD, ["%a", "%b"]) == "%v.1"
+    assert emit_elementwise(single, BinaryKind.ADD, ["%a", "%b"]) == "%v.1"
 
 
 # The object
