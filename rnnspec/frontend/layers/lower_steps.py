@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rnnspec.frontend.graph.graph import StepMask
@@ -11,7 +11,7 @@ from rnnspec.frontend.graph.layers import PReLU
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import PackedSequence, over_steps
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import BinaryKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
 
 
@@ -39,19 +39,19 @@ def lower_step_slopes(tools: Tools, layer: PReLU, flow: PackedSequence) -> Packe
 def lower_step_softmax(tools: Tools, flow: PackedSequence) -> PackedSequence:
     """Over the real steps of each row: the largest of them first, which has no derivative, then the sum."""
     builder, index = tools.builder, tools.index(flow.steps)
-    largest = builder.stop_gradient(_over_all(tools, BinaryKind.MAX, -math.inf, flow.value, index))
+    largest = builder.stop_gradient(_over_all(tools, Builder.max, -math.inf, flow.value, index))
     powers = builder.exp(builder.sub(flow.value, over_steps(builder, largest, index)))
-    total = _over_all(tools, BinaryKind.ADD, 0.0, powers, index)
+    total = _over_all(tools, Builder.add, 0.0, powers, index)
     value = builder.div(powers, over_steps(builder, total, index))
     return replace(tools.sequence(value, flow.steps), flip=flow.flip)
 
 
-def _over_all(tools: Tools, kind: BinaryKind, start: float, tokens: Value, index: Value) -> Value:
+def _over_all(tools: Tools, combine: Callable[[Builder, Value, Value], Value], start: float, tokens: Value, index: Value) -> Value:
     """Each row's steps taken together, [batch, w]; the start for a row without any."""
     builder = tools.builder
     init = builder.sort_rows(tools.constant(start, (BATCH, tools.width(tokens))), index)
     scan = builder.scan(index, [init], [tokens], carried_names=["taken"], slice_names=["x"])
-    result = scan.finish([scan.binary(kind, scan.carried[0], scan.slices[0])])
+    result = scan.finish([combine(scan, scan.carried[0], scan.slices[0])])
     return builder.restore_rows(result.finals[0], index)
 
 

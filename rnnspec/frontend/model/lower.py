@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from types import MappingProxyType
@@ -54,7 +54,7 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import BinaryKind, Function, Module, Result, Role, Value
+from rnnspec.ir.ops import Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -62,14 +62,14 @@ Precision: TypeAlias = Literal["float32", "float64"]
 DTYPES: dict[str, DType] = {"float32": DType.F32, "float64": DType.F64}
 
 
-ELEMENTWISE: Mapping[MergeKind, BinaryKind] = MappingProxyType(
+ELEMENTWISE: Mapping[MergeKind, Callable[[Builder, Value, Value], Value]] = MappingProxyType(
     {
-        MergeKind.ADD: BinaryKind.ADD,
-        MergeKind.SUBTRACT: BinaryKind.SUB,
-        MergeKind.MULTIPLY: BinaryKind.MUL,
-        MergeKind.AVERAGE: BinaryKind.ADD,
-        MergeKind.MAXIMUM: BinaryKind.MAX,
-        MergeKind.MINIMUM: BinaryKind.MIN,
+        MergeKind.ADD: Builder.add,
+        MergeKind.SUBTRACT: Builder.sub,
+        MergeKind.MULTIPLY: Builder.mul,
+        MergeKind.AVERAGE: Builder.add,
+        MergeKind.MAXIMUM: Builder.max,
+        MergeKind.MINIMUM: Builder.min,
     }
 )
 
@@ -285,7 +285,7 @@ class _Lowering:
             return self._b.concat(values, 1)
         total = values[0]
         for value in values[1:]:
-            total = self._b.binary(ELEMENTWISE[kind], total, value)
+            total = ELEMENTWISE[kind](self._b, total, value)
         return self._b.mul(total, self._b.constant_like(1.0 / len(values), total)) if kind is MergeKind.AVERAGE else total
 
     def _pointwise(self, layer: Pointwise, flow: Computed) -> Computed:

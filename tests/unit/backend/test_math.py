@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import astuple
 from functools import cache
@@ -11,12 +12,20 @@ from functools import cache
 import numpy as np
 import pytest
 
-from rnnspec.backend.llvm_cpu.math import FUNCTIONS, LANES, math_function, math_prelude, math_symbol
+from rnnspec.backend.llvm_cpu.elementwise import ROWS, ElementaryFunction, emit_elementwise
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS, LANES, math_declarations, math_definitions, math_function, math_prelude, math_symbol
 from rnnspec.backend.llvm_cpu.math_error_function import ERF_IS_ONE
 from rnnspec.backend.llvm_cpu.math_exponential import EXPONENTIAL
 from rnnspec.backend.llvm_cpu.math_hyperbolic import HYPERBOLIC
 from rnnspec.backend.llvm_cpu.math_writer import FloatName
+from rnnspec.backend.llvm_cpu.module import attributes
+from rnnspec.backend.llvm_cpu.objects import Machine
+from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import TARGETS, Target
 from tests.unit.backend.elementary import DTYPES, FLUSHES, Array, Truth, functions, truth_f32, truth_f64
 
 STRIDE = 2503
@@ -338,6 +347,41 @@ def test_only_fma_and_the_second_way_are_called(dtype: FloatName) -> None:
         defined = {line.partition("@")[2].partition("(")[0] for line in whole.splitlines() if line.startswith(("define", "declare"))}
         assert calls(whole) <= defined
     assert math_prelude([], dtype, [4], True) == ""
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_no_target_calls_the_c_library(target: Target, dtype: FloatName) -> None:
+    """Every elementwise operation in the machine code of every target that is described: what it can't do LLVM would ask libm for."""
+    element = DType.F32 if dtype == "f32" else DType.F64
+    library = Library()
+    parts: list[str] = []
+    for number, (kind, row) in enumerate(ROWS.items()):
+        writer = FunctionWriter(f"use_{number}", ["ptr %x", "ptr %y", "ptr %to"], linkage="dso_local")
+        vectors = Vectors(writer, target, element, library)
+        operands = [vectors.load("%x"), vectors.load("%y")]
+        if isinstance(kind, CompareKind):
+            result = vectors.select(emit_elementwise(vectors, kind, operands), *operands)
+        elif isinstance(kind, BinaryKind) and kind.row.on_flags:
+            flags = [vectors.compare("ogt", *operands), vectors.compare("oeq", *operands)]
+            result = vectors.select(emit_elementwise(vectors, kind, flags), *operands)
+        else:
+            result = emit_elementwise(vectors, kind, operands[: 1 if isinstance(kind, UnaryKind) else 2])
+        assert isinstance(row, ElementaryFunction) == (kind.value in FUNCTIONS)
+        vectors.store(result, "%to")
+        parts.append(writer.text())
+    names, lanes, fma = library.elementary, [target.lanes(element)], target.fused_multiply_add
+    library.declarations |= dict.fromkeys(math_declarations(names, dtype, lanes, fma))
+    text = [
+        f'target triple = "{target.triple}"',
+        *library.declarations,
+        *parts,
+        math_definitions(names, dtype, lanes, fma),
+        attributes(target),
+    ]
+    assembly = Machine(target).assembly("\n".join(text))
+    called = set(re.findall(r"^\s+(?:callq?|jmp|bl|b)\s+([A-Za-z_][\w.]*)", assembly, re.MULTILINE))
+    assert called == {name for name in called if name.startswith("rnnspec.")}
 
 
 def calls(text: str) -> set[str]:

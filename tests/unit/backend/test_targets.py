@@ -58,6 +58,20 @@ cell Sums(units) {
 }
 """
 
+FUNCTIONS = """
+cell Functions(units) {
+    weight kernel [features, units] = glorot_uniform
+    weight pace   [units]           = ones
+    state  h [units]
+
+    a = x @ kernel
+    wave = sin(3 * a) + cos(pace * h) * erf(a)
+    grown = where(a > h and a != 0, pow(1.5 + tanh(a), h), log1p(abs(a)) + expm1(-abs(h)))
+    h' = tanh(wave + 0.25 * grown + 0.1 * round(2 * a) - 0.1 * floor(a))
+    return h'
+}
+"""
+
 SPECS: Mapping[str, str] = {
     "simple_rnn_1": model(1, "SimpleRNN(1, return_sequences = true)"),
     "simple_rnn_17": model(3, "SimpleRNN(17, go_backwards = true)"),
@@ -71,6 +85,7 @@ SPECS: Mapping[str, str] = {
     "embedding": model("ids", f"Embedding({VOCABULARY}, 3, mask_zero = true)", "LSTM(5, return_sequences = true)"),
     "dense": model(17, "Masking(0.0)", "SimpleRNN(3, return_sequences = true)", "Dense(17, activation = softmax)"),
     "normed": model(3, "Normed(17, return_sequences = true)", cell=NORMED),
+    "functions": model(3, "Functions(17, return_sequences = true)", "Functions(1)", cell=FUNCTIONS),
     "sums": model(3, "Sums(17, return_sequences = true)", "Sums(1, return_sequences = true)", cell=SUMS),
     "reset_before": model(3, "ResetBefore(17)", "Dense(3)", cell=RESET_BEFORE),
 }
