@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import NamedTuple, TypeAlias, assert_never, cast
 
 MARK = "@"
@@ -217,20 +216,32 @@ def at_least_zero(dim: Dim) -> Dim:
     assert_never(dim)
 
 
+class Sizes(dict[Size, int]):
+    """The numbers of a call's sizes: of names, tokens and steps those that it is made of, of all others what follows, each made once."""
+
+    def __missing__(self, size: Size) -> int:
+        match size:
+            case Name() | Tokens() | Steps():
+                raise KeyError(size)
+            case CeilDiv():
+                number = -(-self[size.dividend] // size.divisor)
+            case AtLeastZero():
+                number = max(self[size.size], 0)
+            case Sum():
+                number = 0
+                for factors, product in size.terms:
+                    for factor in factors:
+                        product *= self[factor]
+                    number += product
+        self[size] = number
+        return number
+
+
 def value_of(dim: Dim, sizes: Mapping[Size, int]) -> int:
     """The number, for the numbers that `sizes` has for names, tokens and steps; KeyError for one that it hasn't."""
-    match dim:
-        case int():
-            return dim
-        case Name() | Tokens() | Steps():
-            return sizes[dim]
-        case CeilDiv():
-            return -(-value_of(dim.dividend, sizes) // dim.divisor)
-        case AtLeastZero():
-            return max(value_of(dim.size, sizes), 0)
-        case Sum():
-            return sum(term.coefficient * prod(value_of(factor, sizes) for factor in term.factors) for term in dim.terms)
-    assert_never(dim)
+    if isinstance(dim, int):
+        return dim
+    return sizes[dim] if isinstance(sizes, Sizes) else Sizes(sizes)[dim]
 
 
 def substituted(dim: Dim, by: Mapping[Size, Dim]) -> Dim:
@@ -294,10 +305,10 @@ def shortfall(length: Dim, known: Mapping[Size, int]) -> int:
     names = names_in(length)
     if not names or value_of(length, known) > 0 or not _shortens(length):
         return 0
-    least = known[names[0]]
-    while value_of(length, {**known, names[0]: least}) <= 0:
-        least += 1
-    return least
+    numbers: dict[Size, int] = {name: known[name] for name in names}
+    while value_of(length, numbers) <= 0:
+        numbers[names[0]] += 1
+    return numbers[names[0]]
 
 
 def _shortens(length: Dim) -> bool:
