@@ -10,26 +10,34 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import NamedTuple, TypeAlias, assert_never, cast
 
 MARK = "@"
 """What a key has behind packed steps: a spec may call a length of its own `steps`."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TOKENS, _STEPS = (re.compile(rf"{word}(?:_([1-9][0-9]*))?{mark}") for word, mark in (("tokens", ""), ("steps", MARK)))
-_LEXEME = re.compile(rf"{_IDENTIFIER.pattern}{MARK}?|[0-9]+|[^A-Za-z0-9_]", re.DOTALL)
+_LEXEME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]*{MARK}?|[0-9]+|[^A-Za-z0-9_]", re.DOTALL)
+_PACKED = re.compile(rf"(tokens|steps)(?:_([1-9][0-9]*))?({MARK}?)")
+
+_set = object.__setattr__
 
 
 class _Arithmetic:
-    """What all sizes can do: `+`, `-` and `*` with each other and with numbers, `==`, and being printed.
+    """What all sizes can do: `+`, `-` and `*` with each other and with numbers, `==`, and being printed. None of them changes.
 
     `key`: the text with packed steps marked. Sizes are canonical, so that equal ones have equal keys; each makes its own once.
+    They are no dataclasses: those would take more than a millisecond of every start to make.
     """
 
     __slots__ = ("_hash", "_key")
+    __match_args__: tuple[str, ...] = ()
     _hash: int
     _key: str
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a size doesn't change: {self}")
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), tuple(getattr(self, name) for name in self.__match_args__)
 
     def __add__(self, other: Dim) -> Dim:
         this = cast("Size", self)
@@ -60,7 +68,7 @@ class _Arithmetic:
         try:
             return self._key
         except AttributeError:
-            object.__setattr__(self, "_key", _spelled(cast("Size", self)))
+            _set(self, "_key", _spelled(cast("Size", self)))
             return self._key
 
     def __eq__(self, other: object) -> bool:
@@ -70,7 +78,7 @@ class _Arithmetic:
         try:
             return self._hash
         except AttributeError:
-            object.__setattr__(self, "_hash", hash(self.key))
+            _set(self, "_hash", hash(self.key))
             return self._hash
 
     def __str__(self) -> str:
@@ -80,44 +88,59 @@ class _Arithmetic:
         return self.key
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Name(_Arithmetic):
     """A size by its name: a length's in the spec, `BATCH` or `ROWS`. ValueError for what isn't a name, or is that of tokens."""
 
+    __slots__ = __match_args__ = ("text",)
     text: str
 
-    def __post_init__(self) -> None:
-        if not _IDENTIFIER.fullmatch(self.text) or _TOKENS.fullmatch(self.text):
-            raise ValueError(f"`{self.text}` is no name of a length")
+    def __init__(self, text: str) -> None:
+        packed = _PACKED.fullmatch(text)
+        if not (text.isidentifier() and text.isascii()) or (packed and packed[1] == "tokens"):
+            raise ValueError(f"`{text}` is no name of a length")
+        _set(self, "text", text)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tokens(_Arithmetic):
     """The real steps of all rows together, in a function's packing index of that number: "tokens", "tokens_1", ...."""
 
-    number: int = 0
+    __slots__ = __match_args__ = ("number",)
+    number: int
+
+    def __init__(self, number: int = 0) -> None:
+        _set(self, "number", number)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Steps(_Arithmetic):
     """The packed steps in a function's packing index of that number, as many as its longest row has: "steps", "steps_1", ...."""
 
-    number: int = 0
+    __slots__ = __match_args__ = ("number",)
+    number: int
+
+    def __init__(self, number: int = 0) -> None:
+        _set(self, "number", number)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CeilDiv(_Arithmetic):
     """The least whole number that isn't below `dividend / divisor`; made by `ceil_div`."""
 
+    __slots__ = __match_args__ = ("dividend", "divisor")
     dividend: Size
     divisor: int
 
+    def __init__(self, dividend: Size, divisor: int) -> None:
+        _set(self, "dividend", dividend)
+        _set(self, "divisor", divisor)
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
 class AtLeastZero(_Arithmetic):
     """`size`, or 0 where that is below 0; printed as the size in brackets, made by `at_least_zero`."""
 
+    __slots__ = __match_args__ = ("size",)
     size: Size
+
+    def __init__(self, size: Size) -> None:
+        _set(self, "size", size)
 
 
 class Term(NamedTuple):
@@ -133,11 +156,14 @@ class Term(NamedTuple):
         return Term(ordered, self.coefficient * other.coefficient)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sum(_Arithmetic):
     """A sum of terms, sorted, the number last; more than a number or a single factor. Made by `+`, `-` and `*`."""
 
+    __slots__ = __match_args__ = ("terms",)
     terms: tuple[Term, ...]
+
+    def __init__(self, terms: tuple[Term, ...]) -> None:
+        _set(self, "terms", terms)
 
 
 Size: TypeAlias = Name | Tokens | Steps | CeilDiv | AtLeastZero | Sum
@@ -217,20 +243,32 @@ def at_least_zero(dim: Dim) -> Dim:
     assert_never(dim)
 
 
+class Sizes(dict[Size, int]):
+    """The numbers of a call's sizes: of names, tokens and steps those that it is made of, of all others what follows, each made once."""
+
+    def __missing__(self, size: Size) -> int:
+        match size:
+            case Name() | Tokens() | Steps():
+                raise KeyError(size)
+            case CeilDiv():
+                number = -(-self[size.dividend] // size.divisor)
+            case AtLeastZero():
+                number = max(self[size.size], 0)
+            case Sum():
+                number = 0
+                for factors, product in size.terms:
+                    for factor in factors:
+                        product *= self[factor]
+                    number += product
+        self[size] = number
+        return number
+
+
 def value_of(dim: Dim, sizes: Mapping[Size, int]) -> int:
     """The number, for the numbers that `sizes` has for names, tokens and steps; KeyError for one that it hasn't."""
-    match dim:
-        case int():
-            return dim
-        case Name() | Tokens() | Steps():
-            return sizes[dim]
-        case CeilDiv():
-            return -(-value_of(dim.dividend, sizes) // dim.divisor)
-        case AtLeastZero():
-            return max(value_of(dim.size, sizes), 0)
-        case Sum():
-            return sum(term.coefficient * prod(value_of(factor, sizes) for factor in term.factors) for term in dim.terms)
-    assert_never(dim)
+    if isinstance(dim, int):
+        return dim
+    return sizes[dim] if isinstance(sizes, Sizes) else Sizes(sizes)[dim]
 
 
 def substituted(dim: Dim, by: Mapping[Size, Dim]) -> Dim:
@@ -294,10 +332,10 @@ def shortfall(length: Dim, known: Mapping[Size, int]) -> int:
     names = names_in(length)
     if not names or value_of(length, known) > 0 or not _shortens(length):
         return 0
-    least = known[names[0]]
-    while value_of(length, {**known, names[0]: least}) <= 0:
-        least += 1
-    return least
+    numbers: dict[Size, int] = {name: known[name] for name in names}
+    while value_of(length, numbers) <= 0:
+        numbers[names[0]] += 1
+    return numbers[names[0]]
 
 
 def _shortens(length: Dim) -> bool:
@@ -433,11 +471,13 @@ class _Reader:
             return int(part)
         if part == "ceil" and self._takes("("):
             return self._ceil_div()
-        if found := _TOKENS.fullmatch(part):
-            return Tokens(int(found[1] or 0))
-        if found := _STEPS.fullmatch(part):
-            return Steps(int(found[1] or 0))
-        return Name(part)
+        match found := _PACKED.fullmatch(part):
+            case re.Match() if found[1] == "tokens" and not found[3]:
+                return Tokens(int(found[2] or 0))
+            case re.Match() if found[1] == "steps" and found[3]:
+                return Steps(int(found[2] or 0))
+            case _:
+                return Name(part)
 
     def _ceil_div(self) -> Dim:
         if self._takes("("):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.arena import arena_bytes
-from rnnspec.contract.dimensions import BATCH, Size, value_of
+from rnnspec.contract.dimensions import BATCH, Size, Sizes, value_of
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
@@ -68,7 +68,7 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     )
 
 
-def sizes_of_calls(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> dict[Size, int]:
+def sizes_of_calls(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> Sizes:
     """See `call_sizes`: with the packing indices that native functions make themselves."""
     lengths = ((source.shape[0], batch.inputs[source.name].shape[1]) for source in signature.inputs if source.is_sequence)
     times: dict[Size, int] = {length: steps for length, steps in lengths if isinstance(length, Size)}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from rnnspec.contract.arena import ALIGNMENT
-from rnnspec.contract.dimensions import BATCH, Size, Steps, Tokens, value_of
+from rnnspec.contract.dimensions import BATCH, Size, Sizes, Steps, Tokens, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument
 from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
@@ -53,13 +54,20 @@ def output_shape(argument: NativeArgument, sizes: Mapping[Size, int]) -> tuple[i
     return sizes[BATCH], max(value_of(argument.time, sizes), 0), argument.width
 
 
-def call_sizes(batch: int, times: Mapping[Size, int], indices: Sequence[PackedIndex]) -> dict[Size, int]:
-    """The numbers that the sizes of a call come from: `times` are the padded lengths of its sequences, by their names."""
-    sizes: dict[Size, int] = {**times, BATCH: batch}
+def call_sizes(batch: int, times: Mapping[Size, int], indices: Sequence[PackedIndex]) -> Sizes:
+    """The numbers of a call's sizes; `times`: the padded lengths of its sequences, by their names."""
+    sizes = Sizes(times)
+    sizes[BATCH] = batch
     for number, index in enumerate(indices):
-        sizes[Tokens(number)] = index.tokens
-        sizes[Steps(number)] = index.steps
+        tokens, steps = _of_index(number)
+        sizes[tokens], sizes[steps] = index.tokens, index.steps
     return sizes
+
+
+@cache
+def _of_index(number: int) -> tuple[Tokens, Steps]:
+    """What an index's tokens and steps are called: made once, as each hashes its text once."""
+    return Tokens(number), Steps(number)
 
 
 def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:

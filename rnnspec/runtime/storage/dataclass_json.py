@@ -100,9 +100,10 @@ def _scalar(kind: type) -> Read:
 
 
 def _size(value: object) -> object:
-    size = parse_dim(_scalar(str)(value))
-    if isinstance(size, int):
-        raise Unfit("expected a size, found a number")
+    """A size by its key; the numbers of a dimension stand as numbers."""
+    size = parse_dim(value) if type(value) is str else value
+    if not isinstance(size, Size):
+        raise Unfit(f"expected a size, found {type(value).__name__}")
     return size
 
 
