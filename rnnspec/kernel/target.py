@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from rnnspec.ir.types import DType
@@ -13,29 +14,108 @@ ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 
 @dataclass(frozen=True, slots=True)
+class Intrinsic:
+    """A function that LLVM knows by `name` and makes instructions of; `arguments`: the numbers that it takes, each with its type."""
+
+    name: str
+    arguments: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DenormalSwitch:
+    """Bits of a 32-bit control register that make a processor take denormal numbers for zero.
+
+    `read`, `write`: the names of LLVM's functions that copy the register to memory and back.
+    """
+
+    read: str
+    write: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, bytes of a core's caches."""
+    """A machine that code is generated for: all that the code asks about it.
+
+    `triple`, `cpu`, `features`: as LLVM has them; `architecture`: as LLVM names it, whichever way a triple spells it.
+    `vector_bytes`: of a register, `registers`: vector registers. `pause`: tells a processor that a thread waits in a loop.
+    `cycle_counter`: the name of LLVM's function that reads a counter of one rate. `denormals`: None where there is no switch, or
+    nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
+    `first_level_bytes`, `second_level_bytes`: a core's caches.
+    """
 
     name: str
     triple: str
+    architecture: str
     cpu: str
     features: str
     vector_bytes: int
     registers: int
     fused_multiply_add: bool
+    pause: Intrinsic
+    cycle_counter: str
+    denormals: DenormalSwitch | None
+    needs: frozenset[str] = frozenset()
+    pointer_bits: int = 64
+    object_format: str = "ELF"
     first_level_bytes: int = 2**15
     second_level_bytes: int = 2**19
 
     def lanes(self, dtype: DType) -> int:
+        """Elements of a vector register."""
         return self.vector_bytes // ELEMENT_BYTES[dtype]
 
 
-AVX512 = Target("avx512", "x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32, True, second_level_bytes=2**20)
-AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "", 32, 16, True)
-SSE42 = Target("sse4.2", "x86_64-unknown-linux-gnu", "nehalem", "", 16, 16, False)
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, True)
+SSE42 = Target(
+    name="sse4.2",
+    triple="x86_64-unknown-linux-gnu",
+    architecture="x86_64",
+    cpu="nehalem",
+    features="",
+    vector_bytes=16,
+    registers=16,
+    fused_multiply_add=False,
+    pause=Intrinsic("llvm.x86.sse2.pause"),
+    cycle_counter="llvm.readcyclecounter",
+    # Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR.
+    denormals=DenormalSwitch("llvm.x86.sse.stmxcsr", "llvm.x86.sse.ldmxcsr", 0x8040),
+)
+AVX2 = replace(SSE42, name="avx2", cpu="haswell", vector_bytes=32, fused_multiply_add=True, needs=frozenset({"avx2", "fma"}))
+AVX512 = replace(
+    AVX2,
+    name="avx512",
+    cpu="skylake-avx512",
+    vector_bytes=64,
+    registers=32,
+    needs=frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl"}),
+    second_level_bytes=2**20,
+)
+NEON = Target(
+    name="neon",
+    triple="aarch64-unknown-linux-gnu",
+    architecture="aarch64",
+    cpu="generic",
+    features="+neon",
+    vector_bytes=16,
+    registers=32,
+    fused_multiply_add=True,
+    pause=Intrinsic("llvm.aarch64.hint", (("i32", 1),)),
+    # Its cycle counter is the system's alone to read.
+    cycle_counter="llvm.readsteadycounter",
+    denormals=None,
+)
 
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
+"""All described targets by their names; of one architecture's the one that needs most comes first."""
+
+
+def machine_target(architecture: str, features: Collection[str]) -> Target:
+    """The first target of an architecture whose features are all there; ValueError for an architecture without one."""
+    for target in TARGETS.values():
+        if target.architecture == architecture and target.needs.issubset(features):
+            return target
+    known = ", ".join(dict.fromkeys(target.architecture for target in TARGETS.values()))
+    raise ValueError(f"no code can be generated for this machine: its processor is a {architecture}, and there are targets for {known}")
 
 
 @dataclass(frozen=True, slots=True)
