@@ -214,7 +214,7 @@ def python_call() -> PythonCall:
     target = host_target()
     text = python_call_code.emit_python_call(target)
     code = native.assembled(text, (python_call_code.SYMBOL,), target, Machine(target), ObjectCache(default_folder()))
-    return PythonCall(code.object_code, python_call_code.SYMBOL, python_call_code.API, code.object_key)
+    return PythonCall(code.object_code, python_call_code.SYMBOL, python_call_code.imported_functions(text), code.object_key)
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
-from rnnspec.backend.llvm_cpu.parallel_rows import JOINED, even_range, fewer_by_units, token_range, wait
+from rnnspec.backend.llvm_cpu.parallel_rows import even_range, fewer_by_units, place_of, token_range, wait
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
@@ -139,8 +139,7 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
     writer = entry.writer
     number = writer.assign("call i64 @rnnspec.join(ptr %shared, i64 %follows)", "number")
     with writer.when(writer.assign(f"icmp sge i64 {number}, 0")):
-        place = writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {JOINED}", "p")
-        shards = writer.assign(f"load i64, ptr {place}", "shards")
+        shards = writer.assign(f"load i64, ptr {place_of(writer, 'joined')}", "shards")
         parts = _Parts(entry, number, shards)
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
