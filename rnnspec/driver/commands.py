@@ -9,8 +9,9 @@ from numpy.typing import DTypeLike
 
 from rnnspec.contract.model_source import LayerRow, MaskRow
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.driver.compilation import compilation_of
-from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES
+from rnnspec.driver import backends
+from rnnspec.driver.compilation import compilation_of, target_named
+from rnnspec.driver.pipelines import stages_of
 from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
@@ -44,9 +45,14 @@ def inspect(
     after: str | None = None,
     parameters: Mapping[str, ParameterValue] | None = None,
     dtype: DTypeLike = "float32",
+    target: str | None = None,
 ) -> str:
-    """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
-    return compilation_of(spec, dtype=dtype, parameters=parameters).print(stage, after)
+    """The printed form of a stage, of the IR after the pass `after` if given; ValueError names the known ones.
+
+    `target`: the name of a described target, None for this machine.
+    """
+    machine = None if target is None else target_named(target)
+    return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after)
 
 
 def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
@@ -58,8 +64,6 @@ def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
 def list_stages() -> str:
     """The stages, and the passes that run in them, as `inspect` takes them."""
     lines: list[str] = []
-    for stage in STAGES:
-        lines.append(stage)
-        if stage in PIPELINES:
-            lines += [f"  --after {label}" for label in (LOWER, *PIPELINES[stage].stages)]
+    for stage, passes in stages_of(backends.DEFAULT).items():
+        lines += [stage, *(f"  --after {label}" for label in passes)]
     return "\n".join(lines)

@@ -14,7 +14,6 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.amount import NONE, SizeExpr
-from rnnspec.kernel.cpu.register_pressure import ELEMENTARY, same_for_all_units
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -39,6 +38,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
+from rnnspec.kernel.uniform_values import ELEMENTARY, same_for_all_units
 
 FREE = frozenset({UnaryKind.STOP_GRADIENT, BinaryKind.AND, BinaryKind.OR})
 """No arithmetic on floats."""

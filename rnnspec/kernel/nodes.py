@@ -7,9 +7,10 @@ tiles of several rows and several vectors of units.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.contract.native_function import DistinctIndex, Space
@@ -45,6 +46,20 @@ class Buffer:
     width: int
     offset: int = 0
     array: IndexArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferColumns:
+    """The columns of a buffer from `column` on."""
+
+    buffer: Buffer
+    column: int
+
+
+BufferAliases: TypeAlias = Mapping[str, BufferColumns]
+"""Where those buffers of a tape lie that are a part of another one, by their names."""
+
+NO_ALIASES: BufferAliases = MappingProxyType({})
 
 
 class RowMap(Enum):

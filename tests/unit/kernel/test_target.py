@@ -8,22 +8,9 @@ from dataclasses import replace
 import pytest
 
 from rnnspec.ir.types import DType
-from rnnspec.kernel.target import (
-    AVX2,
-    AVX512,
-    COEFFICIENTS,
-    MOST_ROWS,
-    NEON,
-    SSE42,
-    TARGETS,
-    Target,
-    Tile,
-    contraction_tile,
-    for_panels,
-    machine_target,
-    pointwise_tile,
-    row_counts,
-)
+from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS
+from rnnspec.kernel.cpu.tiles import MOST_ROWS, contraction_tile, for_panels, pointwise_tile, row_counts
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target, Tile, machine_target
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 

@@ -6,7 +6,7 @@ import pytest
 
 from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY
 from rnnspec.ir.types import DType
-from rnnspec.kernel.cpu.register_pressure import ELEMENTARY as COUNTED
+from rnnspec.kernel.uniform_values import ELEMENTARY as COUNTED
 from rnnspec.profile.machine import SIZES, Rates, measure
 
 
