@@ -17,6 +17,7 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows, mask_rows
 from rnnspec.frontend.syntax.formatter import format_spec
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec
 
@@ -53,6 +54,35 @@ def inspect(
     """
     machine = None if target is None else target_named(target)
     return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFor:
+    """A spec's code for another machine: the target's name, its architecture and format of objects, and each function's bytes."""
+
+    target: str
+    architecture: str
+    object_format: str
+    sizes: Mapping[str, int]
+
+
+def compile_for(
+    spec: Spec, target: str, *, parameters: Mapping[str, ParameterValue] | None = None, dtype: DTypeLike = "float32"
+) -> CompiledFor:
+    """Makes the object code of all that a model of the spec runs, for the described target of that name.
+
+    That is `forward`, `stream` where it can stream, and `record` and `backward` where it has a loss. ValueError for another name,
+    SpecError for a spec that can't be compiled.
+    """
+    machine = target_named(target)
+    compilation = compilation_of(spec, dtype=dtype, parameters=parameters, target=machine)
+    wanted = [Variant("forward", False, shared=True)]
+    if not compilation.signature.stream.refusal:
+        wanted.append(Variant("stream", False))
+    if compilation.signature.train.loss is not None:
+        wanted += [Variant("record", True, shared=True), Variant("backward", True, input_gradients=False, shared=True)]
+    sizes = {each.name: len(compilation.native(each).object_code) for each in wanted}
+    return CompiledFor(machine.name, machine.architecture, machine.object_format, sizes)
 
 
 def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from rnnspec.contract.target_names import TargetName
 from rnnspec.ir.types import DType
 
 CACHE_LINE = 64
@@ -44,7 +45,7 @@ class Target:
     `first_level_bytes`, `second_level_bytes`: a core's caches.
     """
 
-    name: str
+    name: TargetName
     triple: str
     architecture: str
     cpu: str
@@ -105,7 +106,7 @@ NEON = Target(
     denormals=None,
 )
 
-TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
+TARGETS: Mapping[str, Target] = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
 """All described targets by their names; of one architecture's the one that needs most comes first."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.target_names import TARGET_NAMES
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS
 from rnnspec.kernel.cpu.tiles import MOST_ROWS, contraction_tile, for_panels, pointwise_tile, row_counts
@@ -135,6 +136,7 @@ def test_lanes() -> None:
 
 def test_targets_are_known_by_their_names() -> None:
     assert {name: target.name for name, target in TARGETS.items()} == {name: name for name in ("avx512", "avx2", "sse4.2", "neon")}
+    assert tuple(TARGETS) == TARGET_NAMES
 
 
 @pytest.mark.parametrize(
