@@ -44,16 +44,18 @@ def inspect(
     stage: str = "tensor",
     *,
     after: str | None = None,
+    locations: bool = False,
     parameters: Mapping[str, ParameterValue] | None = None,
     dtype: DTypeLike = "float32",
     target: str | None = None,
 ) -> str:
     """The printed form of a stage, of the IR after the pass `after` if given; ValueError names the known ones.
 
-    `target`: the name of a described target, None for this machine.
+    `locations`: with the lines of the spec that each operation, or loop nest, comes from. `target`: the name of a described target,
+    None for this machine.
     """
     machine = None if target is None else target_named(target)
-    return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after)
+    return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after, locations=locations)
 
 
 @dataclass(frozen=True, slots=True)

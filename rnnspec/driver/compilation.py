@@ -194,8 +194,11 @@ class Compilation:
         _, loaded = Jit().load_built(lambda: native.assembled(emitted, target, self.backend, cache))
         return calling(loaded, emitted.symbols[0])
 
-    def print(self, stage: str, after: str | None = None) -> str:
-        """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
+    def print(self, stage: str, after: str | None = None, *, locations: bool = False) -> str:
+        """The printed form of a stage; ValueError for a stage or a pass that doesn't exist.
+
+        `locations`: with the lines of the spec, for tensor and kernel IR.
+        """
         stages = stages_of(self.backend)
         if stage not in stages:
             raise ValueError(_unknown("stage", stage, tuple(stages)))
@@ -204,26 +207,28 @@ class Compilation:
             raise ValueError(f"no passes run in stage `{stage}`; they do in {with_passes}")
         if after is not None and after not in stages[stage]:
             raise ValueError(_unknown(f"pass in stage `{stage}`", after, stages[stage]))
+        if locations and not stages[stage]:
+            raise ValueError(f"stage `{stage}` has no locations; {', '.join(name for name, passes in stages.items() if passes)} have")
         own: Stage | None = next((name for name in STAGES if name == stage), None)
         if own is None:
             return self.backend.show(stage, self.kernels(Variant("forward", False)))
-        return self._printed(own, after)
+        return self._printed(own, after, locations)
 
-    def _printed(self, stage: Stage, after: str | None) -> str:
+    def _printed(self, stage: Stage, after: str | None, locations: bool) -> str:
         match stage:
             case "ast":
                 return print_ast(self.tree)
             case "graph":
                 return print_graph(self.graph)
             case "tensor" | "tensor.stream":
-                return print_module(self.module(stage, False, after))
+                return print_module(self.module(stage, False, after), locations=locations)
             case "tensor.backward":
-                return print_module(self.module(stage, True, after))
+                return print_module(self.module(stage, True, after), locations=locations)
             case "kernel":
-                return print_kernels(self.kernels(Variant("forward", False), after).module)
+                return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
             case "kernel.backward":
                 both = (self.kernels(Variant(name, True), after) for name in ("record", "backward"))
-                return "\n".join(print_kernels(kernels.module) for kernels in both)
+                return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)
 
 
 def python_call(backend: Backend = backends.DEFAULT) -> PythonCall:
