@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.location import told_with
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import KernelFunction, ScanLoop, TimeBlock
@@ -17,7 +18,8 @@ def verify_kernel(function: KernelFunction) -> None:
     for number, node in enumerate(function.nodes):
         unknown = next((name for name in buffers_of(node) if name not in declared), None)
         if unknown is not None:
-            raise InternalError(f"@{function.name}: nest {number} touches {unknown}, which is no buffer")
+            with told_with(node.location):
+                raise InternalError(f"@{function.name}: nest {number} touches {unknown}, which is no buffer")
     end = 0
     for block in function.blocks:
         _verify_block(function, block, end)

@@ -256,3 +256,8 @@ def test_only_what_a_model_runs_is_made_for_another_machine() -> None:
     """No gradient without a loss, no stream for a model that can't."""
     spec = "model Two {\n    input x: float[time, 2]\n    Bidirectional(LSTM(3))\n}\n"
     assert list(commands.compile_for(spec, "neon").sizes) == ["forward"]
+
+
+def test_the_code_is_the_other_machine_s() -> None:
+    sizes = {name: commands.compile_for(SPEC, name).sizes["forward"] for name in TARGET_NAMES}
+    assert len(set(sizes.values())) == len(sizes)

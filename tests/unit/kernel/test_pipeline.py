@@ -102,7 +102,7 @@ class Broken:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lose_a_buffer, "@forward: nest 2 touches h, which is no buffer"),
+        (lose_a_buffer, "@forward: nest 2 touches h, which is no buffer, in what comes from .*<spec>:"),
         (double_a_buffer, "@forward: two buffers are named "),
         (double_a_block, "@forward: the block of nests 0 to .* overlaps with another one, or has no nests"),
         (reach_too_far, "overlaps with another one"),
