@@ -17,9 +17,8 @@ from pathlib import Path
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
-from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.driver import commands, native
+from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.tensor_ir import list_passes
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
@@ -44,9 +43,7 @@ from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
 from rnnspec.keras_names import names
-from rnnspec.kernel.cpu.prefetch import prefetch
 from rnnspec.kernel.printer import print_kernel, print_kernels
-from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
@@ -245,22 +242,16 @@ def scan(above: str) -> str:
 
 def recorded_in_place(above: str) -> str:
     """What changes in a recorded call's kernel IR where values are kept in place."""
-    compiled = compilation(above)
-    wanted = Variant("record", False)
-    apart = native.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
-    return _changed(print_kernels(apart.module), print_kernels(compiled.kernels(wanted).module), 0)
+    compiled, wanted = compilation(above), Variant("record", False)
+    before, after = (print_kernels(compiled.kernels(wanted, label).module) for label in ("time-blocks", "alias-tape"))
+    return _changed(before, after, 0)
 
 
 def fetched_ahead(above: str) -> str:
     """What changes in the backward pass's kernel IR where a contraction fetches for the next step."""
-    compiled = compilation(above)
-    _, moved = native.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
-    _, function = schedule_function(compiled.function(Variant("backward", False)), AVX2, _offsets(compiled), moved)
-    return _changed(print_kernel(function), print_kernel(prefetch(function, AVX2.lanes(function.dtype))), 2)
-
-
-def _offsets(compiled: Compilation) -> Mapping[str, int]:
-    return {name: taken.start for name, taken in weight_ranges(compiled.signature.weights).items()}
+    compiled, wanted = compilation(above), Variant("backward", False)
+    before, after = (print_kernel(compiled.kernels(wanted, label).function) for label in ("alias-tape", "prefetch"))
+    return _changed(before, after, 2)
 
 
 def _changed(before: str, after: str, around: int) -> str:

@@ -26,8 +26,10 @@ from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 from rnnspec.source import SourceFile
 from rnnspec.version import __version__
 
-PARTS = (".py", ".rnn", ".lark", ".json")
+PARTS = (".py", ".rnn", ".lark", ".json", ".j2")
 """Files that the package is made of."""
+TEXT_FOLDERS = ("grammar", "templates")
+"""Folders of them that lie beside the package in a checkout, see `resources.read_resource`."""
 PLAIN = (bool, int, float, str)
 """Types of parameters whose `repr` stands for them."""
 
@@ -70,9 +72,11 @@ def keys_of(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Ke
 @cache
 def package_state() -> str:
     """This version, and for a package that is being worked on the state of its files."""
-    root = str(Path(__file__).parent)
-    files = sorted((path[len(root) :], size, changed) for path, size, changed in _files(root))
-    return repr((__version__, files))
+    package = Path(__file__).parent
+    beside = [package.parent / name for name in TEXT_FOLDERS if not (package / name).is_dir()]
+    above = len(str(package.parent))
+    found = (file for folder in (package, *beside) if folder.is_dir() for file in _files(str(folder)))
+    return repr((__version__, sorted((path[above:], size, changed) for path, size, changed in found)))
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
+from rnnspec.backend.protocol import SCHEDULE, Backend
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
@@ -49,15 +50,24 @@ BACKWARD = Pipeline(
 """What training runs: `@forward` with residuals, and `@backward`."""
 
 
-Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm"]
+Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "kernel.backward"]
 
-STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm")
+STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "kernel.backward")
+"""The stages that there are whatever the back end; its own texts come behind them."""
 
 PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKWARD, "tensor.stream": STREAM}
-"""The stages that passes run in."""
+"""The stages that passes over the tensor IR run in."""
 
 LOWER = "lower"
 """What `after` calls the tensor IR before the first pass."""
+
+
+def stages_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
+    """All stages in their order, each with what `after` may be in it: a label for the text before the first pass, then the passes'."""
+    tensor = {name: (LOWER, *pipeline.stages) for name, pipeline in PIPELINES.items()}
+    kernel = {name: (SCHEDULE, *pipeline.stages) for name, pipeline in backend.pipelines.items()}
+    passes = {**tensor, **kernel}
+    return {stage: passes.get(stage, ()) for stage in (*STAGES, *backend.texts)}
 
 
 def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:

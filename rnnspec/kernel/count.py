@@ -16,7 +16,6 @@ from rnnspec.contract.native_function import Space
 from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.ir.types import DType
 from rnnspec.kernel.calling_convention import sizes_of
-from rnnspec.kernel.cpu.register_pressure import same_for_all_units
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -42,6 +41,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 DRAW = "draw"
 """What a random number is counted as, beside the elementary functions."""

@@ -8,9 +8,10 @@ or all those of a padded sequence: the batch times its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
@@ -46,6 +47,20 @@ class Buffer:
     offset: int = 0
     array: IndexArray | None = None
     time: Dim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferColumns:
+    """The columns of a buffer from `column` on."""
+
+    buffer: Buffer
+    column: int
+
+
+BufferAliases: TypeAlias = Mapping[str, BufferColumns]
+"""Where those buffers of a tape lie that are a part of another one, by their names."""
+
+NO_ALIASES: BufferAliases = MappingProxyType({})
 
 
 class RowMap(Enum):

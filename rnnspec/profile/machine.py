@@ -10,8 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from rnnspec.backend.llvm_cpu.objects import Machine, host_target
+from rnnspec.backend.llvm_cpu.backend import LlvmCpu
 from rnnspec.backend.llvm_cpu.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
+from rnnspec.backend.protocol import Emitted
 from rnnspec.contract.executable import Array
 from rnnspec.driver.native import assembled
 from rnnspec.ir.elementwise import ELEMENTARY
@@ -54,11 +55,11 @@ class Rates:
 @cache
 def measure(dtype: DType) -> Rates:
     """The rates of one type of float, measured once in a process."""
-    target = host_target()
-    machine, cache = Machine(target), ObjectCache(default_folder())
-    text = emit_probes(target, dtype)
+    backend, cache = LlvmCpu(), ObjectCache(default_folder())
+    target = backend.host_target()
     symbols = (ARITHMETIC, READING, CLOCK, *(elementary_symbol(kind) for kind in ELEMENTARY))
-    _, loaded = Jit().load_built(lambda: assembled(text, symbols, target, machine, cache))
+    emitted = Emitted(emit_probes(target, dtype), symbols)
+    _, loaded = Jit().load_built(lambda: assembled(emitted, target, backend, cache))
     probes = _Probes(loaded, dtype)
     lanes = target.lanes(dtype)
     before = probes.now()

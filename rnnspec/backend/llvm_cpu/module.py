@@ -14,7 +14,7 @@ from rnnspec.backend.llvm_cpu.loop_nests import emit_column_reduce, emit_row_red
 from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.outer import emit_outer
-from rnnspec.backend.llvm_cpu.parallel_rows import shard_functions
+from rnnspec.backend.llvm_cpu.parallel_rows import thread_runtime
 from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.scan import SHARING, StepCall, emit_scan
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
@@ -60,7 +60,7 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
     library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [lanes], target.fused_multiply_add))
     header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
     elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    together = shard_functions(target) if shared else ""
+    together = thread_runtime(target.pause) if shared else ""
     return "\n".join(["\n".join(header), *parts, together, elementary, attributes(target)])
 
 

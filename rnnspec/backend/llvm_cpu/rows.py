@@ -9,9 +9,9 @@ from typing import assert_never
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import BATCH, Size
-from rnnspec.kernel.cpu.register_pressure import same_for_all_units
 from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Prefetch, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 
 @dataclass(frozen=True)
