@@ -9,6 +9,7 @@ import pytest
 
 import rnnspec
 from rnnspec.driver import source_files
+from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.source import SourceFile
 from tests import reference
@@ -225,7 +226,7 @@ def test_many_ways_through_many_windows_are_walked_once() -> None:
     text = f"model M {{ input x0: float[time, 2]\n{ways}\nx40 -> GRU(2) }}"
     graph = resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
     assert graph == resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
-    assert len(list(graph.sequences())) == 1 + 3 * 40
+    assert len(list(sequences(graph))) == 1 + 3 * 40
 
 
 def test_a_gradient_passes_windows_without_a_real_step() -> None:
