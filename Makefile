@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check fuzz soak bench bench-peers clean
+.PHONY: demo test test-all check fuzz soak bench bench-peers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,10 @@ demo: $(VENV)/.installed
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# All cases of the tests of which `make test` takes a part.
+test-all: check
+	RNNSPEC_TEST_ALL=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check --quiet

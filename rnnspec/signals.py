@@ -27,12 +27,45 @@ _handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", sig
 _set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
 
 
+def _is_python(handler: object) -> bool:
+    """Whether it is a function of Python's, and neither the system's own way nor to ignore."""
+    return callable(handler) and not isinstance(handler, int)
+
+
 class _Section:
-    """One use of `deferred`: the signals that came while it was open, with their handlers."""
+    """One use of `deferred`, or all of those in one of `ready_to_defer`: the signals that came while it was open, with their handlers."""
 
     def __init__(self) -> None:
         self.open = False
+        self.ready = False
         self.came: list[tuple[Handler, int]] = []
+        self.replaced: list[tuple[int, _Deferring]] = []
+
+    def replace_handlers(self) -> bool:
+        """Puts a stand-in before every handler of Python's. False in an interpreter that has no handlers."""
+        # A handler that raises while they are being replaced leaves stand-ins that pass signals on: the section isn't open yet.
+        try:
+            for number in SIGNALS:
+                handler = _handler_of(number)
+                if not _is_python(handler):
+                    continue
+                own = _Deferring(self, handler.handler if isinstance(handler, _Deferring) else handler)
+                self.replaced.append((number, own))
+                _set_handler(number, own)
+        except BaseException as error:
+            _put_back(self.replaced)
+            if isinstance(error, ValueError) and "main interpreter" in str(error):
+                return False
+            raise
+        return True
+
+    @property
+    def has_all_handlers(self) -> bool:
+        """Whether each handler of Python's has its stand-in: nobody has set one since."""
+        own = dict(self.replaced)
+        return all(
+            handler is own.get(number) for number in SIGNALS if callable(handler := _handler_of(number)) and type(handler) is not int
+        )
 
 
 class _Deferring:
@@ -46,7 +79,8 @@ class _Deferring:
             # Without the frame: kept, it would keep alive what ends with the work, and that would end outside of the section.
             self._section.came.append((self.handler, number))
             return None
-        _set_handler(number, self.handler)
+        if not self._section.ready:
+            _set_handler(number, self.handler)
         return self.handler(number, frame)
 
 
@@ -62,31 +96,49 @@ def deferred(work: Callable[[], Result]) -> Result:
     global _section
     if _section.open or threading.current_thread() is not threading.main_thread():
         return work()
-    section = _section = _Section()
-    # A handler that raises while they are being replaced leaves stand-ins that pass signals on: the section isn't open yet.
-    replaced: list[tuple[int, _Deferring]] = []
-    try:
-        for number in SIGNALS:
-            handler = _handler_of(number)
-            if not callable(handler) or isinstance(handler, int):
-                continue
-            own = _Deferring(section, handler.handler if isinstance(handler, _Deferring) else handler)
-            replaced.append((number, own))
-            _set_handler(number, own)
-    except BaseException as error:
-        _put_back(replaced)
-        if isinstance(error, ValueError) and "main interpreter" in str(error):  # only that one has handlers
+    if _section.ready and _section.has_all_handlers:
+        section = _section
+        section.open = True
+        try:
             return work()
-        raise
+        finally:
+            section.open = False
+            came, section.came = section.came, []
+            _run(came)
+    section = _section = _Section()
+    if not section.replace_handlers():
+        return work()
     section.open = True
     try:
         return work()
     finally:
         section.open = False
         try:
-            _put_back(replaced)
+            _put_back(section.replaced)
         finally:
             _run(section.came)
+
+
+def ready_to_defer(work: Callable[[], Result]) -> Result:
+    """What `work` gives, in which `deferred` is used often: the system is told of the handlers once, not at each use.
+
+    Signals that come outside of `deferred` are handled at once, as ever.
+    """
+    global _section
+    before = _section
+    if before.ready or before.open or threading.current_thread() is not threading.main_thread():
+        return work()
+    section = _Section()
+    section.ready = True
+    if not section.replace_handlers():
+        return work()
+    try:
+        _section = section
+        return work()
+    finally:
+        section.ready = False
+        _section = before
+        _put_back(section.replaced)
 
 
 def _put_back(replaced: Sequence[tuple[int, _Deferring]]) -> None:

@@ -31,7 +31,7 @@ class NotASpec(Unreadable):
 
 def read_source(spec: Spec) -> SourceFile:
     """The text of a spec; `Unreadable` if there is none."""
-    return _of_text(spec) if is_text(spec) else read_spec_file(os.fspath(spec))
+    return read_text(str(spec)) if is_text(spec) else read_spec_file(os.fspath(spec))
 
 
 def is_text(spec: Spec) -> bool:
@@ -39,8 +39,8 @@ def is_text(spec: Spec) -> bool:
     return isinstance(spec, str) and ("{" in spec or "\n" in spec or not spec.strip())
 
 
-def _of_text(spec: Spec) -> SourceFile:
-    text = str(spec)
+def read_text(text: str) -> SourceFile:
+    """A spec's text that is in no file; `Unreadable` if it is longer than a file may be."""
     if len(text) <= SPEC_LIMIT and len(text.encode(errors="surrogatepass")) <= SPEC_LIMIT:
         return SourceFile.of_text(text)
     raise Unreadable(f"it is longer than {SPEC_LIMIT // 2**20} MiB")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import Phase, settings
+
+from tests.thorough import ALL
 
 settings.register_profile("rnnspec", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.register_profile("shrink", derandomize=True, deadline=None)
@@ -18,6 +21,31 @@ settings.load_profile("rnnspec")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="rewrite golden files instead of comparing with them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every(n): of so many cases of a test `make test` takes one; `make test-all` takes all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every n-th case of the tests that say so, one further along in each group of n: of stacked parameters, other values each time."""
+    if ALL:
+        return
+    seen: Counter[str] = Counter()
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        mark = item.get_closest_marker("every")
+        if mark is None:
+            kept.append(item)
+            continue
+        (size,) = mark.args
+        test = item.nodeid.partition("[")[0]
+        number = seen[test]
+        seen[test] += 1
+        (left if (number - number // size) % size else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 @pytest.fixture

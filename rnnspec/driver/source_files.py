@@ -13,7 +13,7 @@ from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.imports import Followed, follow_imports
 from rnnspec.frontend.syntax.parser import Allowance, parse
 from rnnspec.source import SourceFile, Span
-from rnnspec.spec_files import NotASpec, Spec, Unreadable, is_text, read_source, read_spec_file
+from rnnspec.spec_files import NotASpec, Spec, Unreadable, is_text, read_source, read_spec_file, read_text
 
 SPEC_ENDING = ".rnn"
 
@@ -24,6 +24,14 @@ def read_spec(spec: Spec) -> SourceFile:
         return read_source(spec)
     except Unreadable as error:
         raise told(spec, error) from None
+
+
+def of_text(text: str) -> SourceFile:
+    """A text that is in no file, a spec whatever is in it; SpecError if it is too long for one."""
+    try:
+        return read_text(text)
+    except Unreadable as error:
+        raise told("", error) from None
 
 
 def told(spec: Spec, error: Unreadable) -> SpecError:

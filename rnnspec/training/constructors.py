@@ -7,10 +7,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
-from rnnspec.diagnostics import nearest
-from rnnspec.keras_names.advice import instead, instead_of_argument, named_today
-from rnnspec.keras_names.names import callbacks, keras_name
-
 Made = TypeVar("Made")
 
 
@@ -27,7 +23,9 @@ def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
         def checked(self: Made, *given: object, **named: object) -> None:
             for name in named:
                 if name not in known:
-                    raise TypeError(_unknown(family, cls.__name__, name, known))
+                    from rnnspec.training.keras_advice import unknown_argument
+
+                    raise TypeError(unknown_argument(family, cls.__name__, name, known))
             if len(given) > len(positional):
                 most = ", ".join(positional) or "none"
                 raise TypeError(f"{cls.__name__}: too many arguments without a name, {len(given)}; those that need none: {most}")
@@ -40,17 +38,6 @@ def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
         return cls
 
     return decorated
-
-
-def _unknown(family: str, callee: str, name: str, known: list[str]) -> str:
-    found = keras_name(family, callee)
-    if (today := named_today(name, frozenset(known))) is not None:
-        return f"{callee} has no argument {name}: it is called {today} here"
-    if found is not None and name in found.arguments:
-        advice = instead_of_argument(name)
-        return f"{callee}: Keras has the argument {name}, this version doesn't{f'; {advice}' if advice else ''}"
-    guess = nearest(name, known)
-    return f"{callee} has no argument {name}; {f'{guess} ' if guess else ''}it has {', '.join(known) or 'none'}"
 
 
 def true_or_false(what: str, value: object) -> bool:
@@ -72,10 +59,6 @@ def shows(what: str, value: object) -> bool:
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
     """What to raise for a name that a module doesn't have: that Keras has it, if so, where it would be imported from."""
-    if family == "callback" and name in callbacks():
-        advice = "a class of your own that inherits `Callback` can do it"
-    elif family != "callback" and not name.startswith("_") and (found := keras_name(family, name)) is not None:
-        advice = instead(found)
-    else:
-        return AttributeError(f"module {module!r} has no attribute {name!r}")
-    return ImportError(f"Keras has the {family} {name}, this version doesn't{f': {advice}' if advice else ''}", name=module)
+    from rnnspec.training.keras_advice import absent
+
+    return absent(module, family, name)

@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Array, Executable
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
+from rnnspec.signals import ready_to_defer
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import value_and_gradient
@@ -85,6 +86,9 @@ class Trainer:
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
+        return ready_to_defer(partial(self._step, batch, updates, key, totals))
+
+    def _step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         inputs = batch.inputs
         rows = updates.catch_up(inputs.inputs)
         everything, tape = self.parameters.read(

@@ -10,9 +10,6 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
-from rnnspec.diagnostics import nearest
-from rnnspec.keras_names.advice import instead
-from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
 from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
 
@@ -38,15 +35,9 @@ class MetricNames:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """A message on an unknown name: whether Keras has it, or what was probably meant, and all there are."""
-    names = list(known)
-    there_are = f"there are {', '.join(names)}"
-    if (found := keras_name(kind, name)) is not None:
-        advice = instead(found)
-        return f"Keras has the {kind} {name}, this version doesn't{f': {advice}' if advice else ''}; {there_are}"
-    if (others := families_of(name)) and kind not in others:
-        return f"{name} is {'an' if others[0][0] in 'aeiou' else 'a'} {others[0]} and no {kind}; {there_are}"
-    guess = nearest(name, names, foreign_spellings(kind, names))
-    return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}{there_are}"
+    from rnnspec.training.keras_advice import unknown_name
+
+    return unknown_name(kind, name, known)
 
 
 def metric(name: str, loss: Loss, width: int) -> Metric:

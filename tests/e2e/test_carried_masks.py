@@ -88,6 +88,7 @@ def test_where_nothing_is_masked_nothing_changes(name: str) -> None:
         assert not together[row, alone.shape[1] :].any()
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     "before", [[], [make("GRU", units=3, return_sequences=True, go_backwards=True)], [make("Masking", mask_value=0.0)]]
 )

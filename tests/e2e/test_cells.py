@@ -267,6 +267,7 @@ STEP = 1e-5
 """Of central differences in float64, whose errors are then about 1e-10."""
 
 
+@pytest.mark.every(2)
 @every_case
 def test_gradients_are_central_differences(case: Case) -> None:
     """Of every trainable weight and of the input, each along directions of its own, over all kinds of masks in one batch."""
@@ -305,6 +306,7 @@ MERGES: Mapping[str, Callable[[Array, Array], Array]] = {
 }
 
 
+@pytest.mark.every(3)
 @every_file
 def test_bidirectional_is_both_directions(name: str) -> None:
     """Two models of one direction each, with the weights of the two inside; of sequences, masked steps are zero."""

@@ -348,6 +348,7 @@ def with_nonsense(call: Call) -> dict[str, Array]:
     return inputs
 
 
+@pytest.mark.every(3)
 @every_graph
 def test_gradients(name: str) -> None:
     """Along two random directions through all weights and inputs at once; of the inputs nothing flows to masked steps."""

@@ -93,6 +93,7 @@ def expected_of(place: int) -> list[Expected]:
     return found
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("dtype", sorted(TOLERANCE))
 @pytest.mark.parametrize("place", range(len(CASES)), ids=[case.name for case in CASES])
 def test_outputs_and_gradients(place: int, dtype: str) -> None:

@@ -28,6 +28,7 @@ def near(actual: NDArray[np.floating], expected: NDArray[np.float64], dtype: str
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=TOLERANCE[dtype] * scale, err_msg=what)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", [*load("recurrent"), *load("models")], ids=named)
 def test_outputs_and_gradients(case: Case, dtype: str) -> None:

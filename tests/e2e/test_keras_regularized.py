@@ -52,6 +52,7 @@ def mean_squared_error(flow: reference.Flow, y: NDArray[np.float64]) -> NDArray[
     return losses.mean() if flow.mask is None else np.where(flow.mask, losses, 0).sum() / flow.mask.sum()
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("dtype", sorted(TOLERANCE))
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_training_steps(case: Case, dtype: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnspec import stages
+from rnnspec.driver import native
 from rnnspec.driver.compilation import build
 from rnnspec.runtime.native.executable import NativeExecutable
 from rnnspec.source import SourceFile
@@ -28,7 +28,7 @@ LAYERS = {
 """`normalized` has stages over all tokens whose values take the place of what they read, `words` none that do."""
 
 
-PLAIN = {"keep_in_place": lambda function, _: (function, {}), "fetch_ahead": lambda function, _: function}
+PLAIN = {"alias_tape": lambda function, _: (function, {}), "prefetch": lambda function, _: function}
 """What leaves functions as they are in place of what changes them."""
 
 
@@ -51,6 +51,7 @@ def bits(model: Model, x: NDArray[Any], mask: NDArray[np.bool_] | None) -> list[
     return found
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("change", PLAIN)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", LAYERS)
@@ -62,7 +63,7 @@ def test_same_bits(name: str, threads: int, change: str, monkeypatch: pytest.Mon
         x = random.normal(size=(batch, time, int(LAYERS[name][0][-2]))).astype(np.float32)
     holes = None if name == "rearranged" else random.random((batch, time)) < 0.7
     changed = made(name)
-    monkeypatch.setattr(stages, change, PLAIN[change])
+    monkeypatch.setattr(native, change, PLAIN[change])
     plain = made(name)
     for model in (changed, plain):
         count = model._executable.threads  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]

@@ -135,6 +135,7 @@ SINGLE = ("parts of a sum", "a concatenation that is read whole and reduced", "a
 """Tried in float32, too, and with two threads."""
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "float64") for name in (*CELLS, *MODELS)), *((name, "float32") for name in SINGLE)])
 def test_outputs_and_gradients_are_the_interpreter_s(name: str, dtype: Precision) -> None:
     spec = spec_of(name)

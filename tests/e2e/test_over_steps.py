@@ -146,6 +146,7 @@ def called(names: Sequence[str]) -> dict[str, Array]:
     return {name: np.where(MASKS[name][..., None], x[name], 0.0) if name in names else x[name] for name in x}
 
 
+@pytest.mark.every(4)
 @pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize("masked", [("a", "b"), ("a",), ("b",), ()], ids="".join)

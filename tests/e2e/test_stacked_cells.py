@@ -75,6 +75,7 @@ def pair(cells: tuple[str, ...], *options: str) -> tuple[Model, Model]:
     return stack, apart
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     "options",
     [(), ("return_sequences = true",), ("go_backwards = true",), ("return_sequences = true", "go_backwards = true"),
@@ -138,6 +139,7 @@ def test_a_stateful_stack_goes_on() -> None:
     np.testing.assert_array_equal(model.forward(X[:, :3], mask=MASK[:, :3]), parts[0])
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("sequences", ["true", "false"])
 @pytest.mark.parametrize("cells", STACKS.values(), ids=STACKS)
 def test_a_stream_gives_what_the_whole_sequence_gives(cells: tuple[str, ...], sequences: str) -> None:
@@ -176,6 +178,7 @@ FLIPPED = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", [*FLIPPED, *(f"{name}, then a GRU" for name in FLIPPED if name != "last steps")])
 def test_a_forward_layer_may_go_backwards(name: str) -> None:
     """The result is in reversed order, and so is its mask for the next layer."""

@@ -95,6 +95,7 @@ def check_same_bits(model: Model, inputs: Mapping[str, Array]) -> None:
             assert np.array_equal(one, all_[:, step] if output.is_sequence else last), f"{output.name}, step {step}"
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @every_body
 def test_steps_are_the_bits_of_the_whole(name: str, dtype: DType) -> None:
@@ -136,6 +137,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", SUMS)
 def test_every_sum_is_added_in_one_order(name: str) -> None:
     """Whether a product is made before the steps or in them; for several steps, one, one row, and recorded."""

@@ -128,6 +128,7 @@ def assert_same_bits(found: list[np.ndarray], expected: list[np.ndarray]) -> Non
         assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", [*LAYERS, "attention"])
 def test_outputs_and_gradients_are_the_same_bits_with_any_number_of_threads(name: str) -> None:
     model = rnnspec.compile(spec_of(name), seed=2)
@@ -139,6 +140,7 @@ def test_outputs_and_gradients_are_the_same_bits_with_any_number_of_threads(name
             assert took_part(model) == number
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", LAYERS)
 def test_training_is_the_same_bits_with_any_number_of_threads(name: str) -> None:
     x, masks = drawn(name, BATCHES["ragged"])

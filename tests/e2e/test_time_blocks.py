@@ -48,6 +48,7 @@ def results(name: str, threads: int) -> list[list[np.ndarray]]:
     return [all_results(model, *given_to(name, lengths)) for lengths in BATCHES.values()]
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("tokens", [1, 12])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bits_are_those_of_whole_nests(name: str, tokens: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

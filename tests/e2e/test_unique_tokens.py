@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.backend.llvm_cpu.objects import host_target
+from rnnspec.driver import compilation as compiler_driver
 from rnnspec.driver.compilation import build
 from rnnspec.driver.pipelines import PIPELINES
 from rnnspec.frontend.model.lower import Precision
@@ -76,7 +76,7 @@ def model_of(
     assert UniqueTokens() in passes
     kept = Pipeline(tuple(step for step in passes if not (plain and step == UniqueTokens())))
     with monkeypatch.context() as patch:
-        patch.setattr(compiler, "PIPELINES", {**PIPELINES, "tensor.backward": kept})
+        patch.setattr(compiler_driver, "PIPELINES", {**PIPELINES, "tensor.backward": kept})
         built = build(SourceFile.of_text(spec), {}, dtype, target)
         for training in (False, True):
             built.compilation.module("tensor.backward", training)
@@ -98,6 +98,7 @@ def called(model: Model, batch: int, time: int) -> tuple[list[Array], dict[str, 
     return outputs, {**gradients.weights, **gradients.inputs}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in SPECS), ("one direction", "float64")])
 def test_the_same_bits_forward_and_the_same_gradients(name: str, dtype: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     shared, plain = (model_of(spec_of(name), monkeypatch, dtype, plain=plain) for plain in (False, True))

@@ -84,6 +84,7 @@ def all_results(model: Model, x: np.ndarray, mask: np.ndarray) -> list[np.ndarra
     return [first, y, *gradients.weights.values(), *gradients.inputs.values()]
 
 
+@pytest.mark.every(2)
 @pytest.mark.usefixtures("by_units")
 @pytest.mark.parametrize("name", LAYERS)
 def test_outputs_and_gradients_are_the_same_bits(name: str, arrivals: list[int]) -> None:

@@ -21,6 +21,7 @@ def refusal(text: str) -> SpecError:
     return caught.value
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_is_refused_soon(name: str) -> None:
     refusals: list[SpecError] = []

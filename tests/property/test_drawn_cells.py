@@ -18,6 +18,7 @@ from rnnspec.ir.ops import Function, Role
 from rnnspec.source import SourceFile
 from tests.property.cells import Cell, drawn_cells
 from tests.property.drawing import UNITS
+from tests.thorough import examples
 
 STEP = 1e-5
 
@@ -29,7 +30,7 @@ def interpreted(function: Function, weights: dict[str, np.ndarray], x: np.ndarra
 
 
 @pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.SpecWarning")
-@settings(max_examples=24)
+@settings(max_examples=examples(12, 24))
 @given(cell=drawn_cells(), units=UNITS, features=st.integers(1, 9), data=st.data())
 def test_outputs_and_gradients(cell: Cell, units: int, features: int, data: st.DataObject) -> None:
     layer = data.draw(

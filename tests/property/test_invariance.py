@@ -10,6 +10,7 @@ from hypothesis import given, settings
 import rnnspec
 from tests.property.drawing import Drawn, drawn_models, windowed_models
 from tests.specs import spec
+from tests.thorough import examples
 
 
 def real_steps(drawn: Drawn) -> np.ndarray:
@@ -23,7 +24,7 @@ def real_steps(drawn: Drawn) -> np.ndarray:
     return real
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7, 15))
 @given(drawn_models())
 def test_batch_mates_padding_and_threads_change_no_bit(drawn: Drawn) -> None:
     """Each sample alone, its real steps moved apart by new masked ones, against the whole batch; and the batch again in threads."""
@@ -54,7 +55,7 @@ def test_batch_mates_padding_and_threads_change_no_bit(drawn: Drawn) -> None:
             assert np.array_equal(alone[places], whole[row, steps]), f"sample {row}"
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7, 15))
 @given(windowed_models())
 def test_what_stands_around_a_sample_changes_no_bit_of_its_windows(drawn: Drawn) -> None:
     """Each sample alone, without its padding and with more of it before and behind; and the gradient of its steps."""
@@ -77,7 +78,7 @@ def test_what_stands_around_a_sample_changes_no_bit_of_its_windows(drawn: Drawn)
                 np.testing.assert_allclose(gradient, of_input[row, :count], rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(5, 10))
 @given(drawn_models())
 def test_threads_change_no_bit_of_a_gradient(drawn: Drawn) -> None:
     model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)
@@ -100,7 +101,7 @@ def test_threads_change_no_bit_of_a_gradient(drawn: Drawn) -> None:
         assert all(pool.map(another, range(8)))
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(4, 8))
 @given(drawn_models())
 def test_the_number_of_threads_that_share_a_call_changes_no_bit(drawn: Drawn) -> None:
     model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)

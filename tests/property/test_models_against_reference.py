@@ -11,19 +11,20 @@ import rnnspec
 from tests import reference
 from tests.property.drawing import Drawn, drawn_models, windowed_models
 from tests.specs import spec
+from tests.thorough import examples
 
 
 def near(actual: np.ndarray, expected: Any, scale: float = 1.0) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=1e-9 * max(scale, float(np.abs(expected).max(initial=0.0))))
 
 
-@settings(max_examples=18)
+@settings(max_examples=examples(8, 18))
 @given(drawn_models())
 def test_outputs_and_gradients(drawn: Drawn) -> None:
     compare(drawn)
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(6, 12))
 @given(windowed_models())
 def test_outputs_and_gradients_of_windows_that_hand_the_mask_on(drawn: Drawn) -> None:
     compare(drawn)

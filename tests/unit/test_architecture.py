@@ -75,9 +75,15 @@ Read from the top: a room stands on the floor above the highest room that it may
 
 COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
-LATE = {"rnnspec", "rnnspec.api", *(f"rnnspec.cli{module}" for module in ("", *COMMANDS))}
+LATE = {
+    "rnnspec",
+    "rnnspec.api",
+    "rnnspec.training.constructors",
+    "rnnspec.training.metrics",
+    *(f"rnnspec.cli{module}" for module in ("", *COMMANDS)),
+}
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
-each load only what they need."""
+each load only what they need, and advice is loaded with the first fault."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)
 

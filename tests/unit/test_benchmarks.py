@@ -21,6 +21,7 @@ from benchmarks.reference import reference
 from benchmarks.results import Row, as_data, disturbed, markdown, scaling, shown
 from benchmarks.worker import Worker
 from benchmarks.workloads import GROUPS, WORKLOADS, Workload, draw, workload
+from rnnspec.driver import commands
 
 SHAPES = [work for work in WORKLOADS.values() if work.name in ("W1a", "W2b", "W3g", "W4a", "W4a-train", "W6a", "W6b-train")]
 every_shape = pytest.mark.parametrize("work", SHAPES, ids=lambda work: work.name)
@@ -40,7 +41,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Workload]]:
 
 @pytest.mark.parametrize("work", WORKLOADS.values(), ids=lambda work: work.name)
 def test_every_spec_takes_its_sizes(work: Workload) -> None:
-    assert rnnspec.compiler.check(work.spec, work.parameters).rows
+    assert commands.check(work.spec, work.parameters).rows
 
 
 def test_groups_name_workloads_and_threads_are_part_of_a_name() -> None:

@@ -73,6 +73,7 @@ def texts(spec: str) -> list[str]:
     return [emit_module(each.module, each.target) for each in kernels]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", GROWING)
 def test_twice_the_model_is_twice_the_work(name: str) -> None:
     """Quadratic work would be four times as much, exponential work would never end."""
@@ -81,6 +82,7 @@ def test_twice_the_model_is_twice_the_work(name: str) -> None:
     calls(lambda: texts(spec(2 * count)), 2.4 * once)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_any_depth_compiles(name: str) -> None:
     assert all(texts(ACCEPTED[name]))

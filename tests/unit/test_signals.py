@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from rnnspec import signals
-from rnnspec.signals import SIGNALS, deferred
+from rnnspec.signals import SIGNALS, deferred, ready_to_defer
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +145,70 @@ def test_what_the_work_holds_ends_with_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         deferred(work)
     assert ended == [True]
+
+
+def test_what_is_ready_to_defer_is_interrupted_between_its_sections_at_once() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        deferred(lambda: done.append("first"))
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        done.append("interrupted")
+        with pytest.raises(KeyboardInterrupt):
+            deferred(lambda: (signal.raise_signal(signal.SIGINT), done.append("whole")))
+        deferred(lambda: done.append("last"))
+
+    ready_to_defer(work)
+    assert done == ["first", "interrupted", "whole", "last"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_its_handlers_are_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[int] = []
+    setting = signals._set_handler
+
+    def counted(number: int, handler: object) -> object:
+        replaced.append(number)
+        return setting(number, handler)
+
+    monkeypatch.setattr(signals, "_set_handler", counted)
+    ready_to_defer(lambda: [deferred(lambda: ready_to_defer(lambda: deferred(list[int]))) for _ in range(5)])
+    assert len(replaced) == 2 * len(
+        [number for number in SIGNALS if callable(handler := signal.getsignal(number)) and type(handler) is not int]
+    )
+
+
+def test_a_handler_that_is_set_in_it_waits_and_stays() -> None:
+    came: list[int] = []
+
+    def work() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: came.append(number))
+            deferred(lambda number=number: (signal.raise_signal(number), came.append(0)))
+            deferred(lambda: came.append(1))
+
+    ready_to_defer(work)
+    assert came == [0, signal.SIGINT, 1, 0, signal.SIGTERM, 1]
+    signal.raise_signal(signal.SIGINT)
+    assert came[-1] == signal.SIGINT
+
+
+def test_its_stand_in_that_is_left_behind_is_the_handler() -> None:
+    left: list[object] = []
+    ready_to_defer(lambda: left.append(signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, left[0])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_it_raises_ends_it() -> None:
+    def work() -> None:
+        deferred(lambda: None)
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        ready_to_defer(work)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not signals._section.ready

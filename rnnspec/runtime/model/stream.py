@@ -97,8 +97,12 @@ class Stream:
             shown = plain.direct(x)
             if shown is not None:
                 return shown
-            if type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
-                return self._alone(lambda: plain.step(x))
+        return self._step_in_turn(x, plain)
+
+    def _step_in_turn(self, x: object, plain: _PlainSteps | None) -> Any:
+        # Not in `step`: what a lambda takes from there would make each direct step a tenth slower.
+        if plain is not None and type(x) is np.ndarray and x.shape == plain.shape and x.dtype == self._dtype:
+            return self._alone(lambda: plain.step(x))
         checked = check_inputs(self._signature, self._with_time(x))
         if checked.samples != self._batch:
             raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")

@@ -164,6 +164,7 @@ def compiled(name: str, target: Target, dtype: Precision) -> Model:
     return made
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("target", [AVX512, AVX2, SSE42], ids=lambda target: target.name)
 @pytest.mark.parametrize("name", SPECS)

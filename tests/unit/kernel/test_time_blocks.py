@@ -23,16 +23,16 @@ def blocks_of(spec: str, wanted: str = "forward") -> list[str]:
 
 
 def test_a_scan_takes_turns_with_its_projection() -> None:
-    assert blocks_of(model(3, "LSTM(8)")) == ["Stage Stage ScanLoop"]
+    assert blocks_of(model(3, "LSTM(8)")) == ["FusedLoop FusedLoop ScanLoop"]
 
 
 def test_layers_of_a_stack_take_turns() -> None:
     layers = ("LSTM(8, return_sequences = true)", "Dense(5)", "GRU(4, return_sequences = true)", "SimpleRNN(3)")
-    assert blocks_of(model(3, *layers)) == ["Stage Stage ScanLoop Stage Stage ScanLoop Stage ScanLoop"]
+    assert blocks_of(model(3, *layers)) == ["FusedLoop FusedLoop ScanLoop FusedLoop FusedLoop ScanLoop FusedLoop ScanLoop"]
 
 
 def test_directions_do_not_take_turns_with_each_other() -> None:
-    assert blocks_of(model(3, "Bidirectional(LSTM(8))")) == ["Stage Stage ScanLoop"], "the second scan comes alone"
+    assert blocks_of(model(3, "Bidirectional(LSTM(8))")) == ["FusedLoop FusedLoop ScanLoop"], "the second scan comes alone"
 
 
 def test_the_gradient_of_an_input_takes_turns_with_the_scan_that_it_goes_into() -> None:
@@ -56,7 +56,7 @@ def test_sums_over_all_tokens_take_no_turns() -> None:
 def test_what_looks_at_other_steps_waits_for_all() -> None:
     """A convolution reads the states of steps that come later."""
     layers = ("GRU(4, return_sequences = true)", 'Conv1D(4, 3, padding = "same")', "GRU(5)")
-    assert blocks_of(model(3, *layers)) == ["Stage Stage ScanLoop", "Stage Stage Stage ScanLoop"]
+    assert blocks_of(model(3, *layers)) == ["FusedLoop FusedLoop ScanLoop", "FusedLoop FusedLoop FusedLoop ScanLoop"]
 
 
 def test_a_state_at_the_end_is_no_token_s() -> None:

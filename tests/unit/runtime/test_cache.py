@@ -304,7 +304,7 @@ def test_an_entry_is_removed(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from rnnspec.runtime.cache import ObjectCache
+from rnnspec.runtime.storage.object_cache import ObjectCache
 
 Path.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 ObjectCache(Path(sys.argv[1])).write(ObjectCache.key("0"), b"x")
@@ -350,7 +350,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 HAMMER = """
 import random, sys
 from pathlib import Path
-from rnnspec.runtime.cache import ObjectCache
+from rnnspec.runtime.storage.object_cache import ObjectCache
 
 random.seed(sys.argv[2])
 cache = ObjectCache(Path(sys.argv[1]), most_bytes=40_000)

@@ -1,0 +1,45 @@
+"""What to say of a name that isn't there: whether Keras has it, and what serves instead. Imported with the first such name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rnnspec.diagnostics import nearest
+from rnnspec.keras_names.advice import instead, instead_of_argument, named_today
+from rnnspec.keras_names.names import callbacks, families_of, foreign_spellings, keras_name
+
+
+def unknown_argument(family: str, callee: str, name: str, known: list[str]) -> str:
+    """A message on an argument that the class `callee` of one of Keras's families doesn't have."""
+    found = keras_name(family, callee)
+    if (today := named_today(name, frozenset(known))) is not None:
+        return f"{callee} has no argument {name}: it is called {today} here"
+    if found is not None and name in found.arguments:
+        advice = instead_of_argument(name)
+        return f"{callee}: Keras has the argument {name}, this version doesn't{f'; {advice}' if advice else ''}"
+    guess = nearest(name, known)
+    return f"{callee} has no argument {name}; {f'{guess} ' if guess else ''}it has {', '.join(known) or 'none'}"
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """A message on an unknown name: whether Keras has it, or what was probably meant, and all there are."""
+    names = list(known)
+    there_are = f"there are {', '.join(names)}"
+    if (found := keras_name(kind, name)) is not None:
+        advice = instead(found)
+        return f"Keras has the {kind} {name}, this version doesn't{f': {advice}' if advice else ''}; {there_are}"
+    if (others := families_of(name)) and kind not in others:
+        return f"{name} is {'an' if others[0][0] in 'aeiou' else 'a'} {others[0]} and no {kind}; {there_are}"
+    guess = nearest(name, names, foreign_spellings(kind, names))
+    return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}{there_are}"
+
+
+def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
+    """What to raise for a name that a module doesn't have: that Keras has it, if so, where it would be imported from."""
+    if family == "callback" and name in callbacks():
+        advice = "a class of your own that inherits `Callback` can do it"
+    elif family != "callback" and not name.startswith("_") and (found := keras_name(family, name)) is not None:
+        advice = instead(found)
+    else:
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    return ImportError(f"Keras has the {family} {name}, this version doesn't{f': {advice}' if advice else ''}", name=module)
