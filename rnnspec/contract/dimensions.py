@@ -28,6 +28,11 @@ def less(length: Length, count: int) -> Length:
     return plus(length, -count)
 
 
+def times(length: Length, count: int) -> Length:
+    """`count` steps for each one."""
+    return length * count if isinstance(length, int) else plus(*(length,) * count)
+
+
 def every(length: Length, stride: int) -> Length:
     """One of `stride` steps, the first one included."""
     if isinstance(length, int):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.contract.dimensions import every, less
+from rnnspec.contract.dimensions import every, less, plus, times
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,
@@ -79,6 +79,32 @@ def local_pooling(name: str) -> Entry:
         lambda shape: windows(name, shape, ["valid", "same"], {}),
         lambda layer, shapes: windowed(layer, shapes[0], shapes[0].width),
     )
+
+
+# More steps or fewer
+
+ENDS = st.one_of(st.integers(0, 2), st.lists(st.integers(0, 2), min_size=2, max_size=2))
+"""Steps at both ends, or at each."""
+
+
+def at_both_ends(layer: Layer, argument: str) -> int:
+    """How many steps it is about in all."""
+    given = layer.get(argument, 1)
+    return sum(given) if isinstance(given, list) else 2 * given
+
+
+def cropped(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    (shape,) = shapes
+    return [shape.anew(less(shape.length or 0, at_both_ends(layer, "cropping")), shape.width)]
+
+
+@st.composite
+def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
+    """Some step of a fixed length is left."""
+    layer = draw(described("Cropping1D", {"cropping": maybe(ENDS)}))
+    if isinstance(shape.length, int) and at_both_ends(layer, "cropping") >= shape.length:
+        layer["cropping"] = 0
+    return layer
 
 
 # The same numbers in another shape
@@ -186,6 +212,17 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         ),
         "MaxPooling1D": local_pooling("MaxPooling1D"),
         "AveragePooling1D": local_pooling("AveragePooling1D"),
+        "ZeroPadding1D": Entry(
+            sequence,
+            lambda shape: {"padding": maybe(ENDS)},
+            lambda layer, shapes: [shapes[0].anew(plus(shapes[0].length or 0, at_both_ends(layer, "padding")), shapes[0].width)],
+        ),
+        "Cropping1D": Entry(sequence, croppings, cropped),
+        "UpSampling1D": Entry(
+            sequence,
+            lambda shape: {"size": maybe(st.integers(1, LARGEST))},
+            lambda layer, shapes: [shapes[0].anew(times(shapes[0].length or 0, layer.get("size", 2)), shapes[0].width)],
+        ),
         "Flatten": Entry(fixed, lambda shape: {}, lambda layer, shapes: [shapes[0].anew(None, prod(extents(shapes[0])))]),
         "Reshape": Entry(fixed, reshapings, reshaped),
         "Permute": Entry(fixed, lambda shape: {"dims": st.permutations(range(1, 2 + shape.sequence)).map(list)}, permuted),

@@ -69,6 +69,17 @@ class Integers:
 
 
 @dataclass(frozen=True, slots=True)
+class AtBothEnds:
+    """A number for the beginning and one for the end of a sequence; one alone is for both."""
+
+    of: Int
+
+    @property
+    def expected(self) -> str:
+        return f"{self.of.expected}, or a list of two, `[start, end]`"
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     @property
     def expected(self) -> str:
@@ -209,6 +220,7 @@ class AnyValue:
 ArgumentType: TypeAlias = (
     Int
     | Integers
+    | AtBothEnds
     | Float
     | Flag
     | LayerName

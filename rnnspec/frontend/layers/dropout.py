@@ -130,3 +130,75 @@ GAUSSIAN_NOISE = LayerRules(
     show=lambda layer: shown(layer, "GaussianNoise", option("stddev", layer.stddev)),
     results=rules.one_result,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianDropout(Layer):
+    """Srivastava et al. 2014, section 10: multiplies by normal numbers of mean 1 that vary as much as Dropout with this rate."""
+
+    rate: float
+
+
+def _check_gaussian(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
+    checks.numbers(call, operand)
+    return BuiltLayer(GaussianDropout(name, bindings.real("rate")), (operand,), (operand.type.by(name),))
+
+
+def _lower_gaussian(tools: Tools, layer: GaussianDropout, operands: Sequence[Flow]) -> tuple[Flow, ...]:
+    return (tools.at_real_steps(operands[0], lambda value: tools.draws.multiplied(layer.rate, value)),)
+
+
+GAUSSIAN_DROPOUT = LayerRules(
+    layer=GaussianDropout,
+    names=("GaussianDropout",),
+    check=OfOne(_check_gaussian),
+    lower=_lower_gaussian,
+    mask=rules.passes,
+    masked_steps=rules.unchanged,
+    packs=rules.own_steps,
+    draws=lambda layer: layer.rate > 0,
+    stream_refusal=rules.streams,
+    states=rules.carries_nothing,
+    activities=rules.observes_nothing,
+    pointwise=True,
+    table=rules.no_table,
+    ending=rules.ends_in_operand,
+    show=lambda layer: shown(layer, "GaussianDropout", option("rate", layer.rate)),
+    results=rules.one_result,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaDropout(Layer):
+    """Klambauer et al. 2017: numbers are SELU's least value with probability `rate`, mean 0 and variance 1 staying as they are."""
+
+    rate: float
+
+
+def _check_alpha(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
+    checks.numbers(call, operand)
+    return BuiltLayer(AlphaDropout(name, bindings.real("rate")), (operand,), (operand.type.by(name),))
+
+
+def _lower_alpha(tools: Tools, layer: AlphaDropout, operands: Sequence[Flow]) -> tuple[Flow, ...]:
+    return (tools.at_real_steps(operands[0], lambda value: tools.draws.saturated(layer.rate, value)),)
+
+
+ALPHA_DROPOUT = LayerRules(
+    layer=AlphaDropout,
+    names=("AlphaDropout",),
+    check=OfOne(_check_alpha),
+    lower=_lower_alpha,
+    mask=rules.passes,
+    masked_steps=rules.unchanged,
+    packs=rules.own_steps,
+    draws=lambda layer: layer.rate > 0,
+    stream_refusal=rules.streams,
+    states=rules.carries_nothing,
+    activities=rules.observes_nothing,
+    pointwise=True,
+    table=rules.no_table,
+    ending=rules.ends_in_operand,
+    show=lambda layer: shown(layer, "AlphaDropout", option("rate", layer.rate)),
+    results=rules.one_result,
+)

@@ -1,4 +1,4 @@
-"""Normalizations: LayerNormalization over each step's features, BatchNormalization over the batch."""
+"""Normalizations: LayerNormalization and UnitNormalization over each step's features, BatchNormalization over the batch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ from rnnspec.ir.ops import Value
 
 SMALL = 1e-7
 """Keras's addition to the number of real steps of a masked batch."""
+
+
+SHORTEST = 1e-12
+"""Keras's least length that UnitNormalization divides by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +221,47 @@ BATCH_NORMALIZATION = LayerRules(
     table=rules.no_table,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, "BatchNormalization", option("momentum", layer.momentum), option("epsilon", layer.epsilon)),
+    results=rules.one_result,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNormalization(Layer):
+    """Divides the features of each row or step by their length, the root of the sum of their squares."""
+
+
+def _check_unit(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
+    checks.numbers(call, operand)
+    checks.last_axis(call, bindings, operand)
+    return BuiltLayer(UnitNormalization(name), (operand,), (operand.type.by(name),))
+
+
+def _lower_unit(tools: Tools, _: UnitNormalization, operands: Sequence[Flow]) -> tuple[Flow, ...]:
+    b = tools.builder
+
+    def of_length_one(value: Value) -> Value:
+        squares = b.reduce_sum(b.mul(value, value), 1)
+        length = b.sqrt(b.max(squares, b.constant_like(SHORTEST * SHORTEST, squares)))
+        return b.div(value, b.broadcast_like(length, value))
+
+    return (tools.at_every_step(operands[0], of_length_one),)
+
+
+UNIT_NORMALIZATION = LayerRules(
+    layer=UnitNormalization,
+    names=("UnitNormalization",),
+    check=OfOne(_check_unit),
+    lower=_lower_unit,
+    mask=rules.passes,
+    masked_steps=rules.computed,
+    packs=rules.own_steps,
+    draws=rules.draws_nothing,
+    stream_refusal=rules.streams,
+    states=rules.carries_nothing,
+    activities=rules.observes_nothing,
+    pointwise=True,
+    table=rules.no_table,
+    ending=rules.ends_in_unknown,
+    show=lambda layer: shown(layer, "UnitNormalization"),
     results=rules.one_result,
 )

@@ -18,11 +18,12 @@ from rnnspec.frontend.layers.bidirectional import BIDIRECTIONAL
 from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, ShapeRules, one, unknown_layer
 from rnnspec.frontend.layers.convolution import CONVOLUTION
 from rnnspec.frontend.layers.dense import DENSE
-from rnnspec.frontend.layers.dropout import DROPOUT, GAUSSIAN_NOISE, SPATIAL_DROPOUT
+from rnnspec.frontend.layers.dropout import ALPHA_DROPOUT, DROPOUT, GAUSSIAN_DROPOUT, GAUSSIAN_NOISE, SPATIAL_DROPOUT
 from rnnspec.frontend.layers.embedding import EMBEDDING
 from rnnspec.frontend.layers.masking import MASKING
 from rnnspec.frontend.layers.merge import MERGE
-from rnnspec.frontend.layers.normalization import BATCH_NORMALIZATION, LAYER_NORMALIZATION
+from rnnspec.frontend.layers.normalization import BATCH_NORMALIZATION, LAYER_NORMALIZATION, UNIT_NORMALIZATION
+from rnnspec.frontend.layers.number_of_steps import CROPPING, UP_SAMPLING, ZERO_PADDING
 from rnnspec.frontend.layers.pooling import GLOBAL_POOLING, LOCAL_POOLING
 from rnnspec.frontend.layers.recurrent import RECURRENT
 from rnnspec.frontend.layers.repeat import REPEAT_VECTOR
@@ -34,14 +35,17 @@ from rnnspec.source import Span
 
 ALL: tuple[LayerRules[Any], ...] = (
     ACTIVATION,
+    ALPHA_DROPOUT,
     ATTENTION,
     BATCH_NORMALIZATION,
     BIDIRECTIONAL,
     CONVOLUTION,
+    CROPPING,
     DENSE,
     DOT,
     DROPOUT,
     EMBEDDING,
+    GAUSSIAN_DROPOUT,
     GAUSSIAN_NOISE,
     GLOBAL_POOLING,
     LAYER_NORMALIZATION,
@@ -55,6 +59,9 @@ ALL: tuple[LayerRules[Any], ...] = (
     SPATIAL_DROPOUT,
     STEP_SOFTMAX,
     TIME_DISTRIBUTED,
+    UNIT_NORMALIZATION,
+    UP_SAMPLING,
+    ZERO_PADDING,
 )
 
 _BY_CLASS: Mapping[type[Layer], LayerRules[Any]] = MappingProxyType({rules.layer: rules for rules in ALL})
