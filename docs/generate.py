@@ -173,6 +173,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
     ("these with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same, carry_mask = true)"),
     ("`ZeroPadding1D`, `Cropping1D`, `UpSampling1D`", "float[time, 3]", "Masking(0.0) UpSampling1D()"),
+    ("`ZeroPadding1D`, `Cropping1D` with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Cropping1D(carry_mask = true)"),
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),

@@ -445,6 +445,27 @@ def both_ends(steps: int | Sequence[int]) -> tuple[int, int]:
     return start, end
 
 
+def extended(layer: Layer, x: Array, mask: Array) -> Flow:
+    """Each sample from its first real step to its last with steps of 0 at its ends, or without some of its own, where it began."""
+    start, end = (
+        both_ends(layer.get("padding", 1)) if layer["layer"] == "ZeroPadding1D" else (-n for n in both_ends(layer.get("cropping", 1)))
+    )
+    length = max(x.shape[1] + start + end, 0)
+    result, real = np.zeros((len(x), length, x.shape[2]), x.dtype), np.zeros((len(x), length), bool)
+    for row, (sample, present) in enumerate(zip(x, mask, strict=True)):
+        steps = np.flatnonzero(present)
+        if not len(steps):
+            continue
+        first, last = int(steps[0]), int(steps[-1])
+        for place in range(max(last + 1 - first + start + end, 0)):
+            step = first + place - start
+            inside = first <= step <= last
+            real[row, first + place] = not inside or present[step]
+            if inside and present[step]:
+                result[row, first + place] = sample[step]
+    return Flow(result, real)
+
+
 def options_of(layer: Layer, *names: str) -> dict[str, Any]:
     return {name: layer[name] for name in names if name in layer}
 
@@ -501,6 +522,8 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(value.reshape(len(value), *(left if extent == -1 else extent for extent in target)))
         case "Permute":
             return Flow(value.transpose(0, *layer["dims"]))
+        case "ZeroPadding1D" | "Cropping1D" if layer.get("carry_mask", False) and mask is not None:
+            return extended(layer, value, mask)
         case "ZeroPadding1D":
             return Flow(np.pad(value, ((0, 0), both_ends(layer.get("padding", 1)), (0, 0))))
         case "Cropping1D":

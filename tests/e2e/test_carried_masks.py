@@ -31,6 +31,10 @@ WINDOWS = {
     "max": make("MaxPooling1D", pool_size=2),
     "max-same": make("MaxPooling1D", pool_size=3, strides=2, padding="same"),
     "average": make("AveragePooling1D", pool_size=3, strides=1),
+    "pad": make("ZeroPadding1D", padding=[2, 1]),
+    "pad-end": make("ZeroPadding1D", padding=[0, 3]),
+    "crop": make("Cropping1D", cropping=[1, 2]),
+    "crop-start": make("Cropping1D", cropping=[2, 0]),
     "average-same": make("AveragePooling1D", pool_size=2, padding="same"),
 }
 CARRY = {"carry_mask": True}

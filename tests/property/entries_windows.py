@@ -93,15 +93,23 @@ def at_both_ends(layer: Layer, argument: str) -> int:
     return sum(given) if isinstance(given, list) else 2 * given
 
 
-def cropped(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+def extended(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     (shape,) = shapes
-    return [shape.anew(less(shape.length or 0, at_both_ends(layer, "cropping")), shape.width)]
+    padding = layer["layer"] == "ZeroPadding1D"
+    count = at_both_ends(layer, "padding") if padding else -at_both_ends(layer, "cropping")
+    length = plus(shape.length or 0, count)
+    if not layer.get("carry_mask", False) or not shape.masks:
+        return [shape.anew(length, shape.width)]
+    if isinstance(length, int) and length < 1:
+        raise Misfit
+    over = str((layer["layer"], layer.get("padding", layer.get("cropping")), shape.length, shape.flipped, sorted(shape.masks)))
+    return [Shape(length, shape.width, masks=frozenset({(over, tuple[float, ...]())}), known=shape.known)]
 
 
 @st.composite
 def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
     """Some step of a fixed length is left."""
-    layer = draw(described("Cropping1D", {"cropping": maybe(ENDS)}))
+    layer = draw(described("Cropping1D", {"cropping": maybe(ENDS), "carry_mask": maybe(FLAG)}))
     if isinstance(shape.length, int) and at_both_ends(layer, "cropping") >= shape.length:
         layer["cropping"] = 0
     return layer
@@ -212,12 +220,8 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         ),
         "MaxPooling1D": local_pooling("MaxPooling1D"),
         "AveragePooling1D": local_pooling("AveragePooling1D"),
-        "ZeroPadding1D": Entry(
-            sequence,
-            lambda shape: {"padding": maybe(ENDS)},
-            lambda layer, shapes: [shapes[0].anew(plus(shapes[0].length or 0, at_both_ends(layer, "padding")), shapes[0].width)],
-        ),
-        "Cropping1D": Entry(sequence, croppings, cropped),
+        "ZeroPadding1D": Entry(sequence, lambda shape: {"padding": maybe(ENDS), "carry_mask": maybe(FLAG)}, extended),
+        "Cropping1D": Entry(sequence, croppings, extended),
         "UpSampling1D": Entry(
             sequence,
             lambda shape: {"size": maybe(st.integers(1, LARGEST))},

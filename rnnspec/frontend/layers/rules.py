@@ -93,8 +93,14 @@ class MaskAdvice(Enum):
     """What to do where a layer drops a mask: a sentence without its end."""
 
     CARRY = "Write `carry_mask = true` in it: its windows then leave masked steps out, and the mask goes on"
+    CARRY_ENDS = "Write `carry_mask = true` in it: a sample's ends are then those of its real steps, and the mask goes on"
     SAME_MASK = "Merge values that have the same mask"
     CONSUME = "Put a layer before it that consumes the mask, as a cell or GlobalAveragePooling1D does"
+
+    @property
+    def carries(self) -> bool:
+        """Whether the layer itself can hand the mask on."""
+        return self in (MaskAdvice.CARRY, MaskAdvice.CARRY_ENDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,8 +107,8 @@ class WindowPlaces:
         return self.places(self._tools.constant(1.0, (self._tools.builder.tensor(self.tokens).shape[0], 1)))
 
 
-def mask_of(carry_mask: bool) -> MaskRule:
-    return MaskRule(MaskFate.PASSED if carry_mask else MaskFate.DROPPED, MaskAdvice.CARRY)
+def mask_of(carry_mask: bool, advice: MaskAdvice = MaskAdvice.CARRY) -> MaskRule:
+    return MaskRule(MaskFate.PASSED if carry_mask else MaskFate.DROPPED, advice)
 
 
 def masked_steps_of(carry_mask: bool) -> MaskedSteps:

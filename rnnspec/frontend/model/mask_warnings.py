@@ -54,7 +54,7 @@ def _advice(application: Application) -> str:
     """Two ways not to drop a mask."""
     advice = rules_of(application.layer).mask(application.layer).advice
     match advice:
-        case MaskAdvice.CARRY | MaskAdvice.SAME_MASK:
+        case MaskAdvice.CARRY | MaskAdvice.CARRY_ENDS | MaskAdvice.SAME_MASK:
             without = "give samples of one length without a mask"
         case MaskAdvice.CONSUME:
             without = "give samples without a mask"
@@ -75,8 +75,8 @@ def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], 
                 steps if len(steps) <= _LONGEST_PATH else [*steps[: _LONGEST_PATH // 2], "...", *steps[-_LONGEST_PATH // 2 :]]
             )
             first = (Label(places[0], "the mask comes from here"),)
-            carry = rules_of(application.layer).mask(application.layer).advice is MaskAdvice.CARRY
-            remedy = f"; {MaskAdvice.CARRY.value[0].lower()}{MaskAdvice.CARRY.value[1:]}" if carry else ""
+            advice = rules_of(application.layer).mask(application.layer).advice
+            remedy = f"; {advice.value[0].lower()}{advice.value[1:]}" if advice.carries else ""
             report.add(errors.layers.MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it{remedy}"))
 
 
