@@ -8,10 +8,11 @@ tiles of several rows and several vectors of units.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
@@ -142,8 +143,15 @@ class Prefetch:
 Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopNest:
+    """`location`: the lines of the spec that a loop nest comes from; no part of equality."""
+
+    location: Location = field(default=UNKNOWN, compare=False, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
-class FusedLoop:
+class FusedLoop(LoopNest):
     """For each row and unit: the body."""
 
     rows: Rows
@@ -153,7 +161,7 @@ class FusedLoop:
 
 
 @dataclass(frozen=True, slots=True)
-class RowReduce:
+class RowReduce(LoopNest):
     """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
 
     rows: Rows
@@ -165,7 +173,7 @@ class RowReduce:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnReduce:
+class ColumnReduce(LoopNest):
     """For each unit: the body over all rows, then `value` reduced over them into `target`."""
 
     rows: Rows
@@ -177,7 +185,7 @@ class ColumnReduce:
 
 
 @dataclass(frozen=True, slots=True)
-class Outer:
+class Outer(LoopNest):
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
     rows: Rows
@@ -189,7 +197,7 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True)
-class Scatter:
+class Scatter(LoopNest):
     """`target[ids[r]] += source[r]` in row order, from zeros over `target_rows`; a negative id is left out.
 
     With `missing`, just the rows with a negative id are added, all to row 0.
@@ -205,7 +213,7 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
-class GatherIds:
+class GatherIds(LoopNest):
     """`target[r] = source[via[r]]`, of i32."""
 
     rows: Rows
@@ -215,7 +223,7 @@ class GatherIds:
 
 
 @dataclass(frozen=True, slots=True)
-class Rearranged:
+class Rearranged(LoopNest):
     """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
 
     rows: Rows
@@ -240,7 +248,7 @@ class PanelColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class PackPanels:
+class PackPanels(LoopNest):
     """Weights in the order in which a contraction reads them, zeros behind the last unit.
 
     [units / (vectors * lanes)][depth][vectors][gates][lanes].
@@ -268,7 +276,7 @@ class CarryBuffers:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanLoop:
+class ScanLoop(LoopNest):
     """For each packed step, first to last or last to first: rows enter, the body runs over the step's rows, rows leave."""
 
     reverse: bool

@@ -54,6 +54,7 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     sizes = call_sizes(compilation.signature, packed, natives)
     return Profile(
         compilation.graph.model,
+        compilation.tree.span.source.path,
         compilation.dtype,
         training,
         {name: sizes[name] for native in natives for name in ("batch", *native.dims)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Literal, TypeAlias
 
+from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.layers.registry import rules_of
@@ -50,9 +51,14 @@ class _Lowering:
     def function(self) -> Function:
         for application in self._graph.applications:
             operands = [self._flows[operand.number] for operand in application.operands]
-            results = rules_of(application.layer).lower(self._tools, application.layer, operands)
+            with self._b.at(application.location), told_with(application.location):
+                results = rules_of(application.layer).lower(self._tools, application.layer, operands)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
-        outputs = [(output.name, self._tools.exit(self._flows[output.value.number])) for output in self._graph.outputs]
+        made = {value.number: application.location for application in self._graph.applications for value in application.results}
+        outputs: list[tuple[str, Value]] = []
+        for output in self._graph.outputs:
+            with self._b.at(made.get(output.value.number, UNKNOWN)):
+                outputs.append((output.name, self._tools.exit(self._flows[output.value.number])))
         if self._tools.activities is not None:
             outputs += [(activity.name, value) for activity, value in zip(activities(self._graph), self._tools.activities, strict=True)]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
@@ -63,6 +69,7 @@ class _Lowering:
     def _parameters(self) -> Value | None:
         """Declares the function's parameters; the key of its draws, if there are any."""
         for source in self._graph.inputs:
+            self._b.location = source.location
             type_ = source.value.type
             dtype = DType.I32 if type_.ids else self._dtype
             extents: tuple[Dim, ...] = (*type_.shape, 1) if type_.ids else type_.shape
@@ -72,8 +79,11 @@ class _Lowering:
             if type_.sequence:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
-        for weight in self._graph.weights:
+        locations = {application.layer.name: application.location for application in reversed(self._graph.applications)}
+        for owner, weight in ((layer, weight) for layer in self._graph.layers for weight in layer.weights):
+            self._b.location = locations[owner.name]
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
+        self._b.location = UNKNOWN
         if self._training and any(rules_of(layer).draws(layer) for layer in self._graph.layers):
             return self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
         return None
