@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
@@ -169,15 +170,17 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Bidirectional` of a cell", "float[time, 3]", "Bidirectional(LSTM(2))"),
     ("`Bidirectional` of a cell with `return_sequences = true`", "float[time, 3]", "Bidirectional(LSTM(2, return_sequences = true))"),
     ("`Dense` on a sequence", "float[time, 3]", "Dense(2)"),
-    ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
+    ("`Dropout`, `GaussianDropout`, `AlphaDropout` on a sequence", "float[time, 3]", "AlphaDropout(0.5)"),
     ("`GaussianNoise` on a sequence", "float[time, 3]", "GaussianNoise(0.5)"),
     ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
-    ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
+    ("`LayerNormalization`, `UnitNormalization` on a sequence", "float[time, 3]", "UnitNormalization()"),
     ("`BatchNormalization` on a sequence", "float[time, 3]", "BatchNormalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
     ("these with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same, carry_mask = true)"),
+    ("`ZeroPadding1D`, `Cropping1D`, `UpSampling1D`", "float[time, 3]", "Masking(0.0) UpSampling1D()"),
+    ("`ZeroPadding1D`, `Cropping1D` with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Cropping1D(carry_mask = true)"),
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
@@ -201,6 +204,8 @@ def literal(value: object) -> str:
             return "none"
         case bool():
             return "true" if value else "false"
+        case tuple():
+            return f"[{', '.join(map(literal, cast(tuple[object, ...], value)))}]"
         case _:
             return str(value)
 

@@ -257,6 +257,11 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             items = [item.value for item in value] if isinstance(value, tuple) else [value]
             if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):
                 return given
+        case argument_types.AtBothEnds(of):
+            items = value if isinstance(value, tuple) else (given, given)
+            if len(items) == 2:
+                each = ArgumentSpec(argument.name, of)
+                return LocatedValue(tuple(checked(each, item, callee, scope) for item in items), given.span)
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return LocatedValue(float(value), given.span)

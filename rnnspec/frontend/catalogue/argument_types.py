@@ -46,6 +46,17 @@ class Integers:
 
 
 @dataclass(frozen=True, slots=True)
+class AtBothEnds:
+    """A number for the beginning and one for the end of a sequence; one alone is for both."""
+
+    of: Int
+
+    @property
+    def expected(self) -> str:
+        return f"{self.of.expected}, or a list of two, `[start, end]`"
+
+
+@dataclass(frozen=True, slots=True)
 class LayerName:
     """A name that the user gives to a layer."""
 
@@ -179,6 +190,7 @@ class AnyValue:
 ArgumentType: TypeAlias = (
     Int
     | Integers
+    | AtBothEnds
     | Float
     | Flag
     | LayerName

@@ -32,6 +32,8 @@ NOISE_SHAPE = _fixed(
     "noise_shape", None, "every number is dropped or kept for itself", "SpatialDropout1D drops whole features of a sequence"
 )
 
+EACH_NUMBER = _fixed("noise_shape", None, "every number is dropped or kept for itself")
+
 SCORE_MODE = _fixed("score_mode", "dot", "scores are products of queries and keys")
 
 SYNCHRONIZED = _fixed("synchronized", False, "a batch is in one process as a whole")

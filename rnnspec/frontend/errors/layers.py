@@ -189,7 +189,8 @@ class NotDistributed(Diagnostic):
     title = "TimeDistributed expects a layer that works on rows"
     label = "{found} isn't one"
     advice = (
-        "Dense, LayerNormalization, PReLU, Dropout, GaussianNoise and the activations are; BatchNormalization takes the sequence itself"
+        "Dense, LayerNormalization, UnitNormalization, PReLU, Dropout, GaussianDropout, AlphaDropout, GaussianNoise and the "
+        "activations are; BatchNormalization takes the sequence itself"
     )
 
     found: str

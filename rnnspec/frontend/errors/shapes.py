@@ -37,3 +37,24 @@ class ReshapeMisfit(Diagnostic):
 
     layer: str
     problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingLeft(Diagnostic):
+    code = "E0234"
+    title = "{layer} leaves no step of the sequence"
+    label = "takes off {count} of {length} steps"
+
+    layer: str
+    count: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManySteps(Diagnostic):
+    code = "E0235"
+    title = "{layer} makes too many steps"
+    label = "{length} is more than 2^31 - 1"
+
+    layer: str
+    length: int

@@ -11,6 +11,9 @@ from rnnspec.ir.ops import Value
 RESOLUTION = 2.0**-24
 """Uniform numbers are its multiples."""
 
+SELU_LEAST = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946
+"""The limit of SELU towards minus infinity (Klambauer et al. 2017): minus its alpha times its scale."""
+
 CENTRE = (
     1.50140941,
     0.246640727,
@@ -52,6 +55,25 @@ class Draws:
             return value
         noise = standard_normal(self._b, self._uniform(self._key, value))
         return self._b.add(value, self._b.mul(noise, self._b.constant_like(stddev, noise)))
+
+    def multiplied(self, rate: float, value: Value) -> Value:
+        """Times normal numbers of mean 1 that deviate as `dropped` with this rate would: by the root of rate / (1 - rate)."""
+        if self._key is None or not rate:
+            return value
+        noise = standard_normal(self._b, self._uniform(self._key, value))
+        deviation = self._b.mul(noise, self._b.constant_like(math.sqrt(rate / (1.0 - rate)), noise))
+        return self._b.mul(value, self._b.add(deviation, self._b.constant_like(1.0, deviation)))
+
+    def saturated(self, rate: float, value: Value) -> Value:
+        """Elements are SELU's least value with probability `rate`; then all scaled and moved so that mean 0 and variance 1 stay."""
+        if self._key is None or not rate:
+            return value
+        numbers = self._uniform(self._key, value)
+        kept = self._b.greater_equal(numbers, self._b.constant_like(rate, numbers))
+        scale = ((1.0 - rate) * (1.0 + rate * SELU_LEAST**2)) ** -0.5
+        offset = -scale * SELU_LEAST * rate
+        either = self._b.select(kept, value, self._b.constant_like(SELU_LEAST, value))
+        return self._b.add(self._b.mul(either, self._b.constant_like(scale, value)), self._b.constant_like(offset, value))
 
     def _uniform(self, key: Value, like: Value) -> Value:
         self._streams += 1

@@ -15,7 +15,7 @@ from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Report,
 from rnnspec.frontend.catalogue.layers import LAYERS, NAME
 from rnnspec.frontend.cells.instantiate import bind_parameters, parameter_arguments
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
-from rnnspec.frontend.graph.layers import Layer
+from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, unknown_layer
 from rnnspec.frontend.layers.registry import LayerMaker, takes_several
 from rnnspec.frontend.syntax import ast, limits
