@@ -9,6 +9,8 @@ from rnnspec.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthNotFixed(Diagnostic):
+    """A sequence of symbolic length where a layer needs the number of steps when the spec is compiled."""
+
     code = "E0230"
     title = "{layer} expects a sequence of fixed length"
     label = "needs a fixed number of steps, got `{extent}`"
@@ -20,6 +22,8 @@ class LengthNotFixed(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowTooLong(Diagnostic):
+    """A convolution or pooling window longer than the sequence, or a stride and a dilation that are both above 1."""
+
     code = "E0231"
     title = "the windows of {layer} don't fit"
     label = "{problem}"
@@ -30,6 +34,8 @@ class WindowTooLong(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReshapeMisfit(Diagnostic):
+    """A target shape or a permutation that doesn't fit the operand's dimensions."""
+
     code = "E0232"
     title = "{layer} can't give this shape"
     label = "{problem}"
