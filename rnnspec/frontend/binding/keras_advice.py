@@ -116,7 +116,7 @@ def _keras(family: str, name: str, span: Span, known: Collection[str]) -> Diagno
 
 
 def _other_family(family: str, name: str) -> str | None:
-    """A family that has this very name, if it isn't the one that is looked for."""
+    """Another family than `family` that has an entry `name`; None if there isn't any."""
     if name in LAYERS or name in FILES:
         return LAYER
     here = [other.value for other, catalogue in FAMILIES.items() if name in catalogue]

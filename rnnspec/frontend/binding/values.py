@@ -1,4 +1,4 @@
-"""Compile-time values, the names they are under, and the report that collects what is wrong with them."""
+"""Compile-time values, the scopes that hold them by name, and the report that collects diagnostics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rnnspec.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A bare name that no parameter has; what it means depends on the argument that it is given to."""
+    """A bare name that isn't a parameter. The argument that receives it decides its meaning: `tanh`, `none`, a value's name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallValue:
-    """A name with arguments; what it means depends on the argument that it is given to."""
+    """A name with arguments, not evaluated yet. The argument that receives it decides its meaning: an activation, a cell."""
 
     call: ast.Call
     scope: Scope = field(repr=False)
@@ -75,7 +75,7 @@ class Enough(Exception):
 
 
 class Report:
-    """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
+    """The diagnostics of a stage. A fault in a cell is reported once for its place, however many widths the cell is used with."""
 
     def __init__(self, whole: Report | None = None) -> None:
         """`whole`: what this is a part of; what is walked for a part counts there too."""
@@ -111,7 +111,7 @@ class Report:
 
     @contextmanager
     def within(self, use: Span) -> Generator[None]:
-        """What is wrong from here on is wrong in something that is used there, which is shown too, the nearest use first."""
+        """Adds `use` as a secondary place, "used here", to the diagnostics of the block; with nested uses the innermost is first."""
         label = Label(use, "used here")
         self._uses.append(label)
         try:
@@ -127,10 +127,12 @@ class Report:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors so far, in the order of their discovery, without repetitions."""
         return tuple(diagnostic for diagnostic in self._diagnostics.values() if not diagnostic.is_warning)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
+        """The warnings so far, in the order of their discovery, without repetitions."""
         return tuple(diagnostic for diagnostic in self._diagnostics.values() if diagnostic.is_warning)
 
     @contextmanager

@@ -6,10 +6,10 @@ from rnnspec.frontend.catalogue.choices import ACTIVATIONS
 from rnnspec.frontend.cells.cell_ir import Elementwise, Reduction
 
 ELEMENTARY = frozenset({"abs", "exp", "log", "sqrt"})
-"""Of one value, elementwise."""
+"""Elementwise functions of one argument."""
 
 REDUCTIONS = {kind.value: kind for kind in Reduction}
-"""Of one value, over its units. `min` and `max` of two values are elementwise."""
+"""Reductions over the units, of one argument; `min` and `max` with two arguments are elementwise."""
 
 PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX)}
 

@@ -43,9 +43,10 @@ Operand: TypeAlias = Term | LocatedValue
 
 @dataclass(slots=True)
 class EquationNames:
-    """What equations can read.
+    """The names that equations can read.
 
-    `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong. `targets`: of all equations.
+    `values`: terms by spelling (`h'` for a state after the step); None for a name whose equation is faulty. `targets`: the names that
+    all equations define. `read`: the names that equations have read so far.
     """
 
     scope: Scope
@@ -59,6 +60,7 @@ class EquationNames:
         return replace(self.scope, computed=self.values.keys())
 
     def known(self) -> set[str]:
+        """All readable names, for advice on unknown ones."""
         return {*self.values, *self.scope.parameters}
 
 
@@ -68,6 +70,7 @@ def term_of(expression: ast.Expression, names: EquationNames) -> Term:
 
 
 def as_term(operand: Operand, span: Span) -> Term:
+    """An operand as a term: a constant number becomes a Literal. CheckError for a constant of any other type."""
     if not isinstance(operand, LocatedValue):
         return operand
     value = operand.value

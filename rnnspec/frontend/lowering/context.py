@@ -1,4 +1,4 @@
-"""What the lowering of any layer may use."""
+"""The lowering's context: the function under construction, and operations that layers of all kinds share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rnnspec.ir.types import Dim
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """A function under construction, and what layers share in it.
+    """A function under construction with its weights.
 
-    `index`: the packing index of steps or pairs. `constant`: of the model's dtype. `activated`: an activation applied.
-    `draws`: what training draws.
+    `index`: the packing index of a step mask or of pairs of steps. `constant`: a constant tensor of the model's dtype. `activated`: an
+    activation applied to a tensor. `draws`: the random draws of training.
     """
 
     builder: Builder
@@ -31,13 +31,13 @@ class Tools:
     draws: Draws
 
     def padded(self, flow: PackedSequence) -> Value:
-        """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""
+        """The sequence with its masked steps, [batch, time, w], in the order in which the layer shows it."""
         if flow.every is None:
             return self.builder.unpack(flow.value, flow.fill, self.index(flow.steps), hold=flow.hold, flip=flow.flip)
         return self._unpacked(flow.every, self.every_step(flow))
 
     def on_steps(self, flow: PackedSequence, steps: StepMask) -> Value:
-        """The tokens of other steps of the same length: what is masked is what the sequence holds there."""
+        """The sequence packed by another step mask of the same length, [tokens of `steps`, w]; newly unmasked steps hold the fill."""
         if flow.steps == steps and not flow.flip:
             return flow.value
         if flow.every is not None and steps == self.every_step(flow):
@@ -49,7 +49,7 @@ class Tools:
         return StepMask((), index_type(self.index(flow.steps).type).time)
 
     def real_of(self, every: Value, flow: PackedSequence) -> Value:
-        """Of values at all the steps that a sequence shows, those at its tokens."""
+        """The rows of `every` at the sequence's unmasked steps: [all steps, w] to [tokens, w]."""
         steps = self.every_step(flow)
         if flow.steps == steps and not flow.flip:
             return every
@@ -74,4 +74,5 @@ class Tools:
         return PackedSequence(value, self.constant(0.0, (1, self.width(value))), steps)
 
     def width(self, value: Value) -> Dim:
+        """The number of features, the last dimension."""
         return self.builder.tensor(value).shape[-1]

@@ -27,6 +27,7 @@ def parser() -> lark.Lark:
 
 
 def made(grammar: str) -> lark.Lark:
+    """A parser made from a grammar's text, LALR(1) with Lark's basic lexer: the slow way, without kept tables."""
     return lark.Lark(grammar, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
 
 
@@ -39,6 +40,7 @@ def text(grammar: str) -> str:
 
 
 def digest(grammar: str) -> str:
+    """A grammar's SHA-256 in hexadecimal, by which kept tables are recognised."""
     return hashlib.sha256(grammar.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a spec may be at most. What is refused is refused soon, and what is accepted has an end; docs/language.md states all of them."""
+"""Limits on a spec's size and nesting, so that each spec is compiled or refused in bounded time; docs/language.md states them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LINES = 64
 
 @dataclass
 class Allowance:
-    """What is left of the bytes and tokens that a spec may have, with what it imports."""
+    """The remaining size, in bytes and tokens, of a spec with its imports; each parsed file is subtracted."""
 
     bytes: int = limits.BYTES
     tokens: int = limits.TOKENS
