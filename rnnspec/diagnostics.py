@@ -1,4 +1,4 @@
-"""What goes wrong with a spec, as data, and how it is shown."""
+"""Diagnostics: faults of a spec as data, and their text."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Diagnostic:
 
     @property
     def is_warning(self) -> bool:
+        """Whether the spec compiles in spite of it."""
         return self.code.startswith("W")
 
     @property
@@ -56,6 +57,7 @@ class Diagnostic:
 
     @property
     def label_text(self) -> str:
+        """The label, filled in."""
         return self._fill(self.label)
 
     @property
@@ -90,15 +92,15 @@ def _place(span: Span) -> dict[str, object]:
 
 
 class SpecWarning(UserWarning):
-    """What is doubtful in a spec that compiles, rendered."""
+    """The warnings of a spec that compiles, as rendered diagnostics."""
 
 
 class MaskWarning(UserWarning):
-    """A layer takes steps for real that the caller of a model masks."""
+    """A layer that computes with steps which the caller masks."""
 
 
 class SpecError(ValueError):
-    """A spec that can't be compiled, with everything that the stage found wrong."""
+    """A spec that can't be compiled; `diagnostics` holds all faults that its stage found."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)

@@ -32,6 +32,7 @@ Lock: TypeAlias = "threading.RLock"
 
 
 def new_lock() -> Lock:
+    """A lock that its thread may take again, which suits signal handlers; see the module's text."""
     return threading.RLock()
 
 
@@ -70,7 +71,7 @@ def in_llvm(work: Callable[[], Result]) -> Result:
 
 
 class Owner(Protocol):
-    """Who has locks."""
+    """An object with locks, which a fork's child must make anew."""
 
     def renew_locks(self) -> None:
         """Makes all its locks anew, in a fork's child."""
@@ -99,8 +100,9 @@ class ReadersWriter:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """Makes all locks anew, in a fork's child."""
         self.writers = new_lock()
-        """Who writes has it; so has who reads what it has just written."""
+        """Held by a writer, also while it reads its own change afterwards."""
         self._gate = new_lock()
         self._slots: tuple[Lock, ...] = ()
         self._numbers = count()

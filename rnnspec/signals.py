@@ -20,7 +20,7 @@ SIGNALS = tuple(
     for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "TSTP", "CONT", "IO", "BREAK")
     if isinstance(number := getattr(signal, f"SIG{name}", None), signal.Signals)
 )
-"""Those that a program may have handlers for."""
+"""Signals that a program may have handlers for."""
 
 # The functions behind the module's, which look every number up in an enumeration first: fifteen times the time.
 _handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)

@@ -1,4 +1,4 @@
-"""What the commands write to: results on standard output, everything else on standard error."""
+"""The console of all commands: results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
 
 
 class DiagnosticHighlighter(RegexHighlighter):
-    """Colours of a rendered diagnostic: what kind it is, where, what is underlined, what to do."""
+    """Colours for a rendered diagnostic: severity, place, underlined text, advice."""
 
     base_style = "diagnostic."
     highlights: ClassVar[Sequence[str]] = [
@@ -54,7 +54,7 @@ messages = Console(theme=COLOURS, highlight=False, markup=False, emoji=False, st
 
 @contextmanager
 def results() -> Generator[None]:
-    """What is written here goes to standard output; an OSError that this gives names it."""
+    """The console for results, standard output; an OSError in the block is told as one of standard output."""
     try:
         yield
     except OSError as error:
@@ -95,7 +95,7 @@ def print_diagnostics(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """What names and files of others may hold without a say in what the terminal does; lines stay."""
+    """A text of others, such as a name in a file, without control characters for the terminal; line breaks stay."""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n" else c for c in text)
 
 

@@ -44,9 +44,9 @@ def mask_table(rows: Sequence[MaskRow]) -> Table:
 def prediction_table(
     signature: Signature, data: DataSet, outputs: Sequence[Array], reals: Sequence[Mask | None], classes: Sequence[str], count: int
 ) -> Table:
-    """`count` samples spread evenly over the set: what was expected, what is predicted; of several outputs what each gives.
+    """`count` samples, evenly spread over the set: targets beside predictions of a single output, or the predictions of several outputs.
 
-    `reals`: of each output the steps that are shown, None for all.
+    `reals`: for each output the steps to show, (samples, time); None for all.
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):

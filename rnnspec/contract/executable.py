@@ -1,4 +1,4 @@
-"""What the runtime asks of a compiled model's native code; the driver supplies it, the model uses it."""
+"""Protocols of a model's native code: the driver implements them, the model calls them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class NativeTape:
-    """What one recorded forward call left for its backward call; owned by the caller, its memory used again when the tape is gone.
+    """The tape of a recorded forward call, for its backward call: residuals, inputs and packing indices.
 
-    `lent`: whose memory `residuals` is, if anyone is to know when it isn't needed any more.
+    `lent`: the owner of the memory of `residuals`, which reuses it when the tape is gone; None if nobody does.
     """
 
     residuals: Array
@@ -31,22 +31,26 @@ Self = TypeVar("Self")
 
 
 class Number(Protocol):
-    """What an optimizer's formula is written in."""
+    """The arithmetic of an optimizer's formula: `+ - * /` and the square root."""
 
     def __add__(self: Self, other: Self, /) -> Self: ...
     def __sub__(self: Self, other: Self, /) -> Self: ...
     def __mul__(self: Self, other: Self, /) -> Self: ...
     def __truediv__(self: Self, other: Self, /) -> Self: ...
-    def sqrt(self: Self) -> Self: ...
+    def sqrt(self: Self) -> Self:
+        """The square root, elementwise."""
+        ...
 
 
 Num = TypeVar("Num", bound=Number)
 
 
 class Formula(Protocol):
-    """A weight, its gradient, its state and the step's constants to the new weight and state."""
+    """The update rule of an optimizer."""
 
-    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]: ...
+    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """The new weight, followed by the new states, of a step: all elementwise, of one shape."""
+        ...
 
 
 NativeUpdate: TypeAlias = Callable[[Sequence[int], Sequence[int]], None]

@@ -48,9 +48,11 @@ class NativeArgument:
 
 @dataclass(frozen=True, slots=True)
 class ParallelCost:
-    """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it.
+    """The operations of a divisible part of a function, and the ways to divide them between threads.
 
-    Or in `units` parts, if each thread makes all of them wait as long as `waiting`, a sum like `terms`, takes.
+    `terms`: the operations t, as pairs of a size's name ("" for the size 1) and a factor. Divided by rows, into at most `parts` parts p,
+    n threads save t - t ceil(p / n) / p operations, rounded. Divided by units, into `units` parts, they save as much less n times the
+    operations that a thread could do while it waits for the others: `waiting`, pairs as in `terms`.
     """
 
     parts: int | str
@@ -61,9 +63,10 @@ class ParallelCost:
 
 @dataclass(frozen=True, slots=True)
 class DistinctIndex:
-    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+    """A packing index that a call makes from ids: one row with a step for each row of a table, unmasked where an id names that row.
 
-    Those are real that the ids of `input` name at the tokens of index number `index`.
+    `number`: of this index in its function. `input`: the input with the ids; only those at tokens of packing index number `index` count.
+    `rows`: of the table, and so the index's number of steps.
     """
 
     number: int
@@ -105,13 +108,13 @@ class NativeFunction:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """All that the object defines."""
+        """The names of all functions that the object defines."""
         shared = (self.shared_symbol, self.prepare_shared_symbol)
         return (self.symbol, self.prepare_symbol, *(name for name in shared if name))
 
 
 def operations_saved(work: tuple[ParallelCost, ...], dims: Mapping[str, int], threads: int) -> int:
-    """How many operations fewer the busiest of so many threads has than one alone."""
+    """The operations that the busiest of `threads` threads has fewer than a single thread; see `ParallelCost`."""
     saved = 0
     for each in work:
         total = _sum(each.terms, dims)
@@ -126,7 +129,7 @@ def _saved(total: int, parts: int, threads: int) -> int:
 
 
 def operations(work: tuple[ParallelCost, ...], dims: Mapping[str, int]) -> int:
-    """How many operations one thread has."""
+    """The operations of a single thread."""
     return sum(_sum(each.terms, dims) for each in work)
 
 

@@ -1,4 +1,4 @@
-"""A mask as a packing index: which padded step each real token is, and which token each padded step shows."""
+"""Packing indices: from padded steps, (batch, time), to tokens without masked steps, and back."""
 
 from __future__ import annotations
 
@@ -36,21 +36,24 @@ class PackedIndex:
 
     @property
     def tokens(self) -> int:
+        """The number of unmasked steps of all rows."""
         return len(self.source)
 
     @property
     def steps(self) -> int:
+        """The number of packed steps: the most unmasked steps of any row."""
         return len(self.offsets) - 1
 
     @cached_property
     def position(self) -> Int32:
+        """The token of each padded step, -1 where masked; int32 (batch * time,)."""
         position = np.full(self.batch * self.time, -1, np.int32)
         position[self.source] = np.arange(self.tokens, dtype=np.int32)
         return position
 
     @cached_property
     def stretches(self) -> tuple[Int64, Int64]:
-        """See `stretches`."""
+        """Each row's first unmasked step and the length up to its last one; see the function `stretches`."""
         return stretches(self.position.reshape(self.batch, self.time) >= 0)
 
     def shown(self, hold: bool, flip: bool) -> Int32:

@@ -1,4 +1,4 @@
-"""One spec compiled: parse, resolve, lower, passes, schedule, emit, each stage when it is first asked for."""
+"""A spec's compilation: parse, resolve, lower, passes, schedule, emit; each stage runs when it is first needed."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def compilation_of(spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapp
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a spec is to those who run it.
+    """A compiled spec as the runtime needs it.
 
-    `warnings`: what it was warned of, as it is shown. `imported`: the paths of what it imports, with the SHA-256 of each.
+    `warnings`: rendered diagnostics. `compilation`: makes the native functions. `imported`: each imported file's path and SHA-256.
     """
 
     signature: Signature
@@ -81,9 +81,9 @@ def build(
     *,
     imports: bool = True,
 ) -> Compiled:
-    """A spec's text, compiled as far as running it is prepared; its native functions are made when they are needed.
+    """A spec compiled up to its signature; native functions are compiled at their first call.
 
-    `imports`: whether it may import. SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
+    `imports`: False refuses imports. SpecError for a spec that can't be compiled, ValueError for a dtype but float32 and float64.
     """
     precision = _precision(dtype)
     followed = parse_model_source(source, imports=imports)
@@ -111,6 +111,7 @@ class Compilation:
 
     @cached_property
     def signature(self) -> Signature:
+        """The model's signature, from its graph."""
         return signature(self.graph, self.dtype)
 
     def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
@@ -145,6 +146,7 @@ class Compilation:
                 raise InternalError(f"there is no native function {wanted.name}")
 
     def kernels(self, wanted: Variant) -> native.Kernels:
+        """The kernels of a native function; `record` and `backward` are scheduled together, since they share a tape."""
         offsets = {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
         if self.target is None:
             self.target = host_target()
@@ -158,7 +160,7 @@ class Compilation:
         return recording if wanted.name == "record" else native.kernels(self.function(wanted), self.target, offsets, moved)
 
     def native(self, wanted: Variant, *, timed: bool = False) -> NativeFunction:
-        """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
+        """A native function: object bytes and calling convention. `timed`: with a clock for each loop nest."""
         kernels = self.kernels(wanted)
         cache = ObjectCache(default_folder())
         return native.native_function(kernels, self._back_end(kernels.target), cache, timed=timed, shared=wanted.shared)
@@ -215,7 +217,7 @@ class Compilation:
 
 
 def python_call() -> PythonCall:
-    """What direct calls from Python need on this machine."""
+    """The native code behind direct calls from Python, for this machine."""
     target = host_target()
     text = python_call_code.emit_python_call(target)
     code = native.assembled(text, (python_call_code.SYMBOL,), target, Machine(target), ObjectCache(default_folder()))

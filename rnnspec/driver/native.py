@@ -1,4 +1,4 @@
-"""From tensor IR to object bytes, and how the native functions in them are called."""
+"""Tensor IR to native functions: scheduling, emission and assembly of object bytes with their calling convention."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Kernels:
 
     @property
     def module(self) -> KernelModule:
+        """The prepare function and the function as a kernel module, for emission and printing."""
         return KernelModule(self.function.name, (self.prepare, self.function))
 
 

@@ -29,10 +29,10 @@ SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), E
 BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
-"""What inference runs."""
+"""Passes of inference."""
 
 STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
-"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
+"""Passes of a stream's step. Those behind `Accumulate` change no bit, so that a stream's outputs equal the whole sequence's."""
 
 BACKWARD = Pipeline(
     (
@@ -46,7 +46,7 @@ BACKWARD = Pipeline(
         Accumulate("backward"),
     )
 )
-"""What training runs: `@forward` with residuals, and `@backward`."""
+"""Passes of training, for `@forward` with residuals and `@backward`."""
 
 
 Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm"]
@@ -54,10 +54,10 @@ Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.
 STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm")
 
 PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKWARD, "tensor.stream": STREAM}
-"""The stages that passes run in."""
+"""Pipelines of passes, by stage."""
 
 LOWER = "lower"
-"""What `after` calls the tensor IR before the first pass."""
+"""The name, as an argument `after`, of the tensor IR before the first pass."""
 
 
 def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:

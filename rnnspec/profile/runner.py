@@ -37,11 +37,11 @@ class Runner:
 
     @property
     def functions(self) -> Mapping[Variant, LoadedFunction]:
-        """Those that calls needed so far."""
+        """The native functions that calls have needed so far."""
         return self._executable.functions
 
     def call(self) -> tuple[Array, ...]:
-        """What a prediction runs, or a step of training, in which the weights are new each time; all that it gives."""
+        """A prediction, or a training step with new weights each time; returns all its results."""
         if not self._training:
             return self._executable.forward(self._inputs, self._indices, self._weights, weights_version=0, training=False, key=0)
         self._version += 1
