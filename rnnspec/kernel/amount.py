@@ -1,4 +1,4 @@
-"""Numbers that depend on a call's sizes: sums of sizes, each times a factor."""
+"""Sizes of a call as linear expressions: sums of named sizes, each with a factor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SizeExpr:
-    """The sum of `terms`: a size's name ("" for 1) and its factor, sorted, none 0."""
+    """A linear expression: the sum of `terms`, pairs of a size's name ("" for 1) and a factor other than 0, sorted."""
 
     terms: tuple[tuple[str, int], ...] = ()
 
@@ -19,6 +19,7 @@ class SizeExpr:
 
     @staticmethod
     def total(terms: Iterable[tuple[str, int]]) -> SizeExpr:
+        """The sum of terms, in which a name may be repeated."""
         factors: dict[str, int] = {}
         for name, factor in terms:
             factors[name] = factors.get(name, 0) + factor

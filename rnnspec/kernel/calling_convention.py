@@ -19,7 +19,11 @@ ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIEN
 
 @dataclass(frozen=True, slots=True)
 class CallingConvention:
-    """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: names of numbers of rows and steps."""
+    """The arguments of a kernel function.
+
+    `buffers`: passed as a pointer each. `arenas`: passed as a pointer each, behind the buffers, with many buffers in them. `dims`: names of
+    the numbers of rows and steps that are passed. `scratch`, `tape`, `prepared`: layouts of these arenas.
+    """
 
     buffers: tuple[Buffer, ...]
     arenas: tuple[Space, ...]

@@ -1,4 +1,4 @@
-"""What a machine offers, and the tiles that are chosen from it."""
+"""Targets: a machine's registers and caches, and the tiles that suit them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, bytes of a core's caches."""
+    """A machine to generate code for: bytes of a vector register, number of vector registers, bytes of a core's caches."""
 
     name: str
     triple: str
@@ -27,6 +27,7 @@ class Target:
     second_level_bytes: int = 2**19
 
     def lanes(self, dtype: DType) -> int:
+        """Elements of that type in a vector register."""
         return self.vector_bytes // ELEMENT_BYTES[dtype]
 
 
@@ -62,7 +63,7 @@ SECOND_LEVEL_BYTES_A_CYCLE = 32
 
 
 def turn_cycles(rows: int, columns: int) -> float:
-    """What one turn over the depth costs: each sum waits for its last turn, each column and each row is loaded once."""
+    """Cycles of one turn over the depth: each sum waits for its last turn, each column and each row is loaded once."""
     return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
 
 

@@ -1,4 +1,4 @@
-"""Which values a derivative flows through: those that depend on a source and that an output depends on."""
+"""Activity analysis: the values through which a derivative flows, from a source to an output."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from rnnspec.ir.traverse import operands_of, results_of
 
 
 def active_values(operations: Iterable[Operation], sources: Iterable[Value], targets: Iterable[Value]) -> frozenset[Value]:
-    """Values between `sources` and `targets` in a function's operations, regions included.
+    """The active values of a function: those that depend on `sources` and on which `targets` depend, scans' regions included.
 
     Sources and targets are float. A final belongs to them if its carried value does.
     """
@@ -55,7 +55,7 @@ def active_values(operations: Iterable[Operation], sources: Iterable[Value], tar
 
 
 def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
-    """The operands that an operation's derivative isn't constantly zero for; a scan's region isn't entered."""
+    """The operands whose derivative isn't constantly zero; a scan's region isn't entered."""
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return ()

@@ -1,4 +1,4 @@
-"""Brings operations into their simplest equal form."""
+"""Canonicalization: brings operations into their simplest equal form."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Canonicalize:
     name: ClassVar[str] = "canonicalize"
 
     def run(self, module: Module) -> Module:
+        """The module with each function simplified in one walk."""
         return rewrite_functions(module, _function)
 
 

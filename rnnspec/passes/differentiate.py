@@ -32,6 +32,7 @@ class Differentiate:
     input_gradients: bool = True
 
     def run(self, module: Module) -> Module:
+        """The module with `@backward` added. InternalError if it has one."""
         if any(function.name == "backward" for function in module.functions):
             raise InternalError(f"module {module.name} already has @backward")
         forward = module.function("forward")

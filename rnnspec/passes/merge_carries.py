@@ -1,4 +1,4 @@
-"""Keeps one of several carried values, slices or stacks of a scan that are always equal."""
+"""Merges carried values, slices and stacks of a scan that are always equal."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class MergeCarries:
     name: ClassVar[str] = "merge-carries"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's duplicates merged."""
         return rewrite_functions(module, _function)
 
 

@@ -1,4 +1,4 @@
-"""Inputs that native code takes as they are, all of their steps real: what a call needs beside them is made once for each shape."""
+"""A cache of validated batches by shape, for inputs without masked steps that native code reads in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SHAPES = 8
 
 
 class ValidatedBatchCache:
-    """Batches of checked shapes, for the next inputs of the same ones; `batch` gives None where an input is to be looked at."""
+    """Packing indices by the inputs' shapes. Unknown shapes, other dtypes and layouts are a miss."""
 
     def __init__(self, signature: Signature) -> None:
         floats = not any(spec.integer for spec in signature.inputs)
@@ -25,7 +25,7 @@ class ValidatedBatchCache:
         self._known: dict[tuple[tuple[int, ...], ...], Batch] = {}
 
     def batch(self, x: object) -> Batch | None:
-        """The batch of inputs whose shapes were kept."""
+        """The batch of inputs with known shapes; None on a miss, where `check_inputs` must look at them."""
         inputs = self._inputs(x)
         if inputs is None:
             return None
@@ -33,7 +33,7 @@ class ValidatedBatchCache:
         return None if known is None else Batch(known.size, inputs, known.indices, known.reals, known.borrowed)
 
     def keep(self, x: object, batch: Batch) -> None:
-        """Remembers the shapes of inputs that were checked, and found to be this batch, without a mask or lengths."""
+        """Adds the shapes of inputs that were checked, without a mask or lengths, and gave this batch."""
         inputs = self._inputs(x)
         if inputs is None or any(index.batch * index.time > KEPT_STEPS for index in batch.indices):
             return

@@ -1,4 +1,4 @@
-"""A data set's values for one input or target, sample by sample, ready to be cut into batches."""
+"""Columns: the values of one input or target for all samples, padded or ragged, from which batches are cut."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class PaddedArray:
 
     @property
     def samples(self) -> int:
+        """The number of samples."""
         return self.array.shape[0]
 
 
@@ -40,14 +41,17 @@ class RaggedArray:
 
     @property
     def samples(self) -> int:
+        """The number of samples."""
         return len(self.lengths)
 
     @property
     def starts(self) -> NDArray[np.int64]:
+        """Each sample's first step in `flat`, int64 (samples,)."""
         return np.cumsum(self.lengths) - self.lengths
 
     @property
     def longest(self) -> int:
+        """The longest sample's number of steps; 0 without samples."""
         return int(self.lengths.max(initial=0))
 
     def grid(self, rows: Rows, time: int) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What is wrong with something that is no array of numbers, and what to make of it."""
+"""Diagnosis of values that aren't arrays of numbers, with advice."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _column_of_others(value: object) -> tuple[object, object] | None:
 
 
 def _of_objects(made: Array, texts: str) -> str:
-    """What the first object is that isn't a number, and what to do with it."""
+    """The type of the first element that isn't a number, with advice."""
     items: Sequence[object] = made.reshape(-1).tolist()
     for place, item in enumerate(items):
         scalar = isinstance(item, Number)

@@ -69,7 +69,7 @@ class CompiledModel:
         self.set_weights(drawn)
 
     def renew_locks(self) -> None:
-        """In a fork's child: of the threads that had them only one is there."""
+        """Makes the locks anew, in a fork's child: the other threads, which may have held them, are gone."""
         self._changing = new_lock()
         self._drawing = new_lock()
         if "_random" in self.__dict__:

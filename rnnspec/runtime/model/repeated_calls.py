@@ -1,4 +1,4 @@
-"""Inference again and again on arrays of the same shape with the same weights: small models are called directly then."""
+"""Direct calls for inference that is repeated with one shape and unchanged weights, for small models."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ MOST_SHAPES = 8
 
 
 class RepeatedCalls:
-    """The direct calls of one model, one for each shape."""
+    """The direct calls of one model, by the input's shape, at most `MOST_SHAPES`.
+
+    The first array of a shape is noted, the second one makes the direct call, and the third one is the first to use it.
+    """
 
     def __init__(self, executable: Executable, parameters: Parameters, outputs: Sequence[str]) -> None:
         self._executable, self._parameters = executable, parameters
         self._outputs = tuple(outputs)
         self._calls: dict[tuple[int, ...], Direct] = {}
         self._came: dict[tuple[int, ...], int] = {}
-        """With which version of the weights inputs of a shape came last."""
+        """The version of the weights at the last input of a shape."""
 
     def outputs(self, x: object, most: int | None = None) -> Any:
-        """What the model gives for an array, of at most so many samples; None if that isn't known to be a direct call."""
+        """The model's outputs for an array of at most `most` samples, by a direct call; None if there is none for its shape."""
         if type(x) is not np.ndarray:
             return None
         shape = x.shape
@@ -39,7 +42,7 @@ class RepeatedCalls:
         return outputs
 
     def came(self, x: object, batch: Batch) -> None:
-        """What was given was found to be this batch, as it is; the second array of its shape makes the next ones' call."""
+        """Notes that `x` was validated as `batch`. At the second array of a shape with the same weights, a direct call is made."""
         if type(x) is not np.ndarray:
             return
         shape = x.shape

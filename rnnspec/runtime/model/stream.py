@@ -43,6 +43,7 @@ class Stream:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """Makes the lock anew, in a fork's child."""
         self._turn = new_lock()
 
     def __reduce__(self) -> NoReturn:
@@ -55,6 +56,7 @@ class Stream:
 
     @property
     def states(self) -> Mapping[str, Array]:
+        """The states themselves, by name, (batch, width) each; see `state` for copies."""
         return self._states
 
     def _alone(self, work: Callable[[], Result]) -> Result:
