@@ -14,6 +14,7 @@ import rnnspec
 from docs.generate import ROOT
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
+from rnnspec.training import callbacks, losses, optimizers
 
 EXAMPLES: dict[str, Any] = {
     "rnnspec.compile": rnnspec.compile,
@@ -25,6 +26,13 @@ EXAMPLES: dict[str, Any] = {
     "Model.save": CompiledModel.save,
     "Model.set_weights": CompiledModel.set_weights,
     "Stream.step": Stream.step,
+    "Model.configure": rnnspec.Model.configure,
+    "Model.fit": rnnspec.Model.fit,
+    "Model.train_on_batch": rnnspec.Model.train_on_batch,
+    "Model.evaluate": rnnspec.Model.evaluate,
+    "training.optimizers": optimizers,
+    "training.losses": losses,
+    "training.callbacks": callbacks,
 }
 """Docstrings with an example, by the name that a user calls. An example sees only the names that it imports itself."""
 
