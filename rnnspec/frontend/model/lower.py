@@ -73,7 +73,7 @@ ELEMENTWISE: Mapping[MergeKind, BinaryKind] = MappingProxyType(
 )
 
 NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0, MergeKind.MAXIMUM: -math.inf, MergeKind.MINIMUM: math.inf})
-"""The value of a masked step beside an unmasked one: the merge's neutral element."""
+"""What a masked step counts as beside one that is real."""
 
 
 def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False) -> Module:
@@ -269,7 +269,7 @@ class _Lowering:
         return PackedSequence(value, fill, steps, hold=all(flow.hold for flow in packed), flip=first.flip, every=every)
 
     def _repacked(self, kind: MergeKind, flow: PackedSequence, steps: StepMask) -> Value:
-        """The sequence packed by a wider step mask, [tokens of `steps`, w]; newly unmasked steps hold the fill, or the merge's neutral."""
+        """The tokens of wider steps: what a sequence masks is what it holds there, but where that would decide the result."""
         if flow.steps == steps:
             return flow.value
         neutral = NEUTRAL.get(kind)
@@ -288,7 +288,7 @@ class _Lowering:
         return self._b.mul(total, self._b.constant_like(1.0 / len(values), total)) if kind is MergeKind.AVERAGE else total
 
     def _pointwise(self, layer: Pointwise, flow: Computed) -> Computed:
-        """A layer that computes each step alone, applied to masked steps too; random draws change unmasked steps only."""
+        """Every step for itself, the padded ones too: what they hold goes through the layer like the rest, but for what is drawn."""
         if isinstance(layer, Dropout):
             return self._drawn(flow, self._draws.dropped(layer.rate, flow.value))
         if isinstance(layer, GaussianNoise):

@@ -49,7 +49,7 @@ def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:
 
 
 def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:
-    """A row for each use of a layer: the incoming and outgoing mask, and the values at masked steps."""
+    """One row a use of a layer: what becomes of the masks, and what masked steps hold afterwards."""
     rows: list[MaskRow] = []
     for application in graph.applications:
         steps = application.operands[0].type.steps
