@@ -60,7 +60,7 @@ Coded = TypeVar("Coded", NativeFunction, PythonCall)
 
 
 def keys_of(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Keys | None:
-    """None if it isn't kept: a parameter has no sure name."""
+    """The keys of a spec; None for a spec that can't be cached, since a parameter's `repr` doesn't stand for it."""
     if not all(type(value) in PLAIN and (type(value) is not int or abs(value) < LARGEST) for value in parameters.values()):
         return None
     parts = ("model", package_state(), sys.version, source.text, dtype, repr(sorted(parameters.items())))

@@ -80,7 +80,7 @@ def kind_of(path: str, content: bytes) -> Kind | None:
 
 
 def _archive(start: bytes) -> Kind | None:
-    """What a zip file is by the name of its first member."""
+    """The kind of a zip file, by the name of its first member."""
     first = start[30 : 30 + int.from_bytes(start[26:28], "little")]
     if first == b"manifest.json":
         return Kind.MODEL

@@ -65,7 +65,7 @@ class cached_property(Generic[Value]):
 
 
 def in_llvm(work: Callable[[], Result]) -> Result:
-    """`work`, which uses LLVM: one thread at a time, and not interrupted: llvmlite's lock would stay taken."""
+    """The result of `work`, which uses LLVM: one thread at a time, without interrupts, which would leave llvmlite's lock taken."""
     with LLVM:
         return deferred(work)
 
@@ -90,9 +90,9 @@ def renewed_after_fork(owner: Owner) -> None:
 
 
 class ReadersWriter:
-    """Many readers or one writer at a time, each running a function.
+    """A lock for many readers or one writer, each of which runs a function.
 
-    Each thread reads under a lock of its own, its slot; who writes takes all of them, at the gate, which lets no more readers in.
+    Each thread reads under a lock of its own, its slot. A writer takes all slots, behind a gate that lets no more readers in.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class ReadersWriter:
         self._writer: int | None = None
 
     def read(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives; nobody writes meanwhile."""
+        """The result of `work`, with no writer meanwhile."""
         slot = self._slot()
         if is_held(slot):
             self._refuse_if_writing()
@@ -122,7 +122,7 @@ class ReadersWriter:
             return work()
 
     def write(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives; nobody reads meanwhile, and no signal interrupts it. RuntimeError in a thread that is reading."""
+        """The result of `work`, with no reader and no signal meanwhile. RuntimeError in a thread that is reading."""
         slot = self._slot()
         if is_held(slot):
             self._refuse_if_writing()
@@ -133,7 +133,7 @@ class ReadersWriter:
         return deferred(lambda: self._written(work))
 
     def write_and_read(self, first: Callable[[], None], work: Callable[[], Result]) -> Result:
-        """What `work` gives, as a reader, after `first`, as the writer; nobody writes between."""
+        """The result of `work` as a reader, after `first` as the writer, with no other writer between."""
         slot = self._slot()
         if is_held(slot) and not is_held(self.writers):
             self._refuse_if_writing()

@@ -57,7 +57,7 @@ class Span:
     stop: int
 
     def to(self, other: Span) -> Span:
-        """From the beginning of this one to the end of another in the same source."""
+        """The span from this one's beginning to the other's end, in the same source."""
         return Span(self.source, self.start, other.stop)
 
     @property

@@ -20,7 +20,7 @@ WIDE = 120
 
 
 def profile_title(found: Profile) -> str:
-    """What was profiled."""
+    """The heading: model, dtype and the call's sizes."""
     return ", ".join([found.model, found.dtype, *(f"{name} {value:,}" for name, value in found.sizes.items())])
 
 

@@ -18,7 +18,7 @@ from rnnspec.training.data import DataSet
 
 
 def layer_table(rows: Sequence[LayerRow]) -> Table:
-    """One line a layer, the number of all weights at the foot."""
+    """The layer table, with the number of all weights at the foot."""
     table = Table(box=box.SIMPLE_HEAD, show_footer=True)
     table.add_column("layer", style="bold", no_wrap=True)
     table.add_column("type", no_wrap=True)
@@ -31,7 +31,7 @@ def layer_table(rows: Sequence[LayerRow]) -> Table:
 
 
 def mask_table(rows: Sequence[MaskRow]) -> Table:
-    """One line a use of a layer: the real steps before and after it."""
+    """The table of masks, a line for each use of a layer: unmasked steps before and after it."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer", style="bold", no_wrap=True)
     for heading in ("real steps in", "real steps out", "mask", "masked steps hold"):

@@ -10,7 +10,7 @@ CLASS_METRICS = frozenset({"sparse_categorical_accuracy"})
 
 
 def computed_metric(name: str, width: int, classes: bool) -> str:
-    """What `accuracy` is, as Keras resolves it, for predictions of `width` values a row; any other name is itself.
+    """The metric behind `accuracy`, as Keras resolves it, for predictions (rows, `width`); any other name is returned unchanged.
 
     `classes`: whether the targets are class numbers.
     """

@@ -10,7 +10,7 @@ from rnnspec.contract.signature import ArgumentValue
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer as people read it: "lstm", "LSTM", "(batch, time, 100)", "passed on", its number of weights."""
+    """A row of the layer table: "lstm", "LSTM", "(batch, time, 100)", "passed on", number of weights."""
 
     name: str
     kind: str

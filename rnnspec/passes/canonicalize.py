@@ -36,9 +36,10 @@ def _function(function: Function) -> Function:
 
 @dataclass(frozen=True, slots=True)
 class _Rewriter:
-    """`defined`: the operation behind each value seen so far. `renamed`: the values that others stand for.
+    """The rewriting of one function.
 
-    One walk is enough: rules look at operands only, and those are in simplest form already.
+    `defined`: the operation behind each value so far. `renamed`: values and their replacements. A single walk is enough: rules look at
+    operands only, which are in simplest form by then.
     """
 
     defined: dict[Value, Operation]

@@ -34,7 +34,7 @@ class FoldTables:
 
 @dataclass
 class _Folding(CommutedTakes):
-    """`left`: of the budget."""
+    """The rewriting of one function. `left`: the rest of the budget."""
 
     left: int = BUDGET
 

@@ -84,7 +84,7 @@ def _init_key(init: Value, constants: Mapping[Value, float]) -> Hashable:
 
 
 def _first_places(keys: Sequence[Hashable]) -> list[int]:
-    """For each place the first one that has an equal key."""
+    """The index of the first equal key, for each key."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(key, place) for place, key in enumerate(keys)]
 

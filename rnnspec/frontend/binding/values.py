@@ -44,7 +44,7 @@ class LocatedValue:
 class Scope:
     """The parameters in sight, of a model or of a cell.
 
-    `faulty`: those whose value is wrong, which is reported already. `computed`: names that have a value in a step only.
+    `faulty`: names of parameters with a reported fault. `computed`: names that have a value only in a step.
     """
 
     parameters: Mapping[str, LocatedValue]
@@ -55,7 +55,7 @@ class Scope:
 
 
 class CheckError(Exception):
-    """Stops the evaluation of one thing; what can still be checked goes on."""
+    """A fault that ends the evaluation of one expression, argument or statement; the stage goes on with the next."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__(*diagnostics)
@@ -63,11 +63,11 @@ class CheckError(Exception):
 
 
 class AlreadyReported(Exception):
-    """Stops the evaluation of something that depends on what is already reported."""
+    """An evaluation that depends on a value whose fault is reported already."""
 
 
 class Enough(Exception):
-    """Ends a stage: `report` holds more than can be shown, or what is wrong is that there is too much of something."""
+    """The end of a stage: `report` holds more errors than are shown, or the spec exceeds a limit."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Report:
     """The diagnostics of a stage. A fault in a cell is reported once for its place, however many widths the cell is used with."""
 
     def __init__(self, whole: Report | None = None) -> None:
-        """`whole`: what this is a part of; what is walked for a part counts there too."""
+        """`whole`: the report of which this is a part; both count walked statements together."""
         self._uses: list[Label] = []
         self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
@@ -87,7 +87,7 @@ class Report:
         self._walked: list[int] = [0] if whole is None else whole._walked
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keeps what was found; raises `Enough` at the first error that would be one too many to be shown."""
+        """Keeps a diagnostic. Raises `Enough` at the first error above the limit of shown errors."""
         self.count += not diagnostic.is_warning
         key = diagnostic.code, diagnostic.span, diagnostic.message
         if key in self._diagnostics:
@@ -98,13 +98,13 @@ class Report:
         self._diagnostics[key] = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
 
     def end(self, diagnostic: Diagnostic) -> NoReturn:
-        """Raises `Enough` after one more error: what comes later isn't looked at."""
+        """Keeps a last error and raises `Enough`, which ends the stage."""
         shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
         self._diagnostics[diagnostic.code, diagnostic.span, diagnostic.message] = shown
         raise Enough(self)
 
     def walk(self, span: Span, statements: int = 1) -> None:
-        """Counts a statement that is looked at, once for each use of what it is in; a model that is too large has an end here."""
+        """Counts a visited statement, at each use of its block or cell. Raises `Enough` above the limit of statements."""
         self._walked[0] += statements + (span.stop - span.start) // limits.CHARACTERS
         if self._walked[0] > limits.STATEMENTS:
             self.end(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
@@ -122,7 +122,7 @@ class Report:
             self._uses.pop()
 
     def fault(self) -> CheckError | AlreadyReported:
-        """What to raise for all the errors at once."""
+        """An exception for all errors together: `CheckError`, or `AlreadyReported` if they are reported elsewhere."""
         return CheckError(*self.errors) if self.errors else AlreadyReported()
 
     @property
@@ -137,7 +137,7 @@ class Report:
 
     @contextmanager
     def catching(self) -> Generator[None]:
-        """Ends the block at a fault, which is reported, and goes on after it."""
+        """Reports a fault of the block, and goes on after the block."""
         try:
             yield
         except CheckError as fault:

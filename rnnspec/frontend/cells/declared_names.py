@@ -1,4 +1,4 @@
-"""What a cell's statements say before its parameters have values: which names they declare, and what these are for."""
+"""Declarations of a cell before its parameters have values: declared names, and parameters used as widths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to write for a function that an equation can't call: the same in what there is, or that there is nothing."""
+"""Advice for functions that an equation can't call: an equivalent expression, or the statement that there is none."""
 
 from __future__ import annotations
 

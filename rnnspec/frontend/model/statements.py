@@ -27,7 +27,7 @@ Flow: TypeAlias = tuple[GraphValue, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What a call may name besides the built-in layers."""
+    """The cells and blocks that a call may name besides the built-in layers."""
 
     cells: Mapping[str, ast.Cell]
     blocks: Mapping[str, ast.Block]
@@ -247,7 +247,7 @@ class ModelBuilder:
                 assert_never(stage)
 
     def _before(self, stage: ast.Call | ast.Reference) -> Flow:
-        """What a layer without an arrow takes."""
+        """The operands of a layer without an arrow: the last flow, or the only input."""
         name = stage.callee.text if isinstance(stage, ast.Call) else stage.name
         if self.flow == () and len(self._inputs) > 1:
             inputs = ", ".join(f"`{each}`" for each in self._inputs)
@@ -380,7 +380,7 @@ class ModelBuilder:
         self._inside = outside
 
     def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
-        """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
+        """The enclosing blocks and repeats with one more; raises `CheckError` above the limit, since this walk is recursive."""
         if len(self._inside) >= limits.NESTING:
             raise CheckError(errors.flows.BlocksTooDeep(span=span, limit=limits.NESTING))
         return (*self._inside, what)

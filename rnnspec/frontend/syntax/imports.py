@@ -18,9 +18,10 @@ from rnnspec.spec_files import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`tree`: the spec with what it imports in the place of its imports. `text`: a spec that means the same without imports.
+    """A spec with its imports followed.
 
-    `imported`: the path and the SHA-256 of each file.
+    `tree`: the imported definitions in place of the imports. `text`: an equivalent spec without imports. `imported`: each file's path and
+    SHA-256.
     """
 
     tree: ast.File

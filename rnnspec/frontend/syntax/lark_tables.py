@@ -32,7 +32,7 @@ def made(grammar: str) -> lark.Lark:
 
 
 def text(grammar: str) -> str:
-    """What the file of tables holds for a grammar. How the states are numbered differs from process to process."""
+    """The contents of the tables file for a grammar. The numbers of states differ from process to process."""
     saved = io.BytesIO()
     cast(Any, made(grammar)).save(saved)
     tables = pickle.loads(saved.getvalue())

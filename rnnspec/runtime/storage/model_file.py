@@ -72,10 +72,10 @@ class Writable(Protocol):
 
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
-"""Where a model is read from: a path, a file's bytes, or a binary file, which is read to its end."""
+"""A source of a model: a path, a file's bytes, or a binary file, which is read to its end."""
 
 Target: TypeAlias = str | os.PathLike[str] | Writable
-"""Where a model is written to: a path, or a binary file."""
+"""A target for a model: a path, or a binary file."""
 
 
 def save(artifact: Artifact, file: Target) -> None:

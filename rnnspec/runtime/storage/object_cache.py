@@ -17,7 +17,7 @@ from rnnspec.files import is_part, open_file, read_at_most, remove_if_dead, writ
 
 MOST_BYTES = 256 * 1024 * 1024
 SUFFIX, PART = ".object", ".part"
-"""How the names of entries end, and of what earlier versions left half written."""
+"""Endings of entries' names, and of unfinished files from earlier versions."""
 
 DIGEST_BYTES = 32
 LOOKS = 16
