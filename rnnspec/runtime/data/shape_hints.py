@@ -12,9 +12,9 @@ Shape = tuple[int, ...]
 
 
 def hint_for_array(wanted: Sequence[Length], found: Shape, x: str) -> str:
-    """An expression that gives an array `x` of shape `found` the input's shape `wanted`, which is without the batch.
+    """What to write for an array `x` of the shape `found`, so that it fits the input's shape `wanted`, which is without the batch.
 
-    Two expressions for an ambiguous shape; empty if nothing simple fits.
+    Two where it may be meant in two ways; empty if nothing simple fits.
     """
     single = (1, *found)
     with_features = (*found, 1)
@@ -63,7 +63,7 @@ def _others(wanted: Sequence[Length], found: Shape, x: str) -> list[tuple[str, S
 
 
 def hint_for_list(shapes: Sequence[Shape], tail: Shape, x: str) -> str:
-    """An expression that gives each array of a list `x` the shape (steps, *tail); empty if nothing simple fits."""
+    """What to write for a list `x` of arrays of these shapes, so that each has the shape (steps, *tail); empty if nothing fits."""
 
     def all_fit(made: Callable[[Shape], Shape]) -> bool:
         return all(len(shape := made(each)) == len(tail) + 1 and shape[1:] == tail for each in shapes if each != (0,))
