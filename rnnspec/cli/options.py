@@ -21,7 +21,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
 class Precision(StrEnum):
-    """Of every float input, weight and output of a model."""
+    """The element type of every float input, weight and output of a model."""
 
     float32 = "float32"
     float64 = "float64"

@@ -1,4 +1,4 @@
-"""How many threads a model's calls may use."""
+"""The number of threads for a model's calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bounded(number: int) -> int:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """The number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
@@ -51,9 +51,10 @@ CALLS_ALONE = 16
 
 @dataclass
 class ThreadCount:
-    """How many threads the calls of one model may use, from which work on, and how long they wait for each other to come.
+    """The number of threads that a model's calls may use, and the thresholds for using them.
 
-    `idle`: ticks that they may wait at a scan's steps in vain. `took_part`: how many did in the last call that was worth sharing.
+    `least_saved`: operations that several threads must save. `patience`: turns to wait for a thread's arrival. `idle`: ticks that
+    a call may wait in vain at a scan's steps. `took_part`: threads in the last call that was worth sharing.
     """
 
     number: int = 1

@@ -1,4 +1,4 @@
-"""What the command asks of the compiler: to check a spec, to show a stage of it, to format it."""
+"""The compiler as the command line uses it: check a spec, print a stage, format a text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rnnspec.spec_files import Spec
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A spec without errors: its model's name, its layers, what becomes of masks, and what is doubtful in it."""
+    """The result of checking a spec without errors: model name, layer table, masks, warnings."""
 
     model: str
     rows: tuple[LayerRow, ...]

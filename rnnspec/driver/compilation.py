@@ -1,4 +1,4 @@
-"""One spec compiled: parse, resolve, lower, passes, schedule, emit, each stage when it is first asked for."""
+"""A spec's compilation: parse, resolve, lower, passes, schedule, emit; each stage runs when it is first needed."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a spec is to those who run it.
+    """A compiled spec as the runtime needs it.
 
-    `warnings`: what it was warned of, as it is shown. `imported`: the paths of what it imports, with the SHA-256 of each.
+    `warnings`: rendered diagnostics. `compilation`: makes the native functions. `imported`: each imported file's path and SHA-256.
     """
 
     signature: Signature
@@ -88,9 +88,9 @@ def build(
     *,
     imports: bool = True,
 ) -> Compiled:
-    """A spec's text, compiled as far as running it is prepared; its native functions are made when they are needed.
+    """A spec compiled up to its signature; native functions are compiled at their first call.
 
-    `imports`: whether it may import. SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
+    `imports`: False refuses imports. SpecError for a spec that can't be compiled, ValueError for a dtype but float32 and float64.
     """
     precision = _precision(dtype)
     followed = parse_model_source(source, imports=imports)
@@ -119,6 +119,7 @@ class Compilation:
 
     @cached_property
     def signature(self) -> Signature:
+        """The model's signature, from its graph."""
         return signature(self.graph, self.dtype)
 
     def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:

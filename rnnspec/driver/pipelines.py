@@ -30,10 +30,10 @@ SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), E
 BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
-"""What inference runs."""
+"""Passes of inference."""
 
 STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
-"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
+"""Passes of a stream's step. Those behind `Accumulate` change no bit, so that a stream's outputs equal the whole sequence's."""
 
 BACKWARD = Pipeline(
     (
@@ -47,7 +47,7 @@ BACKWARD = Pipeline(
         Accumulate("backward"),
     )
 )
-"""What training runs: `@forward` with residuals, and `@backward`."""
+"""Passes of training, for `@forward` with residuals and `@backward`."""
 
 
 Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "kernel.backward"]
@@ -59,7 +59,7 @@ PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKW
 """The stages that passes over the tensor IR run in."""
 
 LOWER = "lower"
-"""What `after` calls the tensor IR before the first pass."""
+"""The name, as an argument `after`, of the tensor IR before the first pass."""
 
 
 def stages_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:

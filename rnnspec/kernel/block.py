@@ -87,6 +87,7 @@ class Context:
 
     @property
     def lanes(self) -> int:
+        """Elements of the function's dtype in a vector of the target."""
         return self.tiling.target.lanes(self.dtype)
 
     def add(self, name: str, space: Space, dtype: DType, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
@@ -145,7 +146,11 @@ class Context:
 
 @dataclass
 class BlockScheduler:
-    """One block: where its inputs lie, and where what is wanted of it has to go."""
+    """The scheduling of one block, a function's body or a scan's step, to nodes.
+
+    `locations`: the storage of its inputs before, and of all stored values after. `wanted`: for each result of the block, the storage
+    to which it is written.
+    """
 
     context: Context
     operations: Sequence[Operation]
@@ -185,7 +190,7 @@ class BlockScheduler:
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
 
     def destinations(self, value: Value) -> Sequence[Storage]:
-        """Where a value is to be stored: where it is wanted, or in a new buffer."""
+        """The storage to which a value is written: the wanted ones, or a new buffer."""
         if value in self.wanted:
             return self.wanted[value]
         return (self._allocate(value),)
@@ -197,9 +202,11 @@ class BlockScheduler:
 
     @property
     def context_space(self) -> Space:
+        """The memory of the block's own buffers: prepared memory in a prepare function, else scratch."""
         return Space.PREPARED if self.context.preparing else Space.SCRATCH
 
     def locate(self, value: Value) -> Storage | None:
+        """A value's storage; None for a constant 0 without storage, and for a value that isn't stored."""
         if is_zero(self.analysis, value) and value not in self.locations:
             return None
         return self.locations.get(value)

@@ -27,6 +27,7 @@ class Kernels:
 
     @property
     def module(self) -> KernelModule:
+        """The prepare function and the function itself, as they are printed and emitted."""
         return KernelModule(self.function.name, (self.prepare, self.function))
 
 
@@ -36,7 +37,9 @@ class KernelPass(Protocol):
     name: ClassVar[str]
     """As on the command line: `time-blocks`."""
 
-    def run(self, kernels: Kernels) -> Kernels: ...
+    def run(self, kernels: Kernels) -> Kernels:
+        """The kernels after the pass; those that it has nothing to do with as they were."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ class Tiling(Protocol):
     """The tiles of one target's fused loops."""
 
     @property
-    def target(self) -> Target: ...
+    def target(self) -> Target:
+        """The machine that tiles are chosen for."""
+        ...
 
     def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
         """Of a loop that has so many sums under way for each of its units."""

@@ -33,6 +33,7 @@ class Differentiate:
     input_gradients: bool = True
 
     def run(self, module: Module) -> Module:
+        """`@forward` with residuals, and `@backward`; InternalError for a module that has a `@backward`, or no `@forward`."""
         names = [function.name for function in module.functions]
         if "forward" not in names:
             raise UnsuitableModule(f"{self.name}: module {module.name} has no @forward")

@@ -35,9 +35,9 @@ Ticks: TypeAlias = dict[tuple[Variant, str], NDArray[np.int64]]
 
 
 def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.0, training: bool = False, seconds: float = 1.0) -> Profile:
-    """Of a prediction, or of what a step of training runs in native code, with drawn inputs and weights.
+    """The profile of a prediction, or of a training step's native code, with drawn inputs and weights.
 
-    `time`: of every dynamic length; `real`: the fraction of steps that aren't masked; `seconds`: how long calls are timed.
+    `time`: of every dynamic length. `real`: the fraction of unmasked steps. `seconds`: how long calls are timed.
     """
     given = draw_inputs(compilation.signature, batch, time, real)
     packed = given.batch()
@@ -95,7 +95,7 @@ class _Taken:
     shares: list[float] = field(default_factory=list[float])
 
     def add(self, timed: Runner, call: Callable[[], object], pack: Callable[[], object], update: Callable[[], object] | None) -> None:
-        """One turn of everything."""
+        """A round of measurements."""
         start, worked = perf_counter(), thread_time()
         self.ticks.append(_ticks_of(timed))
         self.calls.append(_seconds_of(call))

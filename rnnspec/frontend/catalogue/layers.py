@@ -89,7 +89,7 @@ _OF_THE_LAYER = frozenset(
 )
 
 LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
-"""Those that `RNN` has; the others are the cells' in it."""
+"""Options of the layer as a whole: the arguments of `RNN`. The other options belong to the cells in it."""
 
 
 def _pooling(name: str, pool_size: ArgumentSpec) -> Entry:

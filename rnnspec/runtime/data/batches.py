@@ -29,10 +29,10 @@ ALL_ROWS = slice(None)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one native call takes.
+    """The inputs of one native call.
 
-    `indices`: those of the signature. `reals`: for each the steps that count, (size, time), None where
-    all do. `borrowed`: the inputs that are the caller's own memory.
+    `indices`: the signature's packing indices. `reals`: for each, the unmasked steps, (size, time); None where all are. `borrowed`: names
+    of inputs in the caller's own memory.
     """
 
     size: int
@@ -42,7 +42,7 @@ class Batch:
     borrowed: frozenset[str] = frozenset()
 
     def owned(self) -> Batch:
-        """The batch with copies of what is the caller's: it stays as it is whatever the caller does."""
+        """The batch with borrowed inputs copied, so that the caller may overwrite theirs."""
         inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
         return Batch(self.size, inputs, self.indices, self.reals)
 
@@ -219,7 +219,7 @@ class CheckedInputs:
     def _real_steps(
         self, index: IndexSignature, rows: Rows, times: Mapping[str, int], size: int, reals: Sequence[Mask | None]
     ) -> Mask | None:
-        """`reals`: of the indices that stand before it."""
+        """The unmasked steps of one index, (size, time); None where all are. `reals`: of the indices before it."""
         real: Mask | None = None
         for name, values in index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]

@@ -1,4 +1,4 @@
-"""From what a user passes to arrays that native code may trust: every bad input ends here, with its place and values."""
+"""Validation of the user's inputs: faults end here, with their place and values, and native code can trust the arrays that leave."""
 
 from __future__ import annotations
 
