@@ -11,7 +11,9 @@ from rnnspec.source import SourceFile, Span
 
 
 class InternalError(Exception):
-    """A bug of the compiler, never the user's fault."""
+    """A bug of the compiler, never the user's fault. `located`: whether its text says which lines of the spec led to it."""
+
+    located: bool = False
 
     def __str__(self) -> str:
         return f"{super().__str__()}\nThis is a bug in rnnspec. Please report it together with the spec that showed it."

@@ -15,6 +15,9 @@ def inspect(
     spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)] = None,
     stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to print; --list names them.")] = "tensor",
     after: Annotated[str | None, typer.Option("--after", metavar="PASS", help="Stop after this pass.", show_default=False)] = None,
+    locations: Annotated[
+        bool, typer.Option("--locations", help="Show which lines of the spec each operation, or loop nest, comes from.")
+    ] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the stages and the passes in their order.")] = False,
     parameter: Parameters = None,
     dtype: Dtype = Precision.float32,
@@ -27,4 +30,4 @@ def inspect(
         return
     if spec is None:
         raise typer.BadParameter("a spec is needed", param_hint="SPEC")
-    print_text(commands.inspect(spec, stage, after=after, parameters=parse_parameters(parameter), dtype=dtype.value))
+    print_text(commands.inspect(spec, stage, after=after, locations=locations, parameters=parse_parameters(parameter), dtype=dtype.value))

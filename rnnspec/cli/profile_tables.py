@@ -6,10 +6,14 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import micro
+from rnnspec.contract.location import shown
 from rnnspec.profile.report import FunctionProfile, Kernel, Profile
 
 QUIET = 0.95
 """The share of a processor below which times say more about the machine's load than about the code."""
+
+STANDARD = "stdlib/"
+"""How the paths of the cells that ship with the package begin."""
 
 WIDE = 120
 """Terminals narrower than this don't get all columns."""
@@ -26,20 +30,28 @@ def profile_table(found: Profile, *, wide: bool) -> Table:
     whole = found.each_call
     table.add_column("kernel", style="bold", no_wrap=True)
     table.add_column("over", no_wrap=True)
+    table.add_column("line", no_wrap=True)
     for heading in _numbers(whole, None, wide):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
         table.add_column("writes", overflow="fold")
     for function in found.functions:
         seconds = whole.seconds if function.every_call else None
-        table.add_row(f"@{function.name}", "" if function.every_call else "once", *_numbers(function, seconds, wide).values())
+        table.add_row(f"@{function.name}", "" if function.every_call else "once", "", *_numbers(function, seconds, wide).values())
         for kernel in function.kernels:
             name = f"{'  ' if kernel.inner else ' '}{kernel.name} {kernel.kind}"
             written = (", ".join(kernel.writes),) if wide else ()
-            table.add_row(name, kernel.shape, *_numbers(kernel, seconds, wide).values(), *written)
+            table.add_row(name, kernel.shape, _lines(kernel, found.spec), *_numbers(kernel, seconds, wide).values(), *written)
         table.add_section()
-    table.add_row("each call", "", *_numbers(whole, whole.seconds, wide).values())
+    table.add_row("each call", "", "", *_numbers(whole, whole.seconds, wide).values())
     return table
+
+
+def _lines(kernel: Kernel, spec: str) -> str:
+    """The lines of the spec, and of what it imports; those of cells that ship with the package only where there are no others."""
+    own = [line for line in kernel.lines if line.path == spec]
+    others = [line for line in kernel.lines if line.path != spec and (not own or not line.path.startswith(STANDARD))]
+    return " ".join(filter(None, (",".join(str(line.number) for line in own), shown(tuple(others)))))
 
 
 def _numbers(part: Kernel | FunctionProfile, whole: float | None, wide: bool) -> dict[str, str]:

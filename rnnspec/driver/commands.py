@@ -42,11 +42,15 @@ def inspect(
     stage: str = "tensor",
     *,
     after: str | None = None,
+    locations: bool = False,
     parameters: Mapping[str, ParameterValue] | None = None,
     dtype: DTypeLike = "float32",
 ) -> str:
-    """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones."""
-    return compilation_of(spec, dtype=dtype, parameters=parameters).print(stage, after)
+    """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones.
+
+    `locations`: with the lines of the spec that each operation, or loop nest, comes from.
+    """
+    return compilation_of(spec, dtype=dtype, parameters=parameters).print(stage, after, locations=locations)
 
 
 def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:

@@ -172,8 +172,11 @@ class Compilation:
         _, loaded = Jit().load_built(lambda: native.assembled(text, (SYMBOL,), target, machine, cache))
         return calling(loaded, SYMBOL)
 
-    def print(self, stage: str, after: str | None = None) -> str:
-        """The printed form of a stage; ValueError for a stage or a pass that doesn't exist."""
+    def print(self, stage: str, after: str | None = None, *, locations: bool = False) -> str:
+        """The printed form of a stage; ValueError for a stage or a pass that doesn't exist.
+
+        `locations`: with the lines of the spec, for tensor and kernel IR.
+        """
         if stage not in STAGES:
             raise ValueError(_unknown("stage", stage, STAGES))
         if after is not None:
@@ -182,20 +185,22 @@ class Compilation:
                 raise ValueError(f"no passes run in stage `{stage}`; they do in {', '.join(PIPELINES)}")
             if after not in known:
                 raise ValueError(_unknown(f"pass in stage `{stage}`", after, known))
-        return self._printed(stage, after)
+        if locations and stage not in (*PIPELINES, "kernel"):
+            raise ValueError(f"stage `{stage}` has no locations; {', '.join((*PIPELINES, 'kernel'))} have")
+        return self._printed(stage, after, locations)
 
-    def _printed(self, stage: Stage, after: str | None) -> str:
+    def _printed(self, stage: Stage, after: str | None, locations: bool) -> str:
         match stage:
             case "ast":
                 return print_ast(self.tree)
             case "graph":
                 return print_graph(self.graph)
             case "tensor" | "tensor.stream":
-                return print_module(self.module(stage, False, after))
+                return print_module(self.module(stage, False, after), locations=locations)
             case "tensor.backward":
-                return print_module(self.module(stage, True, after))
+                return print_module(self.module(stage, True, after), locations=locations)
             case "kernel":
-                return print_kernels(self.kernels(Variant("forward", False)).module)
+                return print_kernels(self.kernels(Variant("forward", False)).module, locations=locations)
             case "llvm" | "llvm.opt" | "asm":
                 kernels = self.kernels(Variant("forward", False))
                 text = emit_module(kernels.module, kernels.target)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 
 from rnnspec.contract.dimensions import Size, Windows
+from rnnspec.contract.location import UNKNOWN, Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
@@ -51,7 +53,7 @@ from rnnspec.ir.ops import (
     Window,
     WindowMask,
 )
-from rnnspec.ir.traverse import defined_values, results_of
+from rnnspec.ir.traverse import defined_values, located, operands_of, results_of
 from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
 
 
@@ -87,6 +89,8 @@ class Builder:
 
     def __init__(self, names: Names | None = None) -> None:
         self.names = Names() if names is None else names
+        self.location = UNKNOWN
+        """Where what is built comes from; where nobody says, from where its operands do."""
         self._operations: list[Operation] = []
         self._parameters: list[Parameter] = []
 
@@ -96,7 +100,16 @@ class Builder:
 
     def value(self, type_: Type, name: str | None = None) -> Value:
         """A value with a fresh name that nothing defines yet."""
-        return Value(self.names.fresh(name), type_)
+        return Value(self.names.fresh(name), type_, self.location)
+
+    @contextmanager
+    def at(self, location: Location) -> Generator[None]:
+        """What is built meanwhile comes from there."""
+        before, self.location = self.location, location
+        try:
+            yield
+        finally:
+            self.location = before
 
     def append(self, operation: Operation) -> tuple[Value, ...]:
         """Appends an operation as it is; its results."""
@@ -352,6 +365,8 @@ class Builder:
         return inference.tensor(value.type, f"%{value.name}")
 
     def _one(self, operation: Operation) -> Value:
+        if not self.location:
+            operation = located(operation, fused(operand.location for operand in operands_of(operation)))
         return self.append(operation)[0]
 
 
@@ -369,6 +384,7 @@ class ScanBuilder(Builder):
         slice_names: Sequence[str | None],
     ) -> None:
         super().__init__(parent.names)
+        self.location = parent.location
         place = inference.index(index.type)
         carried = [inference.step_of(init.type, place.batch, ROWS, "an init") for init in inits]
         slices = [inference.step_of(sequence.type, place.tokens, ROWS, "a sequence") for sequence in sequences]

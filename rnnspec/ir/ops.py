@@ -8,20 +8,25 @@ sequence `[batch, time, w]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.ir.types import Type
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A named result or parameter. Names are unique in a function, its regions included."""
+    """A named result or parameter. Names are unique in a function, its regions included.
+
+    `location`: which lines of the spec it comes from; of no meaning to passes, and no part of equality.
+    """
 
     name: str
     type: Type
+    location: Location = field(default=UNKNOWN, compare=False, repr=False)
 
     def __hash__(self) -> int:
         """Of the name, which tells values apart: the type's would take most of the time of a pass."""

@@ -16,6 +16,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from rnnspec.contract.dimensions import parse_dim
+from rnnspec.contract.location import UNKNOWN, Line, Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import step_of
 from rnnspec.ir.mnemonics import ATTRIBUTE_TYPES, ATTRIBUTES, KINDS, MNEMONICS
@@ -77,8 +78,8 @@ class _FunctionReader:
         )
 
     def _parameter(self, node: Node) -> Parameter:
-        role, name, type_ = node.children
-        return Parameter(_role(_token(role)), self._define(_token(name), _type(_tree(type_))))
+        role, name, type_, location = node.children
+        return Parameter(_role(_token(role)), self._define(_token(name), _type(_tree(type_)), _location(_tree(location))))
 
     def _result(self, node: Node) -> Result:
         role, name, value = (_token(child) for child in node.children)
@@ -88,12 +89,12 @@ class _FunctionReader:
         return self._scan(node) if node.data == "scan" else self._simple(node)
 
     def _simple(self, node: Node) -> Operation:
-        names, spelling, operands, attributes, types = node.children
+        names, spelling, operands, attributes, types, location = node.children
         name = _token(spelling)
         kind, fields = self._class(name)
         fields |= _attributes(kind, _tree(attributes), name)
         fields |= self._operands(kind, _trees(operands), name)
-        results = self._results(_tree(names), _tree(types), name)
+        results = self._results(_tree(names), _tree(types), name, _location(_tree(location)))
         if kind is Split:
             fields["results"] = results
         elif len(results) == 1:
@@ -131,7 +132,7 @@ class _FunctionReader:
         return fields
 
     def _scan(self, node: Node) -> Scan:
-        names, index_name, attributes, carry, over, body, types = node.children
+        names, index_name, attributes, carry, over, body, types, location = node.children
         place = _token(index_name)
         index = self._read(place)
         if not isinstance(index.type, IndexType):
@@ -143,7 +144,7 @@ class _FunctionReader:
         inner = tuple(self._operation(operation) for operation in operations)
         yields = [tuple(self._read(_token(value)) for value in group.children) for group in (carries, stacks, sums)]
         region = Region(carried, slices, inner, *yields)
-        results = self._results(_tree(_tree(names).children[0]), _tree(types), place)
+        results = self._results(_tree(_tree(names).children[0]), _tree(types), place, _location(_tree(location)))
         if len(results) != sum(len(group) for group in yields):
             raise _error(place, f"{len(results)} results of a scan that yields {sum(len(group) for group in yields)}")
         first, second = len(region.carries), len(region.carries) + len(region.stacks)
@@ -163,16 +164,16 @@ class _FunctionReader:
             raise _error(name, error.args[0]) from None
         return self._define(name, type_)
 
-    def _results(self, names: Node, types: Node, place: Token) -> tuple[Value, ...]:
+    def _results(self, names: Node, types: Node, place: Token, location: Location) -> tuple[Value, ...]:
         if len(names.children) != len(types.children):
             raise _error(place, f"{len(names.children)} results with {len(types.children)} types")
         pairs = zip(names.children, types.children, strict=True)
-        return tuple(self._define(_token(name), _type(_tree(type_))) for name, type_ in pairs)
+        return tuple(self._define(_token(name), _type(_tree(type_)), location) for name, type_ in pairs)
 
-    def _define(self, name: Token, type_: Type) -> Value:
+    def _define(self, name: Token, type_: Type, location: Location = UNKNOWN) -> Value:
         if name in self._values:
             raise _error(name, f"{name} is defined twice")
-        value = Value(str(name)[1:], type_)
+        value = Value(str(name)[1:], type_, location)
         self._values[str(name)] = value
         return value
 
@@ -180,6 +181,12 @@ class _FunctionReader:
         if name not in self._values:
             raise _error(name, f"{name} is not defined before it is read")
         return self._values[name]
+
+
+def _location(node: Node) -> Location:
+    """Lines, in their order, each once."""
+    lines = [_tree(line).children for line in node.children]
+    return fused([(Line(_string(_token(path)), _integer(_token(number))),) for path, number in lines])
 
 
 def _attributes(kind: type[Operation], node: Node, name: Token) -> dict[str, Any]:

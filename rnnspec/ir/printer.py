@@ -6,51 +6,60 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from rnnspec.contract.location import Location
 from rnnspec.ir.mnemonics import ATTRIBUTES, mnemonic
 from rnnspec.ir.ops import Function, Matmul, Module, Operation, Region, Scan, Value
-from rnnspec.ir.traverse import operands_of, results_of
+from rnnspec.ir.traverse import location_of, operands_of, results_of
 
 INDENT = "  "
 
 
-def print_module(module: Module) -> str:
-    """The module's text, ending in a line break."""
-    return "\n".join([f"module {module.name}\n", *(print_function(function) for function in module.functions)])
+def print_module(module: Module, *, locations: bool = False) -> str:
+    """The module's text, ending in a line break. `locations`: with the lines of the spec that each operation comes from."""
+    return "\n".join([f"module {module.name}\n", *(print_function(function, locations=locations) for function in module.functions)])
 
 
-def print_function(function: Function) -> str:
+def print_function(function: Function, *, locations: bool = False) -> str:
     """The function's text, ending in a line break."""
-    parameters = ", ".join(f"{parameter.role.value} {_typed(parameter.value)}" for parameter in function.parameters)
+    parameters = ", ".join(
+        f"{parameter.role.value} {_typed(parameter.value)}{_location(parameter.value.location) if locations else ''}"
+        for parameter in function.parameters
+    )
     results = ", ".join(f"{result.role.value} {json.dumps(result.name)} {_name(result.value)}" for result in function.results)
     lines = [f"func @{function.name}({parameters}) {{"]
     for operation in function.operations:
-        lines.extend(INDENT + line for line in _lines(operation))
+        lines.extend(INDENT + line for line in _lines(operation, locations))
     lines.append(f"{INDENT}return {results}".rstrip())
     lines.append("}\n")
     return "\n".join(lines)
 
 
-def print_operation(operation: Operation) -> str:
+def print_operation(operation: Operation, *, locations: bool = False) -> str:
     """The operation's text, without a line break at the end."""
-    return "\n".join(_lines(operation))
+    return "\n".join(_lines(operation, locations))
 
 
-def _lines(operation: Operation) -> Iterator[str]:
+def _lines(operation: Operation, locations: bool) -> Iterator[str]:
+    place = _location(location_of(operation)) if locations else ""
     results = results_of(operation)
     types = ", ".join(str(result.type) for result in results)
     opening = f"{_names(results)} = {mnemonic(operation)}"
     if isinstance(operation, Scan):
         yield f"{opening} {_scan_operands(operation)} {{"
-        yield from _region_lines(operation.region)
-        yield f"}} : {types}"
+        yield from _region_lines(operation.region, locations)
+        yield f"}} : {types}{place}"
     else:
         parts = [opening, _operands(operation), _attributes(operation), f": {types}"]
-        yield " ".join(part for part in parts if part)
+        yield " ".join(part for part in parts if part) + place
 
 
-def _region_lines(region: Region) -> Iterator[str]:
+def _location(location: Location) -> str:
+    return f" loc({', '.join(f'{json.dumps(line.path)}:{line.number}' for line in location)})" if location else ""
+
+
+def _region_lines(region: Region, locations: bool) -> Iterator[str]:
     for operation in region.operations:
-        for line in _lines(operation):
+        for line in _lines(operation, locations):
             yield INDENT + line
     yield f"{INDENT}yield carry({_names(region.carries)}) stack({_names(region.stacks)}) sum({_names(region.sums)})"
 

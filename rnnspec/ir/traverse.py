@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from rnnspec.contract.location import Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
@@ -102,6 +103,21 @@ def with_results(operation: Operation, results: tuple[Value, ...]) -> Operation:
             return replace(operation, finals=results[:finals], stacks=results[finals : finals + stacks], sums=results[finals + stacks :])
         case _:
             return replace(operation, result=results[0])
+
+
+def location_of(operation: Operation) -> Location:
+    """Which lines of the spec an operation comes from."""
+    return fused(result.location for result in results_of(operation))
+
+
+def fused_locations(*operations: Operation) -> Location:
+    """The lines of several operations that become one."""
+    return fused(location_of(operation) for operation in operations)
+
+
+def located(operation: Operation, location: Location) -> Operation:
+    """The same operation, come from other lines."""
+    return with_results(operation, tuple(replace(result, location=location) for result in results_of(operation)))
 
 
 def operands_of(operation: Operation) -> tuple[Value, ...]:

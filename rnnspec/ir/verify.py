@@ -84,7 +84,7 @@ def verify_function(function: Function) -> None:
     keys = [parameter for parameter in function.parameters if parameter.role is Role.KEY]
     require(len(keys) <= 1, lambda: f"@{function.name} has more than one key")
     for operation in function.operations:
-        with scope.about(partial(print_operation, operation)):
+        with scope.about(partial(print_operation, operation, locations=True)):
             scope.operation(operation)
     weights = {parameter.value.name: parameter.value.type for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for result in function.results:

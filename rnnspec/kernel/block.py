@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rnnspec.contract.dimensions import BATCH, ROWS, Dim, Steps, value_of
+from rnnspec.contract.location import Location, fused, told_with
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -28,7 +29,7 @@ from rnnspec.ir.ops import (
     Value,
     Window,
 )
-from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
+from rnnspec.ir.traverse import free_values, location_of, operands_of, results_of, use_counts
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_zero, looked_up
 from rnnspec.kernel.carry_buffers import settle_states
@@ -66,7 +67,7 @@ from rnnspec.kernel.op_class import (
     padded_rows,
     tensor_type,
 )
-from rnnspec.kernel.stage_writer import Location, StageWriter, ids_buffer, shown_name
+from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
 from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
@@ -130,8 +131,8 @@ class Context:
         self.buffers[ZEROS] = Buffer(ZEROS, Space.PREPARED, self.dtype, 1, max(width, known.width if known else 0))
         return ZEROS
 
-    def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...]) -> str:
-        """The buffer of packed weights, made by the prepare function."""
+    def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...], location: Location) -> str:
+        """The buffer of packed weights, made by the prepare function; `location`: of what reads it first."""
         for gate in gates:
             if self.buffers[gate.buffer].space not in (Space.WEIGHT, Space.PREPARED):
                 raise InternalError(f"{gate.buffer}: the right side of a contraction isn't made of weights alone")
@@ -139,7 +140,8 @@ class Context:
         if key not in self.panels:
             columns = vectors * self.lanes
             size = -(-units // columns) * columns * depth * len(gates)
-            self.panels[key] = PackPanels(self.add("prepared.panels", Space.PREPARED, self.dtype, 1, size), depth, units, vectors, gates)
+            target = self.add("prepared.panels", Space.PREPARED, self.dtype, 1, size)
+            self.panels[key] = PackPanels(target, depth, units, vectors, gates, location=location)
         return self.panels[key].target
 
 
@@ -149,8 +151,8 @@ class BlockScheduler:
 
     context: Context
     operations: Sequence[Operation]
-    locations: dict[Value, Location]
-    wanted: Mapping[Value, Sequence[Location]]
+    locations: dict[Value, Storage]
+    wanted: Mapping[Value, Sequence[Storage]]
     rows: Dim = BATCH
     """The most that `ROWS`, those of a scan's step, can be."""
 
@@ -177,27 +179,29 @@ class BlockScheduler:
                 self._view(operation)
         for level, _, operation in sorted(events, key=lambda event: event[:2]):
             if form_of(operation) is OpClass.NODE:
-                for node in self._node(operation, level):
-                    self.levels.append((level, node))
+                with told_with(location_of(operation)):
+                    nodes = self._node(operation, level)
+                for node in nodes:
+                    self.levels.append((level, replace(node, location=fused((node.location, location_of(operation))))))
         self._stages()
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
 
-    def destinations(self, value: Value) -> Sequence[Location]:
+    def destinations(self, value: Value) -> Sequence[Storage]:
         """Where a value is to be stored: where it is wanted, or in a new buffer."""
         if value in self.wanted:
             return self.wanted[value]
         return (self._allocate(value),)
 
-    def _allocate(self, value: Value) -> Location:
+    def _allocate(self, value: Value) -> Storage:
         rows, width = matrix(value)
         buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == ROWS else rows, width)
-        return Location(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
+        return Storage(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
 
     @property
     def context_space(self) -> Space:
         return Space.PREPARED if self.context.preparing else Space.SCRATCH
 
-    def locate(self, value: Value) -> Location | None:
+    def locate(self, value: Value) -> Storage | None:
         if is_zero(self.analysis, value) and value not in self.locations:
             return None
         return self.locations.get(value)
@@ -217,7 +221,7 @@ class BlockScheduler:
                     rows, _ = matrix(result)
                     if not isinstance(rows, int):
                         raise InternalError(f"%{result.name}: a split along rows of unknown number")
-                    self.locations[result] = Location(
+                    self.locations[result] = Storage(
                         source.buffer, RowMap.FIRST if rows == 1 else RowMap.ROW, source.row + row, source.column
                     )
                     row += rows
@@ -230,7 +234,7 @@ class BlockScheduler:
                 name = self.context.add(f"{buffer.name}.reshaped", buffer.space, buffer.dtype, rows, width, buffer.offset)
                 if buffer.space not in (Space.WEIGHT, Space.GRADIENT):
                     raise InternalError(f"%{operation.result.name}: only weights can be reshaped to another width")
-                self.locations[operation.result] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+                self.locations[operation.result] = Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
             case _:
                 raise InternalError(f"{type(operation).__name__} is no view")
 
@@ -238,7 +242,7 @@ class BlockScheduler:
 
     def _stages(self) -> None:
         """One stage for all roots, and copies, of one level, number of rows and number of units."""
-        tasks: dict[StageKey, list[tuple[Value, int, Sequence[Location]]]] = {}
+        tasks: dict[StageKey, list[tuple[Value, int, Sequence[Storage]]]] = {}
         for root in self.analysis.roots:
             targets = self.destinations(root) if root in self.wanted else (self.locations[root],)
             for column, width in self.analysis.pieces(root):
@@ -252,10 +256,18 @@ class BlockScheduler:
                 tasks.setdefault((self.analysis.available[value], rows, width), []).append((value, 0, copies))
         for (level, rows, units), parts in tasks.items():
             writer = self._writer(level)
-            stores = [
-                Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
-            ]
-            self.levels.append((level, self._stage(writer, rows, units, stores)))
+            self._copied(writer, parts)
+            with told_with(writer.location):
+                stores = [
+                    Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
+                ]
+                self.levels.append((level, self._stage(writer, rows, units, stores)))
+
+    def _copied(self, writer: StageWriter, parts: Sequence[tuple[Value, int, Sequence[Storage]]]) -> None:
+        """A copy of what is stored comes from where that does."""
+        for value, _, _ in parts:
+            operation = self.analysis.definitions.get(value)
+            writer.locations[value.location if operation is None else location_of(operation)] = None
 
     def _writer(self, level: int) -> StageWriter:
         return StageWriter(self.analysis, level, self.locate, self.context)
@@ -264,16 +276,16 @@ class BlockScheduler:
         lanes = self.context.lanes
         sums = writer.sums
         if not sums:
-            return self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores))
+            return replace(self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores)), location=writer.location)
         tile = contraction_tile(self.context.target, sums, units, lanes)
         before = len(self.context.panels)
-        body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns))
+        body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns, writer.location))
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
         tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
-        return FusedLoop(rows, units, tile, (*body, *stores))
+        return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
     def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:
         """A stage without a contraction."""
@@ -335,9 +347,9 @@ class BlockScheduler:
         rows, units = matrix(operation.operand)
         writer = self._writer(level)
         value = writer.evaluate(operation.operand, 0)
-        body = writer.body(lambda depth, columns: self.context.pack(depth, units, 1, columns))
+        body = writer.body(lambda depth, columns: self.context.pack(depth, units, 1, columns, writer.location))
         kind = RowReduce if operation.axis == tensor_type(operation.operand).rank - 1 else ColumnReduce
-        return kind(rows, units, body, operation.kind, value, self.locations[operation.result].access(0))
+        return kind(rows, units, body, operation.kind, value, self.locations[operation.result].access(0), location=writer.location)
 
     def _join_rows(self, operation: Concat) -> tuple[Node, ...]:
         """A concatenation along the rows: one copy for each operand."""
@@ -363,24 +375,24 @@ class BlockScheduler:
         if region.sums:
             raise InternalError("a scan still adds up over its steps: hoist_weight_gradients must run first")
         context = self.context
-        locations: dict[Value, Location] = {}
-        wanted: dict[Value, list[Location]] = {}
+        locations: dict[Value, Storage] = {}
+        wanted: dict[Value, list[Storage]] = {}
         states: list[CarryBuffers] = []
         for parameter, value, init, final in zip(region.carried, region.carries, scan.inits, scan.finals, strict=True):
             width = matrix(parameter)[1]
             current = context.add(parameter.name, Space.SCRATCH, context.dtype, place.batch, width)
             following = context.add(f"{parameter.name}'", Space.SCRATCH, context.dtype, place.batch, width)
-            locations[parameter] = Location(current, RowMap.ROW)
-            wanted.setdefault(value, []).append(Location(following, RowMap.ROW))
+            locations[parameter] = Storage(current, RowMap.ROW)
+            wanted.setdefault(value, []).append(Storage(following, RowMap.ROW))
             start = None if is_zero(self.analysis, init) and init not in self.locations else self.locations[init].buffer
             states.append(CarryBuffers(width, current, following, start, self.locations[final].buffer if self.uses[final] else None))
         for parameter, sequence in zip(region.slices, scan.sequences, strict=True):
             source = self._sequence(sequence)
-            locations[parameter] = Location(source.buffer, RowMap.TOKEN, source.row, source.column, source.via)
+            locations[parameter] = Storage(source.buffer, RowMap.TOKEN, source.row, source.column, source.via)
         for value, stack in zip(region.stacks, scan.stacks, strict=True):
             if self.uses[stack]:
                 target = self.locations[stack]
-                wanted.setdefault(value, []).append(Location(target.buffer, RowMap.TOKEN, target.row, target.column))
+                wanted.setdefault(value, []).append(Storage(target.buffer, RowMap.TOKEN, target.row, target.column))
         outside: list[Value] = []
         for value in free_values(region):
             if value in self.locations:
@@ -392,9 +404,10 @@ class BlockScheduler:
         neutral = self._definitions_of(outside)
         body = BlockScheduler(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
         offsets, steps = context.index("offsets", scan.index), Steps(index_number(place))
-        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch), context.buffers)
+        location = fused(node.location for node in body)
+        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch, location=location), context.buffers)
 
-    def _sequence(self, value: Value) -> Location:
+    def _sequence(self, value: Value) -> Storage:
         """Where a scan finds a sequence's rows: looked up, even if they are stored too, which may come later; or stored."""
         found = looked_up(self.analysis, value)
         if not found:

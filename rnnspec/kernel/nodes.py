@@ -9,11 +9,12 @@ or all those of a padded sequence: the batch times its length.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
+from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
@@ -141,8 +142,15 @@ class Prefetch:
 Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopNest:
+    """`location`: the lines of the spec that a loop nest comes from; no part of equality."""
+
+    location: Location = field(default=UNKNOWN, compare=False, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
-class FusedLoop:
+class FusedLoop(LoopNest):
     """For each row and unit: the body."""
 
     rows: Dim
@@ -152,7 +160,7 @@ class FusedLoop:
 
 
 @dataclass(frozen=True, slots=True)
-class RowReduce:
+class RowReduce(LoopNest):
     """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
 
     rows: Dim
@@ -164,7 +172,7 @@ class RowReduce:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnReduce:
+class ColumnReduce(LoopNest):
     """For each unit: the body over all rows, then `value` reduced over them into `target`."""
 
     rows: Dim
@@ -176,7 +184,7 @@ class ColumnReduce:
 
 
 @dataclass(frozen=True, slots=True)
-class Outer:
+class Outer(LoopNest):
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
     rows: Dim
@@ -188,7 +196,7 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True)
-class Scatter:
+class Scatter(LoopNest):
     """`target[ids[r]] += source[r]` in row order, from zeros over `target_rows`; a negative id is left out.
 
     With `missing`, just the rows with a negative id are added, all to row 0.
@@ -204,7 +212,7 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
-class GatherIds:
+class GatherIds(LoopNest):
     """`target[r] = source[via[r]]`, of i32."""
 
     rows: Dim
@@ -214,7 +222,7 @@ class GatherIds:
 
 
 @dataclass(frozen=True, slots=True)
-class Rearranged:
+class Rearranged(LoopNest):
     """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
 
     rows: Dim
@@ -239,7 +247,7 @@ class PanelColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class PackPanels:
+class PackPanels(LoopNest):
     """Weights in the order in which a contraction reads them, zeros behind the last unit.
 
     [units / (vectors * lanes)][depth][vectors][gates][lanes].
@@ -267,7 +275,7 @@ class CarryBuffers:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanLoop:
+class ScanLoop(LoopNest):
     """For each packed step, first to last or last to first: rows enter, the body runs over the step's rows, rows leave."""
 
     reverse: bool

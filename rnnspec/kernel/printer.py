@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from rnnspec.contract.dimensions import BATCH
+from rnnspec.contract.location import shown
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
@@ -39,12 +40,12 @@ from rnnspec.kernel.nodes import (
 INDENT = "  "
 
 
-def print_kernels(module: KernelModule) -> str:
-    """The module's text, ending in a line break."""
-    return "\n".join([f"kernels {module.name}\n", *(print_kernel(function) for function in module.functions)])
+def print_kernels(module: KernelModule, *, locations: bool = False) -> str:
+    """The module's text, ending in a line break. `locations`: with the lines of the spec that each loop nest comes from."""
+    return "\n".join([f"kernels {module.name}\n", *(print_kernel(function, locations=locations) for function in module.functions)])
 
 
-def print_kernel(function: KernelFunction) -> str:
+def print_kernel(function: KernelFunction, *, locations: bool = False) -> str:
     """The function's text, ending in a line break: the buffers that it touches, the indices that it makes, its loop nests."""
     touched = {name for node in function.nodes for name in buffers_of(node)}
     lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
@@ -59,7 +60,7 @@ def print_kernel(function: KernelFunction) -> str:
         if number in first:
             lines.append(INDENT + _time_block(first[number]))
             inside = INDENT * 2
-        lines += [inside + line for line in _node(node)]
+        lines += [inside + line for line in _node(node, locations)]
     if inside != INDENT:
         lines.append(INDENT + "}")
     return "\n".join([*lines, "}\n"])
@@ -79,7 +80,16 @@ def _distinct(index: DistinctIndex) -> str:
     return f"index {index.number} : distinct ids of {index.input} at index {index.index}, {index.rows} rows"
 
 
-def _node(node: Node) -> Iterator[str]:
+def _node(node: Node, locations: bool) -> Iterator[str]:
+    first, *rest = _plain(node, locations)
+    if locations and node.location:
+        opening = first.endswith(" {")
+        first = f"{first.removesuffix(' {')} loc({shown(node.location)}){' {' if opening else ''}"
+    yield first
+    yield from rest
+
+
+def _plain(node: Node, locations: bool) -> Iterator[str]:
     match node:
         case FusedLoop():
             single = f", 1 by {node.tile.vectors * node.tile.wide}" if node.tile.wide > 1 else ""
@@ -109,7 +119,7 @@ def _node(node: Node) -> Iterator[str]:
             yield f"pack_panels {node.target} : {shape} = {gates}"
         case ScanLoop():
             lines = [line for state in node.states for line in _state(state)]
-            lines += [line for inner in node.body for line in _node(inner)]
+            lines += [line for inner in node.body for line in _node(inner, locations)]
             order = "last to first" if node.reverse else "first to last"
             of = "" if node.rows == BATCH else f" of {node.rows} rows"
             yield from _block(f"scan {order} by {node.offsets}, {node.steps}{of}", lines)

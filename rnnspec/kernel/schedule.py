@@ -36,7 +36,7 @@ from rnnspec.kernel.cpu.tape_aliasing import NO_ALIASES, BufferAliases
 from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap
 from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_storable, matrix, tensor_type
-from rnnspec.kernel.stage_writer import Location
+from rnnspec.kernel.stage_writer import Storage
 from rnnspec.kernel.target import Target
 
 
@@ -61,11 +61,11 @@ def schedule_function(
 
     preparing = Context(target, dtype, preparing=True)
     weights = _weights(preparing, function, offsets)
-    wanted: dict[Value, Sequence[Location]] = {}
+    wanted: dict[Value, Sequence[Storage]] = {}
     for value in _crossing(weight_only, rest, function.results):
         rows, width = matrix(value)
         name = preparing.add(value.name, Space.PREPARED, tensor_type(value).dtype, rows, width)
-        wanted[value] = (Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW),)
+        wanted[value] = (Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW),)
     prepare_block = BlockScheduler(preparing, weight_only, dict(weights), wanted)
     prepare_nodes = prepare_block.schedule()
 
@@ -136,14 +136,14 @@ def _crossing(weight_only: Sequence[Operation], rest: Sequence[Operation], resul
     return tuple(value for value in needed if value in made and value not in later)
 
 
-def _weights(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, Location]:
-    locations: dict[Value, Location] = {}
+def _weights(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, Storage]:
+    locations: dict[Value, Storage] = {}
     for parameter in function.parameters:
         if parameter.role is Role.WEIGHT:
             value = parameter.value
             rows, width = matrix(value)
             name = context.add(value.name, Space.WEIGHT, context.dtype, rows, width, offsets[value.name])
-            locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
+            locations[value] = Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW)
     return locations
 
 
@@ -156,8 +156,8 @@ PARAMETER_SPACE = {
 }
 
 
-def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[Value, Location]:
-    locations: dict[Value, Location] = {}
+def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[Value, Storage]:
+    locations: dict[Value, Storage] = {}
     for parameter in function.parameters:
         value = parameter.value
         space = PARAMETER_SPACE.get(parameter.role)
@@ -171,13 +171,13 @@ def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[
             context.buffers[name] = shared
         else:
             name = context.add(name, space, value.type.dtype, rows, width)
-        locations[value] = Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW, column=column)
+        locations[value] = Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW, column=column)
     return locations
 
 
-def _made_ids(context: Context, function: Function) -> dict[Value, Location]:
+def _made_ids(context: Context, function: Function) -> dict[Value, Storage]:
     made = [operation for operation in function.operations if isinstance(operation, Window | PairTokens | DistinctIds)]
-    return {operation.result: Location(context.ids(operation), RowMap.ROW) for operation in made}
+    return {operation.result: Storage(context.ids(operation), RowMap.ROW) for operation in made}
 
 
 def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
@@ -196,10 +196,10 @@ def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
     return tuple(sorted(found, key=lambda each: each.number))
 
 
-def _results(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, list[Location]]:
+def _results(context: Context, function: Function, offsets: Mapping[str, int]) -> dict[Value, list[Storage]]:
     """Where each result goes; the gradients of weights into the flat array."""
     weights = {parameter.value.name for parameter in function.parameters if parameter.role is Role.WEIGHT} | set(offsets)
-    wanted: dict[Value, list[Location]] = {}
+    wanted: dict[Value, list[Storage]] = {}
     for result in function.results:
         if not isinstance(result.value.type, TensorType):
             continue
@@ -213,5 +213,5 @@ def _results(context: Context, function: Function, offsets: Mapping[str, int]) -
             case _:
                 time = shape[1] if len(shape) == 3 else None
                 name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width, time=time)
-        wanted.setdefault(result.value, []).append(Location(name, RowMap.FIRST if rows == 1 else RowMap.ROW))
+        wanted.setdefault(result.value, []).append(Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW))
     return wanted

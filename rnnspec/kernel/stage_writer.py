@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from rnnspec.contract.location import Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
@@ -31,6 +32,7 @@ from rnnspec.ir.ops import (
     Unpack,
     Value,
 )
+from rnnspec.ir.traverse import location_of
 from rnnspec.kernel.analysis import Analysis
 from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
 from rnnspec.kernel.op_class import matrix
@@ -43,7 +45,7 @@ Evaluation: TypeAlias = Generator[Wanted, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class Storage:
     """Where a stored value lies: its first element is (row, column) of the buffer."""
 
     buffer: str
@@ -97,12 +99,14 @@ class StageWriter:
 
     analysis: Analysis
     level: int
-    locate: Callable[[Value], Location | None]
+    locate: Callable[[Value], Storage | None]
     buffers: LookUps
     taken: set[str] = field(default_factory=set[str])
     leaves: list[Statement] = field(default_factory=list[Statement])
     pieces: list[Piece] = field(default_factory=list[Piece])
     statements: list[Statement] = field(default_factory=list[Statement])
+    locations: dict[Location, None] = field(default_factory=dict[Location, None])
+    """Of the operations that are evaluated, the lines of the spec, in order."""
     _phases: dict[str, int] = field(default_factory=dict[str, int])
     """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
     _memory: dict[Wanted, str] = field(default_factory=dict[Wanted, str])
@@ -147,7 +151,7 @@ class StageWriter:
         self.taken.add(name)
         return name
 
-    def _location(self, value: Value) -> Location:
+    def _location(self, value: Value) -> Storage:
         location = self.locate(value)
         if location is None:
             raise InternalError(f"%{value.name} isn't stored where it is needed")
@@ -164,6 +168,7 @@ class StageWriter:
 
     def _compute(self, value: Value, column: int, spread: bool) -> Evaluation:
         operation = self.analysis.definitions[value]
+        self.locations[location_of(operation)] = None
         match operation:
             case Constant():
                 name = self._name(value, 0)
@@ -258,6 +263,11 @@ class StageWriter:
         return name
 
     @property
+    def location(self) -> Location:
+        """The lines of the spec that the stage comes from."""
+        return fused(self.locations)
+
+    @property
     def sums(self) -> int:
         """How many sums are under way at once: contractions that no other one goes on from."""
         return len(self.pieces) - len({piece.init for piece in self.pieces} & {piece.name for piece in self.pieces})
@@ -294,7 +304,7 @@ class StageWriter:
         return by_group[:-1], by_group[-1]
 
 
-def ids_buffer(ids: Value, location: Location) -> str:
+def ids_buffer(ids: Value, location: Storage) -> str:
     """The buffer of ids whose row r belongs to a nest's row r; those of a scan's step don't."""
     if location.rows is RowMap.TOKEN or location.row or location.column:
         raise InternalError(f"%{ids.name}: ids must be all rows of a buffer")

@@ -23,7 +23,7 @@ from rnnspec.ir.ops import (
     Unary,
     Value,
 )
-from rnnspec.ir.traverse import function_use_counts, operands_of, results_of
+from rnnspec.ir.traverse import function_use_counts, fused_locations, located, operands_of, results_of
 from rnnspec.passes.commuted_takes import of_weights
 from rnnspec.passes.rewrite import rewrite_functions
 
@@ -73,7 +73,7 @@ class _Walk:
                     for value, other in ((operation.right, operation.left), (operation.left, operation.right)):
                         product = products.get(value)
                         if product is not None and self._starts(product, other, multiplied.get(other, NOTHING)):
-                            current = replace(product, result=operation.result, init=other)
+                            current = located(replace(product, result=operation.result, init=other), fused_locations(product, operation))
                             gone.add(value)
                             break
                 case Matmul(result=result, transpose_left=False, init=None):

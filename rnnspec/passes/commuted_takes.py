@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
-from rnnspec.ir.traverse import definitions, operands_of, results_of
+from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of
 from rnnspec.ir.types import TensorType
 
 SUMS = (BinaryKind.ADD, BinaryKind.SUB)
@@ -32,7 +32,8 @@ class CommutedTakes(ABC):
         self.defined = definitions(self.function.operations)
         self.fixed = of_weights(self.function)
         for operation in self.function.operations:
-            commuted = self._commuted(operation)
+            with self.builder.at(location_of(operation)):
+                commuted = self._commuted(operation)
             self.builder.append(operation if commuted is None else commuted)
         return replace(self.function, operations=self.builder.operations)
 

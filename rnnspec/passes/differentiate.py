@@ -10,7 +10,7 @@ from rnnspec.contract.dimensions import Size
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
-from rnnspec.ir.traverse import defined_values, operands_of, rename, results_of
+from rnnspec.ir.traverse import defined_values, location_of, operands_of, rename, results_of
 from rnnspec.ir.types import IndexType, TensorType
 from rnnspec.passes.activity import active_values
 from rnnspec.passes.adjoints import Adjoints
@@ -62,7 +62,7 @@ class _Reversal:
 
     def functions(self) -> tuple[Function, Function]:
         """`@forward` with residuals, and `@backward`."""
-        cotangents = {result: self._body.value(result.value.type, f"d_{result.name}") for result in _outputs(self._forward)}
+        cotangents = {result: self._cotangent(result) for result in _outputs(self._forward)}
         for result, cotangent in cotangents.items():
             self._adjoints.add(result.value, cotangent)
         operations = self._propagate()
@@ -74,6 +74,10 @@ class _Reversal:
         residuals = choose_residuals(parameters, operations, [value for value in order if value in needed], _size)
         return self._assemble(operations, residuals, cotangents, gradients)
 
+    def _cotangent(self, result: Result) -> Value:
+        with self._body.at(result.value.location):
+            return self._body.value(result.value.type, f"d_{result.name}")
+
     def _propagate(self) -> tuple[Operation, ...]:
         """Emits the adjoint of every operation; the forward operations, scans stacking what they must keep."""
         extended: list[Operation] = []
@@ -81,12 +85,14 @@ class _Reversal:
             if isinstance(operation, Scan):
                 extended.append(reverse_scan(operation, self._adjoints, self._active, self._body))
             else:
-                self._adjoints.propagate(operation)
+                with self._body.at(location_of(operation)):
+                    self._adjoints.propagate(operation)
                 extended.append(operation)
         return tuple(reversed(extended))
 
     def _gradient(self, source: Value) -> Value:
-        return self._adjoints.total(source) or self._body.constant_like(0.0, source)
+        with self._body.at(source.location):
+            return self._adjoints.total(source) or self._body.constant_like(0.0, source)
 
     def _assemble(
         self, operations: tuple[Operation, ...], residuals: Residuals, cotangents: Mapping[Result, Value], gradients: Sequence[Result]
@@ -105,7 +111,7 @@ class _Reversal:
     def _named(self, backward: Function, cotangents: Mapping[Result, Value]) -> Function:
         """Cotangents take their outputs' names, forward values of these names take others."""
         taken = {result.name for result in cotangents}
-        naming = {value: self._body.value(value.type, value.name) for value in defined_values(backward) if value.name in taken}
+        naming = {value: self._renamed(value) for value in defined_values(backward) if value.name in taken}
         naming.update((cotangent, replace(cotangent, name=result.name)) for result, cotangent in cotangents.items())
         return replace(
             backward,
@@ -113,6 +119,10 @@ class _Reversal:
             operations=tuple(rename(operation, naming) for operation in backward.operations),
             results=tuple(replace(result, value=naming.get(result.value, result.value)) for result in backward.results),
         )
+
+    def _renamed(self, value: Value) -> Value:
+        with self._body.at(value.location):
+            return self._body.value(value.type, value.name)
 
     def _shape_witnesses(self, gradients: Sequence[Result], needed: Collection[Value]) -> list[Value]:
         """Sources with zero gradient whose dimensions no parameter of `@backward` would know."""

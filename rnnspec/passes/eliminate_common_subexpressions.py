@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+from rnnspec.contract.location import Location, fused
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, BinaryKind, Function, Module, Operation, Scan, Value
-from rnnspec.ir.traverse import replace_operands, results_of, substitute
+from rnnspec.ir.traverse import located, location_of, replace_operands, results_of, substitute
 from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
@@ -39,6 +40,7 @@ def _function(function: Function) -> Function:
 
 def _operations(operations: Iterable[Operation], seen: Seen, renamed: dict[Value, Value]) -> tuple[Operation, ...]:
     kept: list[Operation] = []
+    shared: dict[Value, list[Location]] = {}
     for operation in operations:
         current = replace_operands(operation, renamed)
         if isinstance(current, Scan):
@@ -49,7 +51,14 @@ def _operations(operations: Iterable[Operation], seen: Seen, renamed: dict[Value
             kept.append(current)
         else:
             renamed.update(zip(results_of(current), earlier, strict=True))
-    return tuple(kept)
+            shared.setdefault(earlier[0], []).append(location_of(current))
+    return tuple(_everywhere(operation, shared) for operation in kept) if shared else tuple(kept)
+
+
+def _everywhere(operation: Operation, shared: Mapping[Value, Sequence[Location]]) -> Operation:
+    """The operation, come from all places that it stands for now."""
+    others = shared.get(results_of(operation)[0])
+    return operation if others is None else located(operation, fused((location_of(operation), *others)))
 
 
 def _scan(scan: Scan, seen: Seen, renamed: dict[Value, Value]) -> Scan:

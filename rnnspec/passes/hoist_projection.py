@@ -9,7 +9,7 @@ from typing import ClassVar
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index, is_fixed
 from rnnspec.ir.ops import Binary, BinaryKind, Matmul, Module, Operation, Reduce, Region, Scan, Unary, UnaryKind, Value
-from rnnspec.ir.traverse import definitions, free_values, operands_of, replace_operands, results_of, with_results
+from rnnspec.ir.traverse import definitions, free_values, location_of, operands_of, replace_operands, results_of, with_results
 from rnnspec.ir.types import ROWS, Dim, TensorType
 from rnnspec.passes.regroup_sums import regroup_sums
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
@@ -128,7 +128,8 @@ def _append_outside(builder: Builder, scan: Scan, step: _Step, hoisted: frozense
     for operation in step.region.operations:
         results = results_of(operation)
         if results[0] in hoisted:
-            fresh = tuple(builder.value(_over(result, tokens), None if result.name.isdigit() else result.name) for result in results)
+            with builder.at(location_of(operation)):
+                fresh = tuple(builder.value(_over(result, tokens), None if result.name.isdigit() else result.name) for result in results)
             builder.append(with_results(replace_operands(operation, outside), fresh))
             outside.update(zip(results, fresh, strict=True))
     return outside

@@ -26,7 +26,7 @@ from rnnspec.ir.ops import (
     UnaryKind,
     Value,
 )
-from rnnspec.ir.traverse import definitions, free_values, operands_of, replace_operands, results_of, with_results
+from rnnspec.ir.traverse import definitions, free_values, location_of, operands_of, replace_operands, results_of, with_results
 from rnnspec.ir.types import ROWS, TensorType
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
 
@@ -58,7 +58,8 @@ def _hoist(builder: Builder, scan: Scan) -> Mapping[Value, Value]:
         if move:
             kept.setdefault(value, result)
     for operation in totals:
-        fresh = tuple(kept.get(result) or builder.value(result.type) for result in results_of(operation))
+        with builder.at(location_of(operation)):
+            fresh = tuple(kept.get(result) or builder.value(result.type) for result in results_of(operation))
         builder.append(with_results(replace_operands(operation, outside), fresh))
         outside.update(zip(results_of(operation), fresh, strict=True))
     return {result: kept[value] for value, result, move in zip(scan.region.sums, scan.sums, moved, strict=True) if move}
@@ -122,7 +123,8 @@ def _append_stacked(builder: Builder, scan: Scan, moved: list[bool], totals: lis
         for value in operands_of(operation):
             if _is_contraction(operation) and value not in outside and value not in stacked and value not in defined:
                 type_ = step_of(value.type, ROWS, tokens, f"%{value.name}")
-                stacked[value] = builder.value(type_, None if value.name.isdigit() else value.name)
+                with builder.at(value.location):
+                    stacked[value] = builder.value(type_, None if value.name.isdigit() else value.name)
     rest = replace(
         scan,
         stacks=scan.stacks + tuple(stacked.values()),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from rnnspec.ir import inference
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Broadcast, Function, Operation, Scan, Value
-from rnnspec.ir.traverse import operands_of, parameters_of, results_of
+from rnnspec.ir.traverse import location_of, operands_of, parameters_of, results_of
 from rnnspec.ir.types import TensorType
 
 
@@ -35,7 +35,8 @@ def _lift_from(scan: Scan, active: Collection[Value], body: Builder) -> Scan:
             continue
         varying.update(results_of(operation))
         if isinstance(operation, Broadcast) and operation.operand in active and operation.operand not in varying:
-            operation = replace(operation, operand=_as_row(operation.operand, operation.result, body))
+            with body.at(location_of(operation)):
+                operation = replace(operation, operand=_as_row(operation.operand, operation.result, body))
         kept.append(operation)
     return replace(scan, region=replace(scan.region, operations=tuple(kept)))
 

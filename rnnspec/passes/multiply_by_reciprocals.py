@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Function, Module, Operation, Scan, Unary, UnaryKind, Value
-from rnnspec.ir.traverse import results_of
+from rnnspec.ir.traverse import location_of, results_of
 from rnnspec.passes.rewrite import rewrite_functions
 
 
@@ -41,8 +41,9 @@ def _rewritten(operations: Iterable[Operation], outside: Mapping[Value, Operatio
             region = replace(operation.region, operations=_rewritten(operation.region.operations, defined, names))
             builder.append(replace(operation, region=region))
         elif isinstance(operation, Binary) and root is not None:
-            reciprocal = builder.div(builder.constant_like(1.0, root), root)
-            factor = builder.broadcast_like(reciprocal, operation.right)
+            with builder.at(location_of(operation)):
+                reciprocal = builder.div(builder.constant_like(1.0, root), root)
+                factor = builder.broadcast_like(reciprocal, operation.right)
             builder.append(replace(operation, kind=BinaryKind.MUL, right=factor))
         else:
             builder.append(operation)

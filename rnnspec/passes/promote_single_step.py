@@ -84,7 +84,7 @@ class _Promotion:
         value = parameter.value
         if _is_sequence(parameter) and isinstance(value.type, TensorType):
             batch, _, width = value.type.shape
-            self.now[value] = Value(value.name, value.type.with_shape((batch, width)))
+            self.now[value] = replace(value, type=value.type.with_shape((batch, width)))
         else:
             self.now[value] = value
         return self.now[value]
@@ -112,4 +112,4 @@ class _Promotion:
     def _with_rows(self, value: Value) -> Value:
         if not isinstance(value.type, TensorType):
             return value
-        return Value(value.name, value.type.with_shape(tuple(BATCH if dim in self.rows else dim for dim in value.type.shape)))
+        return replace(value, type=value.type.with_shape(tuple(BATCH if dim in self.rows else dim for dim in value.type.shape)))

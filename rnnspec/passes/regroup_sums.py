@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Binary, BinaryKind, Concat, Operation, Region, Split, Value
-from rnnspec.ir.traverse import definitions, operands_of, results_of, use_counts, yields_of
+from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of, use_counts, yields_of
 
 
 def regroup_sums(
@@ -26,7 +26,8 @@ def regroup_sums(
     for operation in region.operations:
         result = results_of(operation)[0]
         if result in plans:
-            early_sums |= _append_sum(builder, operation, *plans[result])
+            with builder.at(location_of(operation)):
+                early_sums |= _append_sum(builder, operation, *plans[result])
         elif result not in dropped:
             builder.append(operation)
     return replace(region, operations=builder.operations), frozenset(early_sums)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from rnnspec.ir import inference
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Operation, Region, Scan, Value
-from rnnspec.ir.traverse import free_values, operands_of, parameters_of, results_of
+from rnnspec.ir.traverse import free_values, location_of, operands_of, parameters_of, results_of
 from rnnspec.ir.types import ROWS, TensorType
 from rnnspec.passes.adjoints import Adjoints
 from rnnspec.passes.residuals import choose_residuals, size_of
@@ -30,15 +30,22 @@ def reverse_scan(scan: Scan, adjoints: Adjoints, active: Collection[Value], body
     """
     if not any(result in active for result in results_of(scan)):
         return scan
+    with body.at(location_of(scan)):
+        return _reversed(scan, adjoints, active, body)
+
+
+def _reversed(scan: Scan, adjoints: Adjoints, active: Collection[Value], body: Builder) -> Scan:
     region = scan.region
     step = Builder(body.names)
+    step.location = body.location
     inner = Adjoints(step, active)
     ends = zip(scan.inits, region.carried, scan.finals, strict=True)
     walked = [place for place, (_, before, final) in enumerate(ends) if before in active or final in active]
     carried = _enter_finals(scan, walked, adjoints, inner, body)
     shown = _enter_stacks(scan, adjoints, inner, body)
     for operation in reversed(region.operations):
-        inner.propagate(operation)
+        with step.at(location_of(operation)):
+            inner.propagate(operation)
     carries = [inner.total(region.carried[place]) or step.constant_like(0.0, region.carried[place]) for place in walked]
     stacks = _reached(inner, zip(scan.sequences, region.slices, strict=True))
     sums = _reached(inner, ((value, value) for value in free_values(region)))
@@ -54,8 +61,10 @@ def reverse_scan(scan: Scan, adjoints: Adjoints, active: Collection[Value], body
     )
     reversed_scan = Scan(
         finals=tuple(body.value(init.type) for init, _ in (*carried, *kept.constants)),
-        stacks=tuple(body.value(_over_tokens(value, scan), f"d_{sequence.name}") for sequence, value in stacks),
-        sums=tuple(body.value(value.type, f"d_{owner.name}") for owner, value in sums),
+        stacks=tuple(
+            replace(body.value(_over_tokens(value, scan), f"d_{sequence.name}"), location=value.location) for sequence, value in stacks
+        ),
+        sums=tuple(replace(body.value(value.type, f"d_{owner.name}"), location=value.location) for owner, value in sums),
         index=scan.index,
         inits=tuple(init for init, _ in (*carried, *kept.constants)),
         sequences=tuple(sequence for sequence, _ in (*kept.sequences, *shown)),
@@ -137,7 +146,7 @@ def _keep(scan: Scan, read: Collection[Value], body: Builder) -> _Kept:
     own = (*parameters_of(region), *(result for operation in region.operations for result in results_of(operation)))
     residuals = choose_residuals(parameters_of(region), region.operations, [value for value in own if value in read], cost)
     stacked = [value for value in residuals.saved if value not in constants and value not in walked]
-    new = {value: body.value(_over_tokens(value, scan), f"{value.name}_steps") for value in stacked}
+    new = {value: replace(body.value(_over_tokens(value, scan), f"{value.name}_steps"), location=value.location) for value in stacked}
     walked |= new
     return _Kept(
         replace(scan, stacks=(*scan.stacks, *new.values()), region=replace(region, stacks=(*region.stacks, *new))),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Function, Module, Scan, Value
-from rnnspec.ir.traverse import replace_operands
+from rnnspec.ir.traverse import location_of, replace_operands
 
 
 def rewrite_functions(module: Module, rewrite: Callable[[Function], Function]) -> Module:
@@ -25,7 +25,8 @@ def rewrite_scans(function: Function, rewrite: ScanRewrite) -> Function:
     for operation in function.operations:
         current = replace_operands(operation, renamed)
         if isinstance(current, Scan):
-            renamed.update(rewrite(builder, current))
+            with builder.at(location_of(current)):
+                renamed.update(rewrite(builder, current))
         else:
             builder.append(current)
     results = tuple(replace(result, value=renamed.get(result.value, result.value)) for result in function.results)

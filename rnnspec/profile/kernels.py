@@ -38,7 +38,7 @@ def kernels(
         counted = count(nest, function)
         kind, shape = described(nest.node)
         work, limit = _work(counted, sizes), _limit(counted, sizes, bytes_of, rates)
-        found.append(Kernel(nest.name, kind, tuple(counted.written), shape, taken, best, work, limit))
+        found.append(Kernel(nest.name, kind, tuple(counted.written), shape, taken, best, work, limit, nest.node.location))
     return tuple(_with_step(kernel, found) for kernel in found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from rnnspec.contract.location import Line
 from rnnspec.profile.machine import Rates
 
 
@@ -78,6 +79,8 @@ class Kernel:
     fastest: float
     work: OperationCount
     limit: Limit
+    lines: tuple[Line, ...] = ()
+    """The lines of specs that it comes from."""
 
     @property
     def inner(self) -> bool:
@@ -146,6 +149,8 @@ class Profile:
     """
 
     model: str
+    spec: str
+    """The path of the spec, as `Kernel.lines` have it."""
     dtype: str
     training: bool
     sizes: Mapping[str, int]
@@ -168,6 +173,7 @@ def as_data(found: Profile) -> dict[str, object]:
     rates = found.rates
     return {
         "model": found.model,
+        "spec": found.spec,
         "dtype": found.dtype,
         "training": found.training,
         "sizes": dict(found.sizes),

@@ -55,6 +55,7 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     sizes = sizes_of_calls(compilation.signature, packed, natives)
     return Profile(
         compilation.graph.model,
+        compilation.tree.span.source.path,
         compilation.dtype,
         training,
         {str(dim): value_of(dim, sizes) for native in natives for dim in (BATCH, *native.dims)},

@@ -39,7 +39,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "locks": {"signals"},
     "diagnostics": {"source", "version"},
     "spec_files": {"source", "files", "file_kinds"},
-    "contract": {"locks"},
+    "contract": {"locks", "source", "diagnostics"},
     "ir": LOW,
     "passes": LOW | {"ir"},
     "kernel": LOW | {"ir"},

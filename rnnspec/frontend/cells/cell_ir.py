@@ -6,10 +6,11 @@ without is the same for all (a weight, or something computed of weights only).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias, assert_never
 
+from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import ArgumentValue, InitializerPart
 
 ELEMENT_LIMIT = 2**31 - 1
@@ -179,6 +180,7 @@ class Assignment:
 
     targets: tuple[str, ...]
     value: Term
+    location: Location = field(default=UNKNOWN, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class Step:
     states: tuple[CellState, ...]
     assignments: tuple[Assignment, ...]
     output: Term
+    output_location: Location = field(default=UNKNOWN, compare=False)
 
     @property
     def width(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 
+from rnnspec.contract.location import UNKNOWN, location_of_span
 from rnnspec.contract.signature import InitializerPart
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
@@ -169,6 +170,7 @@ class _Instance:
         self._locals: dict[str, Span] = {}
         self._constants: set[str] = set()
         self._output: Term | None = None
+        self._output_location = UNKNOWN
 
     def step(self) -> Step | None:
         before = self._report.count
@@ -194,7 +196,7 @@ class _Instance:
             return None
         states = tuple(state for state in self._states.values() if state is not None)
         name = self._definition.name.text
-        return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output)
+        return Step(name, self._features, tuple(self._weights), states, tuple(self._assignments), self._output, self._output_location)
 
     def _chosen(self, statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
         """The statements that are there: of each `when`, those of the side that its condition chooses."""
@@ -339,7 +341,7 @@ class _Instance:
                 value, shape = self._update(target, value, shape, parts, equation)
         for target in equation.targets:
             self._names.values[target.spelling] = Variable(target.spelling, shape)
-        self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value))
+        self._assignments.append(Assignment(tuple(target.spelling for target in equation.targets), value, location_of_span(equation.span)))
 
     def _constant(self, target: ast.Name, value: LocatedValue) -> None:
         """A name for what is known when the spec is compiled: it computes nothing, and can stand wherever a parameter can."""
@@ -418,7 +420,7 @@ class _Instance:
                     found=f"{term.shape}, the same in every step",
                 )
             )
-        self._output = term
+        self._output, self._output_location = term, location_of_span(statement.span)
 
     def _check_use(self) -> None:
         read = self._names.read

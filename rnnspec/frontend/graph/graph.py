@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from rnnspec.contract.dimensions import Windows, plus
+from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.graph.layers import (
@@ -188,12 +189,14 @@ class Application:
     layer: Layer
     operands: tuple[GraphValue, ...]
     results: tuple[GraphValue, ...]
+    location: Location = field(default=UNKNOWN, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
     name: str
     value: GraphValue
+    location: Location = field(default=UNKNOWN, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.contract.location import fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.cells.cell_ir import (
     Applied,
+    Assignment,
     Elementwise,
     Joined,
     Literal,
@@ -82,16 +84,22 @@ class StepLowering:
             if name in self._dropped:
                 self._gates[name, weight] = tuple(self._drops[name, taken[name] + gate] for gate in range(count))
                 taken[name] += count
+        layer = self._b.location
         for assignment in step.assignments:
-            names = [_printable(target) for target in assignment.targets]
-            if len(names) == 1:
-                self._values[assignment.targets[0]] = self._term(assignment.value)
-                continue
-            value = self._term(assignment.value)
-            parts = self._b.split(value, len(names), self._b.tensor(value).rank - 1, names)
-            self._values |= dict(zip(assignment.targets, parts, strict=True))
+            with self._b.at(fused((layer, assignment.location))):
+                self._assign(assignment)
         carries = tuple(self._values[f"{state.name}'"] for state in step.states)
-        return carries, self._term(step.output)
+        with self._b.at(fused((layer, step.output_location))):
+            return carries, self._term(step.output)
+
+    def _assign(self, assignment: Assignment) -> None:
+        names = [_printable(target) for target in assignment.targets]
+        if len(names) == 1:
+            self._values[assignment.targets[0]] = self._term(assignment.value)
+            return
+        value = self._term(assignment.value)
+        parts = self._b.split(value, len(names), self._b.tensor(value).rank - 1, names)
+        self._values |= dict(zip(assignment.targets, parts, strict=True))
 
     def _shape(self, shape: TermShape) -> tuple[Dim, ...]:
         return (ROWS, *shape.dimensions) if shape.stepwise else shape.dimensions

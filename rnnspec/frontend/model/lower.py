@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
 from rnnspec.contract.dimensions import Tokens
+from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
@@ -104,10 +105,15 @@ class _Lowering:
         self._parameters()
         for application in self._graph.applications:
             operands = [self._flows[operand.number] for operand in application.operands]
-            results = self._application(application.layer, operands)
-            self._observe(application.layer, results)
+            with self._b.at(application.location), told_with(application.location):
+                results = self._application(application.layer, operands)
+                self._observe(application.layer, results)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
-        outputs = [(output.name, self._exit(self._flows[output.value.number])) for output in self._graph.outputs]
+        made = {value.number: application.location for application in self._graph.applications for value in application.results}
+        outputs: list[tuple[str, Value]] = []
+        for output in self._graph.outputs:
+            with self._b.at(made.get(output.value.number, UNKNOWN)):
+                outputs.append((output.name, self._exit(self._flows[output.value.number])))
         if self._activities is not None:
             outputs += [(activity.name, value) for activity, value in zip(activities(self._graph), self._activities, strict=True)]
         results = [Result(Role.OUTPUT, name, value) for name, value in outputs]
@@ -122,6 +128,7 @@ class _Lowering:
 
     def _parameters(self) -> None:
         for source in self._graph.inputs:
+            self._b.location = source.location
             type_ = source.value.type
             dtype = DType.I32 if type_.ids else self._dtype
             extents: tuple[Dim, ...] = (*type_.shape, 1) if type_.ids else type_.shape
@@ -131,8 +138,11 @@ class _Lowering:
             if type_.sequence:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
-        for weight in self._graph.weights:
+        locations = {application.layer.name: application.location for application in reversed(self._graph.applications)}
+        for owner, weight in ((layer, weight) for layer in self._graph.layers for weight in layer.weights):
+            self._b.location = locations[owner.name]
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
+        self._b.location = UNKNOWN
         key = None
         if self._training and any(_draws(layer) for layer in self._graph.layers):
             key = self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from rnnspec.contract.dimensions import Name
+from rnnspec.contract.location import location_of_span
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import errors
@@ -98,7 +99,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         values.append(None if type_ is None else builder.value(type_))
         if type_ is not None and (value := values[-1]) is not None:
             declared[item.name.text] = item.element.span.to(item.span), type_
-            inputs.append(GraphInput(item.name.text, value))
+            inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span)))
     start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
     flows = ModelBuilder(builder, definitions, scope, LayerNames(), InputSpans(declared), start)
     for item, value in zip(items, values, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
+from rnnspec.contract.location import location_of_span
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
@@ -52,7 +53,7 @@ class GraphBuilder:
         if not all(map(_is_told_shortly, made.results)):
             raise CheckError(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
         results = tuple(self.value(type_) for type_ in made.results)
-        self.applications.append(Application(made.layer, made.operands, results))
+        self.applications.append(Application(made.layer, made.operands, results, location_of_span(span)))
         self.spans.append(span)
         return results
 

@@ -177,10 +177,12 @@ def test_an_update_is_timed_where_there_is_an_optimizer() -> None:
 def test_json_has_the_whole_profile() -> None:
     data = json.loads(json.dumps(as_data(profiled(TEXT, training=True))))
     assert data["model"] == "Text"
+    assert data["spec"] == "<spec>"
     assert data["training"] is True
     assert [function["name"] for function in data["functions"]] == ["record.prepare", "record", "backward.prepare", "backward"]
     kernel = data["functions"][1]["kernels"][0]
-    assert kernel.keys() == {"name", "kind", "writes", "shape", "seconds", "fastest", "work", "limit"}
+    assert kernel.keys() == {"name", "kind", "writes", "shape", "seconds", "fastest", "work", "limit", "lines"}
+    assert kernel["lines"] == [{"path": "<spec>", "number": kernel["lines"][0]["number"]}]
     assert kernel["work"].keys() == {"matmul", "elementwise", "elementary", "bytes_read", "bytes_written"}
     assert data["memory"].keys() == {"workspace", "tape", "prepared"}
 
