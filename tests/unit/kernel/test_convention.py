@@ -159,5 +159,5 @@ def test_native_arguments_are_the_convention_s(training: bool) -> None:
     two = compilation(TWO_LENGTHS).native(Variant("record", training))
     arrays = {(argument.name, argument.index) for argument in two.arguments if argument.space is Space.INDEX}
     assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays
-    shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.space is Space.OUTPUT}
-    assert shapes == {"second": (BATCH, 4), "shown": (BATCH * Name("later"), 2), "repeated": (BATCH * 7, 4)}
+    shapes = {argument.name: (argument.rows, argument.width, argument.time) for argument in two.arguments if argument.space is Space.OUTPUT}
+    assert shapes == {"second": (BATCH, 4, None), "shown": (BATCH * Name("later"), 2, Name("later")), "repeated": (BATCH * 7, 4, 7)}

@@ -11,13 +11,13 @@ import pytest
 
 import rnnspec
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, arena_bytes
-from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Name, Steps, Tokens
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Dim, Name, Steps, Tokens, at_least_zero, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
 from rnnspec.runtime.native.loaded_function import Lease, LoadedFunction, Pool
-from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, with_distinct
+from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape, with_distinct
 
 SPEC = """
 model Native {
@@ -150,6 +150,29 @@ def test_the_numbers_of_a_call_by_name() -> None:
     names = BATCH, TOKENS, STEPS, Tokens(1), Steps(1), Name("steps")
     assert [sizes[name] for name in names] == [2, 3, 2, 1, 1, 7], "a length that a spec calls steps is another number"
     assert set(sizes) == {*names, Name("time"), Name("later")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "time", "shape"),
+    [
+        (BATCH, None, (3, 4)),
+        (5, None, (5, 4)),
+        (BATCH * Name("time"), Name("time"), (3, 7, 4)),
+        (BATCH * 2, 2, (3, 2, 4)),
+        (BATCH * 1, 1, (3, 1, 4)),
+        (BATCH * at_least_zero(Name("time") - 9), Name("time") - 9, (3, 0, 4)),
+    ],
+)
+def test_the_shape_of_an_output(rows: Dim, time: Dim | None, shape: tuple[int, ...]) -> None:
+    """A row's, that of a fixed number of rows, and of sequences: of one step they have as many rows as the batch, and of none none."""
+    sizes = call_sizes(3, {Name("time"): 7}, [])
+    assert output_shape(NativeArgument(Space.OUTPUT, "y", rows, 4, time=time), sizes) == shape
+    assert np.prod(shape) == value_of(rows, sizes) * 4
+
+
+def test_a_sequence_of_one_step() -> None:
+    model = rnnspec.compile("model M { input x: float[1, 3] LSTM(2, return_sequences = true) Dense(4) }", seed=0)
+    assert model.forward(np.ones((5, 1, 3), np.float32)).shape == (5, 1, 4)
 
 
 class Counting(LoadedFunction):
