@@ -22,7 +22,7 @@ from rnnspec.frontend.model.lower import Precision, lower
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.signature import signature
 from rnnspec.ir.interpret import interpret
-from rnnspec.ir.ops import Module, Role
+from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.ir.verify import verify
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.source import SourceFile
@@ -179,14 +179,16 @@ def check_call(
     names = [name for (role, name) in results if role is Role.OUTPUT]
     backward = tested.module.function("backward")
     by_name = dict(zip(names, cotangents, strict=True))
-    taken = {
-        each.value.name: by_name[each.value.name] if each.role is Role.COTANGENT else given[each.value.name] for each in backward.parameters
-    }
-    derived = {name: np.asarray(value) for (_, name), value in interpret(backward, taken).items()}
+    derived = {name: np.asarray(value) for (_, name), value in interpret(backward, _read(backward, given, by_name)).items()}
     actual = {**gradients.weights, **gradients.inputs}
     assert set(derived) >= {name for name, value in actual.items() if value.size}
     for name, value in actual.items():
-        near(value, derived.get(name, np.zeros(value.shape)).reshape(value.shape), TOLERANCE[dtype], f"gradient of {name}")
+        exact = derived.get(name, np.zeros(value.shape)).reshape(value.shape)
+        try:
+            near(value, exact, TOLERANCE[dtype], f"gradient of {name}")
+        except AssertionError:
+            if dtype == "float64" or not cancels(tested, arguments, by_name, name, value, exact):
+                raise
 
     if thorough:
         check_differences(tested, arguments, cotangents, derived, masks)
@@ -194,6 +196,30 @@ def check_call(
     if drawn.known and not any_drops(tested):
         return after, check_oracle(tested, number, inputs, masks, carried, found, cotangents, actual)
     return after, None
+
+
+def cancels(
+    tested: Subject, arguments: Mapping[str, Array], cotangents: Mapping[str, Array], name: str, found: Array, exact: Array
+) -> bool:
+    """Whether a gradient's error is that of its dtype: the interpreter, computing in it too, is off by as much, a factor of 8 aside.
+
+    So it is where large terms cancel, such as those of a bias before two batch normalizations, whose gradient is 0.
+    """
+
+    forward, backward = (tested.module.function(name) for name in ("forward", "backward"))
+    results = interpret(forward, arguments, rounded=True)
+    given = {**arguments, **{name: value for (role, name), value in results.items() if role is Role.RESIDUAL}}
+    rough = {name: np.asarray(value) for (_, name), value in interpret(backward, _read(backward, given, cotangents), rounded=True).items()}
+    error = np.abs(rough[name].reshape(exact.shape) - exact).max(initial=0.0)
+    return bool(np.abs(found - exact).max(initial=0.0) <= 8 * error)
+
+
+def _read(function: Function, given: Mapping[str, Array], cotangents: Mapping[str, Array]) -> dict[str, Array]:
+    """What a function takes of what there is, by name."""
+    return {
+        each.value.name: cotangents[each.value.name] if each.role is Role.COTANGENT else given[each.value.name]
+        for each in function.parameters
+    }
 
 
 def any_drops(tested: Subject) -> bool:
