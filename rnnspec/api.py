@@ -16,6 +16,7 @@ from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
@@ -43,13 +44,14 @@ def compile(
     seed: int | None = None,
     weights: Weights = None,
     parameters: Mapping[str, ArgumentValue] | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
     **named: ArgumentValue,
 ) -> Model:
     """The model of a spec: a path of a `.rnn` file, or a text with a brace or more than one line.
 
     `dtype`: float32 or float64, of every float input, weight and output. `seed`: what weights, dropout
     and shuffling are drawn from; None draws it from the system. `weights`: as for `set_weights`.
-    `parameters` and all other keywords: the model's own parameters (`units=64`).
+    `parameters` and all other keywords: the model's own parameters (`units=64`). `tuning`: thresholds that only its speed depends on.
     SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit;
     MemoryError for weights that the machine has no room for.
     """
@@ -60,30 +62,30 @@ def compile(
         with LLVM:
             from rnnspec.driver import source_files
         raise source_files.told(spec, error) from None
-    return _model(source, given, dtype, seed, weights)
+    return _model(source, given, dtype, seed, weights, tuning=checked_tuning(tuning))
 
 
-def load(file: model_file.Source) -> Model:
+def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
     """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
 
     `file`: its path, its bytes, or a binary file that is read to its end. Nothing else is read: a spec in it
     that imports is refused. OSError if the file can't be read or isn't a regular one, ValueError if it is
-    damaged, edited or from a newer version.
+    damaged, edited or from a newer version. `tuning`: as for `compile`.
     """
     default_threads()  # a wrong variable isn't the file's fault
-    return _loaded(file, warn_at=4)
+    return _loaded(file, checked_tuning(tuning), warn_at=4)
 
 
 def restored(content: bytes) -> Model:
     """`load`, for copies of models: they don't warn again."""
-    return _loaded(content, warn_at=None)
+    return _loaded(content, DEFAULT_TUNING, warn_at=None)
 
 
-def _loaded(file: model_file.Source, warn_at: int | None) -> Model:
+def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
-        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, warn_at=warn_at)
+        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
     except SpecError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
@@ -105,6 +107,7 @@ def _model(
     weights: Weights,
     *,
     saved: Mapping[str, Array] | None = None,
+    tuning: Tuning,
     warn_at: int | None = 3,
 ) -> Model:
     """The compiler comes in where the spec, or a function that is needed, isn't kept, or a stage is to be shown.
@@ -142,7 +145,7 @@ def _model(
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
