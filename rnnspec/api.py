@@ -16,6 +16,7 @@ from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
@@ -43,6 +44,7 @@ def compile(
     seed: int | None = None,
     weights: Weights = None,
     parameters: Mapping[str, ArgumentValue] | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
     **named: ArgumentValue,
 ) -> Model:
     """The model of a spec, with drawn or given weights. A native function is compiled at its first call, or taken from the cache.
@@ -54,6 +56,7 @@ def compile(
     seed        int from 0              source of weights, dropout and shuffling; None asks the system   None
     weights     as for `set_weights`    values in place of drawn weights                                 None
     parameters  dict, or keywords       values of the model's parameters, as in `units=64`               the spec's
+    tuning      `Tuning`                thresholds that only the model's speed depends on                as measured
 
     SpecError, a ValueError, for a spec that can't be read or compiled: all faults at once, with their places. ValueError for other
     arguments that don't fit. MemoryError for weights beyond the machine's memory.
@@ -74,15 +77,15 @@ def compile(
         with LLVM:
             from rnnspec.driver import source_files
         raise source_files.told(spec, error) from None
-    return _model(source, given, dtype, seed, weights)
+    return _model(source, given, dtype, seed, weights, tuning=checked_tuning(tuning))
 
 
-def load(file: model_file.Source) -> Model:
+def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
     """The model in a file that `Model.save` wrote, compiled for this machine or taken from the cache.
 
     `file`: its path, its bytes, or a binary file, which is read to its end. No other file is read: a spec in it that imports is
     refused. OSError for a file that can't be read or isn't a regular one, ValueError for a file that is damaged, edited or from a newer
-    version.
+    version. `tuning`: as for `compile`.
 
     >>> import io
     >>> import numpy as np
@@ -95,19 +98,19 @@ def load(file: model_file.Source) -> Model:
     True
     """
     default_threads()  # a wrong variable isn't the file's fault
-    return _loaded(file, warn_at=4)
+    return _loaded(file, checked_tuning(tuning), warn_at=4)
 
 
 def restored(content: bytes) -> Model:
     """The model in a file's bytes, as by `load`, without warnings: for copies of a model that has given them."""
-    return _loaded(content, warn_at=None)
+    return _loaded(content, DEFAULT_TUNING, warn_at=None)
 
 
-def _loaded(file: model_file.Source, warn_at: int | None) -> Model:
+def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
-        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, warn_at=warn_at)
+        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
     except SpecError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
@@ -129,6 +132,7 @@ def _model(
     weights: Weights,
     *,
     saved: Mapping[str, Array] | None = None,
+    tuning: Tuning,
     warn_at: int | None = 3,
 ) -> Model:
     """A model from the cache; the compiler is imported on a miss, or to print a stage.
@@ -166,7 +170,7 @@ def _model(
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)

@@ -23,6 +23,7 @@ def opt(
         list[str] | None, typer.Option("--pass", "-p", metavar="NAME[:OPTION=VALUE]...[,NAME...]", help=PASSES, show_default=False)
     ] = None,
     output: TextOutput = STANDARD_OUTPUT,
+    locations: Annotated[bool, typer.Option("--locations", help="Print the lines of the spec that the text names.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the passes and their options.")] = False,
 ) -> None:
     """Run passes on tensor IR."""
@@ -39,7 +40,7 @@ def opt(
         source = tensor_ir.ir_of_bytes("standard input", sys.stdin.buffer.read(tensor_ir.TEXT_LIMIT + 1))
     else:
         source = tensor_ir.read_ir(file)
-    text = tensor_ir.run_passes(source, passes or ())
+    text = tensor_ir.run_passes(source, passes or (), locations=locations)
     if output == STANDARD_OUTPUT:
         with results():
             sys.stdout.write(text)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from rnnspec.contract.tuning import Tuning
 
 VARIABLE = "RNNSPEC_THREADS"
 
@@ -36,29 +38,13 @@ def processors() -> int:
         return os.cpu_count() or 1
 
 
-LEAST_SAVED = 16_000_000
-"""Operations that several threads must save a call: fewer aren't worth waking them."""
-
-PATIENCE = 4096
-"""Turns, of some hundredths of a microsecond each, that a call waits for its workers to come."""
-
-IDLE = 1 << 17
-"""Ticks of the processor's counter, about 50 µs, that a call may wait at a scan's steps beside a part of its time."""
-
-CALLS_ALONE = 16
-"""Calls of a function that one thread does after one in which others had no processor of their own."""
-
-
 @dataclass
 class ThreadCount:
-    """The number of threads that a model's calls may use, and the thresholds for using them.
+    """How many threads the calls of one model may use, and by which `tuning` they share their work.
 
-    `least_saved`: operations that several threads must save. `patience`: turns to wait for a thread's arrival. `idle`: ticks that
-    a call may wait in vain at a scan's steps. `took_part`: threads in the last call that was worth sharing.
+    `participants`: threads that took part in the last call that was worth sharing; 1 before the first.
     """
 
     number: int = 1
-    least_saved: int = LEAST_SAVED
-    patience: int = PATIENCE
-    idle: int = IDLE
-    took_part: int = 1
+    tuning: Tuning = field(default_factory=Tuning)
+    participants: int = 1

@@ -40,8 +40,10 @@ def ir_of_bytes(name: str, content: bytes) -> SourceFile:
         raise ValueError(f"{name}: it isn't UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02X}") from None
 
 
-def run_passes(source: SourceFile, passes: Sequence[str] = ()) -> str:
+def run_passes(source: SourceFile, passes: Sequence[str] = (), *, locations: bool = False) -> str:
     """The printed module of `source` after passes in their order; each text of `passes` is as `passes.registry.parse_passes` takes it.
+
+    `locations`: with the lines of the spec that each operation comes from, if the text has them.
 
     ValueError, which names the file, for text that isn't tensor IR, for a module that breaks a rule of the IR and for one that a
     pass isn't made for; ValueError, too, for passes and options that don't exist. A pass that breaks a rule is an InternalError.
@@ -49,7 +51,7 @@ def run_passes(source: SourceFile, passes: Sequence[str] = ()) -> str:
     pipeline = Pipeline(tuple(step for text in passes for step in parse_passes(text)))
     module = _verified(source)
     try:
-        return print_module(pipeline.run(module))
+        return print_module(pipeline.run(module), locations=locations)
     except UnsuitableModule as error:
         raise ValueError(f"{source.path}: {error.args[0]}") from None
 

@@ -11,6 +11,7 @@ from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.tuning import Tuning
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import finite_number, whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
@@ -54,12 +55,14 @@ class Configuration:
 class Beside:
     """What a copy of a model has beside its file.
 
-    Its seed, where its stream of random numbers is, its threads if they were chosen, and what `configure` chose, if it was called.
+    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, and what `configure` chose, if it
+    was called.
     """
 
     seed: int
     random: dict[str, Any] | None
     threads: int | None
+    tuning: Tuning
     configuration: Configuration | None
 
 
@@ -70,7 +73,7 @@ class Model(CompiledModel):
     replaces the first three. The optimizer keeps its state over calls of `fit` and `train_on_batch`.
 
     A model can be pickled and copied (`pickle`, `copy`, process pools). A copy is what `save` writes, with weights of its own, and
-    goes on with the same random numbers, `threads` and what `configure` chose. The optimizer's state and the states of stateful
+    goes on with the same random numbers, `threads`, `tuning` and what `configure` chose. The optimizer's state and the states of stateful
     layers aren't in it: they start anew. A loss of one's own must be one that can be pickled.
     """
 
@@ -143,13 +146,17 @@ class Model(CompiledModel):
             raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
         content = model_file.encode(self._artifact())
         threads = None if self.threads == default_threads() else self.threads
-        return self._restore, (content,), Beside(*self._randomness(), threads, self._chosen)
+        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, self._chosen)
 
     def __setstate__(self, state: Beside) -> None:
         """Of a model that was just restored."""
         self._set_randomness(state.seed, state.random)
         if state.threads is not None:
             self.threads = state.threads
+        if state.tuning != self.tuning:
+            self.tuning = state.tuning
+            if self._updates is not None:
+                self._set_optimizer(make_optimizer(self._updates.optimizer))
         if (chosen := state.configuration) is not None:
             self._losses, self._loss_weights, self._metrics = chosen.losses, chosen.loss_weights, chosen.metrics
             self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics)
@@ -320,7 +327,7 @@ class Model(CompiledModel):
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         self._parameters.settle()
-        self._updates = Updates(optimizer, self._parameters, self._compile_update)
+        self._updates = Updates(optimizer, self._parameters, self._compile_update, self.tuning)
 
 
 def _first(*choices: Value | None) -> Value:

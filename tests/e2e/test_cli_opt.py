@@ -17,6 +17,15 @@ def test_what_inspect_prints_goes_through_passes(workplace: Workplace) -> None:
     assert workplace.succeeds("opt", "before.ir", "--pass", "hoist-projection").out == after != before
 
 
+def test_locations_go_through_passes(workplace: Workplace) -> None:
+    before = workplace.succeeds("inspect", "trend.rnn", "--after", "merge-carries", "--locations").out
+    (workplace.folder / "before.ir").write_text(before, encoding="utf-8")
+    assert workplace.succeeds("opt", "before.ir", "--locations").out == before
+    after = workplace.succeeds("inspect", "trend.rnn", "--after", "hoist-projection", "--locations").out
+    assert workplace.succeeds("opt", "before.ir", "--pass", "hoist-projection", "--locations").out == after
+    assert "loc(" not in workplace.succeeds("opt", "before.ir").out
+
+
 def test_standard_input_and_a_file_to_write(workplace: Workplace) -> None:
     before = workplace.succeeds("inspect", "trend.rnn", "--after", "lower").out
     command = [sys.executable, "-m", "rnnspec", "opt", "-", "-p", "canonicalize,eliminate-dead-code:keep_carried=true", "-o", "after.ir"]

@@ -28,7 +28,7 @@ ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRON
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "api", "diagnostics", "training"},
+    "": {"version", "api", "contract", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
     "source": set(),

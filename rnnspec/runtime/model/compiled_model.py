@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTa
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
+from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import as_numbers
@@ -181,6 +182,20 @@ class CompiledModel:
     @threads.setter
     def threads(self, number: object) -> None:
         self._executable.threads.number = bounded(whole_number("threads", number, 1))
+
+    @property
+    def threads_used(self) -> int:
+        """How many threads took part in the last call that was worth sharing; 1 before the first."""
+        return self._executable.threads.participants
+
+    @property
+    def tuning(self) -> Tuning:
+        """The thresholds that calls are made by; results don't depend on them."""
+        return self._executable.threads.tuning
+
+    @tuning.setter
+    def tuning(self, tuning: object) -> None:
+        self._executable.threads.tuning = checked_tuning(tuning)
 
     @property
     def weights(self) -> Mapping[str, Array]:

@@ -14,6 +14,7 @@ from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
@@ -50,6 +51,7 @@ class NativeExecutable:
         build: Callable[[Variant], NativeFunction],
         print_stage: Callable[[str, str | None], str],
         build_python_call: Callable[[], PythonCall] | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
@@ -68,7 +70,7 @@ class NativeExecutable:
         self._direct: DirectCalls | None = None
         if build_python_call is not None and direct_calls_are_possible():
             self._direct = DirectCalls(build_python_call, self._loader)
-        self._threads = ThreadCount(default_threads())
+        self._threads = ThreadCount(default_threads(), tuning)
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -143,7 +145,7 @@ class NativeExecutable:
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
         """One call of inference with memory of its own; None where it wouldn't be a direct one."""
         bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
-        if self._states or self._direct is None or not is_small(bound.function, sizes):
+        if self._states or self._direct is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
         return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
 

@@ -14,12 +14,10 @@ from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, Direct
 from rnnspec.contract.native_function import NativeFunction, operations
 from rnnspec.contract.native_structs import CallRecord
+from rnnspec.contract.tuning import Tuning
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address
-
-MOST_OPERATIONS = 2**24
-"""Of a function that holds the GIL while it runs: it takes some tenths of a millisecond."""
 
 ONE_OBJECT = 8
 """CPython's METH_O, of a function that takes one object."""
@@ -124,9 +122,9 @@ def direct_calls_are_possible() -> bool:
     return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
 
 
-def is_small(function: NativeFunction, sizes: Mapping[Size, int]) -> bool:
+def is_small(function: NativeFunction, sizes: Mapping[Size, int], tuning: Tuning) -> bool:
     """Whether a function may hold the lock while it runs."""
-    return operations(function.work, sizes) <= MOST_OPERATIONS
+    return operations(function.work, sizes) <= tuning.direct_operations
 
 
 def no_fast_path(_: object) -> Any:
