@@ -90,15 +90,15 @@ def pack_mask(mask: Array) -> Packing:
     return Packing(batch, time, order, tokens, steps)
 
 
-def interpret(function: Function, arguments: Mapping[str, Array | Packing]) -> dict[Outcome, Array | Packing]:
+def interpret(function: Function, arguments: Mapping[str, Array | Packing], *, rounded: bool = False) -> dict[Outcome, Array | Packing]:
     """The results of a verified function by role and name; `arguments` by parameter name, shapes as declared.
 
-    Floats are computed in float64; i32 stays int32, i1 is bool.
+    Floats are computed in float64; with `rounded` each result is rounded to its declared type. i32 stays int32, i1 is bool.
     """
     names = {parameter.value.name for parameter in function.parameters}
     if names != set(arguments):
         raise InternalError(f"@{function.name} takes {sorted(names)}, not {sorted(arguments)}")
-    frame = _Frame({}, {})
+    frame = _Frame({}, {}, rounded)
     for parameter in function.parameters:
         frame.bind(parameter.value, arguments[parameter.value.name])
     with np.errstate(all="ignore"):
@@ -113,6 +113,7 @@ class _Frame:
 
     values: dict[Value, Held]
     dims: dict[str, int]
+    rounded: bool
 
     def bind(self, value: Value, held: Held) -> None:
         """Sets a value; its array's shape must agree with the dimensions known so far."""
@@ -123,7 +124,7 @@ class _Frame:
                 array = np.asarray(held)
                 if array.ndim != value.type.rank:
                     raise InternalError(f"%{value.name} is {value.type}, not of shape {array.shape}")
-                wanted, given, held = value.type.shape, array.shape, array.astype(_dtype(value.type.dtype))
+                wanted, given, held = value.type.shape, array.shape, array.astype(_dtype(value.type.dtype, self.rounded))
             case IndexType():
                 if not isinstance(held, Packing):
                     raise InternalError(f"%{value.name} is {value.type}, not an array")
@@ -274,7 +275,7 @@ class _Frame:
         sums = [np.zeros(self.shape(total)) for total in scan.sums]
         for tokens in reversed(packing.steps) if scan.reverse else packing.steps:
             running = len(tokens)
-            step = _Frame(dict(self.values), {**self.dims, ROWS: running})
+            step = _Frame(dict(self.values), {**self.dims, ROWS: running}, self.rounded)
             for value, held in zip(region.carried, state, strict=True):
                 step.bind(value, held[:running])
             for value, sequence in zip(region.slices, scan.sequences, strict=True):
@@ -366,9 +367,11 @@ def _reduce(operation: Reduce, operand: Array) -> Array:
             assert_never(operation.kind)
 
 
-def _dtype(dtype: DType) -> type[np.generic]:
+def _dtype(dtype: DType, rounded: bool) -> type[np.generic]:
     match dtype:
-        case DType.F32 | DType.F64:
+        case DType.F32:
+            return np.float32 if rounded else np.float64
+        case DType.F64:
             return np.float64
         case DType.I32:
             return np.int32

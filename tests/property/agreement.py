@@ -206,15 +206,10 @@ def cancels(
     So it is where large terms cancel, such as those of a bias before two batch normalizations, whose gradient is 0.
     """
 
-    def rounded(values: Mapping[str, Array]) -> dict[str, Array]:
-        dtype = np.dtype(tested.dtype)
-        return {key: value.astype(dtype) if np.asarray(value).dtype.kind == "f" else value for key, value in values.items()}
-
     forward, backward = (tested.module.function(name) for name in ("forward", "backward"))
-    with np.errstate(all="ignore"):
-        results = interpret(forward, rounded(arguments))
-        given = {**rounded(arguments), **{name: value for (role, name), value in results.items() if role is Role.RESIDUAL}}
-        rough = {name: np.asarray(value) for (_, name), value in interpret(backward, _read(backward, given, cotangents)).items()}
+    results = interpret(forward, arguments, rounded=True)
+    given = {**arguments, **{name: value for (role, name), value in results.items() if role is Role.RESIDUAL}}
+    rough = {name: np.asarray(value) for (_, name), value in interpret(backward, _read(backward, given, cotangents), rounded=True).items()}
     error = np.abs(rough[name].reshape(exact.shape) - exact).max(initial=0.0)
     return bool(np.abs(found - exact).max(initial=0.0) <= 8 * error)
 
