@@ -63,9 +63,10 @@ class ParallelCost:
 
 @dataclass(frozen=True, slots=True)
 class DistinctIndex:
-    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+    """A packing index that a call makes from ids: one row with a step for each row of a table, unmasked where an id names that row.
 
-    Those are real that the ids of `input` name at the tokens of index number `index`.
+    `number`: of this index in its function. `input`: the input with the ids; only those at tokens of packing index number `index` count.
+    `rows`: of the table, and so the index's number of steps.
     """
 
     number: int
@@ -106,7 +107,7 @@ class NativeFunction:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """All that the object defines."""
+        """The names of all functions that the object defines."""
         shared = (self.shared_symbol, self.prepare_shared_symbol)
         return (self.symbol, self.prepare_symbol, *(name for name in shared if name))
 

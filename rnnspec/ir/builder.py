@@ -171,6 +171,12 @@ class Builder:
     def erf(self, operand: Value, name: str | None = None) -> Value:
         return self.unary(UnaryKind.ERF, operand, name)
 
+    def sin(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.SIN, operand, name)
+
+    def cos(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.COS, operand, name)
+
     def stop_gradient(self, operand: Value, name: str | None = None) -> Value:
         return self.unary(UnaryKind.STOP_GRADIENT, operand, name)
 
@@ -195,6 +201,9 @@ class Builder:
     def min(self, left: Value, right: Value, name: str | None = None) -> Value:
         return self.binary(BinaryKind.MIN, left, right, name)
 
+    def pow(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.POW, left, right, name)
+
     def and_(self, left: Value, right: Value, name: str | None = None) -> Value:
         return self.binary(BinaryKind.AND, left, right, name)
 
@@ -203,6 +212,18 @@ class Builder:
 
     def compare(self, kind: CompareKind, left: Value, right: Value, name: str | None = None) -> Value:
         return self._one(Compare(self.value(inference.compare(left.type, right.type), name), kind, left, right))
+
+    def less(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.LT, left, right, name)
+
+    def greater(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.GT, left, right, name)
+
+    def greater_equal(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.GE, left, right, name)
+
+    def equal(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.EQ, left, right, name)
 
     def select(self, condition: Value, on_true: Value, on_false: Value, name: str | None = None) -> Value:
         type_ = inference.select(condition.type, on_true.type, on_false.type)

@@ -68,11 +68,11 @@ def unary(kind: UnaryKind, operand: Type) -> TensorType:
 
 def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
     require(left == right, lambda: f"the sides of {kind.value} differ: {left} and {right}")
-    if kind in (BinaryKind.AND, BinaryKind.OR):
+    if kind.row.on_flags:
         checked = tensor(left, f"the left side of {kind.value}")
         require(checked.dtype is DType.I1, lambda: f"{kind.value} takes i1, not {checked}")
         return checked
-    if kind is BinaryKind.ADD and isinstance(left, TensorType) and is_padded(left) and left.dtype.is_float:
+    if kind.is_sum and isinstance(left, TensorType) and is_padded(left) and left.dtype.is_float:
         return left
     return _float(left, f"the left side of {kind.value}")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
@@ -15,10 +14,8 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
-    CompareKind,
     Concat,
     Constant,
     Distinct,
@@ -48,7 +45,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
     Window,
@@ -78,41 +74,6 @@ class Packing:
 
 Held: TypeAlias = Array | Packing
 Outcome: TypeAlias = tuple[Role, str]
-
-UNARY: Mapping[UnaryKind, Callable[[Array], Array]] = {
-    UnaryKind.NEG: np.negative,
-    UnaryKind.ABS: np.abs,
-    UnaryKind.SIGN: np.sign,
-    UnaryKind.SQRT: np.sqrt,
-    UnaryKind.EXP: np.exp,
-    UnaryKind.EXPM1: np.expm1,
-    UnaryKind.LOG: np.log,
-    UnaryKind.LOG1P: np.log1p,
-    UnaryKind.TANH: np.tanh,
-    UnaryKind.SIGMOID: lambda x: 1.0 / (1.0 + np.exp(-x)),
-    UnaryKind.ERF: lambda x: np.vectorize(math.erf, otypes=[np.float64])(x),
-    UnaryKind.STOP_GRADIENT: lambda x: x,
-}
-
-BINARY: Mapping[BinaryKind, Callable[[Array, Array], Array]] = {
-    BinaryKind.ADD: np.add,
-    BinaryKind.SUB: np.subtract,
-    BinaryKind.MUL: np.multiply,
-    BinaryKind.DIV: np.divide,
-    BinaryKind.MAX: np.maximum,
-    BinaryKind.MIN: np.minimum,
-    BinaryKind.AND: np.logical_and,
-    BinaryKind.OR: np.logical_or,
-}
-
-COMPARE: Mapping[CompareKind, Callable[[Array, Array], Array]] = {
-    CompareKind.LT: np.less,
-    CompareKind.LE: np.less_equal,
-    CompareKind.GT: np.greater,
-    CompareKind.GE: np.greater_equal,
-    CompareKind.EQ: np.equal,
-    CompareKind.NE: np.not_equal,
-}
 
 
 def pack_mask(mask: Array) -> Packing:
@@ -203,11 +164,11 @@ class _Frame:
             case Constant():
                 return [np.full(self.shape(operation.result), operation.value)]
             case Unary():
-                return [UNARY[operation.kind](self.array(operation.operand))]
+                return [operation.kind.row.numpy(self.array(operation.operand))]
             case Binary():
-                return [BINARY[operation.kind](self.array(operation.left), self.array(operation.right))]
+                return [operation.kind.row.numpy(self.array(operation.left), self.array(operation.right))]
             case Compare():
-                return [COMPARE[operation.kind](self.array(operation.left), self.array(operation.right))]
+                return [operation.kind.row.numpy(self.array(operation.left), self.array(operation.right))]
             case Select():
                 return [np.where(self.array(operation.condition), self.array(operation.on_true), self.array(operation.on_false))]
             case Broadcast():

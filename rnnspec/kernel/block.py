@@ -33,7 +33,6 @@ from rnnspec.ir.traverse import free_values, location_of, operands_of, results_o
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_zero, looked_up
 from rnnspec.kernel.carry_buffers import settle_states
-from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -55,7 +54,6 @@ from rnnspec.kernel.nodes import (
     Scatter,
     Statement,
     Store,
-    panel_bytes,
 )
 from rnnspec.kernel.op_class import (
     OpClass,
@@ -68,7 +66,7 @@ from rnnspec.kernel.op_class import (
     tensor_type,
 )
 from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
-from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
+from rnnspec.kernel.tiling import Tiling
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
@@ -81,7 +79,7 @@ ZEROS = "prepared.zeros"
 class Context:
     """What all blocks of one function share: its buffers, and the panels that its prepare function has to pack."""
 
-    target: Target
+    tiling: Tiling
     dtype: DType
     buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
     panels: dict[PanelKey, PackPanels] = field(default_factory=dict[PanelKey, PackPanels])
@@ -89,7 +87,8 @@ class Context:
 
     @property
     def lanes(self) -> int:
-        return self.target.lanes(self.dtype)
+        """Elements of the function's dtype in a vector of the target."""
+        return self.tiling.target.lanes(self.dtype)
 
     def add(self, name: str, space: Space, dtype: DType, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
         """A new buffer under a name that is made unique."""
@@ -147,7 +146,11 @@ class Context:
 
 @dataclass
 class BlockScheduler:
-    """One block: where its inputs lie, and where what is wanted of it has to go."""
+    """The scheduling of one block, a function's body or a scan's step, to nodes.
+
+    `locations`: the storage of its inputs before, and of all stored values after. `wanted`: for each result of the block, the storage
+    to which it is written.
+    """
 
     context: Context
     operations: Sequence[Operation]
@@ -187,7 +190,7 @@ class BlockScheduler:
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
 
     def destinations(self, value: Value) -> Sequence[Storage]:
-        """Where a value is to be stored: where it is wanted, or in a new buffer."""
+        """The storage to which a value is written: the wanted ones, or a new buffer."""
         if value in self.wanted:
             return self.wanted[value]
         return (self._allocate(value),)
@@ -199,9 +202,11 @@ class BlockScheduler:
 
     @property
     def context_space(self) -> Space:
+        """The memory of the block's own buffers: prepared memory in a prepare function, else scratch."""
         return Space.PREPARED if self.context.preparing else Space.SCRATCH
 
     def locate(self, value: Value) -> Storage | None:
+        """A value's storage; None for a constant 0 without storage, and for a value that isn't stored."""
         if is_zero(self.analysis, value) and value not in self.locations:
             return None
         return self.locations.get(value)
@@ -273,23 +278,21 @@ class BlockScheduler:
         return StageWriter(self.analysis, level, self.locate, self.context)
 
     def _stage(self, writer: StageWriter, rows: Dim, units: int, stores: Sequence[Store]) -> FusedLoop:
-        lanes = self.context.lanes
-        sums = writer.sums
+        tiling, dtype, sums = self.context.tiling, self.context.dtype, writer.sums
         if not sums:
             return replace(self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores)), location=writer.location)
-        tile = contraction_tile(self.context.target, sums, units, lanes)
+        tile = tiling.contraction(sums, units, dtype)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns, writer.location))
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
-        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
-        tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
+        tile = tiling.beside_weights(tile, contracts, sums, units, dtype)
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
     def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:
         """A stage without a contraction."""
-        return FusedLoop(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
+        return FusedLoop(rows, units, self.context.tiling.pointwise(units, body, self.context.dtype), body)
 
     # Nodes
 

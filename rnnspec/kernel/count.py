@@ -13,10 +13,9 @@ from typing import assert_never
 
 from rnnspec.contract.dimensions import ROWS, Dim, Tokens, addends, substituted
 from rnnspec.contract.native_function import Space
-from rnnspec.ir.ops import BinaryKind, UnaryKind
+from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.ir.types import DType
 from rnnspec.kernel.calling_convention import sizes_of
-from rnnspec.kernel.cpu.register_pressure import ELEMENTARY, same_for_all_units
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -42,9 +41,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
-
-FREE = frozenset({UnaryKind.STOP_GRADIENT, BinaryKind.AND, BinaryKind.OR})
-"""No arithmetic on floats."""
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 DRAW = "draw"
 """What a random number is counted as, beside the elementary functions."""
@@ -192,10 +189,14 @@ class _Counter:
                         reads.append(_Range(access.fill, (), True, access.column, access.column + (1 if access.splat else units)))
                     if access.via is not None:
                         indices[access.via, access.rows] = None
-                case Map(kind=kind) if isinstance(kind, UnaryKind) and kind in ELEMENTARY:
-                    elementary[kind.value] = elementary.get(kind.value, 0) + times
                 case Map(kind=kind):
-                    elementwise += 0 if kind in FREE else times
+                    match cost_of(kind):
+                        case Cost.ELEMENTARY if kind is not None:
+                            elementary[kind.value] = elementary.get(kind.value, 0) + times
+                        case Cost.FREE:
+                            pass
+                        case _:
+                            elementwise += times
                 case Draw():
                     elementary[DRAW] = elementary.get(DRAW, 0) + (rows if statement.splat else elements)
                 case Contract():

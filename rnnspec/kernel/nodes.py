@@ -8,22 +8,24 @@ or all those of a padded sequence: the batch times its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
-from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
+from rnnspec.ir.elementwise import ElementwiseKind
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
 
 
 @dataclass(frozen=True, slots=True)
 class IndexArray:
-    """An array that the runtime makes from packing indices: `name` of index number `index`, with further numbers that say which."""
+    """An int32 array that the runtime makes of packing index number `index`: `name` is its kind, `parameters` the kind's numbers."""
 
     name: str
     index: int = 0
@@ -47,8 +49,22 @@ class Buffer:
     time: Dim | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BufferColumns:
+    """The columns of a buffer from `column` on."""
+
+    buffer: Buffer
+    column: int
+
+
+BufferAliases: TypeAlias = Mapping[str, BufferColumns]
+"""Where those buffers of a tape lie that are a part of another one, by their names."""
+
+NO_ALIASES: BufferAliases = MappingProxyType({})
+
+
 class RowMap(Enum):
-    """Which row of a buffer belongs to row r of a stage."""
+    """The row of a buffer that belongs to row r of a stage."""
 
     ROW = "row"
     """Row r."""
@@ -77,28 +93,32 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Load:
+    """Statement `name`: the element of `access` at the row and unit."""
+
     name: str
     access: Access
 
 
 @dataclass(frozen=True, slots=True)
 class Splat:
+    """Statement `name`: a constant, the same for all rows and units."""
+
     name: str
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Elementwise; `kind` None is a select."""
+    """Statement `name`: an elementwise operation on other statements; a select if `kind` is None."""
 
     name: str
-    kind: UnaryKind | BinaryKind | CompareKind | None
+    kind: ElementwiseKind | None
     operands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A uniform number for the element at row r, `column` + unit of a matrix `width` wide."""
+    """Statement `name`: a uniform number in [0, 1) for the element at row r, `column` + unit of a matrix `width` wide."""
 
     name: str
     key: str
@@ -121,6 +141,8 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """Writes the value of a statement to the element of `access` at the row and unit."""
+
     access: Access
     value: str
 
@@ -144,14 +166,14 @@ Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopNest:
-    """`location`: the lines of the spec that a loop nest comes from; no part of equality."""
+    """A loop nest. `location`: the lines of the spec that it comes from, which take no part in equality."""
 
     location: Location = field(default=UNKNOWN, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FusedLoop(LoopNest):
-    """For each row and unit: the body."""
+    """A loop over rows and units that runs the body for each."""
 
     rows: Dim
     units: int
@@ -161,7 +183,7 @@ class FusedLoop(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class RowReduce(LoopNest):
-    """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
+    """A loop over rows: the body over all units, then `value` reduced over these into an element of `target`."""
 
     rows: Dim
     units: int
@@ -173,7 +195,7 @@ class RowReduce(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class ColumnReduce(LoopNest):
-    """For each unit: the body over all rows, then `value` reduced over them into `target`."""
+    """A loop over units: the body over all rows, then `value` reduced over these into `target`."""
 
     rows: Dim
     units: int
@@ -213,7 +235,7 @@ class Scatter(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class GatherIds(LoopNest):
-    """`target[r] = source[via[r]]`, of i32."""
+    """A gather of i32: `target[r] = source[via[r]]`."""
 
     rows: Dim
     source: str
@@ -223,7 +245,7 @@ class GatherIds(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class Rearranged(LoopNest):
-    """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
+    """A change of layout: `target` holds each row of `source` in order, with `transpose` a row's `height` by `units` matrix by columns."""
 
     rows: Dim
     height: int
@@ -248,9 +270,9 @@ class PanelColumn:
 
 @dataclass(frozen=True, slots=True)
 class PackPanels(LoopNest):
-    """Weights in the order in which a contraction reads them, zeros behind the last unit.
+    """A copy of weights in the order in which a contraction reads them, with zeros behind the last unit.
 
-    [units / (vectors * lanes)][depth][vectors][gates][lanes].
+    The layout is [units / (vectors * lanes)][depth][vectors][gates][lanes].
     """
 
     target: str
@@ -262,7 +284,7 @@ class PackPanels(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class CarryBuffers:
-    """A carried value: `current` is read, `following` written, the same buffer if in place.
+    """The buffers of a scan's carried value: `current` is read, `following` written; one buffer if the update is in place.
 
     Rows enter from `init` (zeros if None) and leave to `final`.
     """
@@ -309,10 +331,7 @@ class TimeBlock:
 
 @dataclass(frozen=True, slots=True)
 class KernelFunction:
-    """`buffers` in the order of the first use; `nodes` in execution order.
-
-    `distinct`: indices that a call makes of its inputs. `blocks`: of nodes, in order, none in two of them.
-    """
+    """A function: `buffers` in order of first use, `nodes` in execution order. `distinct`: indices made of ids, `blocks`: of nodes."""
 
     name: str
     dtype: DType
@@ -322,6 +341,7 @@ class KernelFunction:
     blocks: tuple[TimeBlock, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
+        """The buffer of that name; KeyError if there is none."""
         for buffer in self.buffers:
             if buffer.name == name:
                 return buffer
@@ -337,5 +357,5 @@ class KernelModule:
 
 
 def panel_bytes(contracts: Iterable[Contract], units: int, element_bytes: int) -> int:
-    """What a stage's contractions read of weights for a row."""
+    """Bytes of weights that a stage's contractions read for a row."""
     return sum(contract.depth * len(contract.names) for contract in contracts) * units * element_bytes

@@ -8,10 +8,10 @@ from typing import assert_never
 
 from rnnspec.contract.dimensions import Size, Tokens, at_least_zero
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import Cost
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -29,7 +29,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
     Window,
@@ -133,16 +132,11 @@ def form_of(operation: Operation) -> OpClass:
             return OpClass.NODE
 
 
-CHEAP_UNARY = (UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN, UnaryKind.STOP_GRADIENT)
-
-
 def is_expensive(operation: Operation) -> bool:
     """Whether to store a result that several stages need, instead of computing it in each."""
     match operation:
-        case Unary():
-            return operation.kind not in CHEAP_UNARY
-        case Binary():
-            return operation.kind is BinaryKind.DIV
+        case Unary() | Binary():
+            return operation.kind.row.cost in (Cost.DIVISION, Cost.ROOT, Cost.ELEMENTARY)
         case Matmul():
             return True
         case _:

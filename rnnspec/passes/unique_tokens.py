@@ -1,4 +1,4 @@
-"""Multiplies each row of a table that a batch looks up once, however often it is looked up."""
+"""Deduplicates embedding look-ups for training: each distinct row of a batch is multiplied once."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class UniqueTokens:
     name: ClassVar[str] = "unique-tokens"
 
     def run(self, module: Module) -> Module:
+        """The module with look-ups in products of distinct rows."""
         return rewrite_functions(module, lambda function: _Sharing(function).run())
 
 

@@ -1,4 +1,4 @@
-"""A function's loop nests with what they do on a call of given sizes, what that takes at least, and what it took."""
+"""A function's loop nests with their work on a call of given sizes, the least time for it, and the measured time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _limit(counted: Count, sizes: Mapping[Size, int], bytes_of: Mapping[str, int
 
 
 def described(node: Node) -> tuple[str, str]:
-    """What kind a nest is, as the printed kernel IR calls it, and over what it runs."""
+    """A loop nest's kind, as the printed kernel IR calls it, and its iteration space."""
     match node:
         case FusedLoop():
             contracts = [statement for statement in node.body if isinstance(statement, Contract)]

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.dimensions import BATCH, Size, Sizes, value_of
 from rnnspec.contract.native_function import NativeFunction
@@ -36,9 +35,9 @@ Ticks: TypeAlias = dict[tuple[Variant, str], NDArray[np.int64]]
 
 
 def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.0, training: bool = False, seconds: float = 1.0) -> Profile:
-    """Of a prediction, or of what a step of training runs in native code, with drawn inputs and weights.
+    """The profile of a prediction, or of a training step's native code, with drawn inputs and weights.
 
-    `time`: of every dynamic length; `real`: the fraction of steps that aren't masked; `seconds`: how long calls are timed.
+    `time`: of every dynamic length. `real`: the fraction of unmasked steps. `seconds`: how long calls are timed.
     """
     given = draw_inputs(compilation.signature, batch, time, real)
     packed = given.batch()
@@ -96,7 +95,7 @@ class _Taken:
     shares: list[float] = field(default_factory=list[float])
 
     def add(self, timed: Runner, call: Callable[[], object], pack: Callable[[], object], update: Callable[[], object] | None) -> None:
-        """One turn of everything."""
+        """A round of measurements."""
         start, worked = perf_counter(), thread_time()
         self.ticks.append(_ticks_of(timed))
         self.calls.append(_seconds_of(call))
@@ -111,15 +110,15 @@ def _functions(
 ) -> Iterable[FunctionProfile]:
     """Each native function behind its prepare function, which runs in each call unless its only run was the one of `once`."""
 
-    def measured(wanted: Variant, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
-        seconds = np.array([run[wanted, symbol(function.name)] for run in runs]) / rates.ticks
+    def measured(wanted: Variant, symbol: str, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
+        seconds = np.array([run[wanted, symbol] for run in runs]) / rates.ticks
         return kernels(function, np.median(seconds, axis=0).tolist(), seconds.min(axis=0).tolist(), sizes, rates)
 
-    for wanted in timed.functions:
-        compiled = compilation.kernels(wanted)
-        preparing = measured(wanted, compiled.prepare, every if once is None else [once])
+    for wanted, bound in timed.functions.items():
+        compiled, native = compilation.kernels(wanted), bound.function
+        preparing = measured(wanted, native.prepare_symbol, compiled.prepare, every if once is None else [once])
         yield FunctionProfile(f"{wanted.name}.prepare", preparing, once is None)
-        yield FunctionProfile(wanted.name, measured(wanted, compiled.function, every), True)
+        yield FunctionProfile(wanted.name, measured(wanted, native.symbol, compiled.function, every), True)
 
 
 def _ticks_of(timed: Runner) -> Ticks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,14 @@ import pytest
 import rnnspec
 from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Name, Size
 from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.packing import PackedIndex
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import planned_memory, sizes_of_calls
 from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.native.call_plan import CallPlan, Plans
 from rnnspec.runtime.native.executable import Variant
-from rnnspec.runtime.native.loaded_function import LoadedFunction
 
 TEXT = """model Text {
     input x: int[time]
@@ -98,14 +99,14 @@ def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
     seen: list[dict[str, int]] = []
-    call = LoadedFunction._call  # pyright: ignore[reportPrivateUsage]
+    plan_of = Plans.of
 
-    def watched(self: LoadedFunction, symbol: str, shared: str, pointers: list[int], dims: list[int], threads: int) -> None:
-        if symbol == self.function.symbol:
-            seen.append(dict(zip(self.function.dims, dims, strict=True)))
-        call(self, symbol, shared, pointers, dims, threads)
+    def watched(self: Plans, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
+        plan = plan_of(self, batch, times, indices)
+        seen.append(dict(zip(plan.function.dims, plan.dims, strict=True)))
+        return plan
 
-    monkeypatch.setattr(LoadedFunction, "_call", watched)
+    monkeypatch.setattr(Plans, "of", watched)
     model = rnnspec.compile(TEXT, seed=0)
     found: list[list[dict[Size, int]]] = []
     for length in (200, 2000):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.contract.dimensions import Size, ceil_div
+from rnnspec.contract.dimensions import Size, ceil_div, plus
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,
@@ -79,6 +79,40 @@ def local_pooling(name: str) -> Entry:
         lambda shape: windows(name, shape, ["valid", "same"], {}),
         lambda layer, shapes: windowed(layer, shapes[0], shapes[0].width),
     )
+
+
+# More steps or fewer
+
+ENDS = st.one_of(st.integers(0, 2), st.lists(st.integers(0, 2), min_size=2, max_size=2))
+"""Steps at both ends, or at each."""
+
+
+def at_both_ends(layer: Layer, argument: str) -> int:
+    """How many steps it is about in all."""
+    given = layer.get(argument, 1)
+    return sum(given) if isinstance(given, list) else 2 * given
+
+
+def extended(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    (shape,) = shapes
+    padding = layer["layer"] == "ZeroPadding1D"
+    count = at_both_ends(layer, "padding") if padding else -at_both_ends(layer, "cropping")
+    length = plus(shape.length or 0, count)
+    if not layer.get("carry_mask", False) or not shape.masks:
+        return [shape.anew(length, shape.width)]
+    if isinstance(length, int) and length < 1:
+        raise Misfit
+    over = str((layer["layer"], layer.get("padding", layer.get("cropping")), shape.length, shape.flipped, sorted(shape.masks)))
+    return [Shape(length, shape.width, masks=frozenset({(over, tuple[float, ...]())}), known=shape.known)]
+
+
+@st.composite
+def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
+    """Some step of a fixed length is left."""
+    layer = draw(described("Cropping1D", {"cropping": maybe(ENDS), "carry_mask": maybe(FLAG)}))
+    if isinstance(shape.length, int) and at_both_ends(layer, "cropping") >= shape.length:
+        layer["cropping"] = 0
+    return layer
 
 
 # The same numbers in another shape
@@ -186,6 +220,13 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         ),
         "MaxPooling1D": local_pooling("MaxPooling1D"),
         "AveragePooling1D": local_pooling("AveragePooling1D"),
+        "ZeroPadding1D": Entry(sequence, lambda shape: {"padding": maybe(ENDS), "carry_mask": maybe(FLAG)}, extended),
+        "Cropping1D": Entry(sequence, croppings, extended),
+        "UpSampling1D": Entry(
+            sequence,
+            lambda shape: {"size": maybe(st.integers(1, LARGEST))},
+            lambda layer, shapes: [shapes[0].anew((shapes[0].length or 0) * layer.get("size", 2), shapes[0].width)],
+        ),
         "Flatten": Entry(fixed, lambda shape: {}, lambda layer, shapes: [shapes[0].anew(None, prod(extents(shapes[0])))]),
         "Reshape": Entry(fixed, reshapings, reshaped),
         "Permute": Entry(fixed, lambda shape: {"dims": st.permutations(range(1, 2 + shape.sequence)).map(list)}, permuted),

@@ -17,8 +17,8 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scop
 from rnnspec.frontend.binding.values import CheckError, Enough, Report, Scope, Symbol, describe
 from rnnspec.frontend.cells.name_clashes import clashes
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, StepMask
-from rnnspec.frontend.graph.layers import result_names
 from rnnspec.frontend.layers.checks import InputSpans
+from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
 from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, ModelBuilder
@@ -189,10 +189,11 @@ def _is_input(value: GraphValue) -> bool:
 
 
 def _made_name(value: GraphValue, applications: tuple[Application, ...]) -> str:
-    """The name of the layer that made a value."""
+    """The name of the layer that made a value; of one that gives several with the result's own name below it."""
     for application in applications:
         if value in application.results:
-            return result_names(application.layer)[application.results.index(value)]
+            names = rules_of(application.layer).results(application.layer)
+            return f"{application.layer.name}/{names[application.results.index(value)]}" if names else application.layer.name
     raise InternalError(f"value {value.number} comes from nowhere")
 
 

@@ -7,7 +7,8 @@ lie step by step, so that a nest over tokens can do those of a few steps, and th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from rnnspec.contract.dimensions import Steps, Tokens
 from rnnspec.contract.native_function import Space
@@ -26,10 +27,23 @@ from rnnspec.kernel.nodes import (
     TimeBlock,
 )
 from rnnspec.kernel.parallel_rows import Touch, touches
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 FEWEST_TOKENS = 64
 """Of a block: with fewer, the weights are read too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBlocks:
+    """Lets loop nests that hand tokens to each other take turns; see the module."""
+
+    name: ClassVar[str] = "time-blocks"
+
+    def run(self, kernels: Kernels) -> Kernels:
+        function = kernels.function
+        buffers = {buffer.name: buffer for buffer in function.buffers}
+        return replace(kernels, function=replace(function, blocks=time_blocks(function.nodes, buffers, kernels.target)))
 
 
 def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Target) -> tuple[TimeBlock, ...]:

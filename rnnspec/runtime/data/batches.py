@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.dimensions import Dim, Size, names_in, shortfall, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_count, window_mask
+from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import IndexSignature, PairSignature
 from rnnspec.locks import cached_property
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows
@@ -29,10 +29,10 @@ ALL_ROWS = slice(None)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one native call takes.
+    """The inputs of one native call.
 
-    `indices`: those of the signature. `reals`: for each the steps that count, (size, time), None where
-    all do. `borrowed`: the inputs that are the caller's own memory.
+    `indices`: the signature's packing indices. `reals`: for each, the unmasked steps, (size, time); None where all are. `borrowed`: names
+    of inputs in the caller's own memory.
     """
 
     size: int
@@ -42,7 +42,7 @@ class Batch:
     borrowed: frozenset[str] = frozenset()
 
     def owned(self) -> Batch:
-        """The batch with copies of what is the caller's: it stays as it is whatever the caller does."""
+        """The batch with borrowed inputs copied, so that the caller may overwrite theirs."""
         inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
         return Batch(self.size, inputs, self.indices, self.reals)
 
@@ -219,7 +219,7 @@ class CheckedInputs:
     def _real_steps(
         self, index: IndexSignature, rows: Rows, times: Mapping[str, int], size: int, reals: Sequence[Mask | None]
     ) -> Mask | None:
-        """`reals`: of the indices that stand before it."""
+        """The unmasked steps of one index, (size, time); None where all are. `reals`: of the indices before it."""
         real: Mask | None = None
         for name, values in index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]
@@ -264,7 +264,10 @@ class CheckedInputs:
 
 def full_index(batch: int, time: int) -> PackedIndex:
     """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
-    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time, kept=False)
+    if batch * time > KEPT_STEPS:
+        return _full_index(batch, time, kept=False)
+    found = _full_indices.get((batch, time))
+    return _full_indices.keep((batch, time), _full_index(batch, time, kept=True)) if found is None else found
 
 
 def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
@@ -274,7 +277,7 @@ def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
     return PackedIndex(batch, time, rows, rows, offsets, source, kept)
 
 
-_kept_full_index = lru_cache(maxsize=16)(partial(_full_index, kept=True))
+_full_indices = ShapeCache[tuple[int, int], PackedIndex](16)
 
 
 def check_step_count(samples: int, time: int, name: str) -> None:

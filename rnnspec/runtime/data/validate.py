@@ -1,4 +1,4 @@
-"""From what a user passes to arrays that native code may trust: every bad input ends here, with its place and values."""
+"""Validation of the user's inputs: faults end here, with their place and values, and native code can trust the arrays that leave."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
@@ -99,12 +100,8 @@ def inputs_by_name(signature: Signature, x: object) -> Mapping[str, object]:
             )
         return {names[0]: x}
     given = cast(Mapping[str, object], x)
-    missing = [name for name in names if name not in given]
-    unknown = [str(name) for name in given if name not in names]
-    if missing or unknown:
-        said = [f"missing: {', '.join(missing)}"] if missing else []
-        said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-        raise ValueError(f"the inputs of model {signature.model} are {', '.join(names)}; {'; '.join(said)}")
+    if faults := name_faults(names, given):
+        raise ValueError(f"the inputs of model {signature.model} are {', '.join(names)}; {faults}")
     return given
 
 

@@ -12,6 +12,7 @@ from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeArgument, NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.runtime.native.memory import address, call_sizes, index_array, output_shape
 
 GIVEN = frozenset({Space.INPUT, Space.KEY, Space.COTANGENT, Space.GRADIENT})
@@ -59,7 +60,7 @@ class Plans:
 
     def __init__(self, function: NativeFunction) -> None:
         self._function = function
-        self._known: dict[tuple[int, ...], CallPlan] = {}
+        self._known = ShapeCache[tuple[int, ...], CallPlan](MOST_PLANS)
         places = tuple(enumerate(function.arguments))
         self._indices = tuple((place, each) for place, each in places if each.space is Space.INDEX)
         self._outputs = tuple((place, each) for place, each in places if each.space is Space.OUTPUT)
@@ -73,9 +74,7 @@ class Plans:
         if found is None:
             found = self._made(tuple(indices), call_sizes(batch, times, indices))
             if all(index.kept for index in indices):
-                if len(self._known) >= MOST_PLANS:
-                    self._known.clear()
-                self._known[key] = found
+                self._known.keep(key, found)
         return found
 
     def _made(self, indices: tuple[PackedIndex, ...], sizes: Mapping[Size, int]) -> CallPlan:

@@ -16,7 +16,7 @@ from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.thread_count import CALLS_ALONE, ThreadCount
+from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.call_plan import Plans
 from rnnspec.runtime.native.jit import Loaded
@@ -143,7 +143,7 @@ class LoadedFunction:
     def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
         """How many threads to use: one where several would save too little."""
         threads = self.threads.number
-        return threads if threads > 1 and shared and saved(threads) >= self.threads.least_saved else 1
+        return threads if threads > 1 and shared and saved(threads) >= self.threads.tuning.least_saved_operations else 1
 
     def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
         alone = self.loaded.functions[symbol]
@@ -151,9 +151,10 @@ class LoadedFunction:
             self._alone, threads = self._alone - 1, 1
         if threads > 1:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
-            took_part = call_together(call, alone, threads, self.threads.patience, self.threads.idle)
-            self.threads.took_part = took_part.threads
-            self._alone = CALLS_ALONE if took_part.dismissed else 0
+            tuning = self.threads.tuning
+            took_part = call_together(call, alone, threads, tuning.spin_limit, tuning.barrier_ticks)
+            self.threads.participants = took_part.threads
+            self._alone = tuning.calls_alone if took_part.dismissed else 0
         else:
             alone(ctypes.addressof(table), ctypes.addressof(sizes))
 

@@ -53,7 +53,7 @@ class NativeStepper:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._directly = directly if len(inputs) == 1 and is_small(function, sizes) else None
+        self._directly = directly if len(inputs) == 1 and is_small(function, sizes, bound.threads.tuning) else None
 
     def set_weights(self, weights: Array, version: int) -> None:
         """Takes these from now on, as they are now."""

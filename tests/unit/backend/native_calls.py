@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.objects import Machine
+from rnnspec.backend.llvm_cpu.backend import LlvmCpu
 from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
-from rnnspec.driver.native import kernels, native_function
+from rnnspec.driver.native import native_function
 from rnnspec.ir import inference
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, WindowMask
 from rnnspec.ir.types import BATCH, DType, TensorType
@@ -31,9 +31,7 @@ def jit() -> Jit:
     return Jit()
 
 
-@cache
-def machine(target: Target) -> Machine:
-    return Machine(target)
+BACKEND = LlvmCpu()
 
 
 def weight_offsets(function: Function) -> dict[str, int]:
@@ -50,7 +48,8 @@ def weight_offsets(function: Function) -> dict[str, int]:
 
 def load(function: Function, target: Target) -> LoadedFunction:
     """The function, compiled for a target that this machine can run."""
-    compiled = native_function(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
+    kernels = BACKEND.schedule(function, target, weight_offsets(function), "kernel")
+    compiled = native_function(kernels, BACKEND, ObjectCache(default_folder()))
     return LoadedFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
 
 

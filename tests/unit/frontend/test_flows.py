@@ -8,8 +8,13 @@ from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, StepMask
-from rnnspec.frontend.graph.layers import Activation, Bidirectional, Layer, Merge, Recurrent
+from rnnspec.frontend.graph.layer import Layer
+from rnnspec.frontend.layers.activation import Activation
+from rnnspec.frontend.layers.bidirectional import Bidirectional
+from rnnspec.frontend.layers.merge import Merge
+from rnnspec.frontend.layers.recurrent import Recurrent
 from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.verify import verify
@@ -173,7 +178,7 @@ def test_a_shared_embedding_of_two_inputs() -> None:
     made = graph(*body, "[p, q] -> Concatenate()", of="x: int[time], y: int[words]")
     assert weights(made)[0] == "embed/embeddings"
     assert [value.steps for value in types(made)["embed"]] == [StepMask((("y", (0.0,)),))]
-    assert list(made.sequences()) == [StepMask((("x", (0.0,)),)), StepMask((("y", (0.0,)),))]
+    assert list(sequences(made)) == [StepMask((("x", (0.0,)),)), StepMask((("y", (0.0,)),))]
 
 
 @pytest.mark.parametrize("second", ["row -> s", "d = other -> Dense(4) d -> s"])
@@ -620,8 +625,8 @@ def test_a_merge_of_sequences_of_a_length_of_their_own() -> None:
 
 def test_packing_indices_come_in_the_order_of_use() -> None:
     made = graph("p = b -> LSTM(2, return_sequences = true)", "q = a -> LSTM(2, return_sequences = true)", "[p, q] -> Add()")
-    assert list(made.sequences()) == [StepMask((B,)), StepMask((A,)), StepMask((B, A))]
-    assert list(graph("a -> Masking() -> LSTM(2)").sequences()) == [StepMask((("a", (0.0,)),))]
+    assert list(sequences(made)) == [StepMask((B,)), StepMask((A,)), StepMask((B, A))]
+    assert list(sequences(graph("a -> Masking() -> LSTM(2)"))) == [StepMask((("a", (0.0,)),))]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ from rnnspec.contract.signature import Config, InitializerPart
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph, GraphTensor
-from rnnspec.frontend.graph.layers import Bidirectional, Dense, Embedding, Layer, Recurrent
+from rnnspec.frontend.graph.layer import Layer
+from rnnspec.frontend.layers.bidirectional import Bidirectional
+from rnnspec.frontend.layers.dense import Dense
+from rnnspec.frontend.layers.embedding import Embedding
+from rnnspec.frontend.layers.recurrent import Recurrent
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse

@@ -9,15 +9,16 @@ import pytest
 from rnnspec.contract.dimensions import BATCH, Name
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Function, Module, Value
+from rnnspec.ir.ops import Function, Value
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
+from rnnspec.kernel.cpu.tiles import CpuTiling
 from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Store
 from rnnspec.kernel.op_class import OpClass, form_of, is_storable, matrix
 from rnnspec.kernel.printer import print_kernel
-from rnnspec.kernel.schedule import schedule, schedule_function
+from rnnspec.kernel.schedule import schedule
 from rnnspec.kernel.target import AVX2
 
 
@@ -30,7 +31,8 @@ def parsed(text: str) -> Function:
 def scheduled(text: str, offsets: dict[str, int] | None = None) -> tuple[KernelFunction, KernelFunction]:
     function = parsed(text)
     known = {parameter.value.name: 0 for parameter in function.parameters} if offsets is None else offsets
-    return schedule_function(function, AVX2, known)
+    kernels = schedule(function, CpuTiling(AVX2), known)
+    return kernels.prepare, kernels.function
 
 
 def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
@@ -90,7 +92,7 @@ def test_weights_stand_at_their_offsets() -> None:
 
 
 def test_each_function_of_a_module_has_its_prepare_function_before_it() -> None:
-    module = schedule(Module("m", (parsed(SIMPLE),)), AVX2, {"w": 0, "b": 16})
+    module = schedule(parsed(SIMPLE), CpuTiling(AVX2), {"w": 0, "b": 16}).module
     assert [function.name for function in module.functions] == ["f.prepare", "f"]
     with pytest.raises(KeyError):
         module.functions[0].buffer("unknown")

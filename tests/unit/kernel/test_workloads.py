@@ -13,9 +13,10 @@ from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
+from rnnspec.kernel.cpu.tiles import contraction_tile
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import FusedLoop
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 

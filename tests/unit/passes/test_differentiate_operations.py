@@ -10,6 +10,7 @@ import pytest
 
 from rnnspec.contract.dimensions import BATCH, TOKENS, Name, Tokens, Windows, ceil_div
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import ZERO
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import DType, TensorType
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
@@ -56,7 +57,10 @@ def of_sequence(make: Callable[[Builder, Value, Value, Value], Value]) -> Module
     return module_of(make(builder, sequence, index, weight), builder)
 
 
-DIFFERENTIABLE = [kind for kind in UnaryKind if kind not in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT)]
+DIFFERENTIABLE = [kind for kind in UnaryKind if kind.row.adjoint is not ZERO]
+OF_POSITIVE = (UnaryKind.SQRT, UnaryKind.LOG, UnaryKind.LOG1P)
+ZERO_GRADIENT = [kind for kind in UnaryKind if kind.row.adjoint is ZERO and kind is not UnaryKind.STOP_GRADIENT]
+OF_FLOATS = [kind for kind in BinaryKind if not kind.row.on_flags]
 
 
 @pytest.mark.parametrize("kind", DIFFERENTIABLE)
@@ -65,13 +69,20 @@ def test_unary(kind: UnaryKind) -> None:
     assert np.all(gradient != 0.0)
 
 
-@pytest.mark.parametrize("kind", [UnaryKind.NEG, UnaryKind.ABS, UnaryKind.EXPM1, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF])
+@pytest.mark.parametrize("kind", [kind for kind in DIFFERENTIABLE if kind not in OF_POSITIVE])
 def test_unary_of_negative_numbers(kind: UnaryKind) -> None:
     check_gradients(of_row(lambda b, x: b.unary(kind, x)), arguments={"x": -MOVED})
 
 
-def test_sign_has_zero_gradient() -> None:
-    assert np.all(check_gradients(of_row(lambda b, x: b.sign(x)), arguments={"x": MOVED})["x"] == 0.0)
+@pytest.mark.parametrize("kind", ZERO_GRADIENT)
+def test_steps_have_zero_gradient(kind: UnaryKind) -> None:
+    assert np.all(check_gradients(of_row(lambda b, x: b.unary(kind, x)), arguments={"x": MOVED + 0.03})["x"] == 0.0)
+
+
+def test_which_rules_are_zero() -> None:
+    """A row that says that it has no gradient must mean it."""
+    assert ZERO_GRADIENT == [UnaryKind.SIGN, UnaryKind.FLOOR, UnaryKind.ROUND]
+    assert [kind for kind in BinaryKind if kind.row.adjoint is ZERO] == [kind for kind in BinaryKind if kind.row.on_flags]
 
 
 def test_stop_gradient_is_a_constant_to_the_gradient() -> None:
@@ -81,7 +92,7 @@ def test_stop_gradient_is_a_constant_to_the_gradient() -> None:
     assert np.array_equal(gradient_of(of_row(lambda b, x: b.mul(b.stop_gradient(x), x)), {"x": MOVED})["x"], MOVED)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BinaryKind if kind not in (BinaryKind.AND, BinaryKind.OR)])
+@pytest.mark.parametrize("kind", OF_FLOATS)
 def test_binary(kind: BinaryKind) -> None:
     arguments = {"x": MOVED, "y": MOVED[::-1] + 0.07}
     gradients = check_gradients(of_rows(lambda b, x, y: b.binary(kind, x, y)), arguments=arguments)
@@ -89,9 +100,7 @@ def test_binary(kind: BinaryKind) -> None:
     assert np.any(gradients["y"] != 0.0)
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in BinaryKind if kind not in (BinaryKind.AND, BinaryKind.OR, BinaryKind.MAX, BinaryKind.MIN)]
-)
+@pytest.mark.parametrize("kind", [kind for kind in OF_FLOATS if kind not in (BinaryKind.MAX, BinaryKind.MIN)])
 def test_binary_of_one_value_twice(kind: BinaryKind) -> None:
     check_gradients(of_row(lambda b, x: b.binary(kind, x, x)), arguments={"x": MOVED})
 
@@ -109,7 +118,20 @@ def test_a_tie_goes_to_the_right(kind: BinaryKind) -> None:
     assert np.all(gradients["y"] != 0.0)
 
 
-@pytest.mark.parametrize("kind", [CompareKind.LT, CompareKind.GE])
+def test_powers_at_a_base_of_zero_and_below() -> None:
+    """As JAX has them: at 0 the exponent's gradient is 0 and the base's that of the power below; below 0 the exponent has none."""
+    power = of_rows(lambda b, x, y: b.pow(x, y))
+    bases, exponents = [0.0, 0.0, 0.0, -2.0, -2.0, -2.0], [3.0, 1.0, 0.5, 3.0, 2.0, 0.5]
+    rows = [np.resize(np.array(values), (len(MASK), 3)) for values in (bases, exponents)]
+    with np.errstate(all="ignore"):
+        gradients = gradient_of(power, {"x": rows[0], "y": rows[1]})
+    by_base = np.resize(np.array([0.0, 1.0, np.inf, 12.0, -4.0, np.nan]), (len(MASK), 3))
+    by_exponent = np.resize(np.array([0.0, 0.0, 0.0, np.nan, np.nan, np.nan]), (len(MASK), 3))
+    np.testing.assert_array_equal(gradients["x"], by_base)
+    np.testing.assert_array_equal(gradients["y"], by_exponent)
+
+
+@pytest.mark.parametrize("kind", list(CompareKind))
 def test_select(kind: CompareKind) -> None:
     def chosen(b: Builder, x: Value, y: Value) -> Value:
         return b.select(b.compare(kind, x, y), b.mul(x, x), b.exp(y))

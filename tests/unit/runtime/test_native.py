@@ -353,4 +353,4 @@ def test_a_tape_is_frozen(native: Any) -> None:
     _, tape = native.forward(X, record=True)
     assert isinstance(tape, Tape)
     with pytest.raises(AttributeError):
-        tape.key = 3  # type: ignore[misc]
+        tape.weights_version = 3  # type: ignore[misc]
