@@ -38,6 +38,18 @@ def test_two_calls_are_one_of_both(name: str) -> None:
     assert np.array_equal(model.predict(X[:, 3:]), expected[:, 3:])
 
 
+def test_training_goes_on_with_the_states_too_and_draws() -> None:
+    models = [compiled("LSTM(4, stateful = true, dropout = 0.5, return_sequences = true)") for _ in range(2)]
+    plain = models[0].forward(X)
+    models[0].reset_states()
+    drawn = [model.forward(X, training=True) for model in models]
+    assert np.array_equal(*drawn), "of one seed"
+    assert not np.array_equal(drawn[0], plain)
+    again = models[0].forward(X, training=True)
+    models[1].reset_states()
+    assert not np.array_equal(again, models[1].forward(X, training=True))
+
+
 def test_masked_steps_leave_the_state_as_it_was() -> None:
     """What is shown before a call's first real step is 0, not what the call before ended with."""
     model, whole = compiled(LAYERS["LSTM"]), compiled(LAYERS["LSTM"])

@@ -20,7 +20,7 @@ from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import planned_memory, sizes_of_calls
 from rnnspec.runtime.data.batches import Batch
-from rnnspec.runtime.native.call_plan import CallPlan, Plans
+from rnnspec.runtime.native.call_plan import MOST_PLANS, CallPlan, Plans
 from rnnspec.runtime.native.executable import Variant
 
 TEXT = """model Text {
@@ -35,6 +35,16 @@ TEXT = """model Text {
 }
 """
 
+TRAINED = """model Trained {
+    input x: float[time, 3]
+    LSTM(4)
+    Dense(1)
+    train {
+        loss      = mse
+        optimizer = SGD()
+    }
+}
+"""
 STREAM = "model Stream {\n    input x: float[time, 1]\n    LSTM(4)\n    Dense(1)\n}\n"
 
 
@@ -95,26 +105,51 @@ def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert {wanted.name for wanted in built} == {"forward", "record", "backward"}
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[CallPlan]:
+    """The plans of the native calls that are made from now on."""
+    plans: list[CallPlan] = []
+    plan_of = Plans.of
+
+    def of(self: Plans, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
+        plans.append(plan_of(self, batch, times, indices))
+        return plans[-1]
+
+    monkeypatch.setattr(Plans, "of", of)
+    return plans
+
+
+def test_calls_of_one_shape_have_one_plan_unless_steps_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = watched(monkeypatch)
+    model = rnnspec.compile(TRAINED, seed=0)
+    x, y, mask = np.ones((4, 5, 3), np.float32), np.ones((4, 1), np.float32), np.ones((4, 5), bool)
+    mask[0, 3:] = False
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    assert len(plans) == 6
+    assert len({id(plan) for plan in plans}) == 2, "of the recording and of the backward function"
+    plans.clear()
+    for _ in range(3):
+        model.train_on_batch(x, y, mask=mask)
+    assert len({id(plan) for plan in plans}) == 6
+    plans.clear()
+    for steps in (*range(6, 7 + MOST_PLANS), 6):
+        model.train_on_batch(np.ones((4, steps, 3), np.float32), y)
+    assert len({id(plan) for plan in plans}) == 2 * (MOST_PLANS + 2), "the first is forgotten"
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
-    seen: list[dict[str, int]] = []
-    plan_of = Plans.of
-
-    def watched(self: Plans, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
-        plan = plan_of(self, batch, times, indices)
-        seen.append(dict(zip(plan.function.dims, plan.dims, strict=True)))
-        return plan
-
-    monkeypatch.setattr(Plans, "of", watched)
+    plans = watched(monkeypatch)
     model = rnnspec.compile(TEXT, seed=0)
     found: list[list[dict[Size, int]]] = []
     for length in (200, 2000):
-        seen.clear()
+        plans.clear()
         if training:
             model.train_on_batch(ids(length), np.ones((4, 1), np.float32))
         else:
             model.forward(ids(length))
+        seen = [dict(zip(plan.function.dims, plan.dims, strict=True)) for plan in plans]
         found.append([{name: size for name, size in each.items() if name != BATCH * Name("time")} for each in seen])
     assert found[0]
     assert found[0] == found[1]

@@ -171,3 +171,12 @@ def test_settings_between_updates() -> None:
     assert isinstance(optimizer, SGD)
     optimizer.nesterov = True
     assert stepped(optimizer, weights).tolist() == [-7.125, -7.125]
+
+
+def test_another_number_of_states_from_the_next_binding_on() -> None:
+    optimizer = SGD(learning_rate=1.0)
+    for momentum, expected in ((0.0, [-1.0, -2.0]), (0.5, [-1.0, -2.5]), (0.0, [-1.0, -2.0])):
+        optimizer.momentum = momentum
+        weights = np.zeros(1)
+        optimizer.bind([WeightExtent(0, 1)], weights.dtype)
+        assert [float(stepped(optimizer, weights)[0]) for _ in range(2)] == expected

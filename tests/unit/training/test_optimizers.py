@@ -32,6 +32,7 @@ WRONG: dict[str, tuple[type[Optimizer], dict[str, Any], str]] = {
     "rate true": (SGD, {"learning_rate": True}, "SGD: learning_rate: expected a finite number from 0, got True"),
     "momentum": (SGD, {"momentum": 1.1}, "SGD: momentum: expected a finite number from 0 to 1, got 1.1"),
     "rho": (RMSprop, {"rho": -1}, "RMSprop: rho: expected a finite number from 0 to 1, got -1"),
+    "rho above": (RMSprop, {"rho": 1.1}, "RMSprop: rho: expected a finite number from 0 to 1, got 1.1"),
     "epsilon": (RMSprop, {"epsilon": -1e-7}, "RMSprop: epsilon: expected a finite number from 0, got -1e-07"),
     "beta": (Adam, {"beta_1": 1.0}, "Adam: beta_1: expected a finite number from 0 to below 1, got 1.0"),
     "other beta": (AdamW, {"beta_2": 1}, "AdamW: beta_2: expected a finite number from 0 to below 1, got 1"),
