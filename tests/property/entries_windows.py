@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.contract.dimensions import Size, ceil_div, plus
+from rnnspec.contract.dimensions import Dim, Size, ceil_div, plus
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,
@@ -128,7 +128,7 @@ def extents(shape: Shape) -> tuple[int, ...]:
     return (shape.width,) if steps is None else (steps, shape.width)
 
 
-def of_extents(shape: Shape, given: Sequence[int | str]) -> Shape:
+def of_extents(shape: Shape, given: Sequence[Dim]) -> Shape:
     """Features, or steps of features."""
     *length, width = given
     return shape.anew(length[0] if length else None, int(width))
@@ -180,7 +180,7 @@ def dots(left: Shape, *more: Shape) -> st.SearchStrategy[Layer]:
 
 def dotted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     axes = layer["axes"] if isinstance(layer["axes"], list) else [layer["axes"]] * 2
-    rest: list[int | str] = []
+    rest: list[Dim] = []
     for axis, shape in zip(axes, shapes, strict=True):
         given = (shape.length, shape.width) if shape.sequence else (shape.width,)
         place = axis - 1 if axis > 0 else len(given) + axis

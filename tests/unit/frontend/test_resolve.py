@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.contract.dimensions import Name
+from rnnspec.contract.dimensions import Dim, Name
 from rnnspec.contract.signature import Config, InitializerPart
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.binding.model_parameters import ParameterValue
@@ -51,7 +51,7 @@ def cell_layer(cell: str, use: str) -> Recurrent:
     return layer
 
 
-def cell_shape(cell: str, use: str) -> tuple[int | str, ...]:
+def cell_shape(cell: str, use: str) -> tuple[Dim, ...]:
     ((output,),) = (application.results for application in graph_of(cell + model(use)).applications)
     return output.type.shape
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Name
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Dim, Name
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Constant,
@@ -305,7 +305,7 @@ def test_the_operation_inside_the_region_is_the_one_named() -> None:
 # What text can't say: broken as data
 
 
-def value(name: str, dtype: DType, *shape: int | str) -> Value:
+def value(name: str, dtype: DType, *shape: Dim) -> Value:
     return Value(name, TensorType(dtype, shape))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rnnspec.contract.dimensions import BATCH, Name
+from rnnspec.contract.dimensions import BATCH, Dim, Name
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import Function, Value
@@ -35,7 +35,7 @@ def scheduled(text: str, offsets: dict[str, int] | None = None) -> tuple[KernelF
     return kernels.prepare, kernels.function
 
 
-def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
+def value(*shape: Dim, dtype: DType = DType.F32) -> Value:
     return Value("v", TensorType(dtype, shape))
 
 
@@ -50,7 +50,7 @@ MATRICES = [
 
 
 @pytest.mark.parametrize(("given", "expected"), MATRICES, ids=lambda given: str(getattr(given, "type", given)))
-def test_every_tensor_is_a_matrix(given: Value, expected: tuple[int | str, int]) -> None:
+def test_every_tensor_is_a_matrix(given: Value, expected: tuple[Dim, int]) -> None:
     assert matrix(given) == expected
 
 
