@@ -1,6 +1,6 @@
-"""What serves in place of a name that isn't here: the same thing under another name, or what differs.
+"""Substitutes for names that aren't here: an equivalent under another name, or the difference.
 
-An entry says no more than is true: where nothing serves there is none.
+An entry says no more than is true: a name without a substitute has none.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _ELSE: Mapping[str, str] = MappingProxyType(
 
 
 def instead(name: KerasName) -> str:
-    """What serves in place of a member of a family that isn't here; empty if there is nothing."""
+    """The substitute for a member of a family that isn't here; empty if there is none."""
     advice = _ADVICE.get(name.family, {}).get(name.name)
     if advice is None and name.family == "layer" and any(part in name.name for part in _OF_IMAGES):
         return _IMAGES
@@ -133,12 +133,12 @@ _IN_TRAIN = {
 
 
 def instead_of_argument(name: str) -> str:
-    """What serves in place of an argument that isn't here; empty if there is nothing."""
+    """The substitute for an argument that isn't here; empty if there is none."""
     return _ARGUMENTS.get(name, "")
 
 
 def instead_of_setting(name: str) -> str:
-    """What serves in place of an argument of `compile` or `fit` that isn't in `train`; empty if there is nothing."""
+    """The substitute for an argument of `compile` or `fit` that isn't in `train`; empty if there is none."""
     return _IN_TRAIN.get(name, "")
 
 
@@ -227,5 +227,5 @@ OTHER_ARGUMENTS: Mapping[str, str] = MappingProxyType(
 
 
 def named_today(name: str, arguments: frozenset[str]) -> str | None:
-    """The argument, of those that there are, that an older name means."""
+    """The current argument behind an older name, if it is among `arguments`; None otherwise."""
     return next((today for today in OLD_ARGUMENTS.get(name, ()) if today in arguments), None)

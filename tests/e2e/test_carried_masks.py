@@ -70,8 +70,7 @@ def test_a_sample_is_what_it_is_alone(name: str) -> None:
     for before in (0, 1, 2, 5, np.arange(len(given))):
         x, mask = padded(given, before)
         np.testing.assert_array_equal(model.predict(x, mask=mask), together, err_msg=str(before))
-    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
-    threads.least_saved, threads.patience = 0, 1 << 40
+    model.tuning = rnnspec.Tuning(least_saved_operations=0, spin_limit=1 << 40)
     for number in (2, 3):
         model.threads = number
         np.testing.assert_array_equal(model.predict(given), together)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.contract.dimensions import every, less, plus, times
+from rnnspec.contract.dimensions import Size, ceil_div, plus
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,
@@ -42,7 +42,7 @@ def windowed(layer: Layer, shape: Shape, width: int) -> list[Shape]:
     assert shape.length is not None
     pooling = layer["layer"] != "Conv1D"
     stride, padding = layer.get("strides", layer.get("pool_size", 2) if pooling else 1), layer.get("padding", "valid")
-    length = every(less(shape.length, span(layer) - 1) if padding == "valid" else shape.length, stride)
+    length = ceil_div(shape.length - (span(layer) - 1) if padding == "valid" else shape.length, stride)
     if not layer.get("carry_mask", False) or not shape.masks:
         return [shape.anew(length, width)]
     if isinstance(length, int) and length < 1:
@@ -119,12 +119,12 @@ def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
 
 
 def fixed(shape: Shape) -> bool:
-    return numbers(shape) and not isinstance(shape.length, str)
+    return numbers(shape) and not isinstance(shape.length, Size)
 
 
 def extents(shape: Shape) -> tuple[int, ...]:
     """Steps of which only a call says how many count as one: layers are drawn for what doesn't fit, too."""
-    steps = 1 if isinstance(shape.length, str) else shape.length
+    steps = 1 if isinstance(shape.length, Size) else shape.length
     return (shape.width,) if steps is None else (steps, shape.width)
 
 
@@ -163,7 +163,7 @@ def permuted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
 def axes_of(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     """The axes, from 0, over which Dot may go; only the first value's steps may be of any length, and only where they stay."""
     left, right = ((shape.length, shape.width) if shape.sequence else (shape.width,) for shape in shapes)
-    if isinstance(right[0], str) or (len(right) == 1 and isinstance(left[0], str)):
+    if isinstance(right[0], Size) or (len(right) == 1 and isinstance(left[0], Size)):
         return []
     return [(one, other) for one, other in product(range(len(left)), range(len(right))) if left[one] == right[other]]
 
@@ -225,7 +225,7 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         "UpSampling1D": Entry(
             sequence,
             lambda shape: {"size": maybe(st.integers(1, LARGEST))},
-            lambda layer, shapes: [shapes[0].anew(times(shapes[0].length or 0, layer.get("size", 2)), shapes[0].width)],
+            lambda layer, shapes: [shapes[0].anew((shapes[0].length or 0) * layer.get("size", 2), shapes[0].width)],
         ),
         "Flatten": Entry(fixed, lambda shape: {}, lambda layer, shapes: [shapes[0].anew(None, prod(extents(shapes[0])))]),
         "Reshape": Entry(fixed, reshapings, reshaped),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.arguments import FRACTION
 from rnnspec.frontend.catalogue import unsupported_arguments
 from rnnspec.frontend.catalogue.argument_types import (
     AnyValue,
@@ -22,7 +23,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     OneOf,
     RecurrentLayer,
 )
-from rnnspec.frontend.catalogue.entries import FRACTION, catalogue
+from rnnspec.frontend.catalogue.entries import catalogue
 
 
 def _option(name: str, kind: Int | Float | Flag | OneOf | LayerName, default: float | int | bool | str | None) -> ArgumentSpec:
@@ -88,7 +89,7 @@ _OF_THE_LAYER = frozenset(
 )
 
 LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
-"""Those that `RNN` has; the others are the cells' in it."""
+"""Options of the layer as a whole: the arguments of `RNN`. The other options belong to the cells in it."""
 
 
 def _pooling(name: str, pool_size: ArgumentSpec) -> Entry:

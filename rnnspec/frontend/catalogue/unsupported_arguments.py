@@ -1,4 +1,4 @@
-"""Arguments of Keras that keep their default here, each with the reason and what to write instead."""
+"""Arguments of Keras's that take only their default here, each with the reason and a substitute."""
 
 from __future__ import annotations
 

@@ -9,6 +9,10 @@ from rnnspec.frontend.binding.printed_values import plain
 from rnnspec.frontend.cells.cell_ir import (
     Applied,
     Assignment,
+    Choice,
+    Combined,
+    Compared,
+    Condition,
     Joined,
     Literal,
     Negation,
@@ -61,6 +65,8 @@ def print_term(term: Term) -> str:
             return f"{kind.value}({print_term(operand)})"
         case Row(matrix, position):
             return f"{_inner(matrix)}[{position}]"
+        case Choice(condition, on_true, on_false):
+            return f"where({_condition(condition)}, {print_term(on_true)}, {print_term(on_false)})"
         case Joined(parts):
             return f"concat({', '.join(map(print_term, parts))})"
         case Spread(operand):
@@ -76,3 +82,13 @@ def _inner(term: Term) -> str:
     text = print_term(term)
     named = isinstance(term, Pairwise) and term.kind.value.isalpha()
     return f"({text})" if isinstance(term, Pairwise | Negation) and not named else text
+
+
+def _condition(condition: Condition) -> str:
+    match condition:
+        case Compared(kind, left, right):
+            return f"{_inner(left)} {kind.value} {_inner(right)}"
+        case Combined(both, left, right):
+            return f"({_condition(left)}) {'and' if both else 'or'} ({_condition(right)})"
+        case _:
+            assert_never(condition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -21,7 +21,8 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
-from rnnspec.ir.ops import BinaryKind, Value
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
 
 FIXED: Mapping[str, str | None] = MappingProxyType({"Activation": None, "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"})
@@ -181,19 +182,19 @@ def _lower_softmax(tools: Tools, _: StepSoftmax, operands: Sequence[Flow]) -> tu
     """Over the real steps of each row: the largest of them first, which has no derivative, then the sum."""
     flow, builder = tools.packed(operands[0]), tools.builder
     index = tools.index(flow.steps)
-    largest = builder.stop_gradient(_over_all(tools, BinaryKind.MAX, -math.inf, flow.value, index))
+    largest = builder.stop_gradient(_over_all(tools, Builder.max, -math.inf, flow.value, index))
     powers = builder.exp(builder.sub(flow.value, over_steps(builder, largest, index)))
-    total = _over_all(tools, BinaryKind.ADD, 0.0, powers, index)
+    total = _over_all(tools, Builder.add, 0.0, powers, index)
     value = builder.div(powers, over_steps(builder, total, index))
     return (replace(tools.sequence(value, flow.steps), flip=flow.flip),)
 
 
-def _over_all(tools: Tools, kind: BinaryKind, start: float, tokens: Value, index: Value) -> Value:
+def _over_all(tools: Tools, combine: Callable[[Builder, Value, Value], Value], start: float, tokens: Value, index: Value) -> Value:
     """Each row's steps taken together, [batch, w]; the start for a row without any."""
     builder = tools.builder
     init = builder.sort_rows(tools.constant(start, (BATCH, tools.width(tokens))), index)
     scan = builder.scan(index, [init], [tokens], carried_names=["taken"], slice_names=["x"])
-    result = scan.finish([scan.binary(kind, scan.carried[0], scan.slices[0])])
+    result = scan.finish([combine(scan, scan.carried[0], scan.slices[0])])
     return builder.restore_rows(result.finals[0], index)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend import errors
@@ -21,8 +22,8 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import UnaryKind, Value
-from rnnspec.ir.types import BATCH, Dim
+from rnnspec.ir.ops import Value
+from rnnspec.ir.types import BATCH
 
 SMALL = 1e-7
 """Keras's `backend.epsilon()`: the least length that `normalize` divides by."""
@@ -58,7 +59,7 @@ class _PairsOf:
         start = builder.constant(-math.inf, builder.tensor(values).with_shape((self.queries, 1)))
         scan = builder.scan(self.index, [builder.sort_rows(start, self.index)], [values], carried_names=["largest"], slice_names=["score"])
         result = scan.finish([scan.max(scan.carried[0], scan.slices[0])])
-        return builder.unary(UnaryKind.STOP_GRADIENT, builder.restore_rows(result.finals[0], self.index))
+        return builder.stop_gradient(builder.restore_rows(result.finals[0], self.index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _axis(axis: int, type_: GraphTensor) -> int | None:
     return place if axis and 0 <= place < rank else None
 
 
-def _flowing(shape: tuple[int | str, ...], name: str) -> GraphTensor:
+def _flowing(shape: tuple[Dim, ...], name: str) -> GraphTensor:
     return GraphTensor(shape, StepMask((), shape[0]) if len(shape) == 2 else None, computed=name)
 
 

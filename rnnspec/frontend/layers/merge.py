@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
@@ -21,7 +21,8 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
-from rnnspec.ir.ops import BinaryKind, Value
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.ops import Value
 
 
 class MergeKind(Enum):
@@ -36,14 +37,14 @@ class MergeKind(Enum):
     MINIMUM = "Minimum"
 
 
-_ELEMENTWISE: Mapping[MergeKind, BinaryKind] = MappingProxyType(
+_ELEMENTWISE: Mapping[MergeKind, Callable[[Builder, Value, Value], Value]] = MappingProxyType(
     {
-        MergeKind.ADD: BinaryKind.ADD,
-        MergeKind.SUBTRACT: BinaryKind.SUB,
-        MergeKind.MULTIPLY: BinaryKind.MUL,
-        MergeKind.AVERAGE: BinaryKind.ADD,
-        MergeKind.MAXIMUM: BinaryKind.MAX,
-        MergeKind.MINIMUM: BinaryKind.MIN,
+        MergeKind.ADD: Builder.add,
+        MergeKind.SUBTRACT: Builder.sub,
+        MergeKind.MULTIPLY: Builder.mul,
+        MergeKind.AVERAGE: Builder.add,
+        MergeKind.MAXIMUM: Builder.max,
+        MergeKind.MINIMUM: Builder.min,
     }
 )
 
@@ -152,7 +153,7 @@ def _combined(tools: Tools, kind: MergeKind, values: Sequence[Value]) -> Value:
         return b.concat(values, 1)
     total = values[0]
     for value in values[1:]:
-        total = b.binary(_ELEMENTWISE[kind], total, value)
+        total = _ELEMENTWISE[kind](b, total, value)
     return b.mul(total, b.constant_like(1.0 / len(values), total)) if kind is MergeKind.AVERAGE else total
 
 

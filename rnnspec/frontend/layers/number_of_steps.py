@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rnnspec.contract.dimensions import Windows, plus, times
+from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.signature import Extent
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
@@ -187,14 +187,14 @@ class UpSampling(Layer):
 def _check_sampling(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
     width, value = checks.numbers(call, operand), checks.sequence(call, operand)
     layer = UpSampling(name, bindings.whole("size"))
-    return BuiltLayer(layer, (operand,), (_resized(times(value.shape[0], layer.size), width, name, call),))
+    return BuiltLayer(layer, (operand,), (_resized(value.shape[0] * layer.size, width, name, call),))
 
 
 def _lower_sampling(tools: Tools, layer: UpSampling, operands: Sequence[Flow]) -> tuple[Flow, ...]:
     """Each of the `size` places that a step goes to is that of no other one, so that sums there are of one number."""
     flow, builder = tools.packed(operands[0]), tools.builder
     before = tools.every_step(flow)
-    after = StepMask((), times(before.length, layer.size))
+    after = StepMask((), before.length * layer.size)
     tokens, source, result = tools.on_steps(flow, before), tools.index(before), tools.index(after)
     total: Value | None = None
     for offset in range(layer.size):

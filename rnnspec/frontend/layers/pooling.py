@@ -27,7 +27,7 @@ from rnnspec.frontend.layers.windows import (
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
 
 
@@ -76,7 +76,7 @@ def _candidates(tools: Tools, windows: WindowPlaces) -> Iterator[Value]:
     """For each place of the window what may be its maximum: a step that isn't there isn't."""
     builder = tools.builder
     for tokens, ones in zip(windows.places(windows.tokens), windows.ones(), strict=True):
-        there = builder.compare(CompareKind.GT, builder.broadcast_like(ones, tokens), builder.constant_like(0.0, tokens))
+        there = builder.greater(builder.broadcast_like(ones, tokens), builder.constant_like(0.0, tokens))
         yield builder.select(there, tokens, builder.constant_like(-math.inf, tokens))
 
 
@@ -149,7 +149,7 @@ def _pooled(tools: Tools, layer: GlobalPooling, flow: PackedSequence) -> Value:
     ones = b.constant_like(1.0, counted)
     if layer.kind is PoolingKind.AVERAGE:
         return b.div(total, b.broadcast_like(b.max(counted, ones), total))
-    some = b.compare(CompareKind.GE, b.broadcast_like(counted, total), b.broadcast_like(ones, total))
+    some = b.greater_equal(b.broadcast_like(counted, total), b.broadcast_like(ones, total))
     return b.select(some, total, b.constant_like(0.0, total))
 
 

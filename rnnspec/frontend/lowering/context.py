@@ -1,4 +1,4 @@
-"""What the lowering of any layer may use."""
+"""The lowering's context: the function under construction, and operations that layers of all kinds share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import Dim, DType, TensorType
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """A function under construction, and what layers share in it.
+    """A function under construction with its weights.
 
     `index`: the packing index of steps or pairs. `draws`: the random numbers of training. `streaming`: recurrent layers go on
     where the call before ended. `updates`: new values of weights by path; `states`: what calls carry, by name, as it is after
@@ -42,6 +42,7 @@ class Tools:
         return self.builder.constant(value, TensorType(self.dtype, shape))
 
     def activated(self, activation: Config, value: Value) -> Value:
+        """The value after an activation of the catalogue."""
         return emit(self.builder, activation.name, activation.arguments, value)
 
     def computed(self, flow: Flow) -> Computed:
@@ -94,13 +95,13 @@ class Tools:
             self.activities.extend(self.exit(result) for result in results)
 
     def padded(self, flow: PackedSequence) -> Value:
-        """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""
+        """The sequence with its masked steps, [batch, time, w], in the order in which the layer shows it."""
         if flow.every is None:
             return self.builder.unpack(flow.value, flow.fill, self.index(flow.steps), hold=flow.hold, flip=flow.flip)
         return self._unpacked(flow.every, self.every_step(flow))
 
     def on_steps(self, flow: PackedSequence, steps: StepMask) -> Value:
-        """The tokens of other steps of the same length: what is masked is what the sequence holds there."""
+        """The sequence packed by another step mask of the same length, [tokens of `steps`, w]; newly unmasked steps hold the fill."""
         if flow.steps == steps and not flow.flip:
             return flow.value
         if flow.every is not None and steps == self.every_step(flow):
@@ -112,7 +113,7 @@ class Tools:
         return StepMask((), index_type(self.index(flow.steps).type).time)
 
     def real_of(self, every: Value, flow: PackedSequence) -> Value:
-        """Of values at all the steps that a sequence shows, those at its tokens."""
+        """The rows of `every` at the sequence's unmasked steps: [all steps, w] to [tokens, w]."""
         steps = self.every_step(flow)
         if flow.steps == steps and not flow.flip:
             return every
@@ -125,7 +126,7 @@ class Tools:
         builder, every_step = self.builder, self.index(self.every_step(flow))
         ones = builder.constant(1.0, builder.tensor(value).with_shape((builder.tensor(value).shape[0], 1)))
         shown, real = (builder.pack(self._unpacked(tokens, flow.steps, flip=flow.flip), every_step) for tokens in (value, ones))
-        is_real = builder.compare(CompareKind.GT, builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
+        is_real = builder.greater(builder.broadcast_like(real, shown), builder.constant_like(0.0, shown))
         return replace(flow, value=value, every=builder.select(is_real, shown, flow.every))
 
     def _unpacked(self, tokens: Value, steps: StepMask, *, flip: bool = False) -> Value:
@@ -137,4 +138,5 @@ class Tools:
         return PackedSequence(value, self.constant(0.0, (1, self.width(value))), steps)
 
     def width(self, value: Value) -> Dim:
+        """The number of features, the last dimension."""
         return self.builder.tensor(value).shape[-1]

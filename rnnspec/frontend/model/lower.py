@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Literal, TypeAlias
 
+from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
@@ -16,7 +17,7 @@ from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Function, Module, Result, Role, Value
-from rnnspec.ir.types import BATCH, Dim, DType, TensorType, tokens_name
+from rnnspec.ir.types import BATCH, Dim, DType, TensorType
 
 Precision: TypeAlias = Literal["float32", "float64"]
 
@@ -91,7 +92,7 @@ class _Lowering:
     def _index(self, steps: StepMask | StepPairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""
         if steps not in self._indices:
-            tokens = tokens_name(self._numbers[steps])
+            tokens = Tokens(self._numbers[steps])
             if isinstance(steps, StepPairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.location import location_of_span
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
@@ -217,7 +218,7 @@ def _input(item: ast.Input, scope: Scope, report: Report) -> GraphTensor | None:
 def _extent(expression: ast.Expression, scope: Scope) -> Extent:
     value = evaluate(expression, scope).value
     if isinstance(value, Symbol) and not _RESERVED_EXTENTS.fullmatch(value.name):
-        return value.name
+        return Name(value.name)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
