@@ -223,8 +223,3 @@ class Graph:
     @property
     def weights(self) -> Iterator[LayerWeight]:
         return (weight for layer in self.layers for weight in layer.weights)
-
-
-def every_step(value: GraphTensor) -> StepMask | None:
-    """What packs a sequence once its mask is dropped."""
-    return StepMask((), value.shape[0]) if value.sequence else None

@@ -48,8 +48,10 @@ def _extended_type(value: GraphTensor, start: int, end: int, name: str, call: as
 
 
 def _ways(value: GraphTensor, start: int, end: int) -> list[StepMask]:
-    """The masks on the way to that of a longer or shorter sequence, which is the last: windows of one step, over the reversed
-    sequence for its end."""
+    """The masks on the way to that of a longer or shorter sequence, which is the last.
+
+    Each is of windows of one step over the one before, for the sequence's end over that in reversed order.
+    """
     steps, length = value.steps, value.shape[0]
     if steps is None or steps.is_whole:
         return [StepMask((), plus(length, start, end))]

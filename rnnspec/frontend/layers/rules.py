@@ -23,6 +23,9 @@ from rnnspec.source import Span
 
 L = TypeVar("L", bound=Layer)
 
+Packing: TypeAlias = StepMask | StepPairs
+"""The steps, or the pairs of two sequences' steps, that one packing index is of."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
@@ -111,10 +114,6 @@ class MaskRule:
     advice: MaskAdvice
 
 
-PASSES = MaskRule(MaskFate.PASSED, MaskAdvice.CONSUME)
-DROPS = MaskRule(MaskFate.DROPPED, MaskAdvice.CONSUME)
-
-
 class MaskedSteps(Enum):
     """The content of a result's masked steps. `..._APART`: each has its own, even where the operand's were all alike."""
 
@@ -140,8 +139,10 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A layer in the summary and in the graph's text: `kind` as a spec would write it without arguments, `head` with its options,
-    `lines` below it."""
+    """A layer in the summary and in the graph's text.
+
+    `kind`: as a spec would write it without arguments; `head`: with its options; `lines`: below it, its steps and weights.
+    """
 
     kind: str
     head: str
@@ -178,20 +179,17 @@ class LayerRules(Generic[L]):
     results: Callable[[L], tuple[str, ...]]
 
 
-Packing: TypeAlias = StepMask | StepPairs
-
-
 # Rules that many layers have.
 
 
 def passes(_: Layer) -> MaskRule:
     """Hands the mask on."""
-    return PASSES
+    return MaskRule(MaskFate.PASSED, MaskAdvice.CONSUME)
 
 
 def drops(_: Layer) -> MaskRule:
     """Takes masked steps for real ones; all the result's steps are real."""
-    return DROPS
+    return MaskRule(MaskFate.DROPPED, MaskAdvice.CONSUME)
 
 
 def computed(_: Layer, __: Application) -> MaskedSteps:
@@ -264,10 +262,6 @@ def no_table(_: Layer) -> None:
 
 def ends_in_unknown(_: Layer) -> Ending:
     return Ending.UNKNOWN
-
-
-def ends_in_operand(_: Layer) -> Ending:
-    return Ending.OPERAND
 
 
 def one_result(_: Layer) -> tuple[str, ...]:
