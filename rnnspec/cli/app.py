@@ -22,6 +22,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
+    """Prints `rnnspec` and its version and ends the command, for `--version`."""
     if wanted:
         print_text(f"rnnspec {__version__}")
         raise typer.Exit

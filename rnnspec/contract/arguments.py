@@ -17,6 +17,7 @@ class Float:
 
     @property
     def expected(self) -> str:
+        """The numbers that are taken, in words."""
         limits: list[str] = []
         if self.minimum is not None:
             limits.append(f"above {self.minimum:g}" if self.above_minimum else f"of at least {self.minimum:g}")
@@ -32,6 +33,7 @@ class Float:
         return f"{least} {most}".strip()
 
     def holds(self, value: float) -> bool:
+        """Whether a finite number lies within the limits."""
         low = self.minimum is None or value > self.minimum or (value == self.minimum and not self.above_minimum)
         high = self.maximum is None or value < self.maximum or (value == self.maximum and not self.below_maximum)
         return low and high
@@ -43,6 +45,7 @@ class Flag:
 
     @property
     def expected(self) -> str:
+        """The two words."""
         return "true or false"
 
 

@@ -1,4 +1,4 @@
-"""What the runtime asks of a compiled model's native code; the driver supplies it, the model uses it."""
+"""Protocols of a model's native code: the driver implements them, the model calls them."""
 
 from __future__ import annotations
 
@@ -58,23 +58,30 @@ Self = TypeVar("Self")
 
 
 class Number(Protocol):
-    """What an optimizer's formula is written in."""
+    """The arithmetic of an optimizer's formula: `+ - * /` and the square root."""
 
     def __add__(self: Self, other: Self, /) -> Self: ...
     def __sub__(self: Self, other: Self, /) -> Self: ...
     def __mul__(self: Self, other: Self, /) -> Self: ...
     def __truediv__(self: Self, other: Self, /) -> Self: ...
-    def sqrt(self: Self) -> Self: ...
-    def maximum(self: Self, other: Self, /) -> Self: ...
+    def sqrt(self: Self) -> Self:
+        """Elementwise, rounded as IEEE 754 has it."""
+        ...
+
+    def maximum(self: Self, other: Self, /) -> Self:
+        """Elementwise; NaN where either side is NaN."""
+        ...
 
 
 Num = TypeVar("Num", bound=Number)
 
 
 class Formula(Protocol):
-    """A weight, its gradient, its state and the step's constants to the new weight and state."""
+    """The update rule of an optimizer."""
 
-    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]: ...
+    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """The new weight, followed by the new states, of a step: all elementwise, of one shape."""
+        ...
 
 
 NativeUpdate: TypeAlias = Callable[[Sequence[int], Sequence[int]], None]

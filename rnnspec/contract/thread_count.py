@@ -1,4 +1,4 @@
-"""How many threads a model's calls may use."""
+"""The number of threads for a model's calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bounded(number: int) -> int:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """The number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

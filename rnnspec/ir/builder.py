@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
-from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.dimensions import Size, Windows
 from rnnspec.contract.location import UNKNOWN, Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
@@ -171,6 +171,12 @@ class Builder:
     def erf(self, operand: Value, name: str | None = None) -> Value:
         return self.unary(UnaryKind.ERF, operand, name)
 
+    def sin(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.SIN, operand, name)
+
+    def cos(self, operand: Value, name: str | None = None) -> Value:
+        return self.unary(UnaryKind.COS, operand, name)
+
     def stop_gradient(self, operand: Value, name: str | None = None) -> Value:
         return self.unary(UnaryKind.STOP_GRADIENT, operand, name)
 
@@ -195,6 +201,9 @@ class Builder:
     def min(self, left: Value, right: Value, name: str | None = None) -> Value:
         return self.binary(BinaryKind.MIN, left, right, name)
 
+    def pow(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.binary(BinaryKind.POW, left, right, name)
+
     def and_(self, left: Value, right: Value, name: str | None = None) -> Value:
         return self.binary(BinaryKind.AND, left, right, name)
 
@@ -203,6 +212,18 @@ class Builder:
 
     def compare(self, kind: CompareKind, left: Value, right: Value, name: str | None = None) -> Value:
         return self._one(Compare(self.value(inference.compare(left.type, right.type), name), kind, left, right))
+
+    def less(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.LT, left, right, name)
+
+    def greater(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.GT, left, right, name)
+
+    def greater_equal(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.GE, left, right, name)
+
+    def equal(self, left: Value, right: Value, name: str | None = None) -> Value:
+        return self.compare(CompareKind.EQ, left, right, name)
 
     def select(self, condition: Value, on_true: Value, on_false: Value, name: str | None = None) -> Value:
         type_ = inference.select(condition.type, on_true.type, on_false.type)
@@ -281,7 +302,7 @@ class Builder:
     def mask(self, operand: Value, value: float, name: str | None = None) -> Value:
         return self._one(Mask(self.value(inference.mask(operand.type), name), operand, float(value)))
 
-    def index(self, mask: Value, tokens: str = TOKENS, name: str | None = None) -> Value:
+    def index(self, mask: Value, tokens: Size = TOKENS, name: str | None = None) -> Value:
         """`tokens` names the new dimension; a second index in a function needs another name."""
         return self._one(Index(self.value(inference.make_index(mask.type, tokens), name), mask))
 
@@ -306,7 +327,7 @@ class Builder:
         shape = windows.size, windows.stride, windows.dilation, windows.start, windows.same
         return self._one(WindowMask(self.value(type_, name), mask, *shape, flip))
 
-    def pairs(self, queries: Value, keys: Value, tokens: str, *, causal: bool = False, name: str | None = None) -> Value:
+    def pairs(self, queries: Value, keys: Value, tokens: Size, *, causal: bool = False, name: str | None = None) -> Value:
         """`tokens` names the new dimension."""
         return self._one(Pairs(self.value(inference.pairs(queries.type, keys.type, tokens), name), queries, keys, causal))
 
@@ -314,7 +335,7 @@ class Builder:
         type_ = inference.pair_tokens(pairs.type, queries.type, keys.type)
         return self._one(PairTokens(self.value(type_, name), pairs, queries, keys, of_keys))
 
-    def distinct(self, ids: Value, rows: int, tokens: str, name: str | None = None) -> Value:
+    def distinct(self, ids: Value, rows: int, tokens: Size, name: str | None = None) -> Value:
         """`rows`: of the table; `tokens` names the new dimension."""
         return self._one(Distinct(self.value(inference.distinct(ids.type, rows, tokens), name), ids))
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
-    CompareKind,
     Concat,
     Constant,
     Distinct,
@@ -48,7 +45,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
     Window,
@@ -78,41 +74,6 @@ class Packing:
 
 Held: TypeAlias = Array | Packing
 Outcome: TypeAlias = tuple[Role, str]
-
-UNARY: Mapping[UnaryKind, Callable[[Array], Array]] = {
-    UnaryKind.NEG: np.negative,
-    UnaryKind.ABS: np.abs,
-    UnaryKind.SIGN: np.sign,
-    UnaryKind.SQRT: np.sqrt,
-    UnaryKind.EXP: np.exp,
-    UnaryKind.EXPM1: np.expm1,
-    UnaryKind.LOG: np.log,
-    UnaryKind.LOG1P: np.log1p,
-    UnaryKind.TANH: np.tanh,
-    UnaryKind.SIGMOID: lambda x: 1.0 / (1.0 + np.exp(-x)),
-    UnaryKind.ERF: lambda x: np.vectorize(math.erf, otypes=[np.float64])(x),
-    UnaryKind.STOP_GRADIENT: lambda x: x,
-}
-
-BINARY: Mapping[BinaryKind, Callable[[Array, Array], Array]] = {
-    BinaryKind.ADD: np.add,
-    BinaryKind.SUB: np.subtract,
-    BinaryKind.MUL: np.multiply,
-    BinaryKind.DIV: np.divide,
-    BinaryKind.MAX: np.maximum,
-    BinaryKind.MIN: np.minimum,
-    BinaryKind.AND: np.logical_and,
-    BinaryKind.OR: np.logical_or,
-}
-
-COMPARE: Mapping[CompareKind, Callable[[Array, Array], Array]] = {
-    CompareKind.LT: np.less,
-    CompareKind.LE: np.less_equal,
-    CompareKind.GT: np.greater,
-    CompareKind.GE: np.greater_equal,
-    CompareKind.EQ: np.equal,
-    CompareKind.NE: np.not_equal,
-}
 
 
 def pack_mask(mask: Array) -> Packing:
@@ -151,7 +112,7 @@ class _Frame:
     """What values and symbolic dimensions hold while a function runs."""
 
     values: dict[Value, Held]
-    dims: dict[str, int]
+    dims: dict[Size, int]
     rounded: bool
 
     def bind(self, value: Value, held: Held) -> None:
@@ -171,7 +132,7 @@ class _Frame:
             case _:
                 assert_never(value.type)
         for dim, length in zip(wanted, given, strict=True):
-            expected = self.dims.setdefault(dim, length) if isinstance(dim, str) else dim
+            expected = self.dims.setdefault(dim, length) if isinstance(dim, Size) else dim
             if expected != length:
                 raise InternalError(f"%{value.name} is {value.type} with {dim} = {expected}, not of shape {given}")
         self.values[value] = held
@@ -196,18 +157,18 @@ class _Frame:
     def shape(self, value: Value) -> tuple[int, ...]:
         if not isinstance(value.type, TensorType):
             raise InternalError(f"%{value.name} has no shape")
-        return tuple(max(length_of(dim, self.dims), 0) for dim in value.type.shape)
+        return tuple(max(value_of(dim, self.dims), 0) for dim in value.type.shape)
 
     def _simple(self, operation: Operation) -> list[Held]:
         match operation:
             case Constant():
                 return [np.full(self.shape(operation.result), operation.value)]
             case Unary():
-                return [UNARY[operation.kind](self.array(operation.operand))]
+                return [operation.kind.row.numpy(self.array(operation.operand))]
             case Binary():
-                return [BINARY[operation.kind](self.array(operation.left), self.array(operation.right))]
+                return [operation.kind.row.numpy(self.array(operation.left), self.array(operation.right))]
             case Compare():
-                return [COMPARE[operation.kind](self.array(operation.left), self.array(operation.right))]
+                return [operation.kind.row.numpy(self.array(operation.left), self.array(operation.right))]
             case Select():
                 return [np.where(self.array(operation.condition), self.array(operation.on_true), self.array(operation.on_false))]
             case Broadcast():
@@ -350,7 +311,7 @@ def window_ids(window: Window, source: Packing, index: Packing) -> Array:
 def window_mask(operation: WindowMask, mask: Array) -> Array:
     """See `rnnspec.ir.ops.WindowMask`."""
     windows, time = operation.windows, mask.shape[1]
-    result = np.zeros((len(mask), max(length_of(windows.length(time), {}), 0)), bool)
+    result = np.zeros((len(mask), max(value_of(windows.length(time), {}), 0)), bool)
     for row, given in enumerate(mask[:, ::-1] if operation.flip else mask):
         real = [t for t in range(time) if given[t]]
         if not real:
@@ -374,7 +335,7 @@ def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:
 
 def named_rows(distinct: Distinct, ids: Array) -> Array:
     """Which rows of the table some id names, bool [1, rows]."""
-    rows = int(inference.index(distinct.result.type).time)
+    rows = value_of(inference.index(distinct.result.type).time, {})
     if np.any((ids < 0) | (ids >= rows)):
         raise InternalError(f"%{distinct.ids.name} names no row of {rows}")
     return np.isin(np.arange(rows), ids)[None, :]

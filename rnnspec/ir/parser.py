@@ -15,10 +15,11 @@ from typing import Any, cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from rnnspec.contract.dimensions import parse_dim
 from rnnspec.contract.location import UNKNOWN, Line, Location, fused
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.fields import LAYOUTS, SPELLINGS
 from rnnspec.ir.inference import step_of
-from rnnspec.ir.mnemonics import ATTRIBUTE_TYPES, ATTRIBUTES, KINDS, MNEMONICS
 from rnnspec.ir.ops import (
     Concat,
     Function,
@@ -33,13 +34,10 @@ from rnnspec.ir.ops import (
     Split,
     Value,
 )
-from rnnspec.ir.traverse import OPERAND_FIELDS
 from rnnspec.ir.types import ROWS, Dim, DType, IndexType, TensorType, Type
 from rnnspec.resources import read_resource
 
 Node = Tree[Token]
-
-CLASSES: dict[str, type[Operation]] = {spelling: kind for kind, spelling in MNEMONICS.items()}
 
 
 class IRSyntaxError(ValueError):
@@ -104,11 +102,9 @@ class _FunctionReader:
 
     @staticmethod
     def _class(name: Token) -> tuple[type[Operation], dict[str, Any]]:
-        if name in KINDS:
-            kind, member = KINDS[name]
-            return kind, {"kind": member}
-        if name in CLASSES:
-            return CLASSES[name], {}
+        if name in SPELLINGS:
+            operation, kind = SPELLINGS[name]
+            return operation, {} if kind is None else {"kind": kind}
         raise _error(name, f"no operation is called {name}")
 
     def _operands(self, kind: type[Operation], nodes: Sequence[Node], name: Token) -> dict[str, Any]:
@@ -122,9 +118,10 @@ class _FunctionReader:
             raise _error(name, f"{name} doesn't start from a value")
         if kind is Concat:
             return {"operands": values}
-        fields: dict[str, Any] = dict(zip(OPERAND_FIELDS[kind], values, strict=False))
-        if len(values) != len(OPERAND_FIELDS[kind]):
-            raise _error(name, f"{name} takes {len(OPERAND_FIELDS[kind])} operands, not {len(values)}")
+        wanted = LAYOUTS[kind].operands
+        if len(values) != len(wanted):
+            raise _error(name, f"{name} takes {len(wanted)} operands, not {len(values)}")
+        fields: dict[str, Any] = dict(zip(wanted, values, strict=True))
         if kind is Matmul:
             fields["transpose_left"], fields["transpose_right"] = transposed
             fields["init"] = initial[0] if initial else None
@@ -190,10 +187,10 @@ def _location(node: Node) -> Location:
 
 def _attributes(kind: type[Operation], node: Node, name: Token) -> dict[str, Any]:
     given = {str(child.children[0]): _token(child.children[1]) for child in _trees(node)}
-    wanted = ATTRIBUTES.get(kind, ())
+    wanted = LAYOUTS[kind].attributes
     if set(given) != set(wanted) or len(given) != len(node.children):
         raise _error(name, f"{kind.__name__} has the attributes {', '.join(wanted) or 'none'}, not {', '.join(given) or 'none'}")
-    return {field: _literal(given[field], ATTRIBUTE_TYPES[field]) for field in wanted}
+    return {field: _literal(given[field], type_) for field, type_ in wanted.items()}
 
 
 def _literal(token: Token, wanted: type[float | int | bool]) -> float | int | bool:
@@ -243,7 +240,12 @@ def _type(node: Node) -> Type:
 
 
 def _dim(token: Token) -> Dim:
-    return _integer(token) if token.type == "NUMBER" else str(token)
+    if token.type == "NUMBER":
+        return _integer(token)
+    try:
+        return parse_dim(str(token))
+    except ValueError as error:
+        raise _error(token, error.args[0]) from None
 
 
 def _error(token: Token, message: str) -> IRSyntaxError:

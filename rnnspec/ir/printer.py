@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from rnnspec.contract.location import Location
-from rnnspec.ir.mnemonics import ATTRIBUTES, mnemonic
+from rnnspec.ir.fields import LAYOUTS, mnemonic
 from rnnspec.ir.ops import Function, Matmul, Module, Operation, Region, Scan, Value
 from rnnspec.ir.traverse import location_of, operands_of, results_of
 
@@ -86,7 +86,7 @@ def _operands(operation: Operation) -> str:
 
 
 def _attributes(operation: Operation) -> str:
-    fields = ATTRIBUTES.get(type(operation), ())
+    fields = LAYOUTS[type(operation)].attributes
     if not fields:
         return ""
     return "{" + ", ".join(f"{field} = {_literal(getattr(operation, field))}" for field in fields) + "}"

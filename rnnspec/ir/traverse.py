@@ -5,79 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rnnspec.contract.location import Location, fused
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import (
-    Binary,
-    Broadcast,
-    Compare,
-    Concat,
-    Constant,
-    Distinct,
-    DistinctIds,
-    FillSum,
-    Function,
-    Index,
-    Mask,
-    Matmul,
-    Operation,
-    Pack,
-    PackSum,
-    Pairs,
-    PairTokens,
-    Places,
-    Random,
-    Rearrange,
-    Reduce,
-    Region,
-    Reshape,
-    RestoreRows,
-    Scan,
-    ScatterAdd,
-    Select,
-    SortRows,
-    Split,
-    Take,
-    Unary,
-    Unpack,
-    Value,
-    Window,
-    WindowMask,
-)
-
-OPERAND_FIELDS: Mapping[type[Operation], tuple[str, ...]] = {
-    Constant: (),
-    Unary: ("operand",),
-    Binary: ("left", "right"),
-    Compare: ("left", "right"),
-    Select: ("condition", "on_true", "on_false"),
-    Broadcast: ("operand",),
-    Reshape: ("operand",),
-    Split: ("operand",),
-    Matmul: ("left", "right"),
-    Reduce: ("operand",),
-    Take: ("table", "ids"),
-    ScatterAdd: ("ids", "updates"),
-    Random: ("key",),
-    Mask: ("operand",),
-    Index: ("mask",),
-    Window: ("source", "index"),
-    WindowMask: ("mask",),
-    Pairs: ("queries", "keys"),
-    PairTokens: ("pairs", "queries", "keys"),
-    Distinct: ("ids",),
-    DistinctIds: ("distinct",),
-    Places: ("ids", "distinct"),
-    Rearrange: ("operand",),
-    Pack: ("operand", "index"),
-    Unpack: ("operand", "fill", "index"),
-    PackSum: ("operand", "index"),
-    FillSum: ("operand", "index"),
-    SortRows: ("operand", "index"),
-    RestoreRows: ("operand", "index"),
-}
-"""The fields that hold one operand each; `Concat` and `Scan` hold tuples and are handled apart, as is what a `Matmul` may start from."""
+from rnnspec.ir.fields import LAYOUTS
+from rnnspec.ir.ops import Function, Operation, Region, Scan, Split
+from rnnspec.ir.values import Value
 
 
 def results_of(operation: Operation) -> tuple[Value, ...]:
@@ -122,15 +56,14 @@ def located(operation: Operation, location: Location) -> Operation:
 
 def operands_of(operation: Operation) -> tuple[Value, ...]:
     """The values an operation reads; a scan's are its index, inits, sequences and its region's free values."""
-    match operation:
-        case Concat():
-            return operation.operands
-        case Scan():
-            return (operation.index, *operation.inits, *operation.sequences, *free_values(operation.region))
-        case Matmul(left=left, right=right, init=init) if init is not None:
-            return (left, right, init)
-        case _:
-            return tuple(getattr(operation, field) for field in OPERAND_FIELDS[type(operation)])
+    layout = LAYOUTS[type(operation)]
+    values = [getattr(operation, field) for field in layout.operands]
+    for field in layout.listed:
+        values += getattr(operation, field)
+    values += [value for field in layout.optional if (value := getattr(operation, field)) is not None]
+    if isinstance(operation, Scan):
+        values += free_values(operation.region)
+    return tuple(values)
 
 
 def yields_of(region: Region) -> tuple[Value, ...]:
@@ -158,24 +91,16 @@ def substitute(values: tuple[Value, ...], mapping: Mapping[Value, Value]) -> tup
 
 def replace_operands(operation: Operation, mapping: Mapping[Value, Value]) -> Operation:
     """The operation reading `mapping[v]` wherever it read v, inside its region too; results stay."""
-    match operation:
-        case Concat():
-            return replace(operation, operands=substitute(operation.operands, mapping))
-        case Scan():
-            return replace(
-                operation,
-                index=mapping.get(operation.index, operation.index),
-                inits=substitute(operation.inits, mapping),
-                sequences=substitute(operation.sequences, mapping),
-                region=replace_in_region(operation.region, mapping),
-            )
-        case _:
-            fields = {field: getattr(operation, field) for field in OPERAND_FIELDS[type(operation)]}
-            if isinstance(operation, Matmul) and operation.init is not None:
-                fields["init"] = operation.init
-            if not any(value in mapping for value in fields.values()):
-                return operation
-            return replace(operation, **{field: mapping.get(value, value) for field, value in fields.items()})
+    layout = LAYOUTS[type(operation)]
+    held = {field: getattr(operation, field) for field in (*layout.operands, *layout.optional)}
+    changed: dict[str, Any] = {field: mapping[value] for field, value in held.items() if value in mapping}
+    for field in layout.listed:
+        values: tuple[Value, ...] = getattr(operation, field)
+        if any(value in mapping for value in values):
+            changed[field] = substitute(values, mapping)
+    if isinstance(operation, Scan):
+        changed["region"] = replace_in_region(operation.region, mapping)
+    return replace(operation, **changed) if changed else operation
 
 
 def replace_in_region(region: Region, mapping: Mapping[Value, Value]) -> Region:

@@ -1,4 +1,4 @@
-"""Decides which sums are added up together with a product, and in which order with that."""
+"""Fuses sums with the product they add to, which fixes the order of addition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -42,6 +41,7 @@ class Accumulate:
     """The name of the one function whose sums aren't settled yet; None for all."""
 
     def run(self, module: Module) -> Module:
+        """The module with sums as starts of products."""
         return rewrite_functions(module, lambda function: _function(function) if self.only in (None, function.name) else function)
 
 
@@ -69,7 +69,7 @@ class _Walk:
                 case Scan():
                     region = operation.region
                     current = replace(operation, region=replace(region, operations=self.operations(region.operations)))
-                case Binary(kind=BinaryKind.ADD):
+                case Binary(kind=kind) if kind.is_sum:
                     for value, other in ((operation.right, operation.left), (operation.left, operation.right)):
                         product = products.get(value)
                         if product is not None and self._starts(product, other, multiplied.get(other, NOTHING)):

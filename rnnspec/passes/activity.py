@@ -1,52 +1,18 @@
-"""Which values a derivative flows through: those that depend on a source and that an output depends on."""
+"""Activity analysis: the values through which a derivative flows, from a source to an output."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import assert_never
 
-from rnnspec.ir.ops import (
-    Binary,
-    BinaryKind,
-    Broadcast,
-    Compare,
-    Concat,
-    Constant,
-    Distinct,
-    DistinctIds,
-    FillSum,
-    Index,
-    Mask,
-    Matmul,
-    Operation,
-    Pack,
-    PackSum,
-    Pairs,
-    PairTokens,
-    Places,
-    Random,
-    Rearrange,
-    Reduce,
-    Reshape,
-    RestoreRows,
-    Scan,
-    ScatterAdd,
-    Select,
-    SortRows,
-    Split,
-    Take,
-    Unary,
-    UnaryKind,
-    Unpack,
-    Value,
-    Window,
-    WindowMask,
-)
+from rnnspec.ir.elementwise import ZERO
+from rnnspec.ir.ops import Operation, Scan, Unary
 from rnnspec.ir.traverse import operands_of, results_of
+from rnnspec.ir.types import TensorType
+from rnnspec.ir.values import Value
 
 
 def active_values(operations: Iterable[Operation], sources: Iterable[Value], targets: Iterable[Value]) -> frozenset[Value]:
-    """Values between `sources` and `targets` in a function's operations, regions included.
+    """The active values of a function: those that depend on `sources` and on which `targets` depend, scans' regions included.
 
     Sources and targets are float. A final belongs to them if its carried value does.
     """
@@ -55,34 +21,23 @@ def active_values(operations: Iterable[Operation], sources: Iterable[Value], tar
 
 
 def differentiable_operands(operation: Operation) -> tuple[Value, ...]:
-    """The operands that an operation's derivative isn't constantly zero for; a scan's region isn't entered."""
+    """The operands that an operation's derivative isn't constantly zero for: floats, where a result is one.
+
+    A scan's region isn't entered.
+    """
     match operation:
-        case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
-            return ()
-        case Distinct() | DistinctIds() | Places() | WindowMask():
-            return ()
-        case Unary():
-            return () if operation.kind in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT) else (operation.operand,)
-        case Binary():
-            return () if operation.kind in (BinaryKind.AND, BinaryKind.OR) else (operation.left, operation.right)
-        case Matmul():
-            return operands_of(operation)
-        case Select():
-            return (operation.on_true, operation.on_false)
-        case Broadcast() | Reshape() | Split() | Reduce() | Rearrange() | Pack() | PackSum() | FillSum() | SortRows() | RestoreRows():
-            return (operation.operand,)
-        case Concat():
-            return operation.operands
-        case Take():
-            return (operation.table,)
-        case ScatterAdd():
-            return (operation.updates,)
-        case Unpack():
-            return (operation.operand, operation.fill)
         case Scan():
             return (*operation.inits, *operation.sequences)
+        case Unary() if operation.kind.row.adjoint is ZERO:
+            return ()
         case _:
-            assert_never(operation)
+            if not any(map(_is_float, results_of(operation))):
+                return ()
+            return tuple(filter(_is_float, operands_of(operation)))
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.type.dtype.is_float
 
 
 def _depending_on(operations: Iterable[Operation], values: set[Value]) -> set[Value]:

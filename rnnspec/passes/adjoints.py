@@ -1,25 +1,23 @@
 """The adjoint rule of every operation but the scan: from its results' adjoints to its operands'.
 
 A rule reads forward values under their own names: results rather than operands where the derivative
-is cheap in them (tanh: 1 - y²). At a tie `max` and `min` give the gradient to their right side, so
-that relu, max(x, 0), has derivative 0 at 0 as in Keras; a reduction's maxima share it equally.
+is cheap in them. The rules of elementwise operations stand in their rows, `rnnspec.ir.elementwise`. Maxima of a reduction that are
+equal share its gradient equally.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import ZERO, Operands
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
-    CompareKind,
     Concat,
     Constant,
     Distinct,
@@ -47,7 +45,6 @@ from rnnspec.ir.ops import (
     Split,
     Take,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
     Window,
@@ -105,52 +102,24 @@ class Adjoints:
         return () if total is None else (total,)
 
 
-SingleResult: TypeAlias = (
-    Constant
-    | Unary
-    | Binary
-    | Compare
-    | Select
-    | Broadcast
-    | Reshape
-    | Concat
-    | Matmul
-    | Reduce
-    | Take
-    | ScatterAdd
-    | Random
-    | Mask
-    | Index
-    | Window
-    | WindowMask
-    | Pairs
-    | PairTokens
-    | Distinct
-    | DistinctIds
-    | Places
-    | Rearrange
-    | Pack
-    | Unpack
-    | PackSum
-    | FillSum
-    | SortRows
-    | RestoreRows
-)
-
-
-def contributions(operation: SingleResult, adjoint: Value, active: Collection[Value], builder: Builder) -> Iterator[Contribution]:
-    """The terms of the active operands' adjoints, `adjoint` being the result's."""
+def contributions(operation: Operation, adjoint: Value, active: Collection[Value], builder: Builder) -> Iterator[Contribution]:
+    """The terms of the active operands' adjoints, `adjoint` being the result's; of an operation with one result."""
     match operation:
         case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return
         case Distinct() | DistinctIds() | Places() | WindowMask():
             return
+        case Split() | Scan():
+            raise InternalError("a split and a scan have several results")
         case Unary():
-            rule = UNARY_RULES.get(operation.kind)
-            if rule is not None:
-                yield operation.operand, rule(builder, operation, adjoint)
+            rule = operation.kind.row.adjoint
+            if rule is not ZERO:
+                yield operation.operand, rule(builder, operation.operand, operation.result, adjoint)
         case Binary():
-            yield from BINARY_RULES[operation.kind](builder, operation, adjoint, active)
+            rule = operation.kind.row.adjoint
+            if rule is ZERO:
+                raise InternalError(f"%{operation.result.name} is {operation.kind.value} and has an adjoint")
+            yield from rule(builder, Operands(operation.left, operation.right, operation.result, active), adjoint)
         case Select():
             zeros = _zeros_like(builder, adjoint)
             if operation.on_true in active:
@@ -208,86 +177,6 @@ def _rearranged_back(builder: Builder, operation: Rearrange, adjoint: Value) -> 
     return builder.rearrange(same, shape, transpose=True)
 
 
-def _erf(builder: Builder, operation: Unary, adjoint: Value) -> Value:
-    x = operation.operand
-    bell = builder.exp(builder.neg(builder.mul(x, x)))
-    return builder.mul(adjoint, builder.mul(builder.constant_like(2 / math.sqrt(math.pi), x), bell))
-
-
-def _sigmoid(builder: Builder, operation: Unary, adjoint: Value) -> Value:
-    y = operation.result
-    return builder.mul(adjoint, builder.mul(y, builder.sub(_ones_like(builder, y), y)))
-
-
-def _tanh(builder: Builder, operation: Unary, adjoint: Value) -> Value:
-    y = operation.result
-    return builder.mul(adjoint, builder.sub(_ones_like(builder, y), builder.mul(y, y)))
-
-
-UNARY_RULES: Mapping[UnaryKind, Callable[[Builder, Unary, Value], Value]] = {
-    UnaryKind.NEG: lambda b, op, d: b.neg(d),
-    UnaryKind.ABS: lambda b, op, d: b.mul(d, b.sign(op.operand)),
-    UnaryKind.SQRT: lambda b, op, d: b.mul(d, b.div(b.constant_like(0.5, d), op.result)),
-    UnaryKind.EXP: lambda b, op, d: b.mul(d, op.result),
-    UnaryKind.EXPM1: lambda b, op, d: b.mul(d, b.add(op.result, _ones_like(b, d))),
-    UnaryKind.LOG: lambda b, op, d: b.div(d, op.operand),
-    UnaryKind.LOG1P: lambda b, op, d: b.div(d, b.add(op.operand, _ones_like(b, d))),
-    UnaryKind.TANH: _tanh,
-    UnaryKind.SIGMOID: _sigmoid,
-    UnaryKind.ERF: _erf,
-}
-"""All kinds but `sign` and `stop_gradient`, whose derivative is zero."""
-
-
-def _sum_rule(builder: Builder, operation: Binary, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    if operation.left in active:
-        yield operation.left, adjoint
-    if operation.right in active:
-        yield operation.right, builder.neg(adjoint) if operation.kind is BinaryKind.SUB else adjoint
-
-
-def _product_rule(builder: Builder, operation: Binary, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    if operation.left in active:
-        yield operation.left, builder.mul(adjoint, operation.right)
-    if operation.right in active:
-        yield operation.right, builder.mul(adjoint, operation.left)
-
-
-def _quotient_rule(builder: Builder, operation: Binary, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    scaled = builder.div(adjoint, operation.right)
-    if operation.left in active:
-        yield operation.left, scaled
-    if operation.right in active:
-        yield operation.right, builder.neg(builder.mul(scaled, operation.result))
-
-
-def _extremum_rule(builder: Builder, operation: Binary, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    """The result against the right side rather than left against right: relu's result is often kept anyway."""
-    kind = CompareKind.GT if operation.kind is BinaryKind.MAX else CompareKind.LT
-    is_left = builder.compare(kind, operation.result, operation.right)
-    zeros = _zeros_like(builder, adjoint)
-    if operation.left in active:
-        yield operation.left, builder.select(is_left, adjoint, zeros)
-    if operation.right in active:
-        yield operation.right, builder.select(is_left, zeros, adjoint)
-
-
-def _no_rule(builder: Builder, operation: Binary, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
-    raise InternalError(f"%{operation.result.name} is {operation.kind.value} and has an adjoint")
-
-
-BINARY_RULES: Mapping[BinaryKind, Callable[[Builder, Binary, Value, Collection[Value]], Iterator[Contribution]]] = {
-    BinaryKind.ADD: _sum_rule,
-    BinaryKind.SUB: _sum_rule,
-    BinaryKind.MUL: _product_rule,
-    BinaryKind.DIV: _quotient_rule,
-    BinaryKind.MAX: _extremum_rule,
-    BinaryKind.MIN: _extremum_rule,
-    BinaryKind.AND: _no_rule,
-    BinaryKind.OR: _no_rule,
-}
-
-
 def _matmul(builder: Builder, operation: Matmul, adjoint: Value, active: Collection[Value]) -> Iterator[Contribution]:
     """For C = S + A B: dS = dC, dA = dC Bᵀ and dB = Aᵀ dC; a side that was transposed gets its adjoint transposed."""
     if operation.init is not None and operation.init in active:
@@ -307,7 +196,7 @@ def _reduce(builder: Builder, operation: Reduce, adjoint: Value) -> Value:
     shape = Builder.tensor(operation.operand).shape
     if operation.kind is ReduceKind.SUM:
         return builder.broadcast_to(adjoint, shape)
-    is_extremum = builder.compare(CompareKind.EQ, operation.operand, builder.broadcast_to(operation.result, shape))
+    is_extremum = builder.equal(operation.operand, builder.broadcast_to(operation.result, shape))
     zeros = _zeros_like(builder, operation.operand)
     count = builder.reduce_sum(builder.select(is_extremum, _ones_like(builder, operation.operand), zeros), operation.axis)
     return builder.select(is_extremum, builder.broadcast_to(builder.div(adjoint, count), shape), zeros)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
 from rnnspec.ir.traverse import defined_values, location_of, operands_of, rename, results_of
@@ -32,6 +33,7 @@ class Differentiate:
     input_gradients: bool = True
 
     def run(self, module: Module) -> Module:
+        """`@forward` with residuals, and `@backward`; InternalError for a module that has a `@backward`, or no `@forward`."""
         names = [function.name for function in module.functions]
         if "forward" not in names:
             raise UnsuitableModule(f"{self.name}: module {module.name} has no @forward")
@@ -152,10 +154,10 @@ def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and value.type.dtype.is_float
 
 
-def _dims(value: Value) -> set[str]:
+def _dims(value: Value) -> set[Size]:
     """The symbolic dimensions that a value's type names."""
     dims = value.type.shape if isinstance(value.type, TensorType) else (value.type.batch, value.type.time, value.type.tokens)
-    return {dim for dim in dims if isinstance(dim, str)}
+    return {dim for dim in dims if isinstance(dim, Size)}
 
 
 def _read(operations: Iterable[Operation], results: Iterable[Result]) -> set[Value]:

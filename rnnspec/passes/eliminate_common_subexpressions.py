@@ -1,4 +1,4 @@
-"""Computes equal expressions once."""
+"""Common subexpression elimination: computes equal expressions once."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from rnnspec.contract.location import Location, fused
+from rnnspec.ir.elementwise import Law
 from rnnspec.ir.inference import is_fixed
-from rnnspec.ir.ops import Binary, BinaryKind, Function, Module, Operation, Scan, Value
+from rnnspec.ir.ops import Binary, Function, Module, Operation, Scan, Value
 from rnnspec.ir.traverse import located, location_of, replace_operands, results_of, substitute
 from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
-
-COMMUTATIVE = (BinaryKind.ADD, BinaryKind.MUL, BinaryKind.AND, BinaryKind.OR)
-"""Not the maximum and the minimum: at a tie their gradient goes to the right side."""
 
 Seen = dict[Hashable, tuple[Value, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class EliminateCommonSubexpressions:
-    """Operations of one kind on the same operands become the first of them, whose value inside a scan
-    may come from outside. Every operation but a scan is a pure function of its operands, `Random` included.
+    """Replaces operations of one kind on the same operands by the first of them; in a scan it may be one from outside.
+
+    Every operation but a scan is a pure function of its operands, `Random` included.
     """
 
     name: ClassVar[str] = "eliminate-common-subexpressions"
 
     def run(self, module: Module) -> Module:
+        """The module without repeated expressions."""
         return rewrite_functions(module, _function)
 
 
@@ -88,7 +88,7 @@ def _key(operation: Operation) -> Hashable:
         if field.name not in ("result", "results"):
             part = getattr(operation, field.name)
             parts.append(repr(part) if isinstance(part, float) else part)
-    if isinstance(operation, Binary) and operation.kind in COMMUTATIVE:
+    if isinstance(operation, Binary) and Law.COMMUTATIVE in operation.kind.row.laws:
         parts.append(frozenset((operation.left, operation.right)))
         parts = [part for part in parts if not isinstance(part, Value)]
     return tuple(parts)

@@ -1,4 +1,4 @@
-"""Moves what doesn't depend on a scan's state out of its loop."""
+"""Loop-invariant code motion for scans: operations that don't depend on the state run before the loop, over all tokens."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import Law, Linearity
 from rnnspec.ir.inference import index, is_fixed
-from rnnspec.ir.ops import Binary, BinaryKind, Matmul, Module, Operation, Reduce, Region, Scan, Unary, UnaryKind, Value
+from rnnspec.ir.ops import Binary, Matmul, Module, Operation, Reduce, Region, Scan, Unary, Value
 from rnnspec.ir.traverse import definitions, free_values, location_of, operands_of, replace_operands, results_of, with_results
 from rnnspec.ir.types import ROWS, Dim, TensorType
 from rnnspec.passes.regroup_sums import regroup_sums
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
-
-LINEAR_BINARY = (BinaryKind.ADD, BinaryKind.SUB, BinaryKind.MUL, BinaryKind.DIV)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class HoistProjection:
     name: ClassVar[str] = "hoist-projection"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's state-independent products and reductions in front of it."""
         return rewrite_functions(module, lambda function: rewrite_scans(function, _hoist))
 
 
@@ -110,11 +110,11 @@ def _following_sums(step: _Step, heavy: frozenset[Value]) -> frozenset[Value]:
     sums: set[Value] = set()
     for operation in step.tokenwise():
         match operation:
-            case Binary(result, kind, left, right) if kind in LINEAR_BINARY and (left in linear or right in linear):
+            case Binary(result, kind, left, right) if kind.row.linear is not Linearity.NEITHER and (left in linear or right in linear):
                 linear.add(result)
-                if kind in (BinaryKind.ADD, BinaryKind.SUB):
+                if kind.row.linear is Linearity.TOGETHER:
                     sums.add(result)
-            case Unary(result, UnaryKind.NEG, operand) if operand in linear:
+            case Unary(result, kind, operand) if Law.LINEAR in kind.row.laws and operand in linear:
                 linear.add(result)
             case _:
                 continue

@@ -1,4 +1,4 @@
-"""Moves sums over a scan's steps out of its loop: one matmul over all tokens instead of one a step."""
+"""Moves sums over a scan's steps out of its loop: a single product over all tokens instead of one in each step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import Law, Linearity
 from rnnspec.ir.inference import index, is_fixed, step_of
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Concat,
     Matmul,
@@ -23,7 +23,6 @@ from rnnspec.ir.ops import (
     ScatterAdd,
     Split,
     Unary,
-    UnaryKind,
     Value,
 )
 from rnnspec.ir.traverse import definitions, free_values, location_of, operands_of, replace_operands, results_of, with_results
@@ -44,6 +43,7 @@ class HoistWeightGradients:
     name: ClassVar[str] = "hoist-weight-gradients"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's linear sums behind it."""
         return rewrite_functions(module, lambda function: rewrite_scans(function, _hoist))
 
 
@@ -86,13 +86,19 @@ def _is_contraction(operation: Operation) -> bool:
 
 def _is_linear(operation: Operation, linear: set[Value], free: set[Value]) -> bool:
     match operation:
-        case Binary(_, BinaryKind.ADD | BinaryKind.SUB, left, right):
-            return left in linear and right in linear
-        case Binary(_, BinaryKind.MUL, left, right):
-            return (left in linear and right in free) or (left in free and right in linear)
-        case Binary(_, BinaryKind.DIV, left, right):
-            return left in linear and right in free
-        case Unary(_, UnaryKind.NEG, operand) | Broadcast(_, operand) | Reshape(_, operand) | Reduce(_, ReduceKind.SUM, operand):
+        case Binary(_, kind, left, right):
+            match kind.row.linear:
+                case Linearity.TOGETHER:
+                    return left in linear and right in linear
+                case Linearity.EACH:
+                    return (left in linear and right in free) or (left in free and right in linear)
+                case Linearity.LEFT:
+                    return left in linear and right in free
+                case Linearity.NEITHER:
+                    return False
+        case Unary(_, kind, operand):
+            return Law.LINEAR in kind.row.laws and operand in linear
+        case Broadcast(_, operand) | Reshape(_, operand) | Reduce(_, ReduceKind.SUM, operand):
             return operand in linear
         case Split() | Concat():
             return linear.issuperset(operands_of(operation))

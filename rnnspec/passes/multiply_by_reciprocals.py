@@ -1,4 +1,4 @@
-"""Divides once a row instead of once an element, where the divisor is a square root."""
+"""Strength reduction: a row is multiplied by the reciprocal of a square root instead of divided element by element."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rnnspec.ir.builder import Builder, Names
-from rnnspec.ir.ops import Binary, BinaryKind, Broadcast, Function, Module, Operation, Scan, Unary, UnaryKind, Value
+from rnnspec.ir.elementwise import Cost
+from rnnspec.ir.ops import Binary, Broadcast, Function, Module, Operation, Scan, Unary, Value
 from rnnspec.ir.traverse import location_of, results_of
 from rnnspec.passes.rewrite import rewrite_functions
 
@@ -24,6 +25,7 @@ class MultiplyByReciprocals:
     name: ClassVar[str] = "multiply-by-reciprocals"
 
     def run(self, module: Module) -> Module:
+        """The module with such divisions replaced."""
         return rewrite_functions(module, _function)
 
 
@@ -44,7 +46,7 @@ def _rewritten(operations: Iterable[Operation], outside: Mapping[Value, Operatio
             with builder.at(location_of(operation)):
                 reciprocal = builder.div(builder.constant_like(1.0, root), root)
                 factor = builder.broadcast_like(reciprocal, operation.right)
-            builder.append(replace(operation, kind=BinaryKind.MUL, right=factor))
+            builder.append(replace(operation, kind=operation.kind.inverted, right=factor))
         else:
             builder.append(operation)
     return builder.operations
@@ -52,12 +54,12 @@ def _rewritten(operations: Iterable[Operation], outside: Mapping[Value, Operatio
 
 def _root_of_rows(operation: Operation, defined: Mapping[Value, Operation]) -> Value | None:
     """The square root that a division divides whole rows by, a number for each."""
-    if not isinstance(operation, Binary) or operation.kind is not BinaryKind.DIV:
+    if not isinstance(operation, Binary) or operation.kind.row.cost is not Cost.DIVISION:
         return None
     match defined.get(operation.right):
         case Broadcast(operand=root) if _width(root) == 1 and _width(operation.result) != 1:
             behind = defined.get(root)
-            return root if isinstance(behind, Unary) and behind.kind is UnaryKind.SQRT else None
+            return root if isinstance(behind, Unary) and behind.kind.row.cost is Cost.ROOT else None
         case _:
             return None
 

@@ -1,4 +1,4 @@
-"""Runs passes over a module in order, and verifies it before the first and after each."""
+"""The pass pipeline: passes in order, with verification before the first and after each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UnsuitableModule(InternalError):
 
 
 class Pass(Protocol):
-    """Module to module; a frozen dataclass whose fields are its options."""
+    """A pass: a function from module to module, as a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
     """As on the command line: `hoist-projection`."""
@@ -28,11 +28,13 @@ class Pass(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """Passes in their order."""
+
     passes: tuple[Pass, ...]
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """One label a pass: its name, and from its second place on `name-2`, `name-3`, ..."""
+        """A label for each pass: its name, with `-2`, `-3` and so on for repetitions."""
         seen: Counter[str] = Counter()
         labels: list[str] = []
         for step in self.passes:

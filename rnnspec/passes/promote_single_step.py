@@ -1,4 +1,4 @@
-"""Puts the step of every scan in the scan's place, where each row has exactly one step."""
+"""Inlines the step of every scan for calls in which each row has exactly one step."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class PromoteSingleStep:
     name: ClassVar[str] = "promote-single-step"
 
     def run(self, module: Module) -> Module:
+        """The module without scans, as far as its functions admit."""
         return rewrite_functions(module, _promoted)
 
 

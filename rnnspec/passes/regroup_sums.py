@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rnnspec.ir.builder import Builder, Names
-from rnnspec.ir.ops import Binary, BinaryKind, Concat, Operation, Region, Split, Value
+from rnnspec.ir.ops import Binary, Concat, Operation, Region, Split, Value
 from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of, use_counts, yields_of
 
 
@@ -25,7 +25,7 @@ def regroup_sums(
     early_sums: set[Value] = set()
     for operation in region.operations:
         result = results_of(operation)[0]
-        if result in plans:
+        if isinstance(operation, Binary) and result in plans:
             with builder.at(location_of(operation)):
                 early_sums |= _append_sum(builder, operation, *plans[result])
         elif result not in dropped:
@@ -33,7 +33,7 @@ def regroup_sums(
     return replace(region, operations=builder.operations), frozenset(early_sums)
 
 
-def _append_sum(builder: Builder, whole: Operation, early: list[Value], late: list[Value]) -> set[Value]:
+def _append_sum(builder: Builder, whole: Binary, early: list[Value], late: list[Value]) -> set[Value]:
     """Appends ((early + early) + late) + late, the last under the name of `whole`; the sums of early terms."""
     total, sums = early[0], set[Value]()
     for term in early[1:]:
@@ -41,7 +41,7 @@ def _append_sum(builder: Builder, whole: Operation, early: list[Value], late: li
         sums.add(total)
     for term in late[:-1]:
         total = builder.add(total, term)
-    builder.append(Binary(results_of(whole)[0], BinaryKind.ADD, total, late[-1]))
+    builder.append(replace(whole, left=total, right=late[-1]))
     return sums
 
 
@@ -85,7 +85,7 @@ class _Terms:
     def _sum(self, value: Value) -> Binary | None:
         """The addition that makes `value`, if it depends on the state."""
         match self.defined.get(value):
-            case Binary(_, BinaryKind.ADD) as operation if value in self.state:
+            case Binary(kind=kind) as operation if kind.is_sum and value in self.state:
                 return operation
             case _:
                 return None

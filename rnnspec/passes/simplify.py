@@ -15,10 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.ir.interpret import BINARY, COMPARE, UNARY
+from rnnspec.ir.elementwise import NEGATION, Law, Linearity
 from rnnspec.ir.ops import (
     Binary,
-    BinaryKind,
     Broadcast,
     Compare,
     Concat,
@@ -32,7 +31,6 @@ from rnnspec.ir.ops import (
     SortRows,
     Split,
     Unary,
-    UnaryKind,
     Unpack,
     Value,
 )
@@ -43,6 +41,7 @@ Simpler: TypeAlias = tuple[Value, ...] | Operation | None
 
 
 def simplify(operation: Operation, defined: Definitions) -> Simpler:
+    """The operation in simpler form: values equal to its results, another operation with its result, or None if no rule applies."""
     match operation:
         case Unary():
             return _unary(operation, defined)
@@ -72,70 +71,42 @@ def simplify(operation: Operation, defined: Definitions) -> Simpler:
 
 def _unary(operation: Unary, defined: Definitions) -> Simpler:
     operand, kind = operation.operand, operation.kind
+    laws = kind.row.laws
     match defined.get(operand):
         case Constant(_, value):
-            if kind is UnaryKind.STOP_GRADIENT:
-                return (operand,)
-            return _folded(operation.result, UNARY[kind], value)
-        case Unary(_, UnaryKind.NEG, inner) if kind is UnaryKind.NEG:
+            return (operand,) if Law.IDENTITY in laws else _folded(operation.result, kind.row.numpy, value)
+        case Unary(_, before, inner) if before is kind and Law.INVOLUTION in laws:
             return (inner,)
-        case Unary(_, UnaryKind.NEG, inner) if kind is UnaryKind.ABS:
-            return replace(operation, operand=inner)
-        case Unary(_, UnaryKind.ABS | UnaryKind.STOP_GRADIENT as before, _) if kind is before:
+        case Unary(_, before, _) if before is kind and Law.IDEMPOTENT in laws:
             return (operand,)
+        case Unary(_, before, inner) if before is NEGATION and Law.EVEN in laws:
+            return replace(operation, operand=inner)
         case _:
             return None
 
 
 def _binary(operation: Binary, defined: Definitions) -> Simpler:
-    left, right = operation.left, operation.right
+    left, right, row = operation.left, operation.right, operation.kind.row
     first, second = _constant(left, defined), _constant(right, defined)
     if first is not None and second is not None:
-        return _folded(operation.result, BINARY[operation.kind], first, second)
-    match operation.kind:
-        case BinaryKind.ADD:
-            if second == 0:
-                return (left,)
-            return (right,) if first == 0 else _signed_sum(operation, defined)
-        case BinaryKind.SUB:
-            return (left,) if second == 0 else _signed_sum(operation, defined)
-        case BinaryKind.MUL:
-            return _product(operation, defined)
-        case BinaryKind.DIV:
-            return (left,) if second == 1 else None
-        case BinaryKind.MAX | BinaryKind.MIN:
-            return (left,) if left == right else None
-        case BinaryKind.OR:
-            if left == right or second == 0:
-                return (left,)
-            return (right,) if first == 0 else None
-        case BinaryKind.AND:
-            if left == right or second == 1:
-                return (left,)
-            return (right,) if first == 1 else None
-
-
-def _product(operation: Binary, defined: Definitions) -> Simpler:
-    for side, other in ((operation.left, operation.right), (operation.right, operation.left)):
-        match _constant(other, defined):
-            case 1.0:
-                return (side,)
-            case -1.0:
-                return Unary(operation.result, UnaryKind.NEG, side)
-            case _:
-                continue
-    return None
+        return _folded(operation.result, row.numpy, first, second)
+    if (left == right and Law.IDEMPOTENT in row.laws) or (second is not None and second == row.right_identity):
+        return (left,)
+    if first is not None and first == row.left_identity:
+        return (right,)
+    for constant, other in ((first, right), (second, left)):
+        if constant is not None and constant == row.negating:
+            return Unary(operation.result, NEGATION, other)
+    return _signed_sum(operation, defined) if row.linear is Linearity.TOGETHER else None
 
 
 def _signed_sum(operation: Binary, defined: Definitions) -> Simpler:
     """a + -b = a - b, -a + b = b - a, a - -b = a + b."""
-    match operation.kind, defined.get(operation.left), defined.get(operation.right):
-        case BinaryKind.ADD, _, Unary(_, UnaryKind.NEG, inner):
-            return replace(operation, kind=BinaryKind.SUB, right=inner)
-        case BinaryKind.ADD, Unary(_, UnaryKind.NEG, inner), _:
-            return replace(operation, kind=BinaryKind.SUB, left=operation.right, right=inner)
-        case BinaryKind.SUB, _, Unary(_, UnaryKind.NEG, inner):
-            return replace(operation, kind=BinaryKind.ADD, right=inner)
+    match defined.get(operation.left), defined.get(operation.right):
+        case _, Unary(_, kind, inner) if kind is NEGATION:
+            return replace(operation, kind=operation.kind.inverted, right=inner)
+        case Unary(_, kind, inner), _ if kind is NEGATION and operation.kind.is_sum:
+            return replace(operation, kind=operation.kind.inverted, left=operation.right, right=inner)
         case _:
             return None
 
@@ -144,7 +115,7 @@ def _compare(operation: Compare, defined: Definitions) -> Simpler:
     left, right = _constant(operation.left, defined), _constant(operation.right, defined)
     if left is None or right is None:
         return None
-    return _folded(operation.result, COMPARE[operation.kind], left, right)
+    return _folded(operation.result, operation.kind.row.numpy, left, right)
 
 
 def _select(operation: Select, defined: Definitions) -> Simpler:

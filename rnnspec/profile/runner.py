@@ -37,7 +37,7 @@ class Runner:
 
     @property
     def functions(self) -> Mapping[Variant, LoadedFunction]:
-        """Those that calls needed so far."""
+        """The native functions that calls have needed so far."""
         return self._executable.functions
 
     def call(self) -> tuple[Array, ...]:

@@ -1,4 +1,16 @@
-"""Optimizers on the flat weights, in place, by Keras's formulas (keras.src.optimizers, 3.15)."""
+"""Optimizers: update rules on the flat weights, in place, by Keras's formulas (keras.src.optimizers, 3.15).
+
+A spec chooses one by name, `optimizer = Adam(learning_rate = 0.01)`; Python gives `Model.configure` a name or an object:
+
+>>> import numpy as np
+>>> import rnnspec
+>>> from rnnspec.training.optimizers import SGD
+>>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+>>> model.configure(loss="mse", optimizer=SGD(learning_rate=0.1, momentum=0.9, clipnorm=1.0))
+>>> history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=5, verbose=False)
+>>> history.history["loss"][-1] < history.history["loss"][0]
+True
+"""
 
 from __future__ import annotations
 

@@ -115,6 +115,16 @@ def echo_state(x: Array, s: Arrays, w: Arrays) -> dict[str, Array]:
     return {"h": 0.7 * s["h"] + 0.3 * np.tanh(x @ w["kernel"] + s["h"] @ w["recurrent_kernel"] + w["bias"])}
 
 
+def phased_lstm(x: Array, s: Arrays, w: Arrays) -> dict[str, Array]:
+    """With the file's share of a period in which a gate is open, 0.4, and its leak, 0.01."""
+    phase = ((s["clock"] - w["shift"]) / w["period"]) % 1.0
+    k = np.where(phase < 0.2, phase / 0.2, np.where(phase < 0.4, 2 - phase / 0.2, 0.01 * phase))
+    i, f, g, o = np.split(x @ w["kernel"] + s["h"] @ w["recurrent_kernel"] + w["bias"], 4, axis=-1)
+    new = sigmoid(f) * s["c"] + sigmoid(i) * np.tanh(g)
+    c, h = k * new + (1 - k) * s["c"], k * sigmoid(o) * np.tanh(new) + (1 - k) * s["h"]
+    return {"h": h, "c": c, "clock": s["clock"] + 1}
+
+
 @dataclass(frozen=True)
 class Case:
     """A cell as a layer: its file, what it is called with (`{units}` for its units), its equations and its states' widths."""
@@ -145,6 +155,7 @@ CASES = {
     "slstm_of_exponentials": Case("slstm", "SLSTM({units}, exponential_forget = true)", slstm_of_exponentials, HCNM),
     "euler_ode": Case("euler_ode", "EulerODE({units})", euler_ode, H),
     "echo_state": Case("echo_state", "EchoState({units})", echo_state, H),
+    "phased_lstm": Case("phased_lstm", "PhasedLSTM({units})", phased_lstm, {**HC, "clock": 1}),
 }
 OF_A_FILE = {name: CASES[name] for name in NAMES}
 """One for each file: the cell as it is by default."""
@@ -441,6 +452,7 @@ STEPS: Mapping[str, tuple[Sequence[str], str]] = {
     "slstm": (["contract 4"], f"{ONE}; m', c', n' and h' follow from each other unit by unit"),
     "euler_ode": (["contract 1"], ONE),
     "echo_state": (["contract 1"], ONE),
+    "phased_lstm": (["contract 4", "map"], f"{ONE}; the clock, one for all units, is a nest of its own width"),
 }
 """The nests of a step in their order, with the matmuls that a contraction does at once, and what each waits for."""
 
@@ -588,7 +600,8 @@ error[E0318]: a choice that depends on the step
  7 |     h' = h if h @ skip > 0 else tanh(x @ kernel + h @ recurrent_kernel)
    |               ^^^^^^^^^^^^ not known when the spec is compiled
    |
-   = help: `if`, `when`, comparisons, `and`, `or` and `not` choose between variants of a cell; inside a step use `min`, `max` and `clip`
+   = help: `if`, `when` and `not` choose between variants of a cell; inside a step use `where`, `min`, `max` and `clip`
+   = help: `where(condition, a, b)` chooses in every step
 """,
     ),
     "a state as wide as another": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,19 +25,27 @@ def keepdims(reduce: Callable[..., Any]) -> Callable[[np.ndarray], np.ndarray]:
 
 ONE: dict[str, Callable[[np.ndarray], Any]] = {
     "absolute": np.abs, "fabs": np.abs, "amax": keepdims(np.max), "amin": keepdims(np.min), "average": keepdims(np.mean),
-    "cosh": np.cosh, "sinh": np.sinh, "exp2": np.exp2, "expm1": np.expm1, "log10": np.log10, "log1p": np.log1p, "log2": np.log2,
+    "ceil": np.ceil, "cosh": np.cosh, "sinh": np.sinh, "erfc": np.vectorize(math.erfc), "exp2": np.exp2, "log10": np.log10, "log2": np.log2,
     "logsumexp": keepdims(lambda v: np.log(np.exp(v).sum())), "neg": np.negative, "negative": np.negative,
     "norm": keepdims(np.linalg.norm), "reciprocal": np.reciprocal, "reduce_max": keepdims(np.max), "reduce_mean": keepdims(np.mean),
-    "reduce_min": keepdims(np.min), "reduce_sum": keepdims(np.sum), "rsqrt": lambda v: 1.0 / np.sqrt(v), "sqr": np.square,
+    "reduce_min": keepdims(np.min), "reduce_sum": keepdims(np.sum), "rint": np.rint,
+    "sign": np.sign, "tan": np.tan, "rsqrt": lambda v: 1.0 / np.sqrt(v), "sqr": np.square,
     "square": np.square, "std": keepdims(np.std), "var": keepdims(np.var),
 }  # fmt: skip
 
 TWO: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "add": np.add, "cat": lambda a, b: np.concatenate([a, b]), "concatenate": lambda a, b: np.concatenate([a, b]), "divide": np.divide,
     "fmax": np.fmax, "fmin": np.fmin, "hstack": lambda a, b: np.hstack([a, b]), "hypot": np.hypot, "inner": lambda a, b: [np.inner(a, b)],
-    "maximum": np.maximum, "minimum": np.minimum, "multiply": np.multiply, "sub": np.subtract, "subtract": np.subtract,
+    "maximum": np.maximum, "minimum": np.minimum, "multiply": np.multiply, "power": np.power, "sub": np.subtract, "subtract": np.subtract,
     "true_divide": np.true_divide,
 }  # fmt: skip
+
+CONDITIONS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
+    "equal": np.equal, "greater": np.greater, "greater_equal": np.greater_equal, "less": np.less, "less_equal": np.less_equal,
+    "not_equal": np.not_equal,
+}  # fmt: skip
+"""What gives a condition, of two values; and of two conditions."""
+OF_CONDITIONS = {"logical_and": np.logical_and, "logical_or": np.logical_or}
 
 PRODUCTS = {"dot", "matmul"}
 
@@ -52,7 +61,7 @@ def given(*equations: str, result: str) -> np.ndarray:
 
 
 def test_every_proposal_is_tried() -> None:
-    assert set(SAME) == ONE.keys() | TWO.keys() | PRODUCTS
+    assert set(SAME) == ONE.keys() | TWO.keys() | CONDITIONS.keys() | OF_CONDITIONS.keys() | PRODUCTS
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -67,8 +76,20 @@ def test_of_two_values(name: str) -> None:
     np.testing.assert_allclose(found, TWO[name](A, B), rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_of_two_values_to_a_condition(name: str) -> None:
+    found = given("a = x", "b = max(x, 1)", result=f"where({SAME[name]}, 1, 0)")
+    np.testing.assert_array_equal(found, CONDITIONS[name](X[0, 0], np.maximum(X[0, 0], 1)))
+
+
+@pytest.mark.parametrize("name", OF_CONDITIONS)
+def test_of_two_conditions(name: str) -> None:
+    found = given("a = x > 0.6", "b = x < 1", result=f"where({SAME[name]}, 1, 0)")
+    np.testing.assert_array_equal(found, OF_CONDITIONS[name](X[0, 0] > 0.6, X[0, 0] < 1))
+
+
 def test_a_power() -> None:
-    np.testing.assert_allclose(given("v = x", "p = 2.5", result="exp(p * log(v))"), X[0, 0] ** 2.5, rtol=1e-12)
+    np.testing.assert_allclose(given("v = x", "p = 2.5", result="pow(v, p)"), X[0, 0] ** 2.5, rtol=1e-12)
 
 
 def test_parts_of_other_widths() -> None:

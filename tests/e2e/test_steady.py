@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Name, Size
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
-from rnnspec.profile.session import call_sizes, planned_memory
+from rnnspec.profile.session import planned_memory, sizes_of_calls
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.native.call_plan import MOST_PLANS, CallPlan, Plans
 from rnnspec.runtime.native.executable import Variant
-from rnnspec.runtime.native.memory import CallSizes
 
 TEXT = """model Text {
     input x: int[time]
@@ -142,7 +142,7 @@ def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(trainin
     """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
     plans = watched(monkeypatch)
     model = rnnspec.compile(TEXT, seed=0)
-    found: list[list[dict[str, int]]] = []
+    found: list[list[dict[Size, int]]] = []
     for length in (200, 2000):
         plans.clear()
         if training:
@@ -150,11 +150,11 @@ def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(trainin
         else:
             model.forward(ids(length))
         seen = [dict(zip(plan.function.dims, plan.dims, strict=True)) for plan in plans]
-        found.append([{name: size for name, size in each.items() if name != "batch*time"} for each in seen])
+        found.append([{name: size for name, size in each.items() if name != BATCH * Name("time")} for each in seen])
     assert found[0]
     assert found[0] == found[1]
-    assert {each["tokens"] for each in found[0]} == {41}
-    assert {each["steps"] for each in found[0]} == {20}
+    assert {each[TOKENS] for each in found[0]} == {41}
+    assert {each[STEPS] for each in found[0]} == {20}
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -165,7 +165,7 @@ def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     runner.call()
     bound = list(runner.functions.values())
     natives = [each.function for each in bound]
-    sizes: CallSizes = call_sizes(made.signature, batch, natives)
+    sizes = sizes_of_calls(made.signature, batch, natives)
     planned = planned_memory(natives, sizes)
     scratch = vars(bound[0].scratch)["_known"]
     assert 0 < sum(len(memory.bytes) for memory, _ in scratch) <= planned.workspace

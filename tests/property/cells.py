@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.reference_activations import ACTIVATIONS, magnitude
+from tests.reference_activations import ACTIVATIONS, erf, magnitude
 
 Array = NDArray[Any]
 
@@ -26,8 +26,22 @@ UNARY = (
     "exp(-abs({}))",
     "-({})",
     "sqrt(1.0 + ({}) * ({}))",
+    "sin({})",
+    "cos(2.0 * ({}))",
+    "erf({})",
+    "log1p(abs({}))",
+    "expm1(-abs({}))",
+    "pow({}, 2)",
+    "pow(2.0, tanh({}))",
 )
-BINARY = ("{} + {}", "{} - {}", "({}) * ({})", "({}) / (2.0 + tanh({}))", "max({}, 0.5 * ({}))", "min({}, {} + 0.25)")
+CHOICES = (
+    "where({0} > {1}, {0}, {1})",
+    "where({0} <= 0, -({0}), {0}) + {1}",
+    "({0}) * round(0.9 + 1e-3 * tanh({1})) + floor(1e-3 * {1} - 0.5)",
+)
+"""Continuous, or jumps that nothing comes near: where a difference reaches across a jump it is no slope."""
+
+BINARY = ("{} + {}", "{} - {}", "({}) * ({})", "({}) / (2.0 + tanh({}))", "max({}, 0.5 * ({}))", "min({}, {} + 0.25)", *CHOICES)
 TOTALS = ("{} + {}", "{} + {}", "{} - {}", "{1} + ({0})", "{1} - ({0})")
 NARROW = ("sum({}) * 0.25", "mean({})", "max({})", "min({})")
 """A row's reduction to width 1, which every operation repeats over the units."""
@@ -109,9 +123,23 @@ def smaller(first: Array, second: Array | None = None) -> Array:
     return -larger(-first, None if second is None else -second)
 
 
+def power(base: Array | float, exponent: Array | float) -> Array:
+    """Of a complex base only whole exponents, which are products; of a number any."""
+    return np.exp(np.asarray(exponent) * np.log(base)) if isinstance(base, float) else base**exponent
+
+
 FUNCTIONS: dict[str, Any] = {
     **ACTIVATIONS,
+    "cos": np.cos,
+    "erf": erf,
     "exp": np.exp,
+    "expm1": np.expm1,
+    "floor": lambda row: np.floor(row.real),
+    "log1p": np.log1p,
+    "pow": power,
+    "round": lambda row: np.rint(row.real),
+    "sin": np.sin,
+    "where": np.where,
     "sqrt": np.sqrt,
     "abs": magnitude,
     "sum": lambda row: row.sum(axis=-1, keepdims=True),

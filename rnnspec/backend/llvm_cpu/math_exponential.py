@@ -110,6 +110,22 @@ def exp_of_moderate(writer: MathWriter, value: Float) -> Float:
     return writer.multiply(mantissa, _power_of_two(writer, reduced.exponent, 0))
 
 
+def exp_of_sum(writer: MathWriter, high: Float, low: Float) -> Float:
+    """exp(high + low), `low` being a rounding error of `high`; gradual underflow, infinite from the overflow threshold on."""
+    constants = EXPONENTIAL[writer.form.name]
+    reduced = _reduce(writer, writer.clamp(high, constants.underflow, constants.overflow), constants)
+    near_zero = _expm1_near_zero(writer, writer.add(reduced.remainder, low))
+    return _scale(writer, writer.add(near_zero, writer.constant(1.0)), reduced.exponent)
+
+
+def exp_in_short(writer: MathWriter, value: Float, quotient: tuple[float, ...]) -> Float:
+    """As `exp_of_moderate`, by a polynomial of the caller's in the place of the format's own."""
+    reduced = _reduce(writer, value, EXPONENTIAL[writer.form.name])
+    remainder = reduced.remainder
+    mantissa = writer.multiply_add(writer.multiply(remainder, remainder), writer.polynomial(remainder, quotient), remainder)
+    return writer.multiply(writer.add(mantissa, writer.constant(1.0)), _power_of_two(writer, reduced.exponent, 0))
+
+
 def _expm1_near_zero(writer: MathWriter, remainder: Float) -> Float:
     """expm1 over |remainder| <= ln(2)/2."""
     quotient = writer.polynomial(remainder, EXPONENTIAL[writer.form.name].quotient)

@@ -48,11 +48,11 @@ def write_log(writer: MathWriter) -> Float:
     scale = form.fraction_bits + 1
     is_tiny = writer.compare("olt", value, writer.constant(form.smallest_normal))
     normal = writer.select(is_tiny, writer.multiply(value, writer.constant(2.0**scale)), value)
-    exponent = _exponent(writer, normal)
+    exponent = exponent_of(writer, normal)
     mantissa = writer.from_bits(writer.integer_subtract(writer.to_bits(normal), exponent.bits))
-    offset = _exponent_offset(writer)
+    offset = exponent_offset(writer)
     shift = writer.select(is_tiny, writer.constant(offset + scale), writer.constant(offset))
-    multiple = writer.subtract(_as_float(writer, exponent.biased), shift)
+    multiple = writer.subtract(as_float(writer, exponent.biased), shift)
     result = _log_of_parts(writer, writer.subtract(mantissa, writer.constant(1.0)), multiple)
     return _with_special_values(writer, result, value, 0.0)
 
@@ -65,19 +65,19 @@ def write_log1p(writer: MathWriter) -> Float:
     """
     form = writer.form
     value = writer.argument
-    exponent = _exponent(writer, writer.add(value, writer.constant(1.0)))
+    exponent = exponent_of(writer, writer.add(value, writer.constant(1.0)))
     scaled = writer.from_bits(writer.integer_subtract(writer.to_bits(value), exponent.bits))
     # 4 * 2**-k, since 2**-k itself is denormal for the largest x.
     power = writer.from_bits(writer.integer_subtract(writer.integer(form.power_bits(2)), exponent.bits))
     fraction = writer.add(scaled, writer.multiply_add(power, writer.constant(0.25), writer.constant(-1.0)))
-    multiple = writer.subtract(_as_float(writer, exponent.biased), writer.constant(_exponent_offset(writer)))
+    multiple = writer.subtract(as_float(writer, exponent.biased), writer.constant(exponent_offset(writer)))
     result = _log_of_parts(writer, fraction, multiple)
     limit = EXPONENTIAL[form.name].expm1_is_identity
     is_tiny = writer.compare("olt", writer.magnitude(value), writer.constant(limit))
     return _with_special_values(writer, writer.select(is_tiny, value, result), value, -1.0)
 
 
-def _exponent(writer: MathWriter, value: Float) -> Exponent:
+def exponent_of(writer: MathWriter, value: Float) -> Exponent:
     form = writer.form
     # Moves the borders between exponents from powers of two to sqrt(1/2) times them.
     moved = writer.integer_add(writer.to_bits(value), writer.integer(form.power_bits(0) - form.bits(math.sqrt(0.5))))
@@ -86,13 +86,13 @@ def _exponent(writer: MathWriter, value: Float) -> Exponent:
     return Exponent(biased, writer.integer_subtract(biased_bits, writer.integer(form.power_bits(0))))
 
 
-def _as_float(writer: MathWriter, biased: Integer) -> Float:
+def as_float(writer: MathWriter, biased: Integer) -> Float:
     """`biased` plus `_exponent_offset`: its bits become the low bits of 2**fraction_bits (no 64-bit conversion before AVX-512)."""
     form = writer.form
     return writer.from_bits(writer.bit_or(biased, writer.integer(form.power_bits(form.fraction_bits))))
 
 
-def _exponent_offset(writer: MathWriter) -> float:
+def exponent_offset(writer: MathWriter) -> float:
     return 2.0**writer.form.fraction_bits + writer.form.bias
 
 

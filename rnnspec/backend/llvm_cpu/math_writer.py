@@ -16,7 +16,7 @@ Integer = NewType("Integer", str)
 Flag = NewType("Flag", str)
 """An operand of type i1, one for each lane."""
 
-Predicate: TypeAlias = Literal["oeq", "ogt", "oge", "olt", "ole"]
+Predicate: TypeAlias = Literal["oeq", "one", "ogt", "oge", "olt", "ole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def vector_suffix(form: FloatFormat, lanes: int) -> str:
     return form.name if lanes == 1 else f"v{lanes}{form.name}"
 
 
+def function_symbol(name: str, form: FloatFormat, lanes: int) -> str:
+    """The name that the elementary function `name` over so many lanes has in a module."""
+    return f"rnnspec.{name}.{vector_suffix(form, lanes)}"
+
+
 class MathWriter:
     """Appends instructions over `lanes` elements; every method returns the operand that names its result.
 
@@ -70,20 +75,68 @@ class MathWriter:
     def __init__(self, form: FloatFormat, lanes: int, fma: bool) -> None:
         self.form = form
         self.lanes = lanes
-        self._fma = fma
+        self.has_fma = fma
+        self.declarations: set[str] = set()
+        """Of the intrinsics that were used."""
         self._lines: list[str] = []
         self._float_type = self._widened(form.float_type)
         self._integer_type = self._widened(form.integer_type)
 
-    def function(self, symbol: str, result: Float) -> str:
-        """The text of `symbol`, whose parameter is `%x`, with the body written so far."""
+    def function(self, symbol: str, result: Float, operands: int = 1) -> str:
+        """The text of `symbol`, whose parameters are `%x` and, of two operands, `%y`, with the body written so far."""
         kind = self._float_type
         body = "\n".join([*self._lines, f"  ret {kind} {result}"])
-        return f"define internal {kind} @{symbol}({kind} %x) alwaysinline nounwind {{\nentry:\n{body}\n}}\n"
+        parameters = ", ".join(f"{kind} {name}" for name in ("%x", "%y")[:operands])
+        return f"define internal {kind} @{symbol}({parameters}) alwaysinline nounwind {{\nentry:\n{body}\n}}\n"
 
     @property
     def argument(self) -> Float:
         return Float("%x")
+
+    @property
+    def second_argument(self) -> Float:
+        return Float("%y")
+
+    @property
+    def float_type(self) -> str:
+        return self._float_type
+
+    def in_double(self) -> MathWriter:
+        """A writer of the same lines, in double precision."""
+        wide = MathWriter(F64, self.lanes, self.has_fma)
+        wide._lines, wide.declarations = self._lines, self.declarations
+        return wide
+
+    def widened(self, value: Float) -> Float:
+        """A single-precision operand, in double precision."""
+        return self._float(f"fpext {self._float_type} {value} to {self._widened(F64.float_type)}")
+
+    def narrowed(self, value: Float) -> Float:
+        """A double-precision operand, rounded to single precision."""
+        return self._float(f"fptrunc {self._widened(F64.float_type)} {value} to {self._float_type}")
+
+    def text(self, result: str) -> str:
+        """The lines so far, and a last one."""
+        return "\n".join([*self._lines, f"  {result}"])
+
+    def instruction(self, text: str) -> str:
+        """The register of any other instruction."""
+        return self._append(text)
+
+    def rescued(self, result: Float, is_far: Flag, symbol: str) -> Float:
+        """`result`, but where some lane is far away what `symbol` makes of argument and result; the last of a function's lines."""
+        kind = self._float_type
+        whole = is_far if self.lanes == 1 else self._append(f"bitcast {self._widened('i1')} {is_far} to i{self.lanes}")
+        some = whole if self.lanes == 1 else self._append(f"icmp ne i{self.lanes} {whole}, 0")
+        self._lines += (
+            f"  br i1 {some}, label %far, label %end",
+            "far:",
+            f"  %from.far = call {kind} @{symbol}({kind} %x, {kind} {result})",
+            "  br label %end",
+            "end:",
+            f"  %result = phi {kind} [ {result}, %entry ], [ %from.far, %far ]",
+        )
+        return Float("%result")
 
     def constant(self, value: float) -> Float:
         """`value`, rounded to the format, in every lane."""
@@ -110,9 +163,10 @@ class MathWriter:
 
     def multiply_add(self, left: Float, right: Float, addend: Float) -> Float:
         """left * right + addend."""
-        if not self._fma:
+        if not self.has_fma:
             return self.add(self.multiply(left, right), addend)
         kind = self._float_type
+        self.declarations.add(fma_declaration(self.form, self.lanes))
         return self._float(f"call {kind} @{fma_symbol(self.form, self.lanes)}({kind} {left}, {kind} {right}, {kind} {addend})")
 
     def polynomial(self, variable: Float, coefficients: Sequence[float]) -> Float:
@@ -159,6 +213,15 @@ class MathWriter:
 
     def bit_or(self, left: Integer, right: Integer) -> Integer:
         return self._integer(f"or {self._integer_type} {left}, {right}")
+
+    def bit_xor(self, left: Integer, right: Integer) -> Integer:
+        return self._integer(f"xor {self._integer_type} {left}, {right}")
+
+    def flag_and(self, left: Flag, right: Flag) -> Flag:
+        return Flag(self._append(f"and {self._widened('i1')} {left}, {right}"))
+
+    def flag_or(self, left: Flag, right: Flag) -> Flag:
+        return Flag(self._append(f"or {self._widened('i1')} {left}, {right}"))
 
     def shift_left(self, value: Integer, bits: int) -> Integer:
         return self._integer(f"shl {self._integer_type} {value}, {self.integer(bits)}")

@@ -6,11 +6,13 @@ Each has the form of all native functions, `void f(void **pointers, int64_t *dim
 from __future__ import annotations
 
 from rnnspec.backend.llvm_cpu.clocks import tick
-from rnnspec.backend.llvm_cpu.math import math_definitions
+from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
+from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
 from rnnspec.backend.llvm_cpu.module import attributes
-from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY, Library, Vectors
+from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
-from rnnspec.ir.ops import ReduceKind, UnaryKind
+from rnnspec.ir.elementwise import ELEMENTARY, BinaryKind, UnaryKind
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Target
 
@@ -20,7 +22,7 @@ READ_AT_ONCE = 16
 """Vectors that one turn of the reading loop takes."""
 
 
-def elementary_symbol(kind: UnaryKind) -> str:
+def elementary_symbol(kind: UnaryKind | BinaryKind) -> str:
     return f"rnnspec_probe_{kind.value}"
 
 
@@ -35,6 +37,7 @@ def emit_probes(target: Target, dtype: DType) -> str:
     parts = [_arithmetic(target, dtype, library), _reading(target, dtype, library), _clock(target, library)]
     parts += [_elementary(target, dtype, library, kind) for kind in ELEMENTARY]
     name = "f32" if dtype is DType.F32 else "f64"
+    library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [target.lanes(dtype)], target.fused_multiply_add))
     math = math_definitions(library.elementary, name, [target.lanes(dtype)], target.fused_multiply_add)
     return "\n".join([f'target triple = "{target.triple}"', *sorted(library.declarations), *parts, math, attributes(target)])
 
@@ -97,14 +100,15 @@ def _reading(target: Target, dtype: DType, library: Library) -> str:
     return writer.text()
 
 
-def _elementary(target: Target, dtype: DType, library: Library, kind: UnaryKind) -> str:
+def _elementary(target: Target, dtype: DType, library: Library, kind: UnaryKind | BinaryKind) -> str:
     """dims[0] times a function of each of dims[1] elements of pointers[0], to pointers[1], four vectors at a time."""
     writer = _writer(elementary_symbol(kind))
     vectors = Vectors(writer, target, dtype, library)
     memory, to, times, elements = _pointer(writer, 0), _pointer(writer, 1), _dim(writer, 0), _dim(writer, 1)
     with writer.loop("0", times, hint="time"), writer.loop("0", elements, 4 * vectors.lanes) as i:
         places = [writer.add(i, number * vectors.lanes) for number in range(4)]
-        values = [vectors.map(kind, [vectors.load(vectors.pointer(memory, place))]) for place in places]
+        loaded = [vectors.load(vectors.pointer(memory, place)) for place in places]
+        values = [emit_elementwise(vectors, kind, [value] if isinstance(kind, UnaryKind) else [value, value]) for value in loaded]
         for place, value in zip(places, values, strict=True):
             vectors.store(value, vectors.pointer(to, place))
     return writer.text()

@@ -5,34 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
 
-from rnnspec.backend.llvm_cpu.math import math_symbol
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
-from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, UnaryKind
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 ELEMENT_TYPE = {DType.F32: "float", DType.F64: "double", DType.I32: "i32"}
-ARITHMETIC = {BinaryKind.ADD: "fadd", BinaryKind.SUB: "fsub", BinaryKind.MUL: "fmul", BinaryKind.DIV: "fdiv"}
-PREDICATES = {
-    CompareKind.LT: "olt",
-    CompareKind.LE: "ole",
-    CompareKind.GT: "ogt",
-    CompareKind.GE: "oge",
-    CompareKind.EQ: "oeq",
-    CompareKind.NE: "une",
-}
-ELEMENTARY = {
-    UnaryKind.EXP: "exp",
-    UnaryKind.EXPM1: "expm1",
-    UnaryKind.LOG: "log",
-    UnaryKind.LOG1P: "log1p",
-    UnaryKind.TANH: "tanh",
-    UnaryKind.SIGMOID: "sigmoid",
-    UnaryKind.ERF: "erf",
-}
 
 
 @dataclass
@@ -132,50 +111,16 @@ class Vectors:
     def select(self, condition: str, on_true: str, on_false: str) -> str:
         return self.writer.assign(f"select <{self.lanes} x i1> {condition}, {self.type} {on_true}, {self.type} {on_false}")
 
-    def map(self, kind: UnaryKind | BinaryKind | CompareKind | None, operands: list[str]) -> str:
-        """One elementwise operation; None is a select."""
-        match kind:
-            case UnaryKind():
-                return self._unary(kind, operands[0])
-            case BinaryKind.AND | BinaryKind.OR:
-                return self.writer.assign(f"{kind.value} <{self.lanes} x i1> {operands[0]}, {operands[1]}", "m")
-            case BinaryKind.MAX | BinaryKind.MIN:
-                return self.extreme(kind is BinaryKind.MAX, operands[0], operands[1])
-            case BinaryKind():
-                return self.writer.assign(f"{ARITHMETIC[kind]} {self.type} {operands[0]}, {operands[1]}")
-            case CompareKind():
-                return self.compare(PREDICATES[kind], operands[0], operands[1])
-            case None:
-                return self.select(operands[0], operands[1], operands[2])
-        assert_never(kind)
+    def intrinsic(self, name: str, operand: str) -> str:
+        """LLVM's intrinsic of one vector, declared where it is first used."""
+        symbol = f"@llvm.{name}.{self.suffix}"
+        self.library.declarations[f"declare {self.type} {symbol}({self.type})"] = None
+        return self.writer.assign(f"call {self.type} {symbol}({self.type} {operand})")
 
     def extreme(self, maximum: bool, left: str, right: str) -> str:
         """The larger (smaller) one; NaN if either is NaN."""
         larger = self.select(self.compare("ogt" if maximum else "olt", left, right), left, right)
         return self.select(self.compare("uno", left, left), left, larger)
-
-    def _unary(self, kind: UnaryKind, operand: str) -> str:
-        if kind in ELEMENTARY:
-            name = ELEMENTARY[kind]
-            self.library.elementary.add(name)
-            if self.dtype not in (DType.F32, DType.F64):
-                raise InternalError(f"{name} of {self.dtype.value}")
-            symbol = math_symbol(name, "f32" if self.dtype is DType.F32 else "f64", self.lanes)
-            return self.writer.assign(f"call {self.type} @{symbol}({self.type} {operand})")
-        match kind:
-            case UnaryKind.NEG:
-                return self.writer.assign(f"fneg {self.type} {operand}")
-            case UnaryKind.ABS | UnaryKind.SQRT:
-                name = f"@llvm.{'fabs' if kind is UnaryKind.ABS else 'sqrt'}.{self.suffix}"
-                self.library.declarations[f"declare {self.type} {name}({self.type})"] = None
-                return self.writer.assign(f"call {self.type} {name}({self.type} {operand})")
-            case UnaryKind.SIGN:
-                positive = self.select(self.compare("ogt", operand, "zeroinitializer"), self.vector(1.0), operand)
-                return self.select(self.compare("olt", operand, "zeroinitializer"), self.vector(-1.0), positive)
-            case UnaryKind.STOP_GRADIENT:
-                return operand
-            case _:
-                raise InternalError(f"no instruction for {kind.value}")
 
     def identity(self, kind: ReduceKind) -> str:
         """What a reduction starts from, in every lane."""

@@ -1,4 +1,4 @@
-"""What a spec can choose by name, with Keras's argument names, order and defaults (Keras 3.15); for layers see `catalogue_layers`."""
+"""Catalogues of choices: activations, initializers, losses and the like, with Keras's argument names, order and defaults (3.15)."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ _STFT = Refusal(
 REFUSALS: Mapping[Family, Mapping[str, Refusal]] = MappingProxyType(
     {Family.ACTIVATION: {"glu": _GLU}, Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT)}
 )
-"""What Keras has a name for and no spec can use."""
+"""Names of Keras's that no spec can use, by family."""
 
 
 def names_a_member(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What catalogues are made of."""
+"""The parts of catalogues: entries under all their spellings, and refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Catalogue: TypeAlias = Mapping[str, Entry]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no entry for a name of Keras, and what to write instead."""
+    """A name of Keras's without an entry: the reason, and a substitute for it."""
 
     reason: str
     advice: str
@@ -26,4 +26,5 @@ def catalogue(entries: Sequence[Entry]) -> Catalogue:
 
 
 def later(name: str, default: float | int | bool | str | None = None) -> ArgumentSpec:
+    """An argument of Keras's that takes only its default in this version."""
     return ArgumentSpec(name, NotYet(), default, optional=True)

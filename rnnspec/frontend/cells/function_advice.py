@@ -1,4 +1,4 @@
-"""What to write for a function that an equation can't call: the same in what there is, or that there is nothing."""
+"""Advice for functions that an equation can't call: an equivalent expression, or the statement that there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnnspec.diagnostics import nearest
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
 from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.cells.functions import FUNCTIONS
-from rnnspec.frontend.syntax.advice import CHOICE, POWER
+from rnnspec.frontend.syntax.advice import CHOICE
 from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.keras_names.names import families_of, functions
 
@@ -22,21 +22,28 @@ _SAME: Mapping[str, str] = MappingProxyType(
         "amin": "min(v)",
         "average": "mean(v)",
         "concatenate": "concat(a, b)",
+        "ceil": "-floor(-v)",
         "cosh": "(exp(v) + exp(-v)) / 2",
         "cat": "concat(a, b)",
         "divide": "a / b",
         "dot": "v @ weight",
+        "equal": "a == b",
+        "erfc": "1 - erf(v)",
         "exp2": "exp(0.6931471805599453 * v)",
-        "expm1": "exp(v) - 1",
         "fabs": "abs(v)",
         "fmax": "max(a, b)",
         "fmin": "min(a, b)",
         "hstack": "concat(a, b)",
+        "greater": "a > b",
+        "greater_equal": "a >= b",
         "hypot": "sqrt(a * a + b * b)",
         "inner": "sum(a * b)",
+        "less": "a < b",
+        "less_equal": "a <= b",
         "log10": "log(v) / 2.302585092994046",
-        "log1p": "log(1 + v)",
         "log2": "log(v) / 0.6931471805599453",
+        "logical_and": "a and b",
+        "logical_or": "a or b",
         "logsumexp": "max(v) + log(sum(exp(v - max(v))))",
         "matmul": "v @ weight",
         "maximum": "max(a, b)",
@@ -45,18 +52,23 @@ _SAME: Mapping[str, str] = MappingProxyType(
         "neg": "-v",
         "negative": "-v",
         "norm": "sqrt(sum(v * v))",
+        "not_equal": "a != b",
+        "power": "pow(a, b)",
         "reciprocal": "1 / v",
         "reduce_max": "max(v)",
         "reduce_mean": "mean(v)",
         "reduce_min": "min(v)",
         "reduce_sum": "sum(v)",
+        "rint": "round(v)",
         "rsqrt": "1 / sqrt(v)",
+        "sign": "where(v > 0, 1, where(v < 0, -1, 0))",
         "sinh": "(exp(v) - exp(-v)) / 2",
         "std": "sqrt(mean((v - mean(v)) * (v - mean(v))))",
         "sub": "a - b",
         "subtract": "a - b",
         "sqr": "v * v",
         "square": "v * v",
+        "tan": "sin(v) / cos(v)",
         "true_divide": "a / b",
         "var": "mean((v - mean(v)) * (v - mean(v)))",
     }
@@ -71,22 +83,19 @@ _OTHERWISE: Mapping[str, str] = MappingProxyType(
         "glu": "write `a, b = split(v, 2)`, then `a * sigmoid(b)`",
         "hsplit": "`split` makes equal parts: `a, b = split(v, 2)`",
         "if": CHOICE,
-        "pow": POWER,
-        "power": POWER,
         "select": CHOICE,
         "stack": "a value is a row of units: `concat(a, b)` puts rows one behind the other",
-        "where": CHOICE,
     }
 )
 
 _FOREIGN = frozenset({"acos", "arccos", "asin", "atan", "atan2", "atanh", "asinh", "acosh", "frac", "log_prob", "softmin"})
-"""Of PyTorch and the like, which Keras calls otherwise."""
+"""Functions of PyTorch and the like that have another name in Keras."""
 
 
 def function_advice(name: str, more: Collection[str]) -> tuple[str, ...]:
-    """Advice on a function that there isn't: what it may have been meant to be, or what serves, and all that there are.
+    """Advice on an unknown function `name`: first the likely intended function or a substitute, then a list of all functions.
 
-    `more`: parameters, which may be activations.
+    `more`: names of the cell's parameters, which may hold activations.
     """
     every = f"there are {', '.join(sorted(FUNCTIONS - ACTIVATIONS.keys()))}, and the activations {', '.join(sorted(ACTIVATIONS))}"
     return (_first(name, more), every)

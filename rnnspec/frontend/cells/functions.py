@@ -5,12 +5,13 @@ from __future__ import annotations
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS
 from rnnspec.frontend.cells.cell_ir import Elementwise, Reduction
 
-ELEMENTARY = frozenset({"abs", "exp", "log", "sqrt"})
-"""Of one value, elementwise."""
+ELEMENTARY = frozenset({"abs", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "round", "sin", "sqrt"})
+"""Of one value, elementwise; the names are those of the IR's kinds."""
 
 REDUCTIONS = {kind.value: kind for kind in Reduction}
-"""Of one value, over its units. `min` and `max` of two values are elementwise."""
+"""Reductions over the units, of one argument; `min` and `max` with two arguments are elementwise."""
 
-PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX)}
+PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Elementwise.POW)}
+"""Of two values, elementwise."""
 
-FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "split"})
+FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "split", "where"})

@@ -23,6 +23,8 @@ from rnnspec.frontend.cells.cell_ir import (
     Assignment,
     CellState,
     CellWeight,
+    Combined,
+    Compared,
     Step,
     Term,
     TermShape,
@@ -282,7 +284,7 @@ class _Instance:
 
     @contextmanager
     def _catching(self) -> Generator[None]:
-        """As the report's own; what may lie in the use of the cell shows the use."""
+        """Catches faults as the report does, and adds the use of the cell to faults that may lie there."""
         with self._report.catching():
             try:
                 yield
@@ -327,6 +329,9 @@ class _Instance:
             operand, target = operand_of(equation.value, self._names), equation.targets[0]
             if isinstance(operand, LocatedValue) and isinstance(operand.value, int | float) and not target.primed:
                 self._constant(target, operand)
+                return
+            if isinstance(operand, Compared | Combined) and not target.primed:
+                self._names.values[target.spelling] = operand
                 return
             value, parts = as_term(operand, equation.value.span), 1
         else:

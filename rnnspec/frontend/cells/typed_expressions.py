@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import pow as pow_of_floats
 from typing import TypeAlias, assert_never
 
 from rnnspec.contract.signature import ArgumentValue, Config
@@ -19,6 +20,11 @@ from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
     NUMBER,
     Applied,
+    Choice,
+    Combined,
+    Compared,
+    Comparison,
+    Condition,
     Elementwise,
     Joined,
     Literal,
@@ -37,19 +43,22 @@ from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
-Operand: TypeAlias = Term | LocatedValue
+Operand: TypeAlias = Term | Condition | LocatedValue
 """Something computed in the step, or a value known when the spec is compiled."""
+
+COMPARISONS = {kind.value: kind for kind in Comparison}
 
 
 @dataclass(slots=True)
 class EquationNames:
-    """What equations can read.
+    """The names that equations can read.
 
-    `values`: the terms by spelling (`h'` for a state after the step), None if its equation is wrong. `targets`: of all equations.
+    `values`: the terms, and the conditions, by spelling (`h'` for a state after the step), None if its equation is wrong.
+    `targets`: of all equations.
     """
 
     scope: Scope
-    values: dict[str, Term | None]
+    values: dict[str, Term | Condition | None]
     states: set[str]
     targets: frozenset[str]
     read: set[str] = field(default_factory=set[str])
@@ -59,6 +68,7 @@ class EquationNames:
         return replace(self.scope, computed=self.values.keys())
 
     def known(self) -> set[str]:
+        """All readable names, for advice on unknown ones."""
         return {*self.values, *self.scope.parameters}
 
 
@@ -68,6 +78,10 @@ def term_of(expression: ast.Expression, names: EquationNames) -> Term:
 
 
 def as_term(operand: Operand, span: Span) -> Term:
+    """The term of an operand; a known number becomes a literal. `CheckError` for a comparison, and for a value that is no number."""
+    if isinstance(operand, Compared | Combined):
+        help_ = "`where(condition, 1, 0)` makes numbers of it"
+        raise CheckError(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found="a condition", help=help_))
     if not isinstance(operand, LocatedValue):
         return operand
     value = operand.value
@@ -89,8 +103,9 @@ def operand_of(expression: ast.Expression, names: EquationNames) -> Operand:
             if isinstance(operand, LocatedValue):
                 return unary(sign, operand, span, names.scope)
             if sign == "not":
-                raise CheckError(errors.cells.StepCondition(span=inner.span))
-            return Negation(operand)
+                help_ = "`where(condition, a, b)` with `a` and `b` exchanged chooses the other way round"
+                raise CheckError(errors.cells.StepCondition(span=inner.span, help=help_))
+            return Negation(as_term(operand, inner.span))
         case ast.Binary():
             return _binary(expression, names)
         case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
@@ -147,30 +162,46 @@ def _truth(condition: ast.Expression, names: EquationNames) -> bool:
     operand = operand_of(condition, names)
     if isinstance(operand, LocatedValue):
         return truth(LocatedValue(operand.value, condition.span), names.scope)
-    raise CheckError(errors.cells.StepCondition(span=condition.span))
+    help_ = "`where(condition, a, b)` chooses in every step" if isinstance(operand, Compared | Combined) else ""
+    raise CheckError(errors.cells.StepCondition(span=condition.span, help=help_))
+
+
+def _logical(expression: ast.Binary, names: EquationNames) -> Operand:
+    """`and` and `or`: of what is known when the spec is compiled, and of conditions of the step."""
+    decisive, span = expression.operator == "or", expression.span
+    left = operand_of(expression.left, names)
+    if not isinstance(left, Compared | Combined):
+        if _truth(expression.left, names) is decisive:
+            return LocatedValue(decisive, span)
+        right = operand_of(expression.right, names)
+        return right if isinstance(right, Compared | Combined) else LocatedValue(_truth(expression.right, names), span)
+    right = operand_of(expression.right, names)
+    if isinstance(right, Compared | Combined):
+        return Combined(not decisive, left, right, _common(expression.operator, left.shape, right.shape, span))
+    return LocatedValue(decisive, span) if _truth(expression.right, names) is decisive else left
 
 
 def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
     sign, span = expression.operator, expression.span
     if sign in ("and", "or"):
-        first = _truth(expression.left, names)
-        return LocatedValue(first if first is (sign == "or") else _truth(expression.right, names), span)
+        return _logical(expression, names)
     left, right = _operands([expression.left, expression.right], names)
     if isinstance(left, LocatedValue) and isinstance(right, LocatedValue):
         return binary(
             sign, LocatedValue(left.value, expression.left.span), LocatedValue(right.value, expression.right.span), span, names.scope
         )
-    if sign not in ("+", "-", "*", "/", "@"):
-        raise CheckError(errors.cells.StepCondition(span=span))
     left_term, right_term = as_term(left, expression.left.span), as_term(right, expression.right.span)
     if sign == "@":
         return _product(left_term, right_term, expression)
+    if sign in COMPARISONS:
+        shape = _common(sign, left_term.shape, right_term.shape, span)
+        return Compared(COMPARISONS[sign], left_term, right_term, shape)
     return pair(Elementwise(sign), left_term, right_term, span)
 
 
 def pair(kind: Elementwise, left: Term, right: Term, span: Span) -> Term:
     """An elementwise operation; adding what stands for a missing weight leaves the other side as it is."""
-    shape = _common(kind.value, left, right, span)
+    shape = _common(kind.value, left.shape, right.shape, span)
     if kind is Elementwise.ADD and isinstance(left, Zeros) and right.shape == shape:
         return right
     if kind in (Elementwise.ADD, Elementwise.SUB) and isinstance(right, Zeros) and left.shape == shape:
@@ -178,16 +209,41 @@ def pair(kind: Elementwise, left: Term, right: Term, span: Span) -> Term:
     return Pairwise(kind, left, right, shape)
 
 
-def _extreme(kind: Elementwise, left: Operand, right: Operand, span: Span) -> Operand:
-    """The larger or the smaller of two; a constant if both are."""
+def _of_two(kind: Elementwise, left: Operand, right: Operand, span: Span) -> Operand:
+    """A function of two values, elementwise; a constant if both are."""
     first, second = as_term(left, span), as_term(right, span)
     if isinstance(first, Literal) and isinstance(second, Literal):
-        return LocatedValue(max(first.value, second.value) if kind is Elementwise.MAX else min(first.value, second.value), span)
+        return LocatedValue(_constant(kind, first.value, second.value, span), span)
     return pair(kind, first, second, span)
 
 
-def _common(operation: str, left: Term, right: Term, span: Span) -> TermShape:
-    first, second = left.shape, right.shape
+def _constant(kind: Elementwise, first: float, second: float, span: Span) -> float:
+    if kind is not Elementwise.POW:
+        return max(first, second) if kind is Elementwise.MAX else min(first, second)
+    try:
+        return pow_of_floats(first, second)
+    except (ValueError, OverflowError):
+        raise CheckError(
+            errors.cells.UnfitOperand(span=span, place="`pow` of numbers", expected="a power that is a number", found="none")
+        ) from None
+
+
+def _where(call: ast.Call, names: EquationNames) -> Operand:
+    """One of two values, by a condition of every unit in every step; a condition that is known before chooses at once."""
+    expressions = _positional(call, 3)
+    condition, on_true, on_false = _operands(expressions, names)
+    first, second = as_term(on_true, expressions[1].span), as_term(on_false, expressions[2].span)
+    if isinstance(condition, LocatedValue):
+        return on_true if _truth(expressions[0], names) else on_false
+    if not isinstance(condition, Compared | Combined):
+        place, help_ = "the first value of `where`", "a comparison is one, such as `v > 0`"
+        found = str(condition.shape)
+        raise CheckError(errors.cells.UnfitOperand(span=expressions[0].span, place=place, expected="a condition", found=found, help=help_))
+    sides = _common("where", first.shape, second.shape, call.span)
+    return Choice(condition, first, second, _common("where", condition.shape, sides, call.span))
+
+
+def _common(operation: str, first: TermShape, second: TermShape, span: Span) -> TermShape:
     stepwise = first.stepwise or second.stepwise
     if NUMBER in (first, second) or first.dimensions == second.dimensions:
         return TermShape(first.dimensions or second.dimensions, stepwise)
@@ -214,6 +270,7 @@ def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, 
     operand = operand_of(value, names)
     if isinstance(operand, LocatedValue):
         return item(LocatedValue(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
+    operand = as_term(operand, value.span)
     place = evaluate(position, names.constants()).value
     if len(operand.shape.dimensions) != 2:
         width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
@@ -250,13 +307,15 @@ def _call(call: ast.Call, names: EquationNames) -> Operand:
         return _apply(name, (), term_of(argument, names), argument.span)
     if name in PAIRS and len(call.arguments) == 2:
         first, second = _operands(_positional(call, 2), names)
-        return _extreme(PAIRS[name], first, second, call.span)
+        return _of_two(PAIRS[name], first, second, call.span)
+    if name == "where":
+        return _where(call, names)
     if name in REDUCTIONS:
         (argument,) = _positional(call, 1)
         return _reduce(call, argument, names)
     if name == "clip":
         value, low, high = _operands(_positional(call, 3), names)
-        return _extreme(Elementwise.MIN, _extreme(Elementwise.MAX, value, low, call.span), high, call.span)
+        return _of_two(Elementwise.MIN, _of_two(Elementwise.MAX, value, low, call.span), high, call.span)
     if name == "concat":
         return _concat(call, names)
     if name == "split":

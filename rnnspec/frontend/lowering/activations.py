@@ -12,8 +12,10 @@ from types import MappingProxyType
 
 from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.cells.functions import ELEMENTARY
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import CompareKind, Value
+from rnnspec.ir.elementwise import UnaryKind
+from rnnspec.ir.ops import Value
 from rnnspec.ir.types import DType
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -27,6 +29,8 @@ Emitter = Callable[[Builder, Value, Mapping[str, float]], Value]
 
 def emit(b: Builder, name: str, options: tuple[tuple[str, ArgumentValue], ...], x: Value) -> Value:
     """`name(x)`, `x` a matrix or a weight row; the result has its type."""
+    if name in ELEMENTARY:
+        return b.unary(UnaryKind(name), x)
     if name not in _EMITTERS:
         raise InternalError(f"the function {name} has no formula")
     given = [(key, value) for key, value in options if value is not None]
@@ -58,7 +62,7 @@ def _relu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     top = b.min(x, b.constant_like(options["max_value"], x)) if "max_value" in options else x
     if slope == threshold == 0.0:
         return b.max(top, b.constant_like(0.0, x))
-    passes = b.compare(CompareKind.GT, x, b.constant_like(threshold, x))
+    passes = b.greater(x, b.constant_like(threshold, x))
     return b.select(passes, top, _scaled(b, _shifted(b, x, -threshold), slope))
 
 
@@ -67,7 +71,7 @@ def _relu6(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
 
 
 def _leaky_relu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
-    positive = b.compare(CompareKind.GE, x, b.constant_like(0.0, x))
+    positive = b.greater_equal(x, b.constant_like(0.0, x))
     return b.select(positive, x, _scaled(b, x, options["negative_slope"]))
 
 
@@ -77,7 +81,7 @@ def _exponential_below_zero(b: Builder, x: Value, alpha: float, divisor: float =
     below = b.min(x, zero)
     curved = b.expm1(below if divisor == 1.0 else _scaled(b, below, 1.0 / divisor))
     curved = curved if alpha == 1.0 else _scaled(b, curved, alpha)
-    return b.select(b.compare(CompareKind.GT, x, zero), x, curved)
+    return b.select(b.greater(x, zero), x, curved)
 
 
 def _elu(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
@@ -165,7 +169,7 @@ def _sparsemax(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
     threshold = b.constant_like(-1.0, x)
     bits = 53 if tensor.dtype is DType.F64 else 24
     for _step in range(min(width, math.ceil(bits / 2 + math.log2(width)) + 1)):
-        support = b.compare(CompareKind.GT, below, threshold)
+        support = b.greater(below, threshold)
         total = b.reduce_sum(b.select(support, below, zero), axis=last)
         count = b.reduce_sum(b.select(support, one, zero), axis=last)
         threshold = b.broadcast(b.div(_shifted(b, total, -1.0), count), tensor.shape)
@@ -185,13 +189,13 @@ def _hard_tanh(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
 
 
 def _hard_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
-    outside = b.compare(CompareKind.GT, b.abs(x), b.constant_like(options["threshold"], x))
+    outside = b.greater(b.abs(x), b.constant_like(options["threshold"], x))
     return b.select(outside, x, b.constant_like(0.0, x))
 
 
 def _soft_shrink(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     """Of what is no number 0, as in Keras, like `hard_shrink`."""
-    outside = b.compare(CompareKind.GT, b.abs(x), b.constant_like(options["threshold"], x))
+    outside = b.greater(b.abs(x), b.constant_like(options["threshold"], x))
     return b.select(outside, b.sub(x, _clipped(b, x, -options["threshold"], options["threshold"])), b.constant_like(0.0, x))
 
 
@@ -210,18 +214,18 @@ def _squareplus(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
     half = _scaled(b, root, 0.5)
     above = b.add(half, _scaled(b, x, 0.5))
     below = b.div(b.constant_like(options["b"] / 4.0, x), b.sub(half, _scaled(b, b.min(x, zero), 0.5)))
-    return b.select(b.compare(CompareKind.GE, x, zero), above, below)
+    return b.select(b.greater_equal(x, zero), above, below)
 
 
 def _threshold(b: Builder, x: Value, options: Mapping[str, float]) -> Value:
-    above = b.compare(CompareKind.GT, x, b.constant_like(options["threshold"], x))
+    above = b.greater(x, b.constant_like(options["threshold"], x))
     return b.select(above, x, b.constant_like(options["default_value"], x))
 
 
 def _sparse_plus(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
     """Martins and Astudillo 2016's sparsemax of two, integrated: x from 1 on, 0 up to -1."""
     raised = _shifted(b, _clipped(b, x, -1.0, 1.0), 1.0)
-    straight = b.compare(CompareKind.GE, x, b.constant_like(1.0, x))
+    straight = b.greater_equal(x, b.constant_like(1.0, x))
     return b.select(straight, x, _scaled(b, b.mul(raised, raised), 0.25))
 
 
@@ -231,10 +235,6 @@ def _sparse_sigmoid(b: Builder, x: Value, _: Mapping[str, float]) -> Value:
 
 _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
     {
-        "abs": lambda b, x, _: b.abs(x),
-        "exp": lambda b, x, _: b.exp(x),
-        "log": lambda b, x, _: b.log(x),
-        "sqrt": lambda b, x, _: b.sqrt(x),
         "linear": _linear,
         "relu": _relu,
         "relu6": _relu6,
@@ -266,5 +266,3 @@ _EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "sparse_sigmoid": _sparse_sigmoid,
     }
 )
-
-NAMES = frozenset(_EMITTERS)

@@ -12,6 +12,10 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.cells.cell_ir import (
     Applied,
     Assignment,
+    Choice,
+    Combined,
+    Compared,
+    Condition,
     Elementwise,
     Joined,
     Literal,
@@ -32,19 +36,9 @@ from rnnspec.frontend.cells.cell_ir import (
 )
 from rnnspec.frontend.lowering.activations import emit
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.ops import BinaryKind, ReduceKind, Value
+from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, Value
 from rnnspec.ir.types import ROWS, Dim, DType, TensorType
 
-_BINARY: Mapping[Elementwise, BinaryKind] = MappingProxyType(
-    {
-        Elementwise.ADD: BinaryKind.ADD,
-        Elementwise.SUB: BinaryKind.SUB,
-        Elementwise.MUL: BinaryKind.MUL,
-        Elementwise.DIV: BinaryKind.DIV,
-        Elementwise.MIN: BinaryKind.MIN,
-        Elementwise.MAX: BinaryKind.MAX,
-    }
-)
 _REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
     {
         Reduction.SUM: ReduceKind.SUM,
@@ -115,7 +109,7 @@ class StepLowering:
             case Literal():
                 raise InternalError("a number reached the lowering without a shape")
             case Pairwise(kind, left, right, shape):
-                return self._b.binary(_BINARY[kind], self._as(left, shape), self._as(right, shape))
+                return self._b.binary(BinaryKind[kind.name], self._as(left, shape), self._as(right, shape))
             case Negation(operand):
                 return self._b.neg(self._term(operand))
             case Applied(function, options, operand):
@@ -133,8 +127,21 @@ class StepLowering:
                 return self._b.concat(joined, len(self._shape(shape)) - 1)
             case Spread(operand, shape):
                 return self._as(operand, shape)
+            case Choice(condition, on_true, on_false, shape):
+                return self._b.select(self._condition(condition, shape), self._as(on_true, shape), self._as(on_false, shape))
             case _:
                 assert_never(term)
+
+    def _condition(self, condition: Condition, shape: TermShape) -> Value:
+        """The condition, i1, repeated to a shape: what it compares is repeated, which is floats."""
+        match condition:
+            case Compared(kind, left, right):
+                return self._b.compare(CompareKind[kind.name], self._as(left, shape), self._as(right, shape))
+            case Combined(both, left, right):
+                first, second = self._condition(left, shape), self._condition(right, shape)
+                return self._b.and_(first, second) if both else self._b.or_(first, second)
+            case _:
+                assert_never(condition)
 
     def _as(self, term: Term, shape: TermShape) -> Value:
         """The term, repeated to a shape."""
@@ -165,7 +172,7 @@ def _printable(name: str) -> str:
 
 
 def gates_of(step: Step) -> dict[str, int]:
-    """For `x` and each state that is multiplied with a weight: with how many gates in all."""
+    """The number of gates, over all products with weights, for `x` and each state that is multiplied with a weight."""
     gates: Counter[str] = Counter()
     for (name, _), count in _dropped_products(step).items():
         gates[name] += count
@@ -200,7 +207,7 @@ def _dropped_products(step: Step) -> dict[tuple[str, Term], int]:
 
 
 def _factor(term: Term, known: Container[str]) -> str | None:
-    """Which of `known` a value is, or a multiple of, element by element: `r * h` of `h`."""
+    """The variable of `known` of which a value is an elementwise multiple, as `r * h` is of `h`; None if there is none."""
     match term:
         case Variable(name) if name in known:
             return name

@@ -1,13 +1,13 @@
-"""What to write in place of other languages' signs and words."""
+"""Advice for signs and words of other languages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-POWER = "a power is written as a product, `v * v`; of a value above 0 any power p is `exp(p * log(v))`"
+POWER = "a power is `pow(v, p)`, or a product, `v * v`"
 
-CHOICE = "within a step `min`, `max` and `clip` choose; `if` is for what is known when the spec is compiled"
+CHOICE = "within a step `where(condition, a, b)` chooses; `if` is for what is known when the spec is compiled"
 
 SLICE = "there are no slices: `split` gives equal parts, `a, b = split(v, 2)`, and `concat` puts parts together again"
 

@@ -1,4 +1,4 @@
-"""What a recorded forward call leaves for its backward call, and what that gives."""
+"""The tape of a recorded forward call, and the gradients of its backward calls."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, CallRequest, NativeTape
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.packing import PackedIndex
@@ -18,7 +19,7 @@ from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, Lease, LoadedFunction, Pool
-from rnnspec.runtime.native.memory import CallSizes, with_distinct
+from rnnspec.runtime.native.memory import call_sizes, with_distinct
 from rnnspec.runtime.native.prepared_call import NativeStepper
 
 
@@ -58,7 +59,8 @@ class NativeExecutable:
         self._activities = tuple(activity.name for activity in signature.activities)
         self._states = tuple(state.name for state in signature.states)
         self._streamed = tuple(state.name for state in signature.stream.states)
-        self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
+        lengths = ((source.name, source.shape[0]) for source in signature.inputs if source.is_sequence)
+        self._times = {name: length for name, length in lengths if isinstance(length, Size)}
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
@@ -112,7 +114,7 @@ class NativeExecutable:
         outputs, tape = self._run(wanted, request, known)
         return outputs, NativeTape.of(request, NO_BYTES if tape is None else tape.bytes, known, tape)
 
-    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
+    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[Size, int]]:
         """The batch, and the padded lengths by their names."""
         return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
 
@@ -137,12 +139,12 @@ class NativeExecutable:
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
-        sizes = CallSizes(*self._lengths(inputs), indices)
+        sizes = call_sizes(*self._lengths(inputs), indices)
         return NativeStepper(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
         """One call of inference with memory of its own; None where it wouldn't be a direct one."""
-        bound, sizes = self._function(Variant("forward", False)), CallSizes(*self._lengths(inputs), indices)
+        bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
         if self._states or self._direct is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
         return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
@@ -104,7 +105,7 @@ class LoadedFunction:
     def clocks(self) -> Mapping[str, Array]:
         """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
         arguments = (*self.function.prepare_arguments, *self.function.arguments)
-        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.space is Space.CLOCKS}
+        return {each.name: np.zeros(value_of(each.rows, {}), np.int64) for each in arguments if each.space is Space.CLOCKS}
 
     def prepared(self, weights: Array, version: int) -> Prepared:
         """The prepared weights; made again when the weights' version is another, in the same memory if nobody holds the last ones."""
@@ -162,7 +163,7 @@ class LoadedFunction:
         given: Mapping[tuple[str, str], Array],
         indices: Sequence[PackedIndex],
         batch: int,
-        times: Mapping[str, int],
+        times: Mapping[Size, int],
         dtype: np.dtype,
         weights: Array,
         weights_version: int,

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.entry import FLUSH_DENORMALS
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS, math_prelude, math_symbol
 from rnnspec.backend.llvm_cpu.math_writer import FORMATS, FloatName
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
@@ -24,7 +23,7 @@ Array = NDArray[Any]
 
 DTYPES: Mapping[FloatName, type[np.floating[Any]]] = {"f32": np.float32, "f64": np.float64}
 HOST = host_target()
-FLUSHES = HOST.triple.startswith("x86_64")
+FLUSHES = HOST.denormals is not None
 """Whether this machine has the switch for denormals that generated code turns."""
 
 
@@ -36,15 +35,17 @@ class Functions:
     lanes: int
     loaded: Loaded
 
-    def run(self, name: str, values: Array, *, flush: bool = False) -> Array:
-        """The function of each value; with `flush`, denormals count as zeros inside."""
-        padded = np.zeros(-(-values.size // self.lanes) * self.lanes, DTYPES[self.dtype])
-        padded[: values.size] = values
-        results = np.empty_like(padded)
-        pointers = (ctypes.c_void_p * 2)(padded.ctypes.data, results.ctypes.data)
-        count = ctypes.c_int64(padded.size)
+    def run(self, name: str, *operands: Array, flush: bool = False) -> Array:
+        """The function of each value, or of each two; with `flush`, denormals count as zeros inside."""
+        size = operands[0].size
+        padded = [np.zeros(-(-size // self.lanes) * self.lanes, DTYPES[self.dtype]) for _ in operands]
+        for held, values in zip(padded, operands, strict=True):
+            held[:size] = values
+        results = np.empty_like(padded[0])
+        pointers = (ctypes.c_void_p * (len(padded) + 1))(*(held.ctypes.data for held in padded), results.ctypes.data)
+        count = ctypes.c_int64(results.size)
         self.loaded.functions[_entry(name, flush)](ctypes.addressof(pointers), ctypes.addressof(count))
-        return results[: values.size]
+        return results[:size]
 
 
 @cache
@@ -74,23 +75,26 @@ def _entry(name: str, flush: bool) -> str:
 
 
 def _loop(name: str, symbol: str, kind: str, element: str, lanes: int, flush: bool) -> str:
-    """`f(void *pointers[2], int64_t *count)`: from the first array to the second."""
+    """`f(void *pointers[], int64_t *count)`: from the first array, or the first two, to the last."""
     writer = FunctionWriter(_entry(name, flush), ["ptr %pointers", "ptr %dims"], linkage="dso_local")
     saved = writer.assign("alloca i32") if flush else ""
     if flush:
         changed = writer.assign("alloca i32")
         writer.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
         state = writer.assign(f"load i32, ptr {saved}")
-        writer.do(f"store i32 {writer.assign(f'or i32 {state}, {FLUSH_DENORMALS}')}, ptr {changed}")
+        writer.do(f"store i32 {writer.assign(f'or i32 {state}, {HOST.denormals.bits}')}, ptr {changed}")
         writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
-    source = writer.assign("load ptr, ptr %pointers")
-    target = writer.assign(f"load ptr, ptr {writer.assign('getelementptr inbounds ptr, ptr %pointers, i64 1')}")
+    operands = FUNCTIONS[name].operands
+    arrays: list[str] = []
+    for number in range(operands + 1):
+        slot = writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {number}")
+        arrays.append(writer.assign(f"load ptr, ptr {slot}"))
     count = writer.assign("load i64, ptr %dims")
     with writer.loop("0", count, lanes) as place:
-        address = writer.assign(f"getelementptr inbounds {element}, ptr {source}, i64 {place}")
-        result = writer.assign(f"call {kind} @{quoted(symbol)}({kind} {writer.assign(f'load {kind}, ptr {address}, align 4')})")
-        address = writer.assign(f"getelementptr inbounds {element}, ptr {target}, i64 {place}")
-        writer.do(f"store {kind} {result}, ptr {address}, align 4")
+        places = [writer.assign(f"getelementptr inbounds {element}, ptr {array}, i64 {place}") for array in arrays]
+        values = [writer.assign(f"load {kind}, ptr {address}, align 4") for address in places[:operands]]
+        result = writer.assign(f"call {kind} @{quoted(symbol)}({', '.join(f'{kind} {value}' for value in values)})")
+        writer.do(f"store {kind} {result}, ptr {places[-1]}, align 4")
     if flush:
         writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {saved})")
     return writer.text()
@@ -98,7 +102,7 @@ def _loop(name: str, symbol: str, kind: str, element: str, lanes: int, flush: bo
 
 # The truth
 
-IN_DOUBLE: Mapping[str, Callable[[Array], Array]] = {
+IN_DOUBLE: Mapping[str, Callable[..., Array]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,
@@ -106,6 +110,9 @@ IN_DOUBLE: Mapping[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "erf": np.frompyfunc(math.erf, 1, 1),
+    "sin": np.sin,
+    "cos": np.cos,
+    "pow": np.float_power,
 }
 """The functions in double precision, where they are right to about 2**-29 of a float32's last place."""
 
@@ -168,7 +175,50 @@ def _erf(x: Decimal) -> Decimal:
     return CONTEXT.multiply(CONTEXT.multiply(total, _exp(-decay)), TWO_OVER_ROOT_PI)
 
 
-IN_DECIMAL: Mapping[str, Callable[[Decimal], Decimal]] = {
+WIDE = Context(prec=420, Emin=-99999, Emax=99999)
+
+
+def _pi() -> Decimal:
+    """Machin's formula in whole numbers: 4 (4 arctan(1/5) - arctan(1/239)) to 420 digits."""
+    unit = 10**430
+
+    def arctan_of_inverse(number: int) -> int:
+        total = power = unit // number
+        count = 1
+        while power:
+            power //= -number * number
+            count += 2
+            total += power // count
+        return total
+
+    return WIDE.scaleb(Decimal(4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))), -430)
+
+
+PI = _pi()
+
+
+def _sine_of_distance(x: Decimal) -> Decimal:
+    """sin of a number of many digits: of its distance to the nearest multiple of pi, by Taylor's series."""
+    turns = WIDE.divide(x, PI).to_integral_value()
+    distance = WIDE.subtract(x, WIDE.multiply(turns, PI))
+    wide = Context(prec=40, Emin=-99999, Emax=99999)
+    r = wide.plus(distance)
+    total = term = r
+    count = 1
+    while term and abs(term) > abs(total) * Decimal("1e-30"):
+        count += 2
+        term = -wide.divide(wide.multiply(term, wide.multiply(r, r)), (count - 1) * count)
+        total = wide.add(total, term)
+    return -total if int(turns) % 2 else total
+
+
+def _pow(x: Decimal, y: Decimal) -> Decimal:
+    """Of a positive base."""
+    wide = Context(prec=60, Emin=-99999, Emax=99999)
+    return wide.exp(wide.multiply(y, wide.ln(x)))
+
+
+IN_DECIMAL: Mapping[str, Callable[..., Decimal]] = {
     "exp": _exp,
     "expm1": _expm1,
     "log": lambda x: x.ln(CONTEXT),
@@ -176,6 +226,9 @@ IN_DECIMAL: Mapping[str, Callable[[Decimal], Decimal]] = {
     "tanh": _tanh,
     "sigmoid": _sigmoid,
     "erf": _erf,
+    "sin": _sine_of_distance,
+    "cos": lambda x: _sine_of_distance(WIDE.add(x.copy_abs(), WIDE.divide(PI, 2))),
+    "pow": _pow,
 }
 
 
@@ -196,17 +249,17 @@ class Truth:
         return np.where(np.isnan(apart), np.inf, apart)
 
 
-def truth_f32(name: str, values: Array) -> Truth:
+def truth_f32(name: str, *values: Array) -> Truth:
     """Of float32 values, any."""
     with np.errstate(all="ignore"):
-        exact = np.asarray(IN_DOUBLE[name](values.astype(np.float64)), np.float64)
+        exact = np.asarray(IN_DOUBLE[name](*(each.astype(np.float64) for each in values)), np.float64)
         near = exact.astype(np.float32)
         return Truth(near, np.where(np.isfinite(near), exact - near, 0.0))
 
 
-def truth_f64(name: str, values: Array) -> Truth:
+def truth_f64(name: str, *values: Array) -> Truth:
     """Of finite float64 values that the function is defined at."""
-    exact = [IN_DECIMAL[name](Decimal(value)) for value in values.tolist()]
+    exact = [IN_DECIMAL[name](*map(Decimal, numbers)) for numbers in zip(*(each.tolist() for each in values), strict=True)]
     near = np.array([float(value) for value in exact])
     rest = [
         float(CONTEXT.subtract(value, Decimal(rounded))) if math.isfinite(rounded) else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import astuple
 from functools import cache
@@ -11,12 +12,20 @@ from functools import cache
 import numpy as np
 import pytest
 
-from rnnspec.backend.llvm_cpu.math import FUNCTIONS, LANES, ULP_BOUNDS, math_function, math_prelude, math_symbol
+from rnnspec.backend.llvm_cpu.elementwise import ROWS, ElementaryFunction, emit_elementwise
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS, LANES, math_declarations, math_definitions, math_function, math_prelude, math_symbol
 from rnnspec.backend.llvm_cpu.math_error_function import ERF_IS_ONE
 from rnnspec.backend.llvm_cpu.math_exponential import EXPONENTIAL
 from rnnspec.backend.llvm_cpu.math_hyperbolic import HYPERBOLIC
 from rnnspec.backend.llvm_cpu.math_writer import FloatName
+from rnnspec.backend.llvm_cpu.module import attributes
+from rnnspec.backend.llvm_cpu.objects import Machine
+from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.diagnostics import InternalError
+from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
+from rnnspec.ir.types import DType
+from rnnspec.kernel.target import TARGETS, Target
 from tests.unit.backend.elementary import DTYPES, FLUSHES, Array, Truth, functions, truth_f32, truth_f64
 
 STRIDE = 2503
@@ -26,7 +35,9 @@ SAMPLES = 20_000
 INFINITY = math.inf
 NAN = math.nan
 FORMATS: tuple[FloatName, ...] = ("f32", "f64")
-EVERY_WAY = [(name, dtype, fma) for name in FUNCTIONS for dtype in FORMATS for fma in (True, False)]
+UNARY = [name for name, function in FUNCTIONS.items() if function.operands == 1]
+"""Those of two operands are in `test_math_power`."""
+EVERY_WAY = [(name, dtype, fma) for name in UNARY for dtype in FORMATS for fma in (True, False)]
 every_way = pytest.mark.parametrize(
     ("name", "dtype", "fma"), EVERY_WAY, ids=[f"{name}-{dtype}-{'fma' if fma else 'plain'}" for name, dtype, fma in EVERY_WAY]
 )
@@ -71,7 +82,9 @@ DOMAIN: Mapping[str, tuple[float, float]] = {
     "expm1": (-40.0, 710.0),
     "log": (0.0, INFINITY),
     "log1p": (-1.0, INFINITY),
+    "cos": (-INFINITY, INFINITY),
     "sigmoid": (-746.0, 40.0),
+    "sin": (-INFINITY, INFINITY),
     "tanh": (-21.0, 21.0),
 }
 """Where a function isn't constant, infinite or NaN."""
@@ -106,20 +119,16 @@ def error(name: str, dtype: FloatName, fma: bool) -> tuple[float, float]:
     return float(errors[worst]), float(values[worst])
 
 
-def test_every_function_states_its_error() -> None:
-    assert ULP_BOUNDS.keys() == FUNCTIONS.keys()
-
-
 @every_way
 def test_error_is_within_what_is_stated(name: str, dtype: FloatName, fma: bool) -> None:
     largest, where = error(name, dtype, fma)
-    assert largest <= ULP_BOUNDS[name], f"{name}({where!r}) is off by {largest} ULP"
+    assert largest <= FUNCTIONS[name].ulp, f"{name}({where!r}) is off by {largest} ULP"
     assert largest > 0.5, "no function here is correctly rounded: the measurement is broken"
 
 
 def test_samples_are_as_many_as_they_should_be() -> None:
     assert all_float32().size > 1_700_000
-    for name in FUNCTIONS:
+    for name in UNARY:
         assert sampled_float64(name)[0].size > SAMPLES // 2, name
 
 
@@ -132,6 +141,8 @@ SPECIAL: Mapping[str, list[tuple[float, float]]] = {
     "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INFINITY), (INFINITY, INFINITY), (-INFINITY, NAN), (-1.5, NAN), (-1e30, NAN)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, 1.0), (-INFINITY, -1.0), (1e30, 1.0), (-1e30, -1.0)],
     "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (INFINITY, 1.0), (-INFINITY, 0.0), (1e30, 1.0), (-1e30, 0.0)],
+    "sin": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, NAN), (-INFINITY, NAN)],
+    "cos": [(0.0, 1.0), (-0.0, 1.0), (INFINITY, NAN), (-INFINITY, NAN)],
     "erf": [(0.0, 0.0), (-0.0, -0.0), (INFINITY, 1.0), (-INFINITY, -1.0), (1e30, 1.0), (-1e30, -1.0)],
 }
 
@@ -151,7 +162,7 @@ def test_special_values(name: str, dtype: FloatName, fma: bool) -> None:
 
 @every_way
 def test_denormal_arguments(name: str, dtype: FloatName, fma: bool) -> None:
-    """Those with a fixed point at 0 and slope 1 are the identity there; exp is 1 and sigmoid a half."""
+    """Those with a fixed point at 0 and slope 1 are the identity there; exp and cos are 1 and sigmoid a half."""
     info = np.finfo(DTYPES[dtype])
     fractions = np.array([2.0**-20, 0.1, 0.5, 1.0 / 3.0, 0.999], np.float64)
     tiny = np.array([*(float(info.tiny) * fractions), float(info.smallest_subnormal)], DTYPES[dtype])
@@ -159,9 +170,9 @@ def test_denormal_arguments(name: str, dtype: FloatName, fma: bool) -> None:
     assert np.all(np.abs(values) < info.tiny) and np.all(values != 0)
     results = functions(dtype, fma).run(name, values)
     match name:
-        case "expm1" | "log1p" | "tanh":
+        case "expm1" | "log1p" | "sin" | "tanh":
             assert_same(results, values)
-        case "exp":
+        case "exp" | "cos":
             assert_same(results, np.ones_like(values))
         case "sigmoid":
             assert_same(results, np.full_like(values, 0.5))
@@ -208,6 +219,16 @@ def test_no_result_leaves_the_range(name: str, fma: bool) -> None:
         assert np.nanmax(results) == high
 
 
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sin_and_cos_stay_within_one(name: str, fma: bool) -> None:
+    in_f64 = np.concatenate([np.linspace(-50.0, 50.0, 200_001), remarkable("f64"), around(np.arange(-1000.0, 1000.0) * math.pi / 2)])
+    for dtype, values in (("f32", all_float32()), ("f64", in_f64)):
+        finite = values[np.isfinite(values)]
+        results = functions(dtype, fma).run(name, finite)
+        assert np.min(results) == -1.0 and np.max(results) == 1.0
+
+
 @every_way
 def test_saturation_from_the_stated_thresholds_on(name: str, dtype: FloatName, fma: bool) -> None:
     exponential, hyperbolic = EXPONENTIAL[dtype], HYPERBOLIC[dtype]
@@ -227,11 +248,58 @@ def test_saturation_from_the_stated_thresholds_on(name: str, dtype: FloatName, f
 
 @pytest.mark.parametrize("fma", [True, False])
 @pytest.mark.parametrize("dtype", FORMATS)
-@pytest.mark.parametrize("name", ["erf", "tanh"])
+@pytest.mark.parametrize("name", ["erf", "sin", "tanh"])
 def test_odd_to_the_last_bit(name: str, dtype: FloatName, fma: bool) -> None:
     values = np.concatenate([np.geomspace(1e-6, 30.0, 50_001).astype(DTYPES[dtype]), remarkable(dtype)])
     run = functions(dtype, fma).run
     assert_same(run(name, -values), -run(name, values))
+
+
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_cos_is_even_to_the_last_bit(dtype: FloatName, fma: bool) -> None:
+    values = np.concatenate([np.geomspace(1e-6, 1e30, 50_001).astype(DTYPES[dtype]), remarkable(dtype)])
+    run = functions(dtype, fma).run
+    assert_same(run("cos", -values), run("cos", values))
+
+
+HARD = [
+    6381956970095103.0 * 2.0**797,
+    5.319372648326541e255,
+    1.5e300,
+    2.0**1023,
+    1e22,
+    2.0**21,
+    2.0**21 - 2.0**-31,
+    355.0,
+    103993.0 / 33102.0 * 33102.0,
+]
+"""Arguments that a careless reduction gets wrong: the double that is nearest to a multiple of pi / 2 for its size, very large ones."""
+
+
+@pytest.mark.parametrize("fma", [True, False])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_reduction_of_hard_and_of_large_arguments(name: str, fma: bool) -> None:
+    random = np.random.default_rng(3)
+    multiples = np.concatenate([np.arange(1.0, 2000.0), random.integers(1, 1 << 50, 300).astype(np.float64)]) * (math.pi / 2)
+    values = np.concatenate([HARD, around(multiples, 1), random.choice([-1.0, 1.0], 2000) * 2.0 ** random.uniform(20, 1023.9, 2000)])
+    assert truth_f64(name, values).errors(functions("f64", fma).run(name, values)).max() <= FUNCTIONS[name].ulp
+    singles = np.concatenate([around(multiples.astype(np.float32)), np.float32(2.0) ** random.uniform(20, 127.9, 2000).astype(np.float32)])
+    assert truth_f32(name, singles).errors(functions("f32", fma).run(name, singles)).max() <= FUNCTIONS[name].ulp
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_a_far_neighbour_changes_no_bit(name: str, dtype: FloatName) -> None:
+    """The second way of the reduction is taken by a whole vector if one of its elements is far away."""
+    near = np.linspace(-30.0, 30.0, 1024).astype(DTYPES[dtype])
+    mixed = near.copy()
+    mixed[::5] = 1e10
+    run = functions(dtype, True).run
+    alone, together = run(name, near), run(name, mixed)
+    is_near = np.arange(near.size) % 5 != 0
+    assert_same(together[is_near], alone[is_near])
+    assert np.all(together[~is_near] == run(name, np.full(near.size, 1e10, near.dtype))[0])
 
 
 # Denormals where the machine flushes them
@@ -252,9 +320,9 @@ if FLUSHES:
             near = np.abs(values) < 8 * tiny
             assert np.max(np.abs(results[near] - expected[near])) <= tiny
             results, expected = results[~near], expected[~near]
-        # expm1 and log1p hand a denormal back as it is.
+        # expm1, log1p and sin hand a denormal back as it is.
         assert_same(flushed(results), flushed(expected))
-        if name not in ("expm1", "log1p"):
+        if name not in ("expm1", "log1p", "sin"):
             assert_same(flushed(results), results)
 
 
@@ -268,21 +336,62 @@ def test_text_is_the_same_for_the_same_sets() -> None:
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
-def test_only_fma_is_called(dtype: FloatName) -> None:
+def test_only_fma_and_the_second_way_are_called(dtype: FloatName) -> None:
     for name, lanes in itertools.product(FUNCTIONS, LANES):
-        called = {
-            line.partition("@")[2].partition("(")[0] for line in math_function(name, dtype, lanes, True).splitlines() if "call" in line
-        }
-        suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
-        assert called == {f"llvm.fma.{suffix}"}
-        assert "call" not in math_function(name, dtype, lanes, False)
+        suffixes = {each if lanes == 1 else f"v{lanes}{each}" for each in ({dtype, "f64"} if name in ("sin", "cos", "pow") else {dtype})}
+        far = {f"{math_symbol(name, dtype, lanes)}.far"} if FUNCTIONS[name].reduces else set[str]()
+        assert calls(math_function(name, dtype, lanes, True)) - far <= {f"llvm.fma.{suffix}" for suffix in suffixes}
+        assert calls(math_function(name, dtype, lanes, True)) > far
+        assert calls(math_function(name, dtype, lanes, False)) == far
+        whole = math_prelude([name], dtype, [lanes], True)
+        defined = {line.partition("@")[2].partition("(")[0] for line in whole.splitlines() if line.startswith(("define", "declare"))}
+        assert calls(whole) <= defined
     assert math_prelude([], dtype, [4], True) == ""
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_no_target_calls_the_c_library(target: Target, dtype: FloatName) -> None:
+    """Every elementwise operation in the machine code of every target that is described: what it can't do LLVM would ask libm for."""
+    element = DType.F32 if dtype == "f32" else DType.F64
+    library = Library()
+    parts: list[str] = []
+    for number, (kind, row) in enumerate(ROWS.items()):
+        writer = FunctionWriter(f"use_{number}", ["ptr %x", "ptr %y", "ptr %to"], linkage="dso_local")
+        vectors = Vectors(writer, target, element, library)
+        operands = [vectors.load("%x"), vectors.load("%y")]
+        if isinstance(kind, CompareKind):
+            result = vectors.select(emit_elementwise(vectors, kind, operands), *operands)
+        elif isinstance(kind, BinaryKind) and kind.row.on_flags:
+            flags = [vectors.compare("ogt", *operands), vectors.compare("oeq", *operands)]
+            result = vectors.select(emit_elementwise(vectors, kind, flags), *operands)
+        else:
+            result = emit_elementwise(vectors, kind, operands[: 1 if isinstance(kind, UnaryKind) else 2])
+        assert isinstance(row, ElementaryFunction) == (kind.value in FUNCTIONS)
+        vectors.store(result, "%to")
+        parts.append(writer.text())
+    names, lanes, fma = library.elementary, [target.lanes(element)], target.fused_multiply_add
+    library.declarations |= dict.fromkeys(math_declarations(names, dtype, lanes, fma))
+    text = [
+        f'target triple = "{target.triple}"',
+        *library.declarations,
+        *parts,
+        math_definitions(names, dtype, lanes, fma),
+        attributes(target),
+    ]
+    assembly = Machine(target).assembly("\n".join(text))
+    called = set(re.findall(r"^\s+(?:callq?|jmp|bl|b)\s+([A-Za-z_][\w.]*)", assembly, re.MULTILINE))
+    assert called == {name for name in called if name.startswith("rnnspec.")}
+
+
+def calls(text: str) -> set[str]:
+    return {line.partition("@")[2].partition("(")[0] for line in text.splitlines() if " call " in line}
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_lanes_don_t_change_a_result(dtype: FloatName) -> None:
     values = np.concatenate([np.linspace(-20.0, 20.0, 1001).astype(DTYPES[dtype]), remarkable(dtype)])
-    for name, lanes in itertools.product(FUNCTIONS, LANES):
+    for name, lanes in itertools.product(UNARY, LANES):
         assert_same(functions(dtype, True, lanes).run(name, values), functions(dtype, True).run(name, values))
 
 

@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.backend.llvm_cpu.entry import FLUSH_DENORMALS, shared_symbol, symbol
+from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
+from rnnspec.backend.llvm_cpu.entry import shared_symbol, symbol
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.diagnostics import InternalError
-from rnnspec.driver.native import kernels
 from rnnspec.ir.ops import BinaryKind, Function, UnaryKind
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.target import AVX2, NEON, SSE42, TARGETS, Target
-from tests.unit.backend.native_calls import call, jit, load
+from tests.unit.backend.native_calls import BACKEND, call, jit, load
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "backend"
@@ -49,7 +49,7 @@ def parsed(text: str) -> Function:
 
 
 def emitted(text: str, target: Target) -> str:
-    return emit_module(kernels(parsed(text), target, {"w": 0}).module, target)
+    return emit_module(BACKEND.schedule(parsed(text), target, {"w": 0}, "kernel").module, target)
 
 
 # Text
@@ -137,7 +137,7 @@ def test_only_entry_points_are_exported() -> None:
 
 
 def test_a_module_of_integers_is_an_error() -> None:
-    module = kernels(parsed(SMALL), AVX2, {"w": 0}).module
+    module = BACKEND.schedule(parsed(SMALL), AVX2, {"w": 0}, "kernel").module
     broken = replace(module, functions=tuple(replace(function, dtype=DType.I32, nodes=()) for function in module.functions))
     with pytest.raises(InternalError, match="a module of i32"):
         emit_module(broken, AVX2)
@@ -157,7 +157,7 @@ def test_names_are_quoted_where_llvm_wants_it() -> None:
 def test_unknown_instructions_are_errors() -> None:
     vectors = Vectors(FunctionWriter("f", []), AVX2, DType.I32, Library())
     with pytest.raises(InternalError, match="tanh of i32"):
-        vectors.map(UnaryKind.TANH, ["%x"])
+        emit_elementwise(vectors, UnaryKind.TANH, ["%x"])
 
 
 def test_constants_are_exact_bits() -> None:
@@ -167,7 +167,7 @@ def test_constants_are_exact_bits() -> None:
     assert double.constant(0.1) == f"0x{np.float64(0.1).view(np.uint64):016X}"
     assert single.constant(float("inf")) == "0x7FF0000000000000"
     assert double.vector(-0.0) == "splat (double 0x8000000000000000)"
-    assert single.map(BinaryKind.ADD, ["%a", "%b"]) == "%v.1"
+    assert emit_elementwise(single, BinaryKind.ADD, ["%a", "%b"]) == "%v.1"
 
 
 # The object
@@ -195,7 +195,8 @@ func @f(input %x: f32[batch, 8], input %y: f32[batch, 8]) {
 }
 """
 
-if HOST.triple.startswith("x86_64"):
+if HOST.denormals is not None:
+    FLUSH_DENORMALS = HOST.denormals.bits
 
     @pytest.fixture(scope="module")
     def control_and_status() -> Callable[[], int]:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rnnspec.backend.llvm_cpu.elementwise import EXACT, ROUNDED, Instructions
+from rnnspec.backend.llvm_cpu.elementwise import ROWS as INSTRUCTIONS
 from rnnspec.backend.llvm_cpu.objects import host_target
+from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Role, UnaryKind
 from rnnspec.ir.parser import parse_module
@@ -30,7 +33,7 @@ SHAPES: Mapping[str, Target] = {
 
 ROWS = "input %x: WIDE[batch, W], input %y: WIDE[batch, W], weight %k: WIDE[W, 5], weight %v: WIDE[W], weight %one: WIDE[1]"
 PADDED = "input %x: WIDE[batch, time, W], mask %m: i1[batch, time], weight %k: WIDE[W, 5], weight %v: WIDE[W]"
-LOGICAL = (BinaryKind.AND, BinaryKind.OR)
+LOGICAL = tuple(kind for kind in BinaryKind if kind.row.on_flags)
 INDEX = "%i = index %m : index[batch, time, tokens]\n%p = pack %x, %i : WIDE[tokens, W]\n%zero = constant {value = 0.0} : WIDE[1, W]\n"
 SHOW = "%out = unpack %r, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]"
 
@@ -310,6 +313,38 @@ def test_special_values(name: str) -> None:
     (output,) = call(bound, function, arguments).values()
     (wanted,) = interpret(function, arguments).values()
     np.testing.assert_allclose(output, np.asarray(wanted), rtol=1e-14, atol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [DType.F32, DType.F64])
+@pytest.mark.parametrize("kind", [kind for kind, row in INSTRUCTIONS.items() if isinstance(row, Instructions)], ids=lambda kind: kind.value)
+def test_instructions_are_as_exact_as_their_rows_say(kind: ElementwiseKind, dtype: DType) -> None:
+    """What numpy gives in the same format: exact, or rounded once, on every target's shape."""
+    row = INSTRUCTIONS[kind]
+    assert isinstance(row, Instructions) and row.ulp in (EXACT, ROUNDED)
+    if kind in LOGICAL:
+        return
+    prefix = "unary" if isinstance(kind, UnaryKind) else "compare" if isinstance(kind, CompareKind) else "binary"
+    function = function_of("unary_of_positive" if kind is UnaryKind.SQRT else f"{prefix}_{kind.value}", 17, dtype)
+    if kind is UnaryKind.SQRT:
+        text = 'module m\nfunc @f(input %x: WIDE[batch, 17]) {\n%out = sqrt %x : WIDE[batch, 17]\nreturn output "out" %out\n}\n'
+        (function,) = parse_module(text.replace("WIDE", dtype.value)).functions
+    real = np.float32 if dtype is DType.F32 else np.float64
+    random = np.random.default_rng(9)
+    arguments = dict(random_arguments(function, {"batch": 64, "time": 1}))
+    for name, exponents in (("x", 60), ("y", 3)):
+        if name in arguments:
+            drawn = random.normal(size=(64, 17)) * 2.0 ** random.integers(-exponents, exponents, (64, 17))
+            drawn[::4] = np.round(drawn[::4] * 2) / 2
+            arguments[name] = (np.abs(drawn) if kind is UnaryKind.SQRT else drawn).astype(real)
+    x, y = arguments["x"], arguments.get("y")
+    with np.errstate(all="ignore"):
+        if isinstance(kind, CompareKind):
+            wanted = np.where(kind.row.numpy(x, y), x, y)
+        else:
+            wanted = kind.row.numpy(x) if isinstance(kind, UnaryKind) else kind.row.numpy(x, y)
+    assert wanted.dtype == real
+    for target in SHAPES.values():
+        np.testing.assert_array_equal(call(load(function, target), function, arguments)["out"], wanted)
 
 
 def test_random_numbers_are_the_interpreter_s_to_the_last_bit() -> None:

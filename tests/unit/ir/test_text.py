@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 
-from rnnspec.ir.mnemonics import ATTRIBUTE_TYPES, ATTRIBUTES, KINDS, MNEMONICS, mnemonic
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.fields import SPELLINGS, layout_of, mnemonic
 from rnnspec.ir.ops import (
     Binary,
     BinaryKind,
@@ -63,7 +65,7 @@ def test_one_golden_holds_every_operation_in_every_form() -> None:
     module = parse_module(text)
     verify(module)
     found = {line.split(" = ")[1].split()[0] for line in text.splitlines() if " = " in line}
-    assert found == set(KINDS) | set(MNEMONICS.values())
+    assert found == set(SPELLINGS)
     for role in Role:
         assert f"{role.value} " in text
     for flag in ("hold = true", "hold = false", "flip = true", "flip = false", "reverse = true", "reverse = false", *FLAGS):
@@ -187,13 +189,32 @@ def test_text_that_ends_too_soon() -> None:
 
 
 def test_every_operation_has_one_spelling() -> None:
-    kinds = {Unary, Binary, Compare, Reduce}
-    assert set(MNEMONICS) | kinds == set(get_args(Operation))
-    assert len(KINDS) == len(UnaryKind) + len(BinaryKind) + len(CompareKind) + len(ReduceKind)
-    assert not set(KINDS) & set(MNEMONICS.values())
-    assert len(set(MNEMONICS.values())) == len(MNEMONICS)
-    assert {field for fields in ATTRIBUTES.values() for field in fields} == set(ATTRIBUTE_TYPES)
+    kinds = {Unary: UnaryKind, Binary: BinaryKind, Compare: CompareKind, Reduce: ReduceKind}
+    assert {operation for operation, _ in SPELLINGS.values()} == set(get_args(Operation))
+    assert len(SPELLINGS) == len(get_args(Operation)) - len(kinds) + sum(map(len, kinds.values()))
     value = Value("0", TensorType(DType.F32, (4,)))
-    for spelling, (kind, member) in KINDS.items():
-        operands = {Unary: (value,), Binary: (value, value), Compare: (value, value), Reduce: (value, 0)}[kind]
-        assert mnemonic(kind(value, member, *operands)) == spelling
+    built: list[Unary | Binary | Compare | Reduce] = [
+        *(Unary(value, kind, value) for kind in UnaryKind),
+        *(Binary(value, kind, value, value) for kind in BinaryKind),
+        *(Compare(value, kind, value, value) for kind in CompareKind),
+        *(Reduce(value, kind, value, 0) for kind in ReduceKind),
+    ]
+    for operation in built:
+        assert SPELLINGS[mnemonic(operation)] == (type(operation), operation.kind)
+    assert [spelling for spelling in SPELLINGS if "_" in spelling and not spelling.startswith(("reduce_", "stop_"))] == [
+        *("scatter_add", "window_mask", "pair_tokens", "distinct_ids", "pack_sum", "fill_sum", "sort_rows", "restore_rows")
+    ]
+
+
+@dataclass(frozen=True)
+class Odd:
+    """No operation: a field of its own kind."""
+
+    result: Value
+    operand: Value
+    label: str
+
+
+def test_a_field_that_is_neither_value_nor_attribute_is_an_error() -> None:
+    with pytest.raises(InternalError, match=r"Odd\.label: a field of type str"):
+        layout_of(Odd)

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rnnspec.contract.dimensions import Windows
-from rnnspec.contract.dimensions import every as every_step
+from rnnspec.contract.dimensions import BATCH, TOKENS, Name, Tokens, Windows, ceil_div
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import ZERO
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import DType, TensorType
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
 
 F64 = DType.F64
-ROW = TensorType(F64, ("batch", 3))
+ROW = TensorType(F64, (BATCH, 3))
 MOVED = np.random.default_rng(7).uniform(0.4, 1.6, (len(MASK), 3))
 """Away from every kink and pole; far enough from each other for central differences."""
 
@@ -51,13 +51,16 @@ def of_weight(shape: tuple[int, ...], make: Callable[[Builder, Value], Value]) -
 def of_sequence(make: Callable[[Builder, Value, Value, Value], Value]) -> Module:
     """A sequence, its index and a weight [1, 2] through `make`, to a sequence."""
     builder = Builder()
-    sequence = builder.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", 2)))
-    index = builder.index(builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time"))))
+    sequence = builder.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, Name("time"), 2)))
+    index = builder.index(builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time")))))
     weight = builder.parameter(Role.WEIGHT, "w", TensorType(F64, (1, 2)))
     return module_of(make(builder, sequence, index, weight), builder)
 
 
-DIFFERENTIABLE = [kind for kind in UnaryKind if kind not in (UnaryKind.SIGN, UnaryKind.STOP_GRADIENT)]
+DIFFERENTIABLE = [kind for kind in UnaryKind if kind.row.adjoint is not ZERO]
+OF_POSITIVE = (UnaryKind.SQRT, UnaryKind.LOG, UnaryKind.LOG1P)
+ZERO_GRADIENT = [kind for kind in UnaryKind if kind.row.adjoint is ZERO and kind is not UnaryKind.STOP_GRADIENT]
+OF_FLOATS = [kind for kind in BinaryKind if not kind.row.on_flags]
 
 
 @pytest.mark.parametrize("kind", DIFFERENTIABLE)
@@ -66,13 +69,20 @@ def test_unary(kind: UnaryKind) -> None:
     assert np.all(gradient != 0.0)
 
 
-@pytest.mark.parametrize("kind", [UnaryKind.NEG, UnaryKind.ABS, UnaryKind.EXPM1, UnaryKind.TANH, UnaryKind.SIGMOID, UnaryKind.ERF])
+@pytest.mark.parametrize("kind", [kind for kind in DIFFERENTIABLE if kind not in OF_POSITIVE])
 def test_unary_of_negative_numbers(kind: UnaryKind) -> None:
     check_gradients(of_row(lambda b, x: b.unary(kind, x)), arguments={"x": -MOVED})
 
 
-def test_sign_has_zero_gradient() -> None:
-    assert np.all(check_gradients(of_row(lambda b, x: b.sign(x)), arguments={"x": MOVED})["x"] == 0.0)
+@pytest.mark.parametrize("kind", ZERO_GRADIENT)
+def test_steps_have_zero_gradient(kind: UnaryKind) -> None:
+    assert np.all(check_gradients(of_row(lambda b, x: b.unary(kind, x)), arguments={"x": MOVED + 0.03})["x"] == 0.0)
+
+
+def test_which_rules_are_zero() -> None:
+    """A row that says that it has no gradient must mean it."""
+    assert ZERO_GRADIENT == [UnaryKind.SIGN, UnaryKind.FLOOR, UnaryKind.ROUND]
+    assert [kind for kind in BinaryKind if kind.row.adjoint is ZERO] == [kind for kind in BinaryKind if kind.row.on_flags]
 
 
 def test_stop_gradient_is_a_constant_to_the_gradient() -> None:
@@ -82,7 +92,7 @@ def test_stop_gradient_is_a_constant_to_the_gradient() -> None:
     assert np.array_equal(gradient_of(of_row(lambda b, x: b.mul(b.stop_gradient(x), x)), {"x": MOVED})["x"], MOVED)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BinaryKind if kind not in (BinaryKind.AND, BinaryKind.OR)])
+@pytest.mark.parametrize("kind", OF_FLOATS)
 def test_binary(kind: BinaryKind) -> None:
     arguments = {"x": MOVED, "y": MOVED[::-1] + 0.07}
     gradients = check_gradients(of_rows(lambda b, x, y: b.binary(kind, x, y)), arguments=arguments)
@@ -90,9 +100,7 @@ def test_binary(kind: BinaryKind) -> None:
     assert np.any(gradients["y"] != 0.0)
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in BinaryKind if kind not in (BinaryKind.AND, BinaryKind.OR, BinaryKind.MAX, BinaryKind.MIN)]
-)
+@pytest.mark.parametrize("kind", [kind for kind in OF_FLOATS if kind not in (BinaryKind.MAX, BinaryKind.MIN)])
 def test_binary_of_one_value_twice(kind: BinaryKind) -> None:
     check_gradients(of_row(lambda b, x: b.binary(kind, x, x)), arguments={"x": MOVED})
 
@@ -110,7 +118,20 @@ def test_a_tie_goes_to_the_right(kind: BinaryKind) -> None:
     assert np.all(gradients["y"] != 0.0)
 
 
-@pytest.mark.parametrize("kind", [CompareKind.LT, CompareKind.GE])
+def test_powers_at_a_base_of_zero_and_below() -> None:
+    """As JAX has them: at 0 the exponent's gradient is 0 and the base's that of the power below; below 0 the exponent has none."""
+    power = of_rows(lambda b, x, y: b.pow(x, y))
+    bases, exponents = [0.0, 0.0, 0.0, -2.0, -2.0, -2.0], [3.0, 1.0, 0.5, 3.0, 2.0, 0.5]
+    rows = [np.resize(np.array(values), (len(MASK), 3)) for values in (bases, exponents)]
+    with np.errstate(all="ignore"):
+        gradients = gradient_of(power, {"x": rows[0], "y": rows[1]})
+    by_base = np.resize(np.array([0.0, 1.0, np.inf, 12.0, -4.0, np.nan]), (len(MASK), 3))
+    by_exponent = np.resize(np.array([0.0, 0.0, 0.0, np.nan, np.nan, np.nan]), (len(MASK), 3))
+    np.testing.assert_array_equal(gradients["x"], by_base)
+    np.testing.assert_array_equal(gradients["y"], by_exponent)
+
+
+@pytest.mark.parametrize("kind", list(CompareKind))
 def test_select(kind: CompareKind) -> None:
     def chosen(b: Builder, x: Value, y: Value) -> Value:
         return b.select(b.compare(kind, x, y), b.mul(x, x), b.exp(y))
@@ -120,7 +141,7 @@ def test_select(kind: CompareKind) -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1), (1, 3)])
 def test_broadcast_of_a_weight_to_rows(shape: tuple[int, ...]) -> None:
-    check_gradients(of_weight(shape, lambda b, w: b.broadcast(w, ("batch", 3))))
+    check_gradients(of_weight(shape, lambda b, w: b.broadcast(w, (BATCH, 3))))
 
 
 FIXED = [((), (3,)), ((1,), (3,)), ((), (1, 3)), ((3,), (1, 3)), ((1,), (1, 3)), ((1, 1), (1, 3)), ((3,), (3,)), ((1,), (1, 1))]
@@ -137,7 +158,7 @@ def test_broadcast_to_a_fixed_matrix(shape: tuple[int, ...]) -> None:
 
 
 def test_broadcast_of_one_column() -> None:
-    check_gradients(of_row(lambda b, x: b.exp(b.broadcast(b.reduce_sum(x, 1), ("batch", 4)))))
+    check_gradients(of_row(lambda b, x: b.exp(b.broadcast(b.reduce_sum(x, 1), (BATCH, 4)))))
 
 
 @pytest.mark.parametrize(("shape", "reshaped"), [((3,), (1, 3)), ((1, 3), (3,)), ((3, 1), (3,)), ((), (1, 1))])
@@ -200,7 +221,7 @@ def test_matmul_over_rows() -> None:
 
 @pytest.mark.parametrize(("kind", "axis"), list(itertools.product(ReduceKind, [0, 1])))
 def test_reduce(kind: ReduceKind, axis: int) -> None:
-    check_gradients(of_row(lambda b, x: b.mul(x, b.broadcast(b.exp(b.reduce(kind, x, axis)), ("batch", 3)))), arguments={"x": MOVED})
+    check_gradients(of_row(lambda b, x: b.mul(x, b.broadcast(b.exp(b.reduce(kind, x, axis)), (BATCH, 3)))), arguments={"x": MOVED})
 
 
 @pytest.mark.parametrize("kind", ReduceKind)
@@ -220,8 +241,8 @@ def test_tied_extrema_share_the_gradient(kind: ReduceKind) -> None:
 
 def test_take_and_scatter_add() -> None:
     builder = Builder()
-    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
-    index = builder.index(builder.parameter(Role.MASK, "ids.mask", TensorType(DType.I1, ("batch", "time"))))
+    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
+    index = builder.index(builder.parameter(Role.MASK, "ids.mask", TensorType(DType.I1, (BATCH, Name("time")))))
     table = builder.parameter(Role.WEIGHT, "table", TensorType(F64, (4, 2)))
     packed = builder.pack(ids, index)
     collected = builder.scatter_add(packed, builder.exp(builder.take(table, packed)), 4)
@@ -265,7 +286,7 @@ def test_pack_sum(hold: bool, flip: bool) -> None:
 def test_fill_sum(hold: bool, flip: bool) -> None:
     def summed(b: Builder, x: Value, index: Value, w: Value) -> Value:
         fill = b.mul(w, b.fill_sum(x, index, hold=hold, flip=flip))
-        zeros = b.constant(0.0, TensorType(F64, ("tokens", 2)))
+        zeros = b.constant(0.0, TensorType(F64, (TOKENS, 2)))
         return b.unpack(zeros, fill, index, hold=False, flip=False)
 
     check_gradients(of_sequence(summed))
@@ -274,7 +295,7 @@ def test_fill_sum(hold: bool, flip: bool) -> None:
 def test_sort_and_restore_rows() -> None:
     builder = Builder()
     row = builder.parameter(Role.INPUT, "x", ROW)
-    index = builder.index(builder.parameter(Role.MASK, "mask", TensorType(DType.I1, ("batch", "time"))))
+    index = builder.index(builder.parameter(Role.MASK, "mask", TensorType(DType.I1, (BATCH, Name("time")))))
     ranked = builder.sort_rows(builder.mul(row, builder.sort_rows(row, index)), index)
     check_gradients(module_of(builder.restore_rows(builder.exp(ranked), index), builder))
 
@@ -289,7 +310,7 @@ def gradient_of(module: Module, arguments: dict[str, np.ndarray]) -> dict[str, n
 def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> None:
     def windowed(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.mul(b.pack(x, index), b.pack(x, index))
-        every = b.index(b.constant(1.0, TensorType(DType.I1, ("batch", every_step("time", stride)))), "tokens_1")
+        every = b.index(b.constant(1.0, TensorType(DType.I1, (BATCH, ceil_div(Name("time"), stride)))), Tokens(1))
         seen = b.take(tokens, b.window(index, every, stride=stride, offset=offset, span=span, clamp=clamp))
         return b.unpack(seen, w, every, hold=False, flip=False)
 
@@ -299,10 +320,10 @@ def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> No
 @pytest.mark.parametrize("windows", [Windows(3, 1, 1, 0, same=True), Windows(2, 2, 1, 0, same=False), Windows(2, 1, 2, -2, same=False)])
 def test_take_by_windows_over_the_steps_that_are_real(windows: Windows) -> None:
     b = Builder()
-    x = b.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", 2)))
-    mask = b.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time")))
+    x = b.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, Name("time"), 2)))
+    mask = b.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time"))))
     w = b.parameter(Role.WEIGHT, "w", TensorType(F64, (1, 2)))
-    index, over = b.index(mask), b.index(b.window_mask(mask, windows), "tokens_1")
+    index, over = b.index(mask), b.index(b.window_mask(mask, windows), Tokens(1))
     tokens = b.mul(b.pack(x, index), b.pack(x, index))
     span = windows.span if windows.same else 0
     ids = b.window(index, over, stride=windows.stride, offset=windows.start + windows.dilation, span=span, own=True)
@@ -313,8 +334,8 @@ def test_take_by_windows_over_the_steps_that_are_real(windows: Windows) -> None:
 def test_take_for_a_join() -> None:
     def joined(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.mul(b.pack(x, index), b.pack(x, index))
-        every = b.constant(1.0, TensorType(DType.I1, ("batch", "time")))
-        both = b.index(b.concat([every, every], 1), "tokens_1")
+        every = b.constant(1.0, TensorType(DType.I1, (BATCH, Name("time"))))
+        both = b.index(b.concat([every, every], 1), Tokens(1))
         first, last = (b.take(tokens, b.window(index, both, stride=1, offset=0, at_end=at_end)) for at_end in (False, True))
         return b.unpack(b.add(first, b.mul(last, last)), w, both, hold=False, flip=False)
 
@@ -323,12 +344,12 @@ def test_take_for_a_join() -> None:
 
 def test_take_of_distinct_ids() -> None:
     b = Builder()
-    ids = b.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
-    mask = b.parameter(Role.MASK, "m", TensorType(DType.I1, ("batch", "time")))
+    ids = b.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
+    mask = b.parameter(Role.MASK, "m", TensorType(DType.I1, (BATCH, Name("time"))))
     table, w = (b.parameter(Role.WEIGHT, name, TensorType(F64, shape)) for name, shape in (("table", (4, 3)), ("w", (3, 2))))
     index = b.index(mask)
     tokens = b.pack(ids, index)
-    distinct = b.distinct(tokens, 4, "tokens_1")
+    distinct = b.distinct(tokens, 4, Tokens(1))
     rows = b.matmul(b.take(table, b.distinct_ids(distinct)), w)
     found = b.take(b.mul(rows, rows), b.places(tokens, distinct))
     fill = b.constant(0.0, TensorType(F64, (1, 2)))
@@ -340,10 +361,10 @@ def test_take_of_distinct_ids() -> None:
 def test_sums_over_pairs(causal: bool) -> None:
     def attended(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.pack(x, index)
-        pairs = b.pairs(index, index, "pairs", causal=causal)
+        pairs = b.pairs(index, index, Name("pairs"), causal=causal)
         queries, keys = (b.pair_tokens(pairs, index, index, of_keys=of_keys) for of_keys in (False, True))
         products = b.mul(b.take(tokens, queries), b.exp(b.take(tokens, keys)))
-        return b.unpack(b.scatter_add(queries, products, "tokens"), w, index, hold=False, flip=False)
+        return b.unpack(b.scatter_add(queries, products, TOKENS), w, index, hold=False, flip=False)
 
     check_gradients(of_sequence(attended))
 
@@ -353,7 +374,7 @@ def test_sums_over_pairs(causal: bool) -> None:
 )
 def test_rearrange(shape: tuple[int, ...], transpose: bool) -> None:
     builder = Builder()
-    x = builder.parameter(Role.INPUT, "x", TensorType(F64, ("batch", 3, 4)))
-    rows = builder.rearrange(builder.rearrange(x, ("batch", *shape), transpose=transpose), ("batch", 12))
+    x = builder.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, 3, 4)))
+    rows = builder.rearrange(builder.rearrange(x, (BATCH, *shape), transpose=transpose), (BATCH, 12))
     gradient = check_gradients(module_of(builder.mul(rows, rows), builder))["x"]
     assert np.all(gradient != 0.0)

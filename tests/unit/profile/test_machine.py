@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.backend.llvm_cpu.vectors import ELEMENTARY
+from rnnspec.backend.llvm_cpu.math import FUNCTIONS
+from rnnspec.ir.elementwise import ELEMENTARY
 from rnnspec.ir.types import DType
-from rnnspec.kernel.cpu.register_pressure import ELEMENTARY as COUNTED
 from rnnspec.profile.machine import SIZES, Rates, measure
 
 
@@ -20,7 +20,7 @@ def test_every_rate_is_measured(dtype: DType) -> None:
 
 
 def test_what_is_counted_as_elementary_is_what_has_a_function() -> None:
-    assert ELEMENTARY.keys() == COUNTED
+    assert {kind.value for kind in ELEMENTARY} == FUNCTIONS.keys()
 
 
 def test_a_buffer_is_read_at_the_rate_of_the_next_size() -> None:

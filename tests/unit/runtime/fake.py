@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.executable import Array, CallRequest, NativeTape
 from rnnspec.contract.model_source import LayerRow, ModelSource
 from rnnspec.contract.packing import PackedIndex
@@ -33,7 +34,7 @@ def weight(name: str, *shape: int, initializer: Config = GLOROT, trainable: bool
 def signature(
     *,
     dtype: str = "float64",
-    inputs: Sequence[InputSignature] = (InputSignature("x", ("time", FEATURES)),),
+    inputs: Sequence[InputSignature] = (InputSignature("x", (Name("time"), FEATURES)),),
     mask_values: tuple[float, ...] = (),
     sequence: bool = False,
     width: int = WIDTH,
@@ -42,7 +43,7 @@ def signature(
 ) -> Signature:
     """`mask_values`: of the first input, whose steps the only index packs if it is a sequence."""
     index = 0 if sequence else None
-    output = OutputSignature("dense", ("time", width) if sequence else (width,), sequence, index, flip, hold=sequence)
+    output = OutputSignature("dense", (Name("time"), width) if sequence else (width,), sequence, index, flip, hold=sequence)
     indices = (IndexSignature(((inputs[0].name, mask_values),)),) if inputs[0].is_sequence else ()
     rows = VOCABULARY if inputs[0].integer else inputs[0].shape[-1]
     assert isinstance(rows, int)

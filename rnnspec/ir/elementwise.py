@@ -1,0 +1,354 @@
+"""The elementwise operations of the tensor IR: one row each, with everything that the stages before code generation ask of it.
+
+A row says the operation's spelling in the IR's text, its meaning in numpy (which the interpreter runs and the folding of constants
+uses), its adjoint, its cost class and the laws of algebra that passes rely on. The row of `rnnspec.backend.llvm_cpu.elementwise` says
+how it is generated and how exact the result is. No third module lists the operations.
+
+An adjoint rule reads forward values: the result rather than an operand where the derivative is cheap in it (tanh: 1 - y²). At a tie
+`max` and `min` give the gradient to their right side, so that relu, max(x, 0), has derivative 0 at 0 as in Keras.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.ir.values import Value
+
+Array: TypeAlias = NDArray[Any]
+
+
+class Cost(Enum):
+    """The cost class: what decides whether a value is kept, shared between loop nests or computed again."""
+
+    FREE = auto()
+    """No arithmetic on floats."""
+    CHEAP = auto()
+    """An instruction or a few: computed again wherever it is needed."""
+    DIVISION = auto()
+    """Stored where several loop nests need it; the backward pass may compute it again at a price."""
+    ROOT = auto()
+    """Stored where several loop nests need it, and never computed again."""
+    ELEMENTARY = auto()
+    """Many instructions: as a root, and counted and measured under the function's own name."""
+
+
+class Law(Flag):
+    """The laws of algebra that an operation obeys to the last bit."""
+
+    NONE = 0
+    COMMUTATIVE = auto()
+    """f(a, b) = f(b, a), with the same gradients at a tie."""
+    IDEMPOTENT = auto()
+    """f(f(a)) = f(a), or f(a, a) = a."""
+    INVOLUTION = auto()
+    """f(f(a)) = a."""
+    EVEN = auto()
+    """f(-a) = f(a)."""
+    IDENTITY = auto()
+    """f(a) = a; only gradients differ."""
+    LINEAR = auto()
+    """In its one operand."""
+
+
+class Linearity(Enum):
+    """In which operands an operation with two of them is linear."""
+
+    NEITHER = auto()
+    TOGETHER = auto()
+    """In both at once: a sum or a difference."""
+    EACH = auto()
+    """In either, the other being fixed: a product."""
+    LEFT = auto()
+    """In the left one, the right one being fixed: a quotient."""
+
+
+class Calculus(Protocol):
+    """What adjoint rules are written in; `rnnspec.ir.builder.Builder` is one."""
+
+    def constant_like(self, value: float, like: Value) -> Value: ...
+    def neg(self, operand: Value) -> Value: ...
+    def sign(self, operand: Value) -> Value: ...
+    def exp(self, operand: Value) -> Value: ...
+    def log(self, operand: Value) -> Value: ...
+    def sin(self, operand: Value) -> Value: ...
+    def cos(self, operand: Value) -> Value: ...
+    def add(self, left: Value, right: Value) -> Value: ...
+    def sub(self, left: Value, right: Value) -> Value: ...
+    def mul(self, left: Value, right: Value) -> Value: ...
+    def div(self, left: Value, right: Value) -> Value: ...
+    def pow(self, left: Value, right: Value) -> Value: ...
+    def less(self, left: Value, right: Value) -> Value: ...
+    def greater(self, left: Value, right: Value) -> Value: ...
+    def equal(self, left: Value, right: Value) -> Value: ...
+    def select(self, condition: Value, on_true: Value, on_false: Value) -> Value: ...
+
+
+class ZeroGradient(Enum):
+    """The rule of operations whose derivative is zero wherever it exists, and of those on i1, which have none."""
+
+    ZERO = auto()
+
+
+ZERO: Final = ZeroGradient.ZERO
+
+UnaryRule: TypeAlias = Callable[[Calculus, Value, Value, Value], Value]
+"""From operand, result and the result's adjoint to the operand's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """The values that an adjoint rule of two operands reads; `active`: those that a derivative flows through."""
+
+    left: Value
+    right: Value
+    result: Value
+    active: Collection[Value]
+
+
+BinaryRule: TypeAlias = Callable[[Calculus, Operands, Value], Iterator[tuple[Value, Value]]]
+"""From the operands and the result's adjoint to a term of each active operand's."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryRow:
+    """The row of an operation with one operand, of the operand's float type."""
+
+    spelling: str
+    numpy: Callable[[Array], Array]
+    adjoint: UnaryRule | ZeroGradient
+    cost: Cost
+    laws: Law = Law.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryRow:
+    """The row of an operation with two operands of one type, which is the result's.
+
+    `left_identity`, `right_identity`: the constant that, on that side, leaves the other one as it is.
+    `inverted`: the spelling of the operation that it becomes with its right side inverted, a + -b = a - b and a / b = a * (1 / b).
+    `negating`: the constant that makes it the negation of the other side.
+    `on_flags`: the operands are i1.
+    """
+
+    spelling: str
+    numpy: Callable[[Array, Array], Array]
+    adjoint: BinaryRule | ZeroGradient
+    cost: Cost
+    laws: Law = Law.NONE
+    linear: Linearity = Linearity.NEITHER
+    left_identity: float | None = None
+    right_identity: float | None = None
+    inverted: str | None = None
+    negating: float | None = None
+    on_flags: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRow:
+    """The row of a comparison of two floats: i1, false where a side is NaN but for `ne`. Its gradient is zero."""
+
+    spelling: str
+    numpy: Callable[[Array, Array], Array]
+
+
+def _ones_like(b: Calculus, value: Value) -> Value:
+    return b.constant_like(1.0, value)
+
+
+def _erf(b: Calculus, x: Value, y: Value, d: Value) -> Value:
+    bell = b.exp(b.neg(b.mul(x, x)))
+    return b.mul(d, b.mul(b.constant_like(2 / math.sqrt(math.pi), x), bell))
+
+
+def _sigmoid(b: Calculus, x: Value, y: Value, d: Value) -> Value:
+    return b.mul(d, b.mul(y, b.sub(_ones_like(b, y), y)))
+
+
+def _tanh(b: Calculus, x: Value, y: Value, d: Value) -> Value:
+    return b.mul(d, b.sub(_ones_like(b, y), b.mul(y, y)))
+
+
+def _sum(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    if of.left in of.active:
+        yield of.left, d
+    if of.right in of.active:
+        yield of.right, d
+
+
+def _difference(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    if of.left in of.active:
+        yield of.left, d
+    if of.right in of.active:
+        yield of.right, b.neg(d)
+
+
+def _product(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    if of.left in of.active:
+        yield of.left, b.mul(d, of.right)
+    if of.right in of.active:
+        yield of.right, b.mul(d, of.left)
+
+
+def _quotient(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    scaled = b.div(d, of.right)
+    if of.left in of.active:
+        yield of.left, scaled
+    if of.right in of.active:
+        yield of.right, b.neg(b.mul(scaled, of.result))
+
+
+def _power(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    """y x^(y - 1) for the base; x^y log(x) for the exponent, with log(1) in the place of log(0), as JAX has them.
+
+    So a base of 0 has the slope that its exponent gives it, 0 above 1 and infinite below, and the exponent's is 0 there; below 0 the
+    base has a slope where the exponent is an integer, and the exponent none.
+    """
+    if of.left in of.active:
+        lowered = b.sub(of.right, _ones_like(b, of.right))
+        yield of.left, b.mul(d, b.mul(of.right, b.pow(of.left, lowered)))
+    if of.right in of.active:
+        zero = b.equal(of.left, b.constant_like(0.0, of.left))
+        base = b.select(zero, _ones_like(b, of.left), of.left)
+        yield of.right, b.mul(d, b.mul(b.log(base), of.result))
+
+
+def _maximum(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    """The result against the right side rather than left against right: relu's result is often kept anyway."""
+    return _extremum(b, of, d, b.greater(of.result, of.right))
+
+
+def _minimum(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
+    return _extremum(b, of, d, b.less(of.result, of.right))
+
+
+def _extremum(b: Calculus, of: Operands, d: Value, is_left: Value) -> Iterator[tuple[Value, Value]]:
+    zeros = b.constant_like(0.0, d)
+    if of.left in of.active:
+        yield of.left, b.select(is_left, d, zeros)
+    if of.right in of.active:
+        yield of.right, b.select(is_left, zeros, d)
+
+
+_error_function = np.vectorize(math.erf, otypes=[np.float64])
+
+
+class UnaryKind(Enum):
+    """Elementwise operations of one operand; a member's value is its spelling."""
+
+    NEG = UnaryRow("neg", np.negative, lambda b, x, y, d: b.neg(d), Cost.CHEAP, Law.LINEAR | Law.INVOLUTION)
+    ABS = UnaryRow("abs", np.abs, lambda b, x, y, d: b.mul(d, b.sign(x)), Cost.CHEAP, Law.EVEN | Law.IDEMPOTENT)
+    SIGN = UnaryRow("sign", np.sign, ZERO, Cost.CHEAP)
+    FLOOR = UnaryRow("floor", np.floor, ZERO, Cost.CHEAP, Law.IDEMPOTENT)
+    ROUND = UnaryRow("round", np.rint, ZERO, Cost.CHEAP, Law.IDEMPOTENT)
+    """To the nearest integer, halves to the even one."""
+    SQRT = UnaryRow("sqrt", np.sqrt, lambda b, x, y, d: b.mul(d, b.div(b.constant_like(0.5, d), y)), Cost.ROOT)
+    EXP = UnaryRow("exp", np.exp, lambda b, x, y, d: b.mul(d, y), Cost.ELEMENTARY)
+    EXPM1 = UnaryRow("expm1", np.expm1, lambda b, x, y, d: b.mul(d, b.add(y, _ones_like(b, d))), Cost.ELEMENTARY)
+    LOG = UnaryRow("log", np.log, lambda b, x, y, d: b.div(d, x), Cost.ELEMENTARY)
+    LOG1P = UnaryRow("log1p", np.log1p, lambda b, x, y, d: b.div(d, b.add(x, _ones_like(b, d))), Cost.ELEMENTARY)
+    TANH = UnaryRow("tanh", np.tanh, _tanh, Cost.ELEMENTARY)
+    SIGMOID = UnaryRow("sigmoid", lambda x: 1.0 / (1.0 + np.exp(-x)), _sigmoid, Cost.ELEMENTARY)
+    ERF = UnaryRow("erf", _error_function, _erf, Cost.ELEMENTARY)
+    SIN = UnaryRow("sin", np.sin, lambda b, x, y, d: b.mul(d, b.cos(x)), Cost.ELEMENTARY)
+    COS = UnaryRow("cos", np.cos, lambda b, x, y, d: b.neg(b.mul(d, b.sin(x))), Cost.ELEMENTARY)
+    STOP_GRADIENT = UnaryRow("stop_gradient", np.positive, ZERO, Cost.FREE, Law.IDENTITY | Law.IDEMPOTENT)
+    """The operand itself; the gradient takes it for a constant."""
+
+    _value_: str
+    row: UnaryRow
+
+    def __new__(cls, row: UnaryRow) -> UnaryKind:
+        member = object.__new__(cls)
+        member._value_, member.row = row.spelling, row
+        return member
+
+
+class BinaryKind(Enum):
+    """Elementwise operations of two operands; a member's value is its spelling."""
+
+    ADD = BinaryRow(
+        *("add", np.add, _sum, Cost.CHEAP, Law.COMMUTATIVE, Linearity.TOGETHER), left_identity=0.0, right_identity=0.0, inverted="sub"
+    )
+    SUB = BinaryRow("sub", np.subtract, _difference, Cost.CHEAP, Law.NONE, Linearity.TOGETHER, right_identity=0.0, inverted="add")
+    MUL = BinaryRow(
+        *("mul", np.multiply, _product, Cost.CHEAP, Law.COMMUTATIVE, Linearity.EACH), left_identity=1.0, right_identity=1.0, negating=-1.0
+    )
+    DIV = BinaryRow("div", np.divide, _quotient, Cost.DIVISION, Law.NONE, Linearity.LEFT, right_identity=1.0, inverted="mul")
+    POW = BinaryRow("pow", np.float_power, _power, Cost.ELEMENTARY, right_identity=1.0)
+    """As C's `pow`: 1 wherever the exponent is 0 or the base 1, NaN of a finite base below 0 and an exponent between integers."""
+    MAX = BinaryRow("max", np.maximum, _maximum, Cost.CHEAP, Law.IDEMPOTENT)
+    """NaN if either side is NaN, as `numpy.maximum`. At a tie the gradient goes to the right: it doesn't commute."""
+    MIN = BinaryRow("min", np.minimum, _minimum, Cost.CHEAP, Law.IDEMPOTENT)
+    AND = BinaryRow(
+        *("and", np.logical_and, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT), left_identity=1.0, right_identity=1.0, on_flags=True
+    )
+    """On i1 only."""
+    OR = BinaryRow(
+        *("or", np.logical_or, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT), left_identity=0.0, right_identity=0.0, on_flags=True
+    )
+    """On i1 only."""
+
+    _value_: str
+    row: BinaryRow
+
+    def __new__(cls, row: BinaryRow) -> BinaryKind:
+        member = object.__new__(cls)
+        member._value_, member.row = row.spelling, row
+        return member
+
+    @property
+    def is_sum(self) -> bool:
+        """The plain sum, which may be regrouped."""
+        return self.row.linear is Linearity.TOGETHER and Law.COMMUTATIVE in self.row.laws
+
+    @property
+    def inverted(self) -> BinaryKind:
+        """See `BinaryRow.inverted`; of the kinds that have one."""
+        return BinaryKind(self.row.inverted)
+
+
+class CompareKind(Enum):
+    """Comparisons; a member's value is its spelling."""
+
+    LT = CompareRow("lt", np.less)
+    LE = CompareRow("le", np.less_equal)
+    GT = CompareRow("gt", np.greater)
+    GE = CompareRow("ge", np.greater_equal)
+    EQ = CompareRow("eq", np.equal)
+    NE = CompareRow("ne", np.not_equal)
+
+    _value_: str
+    row: CompareRow
+
+    def __new__(cls, row: CompareRow) -> CompareKind:
+        member = object.__new__(cls)
+        member._value_, member.row = row.spelling, row
+        return member
+
+
+NEGATION: Final = UnaryKind.NEG
+"""What a product with -1 is."""
+
+ElementwiseKind: TypeAlias = UnaryKind | BinaryKind | CompareKind
+
+
+def cost_of(kind: ElementwiseKind | None) -> Cost:
+    """The cost class; of a comparison and of None, which stands for a selection, it is that of an instruction."""
+    match kind:
+        case UnaryKind() | BinaryKind():
+            return kind.row.cost
+        case CompareKind() | None:
+            return Cost.CHEAP
+
+
+ELEMENTARY: Final[tuple[UnaryKind | BinaryKind, ...]] = tuple(
+    kind for kind in (*UnaryKind, *BinaryKind) if kind.row.cost is Cost.ELEMENTARY
+)
+"""The operations that are functions of many instructions."""
