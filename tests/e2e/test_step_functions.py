@@ -12,7 +12,13 @@ import pytest
 import rnnspec
 from rnnspec.frontend.cells.cell_ir import Comparison, Elementwise
 from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
+from rnnspec.ir.ops import Binary, Matmul, Scan
+from rnnspec.ir.traverse import definitions
+from rnnspec.source import SourceFile
 
 Array = np.ndarray[Any, Any]
 UNITS, FEATURES = 5, 3
@@ -133,6 +139,25 @@ def test_a_condition_has_a_name() -> None:
     assert named != text
     first, second = (rnnspec.compile(each, dtype="float64", seed=2) for each in (text, named))
     np.testing.assert_array_equal(first.forward(X), second.forward(X))
+
+
+def test_products_in_a_condition_are_dropped_like_all_others() -> None:
+    """The weights that a condition multiplies with count as a gate, for which a mask is drawn."""
+    text = """
+        cell Case(units) {
+            weight kernel [features, units] = ones
+            state h [units]
+            h' = where(x @ kernel > 0, 1, 0) + 0 * h
+            return h'
+        }
+        model M { input x: float[time, 3] Case(4, dropout = 0.9) }
+    """
+    tree = parse(SourceFile.of_text(text))
+    module = lower(resolve(tree), dtype="float32", training=True)
+    (scan,) = (operation for operation in module.function("forward").operations if isinstance(operation, Scan))
+    (product,) = (operation for operation in scan.region.operations if isinstance(operation, Matmul))
+    factor = definitions(scan.region.operations).get(product.left)
+    assert isinstance(factor, Binary) and factor.kind is BinaryKind.MUL
 
 
 def test_what_is_not_a_number_is_only_unequal() -> None:
