@@ -13,14 +13,15 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.model_source import ModelSource, summary_text
-from rnnspec.contract.signature import weight_ranges
 from rnnspec.diagnostics import SpecError, render_all
-from rnnspec.driver import commands, native
+from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
+from rnnspec.driver.tensor_ir import list_passes
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
@@ -43,9 +44,7 @@ from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
 from rnnspec.keras_names import names
-from rnnspec.kernel.cpu.prefetch import prefetch
 from rnnspec.kernel.printer import print_kernel, print_kernels
-from rnnspec.kernel.schedule import schedule_function
 from rnnspec.kernel.target import AVX2
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
@@ -171,15 +170,17 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Bidirectional` of a cell", "float[time, 3]", "Bidirectional(LSTM(2))"),
     ("`Bidirectional` of a cell with `return_sequences = true`", "float[time, 3]", "Bidirectional(LSTM(2, return_sequences = true))"),
     ("`Dense` on a sequence", "float[time, 3]", "Dense(2)"),
-    ("`Dropout` on a sequence", "float[time, 3]", "Dropout(0.5)"),
+    ("`Dropout`, `GaussianDropout`, `AlphaDropout` on a sequence", "float[time, 3]", "AlphaDropout(0.5)"),
     ("`GaussianNoise` on a sequence", "float[time, 3]", "GaussianNoise(0.5)"),
     ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
-    ("`LayerNormalization` on a sequence", "float[time, 3]", "LayerNormalization()"),
+    ("`LayerNormalization`, `UnitNormalization` on a sequence", "float[time, 3]", "UnitNormalization()"),
     ("`BatchNormalization` on a sequence", "float[time, 3]", "BatchNormalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),
     ("these with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same, carry_mask = true)"),
+    ("`ZeroPadding1D`, `Cropping1D`, `UpSampling1D`", "float[time, 3]", "Masking(0.0) UpSampling1D()"),
+    ("`ZeroPadding1D`, `Cropping1D` with `carry_mask = true`", "float[time, 3]", "Masking(0.0) Cropping1D(carry_mask = true)"),
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
@@ -203,6 +204,8 @@ def literal(value: object) -> str:
             return "none"
         case bool():
             return "true" if value else "false"
+        case tuple():
+            return f"[{', '.join(map(literal, cast(tuple[object, ...], value)))}]"
         case _:
             return str(value)
 
@@ -244,22 +247,16 @@ def scan(above: str) -> str:
 
 def recorded_in_place(above: str) -> str:
     """What changes in a recorded call's kernel IR where values are kept in place."""
-    compiled = compilation(above)
-    wanted = Variant("record", False)
-    apart = native.kernels(compiled.function(wanted), AVX2, _offsets(compiled))
-    return _changed(print_kernels(apart.module), print_kernels(compiled.kernels(wanted).module), 0)
+    compiled, wanted = compilation(above), Variant("record", False)
+    before, after = (print_kernels(compiled.kernels(wanted, label).module) for label in ("time-blocks", "alias-tape"))
+    return _changed(before, after, 0)
 
 
 def fetched_ahead(above: str) -> str:
     """What changes in the backward pass's kernel IR where a contraction fetches for the next step."""
-    compiled = compilation(above)
-    _, moved = native.recording_kernels(compiled.module("tensor.backward", training=False), AVX2, _offsets(compiled))
-    _, function = schedule_function(compiled.function(Variant("backward", False)), AVX2, _offsets(compiled), moved)
-    return _changed(print_kernel(function), print_kernel(prefetch(function, AVX2.lanes(function.dtype))), 2)
-
-
-def _offsets(compiled: Compilation) -> Mapping[str, int]:
-    return {name: taken.start for name, taken in weight_ranges(compiled.signature.weights).items()}
+    compiled, wanted = compilation(above), Variant("backward", False)
+    before, after = (print_kernel(compiled.kernels(wanted, label).function) for label in ("alias-tape", "prefetch"))
+    return _changed(before, after, 2)
 
 
 def _changed(before: str, after: str, around: int) -> str:
@@ -318,12 +315,19 @@ def seconds(time: float) -> str:
 
 def golden(_: str, name: str, case: str) -> str:
     before, after = _golden(name, case)
-    return f"Before:\n\n{fence(before)}\nAfter:\n\n{fence(after)}"
+    return f"{_command(name, case)}\nBefore:\n\n{fence(before)}\nAfter:\n\n{fence(after)}"
 
 
 def difference(_: str, name: str, case: str) -> str:
     before, after = (text.splitlines() for text in _golden(name, case))
-    return fence("\n".join(list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]), "diff")
+    changes = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
+    return f"{_command(name, case)}\n{fence(chr(10).join(changes), 'diff')}"
+
+
+def _command(name: str, case: str) -> str:
+    """How a golden's text after the pass is made of the text before it."""
+    folder = (GOLDEN / name.replace("-", "_")).relative_to(ROOT).as_posix()
+    return fence(f"rnnspec opt {folder}/{case}.before.ir --pass {name}", "sh")
 
 
 def _golden(name: str, case: str) -> tuple[str, str]:
@@ -418,6 +422,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "summary": summary,
     "measured": measured,
     "stages": lambda _: fence(commands.list_stages()),
+    "passes": lambda _: fence(list_passes()),
     "golden": golden,
     "difference": difference,
     "layer": layer,

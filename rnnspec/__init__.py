@@ -8,16 +8,18 @@ from rnnspec.version import __version__
 
 if TYPE_CHECKING:
     from rnnspec.api import compile, load
+    from rnnspec.contract.tuning import Tuning
     from rnnspec.diagnostics import SpecError
     from rnnspec.training.model import Model
 
-__all__ = ["Model", "SpecError", "__version__", "compile", "load"]
+__all__ = ["Model", "SpecError", "Tuning", "__version__", "compile", "load"]
 
 _HOMES = {
     "compile": "rnnspec.api",
     "load": "rnnspec.api",
     "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",
+    "Tuning": "rnnspec.contract.tuning",
 }
 
 

@@ -1,4 +1,4 @@
-"""The public `compile` and `load`: a model from the cache if it is there, else by the compiler, which is loaded only then."""
+"""The public `compile` and `load`; the compiler is imported only for a spec or a function that the cache doesn't have."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
@@ -43,15 +44,31 @@ def compile(
     seed: int | None = None,
     weights: Weights = None,
     parameters: Mapping[str, ArgumentValue] | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
     **named: ArgumentValue,
 ) -> Model:
-    """The model of a spec: a path of a `.rnn` file, or a text with a brace or more than one line.
+    """The model of a spec, with drawn or given weights. A native function is compiled at its first call, or taken from the cache.
 
-    `dtype`: float32 or float64, of every float input, weight and output. `seed`: what weights, dropout
-    and shuffling are drawn from; None draws it from the system. `weights`: as for `set_weights`.
-    `parameters` and all other keywords: the model's own parameters (`units=64`).
-    SpecError for a spec that can't be read or compiled; ValueError for anything else that doesn't fit;
-    MemoryError for weights that the machine has no room for.
+    argument    type                    meaning                                                          default
+    ----------  ----------------------  ---------------------------------------------------------------  ---------
+    spec        str or path             path of a `.rnn` file, or text with a brace or several lines     required
+    dtype       "float32" or "float64"  element type of every float input, weight and output             "float32"
+    seed        int from 0              source of weights, dropout and shuffling; None asks the system   None
+    weights     as for `set_weights`    values in place of drawn weights                                 None
+    parameters  dict, or keywords       values of the model's parameters, as in `units=64`               the spec's
+    tuning      `Tuning`                thresholds that only the model's speed depends on                as measured
+
+    SpecError, a ValueError, for a spec that can't be read or compiled: all faults at once, with their places. ValueError for other
+    arguments that don't fit. MemoryError for weights beyond the machine's memory.
+
+    >>> import numpy as np
+    >>> import rnnspec
+    >>> spec = "model Tiny(units = 4) { input x: float[time, 3]  LSTM(units)  Dense(1) }"
+    >>> model = rnnspec.compile(spec, units=8, seed=1)
+    >>> model
+    <Model Tiny, float32, 393 weights>
+    >>> model.predict(np.zeros((2, 5, 3))).shape  # two samples, five steps, three features
+    (2, 1)
     """
     given = {**(parameters or {}), **named}
     try:
@@ -60,30 +77,40 @@ def compile(
         with LLVM:
             from rnnspec.driver import source_files
         raise source_files.told(spec, error) from None
-    return _model(source, given, dtype, seed, weights)
+    return _model(source, given, dtype, seed, weights, tuning=checked_tuning(tuning))
 
 
-def load(file: model_file.Source) -> Model:
-    """The model that `Model.save` wrote, compiled for this machine, or taken from the cache.
+def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
+    """The model in a file that `Model.save` wrote, compiled for this machine or taken from the cache.
 
-    `file`: its path, its bytes, or a binary file that is read to its end. Nothing else is read: a spec in it
-    that imports is refused. OSError if the file can't be read or isn't a regular one, ValueError if it is
-    damaged, edited or from a newer version.
+    `file`: its path, its bytes, or a binary file, which is read to its end. No other file is read: a spec in it that imports is
+    refused. OSError for a file that can't be read or isn't a regular one, ValueError for a file that is damaged, edited or from a newer
+    version. `tuning`: as for `compile`.
+
+    >>> import io
+    >>> import numpy as np
+    >>> import rnnspec
+    >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+    >>> file = io.BytesIO()
+    >>> model.save(file)
+    >>> x = np.ones((2, 5, 3))
+    >>> np.array_equal(rnnspec.load(file.getvalue()).predict(x), model.predict(x))
+    True
     """
     default_threads()  # a wrong variable isn't the file's fault
-    return _loaded(file, warn_at=4)
+    return _loaded(file, checked_tuning(tuning), warn_at=4)
 
 
 def restored(content: bytes) -> Model:
-    """`load`, for copies of models: they don't warn again."""
-    return _loaded(content, warn_at=None)
+    """The model in a file's bytes, as by `load`, without warnings: for copies of a model that has given them."""
+    return _loaded(content, DEFAULT_TUNING, warn_at=None)
 
 
-def _loaded(file: model_file.Source, warn_at: int | None) -> Model:
+def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
-        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, warn_at=warn_at)
+        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
     except SpecError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
@@ -105,11 +132,12 @@ def _model(
     weights: Weights,
     *,
     saved: Mapping[str, Array] | None = None,
+    tuning: Tuning,
     warn_at: int | None = 3,
 ) -> Model:
-    """The compiler comes in where the spec, or a function that is needed, isn't kept, or a stage is to be shown.
+    """A model from the cache; the compiler is imported on a miss, or to print a stage.
 
-    `saved`: the weights beside the spec in a model file, if it is from one. `warn_at`: the frame that doubts are told to, None for nobody.
+    `saved`: the weights beside the spec in a model file, None for another spec. `warn_at`: the stack level of warnings, None for none.
     """
     keys = keys_of(source, parameters, _name(dtype))
     kept = None if keys is None else find(keys, saved is not None)
@@ -142,7 +170,7 @@ def _model(
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
@@ -155,7 +183,7 @@ def _check_shapes(signature: Signature, weights: Mapping[str, Array]) -> None:
 
 
 def _python_call() -> PythonCall:
-    """The same for all models."""
+    """The native code behind direct calls from Python, which all models share."""
 
     def build() -> PythonCall:
         with LLVM:
@@ -166,7 +194,7 @@ def _python_call() -> PythonCall:
 
 
 def _uncollected(work: Callable[[], Made]) -> Made:
-    """`work`, while Python doesn't look for cyclic garbage.
+    """The result of `work`, with Python's search for cyclic garbage off meanwhile.
 
     A compiler makes many objects that live on, and going through them is a tenth of its time.
     """
@@ -187,5 +215,5 @@ def _built(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike, 
 
 
 def _compilation(source: SourceFile, parameters: Mapping[str, Any], dtype: DTypeLike) -> Compilation:
-    """Of a text that imports nothing."""
+    """The compilation of a text without imports."""
     return _built(source, parameters, dtype, imports=False).compilation

@@ -26,8 +26,10 @@ from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 from rnnspec.source import SourceFile
 from rnnspec.version import __version__
 
-PARTS = (".py", ".rnn", ".lark", ".json")
+PARTS = (".py", ".rnn", ".lark", ".json", ".j2")
 """Files that the package is made of."""
+TEXT_FOLDERS = ("grammar", "templates")
+"""Folders of them that lie beside the package in a checkout, see `resources.read_resource`."""
 PLAIN = (bool, int, float, str)
 """Types of parameters whose `repr` stands for them."""
 
@@ -50,7 +52,7 @@ class CachedSpec:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a spec is kept under: `anywhere` if its path doesn't matter, `here` if it imports, or is warned with its path."""
+    """Keys of a cached spec: `here` includes the spec's path, for specs with imports or warnings; `anywhere` doesn't."""
 
     anywhere: str
     here: str
@@ -60,7 +62,7 @@ Coded = TypeVar("Coded", NativeFunction, PythonCall)
 
 
 def keys_of(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Keys | None:
-    """None if it isn't kept: a parameter has no sure name."""
+    """The keys of a spec; None for a spec that can't be cached, since a parameter's `repr` doesn't stand for it."""
     if not all(type(value) in PLAIN and (type(value) is not int or abs(value) < LARGEST) for value in parameters.values()):
         return None
     parts = ("model", package_state(), sys.version, source.text, dtype, repr(sorted(parameters.items())))
@@ -70,9 +72,11 @@ def keys_of(source: SourceFile, parameters: Mapping[str, Any], dtype: str) -> Ke
 @cache
 def package_state() -> str:
     """This version, and for a package that is being worked on the state of its files."""
-    root = str(Path(__file__).parent)
-    files = sorted((path[len(root) :], size, changed) for path, size, changed in _files(root))
-    return repr((__version__, files))
+    package = Path(__file__).parent
+    beside = [package.parent / name for name in TEXT_FOLDERS if not (package / name).is_dir()]
+    above = len(str(package.parent))
+    found = (file for folder in (package, *beside) if folder.is_dir() for file in _files(str(folder)))
+    return repr((__version__, sorted((path[above:], size, changed) for path, size, changed in found)))
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:
@@ -87,7 +91,7 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def find(keys: Keys, saved: bool) -> CachedSpec | None:
-    """What was kept, unless an imported file has changed since, or if there is one in what was `saved`."""
+    """The cached spec; None if there is none, an imported file has changed since, or a `saved` model's spec has imports."""
     cache = ObjectCache(default_folder())
     for key in (keys.anywhere, keys.here):
         data = cache.read(key)
@@ -118,7 +122,7 @@ def _is(path: str, digest: str) -> bool:
 
 
 def kept_code(kind: type[Coded], key: str, build: Callable[[], Coded]) -> Coded:
-    """A function that was kept under that key, whose object code is kept beside it; else what `build` gives, which is kept."""
+    """A cached function of type `kind` with its object code beside it; on a miss, the one that `build` returns, which is then cached."""
     cache = ObjectCache(default_folder())
     data = cache.read(key)
     if data is not None:

@@ -1,4 +1,4 @@
-"""What goes wrong with a spec, as data, and how it is shown."""
+"""Diagnostics: faults of a spec as data, and their text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One fault at one place; a subclass is one kind of fault.
+    """A fault at a place of the spec; a subclass for each kind of fault.
 
     `code` is E and four digits for an error, W and four digits for a warning. `title`, `label` and
     `advice` are templates over the subclass's own fields; empty ones aren't shown. `help` adds advice
@@ -47,6 +47,7 @@ class Diagnostic:
 
     @property
     def is_warning(self) -> bool:
+        """Whether the spec compiles in spite of it."""
         return self.code.startswith("W")
 
     @property
@@ -56,6 +57,7 @@ class Diagnostic:
 
     @property
     def label_text(self) -> str:
+        """The label, filled in."""
         return self._fill(self.label)
 
     @property
@@ -90,15 +92,15 @@ def _place(span: Span) -> dict[str, object]:
 
 
 class SpecWarning(UserWarning):
-    """What is doubtful in a spec that compiles, rendered."""
+    """The warnings of a spec that compiles, as rendered diagnostics."""
 
 
 class MaskWarning(UserWarning):
-    """A layer takes steps for real that the caller of a model masks."""
+    """A layer that computes with steps which the caller masks."""
 
 
 class SpecError(ValueError):
-    """A spec that can't be compiled, with everything that the stage found wrong."""
+    """A spec that can't be compiled; `diagnostics` holds all faults that its stage found."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -113,14 +115,15 @@ _LONGEST_LINE = 120
 
 
 def _clipped(value: object) -> object:
-    return f"{value[:_LONGEST_FIELD]}..." if isinstance(value, str) and len(value) > _LONGEST_FIELD else value
+    text = str(value)
+    return f"{text[:_LONGEST_FIELD]}..." if len(text) > _LONGEST_FIELD else value
 
 
 _SURE = 4
-"""Names of fewer letters are changed into quite another by a single one: `sin` and `min`."""
+"""The least length of a name that may be misspelt: in a shorter one a single letter makes another name, as in `sin` and `min`."""
 
 _LONGEST_NAME = 100
-"""Longer ones are compared but for capitals and underscores only: nobody mistypes them, and the time would show."""
+"""The length from which names are compared but for capitals and underscores only: nobody mistypes them, and the time would show."""
 
 
 def nearest_name(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str | None:
@@ -146,7 +149,7 @@ def nearest_name(name: str, known: Iterable[str], others: Iterable[str] = ()) ->
 
 
 def _distance(name: str, candidate: str) -> int | None:
-    """How many slips lie between two names; None if they are more than a slip is."""
+    """The number of slips between two names; None if there are more than a misspelling has."""
     first, second = (each.replace("_", "").replace("-", "").lower() for each in (name, candidate))
     if first == second:
         return 0
@@ -160,7 +163,7 @@ def _distance(name: str, candidate: str) -> int | None:
 
 
 def _slips(first: str, second: str) -> int:
-    """Letters left out, put in, changed, or exchanged with their neighbour (optimal string alignment)."""
+    """The optimal string alignment distance: letters inserted, removed, replaced, or exchanged with their neighbour."""
     before: list[int] = []
     above = list(range(len(second) + 1))
     for i, letter in enumerate(first, 1):
@@ -180,6 +183,24 @@ def nearest(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
     return "" if found is None else f"did you mean `{found}`?"
 
 
+def no_such_name(what: str, name: str, known: Iterable[str]) -> str:
+    """A message about a name that doesn't exist: the nearest one and all there are. `what`: a noun for a thing that has such a name."""
+    names = list(known)
+    guess = nearest(name, names)
+    there = f"there are {', '.join(names)}" if len(names) > 1 else f"there is {f'`{names[0]}`' if names else 'none'}"
+    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}{there}"
+
+
+def name_faults(known: Sequence[str], given: Iterable[object], *, complete: bool = True) -> str:
+    """The names that are missing, unless they needn't be `complete`, and those that aren't known; empty if there are neither."""
+    names = list(given)
+    there, present = set(known), set(names)
+    said = [f"missing: {', '.join(missing)}"] if complete and (missing := [name for name in known if name not in present]) else []
+    if unknown := [str(name) for name in names if name not in there]:
+        said.append(f"unknown: {', '.join(unknown)}")
+    return "; ".join(said)
+
+
 _MOST_LISTED = 8
 
 
@@ -197,7 +218,7 @@ def render_all(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def render(diagnostic: Diagnostic) -> str:
-    """One diagnostic as plain text; ends with a newline."""
+    """A diagnostic as plain text; ends with a newline."""
     kind = "warning" if diagnostic.is_warning else "error"
     labels = [Label(diagnostic.span, diagnostic.label_text), *diagnostic.secondary]
     numbers = [place.span.source.position(place.span.start)[0] for place in labels]

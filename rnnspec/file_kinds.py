@@ -1,4 +1,4 @@
-"""What a file is by its first bytes and its ending: specs, model files and others are easily taken for each other."""
+"""Kinds of files by their first bytes and their ending, for advice where a spec, a model and data are mixed up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mistaken:
-    """A file that isn't what it is taken for: what it is, and what to do with it."""
+    """A file of another kind than expected: its kind, and advice."""
 
     kind: Kind
     advice: str
@@ -61,7 +61,7 @@ LOOKED_AT = 4096
 
 
 def kind_of(path: str, content: bytes) -> Kind | None:
-    """What a file is, by what it holds, else by its ending; None for what isn't known."""
+    """The kind of a file by its content, else by its ending; None for an unknown one."""
     start = content[:LOOKED_AT]
     if start.startswith(b"PK\x03\x04"):
         return _archive(start)
@@ -80,7 +80,7 @@ def kind_of(path: str, content: bytes) -> Kind | None:
 
 
 def _archive(start: bytes) -> Kind | None:
-    """What a zip file is by the name of its first member."""
+    """The kind of a zip file, by the name of its first member."""
     first = start[30 : 30 + int.from_bytes(start[26:28], "little")]
     if first == b"manifest.json":
         return Kind.MODEL

@@ -81,7 +81,7 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def read_at_most(read: Callable[[int], bytes | None], limit: int, expected: int = CHUNK) -> bytes | None:
-    """What `read` gives, called with a number of bytes until there are no more; None if that is more than `limit` bytes."""
+    """All bytes from `read`, which is called with a size until it returns none; None if there are more than `limit` bytes."""
     parts: list[bytes] = []
     left, chunk = limit + 1, max(expected, 0) + 1
     while left > 0 and (part := read(min(left, chunk))):

@@ -32,6 +32,7 @@ Lock: TypeAlias = "threading.RLock"
 
 
 def new_lock() -> Lock:
+    """A lock that its thread may take again, which suits signal handlers; see the module's text."""
     return threading.RLock()
 
 
@@ -64,13 +65,13 @@ class cached_property(Generic[Value]):
 
 
 def in_llvm(work: Callable[[], Result]) -> Result:
-    """`work`, which uses LLVM: one thread at a time, and not interrupted: llvmlite's lock would stay taken."""
+    """The result of `work`, which uses LLVM: one thread at a time, without interrupts, which would leave llvmlite's lock taken."""
     with LLVM:
         return deferred(work)
 
 
 class Owner(Protocol):
-    """Who has locks."""
+    """An object with locks, which a fork's child must make anew."""
 
     def renew_locks(self) -> None:
         """Makes all its locks anew, in a fork's child."""
@@ -89,9 +90,9 @@ def renewed_after_fork(owner: Owner) -> None:
 
 
 class ReadersWriter:
-    """Many readers or one writer at a time, each running a function.
+    """A lock for many readers or one writer, each of which runs a function.
 
-    Each thread reads under a lock of its own, its slot; who writes takes all of them, at the gate, which lets no more readers in.
+    Each thread reads under a lock of its own, its slot. A writer takes all slots, behind a gate that lets no more readers in.
     """
 
     def __init__(self) -> None:
@@ -99,8 +100,9 @@ class ReadersWriter:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """Makes all locks anew, in a fork's child."""
         self.writers = new_lock()
-        """Who writes has it; so has who reads what it has just written."""
+        """Held by a writer, also while it reads its own change afterwards."""
         self._gate = new_lock()
         self._slots: tuple[Lock, ...] = ()
         self._numbers = count()
@@ -108,7 +110,7 @@ class ReadersWriter:
         self._writer: int | None = None
 
     def read(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives; nobody writes meanwhile."""
+        """The result of `work`, with no writer meanwhile."""
         slot = self._slot()
         if is_held(slot):
             self._refuse_if_writing()
@@ -120,7 +122,7 @@ class ReadersWriter:
             return work()
 
     def write(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives; nobody reads meanwhile, and no signal interrupts it. RuntimeError in a thread that is reading."""
+        """The result of `work`, with no reader and no signal meanwhile. RuntimeError in a thread that is reading."""
         slot = self._slot()
         if is_held(slot):
             self._refuse_if_writing()
@@ -131,7 +133,7 @@ class ReadersWriter:
         return deferred(lambda: self._written(work))
 
     def write_and_read(self, first: Callable[[], None], work: Callable[[], Result]) -> Result:
-        """What `work` gives, as a reader, after `first`, as the writer; nobody writes between."""
+        """The result of `work` as a reader, after `first` as the writer, with no other writer between."""
         slot = self._slot()
         if is_held(slot) and not is_held(self.writers):
             self._refuse_if_writing()

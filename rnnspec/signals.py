@@ -20,7 +20,7 @@ SIGNALS = tuple(
     for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "TSTP", "CONT", "IO", "BREAK")
     if isinstance(number := getattr(signal, f"SIG{name}", None), signal.Signals)
 )
-"""Those that a program may have handlers for."""
+"""Signals that a program may have handlers for."""
 
 # The functions behind the module's, which look every number up in an enumeration first: fifteen times the time.
 _handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
@@ -33,7 +33,7 @@ def _is_python(handler: object) -> bool:
 
 
 class _Section:
-    """One use of `deferred`, or all of those in one of `ready_to_defer`: the signals that came while it was open, with their handlers."""
+    """A use of `deferred`, or all uses in one `ready_to_defer`: the signals that came while it was open, with their handlers."""
 
     def __init__(self) -> None:
         self.open = False
@@ -89,7 +89,7 @@ _section = _Section()
 
 
 def deferred(work: Callable[[], Result]) -> Result:
-    """What `work` gives; Python's handlers of signals that come meanwhile run, and raise, when it has ended.
+    """The result of `work`. Python's handlers of signals that come meanwhile run, and raise, after it.
 
     For short work alone: nothing interrupts it. In other threads than the main one no handler runs anyway.
     """
@@ -120,7 +120,7 @@ def deferred(work: Callable[[], Result]) -> Result:
 
 
 def ready_to_defer(work: Callable[[], Result]) -> Result:
-    """What `work` gives, in which `deferred` is used often: the system is told of the handlers once, not at each use.
+    """The result of `work`, which uses `deferred` often: handlers are replaced once, not at each use.
 
     Signals that come outside of `deferred` are handled at once, as ever.
     """

@@ -1,4 +1,4 @@
-"""Where a spec's text comes from, and places in it."""
+"""The text of a spec, and spans in it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class SourceFile:
 
     @classmethod
     def of_text(cls, text: str) -> SourceFile:
+        """A text that isn't in a file, under the path `<spec>`."""
         return cls("<spec>", text)
 
     def position(self, offset: int) -> tuple[int, int]:
@@ -56,9 +57,10 @@ class Span:
     stop: int
 
     def to(self, other: Span) -> Span:
-        """From the beginning of this one to the end of another in the same source."""
+        """The span from this one's beginning to the other's end, in the same source."""
         return Span(self.source, self.start, other.stop)
 
     @property
     def text(self) -> str:
+        """The characters of the span."""
         return self.source.text[self.start : self.stop]

@@ -37,7 +37,7 @@ def random_arguments(
         type_ = parameter.value.type
         assert isinstance(type_, TensorType)
         random = np.random.default_rng(zlib.crc32(parameter.value.name.encode()))
-        shape = tuple(lengths[dim] if isinstance(dim, str) else dim for dim in type_.shape)
+        shape = tuple(dim if isinstance(dim, int) else lengths[str(dim)] for dim in type_.shape)
         if parameter.role is Role.MASK:
             arguments[parameter.value.name] = np.ones(shape, bool) if all_real else masks(random, *shape)
         elif type_.dtype is DType.I32:

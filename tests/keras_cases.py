@@ -1,7 +1,7 @@
 """Reads the Keras fixtures: what a case is, in readable JSON, and its numbers, one flat float64 array a case.
 
 The groups "recurrent", "models", "activations" and "training" are of chains with one input `x`: arrays
-`x`, `mask`, `x_gradient`. In "options", "layers", "held" and "regularized" `about["inputs"]` says each input's
+`x`, `mask`, `x_gradient`. In "options", "layers", "more_layers", "held" and "regularized" `about["inputs"]` says each input's
 name, and the arrays are `x/<name>`, `mask/<name>`, `x_gradient/<name>`. `named_inputs`, `masks` and
 `input_gradients` read both.
 """
@@ -94,7 +94,7 @@ def load(group: str) -> list[Case]:
     """The cases of one group.
 
     "recurrent", "models", "activations", "losses", "optimizers", "metrics", "training"; and "options",
-    "layers", "regularized", "initializers", "held".
+    "layers", "more_layers", "regularized", "initializers", "held".
     """
     entries: list[dict[str, Any]] = json.loads((FOLDER / f"{group}.json").read_text())
     cases: list[Case] = []

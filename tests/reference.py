@@ -439,6 +439,33 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return np.where(x.real > threshold, above, negative_slope * (x - threshold))
 
 
+def both_ends(steps: int | Sequence[int]) -> tuple[int, int]:
+    """Of a number of steps for both ends, or of one for each."""
+    start, end = [steps] * 2 if isinstance(steps, int) else steps
+    return start, end
+
+
+def extended(layer: Layer, x: Array, mask: Array) -> Flow:
+    """Each sample from its first real step to its last with steps of 0 at its ends, or without some of its own, where it began."""
+    start, end = (
+        both_ends(layer.get("padding", 1)) if layer["layer"] == "ZeroPadding1D" else (-n for n in both_ends(layer.get("cropping", 1)))
+    )
+    length = max(x.shape[1] + start + end, 0)
+    result, real = np.zeros((len(x), length, x.shape[2]), x.dtype), np.zeros((len(x), length), bool)
+    for row, (sample, present) in enumerate(zip(x, mask, strict=True)):
+        steps = np.flatnonzero(present)
+        if not len(steps):
+            continue
+        first, last = int(steps[0]), int(steps[-1])
+        for place in range(max(last + 1 - first + start + end, 0)):
+            step = first + place - start
+            inside = first <= step <= last
+            real[row, first + place] = not inside or present[step]
+            if inside and present[step]:
+                result[row, first + place] = sample[step]
+    return Flow(result, real)
+
+
 def options_of(layer: Layer, *names: str) -> dict[str, Any]:
     return {name: layer[name] for name in names if name in layer}
 
@@ -461,7 +488,7 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(activation_of(layer, "activation", "linear")(biased), mask)
         case "Activation":
             return Flow(activation_of(layer, "activation", "linear")(value), mask)
-        case "Dropout" | "SpatialDropout1D" | "GaussianNoise":
+        case "Dropout" | "SpatialDropout1D" | "GaussianNoise" | "GaussianDropout" | "AlphaDropout":
             return flow
         case "TimeDistributed":
             return Flow(of_one(layer["of"], Flow(value), call).value, mask)
@@ -495,6 +522,18 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(value.reshape(len(value), *(left if extent == -1 else extent for extent in target)))
         case "Permute":
             return Flow(value.transpose(0, *layer["dims"]))
+        case "ZeroPadding1D" | "Cropping1D" if layer.get("carry_mask", False) and mask is not None:
+            return extended(layer, value, mask)
+        case "ZeroPadding1D":
+            return Flow(np.pad(value, ((0, 0), both_ends(layer.get("padding", 1)), (0, 0))))
+        case "Cropping1D":
+            start, end = both_ends(layer.get("cropping", 1))
+            return Flow(value[:, start : value.shape[1] - end])
+        case "UpSampling1D":
+            return Flow(np.repeat(value, layer.get("size", 2), axis=1))
+        case "UnitNormalization":
+            squares = (value * value).sum(axis=-1, keepdims=True)
+            return Flow(value / np.sqrt(np.where(squares.real > 1e-24, squares, 1e-24)), mask)
         case "RepeatVector":
             return Flow(np.repeat(value[:, None], layer["n"], axis=1))
         case other:

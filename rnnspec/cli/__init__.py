@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 INTERRUPTED = 130
-"""What a shell says of a command that Ctrl-C ended."""
+"""The exit status of a command that Ctrl-C ended, as in a shell."""
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli import check, compile, evaluate, format, inspect, predict, profile, train
+from rnnspec.cli import check, compile, evaluate, format, inspect, opt, predict, profile, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
+    """Prints `rnnspec` and its version and ends the command, for `--version`."""
     if wanted:
         print_text(f"rnnspec {__version__}")
         raise typer.Exit
@@ -34,7 +35,10 @@ def rnnspec(
     """Compile recurrent networks from a spec to native code; train and run them."""
 
 
-COMMANDS = (check.check, inspect.inspect, train.train, evaluate.evaluate, predict.predict, compile.compile, profile.profile, format.format)
+COMMANDS = (
+    *(check.check, inspect.inspect, opt.opt, train.train, evaluate.evaluate, predict.predict),
+    *(compile.compile, profile.profile, format.format),
+)
 for command in COMMANDS:
     name = "fmt" if command is format.format else command.__name__
     app.command(name, short_help=(command.__doc__ or "").partition("\n\n")[0])(command)

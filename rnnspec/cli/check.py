@@ -43,4 +43,5 @@ def check(
 
 
 def print_json(diagnostics: Sequence[Diagnostic]) -> None:
+    """Diagnostics as a JSON array on standard output, a line for each field; see `diagnostics.as_data`."""
     print_text(json.dumps([as_data(diagnostic) for diagnostic in diagnostics], indent=1))

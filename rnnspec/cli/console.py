@@ -1,4 +1,4 @@
-"""What the commands write to: results on standard output, everything else on standard error."""
+"""The console of all commands: results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
 
 
 class DiagnosticHighlighter(RegexHighlighter):
-    """Colours of a rendered diagnostic: what kind it is, where, what is underlined, what to do."""
+    """Colours for a rendered diagnostic: severity, place, underlined text, advice."""
 
     base_style = "diagnostic."
     highlights: ClassVar[Sequence[str]] = [
@@ -54,7 +54,7 @@ messages = Console(theme=COLOURS, highlight=False, markup=False, emoji=False, st
 
 @contextmanager
 def results() -> Generator[None]:
-    """What is written here goes to standard output; an OSError that this gives names it."""
+    """The console for results, standard output; an OSError in the block is told as one of standard output."""
     try:
         yield
     except OSError as error:
@@ -80,12 +80,12 @@ def print_table(table: Table) -> None:
 
 
 def micro() -> str:
-    """The sign for a millionth, or what stands for it where it can't be shown."""
+    """The sign for a millionth, or `u` where the terminal can't show it."""
     return "µ" if _shown(output, "µ") == "µ" else "u"
 
 
 def say(text: str) -> None:
-    """One line that is no result, to standard error."""
+    """Prints a line to standard error."""
     messages.out(_shown(messages, text), highlight=False)
 
 
@@ -95,7 +95,7 @@ def print_diagnostics(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """What names and files of others may hold without a say in what the terminal does; lines stay."""
+    """A text of others, such as a name in a file, without control characters for the terminal; line breaks stay."""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n" else c for c in text)
 
 
@@ -105,7 +105,7 @@ def _shown(console: Console, text: str) -> str:
 
 
 def report_user_error(error: ValueError | OSError | MemoryError) -> None:
-    """One clear message about something that the user can put right."""
+    """Prints a fault that the user can mend, a line or a rendered diagnostic, to standard error."""
     match error:
         case SpecError():
             print_diagnostics(str(error))
@@ -120,17 +120,17 @@ def report_user_error(error: ValueError | OSError | MemoryError) -> None:
 def report_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
-    """What is doubtful, in place of Python's form of a warning."""
+    """Prints a warning to standard error; replaces `warnings.showwarning`."""
     print_diagnostics(str(message) if category is SpecWarning else f"warning: {message}")
 
 
 def report_internal_error(error: Exception) -> None:
-    """What a bug leaves behind: where it happened, for the report that the message asks for."""
+    """Prints a bug's message and the last frames of its traceback, for the report that the message asks for."""
     text = str(error) if isinstance(error, InternalError) else str(InternalError(f"{type(error).__name__}: {error}"))
     places = [f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in traceback.extract_tb(error.__traceback__)]
     print_diagnostics(f"error: {text}\nIt happened in {' > '.join(places[-4:])}.")
 
 
 def print_results(name: str, means: Mapping[str, float]) -> None:
-    """One line a mean, the metrics first: "test accuracy 0.9730"."""
+    """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"."""
     print_text("\n".join(f"{name} {key} {means[key]:.4f}" for key in sorted(means, key=lambda key: key == "loss")))

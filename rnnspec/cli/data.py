@@ -9,7 +9,7 @@ from rnnspec.training.data import DataFile, DataSet, load_data
 
 
 def open_data(path: Path, signature: Signature) -> DataFile:
-    """A data file, read for the model; ValueError where a model's data isn't in one file."""
+    """The data file for a model; ValueError for a model of several inputs, and for class names that aren't as many as its classes."""
     names = [spec.name for spec in signature.inputs]
     if len(names) != 1:
         given = f"model {signature.model} has the inputs {', '.join(names)}"
@@ -23,7 +23,7 @@ def open_data(path: Path, signature: Signature) -> DataFile:
 
 
 def with_targets(file: DataFile, data: DataSet, signature: Signature) -> DataSet:
-    """One of the file's sets; ValueError if it lacks targets of an output that has a loss, or has others."""
+    """A set of the file with its targets; ValueError if outputs with a loss lack targets, or others have some."""
     loss = signature.train.loss
     trained = [output.name for place, output in enumerate(signature.outputs) if not isinstance(loss, tuple) or loss[place] is not None]
     return file.with_targets(data, trained if len(trained) > 1 else ())

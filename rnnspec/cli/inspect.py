@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import print_text
-from rnnspec.cli.options import Dtype, Parameters, Precision, parse_parameters
+from rnnspec.cli.options import TARGETS_TEXT, Dtype, Parameters, Precision, parse_parameters
+
+TARGET = f"The machine that kernels, LLVM text and assembly are for: {TARGETS_TEXT}; without it this one."
 
 
 def inspect(
@@ -21,6 +23,7 @@ def inspect(
     list_: Annotated[bool, typer.Option("--list", help="List the stages and the passes in their order.")] = False,
     parameter: Parameters = None,
     dtype: Dtype = Precision.float32,
+    target: Annotated[str | None, typer.Option("--target", metavar="NAME", help=TARGET, show_default=False)] = None,
 ) -> None:
     """Print what a spec has become after a stage of the compiler."""
     from rnnspec.driver import commands
@@ -30,4 +33,5 @@ def inspect(
         return
     if spec is None:
         raise typer.BadParameter("a spec is needed", param_hint="SPEC")
-    print_text(commands.inspect(spec, stage, after=after, locations=locations, parameters=parse_parameters(parameter), dtype=dtype.value))
+    given = parse_parameters(parameter)
+    print_text(commands.inspect(spec, stage, after=after, locations=locations, parameters=given, dtype=dtype.value, target=target))

@@ -9,7 +9,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output
+from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output, check_text_output
+from rnnspec.contract.target_names import TARGET_NAMES
 
 Literal: TypeAlias = int | float | bool | str | None
 
@@ -20,7 +21,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
 class Precision(StrEnum):
-    """Of every float input, weight and output of a model."""
+    """The element type of every float input, weight and output of a model."""
 
     float32 = "float32"
     float64 = "float64"
@@ -40,12 +41,17 @@ PredictionsOutput: TypeAlias = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help=PREDICTIONS, callback=check_predictions_output, show_default=False),
 ]
+TextOutput: TypeAlias = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write; `-` is standard output.", callback=check_text_output),
+]
 Parameters: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-P", metavar="NAME=VALUE", help="A value for a parameter of the model; repeatable.", show_default=False),
 ]
 SEED = "From the same seed come the same fresh weights, order of samples and dropout; without one they differ from run to run."
 Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="NUMBER", help=SEED, show_default=False)]
+TARGETS_TEXT = f"{', '.join(TARGET_NAMES[:-1])} or {TARGET_NAMES[-1]}"
 Dtype: TypeAlias = Annotated[Precision, typer.Option("--dtype", help="The precision to compile for.")]
 
 

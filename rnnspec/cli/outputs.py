@@ -1,4 +1,4 @@
-"""Where a command may write: looked at before the work, so that it isn't done in vain."""
+"""Checks of the output path before the work begins, so that a long run isn't lost at its end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rnnspec.files import try_to_write_beside
 
 STANDARD_OUTPUT = Path("-")
 ENDINGS = (".csv", ".npy", ".npz")
-"""What predictions may be written as."""
+"""File endings for predictions, each a format."""
 ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
 def check_model_output(path: Path | None) -> Path | None:
-    """The path, of a file that can be written; BadParameter says why not."""
+    """A path to which a model can be written; BadParameter with the reason if it can't."""
     if path == STANDARD_OUTPUT:
         raise typer.BadParameter("a model isn't written to standard output: name a file")
     if path is not None:
@@ -25,8 +25,15 @@ def check_model_output(path: Path | None) -> Path | None:
     return path
 
 
+def check_text_output(path: Path) -> Path:
+    """The path, of a file that can be written, or `-`; BadParameter says why not."""
+    if path != STANDARD_OUTPUT:
+        _check_place(path)
+    return path
+
+
 def check_predictions_output(path: Path | None) -> Path | None:
-    """The path, of a file that can be written and whose ending says how, or `-`; BadParameter says why not."""
+    """A path to which predictions can be written, or `-`; the ending decides the format. BadParameter with the reason."""
     if path is None or path == STANDARD_OUTPUT:
         return path
     if path.suffix.lower() not in ENDINGS:
@@ -36,7 +43,7 @@ def check_predictions_output(path: Path | None) -> Path | None:
 
 
 def refuse_overwriting(output: Path | None, *given: Path | None) -> None:
-    """BadParameter if a command would write over a file that it reads."""
+    """Raises BadParameter if the output is one of the files that the command reads."""
     for path in given:
         if output is not None and path is not None and output.exists() and path.exists() and output.samefile(path):
             raise typer.BadParameter(f"`{output}` is what is read, and would be written over", param_hint="'--output' / '-o'")
@@ -55,7 +62,7 @@ def _check_place(path: Path) -> None:
 
 
 def _check_file(path: Path, place: Path) -> None:
-    """What is there already must be a file that may be written."""
+    """Raises BadParameter if the path exists and isn't a writable regular file."""
     try:
         mode = place.stat().st_mode
     except FileNotFoundError:

@@ -20,7 +20,7 @@ WIDE = 120
 
 
 def profile_title(found: Profile) -> str:
-    """What was profiled."""
+    """The heading: model, dtype and the call's sizes."""
     return ", ".join([found.model, found.dtype, *(f"{name} {value:,}" for name, value in found.sizes.items())])
 
 
@@ -86,7 +86,7 @@ def short(number: int) -> str:
 
 
 def profile_summary(found: Profile) -> str:
-    """What surrounds the kernels, what memory the plan gives, what the machine can do."""
+    """Lines around the table of kernels: seconds outside of kernels, planned memory, the machine's rates."""
     seconds, memory, rates = found.seconds, found.memory, found.rates
     update = "" if seconds.update is None else f", the optimizer's update {_microseconds(seconds.update)}"
     reading = ", ".join(f"{rate / 1e9:.0f} ({_binary(size)})" for size, rate in rates.reading.items())

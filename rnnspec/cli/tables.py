@@ -18,7 +18,7 @@ from rnnspec.training.data import DataSet
 
 
 def layer_table(rows: Sequence[LayerRow]) -> Table:
-    """One line a layer, the number of all weights at the foot."""
+    """The layer table, with the number of all weights at the foot."""
     table = Table(box=box.SIMPLE_HEAD, show_footer=True)
     table.add_column("layer", style="bold", no_wrap=True)
     table.add_column("type", no_wrap=True)
@@ -31,7 +31,7 @@ def layer_table(rows: Sequence[LayerRow]) -> Table:
 
 
 def mask_table(rows: Sequence[MaskRow]) -> Table:
-    """One line a use of a layer: the real steps before and after it."""
+    """The table of masks, a line for each use of a layer: unmasked steps before and after it."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer", style="bold", no_wrap=True)
     for heading in ("real steps in", "real steps out", "mask", "masked steps hold"):
@@ -44,9 +44,9 @@ def mask_table(rows: Sequence[MaskRow]) -> Table:
 def prediction_table(
     signature: Signature, data: DataSet, outputs: Sequence[Array], reals: Sequence[Mask | None], classes: Sequence[str], count: int
 ) -> Table:
-    """`count` samples spread evenly over the set: what was expected, what is predicted; of several outputs what each gives.
+    """`count` samples, evenly spread over the set: targets beside predictions of a single output, or the predictions of several outputs.
 
-    `reals`: of each output the steps that are shown, None for all.
+    `reals`: for each output the steps to show, (samples, time); None for all.
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):

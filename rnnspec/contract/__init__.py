@@ -1,0 +1,1 @@
+"""The contract between compiler and runtime: plain data and protocols that all rooms may know, and no stage of either."""

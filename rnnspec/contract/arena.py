@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import Dim, Size, value_of
+
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
@@ -17,13 +19,12 @@ often are, they would push each other out of the few lines that a cache has for 
 class Slot:
     """A part of an arena: `row_bytes` for each of `rows` rows (at least one), rounded up to a cache line, and `SLOT_GAP` behind it."""
 
-    rows: int | str
+    rows: Dim
     row_bytes: int
 
-    def size(self, dims: Mapping[str, int]) -> int:
+    def size(self, dims: Mapping[Size, int]) -> int:
         """Bytes, for a call's sizes (see `NativeFunction.dims`)."""
-        rows = self.rows if isinstance(self.rows, int) else dims[self.rows]
-        return aligned(max(rows, 1) * self.row_bytes) + SLOT_GAP
+        return aligned(max(value_of(self.rows, dims), 1) * self.row_bytes) + SLOT_GAP
 
 
 def aligned(size: int) -> int:
@@ -31,6 +32,6 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def arena_bytes(slots: Iterable[Slot], dims: Mapping[str, int]) -> int:
+def arena_bytes(slots: Iterable[Slot], dims: Mapping[Size, int]) -> int:
     """Bytes of an arena, for a call's sizes."""
     return sum(slot.size(dims) for slot in slots)

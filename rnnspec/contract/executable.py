@@ -1,10 +1,10 @@
-"""What the runtime asks of a compiled model's native code; the driver supplies it, the model uses it."""
+"""Protocols of a model's native code: the driver implements them, the model calls them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
@@ -14,39 +14,74 @@ from rnnspec.contract.thread_count import ThreadCount
 Array = NDArray[Any]
 
 
+class CallRequest(NamedTuple):
+    """One call of a model's native code; a named tuple, which is made in a third of a frozen dataclass's time.
+
+    Everything is checked already: `inputs` by name, contiguous, of the model's dtype (ids int32), shapes as in the signature with the
+    batch in front, ids in range; `indices` those of the signature. `weights`: one flat array, the signature's weights one after the
+    other, and `version` their number. `key`: what dropout draws from. `activities`: whether the signature's activities follow the
+    outputs.
+    """
+
+    inputs: Mapping[str, Array]
+    indices: Sequence[PackedIndex]
+    weights: Array
+    version: int
+    training: bool = False
+    key: int = 0
+    activities: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class NativeTape:
-    """What one recorded forward call left for its backward call; owned by the caller, its memory used again when the tape is gone.
+    """The residuals of one recorded forward call, with what its backward call takes from the request but for the weights.
 
-    `lent`: whose memory `residuals` is, if anyone is to know when it isn't needed any more.
+    Owned by the caller, its memory used again when the tape is gone. `lent`: whose memory `residuals` is, if anyone is to know when it
+    isn't needed any more.
     """
 
     residuals: Array
     inputs: Mapping[str, Array]
     indices: tuple[PackedIndex, ...]
+    training: bool
+    key: int
+    activities: bool
     lent: object = None
+
+    @classmethod
+    def of(cls, request: CallRequest, residuals: Array, indices: Sequence[PackedIndex], lent: object = None) -> NativeTape:
+        """The tape of a request; `indices`: the request's, and those that the recorded call has made besides."""
+        return cls(residuals, request.inputs, tuple(indices), request.training, request.key, request.activities, lent)
 
 
 Self = TypeVar("Self")
 
 
 class Number(Protocol):
-    """What an optimizer's formula is written in."""
+    """The arithmetic of an optimizer's formula: `+ - * /` and the square root."""
 
     def __add__(self: Self, other: Self, /) -> Self: ...
     def __sub__(self: Self, other: Self, /) -> Self: ...
     def __mul__(self: Self, other: Self, /) -> Self: ...
     def __truediv__(self: Self, other: Self, /) -> Self: ...
-    def sqrt(self: Self) -> Self: ...
+    def sqrt(self: Self) -> Self:
+        """Elementwise, rounded as IEEE 754 has it."""
+        ...
+
+    def maximum(self: Self, other: Self, /) -> Self:
+        """Elementwise; NaN where either side is NaN."""
+        ...
 
 
 Num = TypeVar("Num", bound=Number)
 
 
 class Formula(Protocol):
-    """A weight, its gradient, its state and the step's constants to the new weight and state."""
+    """The update rule of an optimizer."""
 
-    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]: ...
+    def __call__(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """The new weight, followed by the new states, of a step: all elementwise, of one shape."""
+        ...
 
 
 NativeUpdate: TypeAlias = Callable[[Sequence[int], Sequence[int]], None]
@@ -96,47 +131,21 @@ class Stepper(Protocol):
 
 
 class Executable(Protocol):
-    """Native forward and backward of one model, reentrant.
-
-    Everything is already checked: contiguous, of the model's dtype (ids int32), shapes as in the
-    signature with the batch in front, ids in range, `indices` those of the signature. `weights`: one flat
-    array, the signature's weights one after the other. `key`: what dropout draws from. `activities`: the
-    signature's activities follow the outputs, and have cotangents in `backward`, if `record` was asked for them.
-    """
+    """Native forward and backward of one model, reentrant."""
 
     @property
     def threads(self) -> ThreadCount:
         """What calls may use, to be changed at any time."""
         ...
 
-    def forward(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[Array, ...]:
+    def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; in training the updated weights' new values; of a stateful model, the states.
 
         `inputs` with the states before.
         """
         ...
 
-    def record(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[tuple[Array, ...], NativeTape]:
+    def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
         ...
 
@@ -145,23 +154,19 @@ class Executable(Protocol):
         tape: NativeTape,
         cotangents: Sequence[Array],
         weights: Array,
+        version: int,
         *,
-        weights_version: int,
-        training: bool,
-        key: int,
         input_gradients: bool,
-        activities: bool = False,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for).
 
-        `gradient`: zeros, to be filled and returned instead of a new array.
+        `cotangents`: of the outputs, and of the activities if they were asked for. `weights` with their `version`: those that the call
+        was recorded with. `gradient`: zeros, to be filled and returned instead of a new array.
         """
         ...
 
-    def stream(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
-    ) -> tuple[Array, ...]:
+    def stream(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it; `inputs` with the states before it."""
         ...
 

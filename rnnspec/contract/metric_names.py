@@ -1,4 +1,4 @@
-"""Which metric `accuracy` stands for, and which metrics fit a loss: what a spec is checked by, and what training does."""
+"""Metrics and losses by name: the metric behind `accuracy`, and the form of targets that each needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CLASS_METRICS = frozenset({"sparse_categorical_accuracy"})
 
 
 def computed_metric(name: str, width: int, classes: bool) -> str:
-    """What `accuracy` is, as Keras resolves it, for predictions of `width` values a row; any other name is itself.
+    """The metric behind `accuracy`, as Keras resolves it, for predictions (rows, `width`); any other name is returned unchanged.
 
     `classes`: whether the targets are class numbers.
     """
@@ -20,5 +20,5 @@ def computed_metric(name: str, width: int, classes: bool) -> str:
 
 
 def kind_of_targets(classes: bool) -> str:
-    """In words."""
+    """The form of targets in words."""
     return "class numbers" if classes else "one value for each output"

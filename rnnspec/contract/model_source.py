@@ -10,7 +10,7 @@ from rnnspec.contract.signature import ArgumentValue
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer as people read it: "lstm", "LSTM", "(batch, time, 100)", "passed on", its number of weights."""
+    """A row of the layer table: "lstm", "LSTM", "(batch, time, 100)", "passed on", number of weights."""
 
     name: str
     kind: str
@@ -21,7 +21,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class MaskRow:
-    """A layer's mask: which steps come in and go out as real, what the layer does with the mask, what masked steps hold."""
+    """A mask on its way through a layer: the sources of the incoming and the outgoing mask, and the output at masked steps."""
 
     name: str
     taken: str
@@ -32,7 +32,7 @@ class MaskRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a model came from: what it takes to compile it again, and its layer table."""
+    """The origin of a model: its text, parameters and dtype, enough to compile it again, and its layer table."""
 
     name: str
     text: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rnnspec.contract.arena import Slot
+from rnnspec.contract.dimensions import Dim, Size, value_of
 
 
 class Space(Enum):
@@ -34,36 +35,38 @@ class Space(Enum):
 class NativeArgument:
     """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).
 
-    `rows` (a fixed number, "batch", or "batch*time" of a padded sequence) and `width`: of an output. Of clocks,
+    `rows` and `width`: of an output; `time`: its steps, if it is a padded sequence, whose rows are those of all samples. Of clocks,
     `name` is the function's symbol, `rows` their number.
     """
 
     space: Space
     name: str = ""
-    rows: int | str = 1
+    rows: Dim = 1
     width: int = 1
     index: int = 0
     parameters: tuple[int, ...] = ()
+    time: Dim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelCost:
-    """What is done in parts, at most `parts` of them: the sum of `terms`, a size's name ("" for 1) and the operations for each of it.
+    """What is done in parts, at most `parts` of them: so many `operations`.
 
-    Or in `units` parts, if each thread makes all of them wait as long as `waiting`, a sum like `terms`, takes.
+    Or in `units` parts, if each thread makes all of them wait as long as so many operations, `waiting`, take.
     """
 
-    parts: int | str
-    terms: tuple[tuple[str, int], ...]
+    parts: Dim
+    operations: Dim
     units: int = 1
-    waiting: tuple[tuple[str, int], ...] = ()
+    waiting: Dim = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DistinctIndex:
-    """Packing index number `number` of a function, which a call makes itself: one row, a step for each of a table's `rows`.
+    """A packing index that a call makes from ids: one row with a step for each row of a table, unmasked where an id names that row.
 
-    Those are real that the ids of `input` name at the tokens of index number `index`.
+    `number`: of this index in its function. `input`: the input with the ids; only those at tokens of packing index number `index` count.
+    `rows`: of the table, and so the index's number of steps.
     """
 
     number: int
@@ -74,10 +77,9 @@ class DistinctIndex:
 
 @dataclass(frozen=True, slots=True)
 class NativeFunction:
-    """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers that `dims` names.
+    """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers of `dims`.
 
-    "batch"; "tokens" and "steps" of the first packing index, "tokens_1" and "steps_1" of the second, and so on;
-    "batch*time" for each length of a padded sequence.
+    These are rows of the batch, the tokens and steps of its packing indices, and the rows of padded sequences.
 
     `prepare_symbol` has the same form and takes `prepare_arguments` (weights, prepared, scratch). `shared_symbol`
     and `prepare_shared_symbol` (empty if there is none) are for several threads, see `runtime.team`; `work` and
@@ -95,7 +97,7 @@ class NativeFunction:
     prepare_scratch: tuple[Slot, ...]
     tape: tuple[Slot, ...]
     prepared_bytes: int
-    dims: tuple[str, ...]
+    dims: tuple[Size, ...]
     shared_symbol: str = ""
     prepare_shared_symbol: str = ""
     work: tuple[ParallelCost, ...] = ()
@@ -105,18 +107,18 @@ class NativeFunction:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """All that the object defines."""
+        """The names of all functions that the object defines."""
         shared = (self.shared_symbol, self.prepare_shared_symbol)
         return (self.symbol, self.prepare_symbol, *(name for name in shared if name))
 
 
-def operations_saved(work: tuple[ParallelCost, ...], dims: Mapping[str, int], threads: int) -> int:
+def operations_saved(work: tuple[ParallelCost, ...], dims: Mapping[Size, int], threads: int) -> int:
     """How many operations fewer the busiest of so many threads has than one alone."""
     saved = 0
     for each in work:
-        total = _sum(each.terms, dims)
-        parts = each.parts if isinstance(each.parts, int) else dims[each.parts]
-        by_units = _saved(total, each.units, threads) - _sum(each.waiting, dims) * threads
+        total = value_of(each.operations, dims)
+        parts = value_of(each.parts, dims)
+        by_units = _saved(total, each.units, threads) - value_of(each.waiting, dims) * threads
         saved += max(_saved(total, max(1, parts), threads), by_units)
     return saved
 
@@ -125,10 +127,6 @@ def _saved(total: int, parts: int, threads: int) -> int:
     return total - total * -(-parts // threads) // parts
 
 
-def operations(work: tuple[ParallelCost, ...], dims: Mapping[str, int]) -> int:
+def operations(work: tuple[ParallelCost, ...], dims: Mapping[Size, int]) -> int:
     """How many operations one thread has."""
-    return sum(_sum(each.terms, dims) for each in work)
-
-
-def _sum(terms: tuple[tuple[str, int], ...], dims: Mapping[str, int]) -> int:
-    return sum(factor * (dims[name] if name else 1) for name, factor in terms)
+    return sum(value_of(each.operations, dims) for each in work)

@@ -1,4 +1,4 @@
-"""A mask as a packing index: which padded step each real token is, and which token each padded step shows."""
+"""Packing indices: from padded steps, (batch, time), to tokens without masked steps, and back."""
 
 from __future__ import annotations
 
@@ -36,21 +36,24 @@ class PackedIndex:
 
     @property
     def tokens(self) -> int:
+        """The number of unmasked steps of all rows."""
         return len(self.source)
 
     @property
     def steps(self) -> int:
+        """The number of packed steps: the most unmasked steps of any row."""
         return len(self.offsets) - 1
 
     @cached_property
     def position(self) -> Int32:
+        """The token of each padded step, -1 where masked; int32 (batch * time,)."""
         position = np.full(self.batch * self.time, -1, np.int32)
         position[self.source] = np.arange(self.tokens, dtype=np.int32)
         return position
 
     @cached_property
     def stretches(self) -> tuple[Int64, Int64]:
-        """See `stretches`."""
+        """Each row's first unmasked step and the length up to its last one; see the function `stretches`."""
         return stretches(self.position.reshape(self.batch, self.time) >= 0)
 
     def shown(self, hold: bool, flip: bool) -> Int32:
@@ -72,7 +75,7 @@ class PackedIndex:
 
 
 def pack(mask: NDArray[np.bool_]) -> PackedIndex:
-    """The packing index of a mask, bool (batch, time), True for a real step."""
+    """The packing index of a mask, bool (batch, time), True for an unmasked step."""
     batch, time = mask.shape
     lengths = np.count_nonzero(mask, axis=1)
     order = np.argsort(-lengths, kind="stable").astype(np.int32)
@@ -102,7 +105,7 @@ _ONLY_ROW = np.zeros(1, np.int32)
 def window_ids(
     source: PackedIndex, index: PackedIndex, stride: int, offset: int, span: int, *, clamp: bool, at_end: bool, own: bool
 ) -> Int32:
-    """For each token of `index` the token of `source` that a window sees, -1 for none; (tokens,). See `ir.ops.Window`."""
+    """The token of `source` under a window's place, for each token of `index`; int32 (tokens,), -1 for none. See `ir.ops.Window`."""
     if not source.time:
         return np.full(index.tokens, -1, np.int32)
     rows, steps = np.divmod(index.source, np.int32(max(index.time, 1)))
@@ -118,12 +121,12 @@ def window_ids(
 
 
 def _earlier(count: Int64, stride: int, span: int) -> Int64:
-    """By how much windows of `span` steps, one for every `stride`-th of `count`, begin earlier: half of what they lack at both ends."""
+    """The number of steps by which windows begin before the sequence under "same" padding, half of the padding; see `Windows.same`."""
     return np.maximum((-(-count // stride) - 1) * stride + span - count, 0) // 2 if span else np.zeros_like(count)
 
 
 def stretches(mask: Mask) -> tuple[Int64, Int64]:
-    """Each row's first real step, and how many steps there are from it to the last real one; both 0 where none is; (batch,)."""
+    """Each row's first unmasked step, and the number of steps from it to the last one; both 0 for none; int64 (batch,)."""
     time = mask.shape[1]
     if not time:
         return np.zeros(len(mask), np.int64), np.zeros(len(mask), np.int64)
@@ -139,7 +142,7 @@ def window_count(count: Int64, windows: Windows) -> Int64:
 
 
 def window_mask(mask: Mask, windows: Windows, time: int, *, flip: bool) -> Mask:
-    """Which windows over a mask's rows are real, (batch, time), `time` being their number over a whole row. See `ir.ops.WindowMask`."""
+    """The unmasked windows over a mask's rows, bool (batch, `time`), `time` being the number of windows. See `ir.ops.WindowMask`."""
     mask = mask[:, ::-1] if flip else mask
     first, count = (each[:, None] for each in stretches(mask))
     number = np.arange(time) - first // windows.stride
@@ -157,19 +160,19 @@ def window_mask(mask: Mask, windows: Windows, time: int, *, flip: bool) -> Mask:
 
 
 def pair(queries: PackedIndex, keys: PackedIndex, *, causal: bool) -> PackedIndex:
-    """What each token of `queries` may look at: a row a token, a step a step of `keys`. See `ir.ops.Pairs`."""
+    """The packing index of attention: a row for each token of `queries`, with the steps of `keys` that it may see. See `ir.ops.Pairs`."""
     rows, steps = np.divmod(queries.source, np.int32(max(queries.time, 1)))
     seen = keys.position.reshape(keys.batch, keys.time)[rows] >= 0
     return pack(seen & (np.arange(keys.time) <= steps[:, None]) if causal else seen)
 
 
 def query_tokens(pairs: PackedIndex) -> Int32:
-    """The query of each pair; (pairs,)."""
+    """The query's token of each pair; int32 (pairs,)."""
     return pairs.source // np.int32(max(pairs.time, 1))
 
 
 def key_tokens(pairs: PackedIndex, queries: PackedIndex, keys: PackedIndex) -> Int32:
-    """The token of each pair's key; (pairs,)."""
+    """The key's token of each pair; int32 (pairs,)."""
     query, step = np.divmod(pairs.source, np.int32(max(pairs.time, 1)))
     rows = queries.source[query] // np.int32(max(queries.time, 1))
     return keys.position[rows.astype(np.int64) * keys.time + step]

@@ -1,4 +1,4 @@
-"""What a compiled model is to its caller: inputs, outputs, weights. Plain data, no compiler stage."""
+"""A compiled model's signature: its inputs, outputs, weights, packing indices and settings. Plain data, no compiler stage."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rnnspec.contract.dimensions import Length, Windows
+from rnnspec.contract.dimensions import Dim, Windows
 
-Extent: TypeAlias = Length
+Extent: TypeAlias = Dim
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
 
 ArgumentValue: TypeAlias = float | int | bool | str | tuple["ArgumentValue", ...] | None
@@ -29,7 +29,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class InputSignature:
-    """`shape` is without the batch: (features,) for a row, (time, features) or (time,) of ids for a sequence.
+    """An input. `shape` without the batch: (features,) for a row, (time, features) or, of ids, (time,) for a sequence.
 
     `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs.
     """
@@ -41,6 +41,7 @@ class InputSignature:
 
     @property
     def is_sequence(self) -> bool:
+        """Whether the input has a time axis."""
         return self.integer or len(self.shape) == 2
 
 
@@ -59,12 +60,11 @@ class WindowSignature:
 
 @dataclass(frozen=True, slots=True)
 class IndexSignature:
-    """Which steps of a sequence are real, for one packing index: those that one of the sources says are.
+    """A packing index of a sequence: a step is unmasked if any of the sources leaves it unmasked.
 
-    `sources`: inputs, each with the values that mask: a step is masked where all its features equal one
-    of these (Masking, mask_zero). What a caller masks in an input is masked too. `joins`: other sources,
-    each of sequences one after the other. `windows`: others, each over an index that stands before this one. Without any source
-    all `length` steps are real.
+    `sources`: inputs, each with its masking values: a step is masked where all its features equal one of them (Masking, mask_zero), or
+    where the caller masks it. `joins`: sequences one after the other. `windows`: over an index with a smaller number. Without any source
+    all `length` steps are unmasked.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
@@ -73,7 +73,7 @@ class IndexSignature:
     windows: tuple[WindowSignature, ...] = ()
 
     def all_sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
-        """Those of joined sequences, too."""
+        """The inputs with their masking values, those of joined sequences included."""
         yield from self.sources
         for join in self.joins:
             for part in join:
@@ -82,9 +82,9 @@ class IndexSignature:
 
 @dataclass(frozen=True, slots=True)
 class DroppedMask:
-    """Where a caller's mask gets lost: `layer`, at its `place` in the spec, takes all steps of index number `index` for real.
+    """A layer that drops a caller's mask: `layer`, at `place` in the spec, computes with all steps of index number `index`.
 
-    `inputs`: whose masks that index is made from. `advice`: what serves instead, a sentence.
+    `inputs`: the inputs with that mask. `advice`: a substitute that keeps it, a sentence.
     """
 
     index: int
@@ -105,7 +105,7 @@ class PairSignature:
 
 @dataclass(frozen=True, slots=True)
 class OutputSignature:
-    """`shape` is without the batch; `index`: the packing index of a sequence, whose masked steps don't count in a loss."""
+    """An output. `shape` without the batch; `index`: a sequence's packing index, whose masked steps don't count in a loss."""
 
     name: str
     shape: tuple[Extent, ...]
@@ -119,7 +119,7 @@ class OutputSignature:
 
 @dataclass(frozen=True, slots=True)
 class ActivitySignature:
-    """What a layer gives, for its activity regularizer; training gets it after the outputs."""
+    """A layer's output as its activity regularizer reads it; training receives it after the model's outputs."""
 
     name: str
     regularizer: Config
@@ -147,15 +147,15 @@ class WeightSignature:
     trainable: bool = True
     updated: bool = False
     regularizer: Config | None = None
-    """What training adds to the loss for it."""
+    """The weight's penalty in the training loss."""
     constraint: Config | None = None
-    """What training makes of it after an update."""
+    """The projection that training applies after an update."""
     looked_up_by: tuple[str, ...] = ()
-    """The inputs whose ids are its only use: a call reads these rows of it, and row 0. Empty where it is used in another way."""
+    """The inputs whose ids are the weight's only use: a call reads those rows and row 0. Empty for a weight with any other use."""
 
 
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
-    """Where each weight lies in the flat array of all of them, one after the other in their order."""
+    """Each weight's slice of the flat array that holds all weights in their order."""
     ranges: dict[str, slice] = {}
     start = 0
     for weight in weights:
@@ -167,7 +167,7 @@ def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
 
 @dataclass(frozen=True, slots=True)
 class StateSignature:
-    """What is carried over calls: (batch, width), zeros at first."""
+    """A state that is carried from call to call: (batch, width), zeros at first."""
 
     name: str
     width: int
@@ -175,7 +175,7 @@ class StateSignature:
 
 @dataclass(frozen=True, slots=True)
 class StreamSignature:
-    """What a stream carries from step to step; `refusal` says why there can be none, and is empty otherwise."""
+    """The states of a stream, carried from step to step. `refusal`: the reason why the model can't stream; empty if it can."""
 
     states: tuple[StateSignature, ...] = ()
     refusal: str = ""
@@ -183,9 +183,9 @@ class StreamSignature:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """The spec's `train` section, defaults filled in; None where the spec says nothing.
+    """The spec's `train` section with defaults filled in; None for a setting that the spec leaves out.
 
-    `loss`, `loss_weights` and `metrics` are for all outputs, or tuples with one entry for each.
+    `loss`, `loss_weights` and `metrics` are for all outputs, or tuples with an entry for each output.
     """
 
     loss: Config | tuple[Config | None, ...] | None = None
@@ -201,7 +201,7 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`dtype` is "float32" or "float64": of every float input, weight and output."""
+    """The signature of a model. `dtype`: "float32" or "float64", of every float input, weight and output."""
 
     model: str
     dtype: str
@@ -210,19 +210,21 @@ class Signature:
     weights: tuple[WeightSignature, ...]
     train: TrainSettings = TrainSettings()
     indices: tuple[IndexSignature | PairSignature, ...] = ()
-    """A pair's parts stand before it."""
+    """Packing indices by number; the two parts of pairs have smaller numbers than the pairs."""
     states: tuple[StateSignature, ...] = ()
-    """Of stateful layers."""
+    """States of stateful layers."""
     stream: StreamSignature = StreamSignature()
 
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
-        """The inputs, with the values that mask, that some index is made from."""
+        """The inputs from which packing indices are made, each with its masking values."""
         return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.all_sources())
 
     @property
     def updates(self) -> tuple[str, ...]:
-        """The weights that a call in training gives new values, in their order."""
+        """The weights to which a training call gives new values, such as moving means, in their order."""
         return tuple(weight.name for weight in self.weights if weight.updated)
 
     activities: tuple[ActivitySignature, ...] = ()
+    """Outputs of layers with an activity regularizer, in the order in which they follow the model's outputs."""
     dropped_masks: tuple[DroppedMask, ...] = ()
+    """Layers that drop a caller's mask on its way to an output."""

@@ -1,9 +1,11 @@
-"""How many threads a model's calls may use."""
+"""The number of threads for a model's calls."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from rnnspec.contract.tuning import Tuning
 
 VARIABLE = "RNNSPEC_THREADS"
 
@@ -29,35 +31,20 @@ def bounded(number: int) -> int:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """The number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
 
 
-LEAST_SAVED = 16_000_000
-"""Operations that several threads must save a call: fewer aren't worth waking them."""
-
-PATIENCE = 4096
-"""Turns, of some hundredths of a microsecond each, that a call waits for its workers to come."""
-
-IDLE = 1 << 17
-"""Ticks of the processor's counter, about 50 µs, that a call may wait at a scan's steps beside a part of its time."""
-
-CALLS_ALONE = 16
-"""Calls of a function that one thread does after one in which others had no processor of their own."""
-
-
 @dataclass
 class ThreadCount:
-    """How many threads the calls of one model may use, from which work on, and how long they wait for each other to come.
+    """How many threads the calls of one model may use, and by which `tuning` they share their work.
 
-    `idle`: ticks that they may wait at a scan's steps in vain. `took_part`: how many did in the last call that was worth sharing.
+    `participants`: threads that took part in the last call that was worth sharing; 1 before the first.
     """
 
     number: int = 1
-    least_saved: int = LEAST_SAVED
-    patience: int = PATIENCE
-    idle: int = IDLE
-    took_part: int = 1
+    tuning: Tuning = field(default_factory=Tuning)
+    participants: int = 1

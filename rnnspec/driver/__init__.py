@@ -1,0 +1,1 @@
+"""The driver: puts the stages in order, from a spec's text to native functions."""

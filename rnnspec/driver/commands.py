@@ -1,4 +1,4 @@
-"""What the command asks of the compiler: to check a spec, to show a stage of it, to format it."""
+"""The compiler as the command line uses it: check a spec, print a stage, format a text."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from numpy.typing import DTypeLike
 
 from rnnspec.contract.model_source import LayerRow, MaskRow
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.driver.compilation import compilation_of
-from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES
+from rnnspec.driver import backends
+from rnnspec.driver.compilation import compilation_of, target_named
+from rnnspec.driver.pipelines import stages_of
 from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows, mask_rows
 from rnnspec.frontend.syntax.formatter import format_spec
+from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A spec without errors: its model's name, its layers, what becomes of masks, and what is doubtful in it."""
+    """The result of checking a spec without errors: model name, layer table, masks, warnings."""
 
     model: str
     rows: tuple[LayerRow, ...]
@@ -45,12 +47,44 @@ def inspect(
     locations: bool = False,
     parameters: Mapping[str, ParameterValue] | None = None,
     dtype: DTypeLike = "float32",
+    target: str | None = None,
 ) -> str:
-    """The printed form of a stage, of the tensor IR after the pass `after` if given; ValueError names the known ones.
+    """The printed form of a stage, of the IR after the pass `after` if given; ValueError names the known ones.
 
-    `locations`: with the lines of the spec that each operation, or loop nest, comes from.
+    `locations`: with the lines of the spec that each operation, or loop nest, comes from. `target`: the name of a described target,
+    None for this machine.
     """
-    return compilation_of(spec, dtype=dtype, parameters=parameters).print(stage, after, locations=locations)
+    machine = None if target is None else target_named(target)
+    return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after, locations=locations)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFor:
+    """A spec's code for another machine: the target's name, its architecture and format of objects, and each function's bytes."""
+
+    target: str
+    architecture: str
+    object_format: str
+    sizes: Mapping[str, int]
+
+
+def compile_for(
+    spec: Spec, target: str, *, parameters: Mapping[str, ParameterValue] | None = None, dtype: DTypeLike = "float32"
+) -> CompiledFor:
+    """Makes the object code of all that a model of the spec runs, for the described target of that name.
+
+    That is `forward`, `stream` where it can stream, and `record` and `backward` where it has a loss. ValueError for another name,
+    SpecError for a spec that can't be compiled.
+    """
+    machine = target_named(target)
+    compilation = compilation_of(spec, dtype=dtype, parameters=parameters, target=machine)
+    wanted = [Variant("forward", False, shared=True)]
+    if not compilation.signature.stream.refusal:
+        wanted.append(Variant("stream", False))
+    if compilation.signature.train.loss is not None:
+        wanted += [Variant("record", True, shared=True), Variant("backward", True, input_gradients=False, shared=True)]
+    sizes = {each.name: len(compilation.native(each).object_code) for each in wanted}
+    return CompiledFor(machine.name, machine.architecture, machine.object_format, sizes)
 
 
 def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
@@ -62,8 +96,6 @@ def format(spec: Spec | SourceFile) -> tuple[SourceFile, str]:
 def list_stages() -> str:
     """The stages, and the passes that run in them, as `inspect` takes them."""
     lines: list[str] = []
-    for stage in STAGES:
-        lines.append(stage)
-        if stage in PIPELINES:
-            lines += [f"  --after {label}" for label in (LOWER, *PIPELINES[stage].stages)]
+    for stage, passes in stages_of(backends.DEFAULT).items():
+        lines += [stage, *(f"  --after {label}" for label in passes)]
     return "\n".join(lines)

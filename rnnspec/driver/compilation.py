@@ -1,25 +1,22 @@
-"""One spec compiled: parse, resolve, lower, passes, schedule, emit, each stage when it is first asked for."""
+"""A spec's compilation: parse, resolve, lower, passes, schedule, emit; each stage runs when it is first needed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnspec.backend.llvm_cpu import python_call as python_call_code
-from rnnspec.backend.llvm_cpu.module import emit_module
-from rnnspec.backend.llvm_cpu.objects import Machine, host_target
-from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
+from rnnspec.backend.protocol import Backend
 from rnnspec.contract.executable import Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import ArgumentValue, Signature, weight_ranges
-from rnnspec.diagnostics import InternalError, nearest, render_all
-from rnnspec.driver import native
-from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, without_input_gradients
+from rnnspec.diagnostics import InternalError, no_such_name, render_all
+from rnnspec.driver import backends, native
+from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, stages_of, without_input_gradients
 from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph
@@ -31,7 +28,8 @@ from rnnspec.frontend.model.summary import layer_rows
 from rnnspec.frontend.syntax import ast
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
-from rnnspec.kernel.cpu.tape_aliasing import BufferAliases
+from rnnspec.kernel.nodes import NO_ALIASES
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.locks import cached_property
@@ -53,17 +51,26 @@ def _precision(dtype: DTypeLike) -> Precision:
     return name
 
 
-def compilation_of(spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping[str, ParameterValue] | None = None) -> Compilation:
-    """A spec's stages, for this machine; SpecError if it can't be read or compiled."""
+def compilation_of(
+    spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping[str, ParameterValue] | None = None, target: Target | None = None
+) -> Compilation:
+    """A spec's stages, for a target, or else this machine; SpecError if it can't be read or compiled."""
     tree, _ = parse_all(read_spec(spec))
-    return Compilation(tree, resolve(tree, parameters), _precision(dtype))
+    return Compilation(tree, resolve(tree, parameters), _precision(dtype), target)
+
+
+def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
+    """One of the described targets; ValueError that names them for another name."""
+    if name not in backend.targets:
+        raise ValueError(no_such_name("target", name, tuple(backend.targets)))
+    return backend.targets[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a spec is to those who run it.
+    """A compiled spec as the runtime needs it.
 
-    `warnings`: what it was warned of, as it is shown. `imported`: the paths of what it imports, with the SHA-256 of each.
+    `warnings`: rendered diagnostics. `compilation`: makes the native functions. `imported`: each imported file's path and SHA-256.
     """
 
     signature: Signature
@@ -81,9 +88,9 @@ def build(
     *,
     imports: bool = True,
 ) -> Compiled:
-    """A spec's text, compiled as far as running it is prepared; its native functions are made when they are needed.
+    """A spec compiled up to its signature; native functions are compiled at their first call.
 
-    `imports`: whether it may import. SpecError for a spec that can't be compiled, ValueError for another dtype than float32 and float64.
+    `imports`: False refuses imports. SpecError for a spec that can't be compiled, ValueError for a dtype but float32 and float64.
     """
     precision = _precision(dtype)
     followed = parse_model_source(source, imports=imports)
@@ -97,20 +104,22 @@ def build(
 
 @dataclass
 class Compilation:
-    """One spec at one precision for one target (this machine if None); each stage is computed when it is first asked for."""
+    """One spec at one precision for one target (this machine if None); each stage is computed when it is first asked for.
+
+    `backend`: what makes code of its tensor IR.
+    """
 
     tree: ast.File
     graph: Graph
     dtype: Precision
     target: Target | None = None
+    backend: Backend = backends.DEFAULT
     _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
-    _recordings: dict[tuple[bool, bool], tuple[native.Kernels, BufferAliases]] = field(
-        default_factory=dict[tuple[bool, bool], tuple[native.Kernels, BufferAliases]]
-    )
-    _machine: Machine | None = None
+    _recordings: dict[tuple[bool, bool], Kernels] = field(default_factory=dict[tuple[bool, bool], Kernels])
 
     @cached_property
     def signature(self) -> Signature:
+        """The model's signature, from its graph."""
         return signature(self.graph, self.dtype)
 
     def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
@@ -144,50 +153,67 @@ class Compilation:
             case _:
                 raise InternalError(f"there is no native function {wanted.name}")
 
-    def kernels(self, wanted: Variant) -> native.Kernels:
-        offsets = {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
+    def machine(self) -> Target:
+        """The target that code is made for; ValueError if this machine is to be it and none is described that it could be."""
         if self.target is None:
-            self.target = host_target()
-        if wanted.name not in ("record", "backward"):
-            return native.kernels(self.function(wanted), self.target, offsets)
+            self.target = self.backend.host_target()
+        return self.target
+
+    def kernels(self, wanted: Variant, after: str | None = None) -> Kernels:
+        """The kernels of a native function after all passes over them, or after one of them."""
+        if wanted.name == "record":
+            return self._recording(wanted, after)
+        stage, aliases = "kernel", NO_ALIASES
+        if wanted.name == "backward":
+            stage, aliases = "kernel.backward", self._recording(wanted, after).aliases
+        return self.backend.schedule(self.function(wanted), self.machine(), self._offsets(), stage, aliases=aliases, after=after)
+
+    def _recording(self, wanted: Variant, after: str | None) -> Kernels:
+        """The kernels of the recorded call that goes with a function."""
         key = wanted.training, wanted.activities
-        if key not in self._recordings:
-            module = self.module("tensor.backward", wanted.training, activities=wanted.activities)
-            self._recordings[key] = native.recording_kernels(module, self.target, offsets)
-        recording, moved = self._recordings[key]
-        return recording if wanted.name == "record" else native.kernels(self.function(wanted), self.target, offsets, moved)
+        if after is None and key in self._recordings:
+            return self._recordings[key]
+        module = self.module("tensor.backward", wanted.training, activities=wanted.activities)
+        forward, backward = module.function("forward"), module.function("backward")
+        found = self.backend.schedule(forward, self.machine(), self._offsets(), "kernel.backward", reader=backward, after=after)
+        if after is None:
+            self._recordings[key] = found
+        return found
+
+    def _offsets(self) -> Mapping[str, int]:
+        """Elements before each weight in the flat array of all."""
+        return {name: taken.start for name, taken in weight_ranges(self.signature.weights).items()}
 
     def native(self, wanted: Variant, *, timed: bool = False) -> NativeFunction:
         """Object bytes and how to call them. `timed`: with a clock for each loop nest."""
-        kernels = self.kernels(wanted)
-        cache = ObjectCache(default_folder())
-        return native.native_function(kernels, self._back_end(kernels.target), cache, timed=timed, shared=wanted.shared)
+        return native.native_function(self.kernels(wanted), self.backend, ObjectCache(default_folder()), timed=timed, shared=wanted.shared)
 
     def update(self, formula: Formula, states: int, constants: int) -> NativeUpdate:
         """The native update of a table's rows by an optimizer's formula."""
-        if self.target is None:
-            self.target = host_target()
-        target, machine, cache = self.target, self._back_end(self.target), ObjectCache(default_folder())
-        text = emit_update(formula, states, constants, self.dtype, target)
-        _, loaded = Jit().load_built(lambda: native.assembled(text, (SYMBOL,), target, machine, cache))
-        return calling(loaded, SYMBOL)
+        target, cache = self.machine(), ObjectCache(default_folder())
+        emitted = self.backend.emit_update(formula, states, constants, self.dtype, target)
+        _, loaded = Jit().load_built(lambda: native.assembled(emitted, target, self.backend, cache))
+        return calling(loaded, emitted.symbols[0])
 
     def print(self, stage: str, after: str | None = None, *, locations: bool = False) -> str:
         """The printed form of a stage; ValueError for a stage or a pass that doesn't exist.
 
         `locations`: with the lines of the spec, for tensor and kernel IR.
         """
-        if stage not in STAGES:
-            raise ValueError(_unknown("stage", stage, STAGES))
-        if after is not None:
-            known = (LOWER, *PIPELINES[stage].stages) if stage in PIPELINES else ()
-            if not known:
-                raise ValueError(f"no passes run in stage `{stage}`; they do in {', '.join(PIPELINES)}")
-            if after not in known:
-                raise ValueError(_unknown(f"pass in stage `{stage}`", after, known))
-        if locations and stage not in (*PIPELINES, "kernel"):
-            raise ValueError(f"stage `{stage}` has no locations; {', '.join((*PIPELINES, 'kernel'))} have")
-        return self._printed(stage, after, locations)
+        stages = stages_of(self.backend)
+        if stage not in stages:
+            raise ValueError(no_such_name("stage", stage, tuple(stages)))
+        if after is not None and not stages[stage]:
+            with_passes = ", ".join(name for name, passes in stages.items() if passes)
+            raise ValueError(f"no passes run in stage `{stage}`; they do in {with_passes}")
+        if after is not None and after not in stages[stage]:
+            raise ValueError(no_such_name(f"pass in stage `{stage}`", after, stages[stage]))
+        if locations and not stages[stage]:
+            raise ValueError(f"stage `{stage}` has no locations; {', '.join(name for name, passes in stages.items() if passes)} have")
+        own: Stage | None = next((name for name in STAGES if name == stage), None)
+        if own is None:
+            return self.backend.show(stage, self.kernels(Variant("forward", False)))
+        return self._printed(own, after, locations)
 
     def _printed(self, stage: Stage, after: str | None, locations: bool) -> str:
         match stage:
@@ -200,28 +226,15 @@ class Compilation:
             case "tensor.backward":
                 return print_module(self.module(stage, True, after), locations=locations)
             case "kernel":
-                return print_kernels(self.kernels(Variant("forward", False)).module, locations=locations)
-            case "llvm" | "llvm.opt" | "asm":
-                kernels = self.kernels(Variant("forward", False))
-                text = emit_module(kernels.module, kernels.target)
-                if stage == "llvm":
-                    return text
-                machine = self._back_end(kernels.target)
-                return str(machine.optimise(text)) if stage == "llvm.opt" else machine.assembly(text)
-
-    def _back_end(self, target: Target) -> Machine:
-        self._machine = self._machine or Machine(target)
-        return self._machine
+                return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
+            case "kernel.backward":
+                both = (self.kernels(Variant(name, True), after) for name in ("record", "backward"))
+                return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)
 
 
-def python_call() -> PythonCall:
+def python_call(backend: Backend = backends.DEFAULT) -> PythonCall:
     """What direct calls from Python need on this machine."""
-    target = host_target()
-    text = python_call_code.emit_python_call(target)
-    code = native.assembled(text, (python_call_code.SYMBOL,), target, Machine(target), ObjectCache(default_folder()))
-    return PythonCall(code.object_code, python_call_code.SYMBOL, python_call_code.API, code.object_key)
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    guess = nearest(name, known)
-    return f"there is no {what} named `{name}`; {f'{guess} ' if guess else ''}there are {', '.join(known)}"
+    target = backend.host_target()
+    emitted = backend.emit_python_call(target)
+    code = native.assembled(emitted, target, backend, ObjectCache(default_folder()))
+    return PythonCall(code.object_code, emitted.symbols[0], emitted.imports, code.object_key)

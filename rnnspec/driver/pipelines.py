@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
+from rnnspec.backend.protocol import SCHEDULE, Backend
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
@@ -29,10 +30,10 @@ SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), E
 BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
-"""What inference runs."""
+"""Passes of inference."""
 
 STREAM = Pipeline((*FORWARD.passes, PromoteSingleStep(), EliminateCommonSubexpressions(), EliminateDeadCode()))
-"""What a stream runs, on one step after the other. Nothing behind `Accumulate` changes a bit, so that a stream is the whole sequence."""
+"""Passes of a stream's step. Those behind `Accumulate` change no bit, so that a stream's outputs equal the whole sequence's."""
 
 BACKWARD = Pipeline(
     (
@@ -46,18 +47,27 @@ BACKWARD = Pipeline(
         Accumulate("backward"),
     )
 )
-"""What training runs: `@forward` with residuals, and `@backward`."""
+"""Passes of training, for `@forward` with residuals and `@backward`."""
 
 
-Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm"]
+Stage: TypeAlias = Literal["ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "kernel.backward"]
 
-STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "llvm", "llvm.opt", "asm")
+STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tensor.stream", "kernel", "kernel.backward")
+"""The stages that there are whatever the back end; its own texts come behind them."""
 
 PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKWARD, "tensor.stream": STREAM}
-"""The stages that passes run in."""
+"""The stages that passes over the tensor IR run in."""
 
 LOWER = "lower"
-"""What `after` calls the tensor IR before the first pass."""
+"""The name, as an argument `after`, of the tensor IR before the first pass."""
+
+
+def stages_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
+    """All stages in their order, each with what `after` may be in it: a label for the text before the first pass, then the passes'."""
+    tensor = {name: (LOWER, *pipeline.stages) for name, pipeline in PIPELINES.items()}
+    kernel = {name: (SCHEDULE, *pipeline.stages) for name, pipeline in backend.pipelines.items()}
+    passes = {**tensor, **kernel}
+    return {stage: passes.get(stage, ()) for stage in (*STAGES, *backend.texts)}
 
 
 def without_input_gradients(backward: Function, inputs: Collection[str]) -> Function:

@@ -1,4 +1,4 @@
-"""Specs as syntax trees, with what they import; what can't be read is told as an error in the spec."""
+"""Specs as syntax trees, imports included; unreadable files become diagnostics."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def of_text(text: str) -> SourceFile:
 
 
 def told(spec: Spec, error: Unreadable) -> SpecError:
-    """What is wrong with a spec that couldn't be read."""
+    """The diagnostic of a spec that couldn't be read."""
     path = SourceFile.of_text("").path if is_text(spec) else os.fspath(spec)
     if isinstance(error, NotASpec):
         return SpecError([_not_a_spec(path, error.mistaken)])
@@ -47,13 +47,13 @@ def _not_a_spec(path: str, mistaken: Mistaken) -> Diagnostic:
 
 
 def parse_all(source: SourceFile) -> tuple[ast.File, str]:
-    """The syntax tree with what it imports, and a text that means the same without imports; SpecError for what is wrong with them."""
+    """The syntax tree with its imports, and an equivalent text without imports; SpecError for faults in any of the files."""
     followed = _followed(source, _read_import)
     return followed.tree, followed.text
 
 
 def parse_model_source(source: SourceFile, *, imports: bool) -> Followed:
-    """A text that a model is compiled from, with what it imports if it may; SpecError for what is wrong with it."""
+    """The parsed text of a model, with its imports if `imports` allows them; SpecError for faults in any of the files."""
     if (mistaken := no_spec(source.path, kind_of(source.path, source.text[:LOOKED_AT].encode()))) is not None:
         raise SpecError([_not_a_spec(source.path, mistaken)])
     return _followed(source, _read_import if imports else _refuse_import)

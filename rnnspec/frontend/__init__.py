@@ -1,1 +1,1 @@
-"""From a spec's text to the tensor IR."""
+"""The frontend: a spec's text to the tensor IR."""

@@ -12,12 +12,16 @@ Value = TypeVar("Value")
 
 
 class KerasWeight(Protocol):
-    """One of `keras_model.weights`."""
+    """A weight of a Keras model, an entry of `keras_model.weights`."""
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The weight's path in the model, "lstm/lstm_cell/kernel"."""
+        ...
 
-    def numpy(self) -> Array: ...
+    def numpy(self) -> Array:
+        """The values in Keras's layout."""
+        ...
 
 
 def weights_for(names: Iterable[str], weights: Iterable[KerasWeight]) -> dict[str, Array]:

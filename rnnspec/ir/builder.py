@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
-from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.dimensions import Size, Windows
 from rnnspec.contract.location import UNKNOWN, Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
@@ -302,7 +302,7 @@ class Builder:
     def mask(self, operand: Value, value: float, name: str | None = None) -> Value:
         return self._one(Mask(self.value(inference.mask(operand.type), name), operand, float(value)))
 
-    def index(self, mask: Value, tokens: str = TOKENS, name: str | None = None) -> Value:
+    def index(self, mask: Value, tokens: Size = TOKENS, name: str | None = None) -> Value:
         """`tokens` names the new dimension; a second index in a function needs another name."""
         return self._one(Index(self.value(inference.make_index(mask.type, tokens), name), mask))
 
@@ -327,7 +327,7 @@ class Builder:
         shape = windows.size, windows.stride, windows.dilation, windows.start, windows.same
         return self._one(WindowMask(self.value(type_, name), mask, *shape, flip))
 
-    def pairs(self, queries: Value, keys: Value, tokens: str, *, causal: bool = False, name: str | None = None) -> Value:
+    def pairs(self, queries: Value, keys: Value, tokens: Size, *, causal: bool = False, name: str | None = None) -> Value:
         """`tokens` names the new dimension."""
         return self._one(Pairs(self.value(inference.pairs(queries.type, keys.type, tokens), name), queries, keys, causal))
 
@@ -335,7 +335,7 @@ class Builder:
         type_ = inference.pair_tokens(pairs.type, queries.type, keys.type)
         return self._one(PairTokens(self.value(type_, name), pairs, queries, keys, of_keys))
 
-    def distinct(self, ids: Value, rows: int, tokens: str, name: str | None = None) -> Value:
+    def distinct(self, ids: Value, rows: int, tokens: Size, name: str | None = None) -> Value:
         """`rows`: of the table; `tokens` names the new dimension."""
         return self._one(Distinct(self.value(inference.distinct(ids.type, rows, tokens), name), ids))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
-from rnnspec.contract.dimensions import Windows, plus
+from rnnspec.contract.dimensions import Name, Size, Tokens, Windows, plus
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import BinaryKind, ReduceKind, UnaryKind
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
@@ -39,7 +39,7 @@ def is_fixed(type_: TensorType) -> bool:
 
 def is_padded(type_: TensorType) -> bool:
     """[batch, time, d]: a sequence with its masked steps."""
-    return type_.rank == 3 and isinstance(type_.shape[0], str)
+    return type_.rank == 3 and isinstance(type_.shape[0], Size)
 
 
 def _dense(type_: Type, what: str) -> TensorType:
@@ -198,11 +198,10 @@ def mask(operand: Type) -> TensorType:
 
 def make_index(mask_: Type, tokens: Dim) -> IndexType:
     source = tensor(mask_, "the operand of index")
-    fits = source.dtype is DType.I1 and source.rank == 2 and isinstance(source.shape[0], str)
+    fits = source.dtype is DType.I1 and source.rank == 2 and isinstance(source.shape[0], Size)
     require(fits, lambda: f"index takes i1 [batch, time], not {source}")
-    require(
-        isinstance(tokens, str) and tokens not in source.shape, lambda: f"the tokens of an index need a name of their own, not {tokens}"
-    )
+    own = isinstance(tokens, Name | Tokens) and tokens not in source.shape
+    require(own, lambda: f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(source.shape[0], source.shape[1], tokens)
 
 
@@ -223,7 +222,7 @@ def window_mask(mask_: Type, windows: Windows) -> TensorType:
 def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:
     first, second = index(queries, "the queries"), index(keys, "the keys")
     require(first.batch == second.batch, lambda: f"pairs of {first} and {second}")
-    require(isinstance(tokens, str), lambda: f"the tokens of an index need a name of their own, not {tokens}")
+    require(isinstance(tokens, Name | Tokens), lambda: f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(first.tokens, second.time, tokens)
 
 
@@ -236,7 +235,7 @@ def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
 def distinct(ids: Type, rows: Dim, tokens: Dim) -> IndexType:
     _ids(ids)
     require(isinstance(rows, int), lambda: f"distinct of {rows} rows")
-    require(isinstance(tokens, str), lambda: f"the tokens of an index need a name of their own, not {tokens}")
+    require(isinstance(tokens, Name | Tokens), lambda: f"the tokens of an index need a name of their own, not {tokens}")
     return IndexType(1, rows, tokens)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
@@ -112,7 +112,7 @@ class _Frame:
     """What values and symbolic dimensions hold while a function runs."""
 
     values: dict[Value, Held]
-    dims: dict[str, int]
+    dims: dict[Size, int]
     rounded: bool
 
     def bind(self, value: Value, held: Held) -> None:
@@ -132,7 +132,7 @@ class _Frame:
             case _:
                 assert_never(value.type)
         for dim, length in zip(wanted, given, strict=True):
-            expected = self.dims.setdefault(dim, length) if isinstance(dim, str) else dim
+            expected = self.dims.setdefault(dim, length) if isinstance(dim, Size) else dim
             if expected != length:
                 raise InternalError(f"%{value.name} is {value.type} with {dim} = {expected}, not of shape {given}")
         self.values[value] = held
@@ -157,7 +157,7 @@ class _Frame:
     def shape(self, value: Value) -> tuple[int, ...]:
         if not isinstance(value.type, TensorType):
             raise InternalError(f"%{value.name} has no shape")
-        return tuple(max(length_of(dim, self.dims), 0) for dim in value.type.shape)
+        return tuple(max(value_of(dim, self.dims), 0) for dim in value.type.shape)
 
     def _simple(self, operation: Operation) -> list[Held]:
         match operation:
@@ -311,7 +311,7 @@ def window_ids(window: Window, source: Packing, index: Packing) -> Array:
 def window_mask(operation: WindowMask, mask: Array) -> Array:
     """See `rnnspec.ir.ops.WindowMask`."""
     windows, time = operation.windows, mask.shape[1]
-    result = np.zeros((len(mask), max(length_of(windows.length(time), {}), 0)), bool)
+    result = np.zeros((len(mask), max(value_of(windows.length(time), {}), 0)), bool)
     for row, given in enumerate(mask[:, ::-1] if operation.flip else mask):
         real = [t for t in range(time) if given[t]]
         if not real:
@@ -335,7 +335,7 @@ def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:
 
 def named_rows(distinct: Distinct, ids: Array) -> Array:
     """Which rows of the table some id names, bool [1, rows]."""
-    rows = int(inference.index(distinct.result.type).time)
+    rows = value_of(inference.index(distinct.result.type).time, {})
     if np.any((ids < 0) | (ids >= rows)):
         raise InternalError(f"%{distinct.ids.name} names no row of {rows}")
     return np.isin(np.arange(rows), ids)[None, :]

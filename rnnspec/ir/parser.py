@@ -15,6 +15,7 @@ from typing import Any, cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from rnnspec.contract.dimensions import parse_dim
 from rnnspec.contract.location import UNKNOWN, Line, Location, fused
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.fields import LAYOUTS, SPELLINGS
@@ -239,7 +240,12 @@ def _type(node: Node) -> Type:
 
 
 def _dim(token: Token) -> Dim:
-    return _integer(token) if token.type == "NUMBER" else str(token)
+    if token.type == "NUMBER":
+        return _integer(token)
+    try:
+        return parse_dim(str(token))
+    except ValueError as error:
+        raise _error(token, error.args[0]) from None
 
 
 def _error(token: Token, message: str) -> IRSyntaxError:

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-Dim: TypeAlias = int | str
-"""A dimension: a fixed length, the name of one that is known when the function runs, or what comes from that (`runtime.lengths`)."""
-
-BATCH = "batch"
-"""Rows of a batch, in the caller's order unless an operation says that they are sorted."""
-TOKENS = "tokens"
-"""Real steps of all rows together, step-major (see `IndexType`)."""
-ROWS = "rows"
-"""Rows that are still running at one step of a scan; exists inside a scan's region only."""
+from rnnspec.contract.dimensions import BATCH as BATCH
+from rnnspec.contract.dimensions import ROWS as ROWS
+from rnnspec.contract.dimensions import TOKENS as TOKENS
+from rnnspec.contract.dimensions import Dim as Dim
 
 
 class DType(Enum):
@@ -63,11 +58,6 @@ class IndexType:
 
     def __str__(self) -> str:
         return f"index[{self.batch}, {self.time}, {self.tokens}]"
-
-
-def tokens_name(number: int) -> str:
-    """What the tokens of a function's packing index of that number are called: "tokens", "tokens_1", "tokens_2", ...."""
-    return f"{TOKENS}_{number}" if number else TOKENS
 
 
 Type: TypeAlias = TensorType | IndexType

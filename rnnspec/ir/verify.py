@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import assert_never
 
-from rnnspec.contract.dimensions import names_in
+from rnnspec.contract.dimensions import Size, names_in
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir import inference
 from rnnspec.ir.inference import require
@@ -80,7 +80,7 @@ def verify_function(function: Function) -> None:
         with scope.about(partial(_described, "parameter", parameter.role, parameter.value)):
             scope.define(parameter.value)
             _check_parameter(parameter)
-            scope.dims.update(dim for dim in _dims(parameter.value.type) if isinstance(dim, str))
+            scope.dims.update(dim for dim in _dims(parameter.value.type) if isinstance(dim, Size))
     keys = [parameter for parameter in function.parameters if parameter.role is Role.KEY]
     require(len(keys) <= 1, lambda: f"@{function.name} has more than one key")
     for operation in function.operations:
@@ -106,7 +106,7 @@ class _Scope:
         """Those that a region sees, too: of fixed shape."""
         self._region: set[Value] | None = None
         """In a region, its own values."""
-        self.dims: set[str] = set()
+        self.dims: set[Dim] = set()
 
     @contextmanager
     def about(self, describe: Callable[[], str]) -> Generator[None]:
@@ -141,7 +141,7 @@ class _Scope:
         if isinstance(operation, Index | Pairs | Distinct):
             tokens = inference.index(operation.result.type, "the result").tokens
             require(tokens not in self.dims, lambda: f"the dimension {tokens} is already taken")
-            self.dims.add(str(tokens))
+            self.dims.add(tokens)
         declared = tuple(result.type for result in results_of(operation))
         expected = expected_types(operation)
         require(declared == expected, lambda: f"result types are {_types(declared)}, must be {_types(expected)}")
@@ -315,7 +315,7 @@ def _check_parameter(parameter: Parameter) -> None:
     if role is Role.RESIDUAL:
         return
     given = inference.tensor(type_, f"a parameter that is {role.value}")
-    batched = given.rank > 0 and isinstance(given.shape[0], str)
+    batched = given.rank > 0 and isinstance(given.shape[0], Size)
     match role:
         case Role.INPUT | Role.COTANGENT:
             ids = given.dtype is DType.I32 and given.shape[-1] == 1 and role is Role.INPUT

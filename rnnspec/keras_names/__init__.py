@@ -1,1 +1,1 @@
-"""Names of Keras 3.15, so that one that isn't here is told from one that nobody knows."""
+"""Keras 3.15's public names, so that a name of Keras's gets better advice than an unknown one."""

@@ -1,6 +1,6 @@
-"""What serves in place of a name that isn't here: the same thing under another name, or what differs.
+"""Substitutes for names that aren't here: an equivalent under another name, or the difference.
 
-An entry says no more than is true: where nothing serves there is none.
+An entry says no more than is true: a name without a substitute has none.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ _SHAPE = "the shape stands at the input: `input x: float[time, 12]`"
 _LAYERS = {
     "ActivityRegularization": "write `activity_regularizer = L1L2(...)` in the layer before it",
     "AdditiveAttention": "`Attention` is there; its scores are products of queries and keys",
-    "AlphaDropout": "`Dropout` is there; it drops to 0, whatever the activation",
     "CategoryEncoding": f"{_BEFORE}, by `np.eye(classes)[ids]`; ids go into an `Embedding`",
-    "Cropping1D": f"{_BEFORE}: `x[:, 1:-1]`",
     "Discretization": f"{_BEFORE}, by `np.digitize`",
     "EinsumDense": "`Dense` multiplies the last axis, which is `...x,xy->...y`",
     "FlaxLayer": _OWN_LAYER,
     "GRUCell": "a cell is written like its layer: `RNN(GRU(64))`, `RNN([GRU(64), GRU(32)])`",
-    "GaussianDropout": "`GaussianNoise` is there; it adds noise rather than multiplying with it",
     "HashedCrossing": _NUMBERS,
     "Hashing": _NUMBERS,
     "Identity": "leave it out, or write `Activation(linear)`",
@@ -87,7 +84,7 @@ _ELSE: Mapping[str, str] = MappingProxyType(
 
 
 def instead(name: KerasName) -> str:
-    """What serves in place of a member of a family that isn't here; empty if there is nothing."""
+    """The substitute for a member of a family that isn't here; empty if there is none."""
     advice = _ADVICE.get(name.family, {}).get(name.name)
     if advice is None and name.family == "layer" and any(part in name.name for part in _OF_IMAGES):
         return _IMAGES
@@ -136,12 +133,12 @@ _IN_TRAIN = {
 
 
 def instead_of_argument(name: str) -> str:
-    """What serves in place of an argument that isn't here; empty if there is nothing."""
+    """The substitute for an argument that isn't here; empty if there is none."""
     return _ARGUMENTS.get(name, "")
 
 
 def instead_of_setting(name: str) -> str:
-    """What serves in place of an argument of `compile` or `fit` that isn't in `train`; empty if there is nothing."""
+    """The substitute for an argument of `compile` or `fit` that isn't in `train`; empty if there is none."""
     return _IN_TRAIN.get(name, "")
 
 
@@ -230,5 +227,5 @@ OTHER_ARGUMENTS: Mapping[str, str] = MappingProxyType(
 
 
 def named_today(name: str, arguments: frozenset[str]) -> str | None:
-    """The argument, of those that there are, that an older name means."""
+    """The current argument behind an older name, if it is among `arguments`; None otherwise."""
     return next((today for today in OLD_ARGUMENTS.get(name, ()) if today in arguments), None)

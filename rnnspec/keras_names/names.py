@@ -1,4 +1,4 @@
-"""What Keras calls things: its public names, their arguments, which of them mean the same.
+"""Keras's public names: families, their members, spellings and arguments.
 
 The list is `names.json`, which `tests/fixtures/keras/make_keras_names.py` writes. It is read when an unknown name is met.
 """

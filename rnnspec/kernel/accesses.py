@@ -1,4 +1,4 @@
-"""The row accesses of loop nests: which there are, and the same nests with others."""
+"""The row accesses of loop nests: listing them, and replacing them."""
 
 from __future__ import annotations
 

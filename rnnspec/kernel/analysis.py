@@ -1,4 +1,4 @@
-"""Which values of a block are stored, and in which order: levels, roots and the columns that they fall into.
+"""Storage analysis of a block: the values that are stored, their order in levels, and the columns at which they are cut.
 
 A value is evaluated inside the stage that needs it, unless it is needed *whole*: as the left side of
 a contraction, under a reduction, by a scan. Such a value is a root: a stage of an earlier level
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Binary,
@@ -33,16 +34,18 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
-from rnnspec.kernel.nodes import Rows
 from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_storable, matrix
 
-StageKey = tuple[int, Rows, int]
+StageKey = tuple[int, Dim, int]
 """Level, rows and units: what is stored under one key is computed by one stage."""
 
 
 @dataclass
 class Analysis:
-    """`level[v]`: the earliest level at which v can be evaluated. `available[v]`: for a stored v, the earliest level that can load it."""
+    """The storage analysis of a block.
+
+    `level[v]`: the earliest level at which v can be evaluated. `available[v]`: for a stored v, the earliest level that can load it.
+    """
 
     definitions: dict[Value, Operation] = field(default_factory=dict[Value, Operation])
     level: dict[Value, int] = field(default_factory=dict[Value, int])
@@ -68,10 +71,12 @@ class Analysis:
         return tuple((start, stop - start) for start, stop in itertools.pairwise(edges))
 
     def keys(self, value: Value) -> set[StageKey]:
+        """The stages that store a value, one for each of its pieces' widths."""
         rows, _ = matrix(value)
         return {(self.level[value], rows, width) for _, width in self.pieces(value)}
 
     def is_lazy(self, value: Value) -> bool:
+        """Whether a value is evaluated inside its users' stages, unless it is a root."""
         operation = self.definitions.get(value)
         return operation is not None and form_of(operation) in (OpClass.POINTWISE, OpClass.LEAF)
 
@@ -180,7 +185,8 @@ def _place(analysis: Analysis, number: int, operation: Operation, panels_wait: b
 def whole_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ...]:
     """The operands that must be stored before the operation runs.
 
-    Under a reduction that is what costs, and what is computed in parts: a loop over all columns knows only the first.
+    Under a reduction these are costly operands and those computed in parts: a loop over all columns has a single body, that of
+    the first part.
     """
     match operation:
         case Matmul():
@@ -239,6 +245,7 @@ def inline_operands(analysis: Analysis, operation: Operation) -> tuple[Value, ..
 
 
 def is_zero(analysis: Analysis, value: Value) -> bool:
+    """Whether a value is the constant 0, broadcasts of it included."""
     operation = analysis.definitions.get(value)
     while isinstance(operation, Broadcast):
         operation = analysis.definitions.get(operation.operand)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rnnspec.contract.dimensions import BATCH, ROWS, Dim, Steps, value_of
 from rnnspec.contract.location import Location, fused, told_with
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
@@ -32,7 +33,6 @@ from rnnspec.ir.traverse import free_values, location_of, operands_of, results_o
 from rnnspec.ir.types import DType
 from rnnspec.kernel.analysis import Analysis, StageKey, analyse, is_zero, looked_up
 from rnnspec.kernel.carry_buffers import settle_states
-from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import (
     Access,
     Buffer,
@@ -50,12 +50,10 @@ from rnnspec.kernel.nodes import (
     Rearranged,
     RowMap,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
     Statement,
     Store,
-    panel_bytes,
 )
 from rnnspec.kernel.op_class import (
     OpClass,
@@ -65,11 +63,10 @@ from rnnspec.kernel.op_class import (
     index_number,
     matrix,
     padded_rows,
-    steps_name,
     tensor_type,
 )
 from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
-from rnnspec.kernel.target import ELEMENT_BYTES, Target, contraction_tile, for_panels, pointwise_tile
+from rnnspec.kernel.tiling import Tiling
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
 """A running number where panels aren't shared, depth, units, vectors, gates."""
@@ -82,7 +79,7 @@ ZEROS = "prepared.zeros"
 class Context:
     """What all blocks of one function share: its buffers, and the panels that its prepare function has to pack."""
 
-    target: Target
+    tiling: Tiling
     dtype: DType
     buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
     panels: dict[PanelKey, PackPanels] = field(default_factory=dict[PanelKey, PackPanels])
@@ -90,14 +87,15 @@ class Context:
 
     @property
     def lanes(self) -> int:
-        return self.target.lanes(self.dtype)
+        """Elements of the function's dtype in a vector of the target."""
+        return self.tiling.target.lanes(self.dtype)
 
-    def add(self, name: str, space: Space, dtype: DType, rows: Rows, width: int, offset: int = 0) -> str:
+    def add(self, name: str, space: Space, dtype: DType, rows: Dim, width: int, offset: int = 0, time: Dim | None = None) -> str:
         """A new buffer under a name that is made unique."""
         unique, number = name, 1
         while unique in self.buffers:
             unique, number = f"{name}.{number}", number + 1
-        self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset)
+        self.buffers[unique] = Buffer(unique, space, dtype, rows, width, offset, time=time)
         return unique
 
     def index(self, array: str, index: Value) -> str:
@@ -107,7 +105,7 @@ class Context:
         name = index_buffer_name(array, number)
         if name not in self.buffers:
             batch = type_.batch
-            known: dict[str, Rows] = {"source": type_.tokens, "order": batch, "rank": batch, "offsets": steps_name(number)}
+            known: dict[str, Dim] = {"source": type_.tokens, "order": batch, "rank": batch, "offsets": Steps(number)}
             rows = known.get(array, padded_rows(batch, type_.time))
             self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, rows, 1, array=IndexArray(array, number))
         return name
@@ -118,7 +116,7 @@ class Context:
         which = f"({', '.join(map(str, array.parameters))})" if array.parameters else ""
         name = f"{index_buffer_name(array.name, array.index)}{which}"
         if name not in self.buffers:
-            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, str(type_.tokens), 1, array=array)
+            self.buffers[name] = Buffer(name, Space.INDEX, DType.I32, type_.tokens, 1, array=array)
         return name
 
     def may_miss(self, ids: str) -> bool:
@@ -148,14 +146,18 @@ class Context:
 
 @dataclass
 class BlockScheduler:
-    """One block: where its inputs lie, and where what is wanted of it has to go."""
+    """The scheduling of one block, a function's body or a scan's step, to nodes.
+
+    `locations`: the storage of its inputs before, and of all stored values after. `wanted`: for each result of the block, the storage
+    to which it is written.
+    """
 
     context: Context
     operations: Sequence[Operation]
     locations: dict[Value, Storage]
     wanted: Mapping[Value, Sequence[Storage]]
-    rows: Rows = "batch"
-    """The most that "rows", those of a scan's step, can be."""
+    rows: Dim = BATCH
+    """The most that `ROWS`, those of a scan's step, can be."""
 
     def schedule(self) -> tuple[Node, ...]:
         """The nodes in execution order; afterwards `locations` knows every stored value."""
@@ -188,21 +190,23 @@ class BlockScheduler:
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
 
     def destinations(self, value: Value) -> Sequence[Storage]:
-        """Where a value is to be stored: where it is wanted, or in a new buffer."""
+        """The storage to which a value is written: the wanted ones, or a new buffer."""
         if value in self.wanted:
             return self.wanted[value]
         return (self._allocate(value),)
 
     def _allocate(self, value: Value) -> Storage:
         rows, width = matrix(value)
-        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == "rows" else rows, width)
+        buffer = self.context.add(value.name, self.context_space, tensor_type(value).dtype, self.rows if rows == ROWS else rows, width)
         return Storage(buffer, RowMap.FIRST if rows == 1 else RowMap.ROW)
 
     @property
     def context_space(self) -> Space:
+        """The memory of the block's own buffers: prepared memory in a prepare function, else scratch."""
         return Space.PREPARED if self.context.preparing else Space.SCRATCH
 
     def locate(self, value: Value) -> Storage | None:
+        """A value's storage; None for a constant 0 without storage, and for a value that isn't stored."""
         if is_zero(self.analysis, value) and value not in self.locations:
             return None
         return self.locations.get(value)
@@ -273,24 +277,22 @@ class BlockScheduler:
     def _writer(self, level: int) -> StageWriter:
         return StageWriter(self.analysis, level, self.locate, self.context)
 
-    def _stage(self, writer: StageWriter, rows: Rows, units: int, stores: Sequence[Store]) -> FusedLoop:
-        lanes = self.context.lanes
-        sums = writer.sums
+    def _stage(self, writer: StageWriter, rows: Dim, units: int, stores: Sequence[Store]) -> FusedLoop:
+        tiling, dtype, sums = self.context.tiling, self.context.dtype, writer.sums
         if not sums:
             return replace(self._along_rows(rows, units, (*writer.leaves, *writer.statements, *stores)), location=writer.location)
-        tile = contraction_tile(self.context.target, sums, units, lanes)
+        tile = tiling.contraction(sums, units, dtype)
         before = len(self.context.panels)
         body = writer.body(lambda depth, columns: self.context.pack(depth, units, tile.vectors, columns, writer.location))
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
-        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[self.context.dtype])
-        tile = for_panels(tile, sums, weights, -(-units // lanes), self.context.target)
+        tile = tiling.beside_weights(tile, contracts, sums, units, dtype)
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
-    def _along_rows(self, rows: Rows, units: int, body: tuple[Statement, ...]) -> FusedLoop:
+    def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:
         """A stage without a contraction."""
-        return FusedLoop(rows, units, pointwise_tile(self.context.target, units, self.context.lanes, *registers_of(body)), body)
+        return FusedLoop(rows, units, self.context.tiling.pointwise(units, body, self.context.dtype), body)
 
     # Nodes
 
@@ -336,7 +338,7 @@ class BlockScheduler:
 
     def _rearranged(self, operation: Rearrange) -> Rearranged:
         rows, *extents = tensor_type(operation.operand).shape
-        height, units = (int(extent) for extent in (extents if len(extents) == 2 else [1, *extents]))
+        height, units = (value_of(extent, {}) for extent in (extents if len(extents) == 2 else [1, *extents]))
         for value in (operation.operand, operation.result):
             location = self.locations[value]
             if location.row or location.column or self.context.buffers[location.buffer].width != matrix(value)[1]:
@@ -404,7 +406,7 @@ class BlockScheduler:
                 raise InternalError(f"%{value.name}, used by a scan, isn't stored")
         neutral = self._definitions_of(outside)
         body = BlockScheduler(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
-        offsets, steps = context.index("offsets", scan.index), steps_name(index_number(place))
+        offsets, steps = context.index("offsets", scan.index), Steps(index_number(place))
         location = fused(node.location for node in body)
         return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch, location=location), context.buffers)
 

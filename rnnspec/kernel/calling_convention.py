@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import ROWS, Dim, Size
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
-from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, Rows, ScanLoop, Scatter
+from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, ScanLoop, Scatter
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
 
 
 @dataclass(frozen=True, slots=True)
 class CallingConvention:
-    """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: names of numbers of rows and steps."""
+    """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: numbers of rows and steps."""
 
     buffers: tuple[Buffer, ...]
     arenas: tuple[Space, ...]
-    dims: tuple[str, ...]
+    dims: tuple[Size, ...]
     scratch: Plan
     tape: Plan
     prepared: Plan
@@ -36,13 +37,14 @@ def calling_convention(function: KernelFunction) -> CallingConvention:
         buffer for buffer in function.buffers if buffer.space not in ARENAS and (buffer.name in used or buffer.space is Space.COTANGENT)
     )
     arenas = tuple(space for space in ARENAS if any(buffer.space is space for buffer in function.buffers))
-    rows = [*(buffer.rows for buffer in function.buffers), *(each for node in function.nodes for each in _rows(node))]
-    dims = dict.fromkeys(each for each in rows if isinstance(each, str) and each != "rows")
+    rows = [*(buffer.rows for buffer in function.buffers), *(each for node in function.nodes for each in sizes_of(node))]
+    dims = dict.fromkeys(each for each in rows if isinstance(each, Size) and each != ROWS)
     plans = plan_scratch(function), plan_apart(function, Space.TAPE), plan_apart(function, Space.PREPARED)
     return CallingConvention(single, arenas, tuple(dims), *plans)
 
 
-def _rows(node: Node) -> Iterator[Rows]:
+def sizes_of(node: Node) -> Iterator[Dim]:
+    """The numbers of rows and steps that a loop nest runs over, and of rows that it makes."""
     match node:
         case ScanLoop():
             yield from (node.rows, node.steps)

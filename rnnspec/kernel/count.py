@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
+from rnnspec.contract.dimensions import ROWS, Dim, Tokens, addends, substituted
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.ir.types import DType
-from rnnspec.kernel.amount import NONE, SizeExpr
-from rnnspec.kernel.cpu.register_pressure import same_for_all_units
+from rnnspec.kernel.calling_convention import sizes_of
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import (
     Access,
@@ -26,6 +27,7 @@ from rnnspec.kernel.nodes import (
     KernelFunction,
     Load,
     Map,
+    Node,
     Outer,
     PackPanels,
     Prefetch,
@@ -39,6 +41,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import ELEMENT_BYTES
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 DRAW = "draw"
 """What a random number is counted as, beside the elementary functions."""
@@ -51,11 +54,11 @@ class Count:
     `elementary`: calls by function; `read` and `written`: bytes by buffer.
     """
 
-    matmul: SizeExpr
-    elementwise: SizeExpr
-    elementary: Mapping[str, SizeExpr]
-    read: Mapping[str, SizeExpr]
-    written: Mapping[str, SizeExpr]
+    matmul: Dim
+    elementwise: Dim
+    elementary: Mapping[str, Dim]
+    read: Mapping[str, Dim]
+    written: Mapping[str, Dim]
 
     def __add__(self, other: Count) -> Count:
         return Count(
@@ -71,7 +74,7 @@ ELEMENTWISE_COST, ELEMENTARY_COST, BYTE_COST = 4, 32, 1
 """What an elementwise operation, an elementary function and a byte of memory take, counted in operations of a product."""
 
 
-def cost(counted: Count) -> SizeExpr:
+def cost(counted: Count) -> Dim:
     """About how long it takes, in operations of a product."""
     total = counted.matmul + counted.elementwise * ELEMENTWISE_COST
     for calls in counted.elementary.values():
@@ -81,11 +84,11 @@ def cost(counted: Count) -> SizeExpr:
     return total
 
 
-NOTHING = Count(NONE, NONE, {}, {}, {})
+NOTHING = Count(0, 0, {}, {}, {})
 
 
-def _merged(left: Mapping[str, SizeExpr], right: Mapping[str, SizeExpr]) -> dict[str, SizeExpr]:
-    return {name: left.get(name, NONE) + right.get(name, NONE) for name in (*left, *right)}
+def _merged(left: Mapping[str, Dim], right: Mapping[str, Dim]) -> dict[str, Dim]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in (*left, *right)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +132,14 @@ class _Counter:
     """The buffers that are zeros when the function is called."""
 
     @property
-    def runs(self) -> SizeExpr:
-        return SizeExpr.of(1) if self.nest.scan is None else SizeExpr.of(self.nest.scan.steps)
+    def runs(self) -> Dim:
+        return 1 if self.nest.scan is None else self.nest.scan.steps
 
-    def rows(self, rows: int | str) -> SizeExpr:
+    def rows(self, rows: Dim) -> Dim:
         """Rows of all runs together: those of a scan's steps are its tokens."""
         if self.nest.scan is None:
-            return SizeExpr.of(rows)
-        if isinstance(rows, int):
-            return self.runs * rows
-        return SizeExpr.of(self.nest.scan.steps.replace("steps", "tokens", 1) if rows == "rows" else rows)
+            return rows
+        return self.runs * rows if isinstance(rows, int) else substituted(rows, {ROWS: Tokens(self.nest.scan.steps.number)})
 
     def count(self) -> Count:
         node = self.nest.node
@@ -151,33 +152,34 @@ class _Counter:
                 rows = self.rows(node.rows)
                 reads = (_columns(node.left, node.height), _columns(node.right, node.units))
                 written = {node.target.buffer: self.runs * (node.height * node.units * self.element_bytes[node.target.buffer])}
-                return Count(rows * (2 * node.height * node.units), NONE, {}, self.bytes(reads, rows), written)
+                return Count(rows * (2 * node.height * node.units), 0, {}, self.bytes(reads, rows), written)
             case Scatter():
                 return self.scatter(node)
             case GatherIds():
                 rows = self.rows(node.rows) * ELEMENT_BYTES[DType.I32]
                 indices = {} if node.via is None else {node.via: rows}
-                return Count(NONE, NONE, {}, _merged(indices, {node.source: rows}), {node.target: rows})
+                return Count(0, 0, {}, _merged(indices, {node.source: rows}), {node.target: rows})
             case Rearranged():
                 moved = self.rows(node.rows) * (node.height * node.units * self.element_bytes[node.source])
-                return Count(NONE, NONE, {}, {node.source: moved}, {node.target: moved})
+                return Count(0, 0, {}, {node.source: moved}, {node.target: moved})
             case PackPanels():
                 return self.panels(node)
             case ScanLoop():
                 return self.scan(node)
         assert_never(node)
 
-    def body(self, body: Sequence[Statement], rows: SizeExpr, units: int) -> Count:
+    def body(self, body: Sequence[Statement], rows: Dim, units: int) -> Count:
         """The statements for each row and unit; for each row, those that are the same for all units and wait for no contraction."""
         elements = rows * units
         contracts = any(isinstance(statement, Contract) for statement in body)
         same = frozenset[int]() if contracts else frozenset(map(id, same_for_all_units(body)[0]))
-        matmul = elementwise = NONE
-        elementary: dict[str, SizeExpr] = {}
+        matmul: Dim = 0
+        elementwise: Dim = 0
+        elementary: dict[str, Dim] = {}
         reads: list[_Range] = []
         indices: dict[tuple[str, RowMap], None] = {}
         writes: list[_Range] = []
-        panels: dict[str, SizeExpr] = {}
+        panels: dict[str, Dim] = {}
         for statement in body:
             times = rows if id(statement) in same else elements
             match statement:
@@ -190,13 +192,13 @@ class _Counter:
                 case Map(kind=kind):
                     match cost_of(kind):
                         case Cost.ELEMENTARY if kind is not None:
-                            elementary[kind.value] = elementary.get(kind.value, NONE) + times
+                            elementary[kind.value] = elementary.get(kind.value, 0) + times
                         case Cost.FREE:
                             pass
                         case _:
                             elementwise += times
                 case Draw():
-                    elementary[DRAW] = elementary.get(DRAW, NONE) + (rows if statement.splat else elements)
+                    elementary[DRAW] = elementary.get(DRAW, 0) + (rows if statement.splat else elements)
                 case Contract():
                     matmul += elements * (2 * statement.depth * len(statement.names))
                     reads.append(_columns(statement.left, statement.depth))
@@ -213,18 +215,18 @@ class _Counter:
         read = _merged(self.bytes(reads, rows), panels)
         for name, kind in indices:
             looked_up = self.runs if kind is RowMap.FIRST else rows
-            read[name] = read.get(name, NONE) + looked_up * ELEMENT_BYTES[DType.I32]
+            read[name] = read.get(name, 0) + looked_up * ELEMENT_BYTES[DType.I32]
         return Count(matmul, elementwise, elementary, read, self.bytes(writes, rows))
 
-    def bytes(self, ranges: Iterable[_Range], rows: SizeExpr) -> dict[str, SizeExpr]:
+    def bytes(self, ranges: Iterable[_Range], rows: Dim) -> dict[str, Dim]:
         """Bytes by buffer, overlapping columns of the same rows once."""
         found: dict[tuple[str, tuple[object, ...], bool], list[tuple[int, int]]] = {}
         for each in ranges:
             found.setdefault((each.buffer, each.row, each.once), []).append((each.start, each.stop))
-        bytes_: dict[str, SizeExpr] = {}
+        bytes_: dict[str, Dim] = {}
         for (buffer, _, once), columns in found.items():
             times = self.runs if once else rows
-            bytes_[buffer] = bytes_.get(buffer, NONE) + times * (_covered(columns) * self.element_bytes[buffer])
+            bytes_[buffer] = bytes_.get(buffer, 0) + times * (_covered(columns) * self.element_bytes[buffer])
         return bytes_
 
     def reduction(self, node: RowReduce | ColumnReduce) -> Count:
@@ -232,7 +234,7 @@ class _Counter:
         inner = self.body(node.body, rows, node.units)
         results = rows if isinstance(node, RowReduce) else self.runs * node.units
         written = {node.target.buffer: results * self.element_bytes[node.target.buffer]}
-        return inner + Count(NONE, rows * node.units, {}, {}, written)
+        return inner + Count(0, rows * node.units, {}, {}, written)
 
     def scatter(self, node: Scatter) -> Count:
         """Sums: each row is added to one of the target's, which is made zeros before, unless it is already."""
@@ -240,29 +242,29 @@ class _Counter:
         size = self.element_bytes[node.target]
         ids = {node.ids: rows * ELEMENT_BYTES[DType.I32]}
         if node.missing:
-            return Count(NONE, NONE, {}, ids, {node.target: self.cleared(node)})
+            return Count(0, 0, {}, ids, {node.target: self.cleared(node)})
         source = self.bytes([_columns(node.source, node.units)], rows)
         target = rows * (node.units * size)
         written = self.cleared(node) + target
-        return Count(NONE, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: written})
+        return Count(0, rows * node.units, {}, _merged(ids, _merged(source, {node.target: target})), {node.target: written})
 
-    def cleared(self, node: Scatter) -> SizeExpr:
+    def cleared(self, node: Scatter) -> Dim:
         if node.target in self.gradients:
-            return NONE
+            return 0
         return self.rows(node.target_rows) * (node.units * self.element_bytes[node.target])
 
     def panels(self, node: PackPanels) -> Count:
         size = self.element_bytes[node.target]
-        read: dict[str, SizeExpr] = {}
+        read: dict[str, Dim] = {}
         for gate in node.gates:
-            read = _merged(read, {gate.buffer: SizeExpr.of(node.depth * node.units * size)})
-        return Count(NONE, NONE, {}, read, {node.target: SizeExpr.of(node.depth * node.units * len(node.gates) * size)})
+            read = _merged(read, {gate.buffer: node.depth * node.units * size})
+        return Count(0, 0, {}, read, {node.target: node.depth * node.units * len(node.gates) * size})
 
     def scan(self, node: ScanLoop) -> Count:
         """Each row enters once and leaves once."""
-        rows = SizeExpr.of(node.rows)
-        read: dict[str, SizeExpr] = {node.offsets: (SizeExpr.of(node.steps) + SizeExpr.of(1)) * ELEMENT_BYTES[DType.I32]}
-        written: dict[str, SizeExpr] = {}
+        rows = node.rows
+        read: dict[str, Dim] = {node.offsets: (node.steps + 1) * ELEMENT_BYTES[DType.I32]}
+        written: dict[str, Dim] = {}
         for state in node.states:
             moved = rows * (state.width * self.element_bytes[state.current])
             written = _merged(written, {state.current: moved})
@@ -271,7 +273,7 @@ class _Counter:
             if state.final is not None:
                 read = _merged(read, {state.following: moved})
                 written = _merged(written, {state.final: moved})
-        return Count(NONE, NONE, {}, read, written)
+        return Count(0, 0, {}, read, written)
 
 
 def _columns(access: Access, units: int) -> _Range:
@@ -292,11 +294,30 @@ def print_counts(nests: Iterable[tuple[Nest, Count]]) -> str:
     """One paragraph a nest, ending in a line break."""
     lines: list[str] = []
     for nest, counted in nests:
+        shown = partial(_shown, nest.node)
         lines.append(f"{nest.name} {type(nest.node).__name__}")
         for what, amount in (("matmul", counted.matmul), ("elementwise", counted.elementwise)):
-            if amount.terms:
-                lines.append(f"  {what} {amount}")
-        lines += [f"  {name} {amount}" for name, amount in counted.elementary.items()]
-        lines += [f"  read {name}: {amount} bytes" for name, amount in counted.read.items()]
-        lines += [f"  write {name}: {amount} bytes" for name, amount in counted.written.items()]
+            if amount != 0:
+                lines.append(f"  {what} {shown(amount)}")
+        lines += [f"  {name} {shown(amount)}" for name, amount in counted.elementary.items()]
+        lines += [f"  read {name}: {shown(amount)} bytes" for name, amount in counted.read.items()]
+        lines += [f"  write {name}: {shown(amount)} bytes" for name, amount in counted.written.items()]
     return "\n".join([*lines, ""])
+
+
+def _shown(node: Node, amount: Dim) -> str:
+    """`5 + 12 batch`, in terms of the nest's own rows: `12 batch*5` and not `60 batch` where there are `batch*5` of them."""
+    units: dict[Dim, tuple[Dim, int]] = {}
+    for rows in sizes_of(node):
+        match addends(rows):
+            case ((addend, often),) if addend != 1:
+                units[addend] = rows, often
+            case _:
+                pass
+    terms: list[tuple[str, int]] = []
+    for addend, coefficient in addends(amount):
+        unit, often = units.get(addend, (addend, 1))
+        if coefficient % often:
+            unit, often = addend, 1
+        terms.append(("" if addend == 1 else str(unit), coefficient // often))
+    return " + ".join(f"{coefficient} {unit}".rstrip() for unit, coefficient in sorted(terms)) or "0"

@@ -1,4 +1,4 @@
-"""The loop nests of a function one by one, those of a scan's step behind the scan."""
+"""The loop nests of a function in sequence, those of a scan's step behind the scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnnspec.kernel.nodes import KernelFunction, Node, ScanLoop
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """`name`: its place in the function, "2"; "2.0" of the first nest in the step of `scan`."""
+    """A loop nest with its place in the function: `name` "2", or "2.0" for the first nest in the step of `scan`, nest 2."""
 
     name: str
     node: Node
@@ -18,7 +18,7 @@ class Nest:
 
 
 def nests_of(function: KernelFunction) -> tuple[Nest, ...]:
-    """In the order in which they first run."""
+    """The loop nests of a function, in the order of their first run."""
     return tuple(_nests(function))
 
 

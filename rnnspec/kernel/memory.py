@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rnnspec.contract.arena import Slot, arena_bytes
+from rnnspec.contract.dimensions import ROWS, Size
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.kernel.nodes import (
@@ -38,8 +39,8 @@ class Plan:
     slots: tuple[Slot, ...]
     slot_of: Mapping[str, int]
 
-    def size(self, dims: Mapping[str, int]) -> int:
-        """Bytes of the arena. `dims`: batch, tokens and padded."""
+    def size(self, dims: Mapping[Size, int]) -> int:
+        """Bytes of the arena, for a call's sizes."""
         return arena_bytes(self.slots, dims)
 
 
@@ -125,6 +126,6 @@ def plan_scratch(function: KernelFunction) -> Plan:
 
 
 def _slot(buffer: Buffer) -> Slot:
-    if buffer.rows == "rows":
+    if buffer.rows == ROWS:
         raise InternalError(f"{buffer.name}: a buffer of a step's rows")
     return Slot(buffer.rows, buffer.width * ELEMENT_BYTES[buffer.dtype])

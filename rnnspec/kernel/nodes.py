@@ -2,16 +2,19 @@
 
 A matrix `[R, w]` is a buffer of R rows of w elements. A *stage* computes one or more results of the
 same number of units for each row; its body is written for one row and one unit and is executed by
-tiles of several rows and several vectors of units.
+tiles of several rows and several vectors of units. Rows are of the batch, tokens, `ROWS` in a scan's step,
+or all those of a padded sequence: the batch times its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.elementwise import ElementwiseKind
@@ -19,17 +22,10 @@ from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
 
-Rows: TypeAlias = int | str
-"""A number of rows: fixed, or a name.
-
-"batch"; "tokens" ("tokens_1" ... of further packing indices); "batch*time" of a padded sequence ("batch*(time-2)" of one
-whose length comes from another's); "rows", those of a scan's step.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class IndexArray:
-    """An array that the runtime makes from packing indices: `name` of index number `index`, with further numbers that say which."""
+    """An int32 array that the runtime makes of packing index number `index`: `name` is its kind, `parameters` the kind's numbers."""
 
     name: str
     index: int = 0
@@ -38,19 +34,37 @@ class IndexArray:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only)."""
+    """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only).
+
+    `time`: the length of a padded sequence (OUTPUT only).
+    """
 
     name: str
     space: Space
     dtype: DType
-    rows: Rows
+    rows: Dim
     width: int
     offset: int = 0
     array: IndexArray | None = None
+    time: Dim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferColumns:
+    """The columns of a buffer from `column` on."""
+
+    buffer: Buffer
+    column: int
+
+
+BufferAliases: TypeAlias = Mapping[str, BufferColumns]
+"""Where those buffers of a tape lie that are a part of another one, by their names."""
+
+NO_ALIASES: BufferAliases = MappingProxyType({})
 
 
 class RowMap(Enum):
-    """Which row of a buffer belongs to row r of a stage."""
+    """The row of a buffer that belongs to row r of a stage."""
 
     ROW = "row"
     """Row r."""
@@ -79,19 +93,23 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Load:
+    """Statement `name`: the element of `access` at the row and unit."""
+
     name: str
     access: Access
 
 
 @dataclass(frozen=True, slots=True)
 class Splat:
+    """Statement `name`: a constant, the same for all rows and units."""
+
     name: str
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Elementwise; `kind` None is a select."""
+    """Statement `name`: an elementwise operation on other statements; a select if `kind` is None."""
 
     name: str
     kind: ElementwiseKind | None
@@ -100,7 +118,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A uniform number for the element at row r, `column` + unit of a matrix `width` wide."""
+    """Statement `name`: a uniform number in [0, 1) for the element at row r, `column` + unit of a matrix `width` wide."""
 
     name: str
     key: str
@@ -123,6 +141,8 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """Writes the value of a statement to the element of `access` at the row and unit."""
+
     access: Access
     value: str
 
@@ -146,16 +166,16 @@ Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopNest:
-    """`location`: the lines of the spec that a loop nest comes from; no part of equality."""
+    """A loop nest. `location`: the lines of the spec that it comes from, which take no part in equality."""
 
     location: Location = field(default=UNKNOWN, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FusedLoop(LoopNest):
-    """For each row and unit: the body."""
+    """A loop over rows and units that runs the body for each."""
 
-    rows: Rows
+    rows: Dim
     units: int
     tile: Tile
     body: tuple[Statement, ...]
@@ -163,9 +183,9 @@ class FusedLoop(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class RowReduce(LoopNest):
-    """For each row: the body over all units, then `value` reduced over them into `target`'s element."""
+    """A loop over rows: the body over all units, then `value` reduced over these into an element of `target`."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -175,9 +195,9 @@ class RowReduce(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class ColumnReduce(LoopNest):
-    """For each unit: the body over all rows, then `value` reduced over them into `target`."""
+    """A loop over units: the body over all rows, then `value` reduced over these into `target`."""
 
-    rows: Rows
+    rows: Dim
     units: int
     body: tuple[Statement, ...]
     kind: ReduceKind
@@ -189,7 +209,7 @@ class ColumnReduce(LoopNest):
 class Outer(LoopNest):
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     left: Access
@@ -204,20 +224,20 @@ class Scatter(LoopNest):
     With `missing`, just the rows with a negative id are added, all to row 0.
     """
 
-    rows: Rows
+    rows: Dim
     units: int
     ids: str
     source: Access
     target: str
-    target_rows: Rows
+    target_rows: Dim
     missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GatherIds(LoopNest):
-    """`target[r] = source[via[r]]`, of i32."""
+    """A gather of i32: `target[r] = source[via[r]]`."""
 
-    rows: Rows
+    rows: Dim
     source: str
     via: str | None
     target: str
@@ -225,9 +245,9 @@ class GatherIds(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class Rearranged(LoopNest):
-    """`target` holds the elements of each row of `source` in order; with `transpose` those of a `height` by `units` matrix by columns."""
+    """A change of layout: `target` holds each row of `source` in order, with `transpose` a row's `height` by `units` matrix by columns."""
 
-    rows: Rows
+    rows: Dim
     height: int
     units: int
     source: str
@@ -250,9 +270,9 @@ class PanelColumn:
 
 @dataclass(frozen=True, slots=True)
 class PackPanels(LoopNest):
-    """Weights in the order in which a contraction reads them, zeros behind the last unit.
+    """A copy of weights in the order in which a contraction reads them, with zeros behind the last unit.
 
-    [units / (vectors * lanes)][depth][vectors][gates][lanes].
+    The layout is [units / (vectors * lanes)][depth][vectors][gates][lanes].
     """
 
     target: str
@@ -264,7 +284,7 @@ class PackPanels(LoopNest):
 
 @dataclass(frozen=True, slots=True)
 class CarryBuffers:
-    """A carried value: `current` is read, `following` written, the same buffer if in place.
+    """The buffers of a scan's carried value: `current` is read, `following` written; one buffer if the update is in place.
 
     Rows enter from `init` (zeros if None) and leave to `final`.
     """
@@ -285,9 +305,9 @@ class ScanLoop(LoopNest):
     body: tuple[Node, ...]
     offsets: str = "index.offsets"
     """The buffer of the index's tokens before each step."""
-    steps: str = "steps"
-    """The name of the number of packed steps."""
-    rows: Rows = "batch"
+    steps: Steps = STEPS
+    """The number of packed steps."""
+    rows: Dim = BATCH
     """All rows of the index."""
 
 
@@ -304,17 +324,14 @@ class TimeBlock:
     first: int
     last: int
     tokens: int
-    steps: str
+    steps: Steps
     offsets: str
     reverse: bool
 
 
 @dataclass(frozen=True, slots=True)
 class KernelFunction:
-    """`buffers` in the order of the first use; `nodes` in execution order.
-
-    `distinct`: indices that a call makes of its inputs. `blocks`: of nodes, in order, none in two of them.
-    """
+    """A function: `buffers` in order of first use, `nodes` in execution order. `distinct`: indices made of ids, `blocks`: of nodes."""
 
     name: str
     dtype: DType
@@ -324,6 +341,7 @@ class KernelFunction:
     blocks: tuple[TimeBlock, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
+        """The buffer of that name; KeyError if there is none."""
         for buffer in self.buffers:
             if buffer.name == name:
                 return buffer
@@ -339,5 +357,5 @@ class KernelModule:
 
 
 def panel_bytes(contracts: Iterable[Contract], units: int, element_bytes: int) -> int:
-    """What a stage's contractions read of weights for a row."""
+    """Bytes of weights that a stage's contractions read for a row."""
     return sum(contract.depth * len(contract.names) for contract in contracts) * units * element_bytes

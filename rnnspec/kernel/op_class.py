@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from functools import lru_cache
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Size, Tokens, at_least_zero
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.elementwise import Cost
 from rnnspec.ir.inference import index as index_type
@@ -32,7 +34,7 @@ from rnnspec.ir.ops import (
     Window,
 )
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
-from rnnspec.kernel.nodes import IndexArray, Rows
+from rnnspec.kernel.nodes import IndexArray
 
 
 def tensor_type(value: Value) -> TensorType:
@@ -41,16 +43,17 @@ def tensor_type(value: Value) -> TensorType:
     return value.type
 
 
-def padded_rows(batch: Dim, time: Dim) -> Rows:
+@lru_cache(maxsize=256)
+def padded_rows(batch: Dim, time: Dim) -> Dim:
     """The rows of a padded sequence, by the length of its time: "batch*time", "batch*20", "batch*(time-2)"; a number of fixed ones."""
-    if isinstance(batch, int) and isinstance(time, int):
-        return batch * time
-    return f"{batch}*{time}" if isinstance(time, int) or time.isidentifier() else f"{batch}*({time})"
+    return batch * at_least_zero(time)
 
 
 def index_number(index: IndexType) -> int:
-    """Which of a function's packing indices this is: its tokens are called "tokens", "tokens_1", ...."""
-    return int(str(index.tokens).partition("_")[2] or 0)
+    """Which of a function's packing indices this is."""
+    if isinstance(index.tokens, Tokens):
+        return index.tokens.number
+    raise InternalError(f"the tokens of an index are numbered, not called {index.tokens}")
 
 
 def index_buffer_name(array: str, number: int) -> str:
@@ -79,12 +82,7 @@ def ids_array(operation: Window | PairTokens | DistinctIds) -> tuple[IndexArray,
             assert_never(operation)
 
 
-def steps_name(number: int) -> str:
-    """The name of the number of an index's packed steps."""
-    return f"steps_{number}" if number else "steps"
-
-
-def matrix(value: Value) -> tuple[Rows, int]:
+def matrix(value: Value) -> tuple[Dim, int]:
     """Rows and width of a value: a vector is one row, a padded sequence batch * time rows."""
     shape = tensor_type(value).shape
     width = shape[-1] if shape else 1
@@ -95,7 +93,7 @@ def matrix(value: Value) -> tuple[Rows, int]:
             return 1, width
         case 2:
             return shape[0], width
-        case 3 if isinstance(shape[0], str):
+        case 3 if isinstance(shape[0], Size):
             return padded_rows(shape[0], shape[1]), width
         case _:
             raise InternalError(f"%{value.name}: no matrix has the shape {shape}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from rnnspec.kernel.amount import NONE, SizeExpr
+from rnnspec.contract.dimensions import Dim
 from rnnspec.kernel.count import Counting, cost
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.nodes import (
@@ -18,7 +18,6 @@ from rnnspec.kernel.nodes import (
     PackPanels,
     Rearranged,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
 )
@@ -30,14 +29,14 @@ from rnnspec.kernel.parallel_units import WAIT_COST, StepShare, unit_shares, wai
 class Parallelism:
     """Into how many parts a loop nest falls at most, roughly: `rows`, or `units`, if each thread does `waiting` in addition."""
 
-    rows: Rows
+    rows: Dim
     units: int = 1
-    waiting: SizeExpr = NONE
+    waiting: Dim = 0
 
 
-def parallel_cost(function: KernelFunction, lanes: int) -> Mapping[Parallelism, SizeExpr]:
+def parallel_cost(function: KernelFunction, lanes: int) -> Mapping[Parallelism, Dim]:
     """Operations of a function, counted as those of a product, by the parts that they fall into. `lanes`: of a vector."""
-    work: dict[Parallelism, SizeExpr] = {}
+    work: dict[Parallelism, Dim] = {}
     counting = Counting.of(function)
     shares: tuple[StepShare, ...] = ()
     step = 0
@@ -47,13 +46,13 @@ def parallel_cost(function: KernelFunction, lanes: int) -> Mapping[Parallelism, 
         parts = Parallelism(_most_parts(nest))
         if nest.scan is not None:
             if shares and shares[step].blocks > 1:
-                parts = Parallelism(parts.rows, shares[step].blocks, SizeExpr.of(nest.scan.steps) * (waits_of(shares) * WAIT_COST))
+                parts = Parallelism(parts.rows, shares[step].blocks, nest.scan.steps * (waits_of(shares) * WAIT_COST))
             step += 1
-        work[parts] = work.get(parts, NONE) + cost(counting.count(nest))
+        work[parts] = work.get(parts, 0) + cost(counting.count(nest))
     return work
 
 
-def _most_parts(nest: Nest) -> Rows:
+def _most_parts(nest: Nest) -> Dim:
     node = nest.node if nest.scan is None else nest.scan
     match node:
         case _ if not is_divided(node):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from rnnspec.contract.dimensions import ROWS, Dim
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.calling_convention import CallingConvention
 from rnnspec.kernel.memory import buffers_of
@@ -27,7 +28,6 @@ from rnnspec.kernel.nodes import (
     Rearranged,
     RowMap,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
     Store,
@@ -43,7 +43,7 @@ class Touch:
 
     buffer: str
     written: bool
-    own: Rows | None = None
+    own: Dim | None = None
 
 
 def is_divided(node: Node) -> bool:
@@ -63,7 +63,7 @@ def _rows_are_apart(scan: ScanLoop) -> bool:
     written = {name for state in scan.states for name in (state.current, state.following, state.final) if name is not None}
     written |= {touch.buffer for node in scan.body for touch in touches(node) if touch.written}
     for node in scan.body:
-        if not isinstance(node, FusedLoop | RowReduce | GatherIds | Rearranged) or node.rows != "rows":
+        if not isinstance(node, FusedLoop | RowReduce | GatherIds | Rearranged) or node.rows != ROWS:
             return False
         if any(touch.own is None and touch.buffer in written for touch in touches(node)):
             return False
@@ -116,7 +116,7 @@ def _touches_of_body(node: FusedLoop | RowReduce) -> Iterator[Touch]:
     yield from (Touch(statement.panels, False) for statement in node.body if isinstance(statement, Contract))
 
 
-def _touch(access: Access, rows: Rows, *, written: bool) -> Touch:
+def _touch(access: Access, rows: Dim, *, written: bool) -> Touch:
     own = access.rows is not RowMap.FIRST and access.via is None and not access.row
     return Touch(access.buffer, written, rows if own else None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import Tokens, coefficient_of
 from rnnspec.kernel.count import cost, count
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, ScanLoop, Store
@@ -62,8 +63,7 @@ def waits_of(shares: Sequence[StepShare]) -> int:
 
 
 def _cost_of_a_row(number: int, node: Node, scan: ScanLoop, function: KernelFunction) -> int:
-    tokens = scan.steps.replace("steps", "tokens", 1)
-    return sum(factor for name, factor in cost(count(Nest(str(number), node, scan), function)).terms if name == tokens)
+    return coefficient_of(Tokens(scan.steps.number), cost(count(Nest(str(number), node, scan), function)))
 
 
 def _units_are_apart(node: Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from rnnspec.contract.dimensions import BATCH
 from rnnspec.contract.location import shown
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.kernel.memory import buffers_of
@@ -120,7 +121,7 @@ def _plain(node: Node, locations: bool) -> Iterator[str]:
             lines = [line for state in node.states for line in _state(state)]
             lines += [line for inner in node.body for line in _node(inner, locations)]
             order = "last to first" if node.reverse else "first to last"
-            of = "" if node.rows == "batch" else f" of {node.rows} rows"
+            of = "" if node.rows == BATCH else f" of {node.rows} rows"
             yield from _block(f"scan {order} by {node.offsets}, {node.steps}{of}", lines)
         case _:
             assert_never(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -17,7 +18,6 @@ from rnnspec.ir.ops import (
     Function,
     Index,
     Mask,
-    Module,
     Operation,
     Pack,
     Pairs,
@@ -31,34 +31,31 @@ from rnnspec.ir.ops import (
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import BlockScheduler, Context
-from rnnspec.kernel.cpu.tape_aliasing import NO_ALIASES, BufferAliases
-from rnnspec.kernel.cpu.time_blocks import time_blocks
-from rnnspec.kernel.nodes import KernelFunction, KernelModule, RowMap
+from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases, KernelFunction, RowMap
 from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.stage_writer import Storage
-from rnnspec.kernel.target import Target
+from rnnspec.kernel.tiling import Tiling
 
 
-def schedule(module: Module, target: Target, offsets: Mapping[str, int]) -> KernelModule:
-    """Each function of a module as its prepare function and itself.
+def schedule(
+    function: Function,
+    tiling: Tiling,
+    offsets: Mapping[str, int],
+    *,
+    reader: Function | None = None,
+    aliases: BufferAliases = NO_ALIASES,
+) -> Kernels:
+    """The kernels of a tensor-IR function, before any pass over them.
 
-    `offsets`: elements before each weight in the flat array of all weights. Masks and the index
-    are the caller's work (see `runtime.packing`): the native function gets the index's arrays.
+    `offsets`: elements before each weight in the flat array of all weights. `reader`: of a recorded call, the function that reads its
+    tape; `aliases`: what lies elsewhere on the tape that this one reads. Masks and the index are the caller's work (see
+    `contract.packing`): the native function gets the index's arrays.
     """
-    functions: list[KernelFunction] = []
-    for function in module.functions:
-        functions.extend(schedule_function(function, target, offsets))
-    return KernelModule(module.name, tuple(functions))
-
-
-def schedule_function(
-    function: Function, target: Target, offsets: Mapping[str, int], moved: BufferAliases = NO_ALIASES
-) -> tuple[KernelFunction, KernelFunction]:
-    """The prepare function of a tensor-IR function, and the function itself. `moved`: what lies elsewhere on the tape that it reads."""
     dtype = _float_type(function)
     weight_only, rest = _divide(_without_masks(function), function)
 
-    preparing = Context(target, dtype, preparing=True)
+    preparing = Context(tiling, dtype, preparing=True)
     weights = _weights(preparing, function, offsets)
     wanted: dict[Value, Sequence[Storage]] = {}
     for value in _crossing(weight_only, rest, function.results):
@@ -68,15 +65,15 @@ def schedule_function(
     prepare_block = BlockScheduler(preparing, weight_only, dict(weights), wanted)
     prepare_nodes = prepare_block.schedule()
 
-    running = Context(target, dtype, dict(preparing.buffers))
-    locations = prepare_block.locations | _inputs(running, function, moved) | _made_ids(running, function)
+    running = Context(tiling, dtype, dict(preparing.buffers))
+    locations = prepare_block.locations | _inputs(running, function, aliases) | _made_ids(running, function)
     nodes = BlockScheduler(running, rest, locations, _results(running, function, offsets)).schedule()
 
     packed = tuple(running.panels.values())
     preparing.buffers |= {name: buffer for name, buffer in running.buffers.items() if buffer.space is Space.PREPARED}
     prepare = KernelFunction(f"{function.name}.prepare", dtype, tuple(preparing.buffers.values()), (*prepare_nodes, *packed))
-    blocks = time_blocks(nodes, running.buffers, target)
-    return prepare, KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function), blocks)
+    itself = KernelFunction(function.name, dtype, tuple(running.buffers.values()), nodes, _distinct(function))
+    return Kernels(prepare, itself, tiling.target, reader, aliases)
 
 
 def _float_type(function: Function) -> DType:
@@ -155,7 +152,7 @@ PARAMETER_SPACE = {
 }
 
 
-def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[Value, Storage]:
+def _inputs(context: Context, function: Function, aliases: BufferAliases) -> dict[Value, Storage]:
     locations: dict[Value, Storage] = {}
     for parameter in function.parameters:
         value = parameter.value
@@ -164,8 +161,8 @@ def _inputs(context: Context, function: Function, moved: BufferAliases) -> dict[
             continue
         rows, width = matrix(value)
         name, column = f"{space.value}.{value.name}", 0
-        if name in moved:
-            shared, column = moved[name].buffer, moved[name].column
+        if name in aliases:
+            shared, column = aliases[name].buffer, aliases[name].column
             name = shared.name
             context.buffers[name] = shared
         else:
@@ -189,7 +186,9 @@ def _distinct(function: Function) -> tuple[DistinctIndex, ...]:
             pack, made = packs.get(operation.ids), index_type(operation.result.type)
             if pack is None or pack.operand not in inputs:
                 raise InternalError(f"%{operation.ids.name}: distinct ids of what isn't an input")
-            found.append(DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), int(made.time)))
+            found.append(
+                DistinctIndex(index_number(made), inputs[pack.operand], index_number(index_type(pack.index.type)), value_of(made.time, {}))
+            )
     return tuple(sorted(found, key=lambda each: each.number))
 
 
@@ -201,13 +200,14 @@ def _results(context: Context, function: Function, offsets: Mapping[str, int]) -
         if not isinstance(result.value.type, TensorType):
             continue
         rows, width = matrix(result.value)
-        dtype = result.value.type.dtype
+        dtype, shape = result.value.type.dtype, result.value.type.shape
         match result.role:
             case Role.RESIDUAL:
                 name = context.add(f"tape.{result.name}", Space.TAPE, dtype, rows, width)
             case Role.GRADIENT if result.name in weights:
                 name = context.add(f"gradient.{result.name}", Space.GRADIENT, dtype, rows, width, offsets[result.name])
             case _:
-                name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width)
+                time = shape[1] if len(shape) == 3 else None
+                name = context.add(f"{result.role.value}.{result.name}", Space.OUTPUT, dtype, rows, width, time=time)
         wanted.setdefault(result.value, []).append(Storage(name, RowMap.FIRST if rows == 1 else RowMap.ROW))
     return wanted

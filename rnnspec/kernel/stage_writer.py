@@ -39,21 +39,22 @@ Wanted: TypeAlias = tuple[Value, int, bool]
 """A value, the column that it is wanted from, and whether that column is wanted for every unit; see `StageWriter.evaluate`."""
 
 Evaluation: TypeAlias = Generator[Wanted, str, str]
-"""Yields what it needs, is sent the statements that hold it, and returns the one that it wrote."""
+"""The evaluation of a value: yields each operand that it needs, receives the operand's statement, returns its own statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where a stored value lies: its first element is (row, column) of the buffer."""
+    """The place of a stored value: its first element is at (row, column) of the buffer."""
 
     buffer: str
     rows: RowMap
     row: int = 0
     column: int = 0
     via: str | None = None
-    """The buffer of row numbers that it is looked up by."""
+    """The buffer of row numbers by which rows are looked up; None for rows in order."""
 
     def access(self, column: int, spread: bool = False, via: str | None = None, fill: str | None = None) -> Access:
+        """The access to the value from its column `column` on. InternalError if both it and the caller look rows up."""
         if via is not None and self.via is not None:
             raise InternalError(f"{self.buffer}: looked up by {self.via} and by {via}")
         return Access(self.buffer, self.rows, self.column + column, self.row, via or self.via, fill, spread)
@@ -73,14 +74,14 @@ class Piece:
 
 
 class LookUps(Protocol):
-    """The buffers that rows are looked up by."""
+    """The index buffers of a function, by which rows are looked up."""
 
     def index(self, array: str, index: Value) -> str:
-        """That of an index's array."""
+        """The buffer of an index's array; see `contract.packing`."""
         ...
 
     def zeros(self, width: int) -> str:
-        """That of so many zeros."""
+        """A buffer with a row of at least `width` zeros."""
         ...
 
     def may_miss(self, ids: str) -> bool:

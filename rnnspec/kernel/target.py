@@ -1,9 +1,11 @@
-"""What a machine offers, and the tiles that are chosen from it."""
+"""What a machine offers, and what a tile is."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from rnnspec.contract.target_names import TargetName
 from rnnspec.ir.types import DType
 
 CACHE_LINE = 64
@@ -13,29 +15,108 @@ ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A description that code is generated from: `vector_bytes` a register, `registers` vector registers, bytes of a core's caches."""
+class Intrinsic:
+    """A function that LLVM knows by `name` and makes instructions of; `arguments`: the numbers that it takes, each with its type."""
 
     name: str
+    arguments: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DenormalSwitch:
+    """Bits of a 32-bit control register that make a processor take denormal numbers for zero.
+
+    `read`, `write`: the names of LLVM's functions that copy the register to memory and back.
+    """
+
+    read: str
+    write: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A machine that code is generated for: all that the code asks about it.
+
+    `triple`, `cpu`, `features`: as LLVM has them; `architecture`: as LLVM names it, whichever way a triple spells it.
+    `vector_bytes`: of a register, `registers`: vector registers. `pause`: tells a processor that a thread waits in a loop.
+    `cycle_counter`: the name of LLVM's function that reads a counter of one rate. `denormals`: None where there is no switch, or
+    nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
+    `first_level_bytes`, `second_level_bytes`: a core's caches.
+    """
+
+    name: TargetName
     triple: str
+    architecture: str
     cpu: str
     features: str
     vector_bytes: int
     registers: int
     fused_multiply_add: bool
+    pause: Intrinsic
+    cycle_counter: str
+    denormals: DenormalSwitch | None
+    needs: frozenset[str] = frozenset()
+    pointer_bits: int = 64
+    object_format: str = "ELF"
     first_level_bytes: int = 2**15
     second_level_bytes: int = 2**19
 
     def lanes(self, dtype: DType) -> int:
+        """Elements of a vector register."""
         return self.vector_bytes // ELEMENT_BYTES[dtype]
 
 
-AVX512 = Target("avx512", "x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32, True, second_level_bytes=2**20)
-AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "", 32, 16, True)
-SSE42 = Target("sse4.2", "x86_64-unknown-linux-gnu", "nehalem", "", 16, 16, False)
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, True)
+SSE42 = Target(
+    name="sse4.2",
+    triple="x86_64-unknown-linux-gnu",
+    architecture="x86_64",
+    cpu="nehalem",
+    features="",
+    vector_bytes=16,
+    registers=16,
+    fused_multiply_add=False,
+    pause=Intrinsic("llvm.x86.sse2.pause"),
+    cycle_counter="llvm.readcyclecounter",
+    # Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR.
+    denormals=DenormalSwitch("llvm.x86.sse.stmxcsr", "llvm.x86.sse.ldmxcsr", 0x8040),
+)
+AVX2 = replace(SSE42, name="avx2", cpu="haswell", vector_bytes=32, fused_multiply_add=True, needs=frozenset({"avx2", "fma"}))
+AVX512 = replace(
+    AVX2,
+    name="avx512",
+    cpu="skylake-avx512",
+    vector_bytes=64,
+    registers=32,
+    needs=frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl"}),
+    second_level_bytes=2**20,
+)
+NEON = Target(
+    name="neon",
+    triple="aarch64-unknown-linux-gnu",
+    architecture="aarch64",
+    cpu="generic",
+    features="+neon",
+    vector_bytes=16,
+    registers=32,
+    fused_multiply_add=True,
+    pause=Intrinsic("llvm.aarch64.hint", (("i32", 1),)),
+    # Its cycle counter is the system's alone to read.
+    cycle_counter="llvm.readsteadycounter",
+    denormals=None,
+)
 
-TARGETS = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
+TARGETS: Mapping[str, Target] = {target.name: target for target in (AVX512, AVX2, SSE42, NEON)}
+"""All described targets by their names; of one architecture's the one that needs most comes first."""
+
+
+def machine_target(architecture: str, features: Collection[str]) -> Target:
+    """The first target of an architecture whose features are all there; ValueError for an architecture without one."""
+    for target in TARGETS.values():
+        if target.architecture == architecture and target.needs.issubset(features):
+            return target
+    known = ", ".join(dict.fromkeys(target.architecture for target in TARGETS.values()))
+    raise ValueError(f"no code can be generated for this machine: its processor is a {architecture}, and there are targets for {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,73 +129,3 @@ class Tile:
     rows: tuple[int, ...]
     vectors: int
     wide: int = 1
-
-
-MOST_ROWS = 6
-WIDEST = 4
-"""Vectors side by side: more would only help where rows are few."""
-
-ARITHMETIC_A_CYCLE, LOADS_A_CYCLE, LATENCY = 2, 2, 4
-"""Of vector instructions, on the cores of the last ten years; `LATENCY` of a multiply-add, in cycles."""
-
-SECOND_LEVEL_BYTES_A_CYCLE = 32
-"""What a core reads from its second-level cache."""
-
-
-def turn_cycles(rows: int, columns: int) -> float:
-    """What one turn over the depth costs: each sum waits for its last turn, each column and each row is loaded once."""
-    return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
-
-
-def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile:
-    """The cheapest tile whose sums, weights and element of the left side all stay in registers.
-
-    Of tiles that cost the same, the one with more rows reads its weights less often, the one with more vectors the left side.
-    """
-    spare = 1 if target.fused_multiply_add else 2
-    needed = -(-units // lanes)
-    best, least = Tile((1,), 1), float("inf")
-    for vectors in range(1, max(1, min(WIDEST // gates, needed)) + 1):
-        columns = gates * vectors
-        rows = max(1, min(MOST_ROWS, (target.registers - spare - columns) // columns))
-        full, rest = divmod(needed, vectors)
-        cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
-        if (cycles, -rows, -vectors) < (least, -best.rows[0], -best.vectors):
-            wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
-            best, least = Tile(row_counts(rows), vectors, wide), cycles
-    return best
-
-
-def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, target: Target) -> Tile:
-    """The tile of a stage that has so many vectors of units, and so many bytes of weights for each.
-
-    A single row takes several tiles at once where the first-level cache has the weights. If it can't have all of them, a step that
-    goes through them the other way finds the last ones there (see `llvm_cpu.loop_nests`): as many as half of the cache has room for. But
-    there must be enough sums to keep up with the second-level cache.
-    """
-    if bytes_of_a_vector * vectors <= target.first_level_bytes:
-        return tile
-    fitting = target.first_level_bytes // 2 // (bytes_of_a_vector * tile.vectors)
-    keeping_up = -(-LATENCY * SECOND_LEVEL_BYTES_A_CYCLE // (target.vector_bytes * gates * tile.vectors))
-    return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
-
-
-COEFFICIENTS = 16
-"""Registers that the coefficients of a body's elementary functions stay in, about."""
-
-
-def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: int) -> Tile:
-    """The tile of a stage without a contraction: rows one by one, units along the memory.
-
-    As many vectors side by side, 4, 2 or 1, as the registers hold: each vector has `alive` values at once, all together `shared` ones.
-    """
-    fitting = (vectors for vectors in (4, 2) if vectors * alive + shared <= target.registers)
-    return Tile((1,), max(1, min(next(fitting, 1), units // lanes)))
-
-
-def row_counts(most: int) -> tuple[int, ...]:
-    """Row counts, largest first, from which any number of rows is put together: 6 gives 6, 2, 1.
-
-    Two rows of four columns have just as many sums as keep the processor busy, so that a count between costs code and saves no time.
-    """
-    return (most, *(count for count in (2, 1) if count < most))

@@ -1,4 +1,4 @@
-"""Decides which sums are added up together with a product, and in which order with that."""
+"""Fuses sums with the product they add to, which fixes the order of addition."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Accumulate:
     """The name of the one function whose sums aren't settled yet; None for all."""
 
     def run(self, module: Module) -> Module:
+        """The module with sums as starts of products."""
         return rewrite_functions(module, lambda function: _function(function) if self.only in (None, function.name) else function)
 
 

@@ -1,4 +1,4 @@
-"""Which values a derivative flows through: those that depend on a source and that an output depends on."""
+"""Activity analysis: the values through which a derivative flows, from a source to an output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnspec.ir.values import Value
 
 
 def active_values(operations: Iterable[Operation], sources: Iterable[Value], targets: Iterable[Value]) -> frozenset[Value]:
-    """Values between `sources` and `targets` in a function's operations, regions included.
+    """The active values of a function: those that depend on `sources` and on which `targets` depend, scans' regions included.
 
     Sources and targets are float. A final belongs to them if its carried value does.
     """

@@ -1,4 +1,4 @@
-"""Brings operations into their simplest equal form."""
+"""Canonicalization: brings operations into their simplest equal form."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Canonicalize:
     name: ClassVar[str] = "canonicalize"
 
     def run(self, module: Module) -> Module:
+        """The module with each function simplified in one walk."""
         return rewrite_functions(module, _function)
 
 
@@ -35,9 +36,10 @@ def _function(function: Function) -> Function:
 
 @dataclass(frozen=True, slots=True)
 class _Rewriter:
-    """`defined`: the operation behind each value seen so far. `renamed`: the values that others stand for.
+    """The rewriting of one function.
 
-    One walk is enough: rules look at operands only, and those are in simplest form already.
+    `defined`: the operation behind each value so far. `renamed`: values and their replacements. A single walk is enough: rules look at
+    operands only, which are in simplest form by then.
     """
 
     defined: dict[Value, Operation]

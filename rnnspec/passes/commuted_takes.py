@@ -1,4 +1,4 @@
-"""What passes share that look rows up in a product instead of multiplying the rows that were looked up."""
+"""Commuting a gather with a matrix product: rows are looked up in the product instead of multiplied after the look-up."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from rnnspec.ir.types import TensorType
 
 @dataclass
 class CommutedTakes(ABC):
-    """Of one function: `take(table, ids) @ weights` becomes `take(table @ weights, ids)`, and so do sums with rows of weights behind it.
+    """Rewrites `take(table, ids) @ weights` to `take(table @ weights, ids)` in one function, and sums with rows of weights behind it.
 
-    `taken`: the values that are rows of a table, and what they are looked up in and by. A subclass says in `begin` which these
-    are at first.
+    `taken`: for each value whose rows are a table's, the table and the ids; at first those that a subclass puts there in `begin`.
     """
 
     function: Function
@@ -27,6 +26,7 @@ class CommutedTakes(ABC):
     products: set[Value] = field(default_factory=set[Value])
 
     def run(self) -> Function:
+        """The rewritten function."""
         self.builder = Builder(Names.of(self.function))
         self.defined = definitions(self.function.operations)
         self.fixed = of_weights(self.function)
@@ -38,14 +38,14 @@ class CommutedTakes(ABC):
 
     @abstractmethod
     def begin(self, take: Take) -> Take:
-        """What stands in the place of a look-up of checked ids in a table of weights; puts into `taken` what may commute."""
+        """The replacement of a look-up of checked ids in a table of weights; adds values that may commute to `taken`."""
 
     def admits(self, table: Value, width: int) -> bool:
-        """Whether it is worth to multiply a table by weights of so many columns."""
+        """Whether multiplying a whole table by weights of that many columns is worth it."""
         return True
 
     def _commuted(self, operation: Operation) -> Take | None:
-        """The `take` that gives what the operation gave; what it needs before it is appended."""
+        """The `take` that replaces the operation; its operands are appended to the builder. None if the operation stays."""
         match operation:
             case Take(table=table, ids=ids) if table in self.fixed and self._are_rows(ids):
                 return self.begin(operation)
@@ -65,7 +65,7 @@ class CommutedTakes(ABC):
         return operation.right in self.fixed and not operation.transpose_left
 
     def _sum(self, result: Value, kind: BinaryKind, left: Value, right: Value) -> Take | None:
-        """Of a product and a row that is the same for all."""
+        """The `take` that replaces a sum of a product with a row of weights; None if the operation is no such sum."""
         product = next((value for value in (left, right) if value in self.products), None)
         if product is None:
             return None
@@ -79,7 +79,7 @@ class CommutedTakes(ABC):
         return self._take(result, self.builder.binary(kind, sides[0], sides[1]), ids)
 
     def _same_row(self, value: Value) -> Value | None:
-        """What of weights a value repeats for each row."""
+        """The row of weights that a value repeats for all its rows; None if it doesn't."""
         match self.defined.get(value):
             case Broadcast(operand=operand) if operand in self.fixed:
                 return operand
@@ -97,7 +97,7 @@ class CommutedTakes(ABC):
 
 
 def of_weights(function: Function) -> set[Value]:
-    """The values that are the same in every call with the same weights."""
+    """The values that depend on weights alone, the same in every call with the same weights."""
     known = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for operation in function.operations:
         operands, results = operands_of(operation), results_of(operation)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rnnspec.diagnostics import InternalError
+from rnnspec.contract.dimensions import Size
 from rnnspec.ir.builder import Builder, Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
 from rnnspec.ir.traverse import defined_values, location_of, operands_of, rename, results_of
@@ -14,6 +14,7 @@ from rnnspec.ir.types import IndexType, TensorType
 from rnnspec.passes.activity import active_values
 from rnnspec.passes.adjoints import Adjoints
 from rnnspec.passes.lift_invariants import lift_invariants
+from rnnspec.passes.pipeline import UnsuitableModule
 from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 from rnnspec.passes.reverse_scan import reverse_scan
 
@@ -32,9 +33,16 @@ class Differentiate:
     input_gradients: bool = True
 
     def run(self, module: Module) -> Module:
-        if any(function.name == "backward" for function in module.functions):
-            raise InternalError(f"module {module.name} already has @backward")
+        """`@forward` with residuals, and `@backward`; InternalError for a module that has a `@backward`, or no `@forward`."""
+        names = [function.name for function in module.functions]
+        if "forward" not in names:
+            raise UnsuitableModule(f"{self.name}: module {module.name} has no @forward")
+        if "backward" in names:
+            raise UnsuitableModule(f"{self.name}: module {module.name} already has @backward")
         forward = module.function("forward")
+        for result in _outputs(forward):
+            if not _has_rows(result.value):
+                raise UnsuitableModule(f"{self.name}: the output {result.name} is {result.value.type}, not rows or sequences of a batch")
         forward = lift_invariants(forward, self._active(forward))
         extended, backward = _Reversal(forward, self._sources(forward), self._active(forward)).functions()
         functions = tuple(extended if function.name == "forward" else function for function in module.functions)
@@ -134,14 +142,22 @@ def _outputs(function: Function) -> tuple[Result, ...]:
     return tuple(result for result in function.results if result.role is Role.OUTPUT)
 
 
+def _has_rows(value: Value) -> bool:
+    """Whether a cotangent can have the value's type."""
+    if not isinstance(value.type, TensorType):
+        return False
+    shape = value.type.shape
+    return len(shape) in (2, 3) and not isinstance(shape[0], int) and isinstance(shape[-1], int)
+
+
 def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and value.type.dtype.is_float
 
 
-def _dims(value: Value) -> set[str]:
+def _dims(value: Value) -> set[Size]:
     """The symbolic dimensions that a value's type names."""
     dims = value.type.shape if isinstance(value.type, TensorType) else (value.type.batch, value.type.time, value.type.tokens)
-    return {dim for dim in dims if isinstance(dim, str)}
+    return {dim for dim in dims if isinstance(dim, Size)}
 
 
 def _read(operations: Iterable[Operation], results: Iterable[Result]) -> set[Value]:

@@ -1,4 +1,4 @@
-"""Computes equal expressions once."""
+"""Common subexpression elimination: computes equal expressions once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ Seen = dict[Hashable, tuple[Value, ...]]
 
 @dataclass(frozen=True, slots=True)
 class EliminateCommonSubexpressions:
-    """Operations of one kind on the same operands become the first of them, whose value inside a scan
-    may come from outside. Every operation but a scan is a pure function of its operands, `Random` included.
+    """Replaces operations of one kind on the same operands by the first of them; in a scan it may be one from outside.
+
+    Every operation but a scan is a pure function of its operands, `Random` included.
     """
 
     name: ClassVar[str] = "eliminate-common-subexpressions"
 
     def run(self, module: Module) -> Module:
+        """The module without repeated expressions."""
         return rewrite_functions(module, _function)
 
 

@@ -1,4 +1,4 @@
-"""Removes what no result depends on, inside scans too."""
+"""Dead code elimination, inside scans too."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class EliminateDeadCode:
     """Every carried value of a scan that stays, too."""
 
     def run(self, module: Module) -> Module:
+        """The module without unused operations."""
         return rewrite_functions(module, lambda function: _function(function, self.keep_carried))
 
 

@@ -1,4 +1,4 @@
-"""Looks rows up in a product that is computed once, instead of multiplying the rows that were looked up."""
+"""Folds the weights behind an embedding into its table for inference."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ class FoldTables:
     budget: int = BUDGET
 
     def run(self, module: Module) -> Module:
+        """The module with look-ups in products of tables, as far as the budget allows."""
         return rewrite_functions(module, lambda function: _Folding(function, left=self.budget).run())
 
 
 @dataclass
 class _Folding(CommutedTakes):
-    """`left`: of the budget."""
+    """The rewriting of one function. `left`: the rest of the budget."""
 
     left: int = BUDGET
 

@@ -1,4 +1,4 @@
-"""Moves what doesn't depend on a scan's state out of its loop."""
+"""Loop-invariant code motion for scans: operations that don't depend on the state run before the loop, over all tokens."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class HoistProjection:
     name: ClassVar[str] = "hoist-projection"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's state-independent products and reductions in front of it."""
         return rewrite_functions(module, lambda function: rewrite_scans(function, _hoist))
 
 

@@ -1,4 +1,4 @@
-"""Moves sums over a scan's steps out of its loop: one matmul over all tokens instead of one a step."""
+"""Moves sums over a scan's steps out of its loop: a single product over all tokens instead of one in each step."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class HoistWeightGradients:
     name: ClassVar[str] = "hoist-weight-gradients"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's linear sums behind it."""
         return rewrite_functions(module, lambda function: rewrite_scans(function, _hoist))
 
 

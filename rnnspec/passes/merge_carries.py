@@ -1,4 +1,4 @@
-"""Keeps one of several carried values, slices or stacks of a scan that are always equal."""
+"""Merges carried values, slices and stacks of a scan that are always equal."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class MergeCarries:
     name: ClassVar[str] = "merge-carries"
 
     def run(self, module: Module) -> Module:
+        """The module with each scan's duplicates merged."""
         return rewrite_functions(module, _function)
 
 
@@ -83,7 +84,7 @@ def _init_key(init: Value, constants: Mapping[Value, float]) -> Hashable:
 
 
 def _first_places(keys: Sequence[Hashable]) -> list[int]:
-    """For each place the first one that has an equal key."""
+    """The index of the first equal key, for each key."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(key, place) for place, key in enumerate(keys)]
 

@@ -1,4 +1,4 @@
-"""Divides once a row instead of once an element, where the divisor is a square root."""
+"""Strength reduction: a row is multiplied by the reciprocal of a square root instead of divided element by element."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class MultiplyByReciprocals:
     name: ClassVar[str] = "multiply-by-reciprocals"
 
     def run(self, module: Module) -> Module:
+        """The module with such divisions replaced."""
         return rewrite_functions(module, _function)
 
 

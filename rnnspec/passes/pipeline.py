@@ -1,4 +1,4 @@
-"""Runs passes over a module in order, and verifies it before the first and after each."""
+"""The pass pipeline: passes in order, with verification before the first and after each."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from rnnspec.ir.ops import Module
 from rnnspec.ir.verify import verify
 
 
+class UnsuitableModule(InternalError):
+    """A module that a pass isn't made for, such as a second derivative; in the compiler's own pipelines a bug."""
+
+
 class Pass(Protocol):
-    """Module to module; a frozen dataclass whose fields are its options."""
+    """A pass: a function from module to module, as a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
     """As on the command line: `hoist-projection`."""
 
-    def run(self, module: Module) -> Module: ...
+    def run(self, module: Module) -> Module:
+        """The module after the pass; `UnsuitableModule` if it isn't one that the pass is made for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """Passes in their order."""
+
     passes: tuple[Pass, ...]
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """One label a pass: its name, and from its second place on `name-2`, `name-3`, ..."""
+        """A label for each pass: its name, with `-2`, `-3` and so on for repetitions."""
         seen: Counter[str] = Counter()
         labels: list[str] = []
         for step in self.passes:

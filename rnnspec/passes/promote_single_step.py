@@ -1,4 +1,4 @@
-"""Puts the step of every scan in the scan's place, where each row has exactly one step."""
+"""Inlines the step of every scan for calls in which each row has exactly one step."""
 
 from __future__ import annotations
 
@@ -31,16 +31,19 @@ class PromoteSingleStep:
     """For functions that are called with exactly one step in each row, a real one: a stream's, if its model masks nothing.
 
     Packing, sorting and what undoes them do nothing then: tokens and running rows are the rows of the batch, in their order,
-    and a sequence is the matrix of its only steps. A function with other operations over an index stays as it is.
+    and a sequence is the matrix of its only steps. A function with other operations over an index, or with residuals, stays as it is.
     """
 
     name: ClassVar[str] = "promote-single-step"
 
     def run(self, module: Module) -> Module:
+        """The module without scans, as far as its functions admit."""
         return rewrite_functions(module, _promoted)
 
 
 def _promoted(function: Function) -> Function:
+    if any(each.role is Role.RESIDUAL for each in (*function.parameters, *function.results)):
+        return function
     sequences = {parameter.value for parameter in function.parameters if _is_sequence(parameter)}
     sequences |= {operation.result for operation in function.operations if isinstance(operation, Unpack)}
     if not all(_is_promotable(operation, sequences) for operation in walk(function.operations)):

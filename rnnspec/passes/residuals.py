@@ -1,9 +1,8 @@
-"""Which forward values the backward pass keeps and which it computes again: a minimum cut.
+"""Residuals of the backward pass: which forward values are kept and which are computed again, by a minimum cut.
 
-Cheap operations may be repeated for nothing and divisions at a price; everything else must be kept if the
-backward pass depends on it. Among all choices the one that keeps and repeats for the least is a minimum cut
-between what only the forward pass can compute and what the backward pass reads; among equal ones, the latest,
-which repeats least.
+Cheap operations may be repeated for nothing and divisions at a price; any other value that the backward pass depends on is kept.
+The cheapest choice is a minimum cut between the values that only the forward pass can compute and those that the backward pass
+reads; among equal cuts the latest, which repeats least.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ REPEATING: Mapping[CostClass, int | None] = {
 
 
 def repeating(operation: Operation) -> int | None:
-    """What computing an operation again costs, in bytes that are kept for each element; None if it isn't to be done."""
+    """The cost of computing an operation again, in kept bytes for each element; None if it must not be repeated."""
     match operation:
         case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
             return 0
@@ -87,14 +86,14 @@ def elements_of(value: Value) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """`saved`: kept by the forward pass; `recomputed`: repeated by the backward pass, in order."""
+    """The choice: `saved` values are kept by the forward pass, `recomputed` operations repeated by the backward pass, in order."""
 
     saved: tuple[Value, ...]
     recomputed: tuple[Operation, ...]
 
 
 def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation], needed: Collection[Value], cost: Cost) -> Residuals:
-    """What to keep of a block so that the values `needed` can be had without it.
+    """The residuals of a block, from which the values `needed` can be computed.
 
     `parameters` are the block's own values that nothing can compute again. Values that neither they
     nor the operations define are free: the backward pass has them too.

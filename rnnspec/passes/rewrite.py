@@ -1,4 +1,4 @@
-"""What passes share: rewriting every function, and every scan of a function."""
+"""Traversals that passes share: over every function of a module, and every scan of a function."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rnnspec.ir.traverse import location_of, replace_operands
 
 
 def rewrite_functions(module: Module, rewrite: Callable[[Function], Function]) -> Module:
+    """The module with each function rewritten."""
     return replace(module, functions=tuple(rewrite(function) for function in module.functions))
 
 

@@ -41,6 +41,7 @@ Simpler: TypeAlias = tuple[Value, ...] | Operation | None
 
 
 def simplify(operation: Operation, defined: Definitions) -> Simpler:
+    """The operation in simpler form: values equal to its results, another operation with its result, or None if no rule applies."""
     match operation:
         case Unary():
             return _unary(operation, defined)

@@ -1,4 +1,4 @@
-"""Multiplies each row of a table that a batch looks up once, however often it is looked up."""
+"""Deduplicates embedding look-ups for training: each distinct row of a batch is multiplied once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import ClassVar
 
+from rnnspec.contract.dimensions import Tokens
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Matmul, Module, Take, Value
 from rnnspec.ir.traverse import defined_values
-from rnnspec.ir.types import IndexType, tokens_name
+from rnnspec.ir.types import IndexType
 from rnnspec.locks import cached_property
 from rnnspec.passes.commuted_takes import CommutedTakes
 from rnnspec.passes.rewrite import rewrite_functions
@@ -28,6 +29,7 @@ class UniqueTokens:
     name: ClassVar[str] = "unique-tokens"
 
     def run(self, module: Module) -> Module:
+        """The module with look-ups in products of distinct rows."""
         return rewrite_functions(module, lambda function: _Sharing(function).run())
 
 
@@ -43,10 +45,10 @@ class _Sharing(CommutedTakes):
         return frozenset(matmul.left for matmul in matmuls if self.multiplies_rows(matmul))
 
     @cached_property
-    def names(self) -> Iterator[str]:
-        """Names of tokens that no packing index of the function has."""
+    def unused(self) -> Iterator[Tokens]:
+        """Tokens that no packing index of the function has."""
         taken = {value.type.tokens for value in defined_values(self.function) if isinstance(value.type, IndexType)}
-        return (name for name in map(tokens_name, count()) if name not in taken)
+        return (tokens for tokens in map(Tokens, count()) if tokens not in taken)
 
     def begin(self, take: Take) -> Take:
         rows = Builder.tensor(take.table).shape[0]
@@ -54,7 +56,7 @@ class _Sharing(CommutedTakes):
             return take
         key = take.ids, rows
         if key not in self.found:
-            distinct = self.builder.distinct(take.ids, rows, next(self.names))
+            distinct = self.builder.distinct(take.ids, rows, next(self.unused))
             self.found[key] = self.builder.distinct_ids(distinct), self.builder.places(take.ids, distinct)
         ids, places = self.found[key]
         table = self.builder.take(take.table, ids)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnspec.contract.dimensions import length_of, names_in
+from rnnspec.contract.dimensions import names_in, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.runtime.data.batches import Batch
@@ -45,7 +45,7 @@ def spread_lengths(batch: int, time: int, real: float) -> Array:
 
 
 def _drawn(source: InputSignature, batch: int, time: int, random: np.random.Generator) -> Array:
-    shape = [length_of(extent, dict.fromkeys(names_in(extent), time)) for extent in source.shape]
+    shape = [value_of(extent, dict.fromkeys(names_in(extent), time)) for extent in source.shape]
     if not source.integer:
         return random.standard_normal((batch, *shape))
     vocabulary = source.vocabulary or 1

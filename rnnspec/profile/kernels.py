@@ -1,4 +1,4 @@
-"""A function's loop nests with what they do on a call of given sizes, what that takes at least, and what it took."""
+"""A function's loop nests with their work on a call of given sizes, the least time for it, and the measured time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.kernel.count import Count, count
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import (
@@ -28,13 +29,10 @@ from rnnspec.profile.report import Kernel, Limit, OperationCount
 
 
 def kernels(
-    function: KernelFunction, seconds: Sequence[float], fastest: Sequence[float], sizes: Mapping[str, int], rates: Rates
+    function: KernelFunction, seconds: Sequence[float], fastest: Sequence[float], sizes: Mapping[Size, int], rates: Rates
 ) -> tuple[Kernel, ...]:
     """`seconds`, `fastest`: of each nest; a scan's include those of its step."""
-    bytes_of = {
-        buffer.name: buffer.width * ELEMENT_BYTES[buffer.dtype] * (buffer.rows if isinstance(buffer.rows, int) else sizes[buffer.rows])
-        for buffer in function.buffers
-    }
+    bytes_of = {buffer.name: buffer.width * ELEMENT_BYTES[buffer.dtype] * value_of(buffer.rows, sizes) for buffer in function.buffers}
     found: list[Kernel] = []
     for nest, taken, best in zip(nests_of(function), seconds, fastest, strict=True):
         counted = count(nest, function)
@@ -52,27 +50,27 @@ def _with_step(kernel: Kernel, all_: Sequence[Kernel]) -> Kernel:
     return kernel
 
 
-def _work(counted: Count, sizes: Mapping[str, int]) -> OperationCount:
+def _work(counted: Count, sizes: Mapping[Size, int]) -> OperationCount:
     return OperationCount(
-        counted.matmul.at(sizes),
-        counted.elementwise.at(sizes),
-        {name: amount.at(sizes) for name, amount in counted.elementary.items()},
-        sum(amount.at(sizes) for amount in counted.read.values()),
-        sum(amount.at(sizes) for amount in counted.written.values()),
+        value_of(counted.matmul, sizes),
+        value_of(counted.elementwise, sizes),
+        {name: value_of(amount, sizes) for name, amount in counted.elementary.items()},
+        sum(value_of(amount, sizes) for amount in counted.read.values()),
+        sum(value_of(amount, sizes) for amount in counted.written.values()),
     )
 
 
-def _limit(counted: Count, sizes: Mapping[str, int], bytes_of: Mapping[str, int], rates: Rates) -> Limit:
+def _limit(counted: Count, sizes: Mapping[Size, int], bytes_of: Mapping[str, int], rates: Rates) -> Limit:
     moved = [*counted.read.items(), *counted.written.items()]
     return Limit.of(
-        (counted.matmul + counted.elementwise).at(sizes) / rates.peak,
-        sum(amount.at(sizes) / rates.reading_of(bytes_of[name]) for name, amount in moved),
-        sum(amount.at(sizes) * rates.elementary.get(name, 0.0) for name, amount in counted.elementary.items()),
+        value_of(counted.matmul + counted.elementwise, sizes) / rates.peak,
+        sum(value_of(amount, sizes) / rates.reading_of(bytes_of[name]) for name, amount in moved),
+        sum(value_of(amount, sizes) * rates.elementary.get(name, 0.0) for name, amount in counted.elementary.items()),
     )
 
 
 def described(node: Node) -> tuple[str, str]:
-    """What kind a nest is, as the printed kernel IR calls it, and over what it runs."""
+    """A loop nest's kind, as the printed kernel IR calls it, and its iteration space."""
     match node:
         case FusedLoop():
             contracts = [statement for statement in node.body if isinstance(statement, Contract)]

@@ -10,8 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from rnnspec.backend.llvm_cpu.objects import Machine, host_target
+from rnnspec.backend.llvm_cpu.backend import LlvmCpu
 from rnnspec.backend.llvm_cpu.probes import ARITHMETIC, CLOCK, READING, elementary_symbol, emit_probes, sums_at_once
+from rnnspec.backend.protocol import Emitted
 from rnnspec.contract.executable import Array
 from rnnspec.driver.native import assembled
 from rnnspec.ir.elementwise import ELEMENTARY
@@ -22,7 +23,7 @@ from rnnspec.runtime.native.memory import address, aligned_bytes
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 
 SIZES = tuple(2**exponent for exponent in range(14, 27, 2))
-"""Bytes that are read again and again, from what the first-level cache holds to what only memory does: 16 KiB to 64 MiB."""
+"""Sizes in bytes of buffers that are read repeatedly: 16 KiB, which a first-level cache holds, to 64 MiB, which only memory does."""
 
 LEAST_SECONDS = 0.002
 """A try takes at least so much of the processor's time; the best of `TRIES` counts: what else runs only ever makes one longer."""
@@ -35,10 +36,10 @@ APPLIED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """One core's.
+    """Rates of a single core.
 
-    `peak`: floating-point operations a second, a multiply-add counted as two. `reading`: bytes a second by the
-    number of bytes that are read again and again. `elementary`: seconds for an element, by function. `ticks`: the clock's, a second.
+    `peak`: floating-point operations a second, a multiply-add counted as two. `reading`: bytes a second, by the size in bytes of the
+    buffer that is read repeatedly. `elementary`: seconds for an element, by function. `ticks`: the clock's ticks a second.
     """
 
     peak: float
@@ -54,11 +55,11 @@ class Rates:
 @cache
 def measure(dtype: DType) -> Rates:
     """The rates of one type of float, measured once in a process."""
-    target = host_target()
-    machine, cache = Machine(target), ObjectCache(default_folder())
-    text = emit_probes(target, dtype)
+    backend, cache = LlvmCpu(), ObjectCache(default_folder())
+    target = backend.host_target()
     symbols = (ARITHMETIC, READING, CLOCK, *(elementary_symbol(kind) for kind in ELEMENTARY))
-    _, loaded = Jit().load_built(lambda: assembled(text, symbols, target, machine, cache))
+    emitted = Emitted(emit_probes(target, dtype), symbols)
+    _, loaded = Jit().load_built(lambda: assembled(emitted, target, backend, cache))
     probes = _Probes(loaded, dtype)
     lanes = target.lanes(dtype)
     before = probes.now()

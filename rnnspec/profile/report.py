@@ -1,4 +1,4 @@
-"""What a profile says. Plain data."""
+"""A profile as plain data: counted operations and bytes, measured times, the machine's limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnnspec.profile.machine import Rates
 
 @dataclass(frozen=True, slots=True)
 class OperationCount:
-    """Counted: operations in matrix products, all other arithmetic, elementary functions by name, and bytes."""
+    """Counts of one call: operations in matrix products, all other arithmetic, elementary functions by name, and bytes."""
 
     matmul: int
     elementwise: int
@@ -30,19 +30,21 @@ class OperationCount:
 
     @property
     def operations(self) -> int:
+        """Arithmetic operations, a multiply-add counted as two; without elementary functions."""
         return self.matmul + self.elementwise
 
     @property
     def bytes(self) -> int:
+        """Bytes read and written."""
         return self.bytes_read + self.bytes_written
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Seconds that the work takes at least on this machine.
+    """The least time for the counted work on this machine, in seconds.
 
-    `arithmetic` at its peak; `memory`, each buffer's bytes at the rate of reading a buffer of that size;
-    `elementary` functions. `seconds`: arithmetic and memory at the same time, then the elementary functions.
+    `arithmetic`: at peak rate. `memory`: each buffer's bytes at the rate of reading a buffer of that size. `elementary`: elementary
+    functions. `seconds`: the larger of arithmetic and memory, which overlap, plus the elementary functions.
     """
 
     arithmetic: float
@@ -52,10 +54,11 @@ class Limit:
 
     @staticmethod
     def of(arithmetic: float, memory: float, elementary: float) -> Limit:
+        """The limit from its three parts."""
         return Limit(arithmetic, memory, elementary, max(arithmetic, memory) + elementary)
 
     def __add__(self, other: Limit) -> Limit:
-        """One after the other."""
+        """The limit of two pieces of work that run one after the other."""
         return Limit(
             self.arithmetic + other.arithmetic,
             self.memory + other.memory,
@@ -66,9 +69,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A loop nest. `name`: its place in the kernel IR, "2.0" for one in the step of scan 2, whose time and work are those of its step too.
+    """A loop nest with its time and work.
 
-    `writes`: the buffers that it fills; `shape`: over what it runs. `seconds`: the median of all calls; `fastest`: of one call.
+    `name`: its place in the kernel IR; "2.0" for a nest in the step of scan 2, whose own figures include those of its step. `writes`:
+    the buffers that it fills. `shape`: its iteration space. `seconds`: the median over calls; `fastest`: of the fastest call.
     """
 
     name: str
@@ -80,16 +84,17 @@ class Kernel:
     work: OperationCount
     limit: Limit
     lines: tuple[Line, ...] = ()
-    """The lines of specs that it comes from."""
+    """Lines of specs from which the nest was made."""
 
     @property
     def inner(self) -> bool:
+        """Whether the nest belongs to a scan's step."""
         return "." in self.name
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionProfile:
-    """A native function. `every_call`: whether it runs in each call, or once for a set of weights."""
+    """A native function. `every_call`: False for a prepare function, which runs once for a set of weights."""
 
     name: str
     kernels: tuple[Kernel, ...]
@@ -102,26 +107,30 @@ class FunctionProfile:
 
     @property
     def seconds(self) -> float:
+        """Seconds of all kernels, each the median over calls."""
         return sum(kernel.seconds for kernel in self.outer)
 
     @property
     def fastest(self) -> float:
+        """Seconds of all kernels, each at its fastest."""
         return sum(kernel.fastest for kernel in self.outer)
 
     @property
     def work(self) -> OperationCount:
+        """The counts of all kernels together."""
         return sum((kernel.work for kernel in self.outer), OperationCount(0, 0, {}, 0, 0))
 
     @property
     def limit(self) -> Limit:
+        """The least time of all kernels, one after the other."""
         return sum((kernel.limit for kernel in self.outer), Limit(0.0, 0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryProfile:
-    """Bytes beside inputs, outputs and weights, planned before a call.
+    """Planned memory in bytes, without inputs, outputs and weights.
 
-    `workspace` while a call runs; `tape` from a recorded call to its gradients; `prepared` for a set of weights.
+    `workspace`: while a call runs. `tape`: from a recorded call to its gradients. `prepared`: for a set of weights.
     """
 
     workspace: int
@@ -131,9 +140,10 @@ class MemoryProfile:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Around the kernels. `call`: the same native calls without clocks in their code, from Python.
+    """Seconds of a call as a whole.
 
-    `packing`: checks of the inputs and the packing index, before it; `update`: the optimizer's, after it, if training has one.
+    `call`: native calls from Python, without clocks in their code. `packing`: checks of the inputs and the packing index, before.
+    `update`: the optimizer's step, after; None without one.
     """
 
     call: float
@@ -143,9 +153,10 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`sizes`: batch, tokens, steps and so on. `repeats`: of which times are the medians.
+    """A model's profile on drawn inputs.
 
-    `share`: of a processor's time that the calls had; the rest went to other work.
+    `sizes`: batch, tokens, steps and the like of the call. `repeats`: the number of calls behind each median. `share`: the fraction of
+    a processor's time that the calls had; below 1 other work ran beside them.
     """
 
     model: str
@@ -163,7 +174,7 @@ class Profile:
 
     @property
     def each_call(self) -> FunctionProfile:
-        """All that runs in each call, as one function."""
+        """The kernels that run in each call, as a single function."""
         running = [function for function in self.functions if function.every_call]
         return FunctionProfile("each call", tuple(kernel for function in running for kernel in function.kernels), True)
 

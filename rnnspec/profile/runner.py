@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, CallRequest
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.data.batches import Batch
@@ -37,30 +37,22 @@ class Runner:
 
     @property
     def functions(self) -> Mapping[Variant, LoadedFunction]:
-        """Those that calls needed so far."""
+        """The native functions that calls have needed so far."""
         return self._executable.functions
 
     def call(self) -> tuple[Array, ...]:
         """What a prediction runs, or a step of training, in which the weights are new each time; all that it gives."""
-        if not self._training:
-            return self._executable.forward(self._inputs, self._indices, self._weights, weights_version=0, training=False, key=0)
-        self._version += 1
-        outputs, tape = self._executable.record(
-            self._inputs, self._indices, self._weights, weights_version=self._version, training=True, key=1, activities=True
+        self._version += self._training
+        request = CallRequest(
+            self._inputs, self._indices, self._weights, self._version, self._training, key=int(self._training), activities=self._training
         )
+        if not self._training:
+            return self._executable.forward(request)
+        outputs, tape = self._executable.record(request)
         if not self._cotangents:
             random = np.random.default_rng(0)
             self._cotangents = [random.standard_normal(output.shape).astype(output.dtype) for output in outputs[: self._given_out]]
-        gradient, _ = self._executable.backward(
-            tape,
-            self._cotangents,
-            self._weights,
-            weights_version=self._version,
-            training=True,
-            key=1,
-            input_gradients=False,
-            activities=True,
-        )
+        gradient, _ = self._executable.backward(tape, self._cotangents, self._weights, self._version, input_gradients=False)
         return (*outputs, gradient)
 
 

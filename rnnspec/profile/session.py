@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter, thread_time
@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import BATCH, Size, Sizes, value_of
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
@@ -25,7 +25,7 @@ from rnnspec.profile.report import FunctionProfile, Kernel, MemoryProfile, Profi
 from rnnspec.profile.runner import Runner, update_of
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.native.executable import Variant
-from rnnspec.runtime.native.memory import CallSizes, with_distinct
+from rnnspec.runtime.native.memory import call_sizes, with_distinct
 
 LEAST_CALLS = 10
 """Calls that are timed, however long they take."""
@@ -35,9 +35,9 @@ Ticks: TypeAlias = dict[tuple[Variant, str], NDArray[np.int64]]
 
 
 def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.0, training: bool = False, seconds: float = 1.0) -> Profile:
-    """Of a prediction, or of what a step of training runs in native code, with drawn inputs and weights.
+    """The profile of a prediction, or of a training step's native code, with drawn inputs and weights.
 
-    `time`: of every dynamic length; `real`: the fraction of steps that aren't masked; `seconds`: how long calls are timed.
+    `time`: of every dynamic length. `real`: the fraction of unmasked steps. `seconds`: how long calls are timed.
     """
     given = draw_inputs(compilation.signature, batch, time, real)
     packed = given.batch()
@@ -51,13 +51,13 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     while len(taken.calls) < LEAST_CALLS or perf_counter() - start < seconds:
         taken.add(timed, plain.call, given.batch, update)
     natives = [bound.function for bound in timed.functions.values()]
-    sizes = call_sizes(compilation.signature, packed, natives)
+    sizes = sizes_of_calls(compilation.signature, packed, natives)
     return Profile(
         compilation.graph.model,
         compilation.tree.span.source.path,
         compilation.dtype,
         training,
-        {name: sizes[name] for native in natives for name in ("batch", *native.dims)},
+        {str(dim): value_of(dim, sizes) for native in natives for dim in (BATCH, *native.dims)},
         tuple(_functions(compilation, timed, sizes, None if training else once, taken.ticks, rates)),
         planned_memory(natives, sizes),
         rates,
@@ -67,14 +67,15 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     )
 
 
-def call_sizes(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> CallSizes:
-    """The sizes of calls by the names that kernels have for them, with those that native functions make themselves."""
-    times = {str(source.shape[0]): batch.inputs[source.name].shape[1] for source in signature.inputs if source.is_sequence}
+def sizes_of_calls(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> Sizes:
+    """See `call_sizes`: with the packing indices that native functions make themselves."""
+    lengths = ((source.shape[0], batch.inputs[source.name].shape[1]) for source in signature.inputs if source.is_sequence)
+    times: dict[Size, int] = {length: steps for length, steps in lengths if isinstance(length, Size)}
     made = {each: None for native in natives for each in native.distinct}
-    return CallSizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
+    return call_sizes(batch.size, times, with_distinct(batch.indices, tuple(made), batch.inputs))
 
 
-def planned_memory(natives: Iterable[NativeFunction], sizes: CallSizes) -> MemoryProfile:
+def planned_memory(natives: Iterable[NativeFunction], sizes: Mapping[Size, int]) -> MemoryProfile:
     """What calls one after the other take at most; the workspace is taken up again by each."""
     natives = tuple(natives)
     workspace = max(arena_bytes(native.scratch, sizes) for native in natives)
@@ -94,7 +95,7 @@ class _Taken:
     shares: list[float] = field(default_factory=list[float])
 
     def add(self, timed: Runner, call: Callable[[], object], pack: Callable[[], object], update: Callable[[], object] | None) -> None:
-        """One turn of everything."""
+        """A round of measurements."""
         start, worked = perf_counter(), thread_time()
         self.ticks.append(_ticks_of(timed))
         self.calls.append(_seconds_of(call))
@@ -105,19 +106,19 @@ class _Taken:
 
 
 def _functions(
-    compilation: Compilation, timed: Runner, sizes: CallSizes, once: Ticks | None, every: list[Ticks], rates: Rates
+    compilation: Compilation, timed: Runner, sizes: Mapping[Size, int], once: Ticks | None, every: list[Ticks], rates: Rates
 ) -> Iterable[FunctionProfile]:
     """Each native function behind its prepare function, which runs in each call unless its only run was the one of `once`."""
 
-    def measured(wanted: Variant, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
-        seconds = np.array([run[wanted, symbol(function.name)] for run in runs]) / rates.ticks
+    def measured(wanted: Variant, symbol: str, function: KernelFunction, runs: list[Ticks]) -> tuple[Kernel, ...]:
+        seconds = np.array([run[wanted, symbol] for run in runs]) / rates.ticks
         return kernels(function, np.median(seconds, axis=0).tolist(), seconds.min(axis=0).tolist(), sizes, rates)
 
-    for wanted in timed.functions:
-        compiled = compilation.kernels(wanted)
-        preparing = measured(wanted, compiled.prepare, every if once is None else [once])
+    for wanted, bound in timed.functions.items():
+        compiled, native = compilation.kernels(wanted), bound.function
+        preparing = measured(wanted, native.prepare_symbol, compiled.prepare, every if once is None else [once])
         yield FunctionProfile(f"{wanted.name}.prepare", preparing, once is None)
-        yield FunctionProfile(wanted.name, measured(wanted, compiled.function, every), True)
+        yield FunctionProfile(wanted.name, measured(wanted, native.symbol, compiled.function, every), True)
 
 
 def _ticks_of(timed: Runner) -> Ticks:

@@ -1,1 +1,1 @@
-"""What runs a compiled model: its weights, its inputs, its file; no compiler stage is known here."""
+"""The runtime: a compiled model's weights, inputs, calls and file; no compiler stage is known here."""

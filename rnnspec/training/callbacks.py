@@ -1,4 +1,20 @@
-"""Who is told how a training goes."""
+"""Callbacks of `Model.fit`: objects whose methods are called as training goes on.
+
+>>> import numpy as np
+>>> import rnnspec
+>>> from rnnspec.training.callbacks import Callback
+>>> class Count(Callback):
+...     updates = 0
+...
+...     def on_batch_end(self, batch, logs):
+...         self.updates += 1
+>>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
+>>> model = rnnspec.compile(spec, seed=1)
+>>> count = Count()
+>>> history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), batch_size=4, epochs=3, verbose=False, callbacks=[count])
+>>> count.updates, history.epoch
+(6, [0, 1, 2])
+"""
 
 from __future__ import annotations
 

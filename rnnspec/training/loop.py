@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Executable
+from rnnspec.contract.executable import Array, CallRequest, Executable
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
@@ -93,7 +93,7 @@ class Trainer:
         rows = updates.catch_up(inputs.inputs)
         everything, tape = self.parameters.read(
             lambda weights, version: self.executable.record(
-                inputs.inputs, inputs.indices, weights, weights_version=version, training=True, key=key, activities=True
+                CallRequest(inputs.inputs, inputs.indices, weights, version, training=True, key=key, activities=True)
             ),
             settled=False,
         )
@@ -106,17 +106,7 @@ class Trainer:
         penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
 
         def derived(weights: Array, version: int) -> tuple[Array, float]:
-            flat, _ = self.executable.backward(
-                tape,
-                cotangents,
-                weights,
-                weights_version=version,
-                training=True,
-                key=key,
-                input_gradients=False,
-                activities=True,
-                gradient=updates.zeros(),
-            )
+            flat, _ = self.executable.backward(tape, cotangents, weights, version, input_gradients=False, gradient=updates.zeros())
             return flat, self.penalties.of_weights(weights, flat)
 
         flat, of_weights = self.parameters.read(derived, settled=False)
@@ -145,9 +135,7 @@ class Trainer:
     def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
         """What a batch gives, and the weights' penalty."""
         inputs = batch.inputs
-        given = self.executable.forward(
-            inputs.inputs, inputs.indices, weights, weights_version=version, training=False, key=0, activities=True
-        )
+        given = self.executable.forward(CallRequest(inputs.inputs, inputs.indices, weights, version, activities=True))
         return given, self.penalties.of_weights(weights, None)
 
     def _parted(self, given: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:

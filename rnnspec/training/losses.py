@@ -1,6 +1,15 @@
 """Losses with their gradients, by Keras's formulas (keras.src.losses and the JAX backend's, 3.15), in float64 inside.
 
-A loss here looks at counted rows only, samples or real steps: the caller leaves masked steps out.
+A loss here looks at counted rows only, samples or real steps: the caller leaves masked steps out. `rows` takes predictions
+(rows, width) with their targets, and returns each row's loss (rows,) and its gradient (rows, width):
+
+>>> import numpy as np
+>>> from rnnspec.training.losses import BinaryCrossentropy, MeanSquaredError
+>>> MeanSquaredError().rows(np.array([[1.0], [3.0]]), np.array([[0.0], [3.0]]))
+(array([1., 0.]), array([[2.],
+       [0.]]))
+>>> BinaryCrossentropy(from_logits=True)
+BinaryCrossentropy(from_logits=True, classes=False)
 """
 
 from __future__ import annotations

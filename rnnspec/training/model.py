@@ -11,6 +11,7 @@ from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.contract.tuning import Tuning
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import finite_number, whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
@@ -54,12 +55,14 @@ class Configuration:
 class Beside:
     """What a copy of a model has beside its file.
 
-    Its seed, where its stream of random numbers is, its threads if they were chosen, and what `configure` chose, if it was called.
+    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, and what `configure` chose, if it
+    was called.
     """
 
     seed: int
     random: dict[str, Any] | None
     threads: int | None
+    tuning: Tuning
     configuration: Configuration | None
 
 
@@ -70,7 +73,7 @@ class Model(CompiledModel):
     replaces the first three. The optimizer keeps its state over calls of `fit` and `train_on_batch`.
 
     A model can be pickled and copied (`pickle`, `copy`, process pools). A copy is what `save` writes, with weights of its own, and
-    goes on with the same random numbers, `threads` and what `configure` chose. The optimizer's state and the states of stateful
+    goes on with the same random numbers, `threads`, `tuning` and what `configure` chose. The optimizer's state and the states of stateful
     layers aren't in it: they start anew. A loss of one's own must be one that can be pickled.
     """
 
@@ -108,13 +111,23 @@ class Model(CompiledModel):
         metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
     ) -> None:
-        """Replace the loss, the optimizer (its state starts anew), the metrics or the loss weights of the spec's train section.
+        """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
 
-        Names are Keras's ("mse", "Adam"); `rnnspec.training.losses` and `.optimizers` have the classes
-        for settings. Of a model with several outputs the loss is one for all, or a list or a mapping by
-        output, with None for an output without one; what is trained is the sum of the losses, each times
-        its weight. Metrics: see `settings.metrics_for`. What is None stays. ValueError for an unknown name,
-        or a metric that needs other targets than the loss or whose output has none; then nothing has changed.
+        argument      type                                     meaning                                                       default
+        ------------  ---------------------------------------  ------------------------------------------------------------  ---------
+        loss          name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; None for    unchanged
+                                                               an output without a loss
+        optimizer     name or `Optimizer`                      "Adam", or an object of `rnnspec.training.optimizers`;        unchanged
+                                                               its state starts anew
+        metrics       list of names; list or dict by output    "accuracy" or one of `rnnspec.training.metrics`               unchanged
+        loss_weights  float; list or dict by output            factor of each loss in the sum that is trained                unchanged
+
+        ValueError for an unknown name, or for a metric whose output has no loss or one with other targets; then nothing has changed.
+
+        >>> import rnnspec
+        >>> from rnnspec.training.optimizers import Adam
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> model.configure(loss="mse", optimizer=Adam(learning_rate=0.01), metrics=["mae"])
         """
         given_optimizer = None if optimizer is None else make_optimizer(optimizer)
         with self._changing:
@@ -133,13 +146,17 @@ class Model(CompiledModel):
             raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
         content = model_file.encode(self._artifact())
         threads = None if self.threads == default_threads() else self.threads
-        return self._restore, (content,), Beside(*self._randomness(), threads, self._chosen)
+        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, self._chosen)
 
     def __setstate__(self, state: Beside) -> None:
         """Of a model that was just restored."""
         self._set_randomness(state.seed, state.random)
         if state.threads is not None:
             self.threads = state.threads
+        if state.tuning != self.tuning:
+            self.tuning = state.tuning
+            if self._updates is not None:
+                self._set_optimizer(make_optimizer(self._updates.optimizer))
         if (chosen := state.configuration) is not None:
             self._losses, self._loss_weights, self._metrics = chosen.losses, chosen.loss_weights, chosen.metrics
             self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics)
@@ -166,16 +183,44 @@ class Model(CompiledModel):
         validation_lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
     ) -> History:
-        """Train; the means of each epoch are in the result's `history`.
+        """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's means by name.
 
-        `x`, `mask`, `lengths` as for `forward`; `y` and `sample_weight` as for `check_targets`, where several
-        outputs have a loss a list or a mapping by output. All of it is checked before the first step. What is
-        None comes from the spec's train section, or is batch_size 32, epochs 1, validation_split 0, shuffle
-        True. `validation_split`: the last fraction of the samples, taken before shuffling; `validation_data`
-        (x, y) or (x, y, sample_weight), with `validation_mask` and `validation_lengths` as `mask` and `lengths`
-        of its x, goes before it. From the same weights and optimizer state the same `seed` gives the same bits;
-        None goes on with the model's own stream, which starts at the seed that it was compiled with. `callbacks`:
-        objects of classes that inherit `Callback`, called in their order.
+        argument            shape, type                   meaning                                                          default
+        ------------------  ----------------------------  ---------------------------------------------------------------  ----------
+        x                   as for `forward`              inputs of n samples                                              required
+        y                   (n,) or (n, 1), int           targets of a loss over classes: class numbers                    required
+                            (n, width), float             targets of any other loss; (n,) if the width is 1
+                            (n, time, ...), or list       the same at each step of a sequence output
+        batch_size          int from 1                    samples of an update                                             spec, 32
+        epochs              int from 0                    passes over all samples                                          spec, 1
+        validation_data     (x, y[, sample_weight])       samples to evaluate after each epoch                             None
+        validation_split    float from 0 to below 1       fraction to evaluate instead of training on it: the last         spec, 0.0
+                                                          samples, before shuffling; unused with `validation_data`
+        shuffle             bool                          whether each epoch has an order of its own                       spec, True
+        seed                int from 0                    source of order, dropout and noise; None: the model's stream     spec, None
+        verbose             bool, or 0, 1, 2, "auto"      whether progress is shown                                        True
+        mask                as for `forward`              steps that count                                                 None
+        lengths             as for `forward`              number of steps that count, from the start                       None
+        sample_weight       (n,), or (n, time)            factors of the loss, of samples or steps                         None
+        validation_mask     as for `forward`              steps of `validation_data` that count                            None
+        validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
+        callbacks           list of `Callback`            objects whose methods are called on the way, in order            None
+
+        A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y` and `sample_weight` are lists
+        with an entry for each output that has a loss, or dicts by output name; a single `sample_weight` is for all. The same seed, weights
+        and optimizer state give the same bits. ValueError, before the first step, names the argument, sample, step, value and expectation;
+        also for a model without a loss or an optimizer.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
+        >>> model = rnnspec.compile(spec, seed=1)
+        >>> x = np.random.default_rng(0).normal(size=(64, 5, 3))
+        >>> history = model.fit(x, x.sum(axis=(1, 2)), epochs=3, validation_split=0.25, verbose=False)
+        >>> list(history.history)
+        ['loss', 'val_loss']
+        >>> history.history["loss"][-1] < history.history["loss"][0]
+        True
         """
         train = self.signature.train
         called = checked_callbacks(callbacks)
@@ -202,7 +247,19 @@ class Model(CompiledModel):
         return history
 
     def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:
-        """One forward, backward and update on all samples at once; the loss before the update, penalties included."""
+        """One update on all samples at once, as Keras's `train_on_batch`; returns the loss before the update, penalties included.
+
+        `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = SGD() } }"
+        >>> model = rnnspec.compile(spec, seed=1)
+        >>> x, y = np.ones((4, 5, 3)), np.ones((4, 1))
+        >>> first, second = model.train_on_batch(x, y), model.train_on_batch(x, y)
+        >>> second < first
+        True
+        """
         trainer, updates = self._ready()
         batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
         with self._changing:
@@ -218,7 +275,17 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
     ) -> dict[str, float]:
-        """The loss, penalties included, and the metrics by name, as means over all samples, or all real steps of a sequence output."""
+        """The loss, penalties included, and the metrics by name: means over all samples, or all unmasked steps of a sequence output.
+
+        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> model.configure(loss="mse", metrics=["mae"])
+        >>> list(model.evaluate(np.ones((4, 5, 3)), np.ones((4, 1))))
+        ['loss', 'mean_absolute_error']
+        """
         trainer = self._loss_ready()
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         size = whole_number("batch_size", _first(batch_size, self.signature.train.batch_size, 32), 1)
@@ -260,7 +327,7 @@ class Model(CompiledModel):
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         self._parameters.settle()
-        self._updates = Updates(optimizer, self._parameters, self._compile_update)
+        self._updates = Updates(optimizer, self._parameters, self._compile_update, self.tuning)
 
 
 def _first(*choices: Value | None) -> Value:

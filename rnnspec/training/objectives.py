@@ -8,6 +8,7 @@ from numbers import Real
 from typing import cast
 
 from rnnspec.contract.signature import OutputSignature
+from rnnspec.diagnostics import name_faults
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import Metric, MetricNames, metric
 
@@ -56,11 +57,8 @@ def by_objective(what: str, trained: Sequence[Objective], given: object) -> list
     names = [objective.output.name for objective in trained]
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)
-        missing, unknown = [name for name in names if name not in named], [str(name) for name in named if name not in names]
-        if missing or unknown:
-            said = [f"missing: {', '.join(missing)}"] if missing else []
-            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-            raise ValueError(f"{what}: the outputs with a loss are {', '.join(names)}; {'; '.join(said)}")
+        if faults := name_faults(names, named):
+            raise ValueError(f"{what}: the outputs with a loss are {', '.join(names)}; {faults}")
         return [named[name] for name in names]
     if len(names) == 1:
         return [given]

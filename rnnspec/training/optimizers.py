@@ -1,4 +1,16 @@
-"""Optimizers on the flat weights, in place, by Keras's formulas (keras.src.optimizers, 3.15)."""
+"""Optimizers: update rules on the flat weights, in place, by Keras's formulas (keras.src.optimizers, 3.15).
+
+A spec chooses one by name, `optimizer = Adam(learning_rate = 0.01)`; Python gives `Model.configure` a name or an object:
+
+>>> import numpy as np
+>>> import rnnspec
+>>> from rnnspec.training.optimizers import SGD
+>>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+>>> model.configure(loss="mse", optimizer=SGD(learning_rate=0.1, momentum=0.9, clipnorm=1.0))
+>>> history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=5, verbose=False)
+>>> history.history["loss"][-1] < history.history["loss"][0]
+True
+"""
 
 from __future__ import annotations
 
@@ -6,12 +18,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 
+from rnnspec.contract.arguments import Float
 from rnnspec.contract.executable import Array, Num
+from rnnspec.contract.optimizer_arguments import BY_NAME, default_flag, default_number
 from rnnspec.runtime.data.validate import finite_number
+from rnnspec.training.array_formula import ArrayFormula, array_formula
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30
@@ -21,43 +36,14 @@ CHUNK = 1 << 15
 """Elements updated at a time, so that what one update touches stays in the cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
-    """The finite numbers from `least` to `most`, without an end that is open."""
-
-    least: float = 0.0
-    most: float = math.inf
-    open_below: bool = False
-    open_above: bool = False
-
-    def checked(self, what: str, value: object) -> float:
-        """The value as a Python float, which leaves float32 arrays float32; ValueError, naming `what`, if it isn't inside."""
-        if (number := finite_number(value)) is not None:
-            above = number > self.least if self.open_below else number >= self.least
-            if above and (number < self.most if self.open_above else number <= self.most):
-                return number
-        least = f"{'above' if self.open_below else 'from'} {self.least:g}"
-        most = "" if math.isinf(self.most) else f" to {'below ' if self.open_above else ''}{self.most:g}"
-        raise ValueError(f"{what}: expected a finite number {least}{most}, got {value!r}")
+_OPTIONAL = frozenset(name for name, argument in BY_NAME.items() if argument.optional)
 
 
-_FRACTION, _ABOVE_ZERO = NumberRange(most=1.0, open_above=True), NumberRange(open_below=True)
-
-RANGES = {
-    "learning_rate": NumberRange(),
-    "weight_decay": NumberRange(),
-    "clipnorm": _ABOVE_ZERO,
-    "clipvalue": _ABOVE_ZERO,
-    "global_clipnorm": _ABOVE_ZERO,
-    "momentum": NumberRange(most=1.0),
-    "rho": NumberRange(most=1.0),
-    "beta_1": _FRACTION,
-    "beta_2": _FRACTION,
-    "epsilon": NumberRange(),
-}
-"""What an optimizer's settings may be."""
-
-_OPTIONAL = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+def _checked(what: str, value: object, kind: Float) -> float:
+    """The value as a Python float, which leaves float32 arrays float32; ValueError, naming `what`, if it isn't of the kind."""
+    if (number := finite_number(value)) is not None and kind.holds(number):
+        return number
+    raise ValueError(f"{what}: expected a finite number {kind.interval}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +62,7 @@ class Optimizer(ABC):
     A subclass takes its own settings in Keras's order, those of this class by name. `clipnorm` bounds each weight's gradient norm,
     `global_clipnorm` that of all together, `clipvalue` each element; at most one of them. `weight_decay` takes that fraction, times
     the learning rate, off the weights before the update. `iterations` counts the updates so far.
-    ValueError for settings outside `RANGES`.
+    ValueError for settings that `OPTIMIZER_ARGUMENTS` doesn't allow.
     """
 
     learning_rate: float
@@ -87,45 +73,46 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            value: object = getattr(self, setting.name)
-            if setting.name in RANGES and not (value is None and setting.name in _OPTIONAL):
-                setattr(self, setting.name, RANGES[setting.name].checked(f"{type(self).__name__}: {setting.name}", value))
-            elif isinstance(setting.default, bool):
-                setattr(self, setting.name, true_or_false(f"{type(self).__name__}: {setting.name}", value))
+            what, value = f"{type(self).__name__}: {setting.name}", cast(object, getattr(self, setting.name))
+            argument = BY_NAME.get(setting.name)
+            if isinstance(setting.default, bool):
+                setattr(self, setting.name, true_or_false(what, value))
+            elif argument is not None and isinstance(argument.kind, Float) and not (value is None and setting.name in _OPTIONAL):
+                setattr(self, setting.name, _checked(what, value, argument.kind))
         clippings = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(clippings) > 1:
             raise ValueError(f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}")
         self.iterations = 0
         self._extents: list[WeightExtent] = []
         self._state: list[Array] = []
-        self._scratch: Array = np.empty(0)
+        self._scratch: list[Array] = []
+        self._flags = [setting.name for setting in fields(self) if isinstance(setting.default, bool)]
+        self._formulas: dict[tuple[bool, ...], ArrayFormula] = {}
 
     @property
     @abstractmethod
     def slots(self) -> int:
         """How many numbers of state there are for a weight."""
 
-    @abstractmethod
-    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
-        """One update of a run of weights in place; `gradient` and `scratch`, of the same length, may be overwritten."""
-
     @property
     def late(self) -> bool:
         """Whether an update with a gradient of zero may wait, until a weight is next read.
 
-        Then `formula` and `constants` say what `update` does, operation by operation. A weight whose state is all
-        zeros must be left as it is by any number of such updates after the first. What looks at a whole weight, or
-        changes weights without a gradient, can't wait.
+        A weight whose state is all zeros must be left as it is by any number of such updates after the first. What looks at a
+        whole weight, or changes weights without a gradient, can't wait.
         """
         return False
 
+    @abstractmethod
     def constants(self) -> tuple[float, ...]:
-        """What the formula takes in the update that `iterations` counts."""
-        raise NotImplementedError
+        """The numbers that the formula takes in the update that `iterations` counts."""
 
+    @abstractmethod
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
-        """The new weight and state. See `late`."""
-        raise NotImplementedError
+        """The new weight and state of one number, of which the update of arrays and native code are made; `state` has `slots` numbers.
+
+        It may depend on settings that are true or false, and on no others: those are among the constants.
+        """
 
     @property
     def _without_neighbours(self) -> bool:
@@ -143,7 +130,8 @@ class Optimizer(ABC):
         self.iterations = 0
         self._extents = [extent for extent in extents if extent.trainable]
         self._state = [np.zeros(size, dtype) for _ in range(self.slots)]
-        self._scratch = np.empty(min(CHUNK, size), dtype)
+        self._scratch = [np.empty(min(CHUNK, size), dtype)]
+        self._formulas.clear()
 
     def step(self, weights: Array, gradient: Array, native: Callable[[int, int], None] | None = None) -> None:
         """One update of the trainable weights in place; `gradient` is overwritten. Nothing is allocated by size.
@@ -153,17 +141,29 @@ class Optimizer(ABC):
         with np.errstate(all="ignore"):
             self._clip(gradient)
             self.iterations += 1
+            constants = self.constants()
+            formula = self._array_formula(len(constants))
             for start, stop in _runs(self._extents):
                 if native is not None and stop - start >= CHUNK:
                     native(start, stop)
                     continue
                 for begin in range(start, stop, CHUNK):
                     part = slice(begin, min(begin + CHUNK, stop))
-                    scratch = self._scratch[: part.stop - part.start]
+                    scratch = [values[: part.stop - part.start] for values in self._scratch]
+                    updated = weights[part]
                     if self.weight_decay is not None:
-                        np.multiply(weights[part], self.weight_decay * self.learning_rate, out=scratch)
-                        weights[part] -= scratch
-                    self.update(weights[part], gradient[part], [values[part] for values in self._state], scratch)
+                        np.multiply(updated, self.weight_decay * self.learning_rate, out=scratch[0])
+                        updated -= scratch[0]
+                    formula.run(updated, gradient[part], [values[part] for values in self._state], constants, scratch)
+
+    def _array_formula(self, constants: int) -> ArrayFormula:
+        """The formula over arrays, made when it is first needed, and anew for other settings that are true or false."""
+        flags = tuple([getattr(self, name) for name in self._flags])
+        if (found := self._formulas.get(flags)) is None:
+            found = self._formulas[flags] = array_formula(self.formula, len(self._state), constants)
+        while len(self._scratch) < found.temporaries:
+            self._scratch.append(np.empty_like(self._scratch[0]))
+        return found
 
     def _clip(self, gradient: Array) -> None:
         parts = [gradient[extent.start : extent.stop] for extent in self._extents]
@@ -183,7 +183,7 @@ class Optimizer(ABC):
         total = 0.0
         for begin in range(0, values.size, CHUNK):
             part = values[begin : begin + CHUNK]
-            scratch = np.square(part, out=self._scratch[: part.size])
+            scratch = np.square(part, out=self._scratch[0][: part.size])
             total += float(scratch.sum(dtype=np.float64))
         return total
 
@@ -193,28 +193,13 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """v = momentum v - rate g, w += v; with nesterov w += momentum v - rate g."""
 
-    learning_rate: float = 0.01
-    momentum: float = 0.0
-    nesterov: bool = False
+    learning_rate: float = default_number("SGD", "learning_rate")
+    momentum: float = default_number("SGD", "momentum")
+    nesterov: bool = default_flag("SGD", "nesterov")
 
     @property
     def slots(self) -> int:
         return 1 if self.momentum else 0
-
-    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
-        gradient *= self.learning_rate
-        if not state:
-            weights -= gradient
-            return
-        (velocity,) = state
-        velocity *= self.momentum
-        velocity -= gradient
-        if self.nesterov:
-            np.multiply(velocity, self.momentum, out=scratch)
-            scratch -= gradient
-            weights += scratch
-        else:
-            weights += velocity
 
     @property
     def late(self) -> bool:
@@ -237,42 +222,15 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """s = rho s + (1 - rho) g², w -= rate g / √(s + epsilon); centered takes the mean gradient's square off s."""
 
-    learning_rate: float = 0.001
-    rho: float = 0.9
-    momentum: float = 0.0
-    epsilon: float = 1e-7
-    centered: bool = False
+    learning_rate: float = default_number("RMSprop", "learning_rate")
+    rho: float = default_number("RMSprop", "rho")
+    momentum: float = default_number("RMSprop", "momentum")
+    epsilon: float = default_number("RMSprop", "epsilon")
+    centered: bool = default_flag("RMSprop", "centered")
 
     @property
     def slots(self) -> int:
         return 1 + bool(self.momentum) + self.centered
-
-    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
-        square, rest = state[0], list(state[1:])
-        square *= self.rho
-        np.square(gradient, out=scratch)
-        scratch *= 1.0 - self.rho
-        square += scratch
-        if self.centered:
-            mean = rest.pop()
-            mean *= self.rho
-            np.multiply(gradient, 1.0 - self.rho, out=scratch)
-            mean += scratch
-            np.square(mean, out=scratch)
-            np.subtract(square, scratch, out=scratch)
-            scratch += self.epsilon
-        else:
-            np.add(square, self.epsilon, out=scratch)
-        np.sqrt(scratch, out=scratch)
-        gradient *= self.learning_rate
-        gradient /= scratch
-        if rest:
-            (velocity,) = rest
-            velocity *= self.momentum
-            velocity += gradient
-            weights -= velocity
-        else:
-            weights -= gradient
 
     @property
     def late(self) -> bool:
@@ -289,7 +247,7 @@ class RMSprop(Optimizer):
             mean = state[-1] * rho + gradient * rest
             spread, means = square - mean * mean, (mean,)
         step = gradient * rate / (spread + epsilon).sqrt()
-        if not self.momentum:
+        if len(state) == 1 + len(means):
             return weight - step, square, *means
         velocity = state[1] * momentum + step
         return weight - velocity, square, velocity, *means
@@ -300,39 +258,21 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """m += (1 - β1)(g - m), v += (1 - β2)(g² - v), w -= rate √(1 - β2ᵗ)/(1 - β1ᵗ) m / (√v + epsilon)."""
 
-    learning_rate: float = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-    amsgrad: bool = False
+    learning_rate: float = default_number("Adam", "learning_rate")
+    beta_1: float = default_number("Adam", "beta_1")
+    beta_2: float = default_number("Adam", "beta_2")
+    epsilon: float = default_number("Adam", "epsilon")
+    amsgrad: bool = default_flag("Adam", "amsgrad")
 
     @property
     def slots(self) -> int:
         return 3 if self.amsgrad else 2
 
-    def update(self, weights: Array, gradient: Array, state: Sequence[Array], scratch: Array) -> None:
-        rate = self._rate()
-        mean, variance = state[0], state[1]
-        np.subtract(gradient, mean, out=scratch)
-        scratch *= 1.0 - self.beta_1
-        mean += scratch
-        np.square(gradient, out=scratch)
-        scratch -= variance
-        scratch *= 1.0 - self.beta_2
-        variance += scratch
-        if self.amsgrad:
-            variance = np.maximum(state[2], variance, out=state[2])
-        np.sqrt(variance, out=scratch)
-        scratch += self.epsilon
-        np.multiply(mean, rate, out=gradient)
-        gradient /= scratch
-        weights -= gradient
-
     @property
     def late(self) -> bool:
         """Where all is zero an update is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
         held = self.epsilon > SMALLEST and self.learning_rate < LARGEST * (1.0 - self.beta_1)
-        return self._without_neighbours and not self.amsgrad and held
+        return self._without_neighbours and held
 
     def constants(self) -> tuple[float, ...]:
         return self._rate(), 1.0 - self.beta_1, 1.0 - self.beta_2, self.epsilon
@@ -341,7 +281,8 @@ class Adam(Optimizer):
         rate, towards_gradient, towards_square, epsilon = constants
         mean = state[0] + (gradient - state[0]) * towards_gradient
         variance = state[1] + (gradient * gradient - state[1]) * towards_square
-        return weight - mean * rate / (variance.sqrt() + epsilon), mean, variance
+        largest = tuple(most.maximum(variance) for most in state[2:])
+        return weight - mean * rate / ((*largest, variance)[0].sqrt() + epsilon), mean, variance, *largest
 
     def _rate(self) -> float:
         return self.learning_rate * math.sqrt(1.0 - self.beta_2**self.iterations) / (1.0 - self.beta_1**self.iterations)
@@ -352,7 +293,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: w -= rate · weight_decay · w before each update."""
 
-    weight_decay: float | None = 0.004
+    weight_decay: float | None = default_number("AdamW", "weight_decay")
 
 
 def _runs(extents: Sequence[WeightExtent]) -> list[tuple[int, int]]:

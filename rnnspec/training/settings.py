@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import TypeVar, cast
 
+from rnnspec.contract.arguments import REQUIRED
 from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
@@ -15,12 +16,6 @@ from rnnspec.training.metrics import METRICS, MetricNames, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 
 Made = TypeVar("Made")
-
-
-class Required(Enum):
-    """What stands in for what must be named."""
-
-    REQUIRED = "required"
 
 
 _OFA_LOSS = ("rows", "classes", "from_logits")
@@ -120,16 +115,12 @@ def _names(entry: object) -> tuple[str, ...]:
     return tuple(map(_metric_name, cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]))
 
 
-def _per_output(what: str, outputs: Sequence[str], given: object, missing: object = Required.REQUIRED) -> list[object]:
+def _per_output(what: str, outputs: Sequence[str], given: object, missing: object = REQUIRED) -> list[object]:
     """One for each output; `missing` stands in for what a mapping doesn't name, unless all must be named."""
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)
-        absent = [name for name in outputs if name not in named and missing is Required.REQUIRED]
-        unknown = [str(name) for name in named if name not in outputs]
-        if absent or unknown:
-            said = [f"missing: {', '.join(absent)}"] if absent else []
-            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-            raise ValueError(f"{what}: the outputs are {', '.join(outputs)}; {'; '.join(said)}")
+        if faults := name_faults(outputs, named, complete=missing is REQUIRED):
+            raise ValueError(f"{what}: the outputs are {', '.join(outputs)}; {faults}")
         return [named.get(name, missing) for name in outputs]
     if isinstance(given, (list, tuple)):
         listed = list(cast(Sequence[object], given))

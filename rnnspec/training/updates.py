@@ -15,14 +15,9 @@ from numpy.typing import NDArray
 
 from rnnspec.contract.executable import Array, NativeUpdate, UpdateCompiler
 from rnnspec.contract.signature import WeightSignature
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.training.optimizers import CHUNK, Optimizer, WeightExtent
-
-LARGE = CHUNK
-"""Numbers from which on a table is large: a smaller one stays in the cache while all of it is updated."""
-
-MOST_STEPS = 1024
-"""Steps that a row may miss: the constants of so many are kept."""
+from rnnspec.training.optimizers import Optimizer, WeightExtent
 
 Rows = NDArray[np.int64]
 
@@ -52,6 +47,7 @@ class Updates:
     optimizer: Optimizer
     parameters: Parameters
     compile_update: UpdateCompiler | None
+    tuning: Tuning = DEFAULT_TUNING
     _tables: tuple[Table, ...] = ()
     _native: NativeUpdate | None = None
     _gradient: Array | None = None
@@ -62,7 +58,11 @@ class Updates:
     def __post_init__(self) -> None:
         ranges, dtype = self.parameters.ranges, self.parameters.dtype
         late = self.optimizer.late and self.compile_update is not None
-        tables = {weight.name: _table(weight, ranges[weight.name]) for weight in self.parameters.signatures if late and _can_wait(weight)}
+        tables = {
+            weight.name: _table(weight, ranges[weight.name])
+            for weight in self.parameters.signatures
+            if late and _can_wait(weight, self.tuning.large_table)
+        }
         self._tables = tuple(tables.values())
         self.optimizer.bind(
             [
@@ -98,13 +98,13 @@ class Updates:
 
     def apply(self, weights: Array, gradient: Array, rows: list[Rows]) -> None:
         """One update; `gradient`, which is what `zeros` gave, and `rows` are the batch's. The parameters' writer calls it."""
-        if self._steps == MOST_STEPS:
+        if self._steps == self.tuning.late_steps:
             self._settle(weights)
         self.optimizer.step(weights, gradient, self._native_step(weights, gradient))
         if self._tables:
             constants = self.optimizer.constants()
             if not self._constants.size:
-                self._constants = np.zeros((MOST_STEPS, len(constants)), weights.dtype)
+                self._constants = np.zeros((self.tuning.late_steps, len(constants)), weights.dtype)
             self._constants[self._steps] = constants
             for table, read in zip(self._tables, rows, strict=True):
                 self._update(table, weights, read, gradient)
@@ -128,7 +128,7 @@ class Updates:
 
     def _native_step(self, weights: Array, gradient: Array) -> Callable[[int, int], None] | None:
         """An update of a run of weights, by the function that updates tables: of a table of one row. None where there is none."""
-        if self.compile_update is None or not self.optimizer.late:
+        if self.compile_update is None or not self.tuning.native_updates or not self.optimizer.late:
             return None
 
         def step(start: int, stop: int) -> None:
@@ -147,11 +147,11 @@ class Updates:
         self._native([array.__array_interface__["data"][0] for array in arrays], dims)
 
 
-def _can_wait(weight: WeightSignature) -> bool:
-    """Whether a call reads some rows of a weight only, and nothing but its gradient changes it."""
+def _can_wait(weight: WeightSignature, large: int) -> bool:
+    """Whether a call reads some rows of a weight only, which has `large` elements at least, and nothing but its gradient changes it."""
     size = int(np.prod(weight.shape))
     alone = weight.trainable and not weight.updated and weight.regularizer is None and weight.constraint is None
-    return bool(weight.looked_up_by) and alone and size >= LARGE
+    return bool(weight.looked_up_by) and alone and size >= large
 
 
 def _table(weight: WeightSignature, taken: slice) -> Table:

@@ -202,7 +202,7 @@ def test_the_calling_convention_is_the_one_of_the_page() -> None:
     text = "model M { input a: float[time, 3], b: float[other, 3] c = a -> LSTM(2) d = b -> LSTM(2) [c, d] -> Add() }"
     tree = parse(SourceFile.of_text(text))
     kernels = Compilation(tree, resolve(tree), "float32", AVX2).kernels(Variant("forward", False))
-    dims = calling_convention(kernels.function).dims
+    dims = [str(dim) for dim in calling_convention(kernels.function).dims]
     assert sorted(dims) == ["batch", "batch*other", "batch*time", "steps", "steps_1", "tokens", "tokens_1"]
     assert all(f"`{name}`" in page for name in dims if name != "batch*other")
     assert "define dso_local void @rnnspec_forward(ptr %pointers, ptr %dims)" in model_of("Dense(2)").inspect("llvm")

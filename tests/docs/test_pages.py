@@ -13,6 +13,7 @@ from tests.docs.markdown import BLOCK
 from tests.unit.test_architecture import GROUND, MAY_KNOW
 
 PAGES = pages()
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -26,7 +27,7 @@ def test_a_page_is_up_to_date(path: Path) -> None:
     assert filled(page) == page, f"{named(path)} is out of date: run `.venv/bin/python docs/generate.py` and read the difference"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=named)
+@pytest.mark.parametrize("path", [*PAGES, CONTRIBUTING], ids=named)
 def test_links_lead_somewhere(path: Path) -> None:
     page = BLOCK.sub("", path.read_text(encoding="utf-8"))
     for target in LINK.findall(page):
@@ -84,6 +85,10 @@ def test_the_rooms_are_those_of_the_architecture_test() -> None:
     }
     rooms = {name for name in MAY_KNOW if name and name not in GROUND and name != "__main__"}
     assert shown == {name: {other for other in MAY_KNOW[name] if other in rooms - {"contract"}} for name in rooms}
+
+
+def test_the_page_on_words_can_be_reached() -> None:
+    assert "](docs/style.md)" in CONTRIBUTING.read_text(encoding="utf-8")
 
 
 def test_no_fence_is_of_an_unknown_kind() -> None:

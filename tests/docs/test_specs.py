@@ -29,7 +29,7 @@ def test_a_spec_compiles_and_runs(block: Block) -> None:
     inputs: dict[str, np.ndarray] = {}
     lengths: dict[str, list[int]] = {}
     for source in model.signature.inputs:
-        shape = tuple(3 if isinstance(extent, str) else extent for extent in source.shape)
+        shape = tuple(extent if isinstance(extent, int) else 3 for extent in source.shape)
         inputs[source.name] = np.ones((2, *shape), np.int32 if source.integer else np.float32)
         if source.is_sequence:
             lengths[source.name] = [shape[0], 1]

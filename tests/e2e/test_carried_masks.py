@@ -9,6 +9,7 @@ import pytest
 
 import rnnspec
 from rnnspec.driver import source_files
+from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.source import SourceFile
 from tests import reference
@@ -30,6 +31,10 @@ WINDOWS = {
     "max": make("MaxPooling1D", pool_size=2),
     "max-same": make("MaxPooling1D", pool_size=3, strides=2, padding="same"),
     "average": make("AveragePooling1D", pool_size=3, strides=1),
+    "pad": make("ZeroPadding1D", padding=[2, 1]),
+    "pad-end": make("ZeroPadding1D", padding=[0, 3]),
+    "crop": make("Cropping1D", cropping=[1, 2]),
+    "crop-start": make("Cropping1D", cropping=[2, 0]),
     "average-same": make("AveragePooling1D", pool_size=2, padding="same"),
 }
 CARRY = {"carry_mask": True}
@@ -65,8 +70,7 @@ def test_a_sample_is_what_it_is_alone(name: str) -> None:
     for before in (0, 1, 2, 5, np.arange(len(given))):
         x, mask = padded(given, before)
         np.testing.assert_array_equal(model.predict(x, mask=mask), together, err_msg=str(before))
-    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
-    threads.least_saved, threads.patience = 0, 1 << 40
+    model.tuning = rnnspec.Tuning(least_saved_operations=0, spin_limit=1 << 40)
     for number in (2, 3):
         model.threads = number
         np.testing.assert_array_equal(model.predict(given), together)
@@ -226,7 +230,7 @@ def test_many_ways_through_many_windows_are_walked_once() -> None:
     text = f"model M {{ input x0: float[time, 2]\n{ways}\nx40 -> GRU(2) }}"
     graph = resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
     assert graph == resolve(source_files.parse_all(SourceFile.of_text(text))[0], {})
-    assert len(list(graph.sequences())) == 1 + 3 * 40
+    assert len(list(sequences(graph))) == 1 + 3 * 40
 
 
 def test_a_gradient_passes_windows_without_a_real_step() -> None:

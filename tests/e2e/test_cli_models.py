@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnspec.contract.target_names import TARGET_NAMES
+from rnnspec.driver import commands
 from rnnspec.interop.safetensors import write_weights
+from rnnspec.kernel.target import TARGETS
 from tests.e2e.conftest import SPEC, Workplace
 
 
@@ -229,3 +232,32 @@ def test_closed_pipe_ends_quietly(workplace: Workplace) -> None:
     done = subprocess.run(shell, shell=True, cwd=workplace.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.stderr == ""
     assert len(done.stdout) == 10
+
+
+@pytest.mark.parametrize("target", TARGET_NAMES)
+def test_compile_for_another_machine(workplace: Workplace, target: str) -> None:
+    """All functions are made; the model file is the same as for any."""
+    workplace.succeeds("compile", "trend.rnn", "-o", "here.rnnc", "--seed", "0")
+    done = workplace.succeeds("compile", "trend.rnn", "-o", "there.rnnc", "--seed", "0", "--target", target)
+    machine = f"{TARGETS[target].architecture}, ELF"
+    numbers = ", ".join(rf"{name} [\d,]+ bytes" for name in ("forward", "stream", "record", "backward"))
+    assert re.search(rf"^compiled for {re.escape(target)} \({machine}\): {numbers}$", done.err, re.MULTILINE)
+    assert done.err.endswith("wrote there.rnnc\n")
+    assert (workplace.folder / "here.rnnc").read_bytes() == (workplace.folder / "there.rnnc").read_bytes()
+
+
+def test_compile_for_a_machine_that_is_not_described(workplace: Workplace) -> None:
+    message = workplace.refuses("compile", "trend.rnn", "-o", "there.rnnc", "--target", "neons")
+    assert "there is no target named `neons`; did you mean `neon`?" in message
+    assert not (workplace.folder / "there.rnnc").exists()
+
+
+def test_only_what_a_model_runs_is_made_for_another_machine() -> None:
+    """No gradient without a loss, no stream for a model that can't."""
+    spec = "model Two {\n    input x: float[time, 2]\n    Bidirectional(LSTM(3))\n}\n"
+    assert list(commands.compile_for(spec, "neon").sizes) == ["forward"]
+
+
+def test_the_code_is_the_other_machine_s() -> None:
+    sizes = {name: commands.compile_for(SPEC, name).sizes["forward"] for name in TARGET_NAMES}
+    assert len(set(sizes.values())) == len(sizes)

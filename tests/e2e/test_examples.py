@@ -24,7 +24,7 @@ def test_example(path: Path) -> None:
     batch, lengths = 3, {"time": 5}
     inputs = {}
     for spec in model.signature.inputs:
-        shape = (batch, *(lengths.get(extent, 4) if isinstance(extent, str) else extent for extent in spec.shape))
+        shape = (batch, *(extent if isinstance(extent, int) else lengths.get(str(extent), 4) for extent in spec.shape))
         inputs[spec.name] = (
             random.integers(1, spec.vocabulary or 2, shape) if spec.integer else random.normal(size=shape).astype(np.float32)
         )

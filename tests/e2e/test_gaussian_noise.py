@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.dimensions import BATCH
 from rnnspec.frontend.lowering.random_draws import standard_normal
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
@@ -28,7 +29,7 @@ def test_the_formula_is_the_inverse_of_the_normal_distribution() -> None:
     """In every part of the range, the smallest and the largest number that can be drawn included."""
     places = np.unique(np.concatenate([np.arange(200), 2**24 - 1 - np.arange(200), np.linspace(0, 2**24 - 1, 5000).astype(int)]))
     builder = Builder()
-    uniform = builder.parameter(Role.INPUT, "u", TensorType(DType.F64, ("batch", 1)))
+    uniform = builder.parameter(Role.INPUT, "u", TensorType(DType.F64, (BATCH, 1)))
     function = builder.function("f", [Result(Role.OUTPUT, "z", standard_normal(builder, uniform))])
     results: dict[tuple[Role, str], Any] = interpret(function, {"u": places[:, None] * 2.0**-24})
     expected = [NormalDist().inv_cdf((place + 0.5) * 2.0**-24) for place in places]

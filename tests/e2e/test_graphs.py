@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.contract.dimensions import Dim, Name, Size
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
@@ -31,7 +32,7 @@ pytestmark = [
 Array = NDArray[Any]
 
 STEP = 1e-5
-TIMES = {"time": 6, "later": 4}
+TIMES: dict[Dim, int] = {Name("time"): 6, Name("later"): 4}
 BATCH = 5
 
 GRAPHS: Mapping[str, str] = {
@@ -411,7 +412,7 @@ def test_batch_mates_and_padding_change_no_bit(name: str) -> None:
         alone = listed(model.forward(inputs, mask=masks or None))
         for output, found, expected in zip(model.signature.outputs, alone, whole, strict=True):
             result = found[0]
-            if output.is_sequence and isinstance(output.shape[0], str):
+            if output.is_sequence and isinstance(output.shape[0], Size):
                 spread = places[output.shape[0]]
                 result = result[len(result) - 1 - spread[::-1]] if output.flip else result[spread]
             assert np.array_equal(result, expected[row]), f"{output.name}, sample {row}"
@@ -424,7 +425,7 @@ def test_lengths_lists_and_masks_say_the_same(name: str) -> None:
     lengths = {
         spec.name: np.array([time_of(spec), 0, 2, 1, time_of(spec)])
         for spec in model.signature.inputs
-        if spec.is_sequence and isinstance(spec.shape[0], str)
+        if spec.is_sequence and isinstance(spec.shape[0], Size)
     }
     by_lengths = listed(model.forward(call.inputs, lengths=lengths))
     masks = {key: np.arange(call.inputs[key].shape[1]) < own[:, None] for key, own in lengths.items()}
@@ -471,7 +472,7 @@ def test_a_merge_is_that_of_what_is_shown() -> None:
     model = rnnspec.compile(spec, dtype="float64", seed=1)
     call = drawn(model.signature, 8)
     p, q, *merged = model.forward(call.inputs, mask=call.masks)
-    real = np.zeros((BATCH, TIMES["time"]), bool)
+    real = np.zeros((BATCH, TIMES[Name("time")]), bool)
     for key, mask in call.masks.items():
         real |= mask & (call.inputs[key] != 0).any(axis=-1)
     for kind, found in zip(("add", "subtract", "average", "concatenate"), merged, strict=True):
@@ -598,7 +599,7 @@ def test_a_stream_of_two_inputs(name: str) -> None:
     inputs = {key: value.astype(np.float32) for key, value in drawn(model.signature, 10).inputs.items()}
     expected = listed(model.forward(inputs))
     stream = model.stream(BATCH)
-    steps = [listed(stream.step({key: value[:, step] for key, value in inputs.items()})) for step in range(TIMES["time"])]
+    steps = [listed(stream.step({key: value[:, step] for key, value in inputs.items()})) for step in range(TIMES[Name("time")])]
     for place, output in enumerate(model.signature.outputs):
         shown = [outputs[place] for outputs in steps]
         assert np.array_equal(np.stack(shown, axis=1) if output.is_sequence else shown[-1], expected[place]), output.name

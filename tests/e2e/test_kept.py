@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.compile_cache import package_state
 from rnnspec.diagnostics import SpecError, SpecWarning
 from rnnspec.driver import compilation
 from rnnspec.runtime.storage.object_cache import CacheWarning, ObjectCache
@@ -65,6 +66,11 @@ def in_a_process(spec: str, code: str = CALL) -> list[str]:
     return subprocess.run([sys.executable, "-c", code, spec], check=True, capture_output=True, text=True).stdout.split("\n")
 
 
+def test_a_package_that_is_worked_on_is_known_by_all_its_files() -> None:
+    for name in ("api.py", "rnn.lark", "lstm.rnn", "python_call.ll.j2", "thread_runtime.ll.j2"):
+        assert f"/{name}'" in package_state()
+
+
 def test_a_second_process_needs_no_compiler(own_cache: Path) -> None:
     first, second = in_a_process(SPEC), in_a_process(SPEC)
     assert first[:2] == [second[0], "True True"]
@@ -80,7 +86,7 @@ def test_what_a_start_does_not_need_is_not_imported(own_cache: Path) -> None:
     assert not never & first
     stages = ("frontend", "ir", "passes", "kernel", "backend", "driver")
     assert not [name for name in second if name.startswith(tuple(f"rnnspec.{stage}" for stage in stages))]
-    assert not (never | {"lark", "difflib"}) & second
+    assert not (never | {"lark", "jinja2", "difflib"}) & second
 
 
 def test_the_collector_of_garbage_goes_on_after_a_spec(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ MIXED = {"Add-residual-masked"}
 CANCELLING = {"Dense-BatchNormalization-LSTM-training-masked"}
 """A bias before a normalization: terms that cancel but for Keras's 1e-7 make its gradient, which is as exact as they are."""
 
-CASES = [*load("options"), *load("layers")]
+CASES = [*load("options"), *load("layers"), *load("more_layers")]
 
 
 def named(case: Case) -> str:

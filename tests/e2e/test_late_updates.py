@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.contract.executable import Array
+from rnnspec import Tuning
+from rnnspec.contract.executable import Array, Formula, NativeUpdate
+from rnnspec.contract.tuning import DEFAULT_TUNING
+from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.model.weights import Parameters
-from rnnspec.training import updates
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 
@@ -55,6 +58,7 @@ model Whole {
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01),
+    "amsgrad": Adam(learning_rate=0.01, amsgrad=True),
     "sgd": SGD(learning_rate=0.1),
     "momentum": SGD(learning_rate=0.1, momentum=0.9),
     "nesterov": SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
@@ -64,8 +68,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 
 
-def made(spec: str, optimizer: Optimizer, dtype: str = "float32", **parameters: int) -> Model:
-    model = rnnspec.compile(spec, seed=1, dtype=dtype, **parameters)
+LATE, AT_ONCE = Tuning(large_table=WORDS), Tuning(large_table=10**9)
+
+
+def made(spec: str, optimizer: Optimizer, dtype: str = "float32", tuning: Tuning = DEFAULT_TUNING, **parameters: int) -> Model:
+    model = rnnspec.compile(spec, seed=1, dtype=dtype, tuning=tuning, **parameters)
     model.configure(loss="mse", optimizer=optimizer)
     return model
 
@@ -97,13 +104,11 @@ def bits(arrays: list[Array]) -> list[bytes]:
 
 @pytest.mark.parametrize(("dtype", "width"), [("float32", 50), ("float64", 27)])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_late_updates_are_those_made_at_once_bit_for_bit(
-    name: str, dtype: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_updates_are_those_made_at_once_bit_for_bit(name: str, dtype: str, width: int, tmp_path: Path) -> None:
     def run(late: bool) -> tuple[list[object], bool]:
-        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        tuning = LATE if late else AT_ONCE
         random = np.random.default_rng(0)
-        model = made(TEXT, OPTIMIZERS[name], dtype, width=width)
+        model = made(TEXT, OPTIMIZERS[name], dtype, tuning, width=width)
         seen: list[object] = []
         waited = False
         for step in range(60):
@@ -136,11 +141,11 @@ def test_late_updates_are_those_made_at_once_bit_for_bit(
 
 
 @pytest.mark.filterwarnings(r"ignore:warning\[W0201\]:rnnspec.diagnostics.SpecWarning")
-def test_a_table_that_several_inputs_are_looked_up_in_and_masked_steps_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_several_inputs_are_looked_up_in_and_masked_steps_show() -> None:
     def run(late: bool) -> list[bytes]:
-        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        tuning = LATE if late else AT_ONCE
         random = np.random.default_rng(0)
-        model = made(SHARED, Adam(learning_rate=0.01))
+        model = made(SHARED, Adam(learning_rate=0.01), tuning=tuning)
         for _ in range(40):
             x, z = ids(random, time=6), random.integers(1, WORDS, (4, 6))
             model.train_on_batch({"x": x, "z": z}, random.normal(size=(4, 1)))
@@ -150,12 +155,11 @@ def test_a_table_that_several_inputs_are_looked_up_in_and_masked_steps_show(monk
     assert run(True) == run(False)
 
 
-def test_more_steps_than_are_kept_and_moments_too_small_to_be_normal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_steps_than_are_kept_and_moments_too_small_to_be_normal() -> None:
     def run(late: bool) -> list[bytes]:
-        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
-        monkeypatch.setattr(updates, "MOST_STEPS", 300)
+        tuning = replace(LATE if late else AT_ONCE, late_steps=300)
         random = np.random.default_rng(0)
-        model = made(BAG, Adam(beta_1=0.5, beta_2=0.6))
+        model = made(BAG, Adam(beta_1=0.5, beta_2=0.6), tuning=tuning)
         for step in range(700):
             x = ids(random) if step < 10 else random.integers(1, 9, (4, 9))
             model.train_on_batch(x, random.normal(size=(4, 1)))
@@ -175,11 +179,11 @@ def test_a_row_that_no_batch_reads_is_not_touched_until_it_is_read() -> None:
     assert not np.array_equal(model.weights["embedding/embeddings"][7], moved)
 
 
-def test_a_new_optimizer_finds_what_the_old_one_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_optimizer_finds_what_the_old_one_owed() -> None:
     def run(late: bool) -> list[bytes]:
-        monkeypatch.setattr(updates, "LARGE", WORDS if late else 10**9)
+        tuning = LATE if late else AT_ONCE
         random = np.random.default_rng(0)
-        model = made(BAG, Adam())
+        model = made(BAG, Adam(), tuning=tuning)
         for optimizer in (Adam(), SGD(momentum=0.5), Adam()):
             for _ in range(5):
                 model.train_on_batch(ids(random), random.normal(size=(4, 1)))
@@ -192,7 +196,7 @@ def test_a_new_optimizer_finds_what_the_old_one_owed(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "optimizer",
     [
-        Adam(clipnorm=1.0), Adam(global_clipnorm=1.0), Adam(clipvalue=1.0), AdamW(), Adam(amsgrad=True), Adam(epsilon=0.0),
+        Adam(clipnorm=1.0), Adam(global_clipnorm=1.0), Adam(clipvalue=1.0), AdamW(), Adam(epsilon=0.0),
         RMSprop(epsilon=0.0), SGD(weight_decay=0.1),
     ],
 )  # fmt: skip
@@ -208,20 +212,18 @@ def test_a_table_with_a_penalty_or_a_constraint_is_updated_at_once(option: str) 
     assert waits(model) == (not option)
 
 
-def test_readers_see_a_moment_of_training_and_leave_it_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_see_a_moment_of_training_and_leave_it_as_it_is() -> None:
     random = np.random.default_rng(0)
     batches = [(ids(random), random.normal(size=(4, 1))) for _ in range(150)]
     shown = ids(random)
 
-    monkeypatch.setattr(updates, "LARGE", 10**9)
-    at_once = made(BAG, Adam())
+    at_once = made(BAG, Adam(), tuning=AT_ONCE)
     moments = {at_once.predict(shown).tobytes()}
     for x, y in batches:
         at_once.train_on_batch(x, y)
         moments.add(at_once.predict(shown).tobytes())
 
-    monkeypatch.setattr(updates, "LARGE", WORDS)
-    late = made(BAG, Adam())
+    late = made(BAG, Adam(), tuning=LATE)
     done, seen = threading.Event(), list[bytes]()
 
     def read() -> None:
@@ -241,6 +243,24 @@ def test_readers_see_a_moment_of_training_and_leave_it_as_it_is(monkeypatch: pyt
     assert bits(late.get_weights()) == bits(at_once.get_weights())
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The widths of the native updates that are made from now on."""
+    counted: list[int] = []
+    compiled = Compilation.update
+
+    def counting(self: Compilation, formula: Formula, states: int, constants: int) -> NativeUpdate:
+        update = compiled(self, formula, states, constants)
+
+        def counted_update(pointers: Sequence[int], dims: Sequence[int]) -> None:
+            counted.append(dims[1])
+            update(pointers, dims)
+
+        return counted_update
+
+    monkeypatch.setattr(Compilation, "update", counting)
+    return counted
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_large_weights_that_are_no_tables_get_the_same_bits_from_native_code(
@@ -249,24 +269,18 @@ def test_large_weights_that_are_no_tables_get_the_same_bits_from_native_code(
     spec = "model Wide {\n  input x: float[150]\n  Dense(230, tanh)\n  Dense(1)\n}\n"
     x = np.random.default_rng(4).standard_normal((7, 150)).astype(dtype)
     y = np.ones((7, 1), dtype)
-    counted: list[int] = []
-    call = updates.Updates._call  # pyright: ignore[reportPrivateUsage]
-
-    def counting(self: updates.Updates, arrays: list[Array], dims: list[int]) -> None:
-        counted.append(dims[1])
-        call(self, arrays, dims)
-
-    monkeypatch.setattr(updates.Updates, "_call", counting)
-    native, plain = (made(spec, replace(OPTIMIZERS[name]), dtype) for _ in range(2))
+    counted = watched(monkeypatch)
+    native = made(spec, replace(OPTIMIZERS[name]), dtype)
+    plain = made(spec, replace(OPTIMIZERS[name]), dtype, Tuning(native_updates=False))
     losses = [native.train_on_batch(x, y) for _ in range(6)]
     assert counted == [150 * 230 + 230 + 230 + 1] * 6
-    monkeypatch.setattr(updates.Updates, "_native_step", lambda *_: None)
     assert losses == [plain.train_on_batch(x, y) for _ in range(6)]
     assert len(counted) == 6
     assert as_it_lies(native).tobytes() == as_it_lies(plain).tobytes()
 
 
 def test_what_looks_at_whole_weights_is_not_updated_by_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(updates.Updates, "_call")
+    counted = watched(monkeypatch)
     model = made("model Wide {\n  input x: float[150]\n  Dense(230)\n}\n", AdamW())
     model.train_on_batch(np.ones((2, 150), np.float32), np.ones((2, 230), np.float32))
+    assert not counted

@@ -13,7 +13,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation, build
 from rnnspec.driver.pipelines import LOWER, PIPELINES
-from rnnspec.frontend.model import lower as lowering
+from rnnspec.frontend.lowering import context as lowering
 from rnnspec.ir.ops import Constant, Function, Matmul, Operation, Scan
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rnnspec import Tuning
 from rnnspec.driver import native
 from rnnspec.driver.compilation import build
 from rnnspec.runtime.native.executable import NativeExecutable
@@ -66,7 +67,7 @@ def test_same_bits(name: str, threads: int, change: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(native, change, PLAIN[change])
     plain = made(name)
     for model in (changed, plain):
-        count = model._executable.threads  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-        count.number, count.least_saved, count.patience = threads, 0, 1 << 40
+        model.threads = threads
+        model.tuning = Tuning(least_saved_operations=0, spin_limit=1 << 40)
     for mask in (None, holes):
         assert bits(changed, x, mask) == bits(plain, x, mask)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Name, Size
 from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.packing import PackedIndex
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
-from rnnspec.profile.session import call_sizes, planned_memory
+from rnnspec.profile.session import planned_memory, sizes_of_calls
 from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.native.call_plan import CallPlan, Plans
 from rnnspec.runtime.native.executable import Variant
-from rnnspec.runtime.native.loaded_function import LoadedFunction
-from rnnspec.runtime.native.memory import CallSizes
 
 TEXT = """model Text {
     input x: int[time]
@@ -98,27 +99,27 @@ def test_other_sizes_compile_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for `batch*time`, the rows of the input's buffer, which no loop of this model runs over."""
     seen: list[dict[str, int]] = []
-    call = LoadedFunction._call  # pyright: ignore[reportPrivateUsage]
+    plan_of = Plans.of
 
-    def watched(self: LoadedFunction, symbol: str, shared: str, pointers: list[int], dims: list[int], threads: int) -> None:
-        if symbol == self.function.symbol:
-            seen.append(dict(zip(self.function.dims, dims, strict=True)))
-        call(self, symbol, shared, pointers, dims, threads)
+    def watched(self: Plans, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
+        plan = plan_of(self, batch, times, indices)
+        seen.append(dict(zip(plan.function.dims, plan.dims, strict=True)))
+        return plan
 
-    monkeypatch.setattr(LoadedFunction, "_call", watched)
+    monkeypatch.setattr(Plans, "of", watched)
     model = rnnspec.compile(TEXT, seed=0)
-    found: list[list[dict[str, int]]] = []
+    found: list[list[dict[Size, int]]] = []
     for length in (200, 2000):
         seen.clear()
         if training:
             model.train_on_batch(ids(length), np.ones((4, 1), np.float32))
         else:
             model.forward(ids(length))
-        found.append([{name: size for name, size in each.items() if name != "batch*time"} for each in seen])
+        found.append([{name: size for name, size in each.items() if name != BATCH * Name("time")} for each in seen])
     assert found[0]
     assert found[0] == found[1]
-    assert {each["tokens"] for each in found[0]} == {41}
-    assert {each["steps"] for each in found[0]} == {20}
+    assert {each[TOKENS] for each in found[0]} == {41}
+    assert {each[STEPS] for each in found[0]} == {20}
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -129,7 +130,7 @@ def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     runner.call()
     bound = list(runner.functions.values())
     natives = [each.function for each in bound]
-    sizes: CallSizes = call_sizes(made.signature, batch, natives)
+    sizes = sizes_of_calls(made.signature, batch, natives)
     planned = planned_memory(natives, sizes)
     scratch = vars(bound[0].scratch)["_known"]
     assert 0 < sum(len(memory.bytes) for memory, _ in scratch) <= planned.workspace

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec import Tuning
 from rnnspec.contract.thread_count import processors
 from rnnspec.runtime.native import thread_pool
 from rnnspec.training.model import Model
@@ -78,15 +80,14 @@ def spec_of(name: str) -> str:
     return f"{cell}model Case {{\n    input x: {given}\n\n    {layers}\n\n    {TRAIN}\n}}\n"
 
 
+ALL_COME = Tuning(least_saved_operations=0, spin_limit=1 << 40, barrier_ticks=1 << 40)
+
+
 def shared(model: Model, number: int) -> Model:
     """The model, its calls shared by so many threads however little there is to do, all of which come."""
-    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
-    threads.number, threads.least_saved, threads.patience, threads.idle = number, 0, 1 << 40, 1 << 40
+    model.threads = number
+    model.tuning = ALL_COME
     return model
-
-
-def took_part(model: Model) -> int:
-    return model._executable.threads.took_part  # pyright: ignore[reportPrivateUsage]
 
 
 BATCHES: Mapping[str, list[int]] = {
@@ -137,7 +138,7 @@ def test_outputs_and_gradients_are_the_same_bits_with_any_number_of_threads(name
         expected = all_results(shared(model, 1), x, masks)
         for number in COUNTS:
             assert_same_bits(all_results(shared(model, number), x, masks), expected)
-            assert took_part(model) == number
+            assert model.threads_used == number
 
 
 @pytest.mark.every(3)
@@ -167,7 +168,7 @@ def test_calls_from_several_threads_share_the_workers() -> None:
     """Those that find no idle worker go on alone."""
     models = [shared(rnnspec.compile(spec_of(name), seed=2), 3) for name in ("a GRU", "words")]
     for model in models:
-        model._executable.threads.patience = 1000  # pyright: ignore[reportPrivateUsage]
+        model.tuning = replace(ALL_COME, spin_limit=1000)
     given = [drawn(name, BATCHES["ragged"]) for name in ("a GRU", "words")]
     expected = [all_results(model, x, masks) for model, (x, masks) in zip(models, given, strict=True)]
 
@@ -182,17 +183,16 @@ def test_calls_from_several_threads_share_the_workers() -> None:
 def test_a_call_with_little_to_do_wakes_nobody() -> None:
     model = rnnspec.compile(spec_of("a small net"), seed=2)
     model.threads = 4
-    model._executable.threads.took_part = 0  # pyright: ignore[reportPrivateUsage]
     model.forward(np.zeros((2, 3, 1), np.float32))
-    assert took_part(model) == 0
+    assert model.threads_used == 1
 
 
 def test_a_call_with_much_to_do_wakes_the_others() -> None:
     model = rnnspec.compile("model Case {\n    input x: float[time, 80]\n    LSTM(128)\n}\n", seed=2)
     model.threads = 2
-    model._executable.threads.patience = 1 << 40  # pyright: ignore[reportPrivateUsage]
+    model.tuning = Tuning(spin_limit=1 << 40)
     model.forward(np.zeros((32, 100, 80), np.float32))
-    assert took_part(model) == 2
+    assert model.threads_used == 2
 
 
 def test_the_number_of_threads_is_checked() -> None:
@@ -234,7 +234,7 @@ def test_threads_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = model.forward(x)
     model.threads = 4
     np.testing.assert_array_equal(model.forward(x), alone)
-    assert took_part(model) == 1
+    assert model.threads_used == 1
 
 
 def test_the_environment_chooses_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,8 +259,8 @@ import os
 import numpy as np
 import rnnspec
 
-model = rnnspec.compile({spec!r}, seed=2)
-model._executable.threads.number, model._executable.threads.least_saved, model._executable.threads.patience = 3, 0, 1 << 40
+model = rnnspec.compile({spec!r}, seed=2, tuning=rnnspec.Tuning(least_saved_operations=0, spin_limit=1 << 40))
+model.threads = 3
 x = np.ones((6, 5, 3), np.float32)
 y = model.forward(x)
 {rest}
@@ -276,7 +276,7 @@ def run(rest: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_process_ends_while_workers_wait() -> None:
-    done = run("print(model._executable.threads.took_part)")
+    done = run("print(model.threads_used)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
@@ -286,7 +286,7 @@ def test_a_fork_has_workers_of_its_own() -> None:
 child = os.fork()
 if not child:
     same = np.array_equal(model.forward(x), y)
-    os._exit(0 if same and model._executable.threads.took_part == 3 else 1)
+    os._exit(0 if same and model.threads_used == 3 else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     done = run(rest)
@@ -312,5 +312,5 @@ def test_an_interrupt_before_the_call_leaves_nobody_waiting(monkeypatch: pytest.
         with pytest.raises(KeyboardInterrupt):
             model.forward(x, **masks)
     assert np.array_equal(model.forward(x, **masks), expected)
-    assert took_part(model) == 3
+    assert model.threads_used == 3
     assert sum(thread.name.startswith("rnnspec-") for thread in threading.enumerate()) >= 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.kernel import schedule
+from rnnspec.kernel.cpu import time_blocks as passes
 from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import TimeBlock
 from tests.e2e.test_threads import ATTENTION, BATCHES, CELL, LAYERS, all_results, assert_same_bits, drawn, shared, spec_of
@@ -60,10 +60,10 @@ def test_the_bits_are_those_of_whole_nests(name: str, tokens: int, monkeypatch: 
         return blocks
 
     monkeypatch.setenv("RNNSPEC_CACHE", str(tmp_path / "whole"))
-    monkeypatch.setattr(schedule, "time_blocks", lambda *_: ())
+    monkeypatch.setattr(passes, "time_blocks", lambda *_: ())
     expected = results(name, 1)
     monkeypatch.setenv("RNNSPEC_CACHE", str(tmp_path / "blocks"))
-    monkeypatch.setattr(schedule, "time_blocks", small)
+    monkeypatch.setattr(passes, "time_blocks", small)
     for threads in (1, 3):
         for one, other in zip(results(name, threads), expected, strict=True):
             assert_same_bits(one, other)

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 import rnnspec
 from rnnspec.backend.llvm_cpu.objects import host_target
+from rnnspec.contract.dimensions import TOKENS, Tokens, plus, value_of
 from rnnspec.driver import compilation as compiler_driver
 from rnnspec.driver.compilation import build
 from rnnspec.driver.pipelines import PIPELINES
 from rnnspec.frontend.model.lower import Precision
-from rnnspec.kernel.amount import NONE
 from rnnspec.kernel.count import count
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.target import AVX2, AVX512, SSE42, Target
 from rnnspec.passes.pipeline import Pipeline
 from rnnspec.passes.unique_tokens import UniqueTokens
-from rnnspec.profile.session import call_sizes
+from rnnspec.profile.session import sizes_of_calls
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.runtime.native.executable import NativeExecutable, Variant
 from rnnspec.source import SourceFile
@@ -165,10 +165,8 @@ def test_a_step_of_training_multiplies_as_many_rows_as_a_batch_has_words() -> No
     spec = "model Words {\n input x: int[time]\n Embedding(50, 4)\n GRU(3)\n}\n"
     compilation = build(SourceFile.of_text(spec), {}, "float32").compilation
     wanted = [Variant("record", True), Variant("backward", True, input_gradients=False)]
-    work = [
-        sum((count(nest, each).matmul for nest in nests_of(each)), NONE) for each in (compilation.kernels(one).function for one in wanted)
-    ]
+    work = [plus(*(count(nest, each).matmul for nest in nests_of(each))) for each in (compilation.kernels(one).function for one in wanted)]
     ids = np.array([[7, 7, 3, 7], [3, 3, 3, 7]], np.int32)
-    sizes = call_sizes(compilation.signature, check_inputs(compilation.signature, ids).batch(), map(compilation.native, wanted))
-    assert (sizes["tokens"], sizes["tokens_1"]) == (8, 2)
-    assert [each.at(sizes) for each in work] == [2 * 2 * 4 * 9 + 8 * 2 * 3 * 9, 2 * (2 * 2 * 4 * 9 + 8 * 2 * 3 * 9)]
+    sizes = sizes_of_calls(compilation.signature, check_inputs(compilation.signature, ids).batch(), map(compilation.native, wanted))
+    assert (sizes[TOKENS], sizes[Tokens(1)]) == (8, 2)
+    assert [value_of(each, sizes) for each in work] == [2 * 2 * 4 * 9 + 8 * 2 * 3 * 9, 2 * (2 * 2 * 4 * 9 + 8 * 2 * 3 * 9)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ import pytest
 
 import rnnspec
 from rnnspec.backend.llvm_cpu import entry
-from rnnspec.contract.thread_count import CALLS_ALONE
 from rnnspec.runtime.native import thread_pool
 from rnnspec.training.model import Model
-from tests.e2e.test_threads import BATCHES, CELL, assert_same_bits, shared
+from tests.e2e.test_threads import ALL_COME, BATCHES, CELL, assert_same_bits, shared
 
 NORMED = """cell Normed(units) {
     weight kernel           [features, units] = glorot_uniform
@@ -149,8 +149,7 @@ def test_a_thread_that_waits_too_long_goes_on_alone(name: str, arrivals: list[in
     for lengths in BATCHES.values():
         x, mask = drawn(lengths)
         expected = all_results(shared(model, 1), x, mask)
-        threads = shared(model, 3)._executable.threads  # pyright: ignore[reportPrivateUsage]
-        threads.idle = -(1 << 60)
+        shared(model, 3).tuning = replace(ALL_COME, barrier_ticks=-(1 << 60))
         arrivals.clear()
         assert_same_bits(all_results(model, x, mask), expected)
 
@@ -158,14 +157,13 @@ def test_a_thread_that_waits_too_long_goes_on_alone(name: str, arrivals: list[in
 @pytest.mark.usefixtures("by_units")
 def test_calls_go_alone_for_a_while_after_one_that_waited_too_long(arrivals: list[int]) -> None:
     model = shared(rnnspec.compile(spec_of(LAYERS["all states"]), seed=2), 3)
-    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
     x, mask = drawn([8])
-    threads.idle = -(1 << 60)
+    model.tuning = replace(ALL_COME, barrier_ticks=-(1 << 60), calls_alone=5)
     model.forward(x, mask=mask)
     assert arrivals[-1] < 3 * 8, "no barrier any more behind the first steps"
-    threads.idle = 1 << 40
+    model.tuning = ALL_COME
     arrivals.clear()
-    for _ in range(CALLS_ALONE):
+    for _ in range(5):
         model.forward(x, mask=mask)
     assert not arrivals
     model.forward(x, mask=mask)

@@ -52,6 +52,7 @@ def test_wheel_holds_code_and_text_and_nothing_else(wheel: Path) -> None:
     expected |= {f"rnnspec/{path.as_posix()}" for path in text if (CHECKOUT / path).is_file()}
     assert contents(wheel) == expected
     assert {"rnnspec/py.typed", "rnnspec/grammar/rnn.lark", "rnnspec/grammar/ir.lark", "rnnspec/stdlib/lstm.rnn"} <= expected
+    assert {"rnnspec/templates/python_call.ll.j2", "rnnspec/templates/thread_runtime.ll.j2"} <= expected
 
 
 def test_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

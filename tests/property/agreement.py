@@ -19,6 +19,7 @@ from rnnspec.diagnostics import SpecError, SpecWarning, render_all
 from rnnspec.driver import commands, source_files
 from rnnspec.frontend.graph.graph import Graph, StepMask
 from rnnspec.frontend.model.lower import Precision, lower
+from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.signature import signature
 from rnnspec.ir.interpret import interpret
@@ -392,7 +393,7 @@ def check_model(drawn: DrawnModel, *, dtype: Precision, training: bool, thorough
             return "refused"
         check_formatted(drawn, graph)
         if not drawn.sound:
-            lengths = [steps.length for steps in graph.sequences() if isinstance(steps, StepMask)]
+            lengths = [steps.length for steps in sequences(graph) if isinstance(steps, StepMask)]
             drawn = replace(drawn, times=long_enough(drawn.times, lengths))
         both = check_agreement(drawn, graph, folder, dtype=dtype, training=training, thorough=thorough)
         return "compared with the interpreter and the numpy oracle" if both else "compared with the interpreter alone"

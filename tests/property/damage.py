@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.frontend.graph.graph import Graph
 from tests.property.drawn_model import MAIN, DrawnModel, long_enough
 from tests.property.entries import Shape
@@ -124,8 +125,8 @@ def called_as(drawn: DrawnModel, graph: Graph, vocabularies: Mapping[str, int | 
         for extent in value.type.shape
     ):
         return None
-    named = {shape.length: drawn.times.get(str(shape.length), 3) for shape in shapes.values() if isinstance(shape.length, str)}
+    named = {shape.length: drawn.times.get(shape.length, 3) for shape in shapes.values() if isinstance(shape.length, Size)}
     patterns = {name: drawn.patterns.get(name, "holed") for name, shape in shapes.items() if shape.sequence}
     lengths = [value.type.shape[0] for each in graph.applications for value in each.results if value.type.sequence]
-    times = long_enough({str(name): time for name, time in named.items()}, lengths)
+    times = long_enough(named, lengths)
     return replace(drawn, shapes=shapes, times=times, patterns=patterns)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnspec.contract.dimensions import names_in, shortfall
+from rnnspec.contract.dimensions import Dim, Size, names_in, shortfall
 from tests.property.entries import Padding, Shape
 from tests.specs import Graph
 
@@ -32,7 +32,7 @@ class DrawnModel:
     sound: bool
     parameters: Mapping[str, int]
     batch: int
-    times: Mapping[str, int]
+    times: Mapping[Size, int]
     patterns: Mapping[str, str]
     seed: int
 
@@ -50,9 +50,8 @@ class DrawnModel:
 
     def __repr__(self) -> str:
         shown = "\n".join(f"# {path}\n{text}" for path, text in self.files.items())
-        return (
-            f"\n{shown}# {dict(self.parameters)}, batch {self.batch}, {dict(self.times)}, masks {dict(self.patterns)}, seed {self.seed}\n"
-        )
+        times = {str(name): time for name, time in self.times.items()}
+        return f"\n{shown}# {dict(self.parameters)}, batch {self.batch}, {times}, masks {dict(self.patterns)}, seed {self.seed}\n"
 
     def call(self, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Random inputs and the caller's masks; masked steps hold 0, others now and then what a layer masks."""
@@ -63,7 +62,7 @@ class DrawnModel:
             if not shape.sequence:
                 inputs[name] = random.normal(size=(self.batch, shape.width))
                 continue
-            time = self.times[shape.length] if isinstance(shape.length, str) else int(shape.length or 0)
+            time = self.times[shape.length] if isinstance(shape.length, Size) else shape.length or 0
             mask = drawn_mask(random, self.patterns[name], self.batch, time)
             if shape.ids:
                 inputs[name] = random.integers(0, shape.width, mask.shape).astype(np.int32)
@@ -76,7 +75,7 @@ class DrawnModel:
         return inputs, masks
 
 
-def long_enough(times: Mapping[str, int], lengths: Iterable[int | str]) -> dict[str, int]:
+def long_enough(times: Mapping[Size, int], lengths: Iterable[Dim]) -> dict[Size, int]:
     """The named lengths, made so long that every window finds a step."""
     enough = dict(times)
     for length in lengths:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import Dim
 from tests.specs import Layer, make
 
 VOCABULARY = 5
@@ -36,7 +37,7 @@ class Shape:
     `known`: the oracle's real steps are the package's.
     """
 
-    length: int | str | None
+    length: Dim | None
     width: int
     ids: bool = False
     raw: bool = False
@@ -58,7 +59,7 @@ class Shape:
     def row(self, width: int) -> Shape:
         return Shape(None, int(width), known=self.known)
 
-    def anew(self, length: int | str | None, width: int) -> Shape:
+    def anew(self, length: Dim | None, width: int) -> Shape:
         """What comes of all steps, the masked ones as what they hold: without a mask, in its own order."""
         if isinstance(length, int) and length < 1:
             raise Misfit

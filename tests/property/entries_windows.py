@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from rnnspec.contract.dimensions import every, less
+from rnnspec.contract.dimensions import Size, ceil_div, plus
 from tests.property.entries import (
     ABSENT,
     ACTIVATION,
@@ -42,7 +42,7 @@ def windowed(layer: Layer, shape: Shape, width: int) -> list[Shape]:
     assert shape.length is not None
     pooling = layer["layer"] != "Conv1D"
     stride, padding = layer.get("strides", layer.get("pool_size", 2) if pooling else 1), layer.get("padding", "valid")
-    length = every(less(shape.length, span(layer) - 1) if padding == "valid" else shape.length, stride)
+    length = ceil_div(shape.length - (span(layer) - 1) if padding == "valid" else shape.length, stride)
     if not layer.get("carry_mask", False) or not shape.masks:
         return [shape.anew(length, width)]
     if isinstance(length, int) and length < 1:
@@ -81,16 +81,50 @@ def local_pooling(name: str) -> Entry:
     )
 
 
+# More steps or fewer
+
+ENDS = st.one_of(st.integers(0, 2), st.lists(st.integers(0, 2), min_size=2, max_size=2))
+"""Steps at both ends, or at each."""
+
+
+def at_both_ends(layer: Layer, argument: str) -> int:
+    """How many steps it is about in all."""
+    given = layer.get(argument, 1)
+    return sum(given) if isinstance(given, list) else 2 * given
+
+
+def extended(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    (shape,) = shapes
+    padding = layer["layer"] == "ZeroPadding1D"
+    count = at_both_ends(layer, "padding") if padding else -at_both_ends(layer, "cropping")
+    length = plus(shape.length or 0, count)
+    if not layer.get("carry_mask", False) or not shape.masks:
+        return [shape.anew(length, shape.width)]
+    if isinstance(length, int) and length < 1:
+        raise Misfit
+    over = str((layer["layer"], layer.get("padding", layer.get("cropping")), shape.length, shape.flipped, sorted(shape.masks)))
+    return [Shape(length, shape.width, masks=frozenset({(over, tuple[float, ...]())}), known=shape.known)]
+
+
+@st.composite
+def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
+    """Some step of a fixed length is left."""
+    layer = draw(described("Cropping1D", {"cropping": maybe(ENDS), "carry_mask": maybe(FLAG)}))
+    if isinstance(shape.length, int) and at_both_ends(layer, "cropping") >= shape.length:
+        layer["cropping"] = 0
+    return layer
+
+
 # The same numbers in another shape
 
 
 def fixed(shape: Shape) -> bool:
-    return numbers(shape) and not isinstance(shape.length, str)
+    return numbers(shape) and not isinstance(shape.length, Size)
 
 
 def extents(shape: Shape) -> tuple[int, ...]:
     """Steps of which only a call says how many count as one: layers are drawn for what doesn't fit, too."""
-    steps = 1 if isinstance(shape.length, str) else shape.length
+    steps = 1 if isinstance(shape.length, Size) else shape.length
     return (shape.width,) if steps is None else (steps, shape.width)
 
 
@@ -129,7 +163,7 @@ def permuted(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
 def axes_of(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     """The axes, from 0, over which Dot may go; only the first value's steps may be of any length, and only where they stay."""
     left, right = ((shape.length, shape.width) if shape.sequence else (shape.width,) for shape in shapes)
-    if isinstance(right[0], str) or (len(right) == 1 and isinstance(left[0], str)):
+    if isinstance(right[0], Size) or (len(right) == 1 and isinstance(left[0], Size)):
         return []
     return [(one, other) for one, other in product(range(len(left)), range(len(right))) if left[one] == right[other]]
 
@@ -186,6 +220,13 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         ),
         "MaxPooling1D": local_pooling("MaxPooling1D"),
         "AveragePooling1D": local_pooling("AveragePooling1D"),
+        "ZeroPadding1D": Entry(sequence, lambda shape: {"padding": maybe(ENDS), "carry_mask": maybe(FLAG)}, extended),
+        "Cropping1D": Entry(sequence, croppings, extended),
+        "UpSampling1D": Entry(
+            sequence,
+            lambda shape: {"size": maybe(st.integers(1, LARGEST))},
+            lambda layer, shapes: [shapes[0].anew((shapes[0].length or 0) * layer.get("size", 2), shapes[0].width)],
+        ),
         "Flatten": Entry(fixed, lambda shape: {}, lambda layer, shapes: [shapes[0].anew(None, prod(extents(shapes[0])))]),
         "Reshape": Entry(fixed, reshapings, reshaped),
         "Permute": Entry(fixed, lambda shape: {"dims": st.permutations(range(1, 2 + shape.sequence)).map(list)}, permuted),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import Name
 from tests.property.drawn_model import MAIN, DrawnModel
 from tests.property.entries import Shape
 from tests.property.models import drawn_models
@@ -73,7 +74,7 @@ STEPS = (
 
 def of_text(text: str, shape: Shape) -> DrawnModel:
     """A spec of one input `x`."""
-    return DrawnModel({MAIN: text}, Graph({}, []), {"x": shape}, [], False, {}, 3, {"time": 4}, {"x": "holed"}, 0)
+    return DrawnModel({MAIN: text}, Graph({}, []), {"x": shape}, [], False, {}, 3, {Name("time"): 4}, {"x": "holed"}, 0)
 
 
 @st.composite
@@ -97,7 +98,7 @@ def graph_cells(draw: st.DrawFn) -> DrawnModel:
     weights = "weight k [features, units] = glorot_uniform\n    weight w [units, units] = orthogonal"
     cell = f"cell Own(units) {{\n    {weights}\n    state h [units]\n    {body}\n    return h'\n}}\n"
     layer = draw(st.sampled_from(["Own(4)", "Bidirectional(Own(4))", "Own(2, return_sequences = true)", "RNN([Own(4), LSTM(2)])"]))
-    return of_text(f"{cell}model Hostile {{\n    input x: float[time, 3]\n    {layer}\n    Dense(1)\n}}\n", Shape("time", 3))
+    return of_text(f"{cell}model Hostile {{\n    input x: float[time, 3]\n    {layer}\n    Dense(1)\n}}\n", Shape(Name("time"), 3))
 
 
 @st.composite
@@ -135,8 +136,8 @@ def hostile_names(draw: st.DrawFn) -> DrawnModel:
         f"model {layer}({parameter} = 3) {{\n    input {of_input}: float[time, 3]\n    {value} = {of_input} -> {cell}({parameter})\n"
         f'    {value} -> Dense(2, name = "{given}")\n}}\n'
     )
-    drawn = of_text(own + text, Shape("time", 3))
-    return replace(drawn, shapes={of_input: Shape("time", 3)}, patterns={of_input: "holed"})
+    drawn = of_text(own + text, Shape(Name("time"), 3))
+    return replace(drawn, shapes={of_input: Shape(Name("time"), 3)}, patterns={of_input: "holed"})
 
 
 @st.composite

@@ -226,7 +226,9 @@ ROWWISE = st.one_of(
     described("Dense", DENSE),
     described("Activation", {"activation": ACTIVATION}),
     described("LayerNormalization", LAYER_NORMALIZED),
+    described("UnitNormalization", {}),
     described("Dropout", {"rate": RATE}),
+    described("AlphaDropout", {"rate": RATE}),
 )
 
 
@@ -275,6 +277,9 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "LayerNormalization": pointwise(LAYER_NORMALIZED),
         "BatchNormalization": pointwise({**NORMALIZED, "momentum": maybe(st.sampled_from([0.5, 0.0]))}, weight=2),
         "GaussianNoise": pointwise({"stddev": st.sampled_from([0.5, 0.0])}),
+        "GaussianDropout": pointwise({"rate": RATE}),
+        "AlphaDropout": pointwise({"rate": RATE}),
+        "UnitNormalization": pointwise({}),
         "Softmax": Entry(numbers, lambda shape: {"axis": maybe(st.sampled_from(OF_STEPS))} if shape.sequence else {}, softmaxed),
         "ReLU": pointwise({"max_value": maybe(st.just(1.5)), "negative_slope": maybe(st.just(0.2)), "threshold": maybe(st.just(0.25))}),
         "LeakyReLU": pointwise({"negative_slope": maybe(st.just(0.1))}),

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import Dim, Name, Size
 from tests.property.cells import Cell
 from tests.property.drawn_model import MAIN, PATTERNS, DrawnModel, long_enough
 from tests.property.entries import UNITS, VOCABULARY, WIDEST, Misfit, Number, Shape
@@ -311,7 +312,7 @@ class Builder:
         declared: list[str] = []
         for name in ("a", "b", "c")[: self.draw(st.integers(1, 3))]:
             kind = self.pick(["float", "float", "int", "row"])
-            length = self.pick(["time", "time", "later", 5])
+            length = self.pick([Name("time"), Name("time"), Name("later"), 5])
             width = int(self.pick([2, 3, 1, 4]))
             source = frozenset({(name, tuple[float, ...]())})
             if kind == "row":
@@ -338,7 +339,7 @@ class Builder:
                 self.pick([self.plain, self.plain, self.plain, self.use_shared, self.use_block, self.repeat])()
         outputs = self.outputs(given)
         default = self.pick(["", f" = {self.parameter}", " = 4"])
-        names = sorted({shape.length for shape in given.values() if isinstance(shape.length, str)})
+        names = sorted({shape.length for shape in given.values() if isinstance(shape.length, Size)}, key=str)
         times = {name: self.pick([4, 3, 5, 1, 6, 5, 0]) for name in names}
         return DrawnModel(
             self.files(declared, outputs, default),
@@ -353,9 +354,9 @@ class Builder:
             self.draw(st.integers(0, 2**32 - 1)),
         )
 
-    def lengths(self, given: Mapping[str, Shape]) -> list[int | str]:
+    def lengths(self, given: Mapping[str, Shape]) -> list[Dim]:
         """Of all sequences, those that no name was given to included."""
-        named, found = dict(given), list[int | str]()
+        named, found = dict(given), list[Dim]()
         for statement in self.flat:
             shapes = [named[name] for name in statement.takes]
             for layer in statement.layers:

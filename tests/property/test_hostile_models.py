@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from rnnspec.contract.dimensions import Name
 from tests.property.agreement import check_damaged
 from tests.property.bounds import FUZZ, bounded
 from tests.property.drawn_model import DrawnModel
@@ -51,4 +52,4 @@ def test_gross_damage_is_told_or_works(drawn: DrawnModel) -> None:
 
 @pytest.mark.parametrize("text", [doubled_rows(11), turned_rows(9, 1200)], ids=["doubled", "turned"])
 def test_rows_of_too_many_parts_are_stored_and_right(text: str) -> None:
-    assert check_damaged(of_text(text, Shape("time", 4)), compiled=True) == "compiled"
+    assert check_damaged(of_text(text, Shape(Name("time"), 4)), compiled=True) == "compiled"

@@ -106,14 +106,13 @@ def test_threads_change_no_bit_of_a_gradient(drawn: Drawn) -> None:
 def test_the_number_of_threads_that_share_a_call_changes_no_bit(drawn: Drawn) -> None:
     model = rnnspec.compile(spec(drawn.layers, drawn.of_input), dtype="float32", seed=drawn.seed)
     x = drawn.x.astype(np.float32) if drawn.x.dtype.kind == "f" else drawn.x
-    threads = model._executable.threads  # pyright: ignore[reportPrivateUsage]
-    threads.least_saved, threads.patience = 0, 1 << 40
+    model.tuning = rnnspec.Tuning(least_saved_operations=0, spin_limit=1 << 40)
 
     def results(number: int) -> list[np.ndarray]:
-        threads.number = number
+        model.threads = number
         output, tape = model.forward(x, mask=drawn.mask, record=True)
         gradients = model.backward(tape, np.cos(output))
-        assert threads.took_part == number or number == 1
+        assert model.threads_used == number or number == 1
         return [model.forward(x, mask=drawn.mask), output, *gradients.weights.values(), *gradients.inputs.values()]
 
     alone = results(1)

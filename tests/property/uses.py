@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.contract.dimensions import Size
 from rnnspec.diagnostics import SpecWarning
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD
@@ -53,7 +54,7 @@ def unpadded(drawn: DrawnModel, inputs: Mapping[str, Array], masks: Mapping[str,
     given: dict[str, Any] = dict(inputs)
     known: dict[str, Array] = {}
     for name, shape in drawn.shapes.items():
-        if not isinstance(shape.length, str):
+        if not isinstance(shape.length, Size):
             if shape.sequence and not masks[name].all():
                 return None
             continue

@@ -12,8 +12,9 @@ import rnnspec
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.diagnostics import SpecWarning
 from rnnspec.driver import commands
+from rnnspec.driver.backends import DEFAULT
 from rnnspec.driver.compilation import Compilation
-from rnnspec.driver.pipelines import STAGES
+from rnnspec.driver.pipelines import stages_of
 from rnnspec.driver.source_files import read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
@@ -49,9 +50,10 @@ model Small(units = 3) {
     }
 }
 """
-PRINTED = [(stage, None) for stage in STAGES if stage not in ("llvm.opt", "asm")]
+PRINTED = [(stage, None) for stage in stages_of(DEFAULT) if stage not in ("llvm.opt", "asm")]
 """All but LLVM's own text, which changes with its version."""
 PRINTED += [("tensor", "lower"), ("tensor", "hoist-projection"), ("tensor.backward", "differentiate")]
+PRINTED += [("kernel", "schedule"), ("kernel.backward", "time-blocks"), ("kernel.backward", "alias-tape")]
 
 
 def compilation(spec: str = SPEC) -> Compilation:
@@ -80,17 +82,24 @@ def test_every_listed_pass_prints() -> None:
     stage = ""
     for line in shown.splitlines():
         if line.startswith("  --after "):
-            assert compilation().print(stage, line.split()[-1]).startswith("module Small")
+            begins = "module Small" if stage.startswith("tensor") else "kernels forward"
+            assert compilation().print(stage, line.split()[-1]).startswith(begins)
         else:
             stage = line
-    assert "hoist-projection" in shown
+    assert "hoist-projection" in shown and "alias-tape" in shown
 
 
 @pytest.mark.parametrize(
     ("stage", "after", "message"),
     [
         ("tensors", None, "there is no stage named `tensors`; did you mean `tensor`? there are ast, graph"),
-        ("kernel", "hoist-projection", "no passes run in stage `kernel`; they do in tensor, tensor.backward, tensor.stream"),
+        (
+            "llvm",
+            "hoist-projection",
+            "no passes run in stage `llvm`; they do in tensor, tensor.backward, tensor.stream, kernel, kernel.bac",
+        ),
+        ("kernel", "alias-tape", "there is no pass in stage `kernel` named `alias-tape`; there are schedule, time-blocks, prefetch"),
+        ("kernel.backward", "alias-tapes", "did you mean `alias-tape`?"),
         ("tensor", "differentiate", "there is no pass in stage `tensor` named `differentiate`; there are lower"),
         ("tensor.backward", "diferentiate", "did you mean `differentiate`?"),
     ],

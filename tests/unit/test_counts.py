@@ -1,45 +1,54 @@
-"""How many modules name one thing: an addition is made where its rows are, and nowhere else."""
+"""How many modules know a thing by name: where it is one place and a line in a table, the next one costs no more."""
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from functools import cache
 
-import rnnspec
-from rnnspec.backend.llvm_cpu.elementwise import ROWS
-from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
+import pytest
 
-ROOT = Path(rnnspec.__file__).parent
-KINDS = {each.__name__: each for each in (UnaryKind, BinaryKind, CompareKind)}
-
-IR_ROW, METHOD, CODE_ROW = "ir/elementwise.py", "ir/builder.py", "backend/llvm_cpu/elementwise.py"
+from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.layers.registry import ALL
+from tests.unit.test_architecture import MODULES, room
 
 
-def modules_naming_kinds() -> Mapping[str, set[str]]:
-    """For each `UnaryKind.TANH`, the modules that write it; the row that defines it is one."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for path in ROOT.rglob("*.py"):
-        place = path.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def imported_and_defined(module: str) -> frozenset[str]:
+    """The names that a module defines as classes, or takes from another one, by themselves or after a dot."""
+
+    def names(tree: ast.Module) -> Iterator[str]:
+        for node in ast.walk(tree):
             match node:
-                case ast.Attribute(value=ast.Name(id=name), attr=member) if name in KINDS and member in KINDS[name].__members__:
-                    found[f"{name}.{member}"].add(place)
-                case ast.ClassDef(name=name) if name in KINDS:
-                    for member in KINDS[name].__members__:
-                        found[f"{name}.{member}"].add(place)
+                case ast.ClassDef(name=name):
+                    yield name
+                case ast.ImportFrom(names=aliases, module=str(source)) if source.startswith("rnnspec.frontend"):
+                    yield from (alias.name for alias in aliases)
+                case ast.Attribute(attr=name):
+                    yield name
                 case _:
                     pass
-    return found
+
+    return frozenset(names(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
 
 
-def test_an_elementwise_kind_is_named_by_its_two_rows_and_at_most_a_method_of_the_builder() -> None:
-    found = modules_naming_kinds()
-    assert found.keys() == {f"{name}.{member}" for name, kinds in KINDS.items() for member in kinds.__members__}
-    for kind, modules in found.items():
-        assert {IR_ROW, CODE_ROW} <= modules <= {IR_ROW, METHOD, CODE_ROW}, f"{kind} is named in {sorted(modules)}"
+@pytest.mark.parametrize("layer", [rules.layer for rules in ALL], ids=lambda layer: layer.__name__)
+def test_a_layer_is_named_in_two_modules_at_most(layer: type) -> None:
+    """Its own, and that of a layer around it; the registry names the rules alone, and other rooms nothing of it."""
+    naming = [name for name in MODULES if layer.__name__ in imported_and_defined(name)]
+    assert layer.__module__ in naming
+    assert len(naming) <= 2, f"{layer.__name__} is named in {', '.join(naming)}"
+    assert {room(name) for name in naming} == {"frontend.layers"}
 
 
-def test_every_kind_has_a_row_in_code_generation() -> None:
-    assert ROWS.keys() == {kind for kinds in KINDS.values() for kind in kinds}
+def test_every_type_in_the_catalogue_has_the_rules_of_one_layer() -> None:
+    names = [name for rules in ALL for name in rules.names]
+    assert sorted(names) == sorted(LAYERS)
+    assert len({rules.layer for rules in ALL}) == len(ALL)
+
+
+def test_rules_have_no_defaults() -> None:
+    """A rule that is forgotten is an error of the type checker, and of the import."""
+    for rules in ALL:
+        first = type(rules)
+        assert all(field.default is field.default_factory for field in first.__dataclass_fields__.values())

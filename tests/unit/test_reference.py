@@ -30,7 +30,7 @@ def test_gradients(name: str) -> None:
     near(of_x, case.arrays["x_gradient"])
 
 
-GRAPHS = [*load("options"), *load("layers")]
+GRAPHS = [*load("options"), *load("layers"), *load("more_layers")]
 TWICE = [case for case in load("options") if "second/output/0" in case.arrays]
 
 

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from rnnspec.backend.llvm_cpu.loop_nests import column_tile, tile_count
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
@@ -20,7 +21,6 @@ from rnnspec.kernel.nodes import (
     PackPanels,
     Rearranged,
     RowReduce,
-    Rows,
     ScanLoop,
     Scatter,
 )
@@ -40,8 +40,8 @@ class NestCall:
     name: str
     node: Node
     buffers: tuple[str, ...]
-    size: Rows
-    further: tuple[Rows, ...]
+    size: Dim
+    further: tuple[Dim, ...]
     touches: tuple[Touch, ...]
     shares: tuple[StepShare, ...] = ()
     number: int = 0
@@ -66,7 +66,7 @@ def needs_zeros(node: Scatter, buffers: Mapping[str, Buffer]) -> bool:
     return buffers[node.target].space is not Space.GRADIENT
 
 
-def _size(node: Node, vectors: Vectors) -> Rows:
+def _size(node: Node, vectors: Vectors) -> Dim:
     """How many things a range is taken of: rows, rows of a result, tiles of units."""
     match node:
         case FusedLoop() | RowReduce() | GatherIds() | Rearranged() | ScanLoop():
@@ -80,7 +80,7 @@ def _size(node: Node, vectors: Vectors) -> Rows:
     assert_never(node)
 
 
-def _further(node: Node) -> tuple[Rows, ...]:
+def _further(node: Node) -> tuple[Dim, ...]:
     match node:
         case FusedLoop() | RowReduce() | GatherIds() | Rearranged():
             return (0,)

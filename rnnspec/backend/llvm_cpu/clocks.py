@@ -16,9 +16,8 @@ CLOCKS = "%clocks"
 
 def tick(writer: FunctionWriter, target: Target, library: Library) -> str:
     """What the processor's own counter shows: it runs at one rate, whatever the processor does."""
-    name = "llvm.readcyclecounter" if target.triple.startswith("x86_64") else "llvm.readsteadycounter"
-    library.declarations[f"declare i64 @{name}()"] = None
-    return writer.assign(f"call i64 @{name}()", "tick")
+    library.declarations[f"declare i64 @{target.cycle_counter}()"] = None
+    return writer.assign(f"call i64 @{target.cycle_counter}()", "tick")
 
 
 @dataclass(frozen=True)

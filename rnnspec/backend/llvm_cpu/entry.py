@@ -8,21 +8,18 @@ from dataclasses import dataclass, replace
 
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
-from rnnspec.backend.llvm_cpu.parallel_rows import JOINED, even_range, fewer_by_units, token_range, wait
+from rnnspec.backend.llvm_cpu.parallel_rows import even_range, fewer_by_units, place_of, token_range, wait
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
+from rnnspec.contract.dimensions import Dim, Name, Size, Steps, Tokens
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.memory import Plan
-from rnnspec.kernel.nodes import KernelFunction, Rows, ScanLoop, TimeBlock
+from rnnspec.kernel.nodes import KernelFunction, ScanLoop, TimeBlock
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
-from rnnspec.kernel.target import ELEMENT_BYTES, Target
-
-FLUSH_DENORMALS = 0x8040
-"""Flush-to-zero and denormals-are-zero, bits 15 and 6 of MXCSR."""
-
+from rnnspec.kernel.target import ELEMENT_BYTES, DenormalSwitch, Target
 
 ALONE = ("i64 0", "i64 1", "ptr null")
 """What a scan takes whose units nobody shares, see `llvm_cpu.scan.SHARING`."""
@@ -38,20 +35,28 @@ def shared_symbol(name: str) -> str:
     return f"{symbol(name)}_shared"
 
 
+@dataclass(frozen=True, slots=True)
+class _ControlState:
+    """The caller's state of a control register: `saved` is its address."""
+
+    switch: DenormalSwitch
+    saved: str
+
+
 @dataclass
 class _Entry:
     """An entry point under way: where its buffers are, and its sizes by name."""
 
     vectors: Vectors
     buffers: Mapping[str, str]
-    sizes: Mapping[str, str]
-    state: str | None
+    sizes: Mapping[Size, str]
+    state: _ControlState | None
 
     @property
     def writer(self) -> FunctionWriter:
         return self.vectors.writer
 
-    def size(self, rows: Rows) -> str:
+    def size(self, rows: Dim) -> str:
         return str(rows) if isinstance(rows, int) else self.sizes[rows]
 
     def call(self, call: NestCall, part: tuple[str, str], further: Sequence[str] = ()) -> None:
@@ -70,7 +75,8 @@ class _Entry:
         return block_loop(self.vectors, block, self.buffers[block.offsets], self.size(block.steps))
 
     def end(self) -> str:
-        _restore(self.vectors, self.state)
+        if self.state is not None:
+            self.writer.do(f"call void @{self.state.switch.write}(ptr {self.state.saved})")
         return self.writer.text()
 
 
@@ -134,8 +140,7 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
     writer = entry.writer
     number = writer.assign("call i64 @rnnspec.join(ptr %shared, i64 %follows)", "number")
     with writer.when(writer.assign(f"icmp sge i64 {number}, 0")):
-        place = writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {JOINED}", "p")
-        shards = writer.assign(f"load i64, ptr {place}", "shards")
+        shards = writer.assign(f"load i64, ptr {place_of(writer, 'joined')}", "shards")
         parts = _Parts(entry, number, shards)
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
@@ -219,15 +224,16 @@ def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> Abstract
     return clocks.around(writer, nest) if clocks else nullcontext()
 
 
-def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[str, str]:
-    sizes: dict[str, str] = {}
-    for position, name in enumerate(calls.dims):
+def _dims(entry: FunctionWriter, calls: CallingConvention) -> dict[Size, str]:
+    sizes: dict[Size, str] = {}
+    for position, size in enumerate(calls.dims):
         pointer = entry.assign(f"getelementptr inbounds i64, ptr %dims, i64 {position}", "p")
-        sizes[name] = entry.assign(f"load i64, ptr {pointer}", "padded" if "*" in name else name)
+        hint = str(size) if isinstance(size, Name | Tokens | Steps) else "padded"
+        sizes[size] = entry.assign(f"load i64, ptr {pointer}", hint)
     return sizes
 
 
-def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[str, str]) -> dict[str, str]:
+def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: CallingConvention, sizes: Mapping[Size, str]) -> dict[str, str]:
     entry = vectors.writer
     pointers: list[str] = []
     for position in range(len(calls.buffers) + len(calls.arenas)):
@@ -246,7 +252,7 @@ def _buffer_registers(vectors: Vectors, function: KernelFunction, calls: Calling
     return registers
 
 
-def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[str, str]) -> list[str]:
+def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mapping[Size, str]) -> list[str]:
     """Each slot's address: the sizes before it, as `Slot.size` counts them."""
     registers: list[str] = []
     offset = "0"
@@ -263,21 +269,17 @@ def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mappin
     return registers
 
 
-def _flush(vectors: Vectors) -> str | None:
+def _flush(vectors: Vectors) -> _ControlState | None:
     """Flushes denormals on machines that have the switch; what must be put back."""
-    if not vectors.target.triple.startswith("x86_64"):
+    switch = vectors.target.denormals
+    if switch is None:
         return None
-    for name in ("stmxcsr", "ldmxcsr"):
-        vectors.library.declarations[f"declare void @llvm.x86.sse.{name}(ptr)"] = None
+    for name in (switch.read, switch.write):
+        vectors.library.declarations[f"declare void @{name}(ptr)"] = None
     entry = vectors.writer
     saved, changed = entry.assign("alloca i32", "state"), entry.assign("alloca i32", "state")
-    entry.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
-    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {FLUSH_DENORMALS}")
+    entry.do(f"call void @{switch.read}(ptr {saved})")
+    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {switch.bits}")
     entry.do(f"store i32 {flags}, ptr {changed}")
-    entry.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
-    return saved
-
-
-def _restore(vectors: Vectors, state: str | None) -> None:
-    if state is not None:
-        vectors.writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {state})")
+    entry.do(f"call void @{switch.write}(ptr {changed})")
+    return _ControlState(switch, saved)

@@ -14,11 +14,12 @@ from rnnspec.backend.llvm_cpu.loop_nests import emit_column_reduce, emit_row_red
 from rnnspec.backend.llvm_cpu.math import math_declarations, math_definitions
 from rnnspec.backend.llvm_cpu.merge_functions import merge_functions
 from rnnspec.backend.llvm_cpu.outer import emit_outer
-from rnnspec.backend.llvm_cpu.parallel_rows import shard_functions
+from rnnspec.backend.llvm_cpu.parallel_rows import thread_runtime
 from rnnspec.backend.llvm_cpu.rows import RowAddresses
 from rnnspec.backend.llvm_cpu.scan import SHARING, StepCall, emit_scan
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.contract.dimensions import ROWS, Size
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.types import DType
 from rnnspec.kernel.loop_nests import nests_of
@@ -59,7 +60,7 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
     library.declarations |= dict.fromkeys(math_declarations(library.elementary, name, [lanes], target.fused_multiply_add))
     header = [f'target triple = "{target.triple}"', *sorted(library.declarations)]
     elementary = math_definitions(library.elementary, name, [lanes], target.fused_multiply_add) if library.elementary else ""
-    together = shard_functions(target) if shared else ""
+    together = thread_runtime(target.pause) if shared else ""
     return "\n".join(["\n".join(header), *parts, together, elementary, attributes(target)])
 
 
@@ -169,10 +170,10 @@ def _fetches(node: Node) -> bool:
 def _fixed(call: NestCall) -> tuple[str, ...] | None:
     """What a nest of a step takes if that doesn't depend on the step."""
     sizes = (call.size, *call.further)
-    if any(isinstance(size, str) and size != "rows" for size in sizes):
+    if any(isinstance(size, Size) and size != ROWS for size in sizes):
         raise InternalError(f"a step's loop nest over {', '.join(map(str, sizes))}")
-    if isinstance(call.size, str):
+    if isinstance(call.size, Size):
         return None
-    if "rows" in sizes:
+    if ROWS in sizes:
         raise InternalError("a sum over a step's rows")
     return ("i64 0", *(f"i64 {size}" for size in sizes))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
+from rnnspec.kernel.target import Target, machine_target
 from rnnspec.locks import in_llvm
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def level_for(text: str) -> int:
 
 
 def host_target() -> Target:
-    """The description of this machine, with its own processor's scheduling and instructions."""
+    """The description of this machine, with its own processor's scheduling and instructions; ValueError if there is none."""
     return in_llvm(_host_target)
 
 
@@ -54,15 +54,9 @@ def _host_target() -> Target:
 
     features = llvm.get_host_cpu_features()
     triple = llvm.get_default_triple()
-    if triple.startswith("aarch64"):
-        base = NEON
-    elif all(features.get(name, False) for name in ("avx512f", "avx512dq", "avx512bw", "avx512vl")):
-        base = AVX512
-    elif features.get("avx2", False) and features.get("fma", False):
-        base = AVX2
-    else:
-        base = SSE42
-    return replace(base, triple=triple, cpu=llvm.get_host_cpu_name(), features=features.flatten())
+    parts = llvm.get_triple_parts(triple)
+    base = machine_target(parts.Arch, {name for name, there in features.items() if there})
+    return replace(base, triple=triple, cpu=llvm.get_host_cpu_name(), features=features.flatten(), object_format=parts.ObjectFormat)
 
 
 class Machine:

@@ -8,9 +8,10 @@ from typing import assert_never
 
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.vectors import Vectors
-from rnnspec.kernel.cpu.register_pressure import same_for_all_units
+from rnnspec.contract.dimensions import BATCH, Size
 from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Prefetch, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class TileEmitter:
 
     def _is_of_tokens(self, access: Access) -> bool:
         rows = self.places.buffers[access.buffer].rows
-        return access.rows is RowMap.TOKEN or (isinstance(rows, str) and rows != "batch")
+        return access.rows is RowMap.TOKEN or (isinstance(rows, Size) and rows != BATCH)
 
     def _vectors_in_a_line(self) -> int:
         return max(1, CACHE_LINE // self.vectors.target.vector_bytes)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import InitVar, dataclass
 
 from rnnspec.backend.llvm_cpu.clocks import tick
-from rnnspec.backend.llvm_cpu.parallel_rows import DISMISSED, IDLE, MOST_IDLE, even_range, place_of, wait
+from rnnspec.backend.llvm_cpu.parallel_rows import MOST_IDLE, even_range, place_of, wait
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import CarryBuffers, ScanLoop
 from rnnspec.kernel.parallel_units import StepShare
@@ -129,7 +129,7 @@ class _Part:
         writer = self._writer
         known = writer.label
         with writer.when(writer.assign("icmp sgt i64 %parts, 1")):
-            dismissed = writer.assign(f"load atomic i64, ptr {place_of(writer, DISMISSED)} monotonic, align 8", "dismissed")
+            dismissed = writer.assign(f"load atomic i64, ptr {place_of(writer, 'dismissed')} monotonic, align 8", "dismissed")
             told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, %from")
             alone = writer.assign(f"and i1 {told}, {due}", "alone")
             parts = writer.assign(f"select i1 {alone}, i64 1, i64 %parts", "parts")
@@ -171,10 +171,10 @@ class _Part:
         before = writer.label
         with writer.when(self._several):
             done = writer.add(turn, 1, "done")
-            place = place_of(writer, DISMISSED)
+            place = place_of(writer, "dismissed")
             came = self._tick()
             with writer.when(self._leads):
-                idle = writer.assign(f"load i64, ptr {place_of(writer, IDLE)}, align 8", "idle")
+                idle = writer.assign(f"load i64, ptr {place_of(writer, 'idle')}, align 8", "idle")
                 allowed = writer.add(idle, writer.subtract(came, self._began))
                 with writer.when(writer.assign(f"icmp sgt i64 {writer.multiply(self._waited, MOST_IDLE)}, {allowed}")):
                     writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")

@@ -38,6 +38,9 @@ class Expression:
     def sqrt(self) -> Expression:
         return self.body.square_root(self)
 
+    def maximum(self, other: Expression) -> Expression:
+        return self.body.maximum(self, other)
+
 
 Formula = Callable[[Expression, Expression, Sequence[Expression], Sequence[Expression]], Sequence[Expression]]
 """Weight, gradient, state, constants to weight and state."""
@@ -158,6 +161,15 @@ class _Body:
 
     def binary(self, name: str, left: Expression, right: Expression) -> Expression:
         return Expression(self, self.writer.assign(f"{name} {self.type} {left.register}, {right.register}"))
+
+    def maximum(self, left: Expression, right: Expression) -> Expression:
+        """The larger one; the left one where it isn't a number or both are equal, as numpy's `maximum` has it."""
+        first, second = left.register, right.register
+        condition = "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
+        less = self.writer.assign(f"fcmp ult {self.type} {first}, {second}")
+        number = self.writer.assign(f"fcmp ord {self.type} {first}, {first}")
+        replaced = self.writer.assign(f"and {condition} {less}, {number}")
+        return Expression(self, self.writer.assign(f"select {condition} {replaced}, {self.type} {second}, {self.type} {first}"))
 
     def square_root(self, operand: Expression) -> Expression:
         suffix = f"f{self.size * 8}" if self.lanes == 1 else f"v{self.lanes}f{self.size * 8}"

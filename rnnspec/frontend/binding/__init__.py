@@ -1,0 +1,1 @@
+"""Calls bound to their callees: arguments matched to names, constants evaluated, types checked, choices looked up."""

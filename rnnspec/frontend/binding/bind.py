@@ -1,4 +1,4 @@
-"""Arguments of a call: matched to their names, checked against their kinds."""
+"""Arguments of a call: matched to their names, checked against their types."""
 
 from __future__ import annotations
 
@@ -25,61 +25,68 @@ _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """Checked arguments by name, read with the type that their kind promises."""
+    """Checked arguments of a call by name. InternalError from a reader that is for another type of argument."""
 
     values: Mapping[str, LocatedValue]
 
     def given(self, name: str) -> LocatedValue:
+        """The value with its place in the spec."""
         return self.values[name]
 
     def span(self, name: str) -> Span:
+        """The place of the value, or of the callee for a default."""
         return self.values[name].span
 
     def whole(self, name: str) -> int:
+        """The value of an integer argument."""
         value = self.values[name].value
         if isinstance(value, int):
             return value
         raise _unchecked(name)
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Those of a list, or of the one number."""
+        """The integers of a list argument; a single integer is a list of length one."""
         value = self.values[name].value
         items = [item.value for item in value] if isinstance(value, tuple) else [value]
         return tuple(item for item in items if isinstance(item, int))
 
     def real(self, name: str) -> float:
+        """The value of a numeric argument, as a float."""
         value = self.values[name].value
         if isinstance(value, int | float):
             return float(value)
         raise _unchecked(name)
 
     def flag(self, name: str) -> bool:
+        """The value of a true-or-false argument."""
         value = self.values[name].value
         if isinstance(value, bool):
             return value
         raise _unchecked(name)
 
     def word(self, name: str) -> str | None:
+        """The text of an argument of a few words, such as a layer's name; None for `none`."""
         value = self.values[name].value
         if value is None or isinstance(value, str):
             return value
         raise _unchecked(name)
 
     def configured(self, name: str) -> Config:
+        """The chosen catalogue entry with its own arguments."""
         value = self.values[name].value
         if isinstance(value, Config):
             return value
         raise _unchecked(name)
 
     def choice(self, name: str) -> Config | None:
-        """What was chosen, or `none`."""
+        """The chosen catalogue entry with its own arguments; None for `none`."""
         value = self.values[name].value
         if value is None or isinstance(value, Config):
             return value
         raise _unchecked(name)
 
     def plain(self) -> tuple[tuple[str, ArgumentValue], ...]:
-        """All of them, none being a name or a call."""
+        """All arguments as literals. InternalError if a name or a call is among them."""
         return tuple((name, _plain(given)) for name, given in self.values.items())
 
 
@@ -180,6 +187,7 @@ def _unknown_argument(
 
 
 def default_of(argument: ArgumentSpec, span: Span) -> LocatedValue:
+    """The default of an optional argument, located at the callee so that a fault in it has a place; InternalError without a default."""
     if argument.default is REQUIRED:
         raise InternalError(f"the argument {argument.name} has no default")
     return LocatedValue(_written(argument.default, span), span)
@@ -257,6 +265,11 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             items = [item.value for item in value] if isinstance(value, tuple) else [value]
             if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):
                 return given
+        case argument_types.AtBothEnds(of):
+            items = value if isinstance(value, tuple) else (given, given)
+            if len(items) == 2:
+                each = ArgumentSpec(argument.name, of)
+                return LocatedValue(tuple(checked(each, item, callee, scope) for item in items), given.span)
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return LocatedValue(float(value), given.span)

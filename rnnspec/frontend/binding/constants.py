@@ -67,14 +67,14 @@ def evaluate(expression: ast.Expression, scope: Scope) -> LocatedValue:
 
 
 def truth(given: LocatedValue, scope: Scope) -> bool:
-    """A condition's value."""
+    """The value of a condition, true or false; raises `CheckError` for any other type."""
     if not isinstance(given.value, bool):
         raise _unfit(given, "a condition must be true or false", scope)
     return given.value
 
 
 def choice(condition: ast.Expression, scope: Scope, equations: Collection[str]) -> bool:
-    """The value of a condition that chooses between variants of a cell; what is `computed`, by `equations` or else, can't be in it."""
+    """The value of a condition that chooses between variants of a cell; names of `equations` and of the step can't be in it."""
     try:
         return truth(evaluate(condition, scope), scope)
     except CheckError as fault:
@@ -144,7 +144,7 @@ def _in_range(number: int | float, span: Span) -> int | float:
 
 
 def item(items: LocatedValue, position: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
-    """`items[position]`, of a list."""
+    """The element `items[position]` of a list; raises `CheckError` for any other type and outside of the list."""
     if not isinstance(items.value, tuple):
         raise _unfit(items, "only a list has elements", scope)
     place = position.value

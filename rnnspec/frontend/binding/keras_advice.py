@@ -1,4 +1,4 @@
-"""Names that aren't here, told apart: Keras's, those of another kind, slips of the keyboard, and what nobody knows."""
+"""Diagnostics for unknown names, by their likely origin: Keras's names, names of another family, misspellings, and any other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AS_ACTIVATION: Mapping[str, str] = MappingProxyType(
 
 
 def unknown_layer(name: str, span: Span, known: Collection[str]) -> Diagnostic:
-    """What is wrong with a name where a layer stands; `known`: those that could stand there."""
+    """The diagnostic of an unknown layer. `known`: the cells, blocks and layers that can stand at this place."""
     if (found := _keras(LAYER, name, span, known)) is not None:
         return found
     help_ = advice.OLD_LAYERS.get(name, "")
@@ -47,9 +47,9 @@ def unknown_layer(name: str, span: Span, known: Collection[str]) -> Diagnostic:
 
 
 def unknown_choice(family: Family, name: str, span: Span, more: Collection[str], otherwise: str) -> Diagnostic:
-    """What is wrong with a name where a member of a family stands.
+    """The diagnostic of an unknown member of a family.
 
-    `more`: other names that could stand there. `otherwise`: advice where it is none of all that.
+    `more`: other names that can stand at this place. `otherwise`: advice for a name that resembles nothing known.
     """
     catalogue = FAMILIES[family]
     if name not in more and (found := _keras(family.value, name, span, catalogue)) is not None:
@@ -68,12 +68,12 @@ def unknown_choice(family: Family, name: str, span: Span, more: Collection[str],
 
 
 def keras_schedule(name: str, span: Span) -> Diagnostic | None:
-    """What to say of one of Keras's learning-rate schedules, which stands where a number does; None for any other name."""
+    """The diagnostic of a learning-rate schedule of Keras's in place of a number; None for any other name."""
     return _keras(SCHEDULE, name, span, ()) if name in spellings(SCHEDULE) else None
 
 
 def keras_argument(family: str, callee: str, name: str, span: Span) -> Diagnostic | None:
-    """What to say of an argument that Keras has and no callee here; None for any other. A cell of one's own has those of any."""
+    """The diagnostic of an argument that only Keras has, None for any other; a cell of the spec's counts as an LSTM."""
     member = keras_name(family, callee) or (keras_name(family, "LSTM") if family == LAYER else None)
     if member is None or name not in member.arguments:
         return None
@@ -81,13 +81,13 @@ def keras_argument(family: str, callee: str, name: str, span: Span) -> Diagnosti
 
 
 def old_argument(name: str, arguments: Iterable[str]) -> tuple[str | None, str]:
-    """The argument that an older name, or one of PyTorch's, means today, if there is one; and advice."""
+    """The current argument behind a name of an older Keras or of PyTorch, None if there is none, and advice on it."""
     today = advice.named_today(name, frozenset(arguments))
     return today, f"it is called `{today}` here" if today is not None else advice.OTHER_ARGUMENTS.get(name, "")
 
 
 def unknown_setting(name: str, known: Collection[str]) -> str:
-    """Advice on a name that `train` doesn't have."""
+    """Advice on an unknown setting of `train`."""
     today, help_ = old_argument(name, known)
     if today is not None:
         return help_
@@ -99,7 +99,7 @@ def unknown_setting(name: str, known: Collection[str]) -> str:
 
 
 def _keras(family: str, name: str, span: Span, known: Collection[str]) -> Diagnostic | None:
-    """What to say of a name of Keras; None for a name that Keras doesn't have, or that is one of the known ones but for a slip."""
+    """The diagnostic of a name of Keras's; None for any other name, and for a misspelling of a known one."""
     found = keras_name(family, name)
     if found is None:
         return None
@@ -116,7 +116,7 @@ def _keras(family: str, name: str, span: Span, known: Collection[str]) -> Diagno
 
 
 def _other_family(family: str, name: str) -> str | None:
-    """A family that has this very name, if it isn't the one that is looked for."""
+    """Another family than `family` that has an entry `name`; None if there isn't any."""
     if name in LAYERS or name in FILES:
         return LAYER
     here = [other.value for other, catalogue in FAMILIES.items() if name in catalogue]

@@ -22,7 +22,7 @@ def snake_case(name: str) -> str:
 
 
 def given_names(statements: Sequence[ast.FlowStatement], scope: Scope) -> Iterator[str]:
-    """The names that layers are given in these statements; what is wrong with one is reported where its layer is made."""
+    """The explicit layer names in statements; faulty ones are left to the place where their layer is built."""
     for statement in statements:
         match statement:
             case ast.Flow(stages=stages):
@@ -87,7 +87,7 @@ class LayerNames:
         return numbered
 
     def place(self, name: str) -> Span:
-        """Where the layer of a full name is."""
+        """The span of a layer by its full name."""
         return self._taken[name]
 
     def take(self, name: str, span: Span) -> str:
@@ -101,11 +101,11 @@ class LayerNames:
         return full
 
     def inside(self, name: str) -> LayerNames:
-        """The names of what a layer of a full name is made of."""
+        """The names of a layer's inner layers, behind its own full name."""
         return LayerNames(f"{name}/", self._taken, self._repeated)
 
     def once_more(self) -> LayerNames:
-        """The names that come next, for a further use of the layers that get them first."""
+        """A copy that hands out the same names again, for another use of the layers that get them first."""
         names = LayerNames(self._prefix, self._taken, repeated=True)
         names._seen, names._rounds, names._reserved = self._seen.copy(), self._rounds.copy(), self._reserved.copy()
         return names

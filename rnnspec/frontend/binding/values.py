@@ -1,4 +1,4 @@
-"""Compile-time values, the names they are under, and the report that collects what is wrong with them."""
+"""Compile-time values, the scopes that hold them by name, and the report that collects diagnostics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rnnspec.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A bare name that no parameter has; what it means depends on the argument that it is given to."""
+    """A bare name that isn't a parameter. The argument that receives it decides its meaning: `tanh`, `none`, a value's name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallValue:
-    """A name with arguments; what it means depends on the argument that it is given to."""
+    """A name with arguments, not evaluated yet. The argument that receives it decides its meaning: an activation, a cell."""
 
     call: ast.Call
     scope: Scope = field(repr=False)
@@ -44,7 +44,7 @@ class LocatedValue:
 class Scope:
     """The parameters in sight, of a model or of a cell.
 
-    `faulty`: those whose value is wrong, which is reported already. `computed`: names that have a value in a step only.
+    `faulty`: names of parameters with a reported fault. `computed`: names that have a value only in a step.
     """
 
     parameters: Mapping[str, LocatedValue]
@@ -55,7 +55,7 @@ class Scope:
 
 
 class CheckError(Exception):
-    """Stops the evaluation of one thing; what can still be checked goes on."""
+    """A fault that ends the evaluation of one expression, argument or statement; the stage goes on with the next."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__(*diagnostics)
@@ -63,11 +63,11 @@ class CheckError(Exception):
 
 
 class AlreadyReported(Exception):
-    """Stops the evaluation of something that depends on what is already reported."""
+    """An evaluation that depends on a value whose fault is reported already."""
 
 
 class Enough(Exception):
-    """Ends a stage: `report` holds more than can be shown, or what is wrong is that there is too much of something."""
+    """The end of a stage: `report` holds more errors than are shown, or the spec exceeds a limit."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class Enough(Exception):
 
 
 class Report:
-    """What a stage found; the same fault at the same place is kept once, whatever the widths that a cell is used with."""
+    """The diagnostics of a stage. A fault in a cell is reported once for its place, however many widths the cell is used with."""
 
     def __init__(self, whole: Report | None = None) -> None:
-        """`whole`: what this is a part of; what is walked for a part counts there too."""
+        """`whole`: the report of which this is a part; both count walked statements together."""
         self._uses: list[Label] = []
         self._diagnostics: dict[tuple[str, Span, str], Diagnostic] = {}
         self.count = 0
@@ -87,7 +87,7 @@ class Report:
         self._walked: list[int] = [0] if whole is None else whole._walked
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keeps what was found; raises `Enough` at the first error that would be one too many to be shown."""
+        """Keeps a diagnostic. Raises `Enough` at the first error above the limit of shown errors."""
         self.count += not diagnostic.is_warning
         key = diagnostic.code, diagnostic.span, diagnostic.message
         if key in self._diagnostics:
@@ -98,20 +98,20 @@ class Report:
         self._diagnostics[key] = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
 
     def end(self, diagnostic: Diagnostic) -> NoReturn:
-        """Raises `Enough` after one more error: what comes later isn't looked at."""
+        """Keeps a last error and raises `Enough`, which ends the stage."""
         shown = replace(diagnostic, secondary=(*diagnostic.secondary, *reversed(self._uses)))
         self._diagnostics[diagnostic.code, diagnostic.span, diagnostic.message] = shown
         raise Enough(self)
 
     def walk(self, span: Span, statements: int = 1) -> None:
-        """Counts a statement that is looked at, once for each use of what it is in; a model that is too large has an end here."""
+        """Counts a visited statement, at each use of its block or cell. Raises `Enough` above the limit of statements."""
         self._walked[0] += statements + (span.stop - span.start) // limits.CHARACTERS
         if self._walked[0] > limits.STATEMENTS:
             self.end(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
 
     @contextmanager
     def within(self, use: Span) -> Generator[None]:
-        """What is wrong from here on is wrong in something that is used there, which is shown too, the nearest use first."""
+        """Adds `use` as a secondary place, "used here", to the diagnostics of the block; with nested uses the innermost is first."""
         label = Label(use, "used here")
         self._uses.append(label)
         try:
@@ -122,20 +122,22 @@ class Report:
             self._uses.pop()
 
     def fault(self) -> CheckError | AlreadyReported:
-        """What to raise for all the errors at once."""
+        """An exception for all errors together: `CheckError`, or `AlreadyReported` if they are reported elsewhere."""
         return CheckError(*self.errors) if self.errors else AlreadyReported()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors so far, in the order of their discovery, without repetitions."""
         return tuple(diagnostic for diagnostic in self._diagnostics.values() if not diagnostic.is_warning)
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
+        """The warnings so far, in the order of their discovery, without repetitions."""
         return tuple(diagnostic for diagnostic in self._diagnostics.values() if diagnostic.is_warning)
 
     @contextmanager
     def catching(self) -> Generator[None]:
-        """Ends the block at a fault, which is reported, and goes on after it."""
+        """Reports a fault of the block, and goes on after the block."""
         try:
             yield
         except CheckError as fault:

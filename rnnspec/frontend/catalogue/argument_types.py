@@ -1,4 +1,4 @@
-"""What an argument may be. Each kind says in words what it expects; `arguments.py` checks it."""
+"""Argument types: the values that an argument accepts, each type with its words for diagnostics; `binding.bind` checks them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.contract.arguments import REQUIRED, Flag, Float, Required
 from rnnspec.contract.signature import ArgumentValue
 
 
@@ -30,49 +31,32 @@ class Int:
 
     @property
     def expected(self) -> str:
+        """The type in words: `a whole number of at least 1`."""
         return f"a whole number of at least {self.minimum}"
 
 
 @dataclass(frozen=True, slots=True)
-class Float:
-    """A finite number from `minimum` to `maximum`; `below_maximum` leaves the maximum out, `above_minimum` the minimum."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-    below_maximum: bool = False
-    above_minimum: bool = False
-
-    @property
-    def expected(self) -> str:
-        limits: list[str] = []
-        if self.minimum is not None:
-            limits.append(f"above {self.minimum:g}" if self.above_minimum else f"of at least {self.minimum:g}")
-        if self.maximum is not None:
-            limits.append(f"below {self.maximum:g}" if self.below_maximum else f"of at most {self.maximum:g}")
-        return " ".join(["a number", " and ".join(limits)]).strip()
-
-    def holds(self, value: float) -> bool:
-        low = self.minimum is None or value > self.minimum or (value == self.minimum and not self.above_minimum)
-        high = self.maximum is None or value < self.maximum or (value == self.maximum and not self.below_maximum)
-        return low and high
-
-
-@dataclass(frozen=True, slots=True)
 class Integers:
-    """Integers in a list; one alone is a list of one."""
+    """A list of integers; a single integer is a list of length one."""
 
     example: str
 
     @property
     def expected(self) -> str:
+        """The type in words, with the example of this argument."""
         return f"a list of whole numbers such as `{self.example}`"
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class AtBothEnds:
+    """A number for the beginning and one for the end of a sequence; one alone is for both."""
+
+    of: Int
+
     @property
     def expected(self) -> str:
-        return "true or false"
+        """The numbers that are taken, in words."""
+        return f"{self.of.expected}, or a list of two, `[start, end]`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +65,7 @@ class LayerName:
 
     @property
     def expected(self) -> str:
+        """The type in words, which are the rule for identifiers."""
         return "a text of letters, digits and underscores that begins with a letter"
 
 
@@ -92,6 +77,7 @@ class OneOf:
 
     @property
     def expected(self) -> str:
+        """The type in words: ``one of `concat`, `sum`, `none` ``."""
         return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
 
 
@@ -103,6 +89,7 @@ class ChoiceOf:
 
     @property
     def expected(self) -> str:
+        """The type in words: `an activation`, `a loss`."""
         article = "a" if self.family.value[0] not in "aeiou" else "an"
         return f"{article} {self.family.value}"
 
@@ -115,27 +102,30 @@ class ListOf:
 
     @property
     def expected(self) -> str:
+        """The type in words, with the brackets."""
         return f"a list of {self.family.value}s in `[` and `]`"
 
 
 @dataclass(frozen=True, slots=True)
 class PerOutput:
-    """One for all outputs, or a list with one for each, where `none` may stand; a list of lists where one is a list."""
+    """One setting for all outputs, or a list with an entry for each, `none` included; a list of lists where a setting is a list."""
 
     of: ChoiceOf | ListOf | Float
 
     @property
     def expected(self) -> str:
+        """The type in words, for one output and for all."""
         several = "lists" if isinstance(self.of, ListOf) else "them"
         return f"{self.of.expected}, or a list of {several}, one for each output"
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """An axis of a weight, or several; which ones there are, the weight decides."""
+    """An axis of a weight, or a list of axes; their range depends on the weight."""
 
     @property
     def expected(self) -> str:
+        """The type in words."""
         return "an axis, or a list of axes"
 
 
@@ -145,15 +135,17 @@ class RecurrentLayer:
 
     @property
     def expected(self) -> str:
+        """The type in words, with an example."""
         return "a recurrent layer such as `LSTM(64)`"
 
 
 @dataclass(frozen=True, slots=True)
 class InnerLayer:
-    """A layer that works on each step for itself."""
+    """A layer that computes each step alone."""
 
     @property
     def expected(self) -> str:
+        """The type in words, with an example."""
         return "a layer for each step such as `Dense(64)`"
 
 
@@ -163,6 +155,7 @@ class CellList:
 
     @property
     def expected(self) -> str:
+        """The type in words, with an example."""
         return "a cell such as `LSTM(64)`, or a list of cells"
 
 
@@ -172,6 +165,7 @@ class Named:
 
     @property
     def expected(self) -> str:
+        """The type in words."""
         return "the name of a value, or a list of names"
 
 
@@ -181,12 +175,13 @@ class NotYet:
 
     @property
     def expected(self) -> str:
+        """The type in words."""
         return "its default"
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultOnly:
-    """Known from Keras, and of no use here: its default is accepted, and what of `others` means the same."""
+    """Known from Keras, without a use here: accepts the default, and those of `others` that mean the same as the default."""
 
     reason: str
     advice: str
@@ -194,21 +189,24 @@ class DefaultOnly:
 
     @property
     def expected(self) -> str:
+        """The type in words."""
         return "its default"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyValue:
-    """Whatever the use makes of it: a parameter of a user's cell without a telling default."""
+    """Any constant: the type of a parameter of the user's cell whose default doesn't imply another type."""
 
     @property
     def expected(self) -> str:
+        """The type in words."""
         return "a value"
 
 
 ArgumentType: TypeAlias = (
     Int
     | Integers
+    | AtBothEnds
     | Float
     | Flag
     | LayerName
@@ -227,18 +225,13 @@ ArgumentType: TypeAlias = (
 )
 
 
-class Required(Enum):
-    """The default of an argument that has none."""
-
-    REQUIRED = "required"
-
-
-REQUIRED = Required.REQUIRED
-
-
 @dataclass(frozen=True, slots=True)
 class ArgumentSpec:
-    """`default` as it would be written, names as texts; `optional`: `none` is accepted too."""
+    """An argument: its name, type and default.
+
+    `default`: as a spec would write it, names as texts; REQUIRED without one. `optional`: `none` is accepted too.
+    `positional`: False for arguments that are given by keyword only.
+    """
 
     name: str
     kind: ArgumentType

@@ -1,24 +1,24 @@
-"""What a spec can choose by name, with Keras's argument names, order and defaults (Keras 3.15); for layers see `catalogue_layers`."""
+"""Catalogues of choices: activations, initializers, losses and the like, with Keras's argument names, order and defaults (3.15)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rnnspec.contract.arguments import Flag, Float
+from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, OptimizerArgument
 from rnnspec.frontend.catalogue.argument_types import (
     ArgumentSpec,
     Axes,
     ChoiceOf,
     Entry,
     Family,
-    Flag,
-    Float,
     Int,
     ListOf,
     OneOf,
     PerOutput,
 )
-from rnnspec.frontend.catalogue.entries import FRACTION, Catalogue, Refusal, catalogue, later
+from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue, later
 
 # Activations. Their arguments are Keras's, after the value that they are applied to.
 
@@ -168,70 +168,17 @@ LOSSES = catalogue(
     ]
 )
 
-_CLIPPING = (
-    ArgumentSpec("clipnorm", Float(0.0, above_minimum=True), None, optional=True, positional=False),
-    ArgumentSpec("clipvalue", Float(0.0, above_minimum=True), None, optional=True, positional=False),
-    ArgumentSpec("global_clipnorm", Float(0.0, above_minimum=True), None, optional=True, positional=False),
-)
 
-
-def _rate(default: float) -> ArgumentSpec:
-    return ArgumentSpec("learning_rate", Float(0.0), default)
+def _of_optimizer(argument: OptimizerArgument) -> ArgumentSpec:
+    """An optimizer's argument in a spec, where `none` is written for a default of `none` only, and weight decay for AdamW only."""
+    if argument.name == "weight_decay" and argument.default is None:
+        return later(argument.name)
+    optional = argument.optional and argument.default is None
+    return ArgumentSpec(argument.name, argument.kind, argument.default, optional=optional, positional=argument.positional)
 
 
 OPTIMIZERS = catalogue(
-    [
-        Entry(
-            "SGD",
-            (
-                _rate(0.01),
-                ArgumentSpec("momentum", Float(0.0, 1.0), 0.0),
-                ArgumentSpec("nesterov", Flag(), False),
-                later("weight_decay"),
-                *_CLIPPING,
-            ),
-            ("sgd",),
-        ),
-        Entry(
-            "RMSprop",
-            (
-                _rate(0.001),
-                ArgumentSpec("rho", Float(0.0, 1.0), 0.9),
-                ArgumentSpec("momentum", Float(0.0, 1.0), 0.0),
-                ArgumentSpec("epsilon", Float(0.0), 1e-7),
-                ArgumentSpec("centered", Flag(), False),
-                later("weight_decay"),
-                *_CLIPPING,
-            ),
-            ("rmsprop",),
-        ),
-        Entry(
-            "Adam",
-            (
-                _rate(0.001),
-                ArgumentSpec("beta_1", FRACTION, 0.9),
-                ArgumentSpec("beta_2", FRACTION, 0.999),
-                ArgumentSpec("epsilon", Float(0.0), 1e-7),
-                ArgumentSpec("amsgrad", Flag(), False),
-                later("weight_decay"),
-                *_CLIPPING,
-            ),
-            ("adam",),
-        ),
-        Entry(
-            "AdamW",
-            (
-                _rate(0.001),
-                ArgumentSpec("weight_decay", Float(0.0), 0.004),
-                ArgumentSpec("beta_1", FRACTION, 0.9),
-                ArgumentSpec("beta_2", FRACTION, 0.999),
-                ArgumentSpec("epsilon", Float(0.0), 1e-7),
-                ArgumentSpec("amsgrad", Flag(), False),
-                *_CLIPPING,
-            ),
-            ("adamw",),
-        ),
-    ]
+    [Entry(name, tuple(map(_of_optimizer, arguments)), (name.lower(),)) for name, arguments in OPTIMIZER_ARGUMENTS.items()]
 )
 
 METRICS = catalogue(
@@ -270,7 +217,7 @@ _STFT = Refusal(
 REFUSALS: Mapping[Family, Mapping[str, Refusal]] = MappingProxyType(
     {Family.ACTIVATION: {"glu": _GLU}, Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT)}
 )
-"""What Keras has a name for and no spec can use."""
+"""Names of Keras's that no spec can use, by family."""
 
 
 def names_a_member(name: str) -> bool:

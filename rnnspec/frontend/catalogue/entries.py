@@ -1,4 +1,4 @@
-"""What catalogues are made of."""
+"""The parts of catalogues: entries under all their spellings, and refusals."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, Float, NotYet
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, NotYet
 
 Catalogue: TypeAlias = Mapping[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no entry for a name of Keras, and what to write instead."""
+    """A name of Keras's without an entry: the reason, and a substitute for it."""
 
     reason: str
     advice: str
-
-
-FRACTION = Float(0.0, 1.0, below_maximum=True)
 
 
 def catalogue(entries: Sequence[Entry]) -> Catalogue:
@@ -29,4 +26,5 @@ def catalogue(entries: Sequence[Entry]) -> Catalogue:
 
 
 def later(name: str, default: float | int | bool | str | None = None) -> ArgumentSpec:
+    """An argument of Keras's that takes only its default in this version."""
     return ArgumentSpec(name, NotYet(), default, optional=True)

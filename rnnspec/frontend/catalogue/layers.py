@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rnnspec.contract.arguments import FRACTION
 from rnnspec.frontend.catalogue import unsupported_arguments
 from rnnspec.frontend.catalogue.argument_types import (
     AnyValue,
     ArgumentSpec,
+    AtBothEnds,
     Axes,
     CellList,
     ChoiceOf,
@@ -21,7 +23,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     OneOf,
     RecurrentLayer,
 )
-from rnnspec.frontend.catalogue.entries import FRACTION, catalogue
+from rnnspec.frontend.catalogue.entries import catalogue
 
 
 def _option(name: str, kind: Int | Float | Flag | OneOf | LayerName, default: float | int | bool | str | None) -> ArgumentSpec:
@@ -51,6 +53,8 @@ NAME = _option("name", LayerName(), None)
 
 CARRY_MASK = _option("carry_mask", Flag(), False)
 """Not Keras's: whether windows leave masked steps out, and hand the mask on."""
+
+AT_BOTH_ENDS = AtBothEnds(Int(0, 1_000_000))
 
 LAST_AXIS = ArgumentSpec("axis", Axes(), -1)
 
@@ -85,7 +89,7 @@ _OF_THE_LAYER = frozenset(
 )
 
 LAYER_OPTIONS = tuple(option for option in SEQUENCE_OPTIONS if option.name in _OF_THE_LAYER)
-"""Those that `RNN` has; the others are the cells' in it."""
+"""Options of the layer as a whole: the arguments of `RNN`. The other options belong to the cells in it."""
 
 
 def _pooling(name: str, pool_size: ArgumentSpec) -> Entry:
@@ -205,8 +209,14 @@ LAYERS = catalogue(
         Entry("GlobalAveragePooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
         Entry("GlobalMaxPooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
         Entry("RepeatVector", (ArgumentSpec("n", Int()), NAME)),
+        Entry("ZeroPadding1D", (ArgumentSpec("padding", AT_BOTH_ENDS, 1), unsupported_arguments.DATA_FORMAT, CARRY_MASK, NAME)),
+        Entry("Cropping1D", (ArgumentSpec("cropping", AT_BOTH_ENDS, (1, 1)), CARRY_MASK, NAME)),
+        Entry("UpSampling1D", (ArgumentSpec("size", Int(1, 100), 2), NAME)),
         Entry("SpatialDropout1D", (ArgumentSpec("rate", Float(0.0, 1.0, below_maximum=True)), unsupported_arguments.SEED, NAME)),
         Entry("GaussianNoise", (ArgumentSpec("stddev", Float(0.0, 1.0)), unsupported_arguments.SEED, NAME)),
+        Entry("GaussianDropout", (ArgumentSpec("rate", FRACTION), unsupported_arguments.SEED, NAME)),
+        Entry("AlphaDropout", (ArgumentSpec("rate", FRACTION), unsupported_arguments.EACH_NUMBER, unsupported_arguments.SEED, NAME)),
+        Entry("UnitNormalization", (LAST_AXIS, NAME)),
         Entry("TimeDistributed", (ArgumentSpec("layer", InnerLayer()), NAME)),
         Entry(
             "PReLU",

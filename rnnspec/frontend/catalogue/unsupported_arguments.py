@@ -1,4 +1,4 @@
-"""Arguments of Keras that keep their default here, each with the reason and what to write instead."""
+"""Arguments of Keras's that take only their default here, each with the reason and a substitute."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ GROUPS = _fixed("groups", 1, "every filter looks at all features")
 NOISE_SHAPE = _fixed(
     "noise_shape", None, "every number is dropped or kept for itself", "SpatialDropout1D drops whole features of a sequence"
 )
+
+EACH_NUMBER = _fixed("noise_shape", None, "every number is dropped or kept for itself")
 
 SCORE_MODE = _fixed("score_mode", "dot", "scores are products of queries and keys")
 

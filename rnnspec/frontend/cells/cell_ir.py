@@ -1,7 +1,7 @@
-"""A cell's step with names resolved and shapes known: what the lowering turns into a scan's region.
+"""The cell IR: one step of a cell with names resolved and shapes known; the lowering makes a scan's region of it.
 
-Widths are those of one row. A term with `stepwise` has one row for each sequence of the batch; one
-without is the same for all (a weight, or something computed of weights only).
+Widths are those of one row. A term with `stepwise` has a row for each sequence of the batch; a term without it is a weight, or
+computed of weights only, and the same for all sequences.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import ArgumentValue, InitializerPart
 
 ELEMENT_LIMIT = 2**31 - 1
-"""Of one weight, and of one row."""
+"""The most elements of a weight or a row: more don't fit a 32-bit index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Comparison(Enum):
 
 
 class Reduction(Enum):
+    """A reduction over the units of a row; the value is its spelling in a spec."""
+
     SUM = "sum"
     MEAN = "mean"
     MAX = "max"
@@ -63,16 +65,19 @@ class Reduction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
+    """A number known when the spec is compiled; broadcasts to any shape."""
+
     value: float
 
     @property
     def shape(self) -> TermShape:
+        """The shape of a number, ()."""
         return NUMBER
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`x`, a state before (`h`) or after (`h'`) the step, or an equation's target."""
+    """A value of the step: `x`, a state before (`h`) or after (`h'`) its update, or an equation's target."""
 
     name: str
     shape: TermShape
@@ -80,20 +85,22 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class WeightTerm:
+    """A weight of the cell: [w] or [k, m]."""
+
     name: str
     shape: TermShape
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """What stands for a weight whose condition doesn't hold."""
+    """Zeros in place of a weight whose condition doesn't hold."""
 
     shape: TermShape
 
 
 @dataclass(frozen=True, slots=True)
 class Pairwise:
-    """Both sides have `shape`, or width 1, or are numbers; rows align with the last axis."""
+    """An elementwise operation on two terms. Each has the result's `shape`, or width 1, or is a number; rows align with the last axis."""
 
     kind: Elementwise
     left: Term
@@ -103,10 +110,13 @@ class Pairwise:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
+    """The operand with its sign changed."""
+
     operand: Term
 
     @property
     def shape(self) -> TermShape:
+        """The operand's shape."""
         return self.operand.shape
 
 
@@ -120,6 +130,7 @@ class Applied:
 
     @property
     def shape(self) -> TermShape:
+        """The operand's shape."""
         return self.operand.shape
 
 
@@ -134,7 +145,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """Over the units: a row [w] to [1]."""
+    """A reduction over the units: [w] to [1]."""
 
     kind: Reduction
     operand: Term
@@ -152,7 +163,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Rows one after the other."""
+    """A concatenation of rows."""
 
     parts: tuple[Term, ...]
     shape: TermShape
@@ -160,7 +171,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A number, a weight row or a row of width 1, repeated to a full row of the step."""
+    """A broadcast of a number, a weight row or a row of width 1 to a full row of the step."""
 
     operand: Term
     shape: TermShape
@@ -206,7 +217,7 @@ Term: TypeAlias = (
 
 
 def operands(term: Term) -> tuple[Term, ...]:
-    """What a term is made of."""
+    """The terms from which a term is computed."""
     match term:
         case Literal() | Variable() | WeightTerm() | Zeros():
             return ()
@@ -237,7 +248,7 @@ def compared(condition: Condition) -> tuple[Term, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Several targets cut the value's last axis into equal parts."""
+    """An equation: `targets` name equal parts of the value's last axis, or the whole value if there is a single target."""
 
     targets: tuple[str, ...]
     value: Term
@@ -246,6 +257,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class CellWeight:
+    """A weight of a cell: a row (w,) or a matrix (k, m), with its initializers along the last axis."""
+
     name: str
     shape: tuple[int, ...]
     initializer: tuple[InitializerPart, ...]
@@ -254,7 +267,7 @@ class CellWeight:
 
 @dataclass(frozen=True, slots=True)
 class CellState:
-    """Zero before the first step."""
+    """A state of a cell, (batch, width); zero before the first step."""
 
     name: str
     width: int
@@ -262,7 +275,7 @@ class CellState:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A cell for inputs of `features` features: one step of its recurrence."""
+    """One step of a cell's recurrence for inputs of width `features`. Assignments are in order of evaluation."""
 
     cell: str
     features: int
@@ -274,5 +287,5 @@ class Step:
 
     @property
     def width(self) -> int:
-        """Of the output."""
+        """The output's width."""
         return self.output.shape.dimensions[0]

@@ -1,4 +1,4 @@
-"""What a cell's statements say before its parameters have values: which names they declare, and what these are for."""
+"""Declarations of a cell before its parameters have values: declared names, and parameters used as widths."""
 
 from __future__ import annotations
 
@@ -53,5 +53,6 @@ def computed_names(definition: ast.Cell) -> Iterator[str]:
 
 
 def equation_targets(definition: ast.Cell) -> frozenset[str]:
+    """The names that a cell's equations define, in all branches of its `when` statements; states with their prime."""
     equations = [statement for statement in every_statement(definition.statements) if isinstance(statement, ast.Equation)]
     return frozenset(target.spelling for equation in equations for target in equation.targets)

@@ -1,4 +1,4 @@
-"""What to write for a function that an equation can't call: the same in what there is, or that there is nothing."""
+"""Advice for functions that an equation can't call: an equivalent expression, or the statement that there is none."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ _OTHERWISE: Mapping[str, str] = MappingProxyType(
 )
 
 _FOREIGN = frozenset({"acos", "arccos", "asin", "atan", "atan2", "atanh", "asinh", "acosh", "frac", "log_prob", "softmin"})
-"""Of PyTorch and the like, which Keras calls otherwise."""
+"""Functions of PyTorch and the like that have another name in Keras."""
 
 
 def function_advice(name: str, more: Collection[str]) -> tuple[str, ...]:
-    """Advice on a function that there isn't: what it may have been meant to be, or what serves, and all that there are.
+    """Advice on an unknown function `name`: first the likely intended function or a substitute, then a list of all functions.
 
-    `more`: parameters, which may be activations.
+    `more`: names of the cell's parameters, which may hold activations.
     """
     every = f"there are {', '.join(sorted(FUNCTIONS - ACTIVATIONS.keys()))}, and the activations {', '.join(sorted(ACTIVATIONS))}"
     return (_first(name, more), every)

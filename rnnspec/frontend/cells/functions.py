@@ -9,7 +9,7 @@ ELEMENTARY = frozenset({"abs", "cos", "erf", "exp", "expm1", "floor", "log", "lo
 """Of one value, elementwise; the names are those of the IR's kinds."""
 
 REDUCTIONS = {kind.value: kind for kind in Reduction}
-"""Of one value, over its units. `min` and `max` of two values are elementwise."""
+"""Reductions over the units, of one argument; `min` and `max` with two arguments are elementwise."""
 
 PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Elementwise.POW)}
 """Of two values, elementwise."""

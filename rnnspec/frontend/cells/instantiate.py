@@ -284,7 +284,7 @@ class _Instance:
 
     @contextmanager
     def _catching(self) -> Generator[None]:
-        """As the report's own; what may lie in the use of the cell shows the use."""
+        """Catches faults as the report does, and adds the use of the cell to faults that may lie there."""
         with self._report.catching():
             try:
                 yield

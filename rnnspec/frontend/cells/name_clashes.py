@@ -16,7 +16,7 @@ PREDEFINED = {"x": "the step's input", "features": "the input's width"}
 
 
 def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.DuplicateName]:
-    """What is wrong with the names of a cell or a block and of its parameters."""
+    """Diagnostics for names of a cell or a block, or of its parameters, that hide other names."""
     if definition.name.text in LAYERS:
         yield errors.names.DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
     options, other = _options(definition), {}

@@ -51,7 +51,7 @@ COMPARISONS = {kind.value: kind for kind in Comparison}
 
 @dataclass(slots=True)
 class EquationNames:
-    """What equations can read.
+    """The names that equations can read.
 
     `values`: the terms, and the conditions, by spelling (`h'` for a state after the step), None if its equation is wrong.
     `targets`: of all equations.
@@ -68,6 +68,7 @@ class EquationNames:
         return replace(self.scope, computed=self.values.keys())
 
     def known(self) -> set[str]:
+        """All readable names, for advice on unknown ones."""
         return {*self.values, *self.scope.parameters}
 
 
@@ -77,6 +78,7 @@ def term_of(expression: ast.Expression, names: EquationNames) -> Term:
 
 
 def as_term(operand: Operand, span: Span) -> Term:
+    """The term of an operand; a known number becomes a literal. `CheckError` for a comparison, and for a value that is no number."""
     if isinstance(operand, Compared | Combined):
         help_ = "`where(condition, 1, 0)` makes numbers of it"
         raise CheckError(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found="a condition", help=help_))

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a spec, by topic; one class a fault.
+"""Diagnostics of the frontend by topic, a class for each kind of fault.
 
 A topic is imported with its first fault (`errors.names.UnknownName(...)`): a spec without faults needs none of the classes.
 """

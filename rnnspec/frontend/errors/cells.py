@@ -9,6 +9,8 @@ from rnnspec.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnequalWidths(Diagnostic):
+    """An elementwise operation on rows of different widths, neither of which broadcasts to the other."""
+
     code = "E0301"
     title = "`{operation}` of values with different widths"
     label = "{left} and {right}"
@@ -20,6 +22,8 @@ class UnequalWidths(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatmulOperands(Diagnostic):
+    """A matrix product whose left side isn't a row of the step, or whose right side isn't a weight matrix."""
+
     code = "E0302"
     title = "`@` multiplies a value of the step with a weight matrix"
     label = "{problem}"
@@ -30,6 +34,8 @@ class MatmulOperands(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatmulWidths(Diagnostic):
+    """A matrix product whose inner dimensions differ."""
+
     code = "E0303"
     title = "the sides of `@` don't fit"
     label = "{width} features on the left, but the weight is {weight}"
@@ -40,6 +46,8 @@ class MatmulWidths(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBeforeUpdate(Diagnostic):
+    """A read of a state's new value ahead of the equation that computes it."""
+
     code = "E0304"
     title = "`{state}'` is read before its equation"
     label = "not computed yet"
@@ -50,6 +58,8 @@ class ReadBeforeUpdate(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateWithoutUpdate(Diagnostic):
+    """A state that no equation carries to the next step."""
+
     code = "E0305"
     title = "the state `{state}` is never updated"
     label = "there is no equation `{state}' = ...`"
@@ -59,6 +69,8 @@ class StateWithoutUpdate(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedWeight(Diagnostic):
+    """A weight that no equation reads: it would be allocated and saved, and its gradient be always zero."""
+
     code = "E0306"
     title = "the weight `{weight}` is never used"
     label = "no equation that is computed reads it"
@@ -69,6 +81,8 @@ class UnusedWeight(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoReturn(Diagnostic):
+    """A cell without an output: its statements end without a `return`."""
+
     code = "E0307"
     title = "the cell {cell} returns nothing"
     label = "needs a `return`"
@@ -78,6 +92,8 @@ class NoReturn(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AfterReturn(Diagnostic):
+    """An unreachable statement of a cell."""
+
     code = "E0308"
     title = "a statement after `return`"
     label = "never reached"
@@ -85,6 +101,8 @@ class AfterReturn(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignedTwice(Diagnostic):
+    """A second equation for one name; equations are definitions, in single assignment."""
+
     code = "E0309"
     title = "`{name}` gets a second value"
     label = "every name has one equation"
@@ -94,6 +112,8 @@ class AssignedTwice(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitMisfit(Diagnostic):
+    """A `split` whose last dimension its number of parts doesn't divide."""
+
     code = "E0310"
     title = "`split` makes equal parts"
     label = "a width of {width} isn't a multiple of {parts}"
@@ -104,6 +124,8 @@ class SplitMisfit(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitTargets(Diagnostic):
+    """A `split` in the wrong form: its arguments, or as many targets as parts, aren't there."""
+
     code = "E0311"
     title = "`split` gives one value to each name on the left of its equation"
     label = "{problem}"
@@ -113,6 +135,8 @@ class SplitTargets(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateWidth(Diagnostic):
+    """An update of another shape than its state's, (width,)."""
+
     code = "E0312"
     title = "the equation of `{state}'` doesn't fit the state"
     label = "has {found}, the state has {expected}"
@@ -124,6 +148,8 @@ class StateWidth(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexMisuse(Diagnostic):
+    """An index into something other than a weight matrix, or a row number out of its range."""
+
     code = "E0313"
     title = "only the rows of a weight matrix can be indexed"
     label = "{problem}"
@@ -133,6 +159,8 @@ class IndexMisuse(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownFunction(Diagnostic):
+    """A call of a function that neither the language nor the cell's parameters define."""
+
     code = "E0314"
     title = "unknown function `{name}`"
     label = "neither a function nor a parameter that is an activation"
@@ -144,6 +172,8 @@ class UnknownFunction(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionMisuse(Diagnostic):
+    """A call of a known function with arguments that it doesn't take."""
+
     code = "E0315"
     title = "`{function}` can't be used like this"
     label = "{problem}"
@@ -154,6 +184,8 @@ class FunctionMisuse(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitDimension(Diagnostic):
+    """A dimension of a weight or a state that evaluates to anything but an integer from 1."""
+
     code = "E0316"
     title = "a dimension must be a whole number of at least 1"
     label = "is {found} here"
@@ -163,6 +195,8 @@ class UnfitDimension(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoState(Diagnostic):
+    """A cell without a state, which would be the same function at every step and no recurrence."""
+
     code = "E0317"
     title = "the cell {cell} has no state"
     label = "needs a `state`: without one nothing recurs"
@@ -172,6 +206,8 @@ class NoState(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCondition(Diagnostic):
+    """A branch on a value of the step; only compile-time constants choose between variants of a cell."""
+
     code = "E0318"
     title = "a choice that depends on the step"
     label = "not known when the spec is compiled"
@@ -180,6 +216,8 @@ class StepCondition(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitOperand(Diagnostic):
+    """An operand of the wrong kind or rank for the operation, function or statement that reads it."""
+
     code = "E0319"
     title = "{place} needs {expected}"
     label = "this is {found}"
@@ -191,6 +229,8 @@ class UnfitOperand(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitializerBlocks(Diagnostic):
+    """A list of initializers whose length doesn't divide the weight's last dimension."""
+
     code = "E0320"
     title = "a list of {parts} initializers is for {parts} equal blocks"
     label = "a width of {width} isn't a multiple of {parts}"
@@ -201,6 +241,8 @@ class InitializerBlocks(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAState(Diagnostic):
+    """A primed name, `h'`, of something that isn't declared as a state."""
+
     code = "E0321"
     title = "`{name}'` has no state"
     label = "there is no `state {name}`"
@@ -210,6 +252,8 @@ class NotAState(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightRank(Diagnostic):
+    """A weight that is neither a row nor a matrix, or a state that isn't a row."""
+
     code = "E0322"
     title = "{what} has {found} dimensions"
     label = "{expected}"
@@ -221,6 +265,8 @@ class WeightRank(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooLarge(Diagnostic):
+    """A weight of a cell, or a `concat`, with more elements than a 32-bit index reaches, 2^31 - 1."""
+
     code = "E0323"
     title = "{what} is too large"
     label = "{shape} is more than 2^31 - 1 elements"
@@ -231,6 +277,8 @@ class TooLarge(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedEquation(Diagnostic):
+    """An equation of a cell that nothing reads; names that begin with `_` are exempt."""
+
     code = "W0301"
     title = "`{name}` is never read"
     label = "computed for nothing"

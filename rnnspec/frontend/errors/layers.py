@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import Diagnostic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownElement(Diagnostic):
+    """An element type other than `float` and `int`."""
+
     code = "E0201"
     title = "unknown element type `{name}`"
     label = "`float` for numbers, `int` for token ids"
@@ -18,6 +21,8 @@ class UnknownElement(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitInput(Diagnostic):
+    """An input of the wrong rank, or with a dimension that is neither a name nor an integer from 1 to 2^31 - 1."""
+
     code = "E0202"
     title = "an input can't have this shape"
     label = "{problem}"
@@ -28,16 +33,20 @@ class UnfitInput(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesNotFixed(Diagnostic):
+    """A layer with weights behind a tensor whose number of features is symbolic, so that the weights have no shape."""
+
     code = "E0203"
     title = "{layer} expects its input's last dimension to be fixed"
     label = "needs a fixed number of features, got `{extent}`"
 
     layer: str
-    extent: str
+    extent: Dim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsSequence(Diagnostic):
+    """A row, (features,), where a layer works along the time axis."""
+
     code = "E0204"
     title = "{layer} expects a sequence"
     label = "got {found}"
@@ -48,6 +57,8 @@ class NeedsSequence(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsIds(Diagnostic):
+    """An `Embedding` of numbers; its operand is a sequence of integer ids."""
+
     code = "E0205"
     title = "Embedding expects token ids"
     label = "got {found}"
@@ -58,6 +69,8 @@ class NeedsIds(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsFeatures(Diagnostic):
+    """Integer ids where a layer computes with numbers."""
+
     code = "E0206"
     title = "{layer} expects numbers, not token ids"
     label = "got {found}"
@@ -68,6 +81,8 @@ class NeedsFeatures(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskTooLate(Diagnostic):
+    """A `Masking` behind a computing layer; its mask is made from the model's input, before anything is computed."""
+
     code = "E0207"
     title = "Masking must come before the layers that compute"
     label = "what it compares is already computed by {layer}"
@@ -78,6 +93,8 @@ class MaskTooLate(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoInput(Diagnostic):
+    """A model without an `input` declaration."""
+
     code = "E0208"
     title = "the model {model} has no input"
     label = "needs an `input`"
@@ -88,6 +105,8 @@ class NoInput(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoLayers(Diagnostic):
+    """A model whose graph is empty."""
+
     code = "E0209"
     title = "the model {model} has no layers"
     label = "does nothing with its input"
@@ -97,6 +116,8 @@ class NoLayers(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerBeforeInput(Diagnostic):
+    """An `input` declared below the first layer."""
+
     code = "E0210"
     title = "an input after the first layer"
     label = "the layers above have nothing to work on"
@@ -105,6 +126,8 @@ class LayerBeforeInput(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRecurrent(Diagnostic):
+    """A `Bidirectional` around something other than a recurrent layer."""
+
     code = "E0212"
     title = "Bidirectional expects a recurrent layer"
     label = "{found} isn't one"
@@ -115,6 +138,8 @@ class NotRecurrent(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotACell(Diagnostic):
+    """An `RNN` of something other than a cell or a list of cells."""
+
     code = "E0225"
     title = "RNN expects a cell, or a list of cells"
     label = "{found} isn't one"
@@ -125,6 +150,8 @@ class NotACell(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackwardLayer(Diagnostic):
+    """A `backward_layer` with the same direction as the forward one, or with other options that shape the output."""
+
     code = "E0219"
     title = "the `backward_layer` doesn't fit the layer that it goes with"
     label = "{problem}"
@@ -134,6 +161,8 @@ class BackwardLayer(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerOption(Diagnostic):
+    """An option of a whole recurrent layer on a cell inside of `RNN`, or on a half of `Bidirectional`, where the outer layer sets it."""
+
     code = "E0213"
     title = "`{option}` has no meaning inside of {layer}"
     label = "{layer} decides it for {parts}"
@@ -145,6 +174,8 @@ class InnerOption(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerTooLarge(Diagnostic):
+    """A weight of a layer with more elements than a 32-bit index reaches, 2^31 - 1."""
+
     code = "E0214"
     title = "a weight of {layer} is too large"
     label = "{shape} is more than 2^31 - 1 elements"
@@ -155,6 +186,8 @@ class LayerTooLarge(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerName(Diagnostic):
+    """Two layers with one name; weights are saved under their layer's name."""
+
     code = "E0215"
     title = "two layers are named `{name}`"
     label = "the name is taken"
@@ -164,6 +197,8 @@ class LayerName(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerNotCalled(Diagnostic):
+    """A layer, cell or block without parentheses where its call is needed."""
+
     code = "E0216"
     title = "the layer {name} without its arguments"
     label = "write `{name}(...)`"
@@ -173,6 +208,8 @@ class LayerNotCalled(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsRow(Diagnostic):
+    """A sequence, (time, features), where a layer works on one row of features."""
+
     code = "E0217"
     title = "{layer} expects a row, not a sequence"
     label = "got {found}"
@@ -184,11 +221,14 @@ class NeedsRow(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotDistributed(Diagnostic):
+    """A `TimeDistributed` around a layer that isn't a function of one step alone."""
+
     code = "E0218"
     title = "TimeDistributed expects a layer that works on rows"
     label = "{found} isn't one"
     advice = (
-        "Dense, LayerNormalization, PReLU, Dropout, GaussianNoise and the activations are; BatchNormalization takes the sequence itself"
+        "Dense, LayerNormalization, UnitNormalization, PReLU, Dropout, GaussianDropout, AlphaDropout, GaussianNoise and the "
+        "activations are; BatchNormalization takes the sequence itself"
     )
 
     found: str
@@ -196,6 +236,8 @@ class NotDistributed(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownSetting(Diagnostic):
+    """A setting that the train section doesn't have."""
+
     code = "E0401"
     title = "`train` has no setting `{name}`"
     label = "unknown setting"
@@ -205,6 +247,8 @@ class UnknownSetting(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputCount(Diagnostic):
+    """A list in the train section with another length than the model's number of outputs."""
+
     code = "E0402"
     title = "`{setting}` has {found} for {outputs}"
     label = "a list has one for each output"
@@ -216,6 +260,8 @@ class OutputCount(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoLoss(Diagnostic):
+    """A train section in which the loss of every output is `none`."""
+
     code = "E0404"
     title = "no output has a loss"
     label = "`none` for every output"
@@ -224,6 +270,8 @@ class NoLoss(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricWithoutLoss(Diagnostic):
+    """A metric of an output without a loss, and so without targets to compare to."""
+
     code = "E0405"
     title = "metrics of the output {output}, which has no loss"
     label = "need the targets that come with a loss"
@@ -234,6 +282,8 @@ class MetricWithoutLoss(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMisfit(Diagnostic):
+    """A metric that reads targets in another form (class numbers, one-hot rows, values) than the output's loss."""
+
     code = "E0406"
     title = "{metric} doesn't fit the loss of {output}"
     label = "needs targets that are {wanted}; {loss} takes {given}"
@@ -248,6 +298,8 @@ class MetricMisfit(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWidth(Diagnostic):
+    """A loss over classes on an output that has one unit only."""
+
     code = "E0403"
     title = "{loss} needs one output for each class"
     label = "{problem}"
@@ -258,6 +310,8 @@ class LossWidth(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongAxis(Diagnostic):
+    """An `axis` on which a layer doesn't work; 0 is the batch."""
+
     code = "E0233"
     title = "{layer} works on {works_on}"
     label = "axis {given} of {found} {wrong}"
@@ -271,6 +325,8 @@ class WrongAxis(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskDropped(Diagnostic):
+    """A layer behind a mask that computes with masked steps too, as in Keras."""
+
     code = "W0201"
     title = "{layer} drops the mask"
     label = "from here on masked steps count as real ones"
@@ -280,6 +336,8 @@ class MaskDropped(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossExpectsProbabilities(Diagnostic):
+    """A cross-entropy of probabilities on an output whose activation gives none, without `from_logits`."""
+
     code = "W0401"
     title = "{loss} expects probabilities, but {layer} ends with {activation}"
     label = "probabilities come from {expected}"

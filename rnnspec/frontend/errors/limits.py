@@ -9,6 +9,8 @@ from rnnspec.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyErrors(Diagnostic):
+    """The end of a report that is longer than the limit."""
+
     code = "E0701"
     title = "more than {limit} errors"
     label = "what is wrong from here on isn't shown"
@@ -19,6 +21,8 @@ class TooManyErrors(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecTooLong(Diagnostic):
+    """A spec whose text, imports included, has more bytes than the limit."""
+
     code = "E0702"
     title = "a spec of more than {limit} bytes, with what it imports"
     advice = "weights and data don't belong into a spec, and what is there many times is written with `repeat` or a `block`"
@@ -28,6 +32,8 @@ class SpecTooLong(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyTokens(Diagnostic):
+    """A spec with more tokens than the limit, imports included."""
+
     code = "E0703"
     title = "a spec of more than {limit} names, numbers and marks, with what it imports"
     label = "the limit is reached here"
@@ -38,6 +44,8 @@ class TooManyTokens(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameTooLong(Diagnostic):
+    """An identifier with more characters than the limit."""
+
     code = "E0704"
     title = "a name of {found} characters"
     label = "a name has at most {limit} characters"
@@ -48,6 +56,8 @@ class NameTooLong(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyParameters(Diagnostic):
+    """A definition with more parameters than the limit."""
+
     code = "E0705"
     title = "`{name}` has {found} parameters"
     label = "at most {limit} are possible"
@@ -59,6 +69,8 @@ class TooManyParameters(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyStatements(Diagnostic):
+    """A model with more statements than the limit after blocks, repeats and cells are expanded."""
+
     code = "E0706"
     title = "written out, the model has more than {limit} statements"
     label = "the limit is reached here"
@@ -69,6 +81,8 @@ class TooManyStatements(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyImports(Diagnostic):
+    """A spec that imports more files than the limit, directly and by others."""
+
     code = "E0707"
     title = "more than {limit} imported files"
     label = "the limit is reached here"
@@ -78,6 +92,8 @@ class TooManyImports(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportsTooDeep(Diagnostic):
+    """A chain of imports longer than the limit."""
+
     code = "E0708"
     title = "more than {limit} files that import each other"
     label = "too deep from here on"
@@ -87,6 +103,8 @@ class ImportsTooDeep(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyParts(Diagnostic):
+    """A concatenated sequence with more separately masked parts, or a longer text of its length, than the limits."""
+
     code = "E0709"
     title = "a sequence that is put together from too many others"
     label = "the limit is reached here"

@@ -9,6 +9,8 @@ from rnnspec.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnexpectedText(Diagnostic):
+    """A token that the grammar doesn't allow at its place."""
+
     code = "E0001"
     title = "unexpected {found}"
     label = "{expected}"
@@ -19,6 +21,8 @@ class UnexpectedText(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnexpectedCharacter(Diagnostic):
+    """A character that begins no token of the language."""
+
     code = "E0002"
     title = "{found} has no meaning here"
     label = "not part of the language"
@@ -28,6 +32,8 @@ class UnexpectedCharacter(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclosedText(Diagnostic):
+    """A string literal without its closing quote on the same line."""
+
     code = "E0003"
     title = "a text without its end"
     label = "opened here and never closed on this line"
@@ -36,6 +42,8 @@ class UnclosedText(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnexpectedEnd(Diagnostic):
+    """A text that ends inside of a declaration or a bracket."""
+
     code = "E0004"
     title = "the text ends too early"
     label = "{expected}"
@@ -45,6 +53,8 @@ class UnexpectedEnd(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedTooDeeply(Diagnostic):
+    """Brackets or operators nested deeper than the parser's limit."""
+
     code = "E0005"
     title = "nested more than {limit} levels deep"
     label = "too deep from here on"
@@ -55,6 +65,8 @@ class NestedTooDeeply(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotYet(Diagnostic):
+    """A construct that is part of the language's plan, and not of this version."""
+
     code = "E0006"
     title = "{what} is not yet in this version"
     label = "comes with a later version"
@@ -64,6 +76,8 @@ class NotYet(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedNumber(Diagnostic):
+    """A numeric literal with letters or marks that make it none."""
+
     code = "E0007"
     title = "`{found}` isn't a number"
     label = "neither a number nor a name"
@@ -74,6 +88,8 @@ class MalformedNumber(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElseCondition(Diagnostic):
+    """An `else` with a condition of its own, as in other languages' `else if`."""
+
     code = "E0011"
     title = "`else` takes no condition"
     label = "no condition can stand here"
@@ -82,6 +98,8 @@ class ElseCondition(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisplacedElse(Diagnostic):
+    """An `else` that isn't directly behind the body of a `when`, or is its second one."""
+
     code = "E0012"
     title = "`else` must follow the body of a `when`"
     label = "no `when` waits for its `else` here"
@@ -90,6 +108,8 @@ class MisplacedElse(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableSpec(Diagnostic):
+    """A path that can't be opened, read or decoded as a spec."""
+
     code = "E0010"
     title = "the spec can't be read: {reason}"
 
@@ -98,6 +118,8 @@ class UnreadableSpec(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotASpec(Diagnostic):
+    """A file of another kind, such as a `.rnnc`, a `.keras` archive or an image."""
+
     code = "E0016"
     title = "this file is {found}, not a spec"
 
@@ -106,6 +128,8 @@ class NotASpec(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoModel(Diagnostic):
+    """A spec of definitions alone."""
+
     code = "E0008"
     title = "there is no model"
     label = "expected `model Name {{ ... }}`"
@@ -113,6 +137,8 @@ class NoModel(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeveralModels(Diagnostic):
+    """A second `model` in one spec."""
+
     code = "E0009"
     title = "a second model in one spec"
     label = "only one model fits into a spec"
@@ -120,6 +146,8 @@ class SeveralModels(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservedWord(Diagnostic):
+    """A keyword of the language in place of a name."""
+
     code = "E0013"
     title = "`{word}` is a word of the language and can't be a name"
     label = "reserved"
@@ -129,6 +157,8 @@ class ReservedWord(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar(Diagnostic):
+    """An input declared without dimensions."""
+
     code = "E0014"
     title = "the input `{name}` has no dimensions"
     label = "write `{element}[1]` for a single one"
@@ -139,6 +169,8 @@ class Scalar(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisplacedStatement(Diagnostic):
+    """A statement in a section that doesn't have its kind, such as `state` in a model."""
+
     code = "E0015"
     title = "`{word}` can't stand here"
     label = "{reason}"

@@ -9,6 +9,8 @@ from rnnspec.diagnostics import Diagnostic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoSuchWeight(Diagnostic):
+    """An option for one weight, such as `bias_regularizer`, on a cell that doesn't have this weight."""
+
     code = "E0601"
     title = "the cell {cell} has no weight `{weight}`"
     label = "`{option}` is about that weight"
@@ -20,6 +22,8 @@ class NoSuchWeight(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsMatrix(Diagnostic):
+    """An `OrthogonalRegularizer` of something other than a matrix."""
+
     code = "E0602"
     title = "OrthogonalRegularizer needs a matrix"
     label = "{what} is {shape}"
@@ -30,6 +34,8 @@ class NeedsMatrix(Diagnostic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitAxis(Diagnostic):
+    """A constraint's `axis` that its weight doesn't have, or that is listed twice."""
+
     code = "E0603"
     title = "`axis` doesn't fit the weight `{weight}`"
     label = "{problem}"

@@ -10,19 +10,7 @@ from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.frontend.graph.layers import (
-    Attention,
-    Convolution,
-    Dot,
-    Embedding,
-    Layer,
-    LayerWeight,
-    LocalPooling,
-    Masking,
-    Merge,
-    PReLU,
-    Reshaping,
-)
+from rnnspec.frontend.graph.layer import Layer, LayerWeight
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,51 +224,7 @@ class Graph:
     def weights(self) -> Iterator[LayerWeight]:
         return (weight for layer in self.layers for weight in layer.weights)
 
-    def sequences(self) -> Iterator[StepMask | StepPairs]:
-        """What packs the sequences, each once, in the order of first use; what only makes masks packs nothing.
-
-        What windows are over stands before them, and the parts of a pair before it.
-        """
-        packed: dict[StepMask | StepPairs, None] = {}
-        for application in self.applications:
-            if not isinstance(application.layer, Masking):
-                operands = () if isinstance(application.layer, Embedding) else application.operands
-                for value in (*operands, *application.results):
-                    if value.type.steps is not None:
-                        packed.update((each.steps, None) for each in value.type.steps.windows)
-                        packed[value.type.steps] = None
-                packed.update(dict.fromkeys(_packed_inside(application)))
-        packed.update((output.value.type.steps, None) for output in self.outputs if output.value.type.steps is not None)
-        yield from packed
-
 
 def every_step(value: GraphTensor) -> StepMask | None:
     """What packs a sequence once its mask is dropped."""
     return StepMask((), value.shape[0]) if value.sequence else None
-
-
-def _packed_inside(application: Application) -> Iterator[StepMask | StepPairs]:
-    """What a layer packs beside its operands and results, each part of a pair before it."""
-    types = [value.type for value in application.operands]
-    match application.layer:
-        case Convolution(carry_mask=True) | LocalPooling(carry_mask=True):
-            pass
-        case Convolution() | LocalPooling() | Reshaping() | PReLU(over_steps=True):
-            yield from (steps for steps in map(every_step, types) if steps is not None)
-        case Merge(over_steps=True):
-            every = [steps for steps in map(every_step, types) if steps is not None]
-            yield from every
-            own = [type_.steps for type_ in types if type_.steps is not None]
-            for parts in (own[::-1] if types[0].flipped else own, every):
-                yield from (StepMask.joined(parts[:count]) for count in range(2, len(parts) + 1))
-        case Attention():
-            queries, values = types[0].steps, types[1].steps
-            if queries is not None and values is not None:
-                yield StepPairs(queries, values, application.layer.causal)
-        case Dot(axes=axes):
-            steps = [StepMask((), type_.shape[1 - axis]) for type_, axis in zip(types, axes, strict=True) if type_.sequence]
-            yield from steps
-            if len(steps) == 2:
-                yield StepPairs(steps[0], steps[1], causal=False)
-        case _:
-            pass

@@ -15,7 +15,7 @@ from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.values import CheckError, Report
 from rnnspec.frontend.cells.cell_ir import ELEMENT_LIMIT
 from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
-from rnnspec.frontend.graph.layers import Layer, LayerWeight
+from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers.weight_options import constraint_of, regularizer_of
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span

@@ -1,27 +1,92 @@
-"""Recurrent layers: a cell as a layer, cells on each other as one, and two of them in opposite directions."""
+"""Recurrent layers: a cell as a layer, or cells on each other as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rnnspec.diagnostics import Label
+from rnnspec.contract.signature import Config, StateSignature
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, bind
-from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.misplaced_arguments import inner_arguments
-from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.layers import LAYER_OPTIONS, LAYERS
+from rnnspec.frontend.cells.cell_ir import CellState, Step
+from rnnspec.frontend.cells.cell_printer import step_lines
 from rnnspec.frontend.cells.instantiate import BoundCell, bind_cell, instantiate
-from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
-from rnnspec.frontend.graph.layers import Bidirectional, MergeMode, Recurrent, RecurrentCell
-from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, ShapeRules, one, unknown_layer
+from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
+from rnnspec.frontend.graph.layer import Layer, LayerWeight
+from rnnspec.frontend.layers import rules
+from rnnspec.frontend.layers.checks import BuiltLayer, one, unknown_layer
+from rnnspec.frontend.layers.rules import CheckContext, LayerRules, MaskAdvice, MaskedSteps, MaskFate, MaskRule, OfCall
+from rnnspec.frontend.layers.show import INDENT, chosen, flag, weight_lines
 from rnnspec.frontend.layers.weight_options import activity_of, cell_weights
+from rnnspec.frontend.lowering.cell_step import StepLowering, gates_of
+from rnnspec.frontend.lowering.context import Tools
+from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
-from rnnspec.source import Span
+from rnnspec.ir.ops import Role, Value
+from rnnspec.ir.types import BATCH, TensorType
 
 STACK = "RNN"
 """The layer of one cell or of several, each of which takes what the one before gives in the same step."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentCell:
+    """A cell in a recurrent layer; `weights` are those of the step, in its order, under their full paths."""
+
+    path: str
+    """The layer's, or in `RNN` one below it."""
+    step: Step
+    dropout: float
+    recurrent_dropout: float
+    weights: tuple[LayerWeight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent(Layer):
+    """A cell as a layer, or several in a stack: each takes what the one before gives in the same step.
+
+    Takes the sequence, then with `initial_state` a value for each state; gives the output, then with
+    `return_state` each state after the last step.
+    """
+
+    path: str
+    """The full name, of one in another layer too."""
+    cells: tuple[RecurrentCell, ...]
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    zero_output_for_mask: bool
+    stateful: bool
+    initial_state: bool
+    activity_regularizer: Config | None = None
+
+    @property
+    def kind(self) -> str:
+        """As a spec would write it, without arguments."""
+        if self.cells[0].path == self.path:
+            return self.cells[0].step.cell
+        return f"RNN([{', '.join(cell.step.cell for cell in self.cells)}])"
+
+    @property
+    def width(self) -> int:
+        """Of the output."""
+        return self.cells[-1].step.width
+
+    @property
+    def states(self) -> tuple[CellState, ...]:
+        """Of all cells, under their names within the layer."""
+        return tuple(
+            CellState(f"{cell.path}/{state.name}".removeprefix(f"{self.path}/"), state.width)
+            for cell in self.cells
+            for state in cell.step.states
+        )
+
+    @property
+    def weights(self) -> tuple[LayerWeight, ...]:
+        return tuple(weight for cell in self.cells for weight in cell.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,74 +100,31 @@ class BoundLayer:
 
 
 class RecurrentMaker:
-    """Makes the recurrent layers of a model or of a block's use. `look_up` finds a named value of the graph."""
+    """Makes recurrent layers, of a model or of a block's use."""
 
-    def __init__(
-        self,
-        cells: Mapping[str, ast.Cell],
-        names: LayerNames,
-        origins: InputSpans,
-        checks: ShapeRules,
-        look_up: Callable[[str, Span], GraphValue],
-        report: Report,
-    ) -> None:
-        self._cells = cells
-        self._names = names
-        self._origins = origins
-        self._checks = checks
-        self._look_up = look_up
-        self._report = report
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
+        self._cells = context.cells
+        self._names = context.names
 
-    def layer(self, call: ast.Call, scope: Scope, operands: tuple[GraphValue, ...] | None, given_name: str | None) -> BuiltLayer:
+    def layer(self, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None) -> BuiltLayer:
         """Of a cell's call, or of `RNN`."""
-        bound = self._bound(call, scope)
-        name = bound.options.word("name") or given_name or self._names.automatic(call.callee.text)
-        name = self._names.take(name, call.callee.span)
-        inner = self._cell_names(bound)
+        bound = self._bound(call, self._context.scope)
+        name = self._context.name(call, bound.options, given_name)
+        inner = self.cell_names(bound)
         if operands is None:
             raise AlreadyReported
         source, given = one(call, operands), bound.options.given("initial_state")
-        states = self._initial_states(given, call.callee.text, stateful=bound.options.flag("stateful"))
-        layer, results = self._recurrent(name, name, name, inner, bound, source, bool(states))
-        self._check_states(call.callee.text, given, states, [state.width for state in layer.states])
+        states = self.initial_states(given, call.callee.text, stateful=bound.options.flag("stateful"))
+        layer, results = self.recurrent(name, name, name, inner, bound, source, bool(states))
+        self.check_states(call.callee.text, given, states, [state.width for state in layer.states])
         return BuiltLayer(layer, (source, *states), results)
-
-    def bidirectional(
-        self, bindings: Bindings, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None
-    ) -> BuiltLayer:
-        forward_layer, other = self._wrapped(bindings.given("layer")), bindings.given("backward_layer")
-        backward_layer = forward_layer if other.value is None else self._wrapped(other)
-        options = forward_layer.options
-        if other.value is not None:
-            self._check_backward_layer(backward_layer, forward_layer, other)
-        inner = self._inner_name(forward_layer)
-        forward_name, forward_cells = f"forward_{inner}", self._cell_names(forward_layer)
-        backward_name = f"backward_{inner if other.value is None else self._inner_name(backward_layer)}"
-        backward_cells = self._cell_names(backward_layer)
-        name = self._names.take(bindings.word("name") or given_name or self._names.automatic("Bidirectional"), call.callee.span)
-        if operands is None:
-            raise AlreadyReported
-        source = one(call, operands)
-        for half in (forward_layer, backward_layer):
-            if half.options.given("initial_state").value is not None:
-                raise CheckError(_inner_option(half.options, "initial_state", "Bidirectional", "both directions"))
-        states = self._initial_states(bindings.given("initial_state"), "Bidirectional", stateful=options.flag("stateful"))
-        given = bool(states)
-        forward, results = self._recurrent(name, forward_name, f"{name}/{forward_name}", forward_cells, forward_layer, source, given)
-        backward, others = self._recurrent(name, backward_name, f"{name}/{backward_name}", backward_cells, backward_layer, source, given)
-        backward = replace(backward, go_backwards=not forward.go_backwards)
-        widths = [state.width for layer in (forward, backward) for state in layer.states]
-        self._check_states("Bidirectional", bindings.given("initial_state"), states, widths)
-        mode = MergeMode(bindings.word("merge_mode") or "none")
-        outputs = self._merged_directions(mode, call, results[0], replace(others[0], flipped=results[0].flipped))
-        layer = Bidirectional(name, forward, backward, mode)
-        return BuiltLayer(layer, (source, *states), (*outputs, *results[1:], *others[1:]))
 
     def _bound(self, call: ast.Call, scope: Scope) -> BoundLayer:
         if call.callee.text != STACK:
             cell = self._bound_cell(call, scope)
             return BoundLayer(call, (cell,), cell.options, stacked=False)
-        bindings = bind(STACK, LAYERS[STACK].arguments, call, scope, self._report, inner_arguments(call, self._cells))
+        bindings = bind(STACK, LAYERS[STACK].arguments, call, scope, self._context.report, inner_arguments(call, self._cells))
         if bindings is None:
             raise AlreadyReported
         given = bindings.given("cell")
@@ -112,7 +134,7 @@ class RecurrentMaker:
         return BoundLayer(call, tuple(self._stacked_cell(item) for item in items), bindings, stacked=True)
 
     def _bound_cell(self, call: ast.Call, scope: Scope) -> BoundCell:
-        cell = bind_cell(self._cells[call.callee.text], call, scope, self._report)
+        cell = bind_cell(self._cells[call.callee.text], call, scope, self._context.report)
         if cell is None:
             raise AlreadyReported
         return cell
@@ -131,10 +153,10 @@ class RecurrentMaker:
         cell = self._bound_cell(call, given.value.scope)
         for option in LAYER_OPTIONS:
             if option.name in cell.options.values and cell.options.given(option.name).value != option.default:
-                raise CheckError(_inner_option(cell.options, option.name, STACK, "all its cells"))
+                raise CheckError(inner_option(cell.options, option.name, STACK, "all its cells"))
         return cell
 
-    def _wrapped(self, given: LocatedValue) -> BoundLayer:
+    def wrapped(self, given: LocatedValue) -> BoundLayer:
         """A recurrent layer with its arguments, given as an argument."""
         if isinstance(given.value, Symbol) and given.value.name in {STACK, *self._cells}:
             raise CheckError(errors.layers.LayerNotCalled(span=given.span, name=given.value.name))
@@ -147,36 +169,20 @@ class RecurrentMaker:
             raise unknown_layer(inner.callee.text, inner.callee.span, {STACK, *self._cells})
         return self._bound(inner, given.value.scope)
 
-    def _check_backward_layer(self, backward: BoundLayer, forward: BoundLayer, given: LocatedValue) -> None:
-        """Keras asks for the opposite direction, and for the same of what both must agree in."""
-        if backward.options.flag("go_backwards") is forward.options.flag("go_backwards"):
-            problem, which = ("goes backwards like the layer", "one") if forward.options.flag("go_backwards") else ("goes forwards", "it")
-            raise CheckError(
-                errors.layers.BackwardLayer(span=given.span, problem=problem, help=f"write `go_backwards = true` in {which} alone")
-            )
-        for option in ("return_sequences", "return_state", "stateful"):
-            ours, theirs = (describe(half.options.flag(option)) for half in (backward, forward))
-            if ours != theirs:
-                secondary = (Label(forward.call.callee.span, f"has `{option} = {theirs}`"),)
-                help_ = f"write `{option} = true` in both or in neither"
-                raise CheckError(
-                    errors.layers.BackwardLayer(span=given.span, problem=f"has `{option} = {ours}`", secondary=secondary, help=help_)
-                )
-
-    def _inner_name(self, bound: BoundLayer) -> str:
+    def inner_name(self, bound: BoundLayer) -> str:
         return bound.options.word("name") or self._names.inner(bound.call.callee.text)
 
-    def _cell_names(self, bound: BoundLayer) -> tuple[str, ...]:
+    def cell_names(self, bound: BoundLayer) -> tuple[str, ...]:
         """Of cells that have names of their own."""
         if not bound.stacked:
             return ()
         return tuple(cell.options.word("name") or self._names.inner(cell.definition.name.text) for cell in bound.cells)
 
-    def _recurrent(
+    def recurrent(
         self, owner: str, name: str, path: str, cell_names: Sequence[str], bound: BoundLayer, operand: GraphValue, initial_state: bool
     ) -> tuple[Recurrent, tuple[GraphTensor, ...]]:
-        features = self._checks.numbers(bound.call, operand)
-        value = self._checks.sequence(bound.call, operand)
+        features = self._context.shapes.numbers(bound.call, operand)
+        value = self._context.shapes.sequence(bound.call, operand)
         places = self._names.inside(path)
         paths = [places.take(own, cell.call.callee.span) for own, cell in zip(cell_names, bound.cells, strict=bound.stacked)] or [path]
         options = bound.options
@@ -197,20 +203,20 @@ class RecurrentMaker:
             )
         else:
             output = GraphTensor((layer.width,), computed=owner, ended=owner)
-        layer = replace(layer, activity_regularizer=activity_of(options, output, self._report))
+        layer = replace(layer, activity_regularizer=activity_of(options, output, self._context.report))
         states = [GraphTensor((state.width,), computed=owner, ended=owner) for state in layer.states] if layer.return_state else []
         return layer, (output, *states)
 
     def _made_cells(self, paths: Sequence[str], cells: Sequence[BoundCell], features: int) -> Iterator[RecurrentCell]:
         for path, cell in zip(paths, cells, strict=True):
-            step = instantiate(cell, features, self._report)
+            step = instantiate(cell, features, self._context.report)
             if step is None:
                 raise AlreadyReported
-            weights = cell_weights(cell, step, path, self._report)
+            weights = cell_weights(cell, step, path, self._context.report)
             yield RecurrentCell(path, step, cell.options.real("dropout"), cell.options.real("recurrent_dropout"), weights)
             features = step.width
 
-    def _initial_states(self, given: LocatedValue, layer: str, *, stateful: bool) -> tuple[GraphValue, ...]:
+    def initial_states(self, given: LocatedValue, layer: str, *, stateful: bool) -> tuple[GraphValue, ...]:
         match given.value:
             case None:
                 return ()
@@ -218,14 +224,14 @@ class RecurrentMaker:
                 problem = "a stateful layer starts from what the call before left"
                 raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
             case Symbol(name):
-                return (self._look_up(name, given.span),)
+                return (self._context.look_up(name, given.span),)
             case tuple() as items if items and all(isinstance(item.value, Symbol) for item in items):
-                return tuple(self._look_up(item.value.name, item.span) for item in items if isinstance(item.value, Symbol))
+                return tuple(self._context.look_up(item.value.name, item.span) for item in items if isinstance(item.value, Symbol))
             case _:
                 problem = f"expected a value's name, or a list of names, got {describe(given.value)}"
                 raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
 
-    def _check_states(self, layer: str, given: LocatedValue, states: Sequence[GraphValue], widths: Sequence[int]) -> None:
+    def check_states(self, layer: str, given: LocatedValue, states: Sequence[GraphValue], widths: Sequence[int]) -> None:
         if not states:
             return
         if len(states) != len(widths):
@@ -236,19 +242,194 @@ class RecurrentMaker:
             if state.type.ids or state.type.shape != (width,):
                 problem = f"expected float[batch, {width}], got {state.type}"
                 raise CheckError(
-                    errors.flows.InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._origins.label(state))
+                    errors.flows.InitialStates(span=given.span, layer=layer, problem=problem, secondary=self._context.origins.label(state))
                 )
 
-    def _merged_directions(self, mode: MergeMode, call: ast.Call, forward: GraphTensor, backward: GraphTensor) -> tuple[GraphTensor, ...]:
-        if mode is MergeMode.NONE:
-            return forward, backward
-        if mode is MergeMode.CONCAT:
-            return (forward.with_features(forward.features + backward.features),)
-        if forward.features != backward.features:
-            problem = f"different numbers of features: {forward}, {backward}"
-            raise CheckError(errors.flows.MergeMisfit(span=call.callee.span, layer="Bidirectional", problem=problem))
-        return (forward,)
 
-
-def _inner_option(options: Bindings, option: str, layer: str, parts: str) -> errors.layers.InnerOption:
+def inner_option(options: Bindings, option: str, layer: str, parts: str) -> errors.layers.InnerOption:
+    """An option of a layer inside another that is the other's to say."""
     return errors.layers.InnerOption(span=options.span(option), option=option, layer=layer, parts=parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a cell gives: its output at every step, [tokens, w], or the last one, [batch, w]; the states after the last step."""
+
+    output: Value
+    states: Sequence[Value]
+
+
+class RecurrentLowering:
+    """Emits recurrent layers into one function.
+
+    With `streaming` every layer goes on where the call before ended, as stateful ones always do.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._b = tools.builder
+
+    def recurrent(self, layer: Recurrent, flow: PackedSequence, states: Sequence[Value]) -> tuple[Computed, ...]:
+        """One scan a cell. A cell on another one walks the steps in the order that it gets them."""
+        given, finals = list(states), list[Value]()
+        backwards, output = layer.go_backwards, flow
+        for cell in layer.cells[:-1]:
+            own, given = given[: len(cell.step.states)], given[len(cell.step.states) :]
+            scan = self._scan(layer, cell, output, own, backwards=backwards, every_step=True)
+            finals += scan.states
+            output, backwards = replace(output, value=scan.output, flip=backwards is not output.flip), False
+        last = self._scan(layer, layer.cells[-1], output, given, backwards=backwards, every_step=layer.return_sequences)
+        first: Computed = RowValue(last.output)
+        if layer.return_sequences:
+            fill = self._tools.constant(0.0, (1, layer.width))
+            first = PackedSequence(last.output, fill, flow.steps, hold=not layer.zero_output_for_mask, flip=backwards is not output.flip)
+        return (first, *(RowValue(state) for state in (*finals, *last.states))) if layer.return_state else (first,)
+
+    def _scan(
+        self, layer: Recurrent, cell: RecurrentCell, flow: PackedSequence, states: Sequence[Value], *, backwards: bool, every_step: bool
+    ) -> Scanned:
+        """A scan over the flow. A flipped flow is walked from its end to go forwards in its own order."""
+        index, step = self._tools.index(flow.steps), cell.step
+        starts = list(states) or [self._start(layer, f"{cell.path}/{state.name}", state.width) for state in step.states]
+        names = [state.name for state in step.states]
+        if not every_step:
+            returned = (
+                self._carried(returned_name(layer), step.width) if self._tools.streaming else self._tools.constant(0.0, (BATCH, step.width))
+            )
+            starts, names = [*starts, returned], [*names, "y"]
+        masks = self._step_masks(cell)
+        sequence = flow.value
+        if self._tools.draws.drops(cell.dropout) and not cell.recurrent_dropout:
+            row = self._tools.draws.dropped(cell.dropout, self._tools.constant(1.0, (BATCH, step.features)))
+            sequence = self._b.mul(sequence, over_steps(self._b, row, index))
+        hints = [*names, *(f"{name}_drop" for name, _ in masks)]
+        inits = [self._b.sort_rows(init, index) for init in (*starts, *masks.values())]
+        reverse = backwards is not flow.flip
+        scan = self._b.scan(index, inits, [sequence], reverse=reverse, carried_names=hints, slice_names=["x"])
+        values = {state.name: value for state, value in zip(step.states, scan.carried, strict=False)} | {"x": scan.slices[0]}
+        drops = dict(zip(masks, scan.carried[len(starts) :], strict=True))
+        weights = {own.name: self._tools.weights[full.path] for own, full in zip(step.weights, cell.weights, strict=True)}
+        after, output = StepLowering(scan, self._tools.dtype, weights, values, drops).run(step)
+        stacks = [output] if every_step else []
+        result = scan.finish(
+            [*after, *([] if every_step else [output]), *drops.values()],
+            stacks,
+            final_names=[f"{name}_final" for name in hints],
+            stack_names=[f"{layer.name}{cell.path.removeprefix(layer.path)}/output"] * len(stacks),
+        )
+        finals = [self._b.restore_rows(final, index) for final in result.finals[: len(starts)]]
+        after_last = finals[: len(step.states)]
+        if layer.stateful or self._tools.streaming:
+            self._tools.states.update((f"{cell.path}/{state.name}", final) for state, final in zip(step.states, after_last, strict=True))
+        if every_step:
+            return Scanned(result.stacks[0], after_last)
+        if self._tools.streaming:
+            self._tools.states[returned_name(layer)] = finals[-1]
+        return Scanned(finals[-1], after_last)
+
+    def _start(self, layer: Recurrent, full: str, width: int) -> Value:
+        """A state before the first step: zeros, or what the call before left."""
+        return self._carried(full, width) if layer.stateful or self._tools.streaming else self._tools.constant(0.0, (BATCH, width))
+
+    def _carried(self, full: str, width: int) -> Value:
+        if full not in self._tools.states:
+            self._tools.states[full] = self._b.parameter(Role.STATE, full, TensorType(self._tools.dtype, (BATCH, width)))
+        return self._tools.states[full]
+
+    def _step_masks(self, cell: RecurrentCell) -> dict[tuple[str, int], Value]:
+        """With recurrent dropout, what is multiplied with a weight in a step is dropped apart for each gate, the same at every step."""
+        if not self._tools.draws.drops(cell.recurrent_dropout):
+            return {}
+        rates = dict.fromkeys((state.name for state in cell.step.states), cell.recurrent_dropout) | {"x": cell.dropout}
+        widths = {state.name: state.width for state in cell.step.states} | {"x": cell.step.features}
+        return {
+            (name, gate): self._tools.draws.dropped(rates[name], self._tools.constant(1.0, (BATCH, widths[name])))
+            for name, gates in gates_of(cell.step).items()
+            for gate in range(gates)
+            if rates[name]
+        }
+
+
+def returned_name(layer: Recurrent) -> str:
+    """What a stream carries the last output under; no state of a cell can be called so."""
+    return f"{layer.path}/return"
+
+
+def _check(context: CheckContext, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None) -> BuiltLayer:
+    return RecurrentMaker(context).layer(call, operands, given_name)
+
+
+def _lower(tools: Tools, layer: Recurrent, operands: Sequence[Flow]) -> tuple[Flow, ...]:
+    source, *states = operands
+    results = RecurrentLowering(tools).recurrent(layer, tools.packed(source), tools.rows(states))
+    tools.observe(layer.activity_regularizer, *results)
+    return results
+
+
+def mask_of(layer: Recurrent) -> MaskRule:
+    return MaskRule(MaskFate.PASSED if layer.return_sequences else MaskFate.CONSUMED, MaskAdvice.CONSUME)
+
+
+def _masked_steps(layer: Recurrent, _: Application) -> MaskedSteps:
+    return MaskedSteps.ZERO if layer.zero_output_for_mask else MaskedSteps.HELD
+
+
+def draws(layer: Recurrent) -> bool:
+    return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
+
+
+def _stream_refusal(layer: Recurrent, _: Application, __: Sequence[bool]) -> str:
+    if layer.go_backwards:
+        return f"{layer.name} reads the sequence from its end"
+    return f"{layer.name} starts from a value of the model" if layer.initial_state else ""
+
+
+def states(layer: Recurrent, streaming: bool) -> tuple[StateSignature, ...]:
+    """Of a stateful layer its states; in a stream those of any layer, and the last output of one that gives only that."""
+    carried = [StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.states]
+    if streaming and not layer.return_sequences:
+        carried.append(StateSignature(returned_name(layer), layer.width))
+    return tuple(carried) if streaming or layer.stateful else ()
+
+
+def activities(layer: Recurrent) -> tuple[Config, ...]:
+    return rules.observed(layer.activity_regularizer, 1 + len(layer.states) if layer.return_state else 1)
+
+
+def show(layer: Recurrent) -> rules.Shown:
+    """Each cell's step and weights; those of a stack under the cell's name and dropout."""
+    names = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask", "stateful", "initial_state")
+    options = [f"{name} = true" for name in names if getattr(layer, name)]
+    lines: list[str] = []
+    for cell in layer.cells:
+        dropout = [text for text in (flag("dropout", cell.dropout), flag("recurrent_dropout", cell.recurrent_dropout)) if text]
+        below = [*step_lines(cell.step), *weight_lines(cell.weights)]
+        if cell.path == layer.path:
+            options += dropout
+        else:
+            lines.append(f"{cell.path.rpartition('/')[2]}: {cell.step.cell}({', '.join(dropout)})")
+            below = [INDENT + line for line in below]
+        lines += below
+    options += filter(None, [chosen("activity_regularizer", layer.activity_regularizer)])
+    return rules.Shown(layer.kind, f"{layer.kind}({', '.join(options)})", tuple(lines))
+
+
+RECURRENT = LayerRules(
+    layer=Recurrent,
+    names=(STACK,),
+    check=OfCall(_check),
+    lower=_lower,
+    mask=mask_of,
+    masked_steps=_masked_steps,
+    packs=rules.own_steps,
+    draws=draws,
+    stream_refusal=_stream_refusal,
+    states=states,
+    activities=activities,
+    pointwise=False,
+    table=rules.no_table,
+    ending=rules.ends_in_unknown,
+    show=show,
+    results=lambda layer: ("output", *(state.name for state in layer.states)) if layer.return_state else (),
+)
+"""`names`: besides these every cell is a type of its own."""

@@ -14,7 +14,7 @@ from rnnspec.frontend.cells.cell_ir import Step
 from rnnspec.frontend.cells.declared_names import every_statement
 from rnnspec.frontend.cells.instantiate import BoundCell
 from rnnspec.frontend.graph.graph import GraphTensor
-from rnnspec.frontend.graph.layers import LayerWeight
+from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.syntax import ast
 
 CELL_WEIGHTS: Mapping[str, str] = MappingProxyType({"kernel": "kernel", "recurrent": "recurrent_kernel", "bias": "bias"})

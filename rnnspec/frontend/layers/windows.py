@@ -1,52 +1,66 @@
-"""Layers that look at several steps of a sequence at once, or at all of them in another shape. They drop its mask, or carry it on."""
+"""Windows over a sequence's steps, for the layers that look at several steps at once: their shape, checks and lowering.
+
+Padded steps are seen as they are, and the result's steps are all real, unless a layer carries the mask on (`carry_mask`).
+"""
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 
+from rnnspec.contract.dimensions import Windows
+from rnnspec.contract.signature import Extent
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.values import CheckError
-from rnnspec.frontend.graph.graph import GraphTensor, GraphValue, StepMask
-from rnnspec.frontend.graph.layers import Convolution, LocalPooling, LocalPoolingKind, Reshaping, ShapeKind, WindowPadding, WindowShape
-from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
-from rnnspec.frontend.layers.weight_options import activity_of
+from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue, StepMask
+from rnnspec.frontend.layers import rules
+from rnnspec.frontend.layers.checks import ShapeRules
+from rnnspec.frontend.layers.rules import MaskAdvice, MaskedSteps, MaskFate, MaskRule
+from rnnspec.frontend.layers.show import flag, option
+from rnnspec.frontend.lowering.context import Tools
+from rnnspec.frontend.lowering.sequence_values import PackedSequence
 from rnnspec.frontend.syntax import ast
+from rnnspec.ir.inference import index as index_type
+from rnnspec.ir.ops import Value
 
 
-def make_convolution(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
-    features, filters, size = checks.numbers(call, operand), bindings.whole("filters"), bindings.whole("kernel_size")
-    stride, dilation = bindings.whole("strides"), bindings.whole("dilation_rate")
-    if stride > 1 and dilation > 1:
-        problem = "strides and dilation_rate are both above 1"
-        raise CheckError(
-            errors.shapes.WindowTooLong(
-                span=bindings.span("dilation_rate"), layer=name, problem=problem, help="one of them must be 1, as in Keras"
-            )
-        )
-    window = WindowShape(size, stride, dilation, WindowPadding(bindings.word("padding")))
-    kernel = checks.weight(name, "kernel", (size, features, filters), bindings, call)
-    bias = None
-    if bindings.flag("use_bias"):
-        bias = checks.weight(name, "bias", (filters,), bindings, call)
-    carry_mask, activation = bindings.flag("carry_mask"), bindings.configured("activation")
-    output = _windowed(checks, call, operand, window, filters, name, carry_mask=carry_mask)
-    layer = Convolution(name, window, carry_mask, activation, kernel, bias, activity_of(bindings, output, checks.report))
-    return BuiltLayer(layer, (operand,), (output,))
+class WindowPadding(Enum):
+    """Where windows lie at a sequence's ends: inside, or one for every (`stride`-th) step, centred or looking back."""
+
+    VALID = "valid"
+    SAME = "same"
+    CAUSAL = "causal"
 
 
-def make_local_pooling(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
-    width, size = checks.numbers(call, operand), bindings.whole("pool_size")
-    stride = size if bindings.given("strides").value is None else bindings.whole("strides")
-    window = WindowShape(size, stride, 1, WindowPadding(bindings.word("padding")))
-    carry_mask = bindings.flag("carry_mask")
-    layer = LocalPooling(name, LocalPoolingKind(call.callee.text), window, carry_mask)
-    return BuiltLayer(layer, (operand,), (_windowed(checks, call, operand, window, width, name, carry_mask=carry_mask),))
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """Windows over a sequence's steps, the padded ones included: `size` steps `dilation` apart, one window every `stride` steps."""
+
+    size: int
+    stride: int
+    dilation: int
+    padding: WindowPadding
+
+    @property
+    def span(self) -> int:
+        return (self.size - 1) * self.dilation + 1
+
+    @property
+    def places(self) -> Windows:
+        """The same in numbers."""
+        start = 1 - self.span if self.padding is WindowPadding.CAUSAL else 0
+        return Windows(self.size, self.stride, self.dilation, start, self.padding is WindowPadding.SAME)
+
+    def length(self, extent: Extent) -> Extent:
+        """The number of windows over so many steps."""
+        return self.places.length(extent)
 
 
-def _windowed(
+def check_windows(
     checks: ShapeRules, call: ast.Call, operand: GraphValue, window: WindowShape, width: int, name: str, *, carry_mask: bool
 ) -> GraphTensor:
+    """The sequence that windows over another make, of `width` features; raises `CheckError` where there isn't one."""
     value = checks.sequence(call, operand)
     length = window.length(value.shape[0])
     if isinstance(length, int) and length < 1:
@@ -63,47 +77,57 @@ def _windowed(
     return GraphTensor((length, width), steps, computed=name)
 
 
-def make_reshaping(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
-    width = checks.numbers(call, operand)
-    kind = ShapeKind(call.callee.text)
-    extents = (width,) if not operand.type.sequence else (_fixed_length(checks, call, operand), width)
-    layer = Reshaping(name, kind, extents)
-    match kind:
-        case ShapeKind.FLATTEN:
-            layer = Reshaping(name, kind, (prod(extents),))
-        case ShapeKind.RESHAPE:
-            layer = Reshaping(name, kind, _target(bindings, extents))
-        case ShapeKind.PERMUTE:
-            given = bindings.integers("dims")
-            if sorted(given) != list(range(1, len(extents) + 1)):
-                expected = "[1]" if len(extents) == 1 else "[1, 2] or [2, 1]"
-                problem = f"expected {expected} for {operand.type}, got {list(given)}"
-                raise CheckError(errors.shapes.ReshapeMisfit(span=bindings.span("dims"), layer="Permute", problem=problem))
-            layer = Reshaping(name, kind, tuple(extents[axis - 1] for axis in given), transpose=given == (2, 1))
-    steps = StepMask((), layer.shape[0]) if len(layer.shape) == 2 else None
-    return BuiltLayer(layer, (operand,), (GraphTensor(layer.shape, steps, computed=name),))
+class WindowPlaces:
+    """A sequence with what its windows see: for each step of the result one value for each place in the window."""
+
+    def __init__(self, tools: Tools, flow: PackedSequence, window: WindowShape, *, carry_mask: bool) -> None:
+        self._tools, self._window = tools, window
+        time = index_type(tools.index(flow.steps).type).time
+        steps = StepMask((), time)
+        if carry_mask:
+            steps = flow.steps.reversed(time) if flow.flip else flow.steps
+        self.masked = not steps.is_whole
+        """Whether steps may be masked that windows are to leave out."""
+        self.tokens = tools.on_steps(flow, steps)
+        self.steps = steps.windowed(window.places, window.length(time))
+        self._source, self._index = tools.index(steps), tools.index(self.steps)
+
+    def places(self, tokens: Value, *, clamp: bool = False) -> list[Value]:
+        """For each place of the window the tokens there; what is beyond the ends is 0, or with `clamp` the nearest."""
+        windows, builder = self._window.places, self._tools.builder
+        span = windows.span if windows.same else 0
+        seen = [
+            builder.window(self._source, self._index, stride=windows.stride, offset=offset, span=span, clamp=clamp, own=self.masked)
+            for offset in range(windows.start, windows.start + windows.span, windows.dilation)
+        ]
+        return [builder.take(tokens, ids) for ids in seen]
+
+    def ones(self) -> list[Value]:
+        """For each place of the window 1, or 0 where no step is."""
+        return self.places(self._tools.constant(1.0, (self._tools.builder.tensor(self.tokens).shape[0], 1)))
 
 
-def _fixed_length(checks: ShapeRules, call: ast.Call, operand: GraphValue) -> int:
-    length = operand.type.shape[0]
-    if isinstance(length, int):
-        return length
-    labels = checks.origins.label(operand)
-    raise CheckError(errors.shapes.LengthNotFixed(span=call.callee.span, layer=call.callee.text, extent=length, secondary=labels))
+def mask_of(carry_mask: bool, advice: MaskAdvice = MaskAdvice.CARRY) -> MaskRule:
+    return MaskRule(MaskFate.PASSED if carry_mask else MaskFate.DROPPED, advice)
 
 
-def _target(bindings: Bindings, extents: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that Reshape is given, one -1 standing for what is left."""
-    given, span = bindings.integers("target_shape"), bindings.span("target_shape")
-    size, known = prod(extents), prod(extent for extent in given if extent != -1)
+def masked_steps_of(carry_mask: bool) -> MaskedSteps:
+    return MaskedSteps.ZERO if carry_mask else MaskedSteps.NONE_MASKED
 
-    def misfit(problem: str) -> CheckError:
-        return CheckError(errors.shapes.ReshapeMisfit(span=span, layer="Reshape", problem=problem))
 
-    if len(given) not in (1, 2):
-        raise misfit(f"expected [features] or [steps, features], got {list(given)}")
-    if given.count(-1) > 1 or any(extent < 1 and extent != -1 for extent in given):
-        raise misfit(f"expected lengths of at least 1, one of them -1 for what is left, got {list(given)}")
-    if size % known or (-1 not in given and size != known):
-        raise misfit(f"{size} numbers don't make {list(given)}")
-    return tuple(size // known if extent == -1 else extent for extent in given)
+def packs_of(carry_mask: bool, application: Application) -> Iterator[StepMask]:
+    yield from rules.own_steps(application.layer, application)
+    if not carry_mask:
+        yield from rules.every_step_of(application)
+
+
+def show_window(window: WindowShape, *, carry_mask: bool) -> tuple[str, ...]:
+    """The options of a layer of windows."""
+    dilation = option("dilation_rate", window.dilation) if window.dilation > 1 else ""
+    return (
+        f"{window.size} steps",
+        option("strides", window.stride),
+        f"padding = {window.padding.value}",
+        dilation,
+        flag("carry_mask", carry_mask),
+    )

@@ -172,7 +172,7 @@ def _printable(name: str) -> str:
 
 
 def gates_of(step: Step) -> dict[str, int]:
-    """For `x` and each state that is multiplied with a weight: with how many gates in all."""
+    """The number of gates, over all products with weights, for `x` and each state that is multiplied with a weight."""
     gates: Counter[str] = Counter()
     for (name, _), count in _dropped_products(step).items():
         gates[name] += count
@@ -207,7 +207,7 @@ def _dropped_products(step: Step) -> dict[tuple[str, Term], int]:
 
 
 def _factor(term: Term, known: Container[str]) -> str | None:
-    """Which of `known` a value is, or a multiple of, element by element: `r * h` of `h`."""
+    """The variable of `known` of which a value is an elementwise multiple, as `r * h` is of `h`; None if there is none."""
     match term:
         case Variable(name) if name in known:
             return name

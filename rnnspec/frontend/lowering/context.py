@@ -1,43 +1,107 @@
-"""What the lowering of any layer may use."""
+"""The lowering's context: the function under construction, and operations that layers of all kinds share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.graph import StepMask, StepPairs
+from rnnspec.frontend.lowering.activations import emit
 from rnnspec.frontend.lowering.random_draws import Draws
-from rnnspec.frontend.lowering.sequence_values import PackedSequence
+from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
-from rnnspec.ir.types import Dim
+from rnnspec.ir.types import Dim, DType, TensorType
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """A function under construction, and what layers share in it.
+    """A function under construction with its weights.
 
-    `index`: the packing index of steps or pairs. `constant`: of the model's dtype. `activated`: an activation applied.
-    `draws`: what training draws.
+    `index`: the packing index of steps or pairs. `draws`: the random numbers of training. `streaming`: recurrent layers go on
+    where the call before ended. `updates`: new values of weights by path; `states`: what calls carry, by name, as it is after
+    the layers so far. `activities`: the results that activity regularizers look at; None where nobody asks for them.
     """
 
     builder: Builder
     weights: Mapping[str, Value]
     index: Callable[[StepMask | StepPairs], Value]
-    constant: Callable[[float, tuple[Dim, ...]], Value]
-    activated: Callable[[Config, Value], Value]
+    dtype: DType
+    training: bool
+    streaming: bool
     draws: Draws
+    updates: dict[str, Value]
+    states: dict[str, Value]
+    activities: list[Value] | None
+
+    def constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
+        """Of the model's dtype."""
+        return self.builder.constant(value, TensorType(self.dtype, shape))
+
+    def activated(self, activation: Config, value: Value) -> Value:
+        """The value after an activation of the catalogue."""
+        return emit(self.builder, activation.name, activation.arguments, value)
+
+    def computed(self, flow: Flow) -> Computed:
+        """A flow that a layer computes with: an input's real steps, the others 0."""
+        if not isinstance(flow, PaddedSequence):
+            return flow
+        return self.sequence(self.builder.pack(flow.value, self.index(flow.steps)), flow.steps)
+
+    def packed(self, flow: Flow) -> PackedSequence:
+        """The tokens of a flow that was checked to be a sequence."""
+        computed = self.computed(flow)
+        if isinstance(computed, RowValue):
+            raise InternalError(f"a layer for sequences got a row, %{computed.value.name}")
+        return computed
+
+    def rows(self, flows: Iterable[Flow]) -> list[Value]:
+        """The values of flows that were checked to be rows."""
+        values: list[Value] = []
+        for flow in flows:
+            if not isinstance(flow, RowValue):
+                raise InternalError(f"a layer for rows got a sequence, %{flow.value.name}")
+            values.append(flow.value)
+        return values
+
+    def at_every_step(self, flow: Flow, step: Callable[[Value], Value]) -> Computed:
+        """A row, or each step of a sequence, for itself; what masked steps hold goes through like the rest."""
+        computed = self.computed(flow)
+        return RowValue(step(computed.value)) if isinstance(computed, RowValue) else computed.through(step)
+
+    def at_real_steps(self, flow: Flow, draw: Callable[[Value], Value]) -> Computed:
+        """A row, or each real step of a sequence, after a draw, which may have been none; masked steps are as they were."""
+        computed = self.computed(flow)
+        value = draw(computed.value)
+        if value is computed.value:
+            return computed
+        return RowValue(value) if isinstance(computed, RowValue) else self.with_tokens(computed, value)
+
+    def at_each(self, steps: StepMask, row: Value) -> PackedSequence:
+        """A sequence of unmasked steps, each of them the row."""
+        return self.sequence(over_steps(self.builder, row, self.index(steps)), steps)
+
+    def exit(self, flow: Flow) -> Value:
+        """The value that a caller gets: a row, or a sequence with its masked steps, [batch, time, w]."""
+        computed = self.computed(flow)
+        return computed.value if isinstance(computed, RowValue) else self.padded(computed)
+
+    def observe(self, regularizer: Config | None, *results: Flow) -> None:
+        """Keeps the results that an activity regularizer looks at, as outputs would be: masked steps with what they hold."""
+        if self.activities is not None and regularizer is not None:
+            self.activities.extend(self.exit(result) for result in results)
 
     def padded(self, flow: PackedSequence) -> Value:
-        """The sequence with its masked steps, [batch, time, w], in the order in which it is shown."""
+        """The sequence with its masked steps, [batch, time, w], in the order in which the layer shows it."""
         if flow.every is None:
             return self.builder.unpack(flow.value, flow.fill, self.index(flow.steps), hold=flow.hold, flip=flow.flip)
         return self._unpacked(flow.every, self.every_step(flow))
 
     def on_steps(self, flow: PackedSequence, steps: StepMask) -> Value:
-        """The tokens of other steps of the same length: what is masked is what the sequence holds there."""
+        """The sequence packed by another step mask of the same length, [tokens of `steps`, w]; newly unmasked steps hold the fill."""
         if flow.steps == steps and not flow.flip:
             return flow.value
         if flow.every is not None and steps == self.every_step(flow):
@@ -49,7 +113,7 @@ class Tools:
         return StepMask((), index_type(self.index(flow.steps).type).time)
 
     def real_of(self, every: Value, flow: PackedSequence) -> Value:
-        """Of values at all the steps that a sequence shows, those at its tokens."""
+        """The rows of `every` at the sequence's unmasked steps: [all steps, w] to [tokens, w]."""
         steps = self.every_step(flow)
         if flow.steps == steps and not flow.flip:
             return every
@@ -74,4 +138,5 @@ class Tools:
         return PackedSequence(value, self.constant(0.0, (1, self.width(value))), steps)
 
     def width(self, value: Value) -> Dim:
+        """The number of features, the last dimension."""
         return self.builder.tensor(value).shape[-1]

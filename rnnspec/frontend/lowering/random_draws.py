@@ -1,4 +1,4 @@
-"""What training draws: each draw of a call has a stream of its own, the same in `@forward` and in `@backward`."""
+"""Random draws of training. Each draw has its own stream of the call's key, the same stream in `@forward` and in `@backward`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 
 RESOLUTION = 2.0**-24
-"""Uniform numbers are its multiples."""
+"""The spacing of uniform numbers: 24 bits, a float32's significand."""
+
+SELU_LEAST = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946
+"""The limit of SELU towards minus infinity (Klambauer et al. 2017): minus its alpha times its scale."""
 
 CENTRE = (
     1.50140941,
@@ -23,11 +26,11 @@ CENTRE = (
     2.81022636e-08,
 )
 TAIL = (2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257)
-"""Of `standard_normal`, lowest power first (Giles 2012, table 5, single precision: 4e-7 of the value at most)."""
+"""Coefficients of `standard_normal`'s polynomials, lowest power first (Giles 2012, table 5: relative error up to 4e-7)."""
 
 
 class Draws:
-    """Draws of one function from its key; without a key, outside of training, nothing is drawn."""
+    """The random draws of one function, from its key. Without a key, outside of training, nothing is drawn and values stay as they are."""
 
     def __init__(self, builder: Builder, key: Value | None) -> None:
         self._b = builder
@@ -35,10 +38,11 @@ class Draws:
         self._streams = 0
 
     def drops(self, rate: float) -> bool:
+        """Whether dropout at this rate changes anything: in training and above 0."""
         return self._key is not None and rate > 0
 
     def dropped(self, rate: float, value: Value) -> Value:
-        """Elements are 0 with probability `rate`, the others scaled so that the mean stays."""
+        """Dropout: elements are 0 with probability `rate` and otherwise divided by 1 - `rate`, so that the mean stays."""
         if self._key is None or not rate:
             return value
         numbers = self._uniform(self._key, value)
@@ -47,11 +51,30 @@ class Draws:
         return self._b.select(kept, scaled, self._b.constant_like(0.0, value))
 
     def noisy(self, stddev: float, value: Value) -> Value:
-        """With normal numbers added."""
+        """Additive noise: the value plus normal numbers of mean 0 and deviation `stddev`, its shape."""
         if self._key is None or not stddev:
             return value
         noise = standard_normal(self._b, self._uniform(self._key, value))
         return self._b.add(value, self._b.mul(noise, self._b.constant_like(stddev, noise)))
+
+    def multiplied(self, rate: float, value: Value) -> Value:
+        """Times normal numbers of mean 1 that deviate as `dropped` with this rate would: by the root of rate / (1 - rate)."""
+        if self._key is None or not rate:
+            return value
+        noise = standard_normal(self._b, self._uniform(self._key, value))
+        deviation = self._b.mul(noise, self._b.constant_like(math.sqrt(rate / (1.0 - rate)), noise))
+        return self._b.mul(value, self._b.add(deviation, self._b.constant_like(1.0, deviation)))
+
+    def saturated(self, rate: float, value: Value) -> Value:
+        """Elements are SELU's least value with probability `rate`; then all scaled and moved so that mean 0 and variance 1 stay."""
+        if self._key is None or not rate:
+            return value
+        numbers = self._uniform(self._key, value)
+        kept = self._b.greater_equal(numbers, self._b.constant_like(rate, numbers))
+        scale = ((1.0 - rate) * (1.0 + rate * SELU_LEAST**2)) ** -0.5
+        offset = -scale * SELU_LEAST * rate
+        either = self._b.select(kept, value, self._b.constant_like(SELU_LEAST, value))
+        return self._b.add(self._b.mul(either, self._b.constant_like(scale, value)), self._b.constant_like(offset, value))
 
     def _uniform(self, key: Value, like: Value) -> Value:
         self._streams += 1

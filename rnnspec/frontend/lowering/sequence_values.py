@@ -1,4 +1,4 @@
-"""What flows between layers in the tensor IR."""
+"""Values of the graph in the tensor IR: rows, and sequences in padded or packed form."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class PaddedSequence:
 
 @dataclass(frozen=True, slots=True)
 class PackedSequence:
-    """A sequence, [tokens, w], with what its masked steps hold once it is padded again.
+    """A packed sequence, [tokens, w], with the values of its masked steps, which appear when it is padded again.
 
-    `fill` ([1, w]) is what they hold, or with `hold` what those before the first real step do, the
-    others repeating the last real step. `flip`: in reversed time order; the tokens stay where they are.
-    `every`: where no one row says what masked steps hold, the sequence as it is shown, as tokens of all its steps.
+    `fill` [1, w]: the value of each masked step; with `hold` only of those before the first unmasked step, while later masked steps
+    repeat the last unmasked one. `flip`: shown in reversed time order; the tokens keep their places. `every` [all steps, w]: the
+    whole sequence as it is shown, where masked steps differ from each other; None otherwise.
     """
 
     value: Value
@@ -43,7 +43,7 @@ class PackedSequence:
     every: Value | None = None
 
     def through(self, step: Callable[[Value], Value]) -> PackedSequence:
-        """Every step for itself, the masked ones too: what they hold goes through like the rest."""
+        """The sequence with `step` applied to each step, masked steps included."""
         every = None if self.every is None else step(self.every)
         return replace(self, value=step(self.value), fill=step(self.fill), every=every)
 
@@ -53,6 +53,6 @@ Flow: TypeAlias = RowValue | PaddedSequence | PackedSequence
 
 
 def over_steps(b: Builder, row: Value, index: Value) -> Value:
-    """A row at each of its steps, [tokens, w]: a scan that carries it along."""
+    """A row [batch, w] repeated at each of its sequence's steps, [tokens, w]: a scan that carries the row along."""
     scan = b.scan(index, [b.sort_rows(row, index)], [], carried_names=["row"])
     return scan.finish(scan.carried, scan.carried).stacks[0]

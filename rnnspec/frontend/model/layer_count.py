@@ -1,4 +1,4 @@
-"""How many layers a model will have at least, counted before any is made: blocks in blocks can double them at every line."""
+"""A lower bound on a model's number of layers, from its text: blocks in blocks can double the number at every line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnnspec.source import Span
 
 
 def first_too_many(model: ast.Model, scope: Scope, blocks: Mapping[str, ast.Block]) -> Span | None:
-    """Where a model has more layers than it may, as far as that can be told from its text."""
+    """The place at which a model exceeds the limit on layers; None if its text doesn't show that."""
     counter = _Counter(blocks)
     statements = [each for each in model.statements if isinstance(each, ast.Flow | ast.Repeat | ast.Shared)]
     shared: Mapping[str, ast.Call] = {}
@@ -38,7 +38,7 @@ def _place(statement: ast.Flow | ast.Shared) -> Span:
 
 
 def _rounds(statement: ast.Repeat, scope: Scope) -> int:
-    """Of a repeat; 0 where that isn't known here."""
+    """The number of rounds of a repeat; 0 where its value isn't known before evaluation."""
     try:
         value = evaluate(statement.count, scope).value
     except (CheckError, AlreadyReported):
@@ -89,7 +89,7 @@ class _Counter:
                 assert_never(stage)
 
     def _block(self, block: ast.Block) -> int:
-        """Of one use; a block in itself has none, and is reported elsewhere."""
+        """The layers of one use of a block; 0 for a block in itself, which is reported elsewhere."""
         name = block.name.text
         if name not in self.known:
             self.known[name] = 0

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import Report
 from rnnspec.frontend.graph.graph import Application, Drop, GraphOutput, GraphValue
-from rnnspec.frontend.graph.layers import Attention, Bidirectional, Convolution, GlobalPooling, LocalPooling, Merge, Recurrent
+from rnnspec.frontend.layers.registry import rules_of
+from rnnspec.frontend.layers.rules import MaskAdvice, MaskFate
 from rnnspec.source import Span
-
-CARRY = "Write `carry_mask = true` in it: its windows then leave masked steps out, and the mask goes on"
-
-CONSUMERS = (Recurrent, Bidirectional, GlobalPooling, Attention)
-"""Layers that leave masked steps out themselves. Any other one that takes a mask and doesn't hand it on drops it."""
-
 
 _LONGEST_PATH = 20
 """Layers of a path that are shown, at its beginning and its end."""
@@ -23,9 +19,14 @@ _LONGEST_PATH = 20
 
 def dropped(application: Application) -> GraphValue | None:
     """The first value whose mask a layer drops."""
-    if isinstance(application.layer, CONSUMERS) or any(result.type.masked for result in application.results):
+    if _leaves_out(application) or any(result.type.masked for result in application.results):
         return None
     return next((operand for operand in application.operands if operand.type.masked), None)
+
+
+def _leaves_out(application: Application) -> bool:
+    """Whether a layer leaves masked steps out itself. Any other one that takes a mask and doesn't hand it on drops it."""
+    return rules_of(application.layer).mask(application.layer).fate in (MaskFate.CONSUMED, MaskFate.ATTENDED)
 
 
 def callers_drops(applications: Sequence[Application], spans: Sequence[Span], outputs: Sequence[GraphOutput]) -> tuple[Drop, ...]:
@@ -35,7 +36,7 @@ def callers_drops(applications: Sequence[Application], spans: Sequence[Span], ou
         if needed.isdisjoint(application.results):
             continue
         needed.update(application.operands)
-        if isinstance(application.layer, CONSUMERS) or any(map(_may_be_masked, application.results)):
+        if _leaves_out(application) or any(map(_may_be_masked, application.results)):
             continue
         line, _ = span.source.position(span.start)
         layer = application.layer.name if application.layer.name == span.text else f"{span.text} {application.layer.name}"
@@ -50,14 +51,16 @@ def _may_be_masked(value: GraphValue) -> bool:
 
 
 def _advice(application: Application) -> str:
-    """What to do instead of dropping a mask."""
-    match application.layer:
-        case Convolution() | LocalPooling():
-            return f"{CARRY}, or give samples of one length without a mask."
-        case Merge():
-            return "Merge values that have the same mask, or give samples of one length without a mask."
+    """Two ways not to drop a mask."""
+    advice = rules_of(application.layer).mask(application.layer).advice
+    match advice:
+        case MaskAdvice.CARRY | MaskAdvice.CARRY_ENDS | MaskAdvice.SAME_MASK:
+            without = "give samples of one length without a mask"
+        case MaskAdvice.CONSUME:
+            without = "give samples without a mask"
         case _:
-            return "Put a layer before it that consumes the mask, as a cell or GlobalAveragePooling1D does, or give samples without a mask."
+            assert_never(advice)
+    return f"{advice.value}, or {without}."
 
 
 def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], report: Report) -> None:
@@ -72,7 +75,8 @@ def warn_of_dropped(applications: Sequence[Application], spans: Sequence[Span], 
                 steps if len(steps) <= _LONGEST_PATH else [*steps[: _LONGEST_PATH // 2], "...", *steps[-_LONGEST_PATH // 2 :]]
             )
             first = (Label(places[0], "the mask comes from here"),)
-            remedy = f"; {CARRY[0].lower()}{CARRY[1:]}" if isinstance(application.layer, Convolution | LocalPooling) else ""
+            advice = rules_of(application.layer).mask(application.layer).advice
+            remedy = f"; {advice.value[0].lower()}{advice.value[1:]}" if advice.carries else ""
             report.add(errors.layers.MaskDropped(span=span, layer=span.text, secondary=first, help=f"its path: {path} drops it{remedy}"))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import assert_never
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.location import location_of_span
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
@@ -16,8 +17,8 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scop
 from rnnspec.frontend.binding.values import CheckError, Enough, Report, Scope, Symbol, describe
 from rnnspec.frontend.cells.name_clashes import clashes
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, StepMask
-from rnnspec.frontend.graph.layers import result_names
 from rnnspec.frontend.layers.checks import InputSpans
+from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
 from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, ModelBuilder
@@ -188,10 +189,11 @@ def _is_input(value: GraphValue) -> bool:
 
 
 def _made_name(value: GraphValue, applications: tuple[Application, ...]) -> str:
-    """The name of the layer that made a value."""
+    """The name of the layer that made a value; of one that gives several with the result's own name below it."""
     for application in applications:
         if value in application.results:
-            return result_names(application.layer)[application.results.index(value)]
+            names = rules_of(application.layer).results(application.layer)
+            return f"{application.layer.name}/{names[application.results.index(value)]}" if names else application.layer.name
     raise InternalError(f"value {value.number} comes from nowhere")
 
 
@@ -216,7 +218,7 @@ def _input(item: ast.Input, scope: Scope, report: Report) -> GraphTensor | None:
 def _extent(expression: ast.Expression, scope: Scope) -> Extent:
     value = evaluate(expression, scope).value
     if isinstance(value, Symbol) and not _RESERVED_EXTENTS.fullmatch(value.name):
-        return value.name
+        return Name(value.name)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:

@@ -15,19 +15,19 @@ from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Report,
 from rnnspec.frontend.catalogue.layers import LAYERS, NAME
 from rnnspec.frontend.cells.instantiate import bind_parameters, parameter_arguments
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
-from rnnspec.frontend.graph.layers import Layer
+from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, unknown_layer
 from rnnspec.frontend.layers.registry import LayerMaker, takes_several
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.source import Span
 
 Flow: TypeAlias = tuple[GraphValue, ...] | None
-"""What flows on: usually one value; None where it is unknown, because of a fault that is reported."""
+"""The values that flow on to the next layer, usually a single one; None where an error is reported already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What a call may name besides the built-in layers."""
+    """The cells and blocks that a call may name besides the built-in layers."""
 
     cells: Mapping[str, ast.Cell]
     blocks: Mapping[str, ast.Block]
@@ -35,19 +35,21 @@ class Definitions:
 
 @dataclass
 class GraphBuilder:
-    """The values and applications so far, of a model and the blocks in it."""
+    """The graph of a model so far: values numbered from 0, and layers applied to them in order."""
 
     report: Report
     applications: list[Application] = field(default_factory=list[Application])
     spans: list[Span] = field(default_factory=list[Span])
-    """Where each of them is written."""
+    """Each application's place in the spec."""
     count: int = 0
 
     def value(self, type_: GraphTensor) -> GraphValue:
+        """A new value of the graph, with the next number."""
         self.count += 1
         return GraphValue(self.count - 1, type_)
 
     def apply(self, made: BuiltLayer, span: Span) -> tuple[GraphValue, ...]:
+        """Appends a layer to the graph and returns its results. CheckError above the limits on parts, Enough above those on layers."""
         if len(self.applications) >= limits.LAYERS:
             self.report.end(errors.flows.TooManyLayers(span=span, limit=limits.LAYERS))
         if not all(map(_is_told_shortly, made.results)):
@@ -60,7 +62,7 @@ class GraphBuilder:
 
 def _is_told_shortly(type_: GraphTensor) -> bool:
     """Whether a value's length, and what masks it, isn't too long: both are walked wherever they are compared."""
-    if any(isinstance(extent, str) and len(extent) > limits.LENGTH for extent in type_.shape):
+    if any(len(str(extent)) > limits.LENGTH for extent in type_.shape):
         return False
     pending = [] if type_.steps is None else [type_.steps]
     parts = 0
@@ -112,7 +114,7 @@ class ModelBuilder:
     ) -> None:
         self.flow = start
         self.last: Application | None = None
-        """The application whose results `flow` is, if it is one's."""
+        """The application that computed `flow`; None if `flow` is an input or several layers' results."""
         self._builder = builder
         self._report = builder.report
         self._definitions = definitions
@@ -140,6 +142,7 @@ class ModelBuilder:
         self._names.reserve(given_names(statements, self._scope))
 
     def run(self, statements: Sequence[ast.FlowStatement]) -> None:
+        """Builds the statements in order; a fault ends its statement, is reported, and the next statement goes on."""
         for statement in statements:
             self._report.walk(statement.span if not isinstance(statement, ast.Repeat) else statement.count.span)
             match statement:
@@ -244,7 +247,7 @@ class ModelBuilder:
                 assert_never(stage)
 
     def _before(self, stage: ast.Call | ast.Reference) -> Flow:
-        """What a layer without an arrow takes."""
+        """The operands of a layer without an arrow: the last flow, or the only input."""
         name = stage.callee.text if isinstance(stage, ast.Call) else stage.name
         if self.flow == () and len(self._inputs) > 1:
             inputs = ", ".join(f"`{each}`" for each in self._inputs)
@@ -377,7 +380,7 @@ class ModelBuilder:
         self._inside = outside
 
     def _deeper(self, what: str, span: Span) -> tuple[str, ...]:
-        """What is around a block or a `repeat`, and itself: not more than this walk, which is recursive, can bear."""
+        """The enclosing blocks and repeats with one more; raises `CheckError` above the limit, since this walk is recursive."""
         if len(self._inside) >= limits.NESTING:
             raise CheckError(errors.flows.BlocksTooDeep(span=span, limit=limits.NESTING))
         return (*self._inside, what)

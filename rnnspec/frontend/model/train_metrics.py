@@ -12,7 +12,7 @@ from rnnspec.frontend.graph.graph import GraphOutput
 
 
 def check_metrics(metrics: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], report: Report) -> None:
-    """For metrics and losses of which there are as many as outputs; metrics for all of these are of those with a loss."""
+    """Checks metrics against losses, an entry of each for each output; metrics for all outputs count where there is a loss."""
     entries = metrics.value if isinstance(metrics.value, tuple) else ()
     if not entries:
         return

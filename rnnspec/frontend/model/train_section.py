@@ -13,7 +13,9 @@ from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import LocatedValue, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
 from rnnspec.frontend.graph.graph import Application, GraphOutput
-from rnnspec.frontend.graph.layers import Activation, Dense, Dropout, Layer
+from rnnspec.frontend.graph.layer import Layer
+from rnnspec.frontend.layers.registry import rules_of
+from rnnspec.frontend.layers.rules import Ending
 from rnnspec.frontend.model.train_metrics import check_metrics
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -142,21 +144,24 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
     if loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
         return
-    end = _computing(output, applications)
-    activation = end.activation.name if isinstance(end, Dense | Activation) else None
-    if end is not None and activation is not None and activation not in _PROBABILITIES[loss.name]:
+    layer, ending = _ending(output, applications)
+    if layer is not None and isinstance(ending, Config) and ending.name not in _PROBABILITIES[loss.name]:
         expected = _USUAL.get(loss.name, "softmax")
         report.add(
             errors.layers.LossExpectsProbabilities(
-                span=given.span, loss=loss.name, layer=end.name, activation=activation, expected=expected
+                span=given.span, loss=loss.name, layer=layer.name, activation=ending.name, expected=expected
             )
         )
 
 
-def _computing(output: GraphOutput, applications: Sequence[Application]) -> Layer | None:
-    """The last layer on the way to an output that does more than drop."""
+def _ending(output: GraphOutput, applications: Sequence[Application]) -> tuple[Layer | None, Config | Ending]:
+    """The last layer on the way to an output that does more than drop, and the activation that it ends in."""
     made = {result: application for application in applications for result in application.results}
     value = output.value
-    while value in made and isinstance(made[value].layer, Dropout):
+    while value in made:
+        layer = made[value].layer
+        ending = rules_of(layer).ending(layer)
+        if ending is not Ending.OPERAND:
+            return layer, ending
         value = made[value].operands[0]
-    return made[value].layer if value in made else None
+    return None, Ending.UNKNOWN

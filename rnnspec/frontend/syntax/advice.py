@@ -1,4 +1,4 @@
-"""What to write in place of other languages' signs and words."""
+"""Advice for signs and words of other languages."""
 
 from __future__ import annotations
 

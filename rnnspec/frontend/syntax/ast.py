@@ -10,50 +10,61 @@ from rnnspec.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Node:
+    """A node of the syntax tree with its place in the text."""
+
     span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier(Node):
+    """A name that is declared, called or assigned."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Number(Node):
-    """A literal; too large for its type it is infinite."""
+    """A numeric literal; infinite if it exceeds float64's range."""
 
     value: int | float
 
 
 @dataclass(frozen=True, slots=True)
 class Text(Node):
+    """A string literal, without its quotes."""
+
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Boolean(Node):
+    """`true` or `false`."""
+
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing(Node):
-    """`none`."""
+    """The literal `none`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """`h`, or with `primed` `h'`, the state after the step."""
+    """A name in an expression: `h`, or with `primed` `h'`, the state after the step."""
 
     text: str
     primed: bool = False
 
     @property
     def spelling(self) -> str:
+        """The name as written, with its prime."""
         return f"{self.text}'" if self.primed else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class List(Node):
+    """`[a, b]` in an expression."""
+
     items: tuple[Expression, ...]
 
 
@@ -67,13 +78,15 @@ class Argument(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
+    """`callee(argument, name = argument)`: a layer, cell, block, function or catalogue entry with arguments."""
+
     callee: Identifier
     arguments: tuple[Argument, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unary(Node):
-    """`operator` is `-` or `not`."""
+    """A prefix operation; `operator` is `-` or `not`."""
 
     operator: str
     operand: Expression
@@ -81,7 +94,7 @@ class Unary(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Node):
-    """`operator` is one of `+ - * / @ < <= > >= == != and or`."""
+    """An infix operation; `operator` is one of `+ - * / @ < <= > >= == != and or`."""
 
     operator: str
     left: Expression
@@ -110,12 +123,16 @@ Expression: TypeAlias = Number | Text | Boolean | Nothing | Name | List | Call |
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Node):
+    """A parameter of a model, cell or block; `default` is None for a required parameter."""
+
     name: Identifier
     default: Expression | None
 
 
 @dataclass(frozen=True, slots=True)
 class Input(Node):
+    """`name: element[dimensions]` of an `input` statement; the batch dimension is implicit."""
+
     name: Identifier
     element: Identifier
     dimensions: tuple[Expression, ...]
@@ -123,21 +140,21 @@ class Input(Node):
 
 @dataclass(frozen=True, slots=True)
 class Inputs(Node):
-    """One `input` statement."""
+    """An `input` statement."""
 
     items: tuple[Input, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference(Node):
-    """A named value in a flow."""
+    """A value's name as a stage of a flow."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Join(Node):
-    """`[a, b]` in a flow."""
+    """`[a, b]` as a stage of a flow: several values for one layer."""
 
     items: tuple[Reference, ...]
 
@@ -155,7 +172,7 @@ class Flow(Node):
 
 @dataclass(frozen=True, slots=True)
 class Shared(Node):
-    """A layer under a name, made at its first use."""
+    """`shared name = call`: a layer whose uses share one set of weights; built at its first use."""
 
     name: Identifier
     call: Call
@@ -163,6 +180,8 @@ class Shared(Node):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Node):
+    """`repeat count { statements }`: the statements written out `count` times, each time with new weights."""
+
     count: Expression
     statements: tuple[FlowStatement, ...]
 
@@ -172,24 +191,30 @@ FlowStatement: TypeAlias = Flow | Shared | Repeat
 
 @dataclass(frozen=True, slots=True)
 class Outputs(Node):
-    """One `output` statement."""
+    """An `output` statement."""
 
     items: tuple[Identifier, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting(Node):
+    """`name = value` of a train section."""
+
     name: Identifier
     value: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Train(Node):
+    """A `train` section."""
+
     settings: tuple[Setting, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Model(Node):
+    """`model name(parameters) { statements }`."""
+
     name: Identifier
     parameters: tuple[Parameter, ...]
     statements: tuple[Inputs | FlowStatement | Outputs | Train, ...]
@@ -197,6 +222,8 @@ class Model(Node):
 
 @dataclass(frozen=True, slots=True)
 class Block(Node):
+    """`block name(parameters) { statements }`: a subgraph that is built anew at each use."""
+
     name: Identifier
     parameters: tuple[Parameter, ...]
     statements: tuple[FlowStatement, ...]
@@ -204,12 +231,14 @@ class Block(Node):
 
 @dataclass(frozen=True, slots=True)
 class Import(Node):
+    """`import "path"`: takes another file's cells and blocks."""
+
     path: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Weight(Node):
-    """`condition` is None for a weight that always exists."""
+    """A `weight` declaration of a cell; `condition` is None for an unconditional weight, `frozen` marks weights that aren't trained."""
 
     name: Identifier
     dimensions: tuple[Expression, ...]
@@ -220,38 +249,44 @@ class Weight(Node):
 
 @dataclass(frozen=True, slots=True)
 class State(Node):
+    """`name[dimensions]` of a `state` statement."""
+
     name: Identifier
     dimensions: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class States(Node):
-    """One `state` statement."""
+    """A `state` statement."""
 
     items: tuple[State, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Equation(Node):
+    """`targets = value` of a cell."""
+
     targets: tuple[Name, ...]
     value: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Return(Node):
+    """`return value`: a cell's output at each step."""
+
     value: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Body(Node):
-    """Statements in braces."""
+    """Statements of a cell in braces."""
 
     statements: tuple[CellStatement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class When(Node):
-    """`body` if the condition holds, else `otherwise`."""
+    """A compile-time choice between statements: `body` if the condition holds, else `otherwise`."""
 
     condition: Expression
     body: Body
@@ -263,6 +298,8 @@ CellStatement: TypeAlias = Weight | States | Equation | Return | When
 
 @dataclass(frozen=True, slots=True)
 class Cell(Node):
+    """`cell name(parameters) { statements }`: a recurrent layer by its equations."""
+
     name: Identifier
     parameters: tuple[Parameter, ...]
     statements: tuple[CellStatement, ...]
@@ -273,4 +310,6 @@ Declaration: TypeAlias = Model | Cell | Block | Import
 
 @dataclass(frozen=True, slots=True)
 class File(Node):
+    """A spec, or a file that it imports."""
+
     declarations: tuple[Declaration, ...]

@@ -43,6 +43,7 @@ class TreeBuilder:
         }
 
     def file(self, tree: Parsed) -> ast.File:
+        """The syntax tree of a whole file; its span is the whole text."""
         whole = Span(self._source, 0, len(self._source.text))
         return ast.File(whole, tuple(self._declaration(child) for child in _trees(tree)))
 

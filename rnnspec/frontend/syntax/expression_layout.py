@@ -58,6 +58,7 @@ def _unclear(operator: str, left: ast.Expression) -> bool:
 
 
 def argument_text(argument: ast.Argument) -> str:
+    """An argument on one line: `value`, or `name = value`."""
     value = expression_text(argument.value)
     return value if argument.name is None else f"{argument.name.text} = {value}"
 

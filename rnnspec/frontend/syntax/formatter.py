@@ -63,10 +63,10 @@ def _comments(source: SourceFile) -> list[_Comment]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What stands in a block: a comment alone, or a statement's lines.
+    """An entry of a block: a comment alone, or a statement's lines.
 
-    `columns`: the parts before a statement's last one, which neighbours of the same `kind` align;
-    `finish` gives the lines that begin with them.
+    `columns`: the parts of a statement but its last, which neighbours of the same `kind` align;
+    `finish` makes the lines that begin with them.
     """
 
     start: int
@@ -152,7 +152,7 @@ class _Formatter:
         return ""
 
     def _braced(self, item: Braced, indent: str) -> tuple[int, list[str]]:
-        """Where the body begins, and all lines."""
+        """The offset of the body's opening brace, and all lines."""
         match item:
             case ast.Train():
                 head, statements = ["train"], item.settings
@@ -178,7 +178,7 @@ class _Formatter:
         return self._filled(head, statements, Span(self.source, self._opening_brace(item), item.span.stop))
 
     def _filled(self, head: list[str], statements: Sequence[Item], braces: Span) -> tuple[int, list[str]]:
-        """Where the braces open, and `head` with them and what they hold."""
+        """The offset of the opening brace, and the lines: `head`, the braces and their contents."""
         opening, closing = braces.start, braces.stop - 1
         remark = self._remark(opening + 1, closing) if "\n" in self.source.text[opening:closing] else ""
         body = self.block(statements, opening + 1, closing, INDENT)

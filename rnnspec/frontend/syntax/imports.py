@@ -18,9 +18,10 @@ from rnnspec.spec_files import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`tree`: the spec with what it imports in the place of its imports. `text`: a spec that means the same without imports.
+    """A spec with its imports followed.
 
-    `imported`: the path and the SHA-256 of each file.
+    `tree`: the imported definitions in place of the imports. `text`: an equivalent spec without imports. `imported`: each file's path and
+    SHA-256.
     """
 
     tree: ast.File
@@ -29,12 +30,11 @@ class Followed:
 
 
 def follow_imports(tree: ast.File, read: Callable[[str], SourceFile], left: Allowance | None = None) -> Followed:
-    """Follows a spec's imports, each file once; `read` gives a file by its path or raises `Unreadable`.
+    """A spec with its imports followed, each file once.
 
-    `left`: what the spec's own text has left of what all texts together may be.
-
-    Paths are relative to the file that imports. SpecError for what can't be read or parsed, for a
-    circle, for a model in an imported file, and for more than `limits` admits.
+    `read`: a path to its file; raises `Unreadable`. `left`: the size that the spec's own text leaves to its imports. Paths are relative
+    to the importing file. SpecError for unreadable or faulty files, an import cycle, a model in an imported file, and more files or
+    text than `limits` allows.
     """
     if not any(isinstance(declaration, ast.Import) for declaration in tree.declarations):
         return Followed(tree, tree.span.source.text)

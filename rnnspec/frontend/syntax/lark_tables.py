@@ -27,11 +27,12 @@ def parser() -> lark.Lark:
 
 
 def made(grammar: str) -> lark.Lark:
+    """A parser made from a grammar's text, LALR(1) with Lark's basic lexer: the slow way, without kept tables."""
     return lark.Lark(grammar, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
 
 
 def text(grammar: str) -> str:
-    """What the file of tables holds for a grammar. How the states are numbered differs from process to process."""
+    """The contents of the tables file for a grammar. The numbers of states differ from process to process."""
     saved = io.BytesIO()
     cast(Any, made(grammar)).save(saved)
     tables = pickle.loads(saved.getvalue())
@@ -39,6 +40,7 @@ def text(grammar: str) -> str:
 
 
 def digest(grammar: str) -> str:
+    """A grammar's SHA-256 in hexadecimal, by which kept tables are recognised."""
     return hashlib.sha256(grammar.encode()).hexdigest()
 
 

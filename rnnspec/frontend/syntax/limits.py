@@ -1,4 +1,4 @@
-"""What a spec may be at most. What is refused is refused soon, and what is accepted has an end; docs/language.md states all of them."""
+"""Limits on a spec's size and nesting, so that each spec is compiled or refused in bounded time; docs/language.md states them."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend import errors
 
 BYTES = 2**18
-"""Of the text, in UTF-8, with what it imports."""
+"""Bytes of a spec's text in UTF-8, imports included."""
 
 TOKENS = 20_000
-"""Names, numbers, texts and marks of the text, with what it imports."""
+"""Tokens of a spec (names, numbers, texts and marks), imports included."""
 
 NAME = 255
 """Characters of a name."""
 
 DEPTH = 100
-"""Brackets, and operators of a chain, inside of each other."""
+"""Nesting depth of brackets, and of operators in a chain."""
 
 PARAMETERS = 200
-"""Of a model, a cell or a block."""
+"""Parameters of a model, a cell or a block."""
 
 LAYERS = 2000
-"""Of a model, uses of shared layers counted: far beyond any model, and a bound for repeats in repeats."""
+"""Layers of a model, uses of shared layers included: far beyond any model, and a bound for repeats in repeats."""
 
 NESTING = 50
-"""Blocks and repeats inside of each other."""
+"""Nesting depth of blocks and repeats."""
 
 STATEMENTS = 20_000
-"""Of a model that is written out: those of blocks, repeats and cells count at each use. See `Report.walk`."""
+"""Statements of a model when written out: those of blocks, repeats and cells count at each use. See `Report.walk`."""
 
 BLOCK = 6
-"""Statements that the use of a block counts for, besides those in it."""
+"""Statements for which the use of a block counts, besides those in it."""
 
 PARTS = 200
-"""Sequences that one sequence's steps are put together from."""
+"""Sequences that are joined to one sequence."""
 
 LENGTH = 500
 """Characters of the text of a sequence's length, as in `ceil((time-2)/2)`."""
 
 CHARACTERS = 100
-"""A statement counts once more for each so many."""
+"""Characters of a statement for which it counts once more."""
 
 IMPORTS = 100
-"""Files, each counted once."""
+"""Imported files, each counted once."""
 
 IMPORT_DEPTH = 50
-"""Files that import each other, one after the other."""
+"""Length of a chain of imports."""
 
 ERRORS = 20
-"""That are shown at once."""
+"""Errors shown at once."""
 
 
 def shown(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """As many of the errors as are shown, and that there are more if there are."""
+    """The first errors up to the limit, and a note if there are more."""
     if len(found) <= ERRORS:
         return list(found)
     return [*found[:ERRORS], errors.limits.TooManyErrors(span=found[ERRORS].span, limit=ERRORS)]

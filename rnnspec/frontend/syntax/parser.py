@@ -20,15 +20,15 @@ from rnnspec.frontend.syntax.build_ast import Parsed, TreeBuilder
 from rnnspec.source import SourceFile, Span
 
 STACK_LIMIT = 6 * limits.DEPTH
-"""What the parser may hold before it has closed anything: more than any tree within the depth limit needs."""
+"""Depth of the parser's stack: more than any tree within the depth limit needs."""
 
 LINES = 64
-"""How many beginnings of lines are kept until one is looked for that begins a statement."""
+"""Checkpoints at beginnings of lines that are kept for recovery."""
 
 
 @dataclass
 class Allowance:
-    """What is left of the bytes and tokens that a spec may have, with what it imports."""
+    """The remaining size, in bytes and tokens, of a spec with its imports; each parsed file is subtracted."""
 
     bytes: int = limits.BYTES
     tokens: int = limits.TOKENS
@@ -60,7 +60,7 @@ class _State(Protocol):
 
 
 class _Parser(Protocol):
-    """What is used of Lark's interactive parser."""
+    """The methods of Lark's interactive parser that are used here."""
 
     @property
     def parser_state(self) -> _State: ...
@@ -71,7 +71,7 @@ class _Parser(Protocol):
 
 
 class _Grammar(Protocol):
-    """What is used of Lark, whose own types leave parts unknown."""
+    """The methods of Lark that are used here; its own types leave parts unknown."""
 
     def lex(self, text: str) -> Iterator[Token]: ...
     def parse_interactive(self, text: str) -> _Parser: ...
@@ -275,7 +275,7 @@ class _Recovery:
     def _next_line(self, place: int, depth: int) -> int:
         """The first token after `place` that begins a line at `depth`, or closes the block.
 
-        A line that begins with what begins no statement, a brace, an arrow or `else`, belongs to what is dropped.
+        A line that begins with a token of `_CONTINUING`, such as a brace, an arrow or `else`, belongs to the dropped statement.
         """
         for later in range(place + 1, len(self._tokens)):
             dropped = self._tokens[later].type in _CONTINUING
@@ -284,11 +284,11 @@ class _Recovery:
         return len(self._tokens)
 
     def _unreadable(self, begin: int, token: Token) -> bool:
-        """Whether the statement holds what is no token: then that is its fault, and what follows from it isn't reported."""
+        """Whether the statement holds characters that are no token: these are its fault, and later faults in it follow from them."""
         return any(begin <= error.span.start < (token.start_pos or 0) for error in self._unlexable)
 
     def _misplaced(self, place: int, parser: _Parser) -> Diagnostic | None:
-        """What is wrong at a token that can't be read, where more is known than that it is unexpected."""
+        """A specific diagnostic for an unexpected token; None where no more is known than that."""
         before = self._tokens[place - 1] if place else None
         after = self._tokens[place + 1].type if place + 1 < len(self._tokens) else ""
         token, choices = self._tokens[place], parser.accepts()
@@ -325,7 +325,7 @@ class _Recovery:
         return token if ends or self._tokens[place + 1].type in _AFTER_A_NAME else None
 
     def _owner(self, place: int) -> str:
-        """What kind of declaration a token is in, by its first token."""
+        """The kind of the declaration around a token, by its first token."""
         depth = 0
         for earlier in range(place - 1, -1, -1):
             token = self._tokens[earlier]
@@ -401,7 +401,7 @@ def _is_word(token: Token) -> bool:
 
 
 def _brace_depths(tokens: list[Token]) -> Iterator[int]:
-    """How many braces are open around each token; a closing brace counts as outside of its block."""
+    """The number of open braces around each token; a closing brace counts as outside of its block."""
     depth = 0
     for token in tokens:
         if token.type == "RBRACE":
@@ -451,7 +451,7 @@ _SPELLINGS = {
 
 
 def _expected(parser: _Parser) -> str:
-    """What could stand here, for a reader: groups by their name, operators only where nothing else fits."""
+    """The tokens that could stand here, in words: groups by their name, operators only where nothing else fits."""
     choices = parser.accepts() - {"$END"}
     phrases: list[str] = []
     for group, words in _STARTS:

@@ -16,7 +16,7 @@ NAMES = tuple(FILES.values())
 
 
 class CellLibrary(Mapping[str, ast.Cell]):
-    """A spec's own cells, before those of the standard library; each of these is parsed when it is first asked for."""
+    """The cells by name: a spec's own, then those of the standard library, each parsed when it is first needed."""
 
     def __init__(self, own: Mapping[str, ast.Cell]) -> None:
         self._own = own
@@ -36,7 +36,7 @@ class CellLibrary(Mapping[str, ast.Cell]):
 
 @cache
 def standard_cell(name: str) -> ast.Cell:
-    """KeyError if the library has no such cell."""
+    """A cell of the standard library; KeyError for any other name."""
     file = FILES[name]
     tree = parse(SourceFile(f"stdlib/{file}.rnn", read_resource("stdlib", f"{file}.rnn")))
     (cell,) = (each for each in tree.declarations if isinstance(each, ast.Cell))

@@ -7,10 +7,23 @@ again and again, and waits for nothing. So while it adds up, one line after the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, Prefetch, RowMap, RowReduce, ScanLoop, Store
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import CACHE_LINE, ELEMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchTokens:
+    """Lets a step's largest contraction fetch tokens for the next step; see the module."""
+
+    name: ClassVar[str] = "prefetch"
+
+    def run(self, kernels: Kernels) -> Kernels:
+        function = kernels.function
+        return replace(kernels, function=prefetch(function, kernels.target.lanes(function.dtype)))
 
 
 def prefetch(function: KernelFunction, lanes: int) -> KernelFunction:

@@ -1,4 +1,4 @@
-"""What can be said of a nest's body before it is emitted: what is the same for all units of a row, what it keeps in registers."""
+"""What a nest's body keeps in vector registers, said before it is emitted."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ from typing import assert_never
 
 from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Prefetch, Splat, Statement, Store
-from rnnspec.kernel.target import COEFFICIENTS
+from rnnspec.kernel.uniform_values import same_for_all_units
 
-
-def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
-    """The statements whose value is one number for all units of a row, and all others, both in their order."""
-    same: list[Statement] = []
-    rest: list[Statement] = []
-    names: set[str] = set()
-    for statement in body:
-        match statement:
-            case Splat(name=name):
-                found = {name}
-            case Load(name=name, access=access):
-                found = {name} if access.splat else set[str]()
-            case Draw(name=name, splat=splat):
-                found = {name} if splat else set[str]()
-            case Map(name=name, operands=operands):
-                found = {name} if names.issuperset(operands) else set[str]()
-            case Contract() | Store() | Prefetch():
-                found = set[str]()
-            case _:
-                assert_never(statement)
-        names |= found
-        (same if found else rest).append(statement)
-    return same, rest
+COEFFICIENTS = 16
+"""Registers that the coefficients of a body's elementary functions stay in, about."""
 
 
 def registers_of(body: Sequence[Statement]) -> tuple[int, int]:

@@ -10,30 +10,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import TypeAlias
+from typing import ClassVar
 
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import Function, Rearrange, Scan, Value
 from rnnspec.kernel.accesses import accesses, with_accesses
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, Buffer, Contract, FusedLoop, KernelFunction, Load, Map, RowMap, Store
+from rnnspec.kernel.nodes import Access, Buffer, BufferAliases, BufferColumns, Contract, FusedLoop, KernelFunction, Load, Map, RowMap, Store
 from rnnspec.kernel.parallel_rows import touches
+from rnnspec.kernel.pipeline import Kernels
 
 
 @dataclass(frozen=True, slots=True)
-class BufferColumns:
-    """The columns of a buffer from `column` on."""
+class AliasTape:
+    """Gives parts of what a recorded call has read to what it keeps; see the module. Other functions stay as they are."""
 
-    buffer: Buffer
-    column: int
+    name: ClassVar[str] = "alias-tape"
 
-
-BufferAliases: TypeAlias = Mapping[str, BufferColumns]
-"""Where those buffers of a tape lie that are a part of another one, by their names."""
-
-NO_ALIASES: BufferAliases = MappingProxyType({})
+    def run(self, kernels: Kernels) -> Kernels:
+        if kernels.reader is None:
+            return kernels
+        function, aliases = alias_tape(kernels.function, opaque_uses(kernels.reader))
+        return replace(kernels, function=function, aliases=aliases)
 
 
 def opaque_uses(backward: Function) -> frozenset[str]:

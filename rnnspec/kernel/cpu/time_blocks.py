@@ -7,8 +7,10 @@ lie step by step, so that a nest over tokens can do those of a few steps, and th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
+from rnnspec.contract.dimensions import Steps, Tokens
 from rnnspec.contract.native_function import Space
 from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
@@ -21,15 +23,27 @@ from rnnspec.kernel.nodes import (
     Rearranged,
     RowMap,
     RowReduce,
-    Rows,
     ScanLoop,
     TimeBlock,
 )
 from rnnspec.kernel.parallel_rows import Touch, touches
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 FEWEST_TOKENS = 64
 """Of a block: with fewer, the weights are read too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBlocks:
+    """Lets loop nests that hand tokens to each other take turns; see the module."""
+
+    name: ClassVar[str] = "time-blocks"
+
+    def run(self, kernels: Kernels) -> Kernels:
+        function = kernels.function
+        buffers = {buffer.name: buffer for buffer in function.buffers}
+        return replace(kernels, function=replace(function, blocks=time_blocks(function.nodes, buffers, kernels.target)))
 
 
 def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Target) -> tuple[TimeBlock, ...]:
@@ -51,7 +65,7 @@ def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Ta
 class _Run:
     """Nests that can all do the same steps, and no more, before they go on. `touched`: what they touch, by its buffer."""
 
-    steps: str | None = None
+    steps: Steps | None = None
     reverse: bool | None = None
     touched: dict[str, set[Touch]] = field(default_factory=dict[str, set[Touch]])
 
@@ -102,13 +116,15 @@ def _passed_on(members: Sequence[Node]) -> set[str]:
     return passed
 
 
-def _steps(node: Node) -> str | None:
-    """The name of the number of steps whose tokens a nest runs over."""
+def _steps(node: Node) -> Steps | None:
+    """The steps whose tokens a nest runs over."""
     match node:
         case ScanLoop():
             return node.steps
-        case FusedLoop() | RowReduce() | GatherIds() | Rearranged() if isinstance(node.rows, str) and node.rows.startswith("tokens"):
-            return node.rows.replace("tokens", "steps", 1)
+        case FusedLoop(rows=Tokens(number)) | RowReduce(rows=Tokens(number)) | GatherIds(rows=Tokens(number)):
+            return Steps(number)
+        case Rearranged(rows=Tokens(number)):
+            return Steps(number)
         case _:
             return None
 
@@ -118,7 +134,7 @@ def token_touches(node: Node) -> Iterator[Touch]:
     if not isinstance(node, ScanLoop):
         yield from touches(node)
         return
-    tokens: Rows = node.steps.replace("steps", "tokens", 1)
+    tokens = Tokens(node.steps.number)
     apart = set(buffers_of(node)) - _by_token(node)
     for touch in touches(node):
         yield Touch(touch.buffer, touch.written, None if touch.buffer in apart else tokens)

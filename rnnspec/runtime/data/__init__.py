@@ -1,0 +1,1 @@
+"""Data on its way into native calls: validation, columns of samples, batches, packing indices."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.dimensions import Length, length_of, names_in, shortfall
+from rnnspec.contract.dimensions import Dim, Size, names_in, shortfall, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_count, window_mask
+from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import IndexSignature, PairSignature
 from rnnspec.locks import cached_property
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows
@@ -29,10 +29,10 @@ ALL_ROWS = slice(None)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one native call takes.
+    """The inputs of one native call.
 
-    `indices`: those of the signature. `reals`: for each the steps that count, (size, time), None where
-    all do. `borrowed`: the inputs that are the caller's own memory.
+    `indices`: the signature's packing indices. `reals`: for each, the unmasked steps, (size, time); None where all are. `borrowed`: names
+    of inputs in the caller's own memory.
     """
 
     size: int
@@ -42,7 +42,7 @@ class Batch:
     borrowed: frozenset[str] = frozenset()
 
     def owned(self) -> Batch:
-        """The batch with copies of what is the caller's: it stays as it is whatever the caller does."""
+        """The batch with borrowed inputs copied, so that the caller may overwrite theirs."""
         inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
         return Batch(self.size, inputs, self.indices, self.reals)
 
@@ -56,7 +56,7 @@ class SequenceInput:
     (all steps,), laid out so, too; None where all are.
     """
 
-    extent: str
+    extent: Dim
     time: int
     given: Mask | None
     present: Mapping[tuple[float, ...], Mask | None]
@@ -119,23 +119,24 @@ class CheckedInputs:
             return pack(real)
         return full_index(size, self._time(index, times, self._lengths(times)))
 
-    def _time(self, index: IndexSignature, times: Mapping[str, int], lengths: Mapping[str, int]) -> int:
+    def _time(self, index: IndexSignature, times: Mapping[str, int], lengths: Mapping[Size, int]) -> int:
         """The padded length of an index's sequences."""
         if index.sources:
             return times[index.sources[0][0]]
         if index.joins:
             return sum(self._time(part, times, lengths) for part in index.joins[0])
-        return max(length_of(index.windows[0].length if index.windows else index.length, lengths), 0)
+        return max(value_of(index.windows[0].length if index.windows else index.length, lengths), 0)
 
     @property
     def _shows_padding(self) -> bool:
         """Whether a layer looks at all steps of a dynamic length, or from the end: what it gives then depends on the padding."""
         indices = [index for index in self.indices if isinstance(index, IndexSignature)]
-        return any(isinstance(index.length, str) or index.joins or any(each.flip for each in index.windows) for index in indices)
+        return any(isinstance(index.length, Size) or index.joins or any(each.flip for each in index.windows) for index in indices)
 
-    def _lengths(self, times: Mapping[str, int]) -> Mapping[str, int]:
+    def _lengths(self, times: Mapping[str, int]) -> Mapping[Size, int]:
         """The dynamic lengths by their names, checked for what windows need of them."""
-        lengths = {self.sequences[name].extent: time for name, time in times.items()}
+        extents = ((self.sequences[name].extent, time) for name, time in times.items())
+        lengths: dict[Size, int] = {extent: time for extent, time in extents if isinstance(extent, Size)}
         for length in self._lengths_needed:
             if least := shortfall(length, lengths):
                 source = self._named(length)
@@ -144,7 +145,7 @@ class CheckedInputs:
         return lengths
 
     @cached_property
-    def _lengths_needed(self) -> tuple[Length, ...]:
+    def _lengths_needed(self) -> tuple[Dim, ...]:
         """The lengths that must not be below 0: of sequences of which no step is masked, and of parts of longer ones."""
         indices = [index for index in self.indices if isinstance(index, IndexSignature)]
         parts = [part for index in indices for join in index.joins for part in join]
@@ -186,7 +187,7 @@ class CheckedInputs:
         real = self.real_steps(index)
         return None if real is None or lengths is None else real[np.arange(real.shape[1]) < lengths[:, None]]
 
-    def _named(self, length: Length) -> str:
+    def _named(self, length: Dim) -> str:
         """The input that a length comes from; the first for a fixed one."""
         named = (name for name, sequence in self.sequences.items() if sequence.extent in names_in(length)[:1])
         return next(named, next(iter(self.columns)))
@@ -201,7 +202,7 @@ class CheckedInputs:
         """The padded length of each sequence input; one length is one for all inputs that share its name."""
         if full_time:
             return {name: sequence.time for name, sequence in self.sequences.items()}
-        longest: dict[str, int] = {}
+        longest: dict[Dim, int] = {}
         for name, sequence in self.sequences.items():
             column = self.columns[name]
             time = int(column.lengths[rows].max(initial=0)) if isinstance(column, RaggedArray) else sequence.time
@@ -218,7 +219,7 @@ class CheckedInputs:
     def _real_steps(
         self, index: IndexSignature, rows: Rows, times: Mapping[str, int], size: int, reals: Sequence[Mask | None]
     ) -> Mask | None:
-        """`reals`: of the indices that stand before it."""
+        """The unmasked steps of one index, (size, time); None where all are. `reals`: of the indices before it."""
         real: Mask | None = None
         for name, values in index.sources:
             column, present = self.columns[name], self.sequences[name].present[values]
@@ -239,7 +240,7 @@ class CheckedInputs:
             of = reals[each.of]
             if of is None:
                 return None
-            own = window_mask(of, each.windows, max(length_of(each.length, self._lengths(times)), 0), flip=each.flip)
+            own = window_mask(of, each.windows, max(value_of(each.length, self._lengths(times)), 0), flip=each.flip)
             real = own if real is None else real | own
         return None if real is None or real.all() else real
 
@@ -263,7 +264,10 @@ class CheckedInputs:
 
 def full_index(batch: int, time: int) -> PackedIndex:
     """The packing index of a mask that is all real: nothing to sort, so nothing to look at. Small ones are kept for next time."""
-    return _kept_full_index(batch, time) if batch * time <= KEPT_STEPS else _full_index(batch, time, kept=False)
+    if batch * time > KEPT_STEPS:
+        return _full_index(batch, time, kept=False)
+    found = _full_indices.get((batch, time))
+    return _full_indices.keep((batch, time), _full_index(batch, time, kept=True)) if found is None else found
 
 
 def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
@@ -273,7 +277,7 @@ def _full_index(batch: int, time: int, *, kept: bool) -> PackedIndex:
     return PackedIndex(batch, time, rows, rows, offsets, source, kept)
 
 
-_kept_full_index = lru_cache(maxsize=16)(partial(_full_index, kept=True))
+_full_indices = ShapeCache[tuple[int, int], PackedIndex](16)
 
 
 def check_step_count(samples: int, time: int, name: str) -> None:

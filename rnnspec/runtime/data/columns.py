@@ -1,4 +1,4 @@
-"""A data set's values for one input or target, sample by sample, ready to be cut into batches."""
+"""Columns: the values of one input or target for all samples, padded or ragged, from which batches are cut."""
 
 from __future__ import annotations
 
@@ -16,42 +16,46 @@ from rnnspec.runtime.data.not_numbers import as_list, batches_problem, problem, 
 from rnnspec.runtime.data.shape_hints import hint_for_list
 
 Rows: TypeAlias = slice | NDArray[np.intp]
-"""Which samples a batch takes: a slice (no copy) or their numbers."""
+"""The samples of a batch: a slice (no copy) or their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaddedArray:
-    """One array, (samples, ...) or (samples, time, ...). `borrowed`: it is the caller's own memory."""
+    """A padded column: (samples, ...) or (samples, time, ...). `borrowed`: the array is the caller's own memory."""
 
     array: Array
     borrowed: bool
 
     @property
     def samples(self) -> int:
+        """The number of samples."""
         return self.array.shape[0]
 
 
 @dataclass(frozen=True)
 class RaggedArray:
-    """Samples of different lengths, one after the other in `flat`, (all steps, ...); `lengths`, int64 (samples,)."""
+    """A column of samples of different lengths, concatenated in `flat` (all steps, ...); `lengths`: int64 (samples,)."""
 
     flat: Array
     lengths: NDArray[np.int64]
 
     @property
     def samples(self) -> int:
+        """The number of samples."""
         return len(self.lengths)
 
     @property
     def starts(self) -> NDArray[np.int64]:
+        """Each sample's first step in `flat`, int64 (samples,)."""
         return np.cumsum(self.lengths) - self.lengths
 
     @property
     def longest(self) -> int:
+        """The longest sample's number of steps; 0 without samples."""
         return int(self.lengths.max(initial=0))
 
     def grid(self, rows: Rows, time: int) -> NDArray[np.bool_]:
-        """Where the chosen samples have values when padded to `time`, (rows, time)."""
+        """The mask of the chosen samples padded to `time`: bool (rows, time), True where a sample has a step."""
         return np.arange(time) < self.lengths[rows][:, None]
 
     def padded(self, rows: Rows, time: int, values: Array | None = None) -> Array:
@@ -119,7 +123,7 @@ def ragged(
 
 
 def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
-    """Of the samples that are numbers."""
+    """The shapes of the samples that are arrays of numbers."""
     shapes: list[tuple[int, ...]] = []
     for sample in samples:
         with suppress(ValueError):
@@ -128,7 +132,7 @@ def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
 
 
 def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:
-    """Where an entry of a column's array is, in the caller's terms; `entry` indexes `array` or `flat`."""
+    """The place of an entry in the caller's terms: sample, step, feature. `entry` indexes `array` or `flat`."""
     if isinstance(column, RaggedArray):
         ends = np.cumsum(column.lengths)
         sample = int(np.searchsorted(ends, entry[0], side="right"))

@@ -1,4 +1,4 @@
-"""What a caller masks, by a mask, lengths or samples of different lengths, and a layer of the model then takes for real: told once."""
+"""Warnings for masks, lengths or ragged samples of a caller that a layer of the model drops; one for each input and layer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rnnspec.runtime.data.columns import RaggedArray
 
 
 class DroppedMasks:
-    """Of one model: what its calls weren't warned of yet, an input and a layer each."""
+    """The warnings of one model that its calls haven't given yet."""
 
     def __init__(self, signature: Signature) -> None:
         self._untold = {(dropped, name): None for dropped in signature.dropped_masks for name in dropped.inputs}
 
     def tell(self, inputs: CheckedInputs) -> None:
-        """Warns of the caller's masks that get lost, as of where the package was called; of each once."""
+        """Warns of the caller's masks that a layer drops, at the frame that called the package, once for each."""
         for dropped, name in list(self._untold):
             left_out = _left_out(inputs, name)
             if left_out is not None and inputs.real_steps(dropped.index) is not None:
@@ -49,7 +49,7 @@ def _left_out(inputs: CheckedInputs, name: str) -> str | None:
 
 
 def _level() -> int:
-    """Which frame, counted from the one that asks, is the first that isn't the package's own."""
+    """The number of frames up to the first one outside of the package, for `warnings.warn`."""
     level, frame = 0, inspect.currentframe()
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""What is wrong with something that is no array of numbers, and what to make of it."""
+"""Diagnosis of values that aren't arrays of numbers, with advice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_list(value: object) -> object:
 
 
 def unreadable(value: object) -> object | None:
-    """What numpy would read item by item, with no end that is sure, in a value or in the lists in it; None if there is nothing."""
+    """The first value that numpy would read item by item, without a sure end; None if there is none, in lists either."""
     if isinstance(value, (list, tuple)):
         return _in_list(cast(Sequence[object], value), 1)
     return value if _is_foreign(value) else None
@@ -64,14 +64,14 @@ def _is_array(value: object) -> bool:
 
 
 def batches_problem(value: object) -> str:
-    """In words, of what `unreadable` found."""
+    """The diagnosis of a value found by `unreadable`, in words."""
     return f"expected numbers, got objects ({type(value).__name__}); {_BATCHES}"
 
 
 def problem(value: object, made: Array, texts: str) -> str:
-    """In words, of a value of which numpy has made an array that isn't of numbers.
+    """The diagnosis of a value from which numpy made an array of other things than numbers, in words.
 
-    `texts`: what to do with texts where the value is data; empty where it isn't, and then there is no advice on other data either.
+    `texts`: advice for texts, where the value is data; without it there is no advice on other data either.
     """
     if (column := _column_of_others(value)) is not None:
         name, kind = column
@@ -120,7 +120,7 @@ def _column_of_others(value: object) -> tuple[object, object] | None:
 
 
 def _of_objects(made: Array, texts: str) -> str:
-    """What the first object is that isn't a number, and what to do with it."""
+    """The type of the first element that isn't a number, with advice."""
     items: Sequence[object] = made.reshape(-1).tolist()
     for place, item in enumerate(items):
         scalar = isinstance(item, Number)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rnnspec.contract.dimensions import Length
+from rnnspec.contract.dimensions import Dim
 
 Shape = tuple[int, ...]
 
 
-def hint_for_array(wanted: Sequence[Length], found: Shape, x: str) -> str:
+def hint_for_array(wanted: Sequence[Dim], found: Shape, x: str) -> str:
     """What to write for an array `x` of the shape `found`, so that it fits the input's shape `wanted`, which is without the batch.
 
     Two where it may be meant in two ways; empty if nothing simple fits.
@@ -31,12 +31,12 @@ def hint_for_array(wanted: Sequence[Length], found: Shape, x: str) -> str:
     return ""
 
 
-def _fits(wanted: Sequence[Length], shape: Shape) -> bool:
+def _fits(wanted: Sequence[Dim], shape: Shape) -> bool:
     extents = zip(wanted, shape[1:], strict=False)
     return len(shape) == len(wanted) + 1 and all(not isinstance(extent, int) or extent == size for extent, size in extents)
 
 
-def _others(wanted: Sequence[Length], found: Shape, x: str) -> list[tuple[str, Shape | None]]:
+def _others(wanted: Sequence[Dim], found: Shape, x: str) -> list[tuple[str, Shape | None]]:
     """Further ways, the likeliest first, with the shapes that they give, None where they give none."""
     sequence = len(wanted) == 2
     last = wanted[-1] if wanted else None

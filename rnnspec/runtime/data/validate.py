@@ -1,4 +1,4 @@
-"""From what a user passes to arrays that native code may trust: every bad input ends here, with its place and values."""
+"""Validation of the user's inputs: faults end here, with their place and values, and native code can trust the arrays that leave."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import cast
 
 import numpy as np
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
@@ -71,7 +73,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
         else:
             checked[spec.name] = _floats(spec, column, dtype, given)
             present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
-        sequences[spec.name] = SequenceInput(str(spec.shape[0]), time, given, present)
+        sequences[spec.name] = SequenceInput(spec.shape[0], time, given, present)
     ids = {spec.name: _id_limit(spec) for spec in signature.inputs if spec.integer}
     return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices, ids)
 
@@ -98,12 +100,8 @@ def inputs_by_name(signature: Signature, x: object) -> Mapping[str, object]:
             )
         return {names[0]: x}
     given = cast(Mapping[str, object], x)
-    missing = [name for name in names if name not in given]
-    unknown = [str(name) for name in given if name not in names]
-    if missing or unknown:
-        said = [f"missing: {', '.join(missing)}"] if missing else []
-        said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-        raise ValueError(f"the inputs of model {signature.model} are {', '.join(names)}; {'; '.join(said)}")
+    if faults := name_faults(names, given):
+        raise ValueError(f"the inputs of model {signature.model} are {', '.join(names)}; {faults}")
     return given
 
 
@@ -157,19 +155,19 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
 def _check_agreement(signature: Signature, columns: Mapping[str, Column]) -> None:
     """All inputs have the same number of samples, and dimensions of one name the same length, in each sample of lists."""
     first = signature.inputs[0].name
-    known: dict[str, tuple[int, str]] = {}
-    lists: dict[str, tuple[RaggedArray, str]] = {}
+    known: dict[Size, tuple[int, str]] = {}
+    lists: dict[Size, tuple[RaggedArray, str]] = {}
     for spec in signature.inputs:
         column = columns[spec.name]
         if column.samples != columns[first].samples:
             raise ValueError(f"input {spec.name} has {column.samples} samples, input {first} has {columns[first].samples}")
         sizes = (column.longest,) if isinstance(column, RaggedArray) else column.array.shape[1:]
         for extent, size in zip(spec.shape, sizes, strict=False):
-            if isinstance(extent, str):
+            if isinstance(extent, Size):
                 other, where = known.setdefault(extent, (size, spec.name))
                 if other != size:
                     raise ValueError(f"dimension {extent} is {other} in input {where} and {size} in input {spec.name}")
-        if isinstance(column, RaggedArray) and isinstance(extent := spec.shape[0], str):
+        if isinstance(column, RaggedArray) and isinstance(extent := spec.shape[0], Size):
             alike, where = lists.setdefault(extent, (column, spec.name))
             if (wrong := np.flatnonzero(alike.lengths != column.lengths)).size:
                 steps, others = column.lengths[wrong[0]], alike.lengths[wrong[0]]

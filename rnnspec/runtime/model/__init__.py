@@ -1,0 +1,1 @@
+"""A compiled model in use: weights, forward and backward calls, streams."""

@@ -1,4 +1,4 @@
-"""A compiled model as its user holds it: forward, backward, weights, predictions, its file."""
+"""A compiled model in its user's hands: forward, backward, weights, predictions, its file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Executable, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
+from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batch_cache import ValidatedBatchCache
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.validate import check_inputs, whole_number
+from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.memory_check import require_memory
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
-from rnnspec.runtime.model.repeated_calls import RepeatedCalls
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
 from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
@@ -37,8 +37,8 @@ class CompiledModel:
 
     Inputs are as `check_inputs` describes: a padded array, a list of arrays of different lengths, or a
     mapping from input names. An array that is C-contiguous and of the model's dtype isn't copied.
-    An empty batch, sequences of no steps and rows without a real step are legal everywhere here, and
-    go through native code like all others.
+    An empty batch, sequences of no steps and rows without a real step are legal in all methods, and
+    go through native code like any others.
     """
 
     def __init__(
@@ -57,11 +57,10 @@ class CompiledModel:
         self.signature = signature
         self.source = source
         self._executable = executable
-        self._plain = ValidatedBatchCache(signature)
         self._dropped_masks = DroppedMasks(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
-        self._repeated = RepeatedCalls(executable, self._parameters, [output.name for output in signature.outputs])
+        self._calls = CallCache(signature, executable, self._parameters)
         self.renew_locks()
         renewed_after_fork(self)
         self._seed = fresh_seed() if seed is None else whole_number("seed", seed, 0)
@@ -69,7 +68,7 @@ class CompiledModel:
         self.set_weights(drawn)
 
     def renew_locks(self) -> None:
-        """In a fork's child: of the threads that had them only one is there."""
+        """Makes the locks anew, in a fork's child: the other threads, which may have held them, are gone."""
         self._changing = new_lock()
         self._drawing = new_lock()
         if "_random" in self.__dict__:
@@ -97,14 +96,27 @@ class CompiledModel:
     def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs: ...
 
     def forward(self, x: object, mask: object = None, lengths: object = None, training: bool = False, record: bool = False) -> Outputs:
-        """The output for a batch, padded and newly allocated; with `record` also the tape for `backward`.
+        """The output of a batch, padded and newly allocated; with `record` also the tape for `backward`.
 
-        `mask` (batch, time), True or 1 for a real step; `lengths` (batch,), real steps from the start.
-        `training` turns on what only training does: dropout, noise, a batch's own statistics; it moves
-        the statistics of BatchNormalization. ValueError for a bad input, before native code runs.
+        argument  shape, type                      meaning                                                       default
+        --------  -------------------------------  ------------------------------------------------------------  --------
+        x         (batch, ...), or list of arrays  padded input, or samples of different lengths; dict by input  required
+        mask      (batch, time), bool or 0 and 1   True or 1 for a step that counts; dict by input               None
+        lengths   (batch,), int                    number of steps that count, from the start; dict by input     None
+        training  bool                             dropout, noise and BatchNormalization as in training          False
+        record    bool                             whether (output, tape) is returned                            False
+
+        A model with several outputs returns a tuple of them. A call in training also moves the statistics of BatchNormalization.
+        ValueError for a bad input names its place, its value and the expectation, before native code runs.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> model.forward(np.ones((2, 5, 3)), lengths=[5, 2]).shape
+        (2, 1)
         """
         infers = not training and not record
-        if infers and mask is None and lengths is None and (given_out := self._repeated.outputs(x)) is not None:
+        if infers and mask is None and lengths is None and (given_out := self._calls.outputs(x)) is not None:
             return given_out
         batch = self._batch(x, mask, lengths, infers)
         key = self._draw_key() if training else 0
@@ -112,65 +124,78 @@ class CompiledModel:
             if not record:
                 outputs = self._parameters.read(
                     lambda weights, version: self._executable.forward(
-                        batch.inputs, batch.indices, weights, weights_version=version, training=training, key=key
+                        CallRequest(batch.inputs, batch.indices, weights, version, training, key)
                     )
                 )
                 return self._given_out(self._updated(outputs))
             owned = batch.owned()
 
             def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
-                outputs, native = self._executable.record(
-                    owned.inputs, owned.indices, weights, weights_version=version, training=training, key=key
-                )
+                outputs, native = self._executable.record(CallRequest(owned.inputs, owned.indices, weights, version, training, key))
                 return outputs, native, self._parameters.basis if training else version
 
             outputs, native, basis = self._parameters.read(recorded)
             outputs = self._updated(outputs)
-        tape = Tape(native, basis, training, key, tuple(output.shape for output in outputs))
+        tape = Tape(native, basis, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
 
     def backward(self, tape: Tape, dy: object) -> Gradients:
-        """The gradients of Σ y·dy by the weights and the float inputs, at the recorded call.
+        """The gradients of Σ y·dy by the weights and by the float inputs, at the recorded call.
 
-        `dy`: an array of the padded output's shape; a list of them if the model has several outputs.
-        ValueError if a shape doesn't fit, or if the weights aren't those of the recorded call any more.
+        `tape`: of `forward(record=True)`, for any number of calls. `dy`: an array of the padded output's shape; a list of them if the
+        model has several outputs. Returns `Gradients`: `weights` and `inputs` by name, each in its value's shape. ValueError if a shape
+        doesn't fit, or if weights have changed since the recorded call.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> y, tape = model.forward(np.ones((2, 5, 3)), record=True)
+        >>> gradients = model.backward(tape, 2 * y)  # of the sum of squares
+        >>> gradients.weights["lstm/kernel"].shape, gradients.inputs["x"].shape
+        ((3, 32), (2, 5, 3))
         """
         if not isinstance(tape, Tape):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
         cotangents = self._cotangents(tape, dy)
 
         def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
-            if (self._parameters.basis if tape.training else version) != tape.weights_version:
+            if (self._parameters.basis if tape.native.training else version) != tape.weights_version:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
                     "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
                     "or it is another model's; call forward(record=True) again"
                 )
-            return self._executable.backward(
-                tape.native,
-                cotangents,
-                weights,
-                weights_version=version,
-                training=tape.training,
-                key=tape.key,
-                input_gradients=True,
-            )
+            return self._executable.backward(tape.native, cotangents, weights, version, input_gradients=True)
 
         flat, inputs = self._parameters.read(derived)
         return Gradients(self._parameters.split(flat), inputs)
 
     @property
     def threads(self) -> int:
-        """How many threads a call with enough work may use; results don't depend on it.
+        """The number of threads that a call with enough work may use; results don't depend on it.
 
-        At first `RNNSPEC_THREADS`, or else the processors that this process may use. A number above eight
-        for each of these becomes that.
+        The default is `RNNSPEC_THREADS`, or else the number of processors that this process may use. At most eight for each of these
+        processors; a larger number becomes that.
         """
         return self._executable.threads.number
 
     @threads.setter
     def threads(self, number: object) -> None:
         self._executable.threads.number = bounded(whole_number("threads", number, 1))
+
+    @property
+    def threads_used(self) -> int:
+        """How many threads took part in the last call that was worth sharing; 1 before the first."""
+        return self._executable.threads.participants
+
+    @property
+    def tuning(self) -> Tuning:
+        """The thresholds that calls are made by; results don't depend on them."""
+        return self._executable.threads.tuning
+
+    @tuning.setter
+    def tuning(self, tuning: object) -> None:
+        self._executable.threads.tuning = checked_tuning(tuning)
 
     @property
     def weights(self) -> Mapping[str, Array]:
@@ -182,25 +207,46 @@ class CompiledModel:
         return list(self._parameters.copies().values())
 
     def set_weights(self, weights: Sequence[object] | Mapping[str, object]) -> None:
-        """Replace all weights: arrays in Keras's order, or a mapping from names; ValueError names what doesn't fit."""
+        """Replaces all weights, as Keras's `set_weights`.
+
+        `weights`: arrays in Keras's order, or a mapping from all names to arrays; copied and converted to the model's dtype. ValueError
+        names the weight that is missing, unknown, of another shape or not of numbers; then nothing has changed.
+
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> [value.shape for value in model.get_weights()]
+        [(3, 32), (8, 32), (32,), (8, 1), (1,)]
+        >>> model.set_weights([0 * value for value in model.get_weights()])
+        >>> model.weights["dense/bias"]
+        array([0.], dtype=float32)
+        """
         checked = checked_weights(self.signature.weights, self._parameters.dtype, weights)
         with self._changing:
             self._parameters.assign(checked)
 
     def predict(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
-        """The output for all samples, computed `batch_size` at a time, without dropout; as `forward` would give it."""
+        """The output of all samples, computed `batch_size` samples at a time, without dropout: equal to `forward`'s.
+
+        `x`, `mask` and `lengths` as for `forward`. ValueError for a bad input or a `batch_size` below 1.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> model.predict([np.ones((5, 3)), np.ones((2, 3))]).shape  # samples of different lengths
+        (2, 1)
+        """
         batch_size = whole_number("batch_size", batch_size, 1)
         is_bare = mask is None and lengths is None
-        if is_bare and (given_out := self._repeated.outputs(x, batch_size)) is not None:
+        if is_bare and (given_out := self._calls.outputs(x, batch_size)) is not None:
             return given_out
-        plain = self._plain.batch(x) if is_bare else None
-        if plain is not None and plain.size <= batch_size:
-            self._repeated.came(x, plain)
-            return self._given_out(self._inferred(plain))
+        known = self._calls.batch(x) if is_bare else None
+        if known is not None and known.size <= batch_size:
+            self._calls.repeat(x, known)
+            return self._given_out(self._inferred(known))
         inputs = self._checked(x, mask, lengths, at_once=False)
         if is_bare and inputs.samples <= batch_size:
             batch = inputs.batch()
-            self._plain.keep(x, batch)
+            self._calls.keep(x, batch)
             return self._given_out(self._inferred(batch))
         parts = [
             self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
@@ -209,26 +255,47 @@ class CompiledModel:
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
     def stream(self, batch: int = 1) -> Stream:
-        """The model step by step, for `batch` sequences at once; ValueError says why it can't be if it can't."""
+        """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.
+
+        ValueError for a model that can't stream, such as one with a backward layer, with the reason.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> x = np.random.default_rng(0).normal(size=(2, 5, 3))
+        >>> stream = model.stream(batch=2)
+        >>> for t in range(5):
+        ...     y = stream.step(x[:, t])
+        >>> np.array_equal(y, model.predict(x))
+        True
+        """
         return Stream(self.signature, self._executable, self._parameters, batch)
 
     def reset_states(self) -> None:
-        """Stateful layers start from zeros again, with any number of samples."""
+        """Sets the states of stateful layers back to zeros; the next call may have another number of samples."""
         if isinstance(self._executable, StatefulExecutable):
             self._executable.reset()
 
     def summary(self) -> None:
-        """Print the layer table."""
+        """Prints the layer table: names, types, output shapes, masks and numbers of weights."""
         print(summary_text(self.source))
 
     def inspect(self, stage: str, after: str | None = None) -> str:
-        """The printed form of a stage of the compiler, of the tensor IR after the pass `after` if given."""
+        """The printed form of a compiler's stage, or of the tensor IR after the pass `after`; ValueError for unknown names."""
         return self._executable.inspect(stage, after)
 
     def save(self, file: model_file.Target) -> None:
-        """Write the model to one file, a path or a binary file that is open; `rnnspec.load` reads it.
+        """Writes the model to one file, `.rnnc`: spec, parameters and weights, without code. `rnnspec.load` reads it.
 
-        OSError leaves an older file as it was. A file that a path names keeps its mode.
+        `file`: a path, or an open binary file. OSError leaves an older file as it was. An older file's mode is kept.
+
+        >>> import io
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> file = io.BytesIO()  # or a path, "tiny.rnnc"
+        >>> model.save(file)
+        >>> rnnspec.load(file.getvalue())
+        <Model Tiny, float32, 393 weights>
         """
         model_file.save(self._artifact(), file)
 
@@ -253,29 +320,27 @@ class CompiledModel:
         """All inputs, checked, as one batch. `infers`: for inference alone."""
         if mask is not None or lengths is not None:
             return self._checked(x, mask, lengths).batch()
-        batch = self._plain.batch(x)
+        batch = self._calls.batch(x)
         if batch is None:
             batch = self._checked(x).batch()
-            self._plain.keep(x, batch)
+            self._calls.keep(x, batch)
         elif infers:
-            self._repeated.came(x, batch)
+            self._calls.repeat(x, batch)
         return batch
 
     def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
-        """See `check_inputs`; says, once, where the model drops what the caller masks."""
+        """The checked inputs, see `check_inputs`; warns, once, of masks that the model drops."""
         inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
         self._dropped_masks.tell(inputs)
         return inputs
 
     def _inferred(self, batch: Batch) -> tuple[Array, ...]:
         return self._parameters.read(
-            lambda weights, version: self._executable.forward(
-                batch.inputs, batch.indices, weights, weights_version=version, training=False, key=0
-            )
+            lambda weights, version: self._executable.forward(CallRequest(batch.inputs, batch.indices, weights, version))
         )
 
     def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The outputs alone, the weights that the call updates being given their new values."""
+        """The model's own outputs, once the updated weights behind them have their new values."""
         count = len(self.signature.outputs)
         if len(outputs) > count:
             self._parameters.change(lambda weights: self._parameters.put_updates(weights, outputs[count:]), only_updated=True)

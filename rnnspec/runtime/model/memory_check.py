@@ -1,4 +1,4 @@
-"""Whether a model's weights fit into this machine, asked before they are made: a system that overcommits kills the process instead."""
+"""A check that a model's weights fit into the machine, before they are allocated: a system that overcommits would kill the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeds, streams and keys: where a model's random numbers come from."""
+"""Seeds, streams and keys of a model's random numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw_key(random: np.random.Generator) -> int:
 
 
 def unlocked(random: np.random.Generator) -> np.random.Generator:
-    """The same stream with a lock of its own: in a fork's child a thread that isn't there may have had numpy's."""
+    """The same stream with a lock of its own: in a fork's child, numpy's may be held by a thread that is gone."""
     bits = type(random.bit_generator)()
     bits.state = random.bit_generator.state
     return np.random.Generator(bits)

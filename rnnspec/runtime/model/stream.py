@@ -1,4 +1,4 @@
-"""A model step by step: each call takes one step of every sequence and goes on where the last one ended."""
+"""Streams: a model step by step, with states carried from call to call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.executable import Array, Direct, Executable
+from rnnspec.contract.dimensions import value_of
+from rnnspec.contract.executable import Array, CallRequest, Direct, Executable
 from rnnspec.contract.signature import OutputSignature, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch
@@ -22,9 +23,9 @@ Result = TypeVar("Result")
 
 
 class Stream:
-    """One stream of a model's; what it gives is what `forward` would give at each step of the whole sequence, bit for bit.
+    """A stream of a model, `Model.stream`: each step returns, bit for bit, `forward`'s output at that step of the whole sequence.
 
-    Several threads' steps take turns, in no order that is known. It uses the model's weights as they are at each step.
+    Several threads' steps take turns, in no order that is known. Each step uses the model's weights of that moment.
     """
 
     def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
@@ -43,6 +44,7 @@ class Stream:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """Makes the lock anew, in a fork's child."""
         self._turn = new_lock()
 
     def __reduce__(self) -> NoReturn:
@@ -50,22 +52,26 @@ class Stream:
 
     @property
     def state(self) -> Mapping[str, Array]:
-        """Copies of what is carried, by name, (batch, width) each."""
+        """Copies of the carried states, by name, (batch, width) each."""
         return self._alone(lambda: {name: value.copy() for name, value in (self._plain or self).states.items()})
 
     @property
     def states(self) -> Mapping[str, Array]:
+        """The states themselves, by name, (batch, width) each; see `state` for copies."""
         return self._states
 
     def _alone(self, work: Callable[[], Result]) -> Result:
-        """`work`, with no step at the same time; RuntimeError in the middle of one, for a signal handler."""
+        """The result of `work`, with no step at the same time. RuntimeError in the middle of a step, for a signal handler."""
         if is_held(self._turn):
             raise RuntimeError("this stream is in the middle of a step, which this call has interrupted")
         with self._turn:
             return work() if self._plain is None else self._plain.indirectly(work)
 
     def reset(self, rows: object = None) -> None:
-        """Back to the beginning: all rows, or those of the given numbers."""
+        """Sets states back to zeros: of all rows, or of the given row numbers, for the next sequences in their place.
+
+        ValueError for numbers that aren't integers from 0 to batch - 1.
+        """
         if rows is None:
             chosen = np.arange(self._batch)
         else:
@@ -87,10 +93,19 @@ class Stream:
                 kept[name][rows] = 0
 
     def step(self, x: object) -> Any:
-        """The output for one step: x (batch, features) or ids (batch,), a mapping from input names if there are several.
+        """The output of the next step, newly allocated; a tuple if the model has several.
 
-        A tuple of outputs if the model has several. A step that the model masks changes nothing but, for a
-        sequence, what it shows. ValueError for a bad input.
+        `x`: (batch, features), or ids (batch,); a mapping from input names if there are several. A step that the model masks leaves the
+        states as they are, and a sequence output shows its value at masked steps. ValueError for a bad input; then no step is made.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> stream = model.stream(batch=2)
+        >>> stream.step(np.zeros((2, 3))).shape
+        (2, 1)
+        >>> sorted(stream.state)
+        ['lstm/c', 'lstm/h', 'lstm/return']
         """
         plain = self._plain
         if plain is not None:
@@ -114,7 +129,7 @@ class Stream:
     def _stepped(self, batch: Batch) -> Any:
         given = {**batch.inputs, **self._states}
         outputs = self._parameters.read(
-            lambda weights, version: self._executable.stream(given, batch.indices, weights, weights_version=version)
+            lambda weights, version: self._executable.stream(CallRequest(given, batch.indices, weights, version))
         )
         signatures, states = self._signature.outputs, self._signature.stream.states
         self._states = {state.name: value for state, value in zip(states, outputs[len(signatures) :], strict=True)}
@@ -163,7 +178,7 @@ class _PlainSteps:
         dtype = np.dtype(signature.dtype)
         inputs = {
             spec.name: np.zeros(
-                (batch, *(1 if place == 0 and spec.is_sequence else int(extent) for place, extent in enumerate(spec.shape))),
+                (batch, *(1 if place == 0 and spec.is_sequence else value_of(extent, {}) for place, extent in enumerate(spec.shape))),
                 np.int32 if spec.integer else dtype,
             )
             for spec in signature.inputs
@@ -187,7 +202,7 @@ class _PlainSteps:
         return self._stepper.states
 
     def indirectly(self, work: Callable[[], Result]) -> Result:
-        """`work`, while no direct step is made."""
+        """The result of `work`, with no direct step at the same time."""
         self.direct = no_fast_path
         try:
             return work()

@@ -1,4 +1,4 @@
-"""What a recorded forward call leaves for its backward call, and what that gives."""
+"""The tape of a recorded forward call, and the gradients of its backward calls."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ class Tape:
     native: NativeTape
     weights_version: int
     """Of the weights, in training but for those that such a call updates: no derivative reads them."""
-    training: bool
-    key: int
     shapes: tuple[tuple[int, ...], ...]
     """Of the outputs, padded."""
+
+    @property
+    def key(self) -> int:
+        """The key that the call's dropout was drawn from; 0 outside of training."""
+        return self.native.key
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a tape can't be pickled or copied: call forward(record=True) again, with the model's copy if there is one")

@@ -1,4 +1,4 @@
-"""A model's weights: one flat array, a version that rises with every change, and who may read it when."""
+"""A model's weights: a flat array, its version, and the order of readers and writers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import WeightSignature, weight_ranges
+from rnnspec.diagnostics import name_faults
 from rnnspec.locks import ReadersWriter
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.signals import deferred
@@ -22,11 +23,11 @@ _versions = count(1)
 
 
 class Parameters:
-    """The weights one after the other, in the signature's order, as one flat array that stays at its address.
+    """The weights as one flat array at a fixed address, in the signature's order.
 
-    `read` and `change` run functions on it; many readers or one that changes it at a time. Training may owe the weights
-    a part of its updates (`owe`): who reads or changes them without `settled = False` finds them made. A change is whole or
-    hasn't begun, whatever interrupts it; see `rnnspec.locks`.
+    `read` and `change` run functions on it: many readers or one writer at a time. Training may defer a part of its updates (`owe`);
+    they are made before anyone reads or changes the array, but with `settled = False`. A change is whole or hasn't begun, whatever
+    interrupts it; see `rnnspec.locks`.
     """
 
     def __init__(self, signatures: Sequence[WeightSignature], dtype: str) -> None:
@@ -45,26 +46,29 @@ class Parameters:
 
     @property
     def size(self) -> int:
+        """The number of elements of all weights."""
         return self._flat.size
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
+        """The element type, float32 or float64."""
         return self._flat.dtype
 
     @property
     def version(self) -> int:
-        """Rises with every change, at its beginning."""
+        """A number that rises at the beginning of every change."""
         return self.version_now.item()
 
     @property
     def basis(self) -> int:
-        """The version at the last change of more than the updated weights: what a tape of a call in training depends on."""
+        """The version of the last change of more than the moving statistics, on which a training call's tape depends."""
         return self._basis
 
     def read(self, work: Callable[[Array, int], Result], *, settled: bool = True) -> Result:
-        """What `work` gives for the flat array and its version; nothing changes them meanwhile.
+        """The result of `work` on the flat array and its version, with no writer meanwhile.
 
-        Without `settled` a part of the updates may be owed. No signal's handler runs in `work` then: it would read the weights as they are.
+        Without `settled` a part of the updates may be deferred still. No signal's handler runs in `work` then: it would read the weights
+        as they are.
         """
 
         def working() -> Result:
@@ -80,7 +84,7 @@ class Parameters:
                 return given[0]
 
     def change(self, work: Callable[[Array], Result], *, only_updated: bool = False, settled: bool = True) -> Result:
-        """What `work` gives, which changes the flat array in place; the version has risen. `only_updated`: the basis stays."""
+        """The result of `work`, which changes the flat array in place after the version has risen. `only_updated`: the basis stays."""
 
         def changing() -> Result:
             self._new_version(only_updated)
@@ -91,11 +95,11 @@ class Parameters:
         return self._turns.write(changing)
 
     def owe(self, owed: Callable[[Array], None]) -> None:
-        """What is still to be done to the flat array before anyone else looks at it; inside `change`."""
+        """Defers `owed`, a change of the flat array, until someone else reads or changes it; call it inside `change`."""
         self._owed = owed
 
     def settle(self) -> None:
-        """Do what is owed."""
+        """Makes the deferred updates."""
         self.read(lambda _flat, _version: None)
 
     def _new_version(self, only_updated: bool) -> None:
@@ -104,7 +108,7 @@ class Parameters:
             self._basis = self.version
 
     def _settle(self) -> None:
-        """As the writer."""
+        """Makes the deferred updates, as the writer."""
         if self._owed is not None:
             self._owed(self._flat)
             self._owed = None
@@ -114,7 +118,7 @@ class Parameters:
         self._settle()
 
     def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
-        """The new values that a call in training gave, in the weights' order, into the flat array: all of them or, interrupted, none."""
+        """Writes a training call's new values, in the weights' order, into the flat array: all of them or, interrupted, none."""
         flat[self._updated] = np.concatenate([np.empty(0, flat.dtype), *(value.reshape(-1) for value in values)])
 
     def split(self, flat: Array) -> dict[str, Array]:
@@ -162,7 +166,7 @@ class WeightView(Mapping[str, Array]):
         return len(self._parameters.ranges)
 
     def __reduce__(self) -> tuple[type[dict[str, Array]], tuple[dict[str, Array]]]:
-        """Pickled and copied as what it shows at that moment."""
+        """Pickles and copies as a dict of the weights of that moment."""
         return dict, (self._parameters.copies(),)
 
     def __repr__(self) -> str:
@@ -189,12 +193,8 @@ def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.ge
 def _checked(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)
-        missing = [weight.name for weight in signatures if weight.name not in named]
-        unknown = sorted(map(str, set(named) - {weight.name for weight in signatures}))
-        if missing or unknown:
-            said = [f"missing: {', '.join(missing)}"] if missing else []
-            said += [f"unknown: {', '.join(unknown)}"] if unknown else []
-            raise ValueError(f"the weights don't fit the model; {'; '.join(said)}")
+        if faults := name_faults([weight.name for weight in signatures], sorted(named, key=str)):
+            raise ValueError(f"the weights don't fit the model; {faults}")
         values = [named[weight.name] for weight in signatures]
     elif not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         raise ValueError(f"the weights: expected a list of arrays or a mapping from weight names, got {type(given).__name__}")

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeArgument, NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.runtime.native.memory import CallSizes, address, index_array, output_shape
+from rnnspec.contract.shape_cache import ShapeCache
+from rnnspec.runtime.native.memory import address, call_sizes, index_array, output_shape
 
 GIVEN = frozenset({Space.INPUT, Space.KEY, Space.COTANGENT, Space.GRADIENT})
 """What the caller gives; by the kind's value and the name."""
@@ -31,7 +33,7 @@ class CallPlan:
 
     function: NativeFunction
     indices: tuple[PackedIndex, ...]
-    sizes: CallSizes
+    sizes: Mapping[Size, int]
     pointers: tuple[int, ...]
     kept: tuple[Array, ...]
     outputs: tuple[tuple[int, str, tuple[int, ...]], ...]
@@ -58,26 +60,24 @@ class Plans:
 
     def __init__(self, function: NativeFunction) -> None:
         self._function = function
-        self._known: dict[tuple[int, ...], CallPlan] = {}
+        self._known = ShapeCache[tuple[int, ...], CallPlan](MOST_PLANS)
         places = tuple(enumerate(function.arguments))
         self._indices = tuple((place, each) for place, each in places if each.space is Space.INDEX)
         self._outputs = tuple((place, each) for place, each in places if each.space is Space.OUTPUT)
         self._given = tuple((place, (each.space.value, each.name)) for place, each in places if each.space in GIVEN)
         self._arenas = tuple((place, each) for place, each in places if each.space in ARENAS)
 
-    def of(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> CallPlan:
+    def of(self, batch: int, times: Mapping[Size, int], indices: Sequence[PackedIndex]) -> CallPlan:
         """`times`: the padded lengths of the sequences, by their names."""
         key = (batch, *times.values(), *map(id, indices))
         found = self._known.get(key)
         if found is None:
-            found = self._made(tuple(indices), CallSizes(batch, times, indices))
+            found = self._made(tuple(indices), call_sizes(batch, times, indices))
             if all(index.kept for index in indices):
-                if len(self._known) >= MOST_PLANS:
-                    self._known.clear()
-                self._known[key] = found
+                self._known.keep(key, found)
         return found
 
-    def _made(self, indices: tuple[PackedIndex, ...], sizes: CallSizes) -> CallPlan:
+    def _made(self, indices: tuple[PackedIndex, ...], sizes: Mapping[Size, int]) -> CallPlan:
         function = self._function
         kept = tuple(index_array(indices, each) for _, each in self._indices)
         pointers = [0] * len(function.arguments)
@@ -92,7 +92,7 @@ class Plans:
             tuple((place, each.name, output_shape(each, sizes)) for place, each in self._outputs),
             self._given,
             self._arenas,
-            (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims)),
+            (ctypes.c_int64 * len(function.dims))(*(value_of(dim, sizes) for dim in function.dims)),
             arena_bytes(function.scratch, sizes),
             arena_bytes(function.tape, sizes),
         )

@@ -8,16 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, NativeTape
+from rnnspec.contract.dimensions import Size
+from rnnspec.contract.executable import Array, CallRequest, NativeTape
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, Lease, LoadedFunction, Pool
-from rnnspec.runtime.native.memory import CallSizes, with_distinct
+from rnnspec.runtime.native.memory import call_sizes, with_distinct
 from rnnspec.runtime.native.prepared_call import NativeStepper
 
 
@@ -40,7 +42,7 @@ class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
     `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` what direct calls need: without it
-    there are none. Implements `runtime.executable.Executable`.
+    there are none. Implements `contract.executable.Executable`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class NativeExecutable:
         build: Callable[[Variant], NativeFunction],
         print_stage: Callable[[str, str | None], str],
         build_python_call: Callable[[], PythonCall] | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
@@ -56,7 +59,8 @@ class NativeExecutable:
         self._activities = tuple(activity.name for activity in signature.activities)
         self._states = tuple(state.name for state in signature.states)
         self._streamed = tuple(state.name for state in signature.stream.states)
-        self._times = {source.name: str(source.shape[0]) for source in signature.inputs if source.is_sequence}
+        lengths = ((source.name, source.shape[0]) for source in signature.inputs if source.is_sequence)
+        self._times = {name: length for name, length in lengths if isinstance(length, Size)}
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
@@ -66,7 +70,7 @@ class NativeExecutable:
         self._direct: DirectCalls | None = None
         if build_python_call is not None and direct_calls_are_possible():
             self._direct = DirectCalls(build_python_call, self._loader)
-        self._threads = ThreadCount(default_threads())
+        self._threads = ThreadCount(default_threads(), tuning)
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -98,49 +102,29 @@ class NativeExecutable:
         self._jit = self._jit or Jit()
         return self._jit
 
-    def forward(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[Array, ...]:
+    def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; then updates and states."""
-        outputs, _ = self._run(Variant("forward", training, activities=activities), inputs, indices, weights, weights_version, key)
+        outputs, _ = self._run(Variant("forward", request.training, activities=request.activities), request, request.indices)
         return outputs
 
-    def record(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[tuple[Array, ...], NativeTape]:
+    def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        wanted = Variant("record", training, activities=activities)
-        known = with_distinct(indices, self._function(wanted).function.distinct, inputs)
-        outputs, tape = self._run(wanted, inputs, known, weights, weights_version, key)
-        return outputs, NativeTape(NO_BYTES if tape is None else tape.bytes, inputs, known, tape)
+        wanted = Variant("record", request.training, activities=request.activities)
+        known = with_distinct(request.indices, self._function(wanted).function.distinct, request.inputs)
+        outputs, tape = self._run(wanted, request, known)
+        return outputs, NativeTape.of(request, NO_BYTES if tape is None else tape.bytes, known, tape)
 
-    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
+    def _lengths(self, inputs: Mapping[str, Array]) -> tuple[int, dict[Size, int]]:
         """The batch, and the padded lengths by their names."""
         return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
 
-    def _run(
-        self, wanted: Variant, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, weights_version: int, key: int
-    ) -> tuple[tuple[Array, ...], Lease | None]:
+    def _run(self, wanted: Variant, request: CallRequest, indices: Sequence[PackedIndex]) -> tuple[tuple[Array, ...], Lease | None]:
+        """`indices`: the request's, and those that only this call needs."""
+        inputs = request.inputs
         given = {("input", name): array for name, array in inputs.items()}
-        given["key", ""] = np.array([key], np.uint32)
+        given["key", ""] = np.array([request.key], np.uint32)
         function = self._function(wanted)
-        outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, weights, weights_version)
+        outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, request.weights, request.version)
         updates = self._updates if wanted.training else ()
         states = self._streamed if wanted.name == "stream" else self._states
         return tuple(outputs[name] for name in (*self._given_out(wanted.activities), *updates, *states)), tape
@@ -148,22 +132,20 @@ class NativeExecutable:
     def _given_out(self, activities: bool) -> tuple[str, ...]:
         return (*self._outputs, *self._activities) if activities else self._outputs
 
-    def stream(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
-    ) -> tuple[Array, ...]:
+    def stream(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it."""
-        outputs, _ = self._run(Variant("stream", False), inputs, indices, weights, weights_version, 0)
+        outputs, _ = self._run(Variant("stream", False), request, request.indices)
         return outputs
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
         """One step's call with memory of its own."""
-        sizes = CallSizes(*self._lengths(inputs), indices)
+        sizes = call_sizes(*self._lengths(inputs), indices)
         return NativeStepper(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
         """One call of inference with memory of its own; None where it wouldn't be a direct one."""
-        bound, sizes = self._function(Variant("forward", False)), CallSizes(*self._lengths(inputs), indices)
-        if self._states or self._direct is None or not is_small(bound.function, sizes):
+        bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
+        if self._states or self._direct is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
         return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
 
@@ -172,22 +154,19 @@ class NativeExecutable:
         tape: NativeTape,
         cotangents: Sequence[Array],
         weights: Array,
+        version: int,
         *,
-        weights_version: int,
-        training: bool,
-        key: int,
         input_gradients: bool,
-        activities: bool = False,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
-        function = self._function(Variant("backward", training, input_gradients, activities))
+        function = self._function(Variant("backward", tape.training, input_gradients, tape.activities))
         gradient = np.zeros_like(weights) if gradient is None else gradient
-        given = {("cotangent", name): array for name, array in zip(self._given_out(activities), cotangents, strict=True)}
-        given["key", ""] = np.array([key], np.uint32)
+        given = {("cotangent", name): array for name, array in zip(self._given_out(tape.activities), cotangents, strict=True)}
+        given["key", ""] = np.array([tape.key], np.uint32)
         given["gradient", ""] = gradient
         batch, times = self._lengths(tape.inputs)
-        outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, weights_version, tape.residuals)
+        outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, version, tape.residuals)
         return gradient, outputs
 
     def inspect(self, stage: str, after: str | None = None) -> str:

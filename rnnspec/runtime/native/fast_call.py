@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, Direct
 from rnnspec.contract.native_function import NativeFunction, operations
+from rnnspec.contract.native_structs import CallRecord
+from rnnspec.contract.tuning import Tuning
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address
-
-MOST_OPERATIONS = 2**24
-"""Of a function that holds the GIL while it runs: it takes some tenths of a millisecond."""
 
 ONE_OBJECT = 8
 """CPython's METH_O, of a function that takes one object."""
@@ -36,29 +36,6 @@ class PythonCall:
     def symbols(self) -> tuple[str, ...]:
         """What the object defines."""
         return (self.symbol,)
-
-
-class Record(ctypes.Structure):
-    """What that code reads, in its order."""
-
-    _fields_: ClassVar = [
-        ("array_type", ctypes.c_void_p),
-        ("none", ctypes.c_void_p),
-        ("version", ctypes.c_void_p),
-        ("made_for", ctypes.c_int64),
-        ("function", ctypes.c_void_p),
-        ("tables", ctypes.c_void_p * 2),
-        ("sizes", ctypes.c_void_p),
-        ("turn", ctypes.c_void_p),
-        ("turned_by", ctypes.c_int64),
-        ("place", ctypes.c_int64),
-        ("format", ctypes.c_int64),
-        ("rank", ctypes.c_int64),
-        ("shape", ctypes.c_void_p),
-        ("copies", ctypes.c_void_p),
-        ("outputs", ctypes.c_int64),
-        ("busy", ctypes.c_int64),
-    ]
 
 
 class _Method(ctypes.Structure):
@@ -105,7 +82,7 @@ class DirectCalls:
         copies = [output.copy for output in callee.outputs]
         extents = np.array(shape, np.int64)
         pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
-        record = Record(
+        record = CallRecord(
             array_type=id(np.ndarray),
             none=id(None),
             version=address(callee.version),
@@ -145,9 +122,9 @@ def direct_calls_are_possible() -> bool:
     return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
 
 
-def is_small(function: NativeFunction, sizes: Mapping[str, int]) -> bool:
+def is_small(function: NativeFunction, sizes: Mapping[Size, int], tuning: Tuning) -> bool:
     """Whether a function may hold the lock while it runs."""
-    return operations(function.work, sizes) <= MOST_OPERATIONS
+    return operations(function.work, sizes) <= tuning.direct_operations
 
 
 def no_fast_path(_: object) -> Any:

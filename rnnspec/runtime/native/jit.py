@@ -138,13 +138,8 @@ def host_identity() -> str:
     )
 
 
-def called_with(object_code: bytes, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
-    """The function of an object, to be called with a list of addresses and one of dims; it keeps the object loaded."""
-    return calling(Jit().load(object_code, (symbol,)), symbol)
-
-
 def calling(loaded: Loaded, symbol: str) -> Callable[[Sequence[int], Sequence[int]], None]:
-    """The same of an object that is loaded."""
+    """A function of an object, to be called with a list of addresses and one of dims; it keeps the object loaded."""
 
     def call(pointers: Sequence[int], dims: Sequence[int]) -> None:
         table = (ctypes.c_void_p * len(pointers))(*pointers)

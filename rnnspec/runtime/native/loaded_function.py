@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.thread_count import CALLS_ALONE, ThreadCount
+from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.call_plan import Plans
 from rnnspec.runtime.native.jit import Loaded
@@ -104,7 +105,7 @@ class LoadedFunction:
     def clocks(self) -> Mapping[str, Array]:
         """Of a timed build, the ticks of each loop nest by the function's symbol; calls add to them."""
         arguments = (*self.function.prepare_arguments, *self.function.arguments)
-        return {each.name: np.zeros(int(each.rows), np.int64) for each in arguments if each.space is Space.CLOCKS}
+        return {each.name: np.zeros(value_of(each.rows, {}), np.int64) for each in arguments if each.space is Space.CLOCKS}
 
     def prepared(self, weights: Array, version: int) -> Prepared:
         """The prepared weights; made again when the weights' version is another, in the same memory if nobody holds the last ones."""
@@ -142,7 +143,7 @@ class LoadedFunction:
     def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
         """How many threads to use: one where several would save too little."""
         threads = self.threads.number
-        return threads if threads > 1 and shared and saved(threads) >= self.threads.least_saved else 1
+        return threads if threads > 1 and shared and saved(threads) >= self.threads.tuning.least_saved_operations else 1
 
     def _call(self, symbol: str, shared: str, table: Any, sizes: Any, threads: int) -> None:
         alone = self.loaded.functions[symbol]
@@ -150,9 +151,10 @@ class LoadedFunction:
             self._alone, threads = self._alone - 1, 1
         if threads > 1:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
-            took_part = call_together(call, alone, threads, self.threads.patience, self.threads.idle)
-            self.threads.took_part = took_part.threads
-            self._alone = CALLS_ALONE if took_part.dismissed else 0
+            tuning = self.threads.tuning
+            took_part = call_together(call, alone, threads, tuning.spin_limit, tuning.barrier_ticks)
+            self.threads.participants = took_part.threads
+            self._alone = tuning.calls_alone if took_part.dismissed else 0
         else:
             alone(ctypes.addressof(table), ctypes.addressof(sizes))
 
@@ -161,7 +163,7 @@ class LoadedFunction:
         given: Mapping[tuple[str, str], Array],
         indices: Sequence[PackedIndex],
         batch: int,
-        times: Mapping[str, int],
+        times: Mapping[Size, int],
         dtype: np.dtype,
         weights: Array,
         weights_version: int,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from rnnspec.contract.arena import ALIGNMENT
-from rnnspec.contract.dimensions import length_of
+from rnnspec.contract.dimensions import BATCH, Size, Sizes, Steps, Tokens, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument
 from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
@@ -46,37 +47,27 @@ class Memory:
         return Memory(memory, address(memory))
 
 
-def output_shape(argument: NativeArgument, sizes: CallSizes) -> tuple[int, ...]:
-    if isinstance(argument.rows, int):
-        return argument.rows, argument.width
-    if argument.rows == "batch":
-        return sizes["batch"], argument.width
-    return sizes["batch"], sizes.time(argument.rows.removeprefix("batch*")), argument.width
+def output_shape(argument: NativeArgument, sizes: Mapping[Size, int]) -> tuple[int, ...]:
+    """Of an output's array, for a call's sizes; no steps where a window is over too few."""
+    if argument.time is None:
+        return value_of(argument.rows, sizes), argument.width
+    return sizes[BATCH], max(value_of(argument.time, sizes), 0), argument.width
 
 
-class CallSizes(dict[str, int]):
-    """The numbers that a call's native functions take, by name (see `NativeFunction`).
+def call_sizes(batch: int, times: Mapping[Size, int], indices: Sequence[PackedIndex]) -> Sizes:
+    """The numbers of a call's sizes; `times`: the padded lengths of its sequences, by their names."""
+    sizes = Sizes(times)
+    sizes[BATCH] = batch
+    for number, index in enumerate(indices):
+        tokens, steps = _of_index(number)
+        sizes[tokens], sizes[steps] = index.tokens, index.steps
+    return sizes
 
-    `times`: lengths by theirs, kept apart: a spec may call a length `steps`.
-    """
 
-    def __init__(self, batch: int, times: Mapping[str, int], indices: Sequence[PackedIndex]) -> None:
-        super().__init__(batch=batch)
-        self._times = dict(times)
-        for number, index in enumerate(indices):
-            suffix = f"_{number}" if number else ""
-            self |= {f"tokens{suffix}": index.tokens, f"steps{suffix}": index.steps}
-
-    def __missing__(self, name: str) -> int:
-        """The steps of a padded sequence: "batch*time", "batch*(time-2)"."""
-        batch, star, time = name.partition("*")
-        if not star:
-            raise KeyError(name)
-        return self[batch] * self.time(time)
-
-    def time(self, name: str) -> int:
-        """A length by its name or by what it comes from, or a fixed one; 0 for windows over too few steps."""
-        return max(length_of(name.removeprefix("(").removesuffix(")") if name.startswith("(") else name, self._times), 0)
+@cache
+def _of_index(number: int) -> tuple[Tokens, Steps]:
+    """What an index's tokens and steps are called: made once, as each hashes its text once."""
+    return Tokens(number), Steps(number)
 
 
 def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:

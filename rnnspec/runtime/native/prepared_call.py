@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array, Direct
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
-from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, output_shape
+from rnnspec.runtime.native.memory import address, aligned_bytes, index_array, output_shape
 
 
 class NativeStepper:
@@ -23,7 +24,7 @@ class NativeStepper:
         self,
         bound: LoadedFunction,
         indices: Sequence[PackedIndex],
-        sizes: CallSizes,
+        sizes: Mapping[Size, int],
         inputs: Mapping[str, Array],
         states: Mapping[str, Array],
         dtype: np.dtype[np.generic],
@@ -44,7 +45,7 @@ class NativeStepper:
             Space.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
             Space.KEY: np.zeros(1, np.uint32),
         }
-        self._dims = (ctypes.c_int64 * len(function.dims))(*(sizes[name] for name in function.dims))
+        self._dims = (ctypes.c_int64 * len(function.dims))(*(value_of(dim, sizes) for dim in function.dims))
         self.sizes = ctypes.addressof(self._dims)
         self._call = bound.loaded.functions[function.symbol]
         self._turn = np.zeros(1, np.int64)
@@ -52,7 +53,7 @@ class NativeStepper:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._directly = directly if len(inputs) == 1 and is_small(function, sizes) else None
+        self._directly = directly if len(inputs) == 1 and is_small(function, sizes, bound.threads.tuning) else None
 
     def set_weights(self, weights: Array, version: int) -> None:
         """Takes these from now on, as they are now."""

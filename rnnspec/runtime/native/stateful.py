@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Executable, NativeTape, Stepper
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape, Stepper
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import StateSignature
 from rnnspec.contract.thread_count import ThreadCount
@@ -16,7 +16,7 @@ from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
 class StatefulExecutable:
     """An executable that gives each call the states that the last one left; calls take turns.
 
-    The first call fixes the number of samples, until `reset`. Implements `runtime.executable.Executable`.
+    The first call fixes the number of samples, until `reset`. Implements `contract.executable.Executable`.
     """
 
     def __init__(self, inner: Executable, states: Sequence[StateSignature], dtype: str) -> None:
@@ -45,40 +45,13 @@ class StatefulExecutable:
         with self._next_turn():
             self._states = {}
 
-    def forward(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[Array, ...]:
+    def forward(self, request: CallRequest) -> tuple[Array, ...]:
         with self._next_turn():
-            given = self._given(inputs)
-            outputs = self._inner.forward(
-                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
-            )
-            return self._kept(outputs)
+            return self._kept(self._inner.forward(self._given(request)))
 
-    def record(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[tuple[Array, ...], NativeTape]:
+    def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         with self._next_turn():
-            given = self._given(inputs)
-            outputs, tape = self._inner.record(
-                given, indices, weights, weights_version=weights_version, training=training, key=key, activities=activities
-            )
+            outputs, tape = self._inner.record(self._given(request))
             return self._kept(outputs), tape
 
     def backward(
@@ -86,32 +59,17 @@ class StatefulExecutable:
         tape: NativeTape,
         cotangents: Sequence[Array],
         weights: Array,
+        version: int,
         *,
-        weights_version: int,
-        training: bool,
-        key: int,
         input_gradients: bool,
-        activities: bool = False,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """No gradient flows to the call before."""
-        return self._inner.backward(
-            tape,
-            cotangents,
-            weights,
-            weights_version=weights_version,
-            training=training,
-            key=key,
-            input_gradients=input_gradients,
-            activities=activities,
-            gradient=gradient,
-        )
+        return self._inner.backward(tape, cotangents, weights, version, input_gradients=input_gradients, gradient=gradient)
 
-    def stream(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
-    ) -> tuple[Array, ...]:
+    def stream(self, request: CallRequest) -> tuple[Array, ...]:
         """A stream has states of its own."""
-        return self._inner.stream(inputs, indices, weights, weights_version=weights_version)
+        return self._inner.stream(request)
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
         return self._inner.stepper(inputs, states, indices)
@@ -122,16 +80,17 @@ class StatefulExecutable:
     def inspect(self, stage: str, after: str | None = None) -> str:
         return self._inner.inspect(stage, after)
 
-    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _given(self, request: CallRequest) -> CallRequest:
+        """The request with the states that the last call left."""
+        inputs = request.inputs
         samples = len(next(iter(inputs.values())))
-        if not self._states:
-            return {**inputs, **zero_states(self._signatures, samples, self._dtype)}
-        known = len(next(iter(self._states.values())))
+        states = self._states or zero_states(self._signatures, samples, self._dtype)
+        known = len(next(iter(states.values())))
         if known != samples:
             raise ValueError(
                 f"a stateful model goes on with the {known} samples of its first call, got {samples}; reset_states() starts anew"
             )
-        return {**inputs, **self._states}
+        return CallRequest({**inputs, **states}, *request[1:])
 
     def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
         count = len(outputs) - len(self._signatures)

@@ -12,29 +12,9 @@ import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from rnnspec.contract.native_structs import BROKEN, SharedNumbers
 from rnnspec.runtime.native.jit import Loaded, NativeCall
 from rnnspec.signals import deferred
-
-
-class _Shared(ctypes.Structure):
-    """The numbers of a call that threads share, as `backend.llvm_cpu.parallel_rows` has them."""
-
-    _fields_ = [
-        ("arrived", ctypes.c_int64),
-        ("joined", ctypes.c_int64),
-        ("wanted", ctypes.c_int64),
-        ("patience", ctypes.c_int64),
-        ("give_way", ctypes.c_void_p),
-        ("idle", ctypes.c_int64),
-        ("dismissed", ctypes.c_int64),
-        ("unused", ctypes.c_int64),
-        ("waiting", ctypes.c_int64),
-        ("rest", ctypes.c_int64 * 7),
-    ]
-
-
-BROKEN = -1
-"""What `joined` tells workers when the caller has failed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +26,7 @@ class SharedCall:
     sizes: ctypes.Array[ctypes.c_int64]
     loaded: Loaded
 
-    def run(self, shared: _Shared, *, follows: bool) -> None:
+    def run(self, shared: SharedNumbers, *, follows: bool) -> None:
         self.function(ctypes.addressof(self.table), ctypes.addressof(self.sizes), ctypes.addressof(shared), int(follows))
 
 
@@ -55,7 +35,7 @@ class _Team:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._posts: SimpleQueue[tuple[SharedCall, _Shared]] = SimpleQueue()
+        self._posts: SimpleQueue[tuple[SharedCall, SharedNumbers]] = SimpleQueue()
         self._workers = 0
         self._idle = 0
 
@@ -77,11 +57,11 @@ class _Team:
         with self._lock:
             self._idle += taken
 
-    def post(self, call: SharedCall, shared: _Shared) -> None:
+    def post(self, call: SharedCall, shared: SharedNumbers) -> None:
         self._posts.put((call, shared))
 
 
-def _work(posts: SimpleQueue[tuple[SharedCall, _Shared]]) -> None:
+def _work(posts: SimpleQueue[tuple[SharedCall, SharedNumbers]]) -> None:
     while True:
         call, shared = posts.get()
         call.run(shared, follows=True)
@@ -119,7 +99,7 @@ def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: i
 
 def _called_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
     team, taken = _team, 0
-    shared = _Shared(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
+    shared = SharedNumbers(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
     try:
         taken = team.take(threads - 1)
         if not taken:

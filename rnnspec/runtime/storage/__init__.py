@@ -1,0 +1,1 @@
+"""Files: the model file `.rnnc`, the cache folder of compiled code, plain data as JSON."""

@@ -12,6 +12,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
+from rnnspec.contract.dimensions import Size, parse_dim
+
 Data = TypeVar("Data")
 
 Read: TypeAlias = Callable[[Any], Any]
@@ -39,6 +41,8 @@ def from_json(kind: type[Data], content: bytes) -> Data:
 
 def _plain(value: object) -> object:
     kind = type(value)
+    if isinstance(value, Size):
+        return value.key
     if is_dataclass(kind):
         return {name: _plain(getattr(value, name)) for name in _fields(kind)}
     match value:
@@ -63,7 +67,7 @@ def _fields(kind: type) -> tuple[str, ...]:
 
 @cache
 def _reader(kind: Any) -> Read:
-    """What reads a type: a class here, or what `typing` makes of an annotation."""
+    """The reader of a type: of a class, or of an annotation's generic or union."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, (str, typing.ForwardRef)):
         return _argument  # an alias in its own definition: of those in plain data only `signature.ArgumentValue`
@@ -79,6 +83,8 @@ def _reader(kind: Any) -> Read:
         return _scalar(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind
+    if kind in typing.get_args(Size):
+        return _size
     if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass(kind)
     raise TypeError(f"{kind} isn't plain data")
@@ -91,6 +97,14 @@ def _scalar(kind: type) -> Read:
         return value
 
     return read
+
+
+def _size(value: object) -> object:
+    """A size by its key; the numbers of a dimension stand as numbers."""
+    size = parse_dim(value) if type(value) is str else value
+    if not isinstance(size, Size):
+        raise Unfit(f"expected a size, found {type(value).__name__}")
+    return size
 
 
 def _argument(value: object) -> object:
@@ -159,7 +173,7 @@ def _dataclass(kind: type) -> Read:
 
 @cache
 def _annotated(module: str, annotation: str) -> Read:
-    """What reads a field; `typing.get_type_hints` would look at each field of a class again, for more than a millisecond in all."""
+    """The reader of a field's annotation. `typing.get_type_hints` would evaluate each field of a class again, over a millisecond in all."""
     return _SCALAR_READERS.get(annotation) or _reader(eval(annotation, vars(sys.modules[module])))
 
 

@@ -46,7 +46,7 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What a `.rnnc` holds: enough to compile the model again and give it its weights."""
+    """The contents of a `.rnnc`: spec, parameters, dtype and weights, enough to compile the model again."""
 
     name: str
     text: str
@@ -58,20 +58,24 @@ class Artifact:
 class Readable(Protocol):
     """A binary file that can be read."""
 
-    def read(self, size: int, /) -> bytes | None: ...
+    def read(self, size: int, /) -> bytes | None:
+        """At most `size` bytes; empty at the end, None if there are none yet."""
+        ...
 
 
 class Writable(Protocol):
     """A binary file that can be written to."""
 
-    def write(self, content: bytes, /) -> object: ...
+    def write(self, content: bytes, /) -> object:
+        """Writes all of the bytes."""
+        ...
 
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
-"""Where a model is read from: a path, a file's bytes, or a binary file, which is read to its end."""
+"""A source of a model: a path, a file's bytes, or a binary file, which is read to its end."""
 
 Target: TypeAlias = str | os.PathLike[str] | Writable
-"""Where a model is written to: a path, or a binary file."""
+"""A target for a model: a path, or a binary file."""
 
 
 def save(artifact: Artifact, file: Target) -> None:
@@ -103,7 +107,7 @@ def load(file: Source) -> Artifact:
 
 
 def name_of(file: Source) -> str:
-    """What a file is called in messages."""
+    """The file's name in messages."""
     if isinstance(file, (str, os.PathLike)):
         return os.fspath(file)
     name = getattr(file, "name", None)

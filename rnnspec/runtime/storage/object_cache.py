@@ -17,7 +17,7 @@ from rnnspec.files import is_part, open_file, read_at_most, remove_if_dead, writ
 
 MOST_BYTES = 256 * 1024 * 1024
 SUFFIX, PART = ".object", ".part"
-"""How the names of entries end, and of what earlier versions left half written."""
+"""Endings of entries' names, and of unfinished files from earlier versions."""
 
 DIGEST_BYTES = 32
 LOOKS = 16
@@ -27,11 +27,11 @@ _looked_at: set[Path] = set()
 """Folders that this process has gone through: its first write to one does."""
 
 _refused: set[Path] = set()
-"""Folders that it has warned of."""
+"""Folders for which this process has warned."""
 
 
 class CacheWarning(UserWarning):
-    """The cache isn't used, and why."""
+    """The reason why the cache isn't used."""
 
 
 def default_folder() -> Path | None:
@@ -55,7 +55,7 @@ class ObjectCache:
 
     @staticmethod
     def key(*parts: str) -> str:
-        """A file name that stands for all the parts together."""
+        """The file name of an entry: a digest of all parts together."""
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode(errors="surrogatepass")
@@ -99,13 +99,13 @@ class ObjectCache:
                 self._evict()
 
     def remove(self, key: str) -> None:
-        """What is kept under a key is of no use."""
+        """Removes the entry of a key, which is of no use any more."""
         if self.folder is not None and _trusted(self.folder):
             with contextlib.suppress(OSError):
                 (self.folder / (key + SUFFIX)).unlink(missing_ok=True)
 
     def _evict(self) -> None:
-        """Removes what killed processes left half written, and what was used longest ago until the rest fits."""
+        """Removes unfinished files of killed processes, then the least recently used entries until the rest fits."""
         if self.folder is None:
             return
         found: list[tuple[float, int, str]] = []

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.entry import FLUSH_DENORMALS
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS, math_prelude, math_symbol
 from rnnspec.backend.llvm_cpu.math_writer import FORMATS, FloatName
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
@@ -24,7 +23,7 @@ Array = NDArray[Any]
 
 DTYPES: Mapping[FloatName, type[np.floating[Any]]] = {"f32": np.float32, "f64": np.float64}
 HOST = host_target()
-FLUSHES = HOST.triple.startswith("x86_64")
+FLUSHES = HOST.denormals is not None
 """Whether this machine has the switch for denormals that generated code turns."""
 
 
@@ -83,7 +82,7 @@ def _loop(name: str, symbol: str, kind: str, element: str, lanes: int, flush: bo
         changed = writer.assign("alloca i32")
         writer.do(f"call void @llvm.x86.sse.stmxcsr(ptr {saved})")
         state = writer.assign(f"load i32, ptr {saved}")
-        writer.do(f"store i32 {writer.assign(f'or i32 {state}, {FLUSH_DENORMALS}')}, ptr {changed}")
+        writer.do(f"store i32 {writer.assign(f'or i32 {state}, {HOST.denormals.bits}')}, ptr {changed}")
         writer.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {changed})")
     operands = FUNCTIONS[name].operands
     arrays: list[str] = []

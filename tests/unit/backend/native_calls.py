@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backend.llvm_cpu.objects import Machine
-from rnnspec.contract.dimensions import length_of
+from rnnspec.backend.llvm_cpu.backend import LlvmCpu
+from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_mask
-from rnnspec.driver.native import kernels, native_function
+from rnnspec.driver.native import native_function
 from rnnspec.ir import inference
 from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, WindowMask
 from rnnspec.ir.types import BATCH, DType, TensorType
@@ -31,9 +31,7 @@ def jit() -> Jit:
     return Jit()
 
 
-@cache
-def machine(target: Target) -> Machine:
-    return Machine(target)
+BACKEND = LlvmCpu()
 
 
 def weight_offsets(function: Function) -> dict[str, int]:
@@ -50,7 +48,8 @@ def weight_offsets(function: Function) -> dict[str, int]:
 
 def load(function: Function, target: Target) -> LoadedFunction:
     """The function, compiled for a target that this machine can run."""
-    compiled = native_function(kernels(function, target, weight_offsets(function)), machine(target), ObjectCache(default_folder()))
+    kernels = BACKEND.schedule(function, target, weight_offsets(function), "kernel")
+    compiled = native_function(kernels, BACKEND, ObjectCache(default_folder()))
     return LoadedFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
 
 
@@ -68,12 +67,13 @@ def call(bound: LoadedFunction, function: Function, arguments: Mapping[str, Arra
     given: dict[tuple[Space, str], Array] = {}
     weights: list[Array] = []
     masks: dict[Value, Array] = {}
-    times: dict[str, int] = {}
+    times: dict[Size, int] = {}
     batch = 0
     for parameter in function.parameters:
         name, array = parameter.value.name, np.asarray(arguments[parameter.value.name])
         if isinstance(parameter.value.type, TensorType) and parameter.value.type.shape[:1] == (BATCH,):
-            times.update((str(extent), size) for extent, size in zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True))
+            extents = zip(parameter.value.type.shape[1:2], array.shape[1:2], strict=True)
+            times.update((extent, size) for extent, size in extents if isinstance(extent, Size))
         match parameter.role:
             case Role.MASK:
                 masks[parameter.value] = array
@@ -85,22 +85,22 @@ def call(bound: LoadedFunction, function: Function, arguments: Mapping[str, Arra
                 batch = len(array)
                 given["input", name] = np.ascontiguousarray(array.astype(np.int32 if array.dtype.kind == "i" else dtype))
     inputs = {name: array for (_, name), array in given.items()}
-    indices = with_distinct(_indices(function, masks, {**times, "batch": batch}), bound.function.distinct, inputs)
+    indices = with_distinct(_indices(function, masks, {**times, BATCH: batch}), bound.function.distinct, inputs)
     flat = np.concatenate([*weights, np.zeros(0, dtype)])
     outputs, _ = bound.call(given, indices, batch, times, dtype, flat, 0)
     return outputs
 
 
-def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[str, int]) -> list[PackedIndex]:
+def _indices(function: Function, masks: dict[Value, Array], lengths: Mapping[Size, int]) -> list[PackedIndex]:
     """A function's packing indices in the order in which it makes them."""
     made: dict[Value, PackedIndex] = {}
     known = dict(masks)
     for operation in function.operations:
         match operation:
             case Constant(result=result, value=value) if isinstance(result.type, TensorType) and result.type.dtype is DType.I1:
-                known[result] = np.full([length_of(dim, lengths) for dim in result.type.shape], bool(value))
+                known[result] = np.full([value_of(dim, lengths) for dim in result.type.shape], bool(value))
             case WindowMask() if operation.mask in known:
-                mask, time = known[operation.mask], length_of(inference.tensor(operation.result.type, "a mask").shape[1], lengths)
+                mask, time = known[operation.mask], value_of(inference.tensor(operation.result.type, "a mask").shape[1], lengths)
                 known[operation.result] = window_mask(mask, operation.windows, max(time, 0), flip=operation.flip)
             case Index():
                 made[operation.result] = pack(known.get(operation.mask, next(iter(masks.values()), np.zeros((0, 0), bool))))

@@ -16,19 +16,18 @@ import pytest
 
 import rnnspec
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
-from rnnspec.backend.llvm_cpu.entry import FLUSH_DENORMALS, shared_symbol, symbol
+from rnnspec.backend.llvm_cpu.entry import shared_symbol, symbol
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine, host_target
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.diagnostics import InternalError
-from rnnspec.driver.native import kernels
 from rnnspec.ir.ops import BinaryKind, Function, UnaryKind
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.target import AVX2, NEON, SSE42, TARGETS, Target
-from tests.unit.backend.native_calls import call, jit, load
+from tests.unit.backend.native_calls import BACKEND, call, jit, load
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "backend"
@@ -50,7 +49,7 @@ def parsed(text: str) -> Function:
 
 
 def emitted(text: str, target: Target) -> str:
-    return emit_module(kernels(parsed(text), target, {"w": 0}).module, target)
+    return emit_module(BACKEND.schedule(parsed(text), target, {"w": 0}, "kernel").module, target)
 
 
 # Text
@@ -138,7 +137,7 @@ def test_only_entry_points_are_exported() -> None:
 
 
 def test_a_module_of_integers_is_an_error() -> None:
-    module = kernels(parsed(SMALL), AVX2, {"w": 0}).module
+    module = BACKEND.schedule(parsed(SMALL), AVX2, {"w": 0}, "kernel").module
     broken = replace(module, functions=tuple(replace(function, dtype=DType.I32, nodes=()) for function in module.functions))
     with pytest.raises(InternalError, match="a module of i32"):
         emit_module(broken, AVX2)
@@ -196,7 +195,8 @@ func @f(input %x: f32[batch, 8], input %y: f32[batch, 8]) {
 }
 """
 
-if HOST.triple.startswith("x86_64"):
+if HOST.denormals is not None:
+    FLUSH_DENORMALS = HOST.denormals.bits
 
     @pytest.fixture(scope="module")
     def control_and_status() -> Callable[[], int]:

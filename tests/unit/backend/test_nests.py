@@ -27,5 +27,5 @@ def test_tiles_of_any_number_of_vectors_give_the_same_bits(width: int, monkeypat
     expected = outputs()
     assert np.isfinite(expected).all() and expected.any()
     for vectors in (1, 2, 3, 4):
-        monkeypatch.setattr("rnnspec.kernel.block.pointwise_tile", lambda *_, vectors=vectors: Tile((1,), vectors))
+        monkeypatch.setattr("rnnspec.kernel.cpu.tiles.pointwise_tile", lambda *_, vectors=vectors: Tile((1,), vectors))
         np.testing.assert_array_equal(outputs(), expected, err_msg=str(vectors))

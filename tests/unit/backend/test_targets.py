@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+import llvmlite.binding
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -91,18 +92,11 @@ SPECS: Mapping[str, str] = {
 }
 
 HOST = host_target()
-INSTRUCTIONS: Mapping[str, frozenset[str]] = {
-    "avx512": frozenset({"+avx512f", "+avx512dq", "+avx512bw", "+avx512vl"}),
-    "avx2": frozenset({"+avx2", "+fma"}),
-    "sse4.2": frozenset({"+sse4.2"}),
-    "neon": frozenset({"+neon"}),
-}
 
 
 def runnable(target: Target) -> Target:
     """The target itself where this machine has its instructions, else its shape with this machine's."""
-    architecture = target.triple.partition("-")[0]
-    if HOST.triple.startswith(architecture) and INSTRUCTIONS[target.name] <= set(HOST.features.split(",")):
+    if HOST.architecture == target.architecture and {f"+{name}" for name in target.needs} <= set(HOST.features.split(",")):
         return replace(target, triple=HOST.triple)
     return replace(target, triple=HOST.triple, cpu=HOST.cpu, features=HOST.features)
 
@@ -228,7 +222,7 @@ MAGIC: Mapping[str, tuple[bytes, bytes]] = {"x86_64": (b"\x7fELF", b"\x3e\x00"),
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_every_target_has_an_object_for_its_own_processor(target: Target, dtype: Precision) -> None:
     staged = compilation(SPECS["reset_before"], target, dtype)
-    magic, machine = MAGIC[target.triple.partition("-")[0]]
+    magic, machine = MAGIC[target.architecture]
     object_code = staged.native(Variant("backward", False)).object_code
     assert object_code.startswith(magic)
     assert object_code[18:20] == machine
@@ -264,3 +258,26 @@ def test_only_wide_targets_name_their_width() -> None:
         assert ('"prefer-vector-width"="512"' in text) == (target is AVX512)
         assert f'target triple = "{target.triple}"' in text
         Machine(target).optimise(text)
+
+
+@pytest.mark.parametrize(
+    ("triple", "name", "object_format"),
+    [
+        ("aarch64-unknown-linux-gnu", "neon", "ELF"),
+        ("arm64-apple-darwin23.1.0", "neon", "MachO"),
+        ("amd64-pc-windows-msvc", "sse4.2", "COFF"),
+    ],
+)
+def test_a_machine_is_known_however_its_triple_spells_it(
+    monkeypatch: pytest.MonkeyPatch, triple: str, name: str, object_format: str
+) -> None:
+    monkeypatch.setattr(llvmlite.binding, "get_default_triple", lambda: triple)
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", llvmlite.binding.FeatureMap)
+    found = host_target()
+    assert (found.name, found.triple, found.object_format) == (name, triple, object_format)
+
+
+def test_a_machine_without_a_target_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvmlite.binding, "get_default_triple", lambda: "riscv64-unknown-linux-gnu")
+    with pytest.raises(ValueError, match="no code can be generated for this machine: its processor is a riscv64"):
+        host_target()

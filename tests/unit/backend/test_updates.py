@@ -11,7 +11,7 @@ from rnnspec.backend.llvm_cpu.objects import Machine, host_target
 from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
 from rnnspec.contract.executable import Array
 from rnnspec.kernel.target import TARGETS, Target
-from rnnspec.runtime.native.jit import called_with
+from rnnspec.runtime.native.jit import Jit, calling
 from rnnspec.training.optimizers import SGD, Adam, Optimizer, RMSprop, WeightExtent
 
 ROWS, WIDTH, STEPS = 7, 71, 40
@@ -20,6 +20,7 @@ NO_ROW = np.arange(0)
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01, beta_1=0.01, beta_2=0.01),
+    "amsgrad": Adam(learning_rate=0.01, beta_1=0.01, beta_2=0.01, amsgrad=True),
     "sgd": SGD(),
     "nesterov": SGD(momentum=0.1, nesterov=True),
     "rmsprop": RMSprop(rho=0.1, momentum=0.9, centered=True),
@@ -56,7 +57,8 @@ def test_rows_that_catch_up_have_the_bits_of_those_that_never_missed_a_step(name
         optimizer.bind([WeightExtent(0, ROWS * WIDTH)], np.dtype(dtype))
     late.iterations = 1
     count = len(late.constants())
-    native = called_with(Machine(HOST).object_code(emit_update(late.formula, late.slots, count, dtype, as_on(target))), SYMBOL)
+    code = Machine(HOST).object_code(emit_update(late.formula, late.slots, count, dtype, as_on(target)))
+    native = calling(Jit().load(code, (SYMBOL,)), SYMBOL)
     constants, had = np.zeros((STEPS, count), dtype), np.zeros(ROWS, np.int64)
     weights, steps = drawn(dtype, np.random.default_rng(0))
     expected = weights.copy()

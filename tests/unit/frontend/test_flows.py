@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, StepMask
-from rnnspec.frontend.graph.layers import Activation, Bidirectional, Layer, Merge, Recurrent
+from rnnspec.frontend.graph.layer import Layer
+from rnnspec.frontend.layers.activation import Activation
+from rnnspec.frontend.layers.bidirectional import Bidirectional
+from rnnspec.frontend.layers.merge import Merge
+from rnnspec.frontend.layers.recurrent import Recurrent
 from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.verify import verify
@@ -172,7 +178,7 @@ def test_a_shared_embedding_of_two_inputs() -> None:
     made = graph(*body, "[p, q] -> Concatenate()", of="x: int[time], y: int[words]")
     assert weights(made)[0] == "embed/embeddings"
     assert [value.steps for value in types(made)["embed"]] == [StepMask((("y", (0.0,)),))]
-    assert list(made.sequences()) == [StepMask((("x", (0.0,)),)), StepMask((("y", (0.0,)),))]
+    assert list(sequences(made)) == [StepMask((("x", (0.0,)),)), StepMask((("y", (0.0,)),))]
 
 
 @pytest.mark.parametrize("second", ["row -> s", "d = other -> Dense(4) d -> s"])
@@ -182,7 +188,7 @@ def test_a_shared_layer_fits_one_width(second: str) -> None:
 
 def test_a_shared_layer_without_weights_takes_any_width() -> None:
     made = graph("shared drop = Dropout(0.5)", "p = a -> drop", "q = row -> drop", "output p, q")
-    assert [value.type.shape for application in made.applications for value in application.results] == [("time", 3), (4,)]
+    assert [value.type.shape for application in made.applications for value in application.results] == [(Name("time"), 3), (4,)]
 
 
 def test_a_first_use_that_fails_leaves_no_trace() -> None:
@@ -377,7 +383,7 @@ def test_a_join_at_the_end_gives_outputs() -> None:
 
 def test_outputs_by_name_in_the_order_that_is_written() -> None:
     made = graph("p = a -> LSTM(2, return_sequences = true)", "q = p -> GRU(2)", "output q, p")
-    assert [(output.name, output.value.type.shape) for output in made.outputs] == [("q", (2,)), ("p", ("time", 2))]
+    assert [(output.name, output.value.type.shape) for output in made.outputs] == [("q", (2,)), ("p", (Name("time"), 2))]
     assert shown(graph("output q", "q = a -> LSTM(2)", "Dense(2)"))[-1] == "q = lstm"
 
 
@@ -487,7 +493,7 @@ def recurrent(layer: Layer) -> Recurrent:
 def test_states_are_results() -> None:
     made = graph("a -> LSTM(2, return_state = true, return_sequences = true)")
     output, h, c = last(made).results
-    assert (output.type.shape, h.type.shape, c.type.shape) == (("time", 2), (2,), (2,))
+    assert (output.type.shape, h.type.shape, c.type.shape) == ((Name("time"), 2), (2,), (2,))
     assert (output.type.sequence, h.type.sequence) == (True, False)
 
 
@@ -575,7 +581,7 @@ def test_backward_layers_that_do_not_fit(layer: str, code: str) -> None:
 def test_merges_of_rows_and_of_sequences(kind: str) -> None:
     wide = 9 if kind == "Concatenate" else 3
     made = graph(f"[a, b, a] -> {kind}()")
-    assert (last(made).results[0].type.shape, isinstance(last(made).layer, Merge)) == (("time", wide), True)
+    assert (last(made).results[0].type.shape, isinstance(last(made).layer, Merge)) == ((Name("time"), wide), True)
     made = graph("p = row -> Dense(3)", f"[p, p, p] -> {kind}()")
     assert last(made).results[0].type.shape == (wide,)
 
@@ -619,8 +625,8 @@ def test_a_merge_of_sequences_of_a_length_of_their_own() -> None:
 
 def test_packing_indices_come_in_the_order_of_use() -> None:
     made = graph("p = b -> LSTM(2, return_sequences = true)", "q = a -> LSTM(2, return_sequences = true)", "[p, q] -> Add()")
-    assert list(made.sequences()) == [StepMask((B,)), StepMask((A,)), StepMask((B, A))]
-    assert list(graph("a -> Masking() -> LSTM(2)").sequences()) == [StepMask((("a", (0.0,)),))]
+    assert list(sequences(made)) == [StepMask((B,)), StepMask((A,)), StepMask((B, A))]
+    assert list(sequences(graph("a -> Masking() -> LSTM(2)"))) == [StepMask((("a", (0.0,)),))]
 
 
 @pytest.mark.parametrize(
@@ -663,14 +669,14 @@ def test_activations_as_layers(layer: str, name: str, activation: Config) -> Non
     made = graph(f"a -> {layer}")
     assert last(made).layer.name == name
     assert isinstance(layer_made := last(made).layer, Activation) and layer_made.activation == activation
-    assert last(made).results[0].type.shape == ("time", 3)
+    assert last(made).results[0].type.shape == (Name("time"), 3)
 
 
 @pytest.mark.parametrize("layer", ["Softmax(axis = 2)", "LayerNormalization([-1])", "BatchNormalization(2)"])
 def test_the_last_axis_has_two_numbers(layer: str) -> None:
-    assert last(graph(f"a -> {layer}")).results[0].type.shape == ("time", 3)
+    assert last(graph(f"a -> {layer}")).results[0].type.shape == (Name("time"), 3)
     assert last(graph(f"row -> {layer.replace('2', '1')}")).results[0].type.sequence is False
-    assert last(graph("[a, b] -> Concatenate(axis = 2)")).results[0].type.shape == ("time", 6)
+    assert last(graph("[a, b] -> Concatenate(axis = 2)")).results[0].type.shape == (Name("time"), 6)
 
 
 @pytest.mark.parametrize(

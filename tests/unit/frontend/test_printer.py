@@ -50,6 +50,29 @@ def test_a_stack_shows_its_cells() -> None:
     assert "  %3 = gaussian_noise(%2): GaussianNoise(stddev = 0.5) -> float[batch, 2]" in lines
 
 
+def test_layers_show_their_options() -> None:
+    text = """
+        model Case {
+            input x: float[time, 2]
+            ZeroPadding1D([2, 1])
+            Cropping1D(carry_mask = true)
+            UpSampling1D(3)
+            UnitNormalization()
+            GaussianDropout(0.25)
+            AlphaDropout(0.5)
+        }
+    """
+    lines = print_graph(resolve(parse(SourceFile.of_text(text)))).splitlines()
+    assert [line.partition(": ")[2] for line in lines[2:-1]] == [
+        "ZeroPadding1D(padding = [2, 1]) -> float[batch, time+3, 2]",
+        "Cropping1D(cropping = [1, 1], carry_mask = true) -> float[batch, time+1, 2]",
+        "UpSampling1D(size = 3) -> float[batch, time+time+time+3, 2]",
+        "UnitNormalization() -> float[batch, time+time+time+3, 2]",
+        "GaussianDropout(rate = 0.25) -> float[batch, time+time+time+3, 2]",
+        "AlphaDropout(rate = 0.5) -> float[batch, time+time+time+3, 2]",
+    ]
+
+
 @pytest.mark.parametrize(
     "term", ["2 * (h - x)", "-(h + x) * 2", "h - (x - 1)", "(h - x) - 1", "max(h, -x) / (1 + exp(-h))", "h * -x", "-(-h)"]
 )

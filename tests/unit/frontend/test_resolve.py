@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import Config, InitializerPart
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph, GraphTensor
-from rnnspec.frontend.graph.layers import Bidirectional, Dense, Embedding, Layer, Recurrent
+from rnnspec.frontend.graph.layer import Layer
+from rnnspec.frontend.layers.bidirectional import Bidirectional
+from rnnspec.frontend.layers.dense import Dense
+from rnnspec.frontend.layers.embedding import Embedding
+from rnnspec.frontend.layers.recurrent import Recurrent
 from rnnspec.frontend.model.lower import lower
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
@@ -230,7 +235,7 @@ def input_type(text: str) -> GraphTensor:
 def test_inputs() -> None:
     text = model("LSTM(2)", of="float[width, 2 * width - 1]", head="(width = 4)")
     assert input_type(text).shape == (4, 7)
-    assert input_type(model("LSTM(2)", of="float[frames, 7]")).shape == ("frames", 7)
+    assert input_type(model("LSTM(2)", of="float[frames, 7]")).shape == (Name("frames"), 7)
     assert not input_type(model("Dense(2)", of="float[7]")).sequence
 
 
@@ -277,7 +282,7 @@ def test_a_cells_arguments() -> None:
     assert [weight.path for weight in layer.weights] == ["varied/kernel", "varied/gate"]
     assert layer.weights[0].initializer[0].initializer == Config("constant", (("value", 0.5),))
     assert layer.weights[1].initializer[0].initializer == Config("orthogonal", (("gain", 2.0), ("seed", None)))
-    assert cell_shape(VARIED, use) == ("time", 6)
+    assert cell_shape(VARIED, use) == (Name("time"), 6)
 
 
 @pytest.mark.parametrize("act", ["tanh", '"tanh"', "leaky_relu(0.1)"])

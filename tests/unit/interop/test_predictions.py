@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
 from rnnspec.interop.predictions import as_csv, check_format, encode, real_steps
 from rnnspec.runtime.data.batches import CheckedInputs
 from rnnspec.runtime.data.validate import check_inputs
 
 ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))
-STEPS = OutputSignature("tags", ("time", 2), is_sequence=True, index=0)
+STEPS = OutputSignature("tags", (Name("time"), 2), is_sequence=True, index=0)
 ODD = np.array([[0.1, -0.0, 1e-45], [1 / 3, np.nan, np.inf], [3.4028235e38, -1e-38, 16777217.0]])
 
 
@@ -91,7 +92,7 @@ REFUSED: dict[str, tuple[str, list[OutputSignature], str]] = {
     ),
     "reversed": (
         ".csv",
-        [STEPS, OutputSignature("back", ("time", 2), is_sequence=True, index=0, flip=True)],
+        [STEPS, OutputSignature("back", (Name("time"), 2), is_sequence=True, index=0, flip=True)],
         "a .csv file has one line for all outputs, and tags, back don't have the same steps: write .npz",
     ),
 }
@@ -114,9 +115,9 @@ def test_outputs_that_do(ending: str, outputs: Sequence[OutputSignature]) -> Non
 
 def test_steps_that_count() -> None:
     """Of a reversed output reversed; of a row none."""
-    back = OutputSignature("back", ("time", 2), is_sequence=True, index=0, flip=True)
+    back = OutputSignature("back", (Name("time"), 2), is_sequence=True, index=0, flip=True)
     signature = Signature(
-        "M", "float32", (InputSignature("x", ("time", 1)),), (STEPS, back, ROW), (), indices=(IndexSignature((("x", ()),)),)
+        "M", "float32", (InputSignature("x", (Name("time"), 1)),), (STEPS, back, ROW), (), indices=(IndexSignature((("x", ()),)),)
     )
     checked: CheckedInputs = check_inputs(signature, [np.ones((1, 1)), np.ones((3, 1))])
     forth, reversed_, none = real_steps(signature, checked)

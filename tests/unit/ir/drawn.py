@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Name
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, ReduceKind, Result, Role, UnaryKind, Value
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
@@ -117,7 +118,7 @@ class Drawing:
 
     def padded(self) -> None:
         place = self.index()
-        value = self.pick(lambda type_: type_.rank == 2 and type_.shape[0] == "tokens" and type_.dtype is DType.F32)
+        value = self.pick(lambda type_: type_.rank == 2 and type_.shape[0] == TOKENS and type_.dtype is DType.F32)
         assert value is not None
         hold, flip = self.draw(st.booleans()), self.draw(st.booleans())
         fill = self.of_type(TensorType(DType.F32, (1, Builder.tensor(value).shape[1])))
@@ -127,16 +128,16 @@ class Drawing:
         self.add(self.builder.fill_sum(shown, place, hold=hold, flip=flip))
         stride, offset, own = self.draw(st.integers(1, 3)), self.draw(st.integers(-2, 2)), self.draw(st.booleans())
         ids = self.builder.window(place, place, stride=stride, offset=offset, clamp=hold, at_end=flip and not own, own=own)
-        self.add(self.builder.scatter_add(ids, self.add(self.builder.take(value, ids)), "tokens"))
-        rows = self.of_type(TensorType(DType.F32, ("batch", self.draw(WIDTHS))))
+        self.add(self.builder.scatter_add(ids, self.add(self.builder.take(value, ids)), TOKENS))
+        rows = self.of_type(TensorType(DType.F32, (BATCH, self.draw(WIDTHS))))
         self.add(self.builder.restore_rows(self.add(self.builder.sort_rows(rows, place)), place))
 
     def index(self) -> Value:
         return next(value for value in self.known if isinstance(value.type, IndexType))
 
     def scanned(self) -> None:
-        inits = [self.of_type(TensorType(DType.F32, ("batch", self.draw(WIDTHS)))) for _ in range(self.draw(st.integers(0, 2)))]
-        sequences = [self.pick(lambda type_: type_.rank == 2 and type_.shape[0] == "tokens") for _ in range(self.draw(st.integers(0, 2)))]
+        inits = [self.of_type(TensorType(DType.F32, (BATCH, self.draw(WIDTHS)))) for _ in range(self.draw(st.integers(0, 2)))]
+        sequences = [self.pick(lambda type_: type_.rank == 2 and type_.shape[0] == TOKENS) for _ in range(self.draw(st.integers(0, 2)))]
         given = [sequence for sequence in sequences if sequence is not None]
         builder = self.builder.scan(
             self.index(),
@@ -149,11 +150,11 @@ class Drawing:
         outside = [
             value for value in self.known if isinstance(value.type, TensorType) and all(isinstance(d, int) for d in value.type.shape)
         ]
-        step = Drawing(self.draw, builder, [*outside, *builder.carried, *builder.slices], "rows", True)
+        step = Drawing(self.draw, builder, [*outside, *builder.carried, *builder.slices], ROWS, True)
         for _ in range(self.draw(st.integers(0, 4))):
             step.step()
         carries = [step.of_type(Builder.tensor(value)) for value in builder.carried]
-        stack = step.pick(lambda type_: type_.rank == 2 and type_.shape[0] == "rows" and type_.dtype is DType.F32)
+        stack = step.pick(lambda type_: type_.rank == 2 and type_.shape[0] == ROWS and type_.dtype is DType.F32)
         total = step.pick(lambda type_: type_.dtype is DType.F32 and all(isinstance(dim, int) for dim in type_.shape))
         stacks = [] if stack is None else [stack]
         sums = [] if total is None else [total]
@@ -166,9 +167,9 @@ class Drawing:
 def functions(draw: st.DrawFn, name: str = "forward") -> Function:
     """A function with inputs, a mask, ids, weights and a key; symbolic dimensions are batch, time and tokens."""
     builder = Builder()
-    x = builder.parameter(Role.INPUT, "x", TensorType(DType.F32, ("batch", "time", draw(WIDTHS))))
-    mask = builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time")))
-    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
+    x = builder.parameter(Role.INPUT, "x", TensorType(DType.F32, (BATCH, Name("time"), draw(WIDTHS))))
+    mask = builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time"))))
+    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
     table = builder.parameter(Role.WEIGHT, "embedding/table", TensorType(DType.F32, (5, draw(WIDTHS))))
     vector = builder.parameter(Role.WEIGHT, "v", TensorType(DType.F32, (draw(WIDTHS),)))
     key = builder.parameter(Role.KEY, "key", TensorType(DType.I32, ()))
@@ -177,7 +178,7 @@ def functions(draw: st.DrawFn, name: str = "forward") -> Function:
     packed = builder.pack(x, place)
     taken = builder.take(table, builder.pack(ids, place))
     known = [table, vector, key, place, packed, taken, builder.scatter_add(builder.pack(ids, place), taken, 5)]
-    drawing = Drawing(draw, builder, known, "batch", False)
+    drawing = Drawing(draw, builder, known, BATCH, False)
     for _ in range(draw(st.integers(0, 8))):
         drawing.step()
     results = [value for value in drawing.known if isinstance(value.type, TensorType) and value.type.dtype is DType.F32]

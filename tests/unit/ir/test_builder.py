@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Name
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder, Names, common_shape
 from rnnspec.ir.ops import (
@@ -39,10 +40,10 @@ class Given:
 
     def __init__(self) -> None:
         self.b = Builder()
-        self.x = self.b.parameter(Role.INPUT, "x", f32("batch", "time", 4))
-        self.mask = self.b.parameter(Role.MASK, "m", TensorType(DType.I1, ("batch", "time")))
-        self.ids = self.b.parameter(Role.RESIDUAL, "ids", TensorType(DType.I32, ("batch", 1)))
-        self.row = self.b.parameter(Role.INPUT, "row", f32("batch", 4))
+        self.x = self.b.parameter(Role.INPUT, "x", f32(BATCH, Name("time"), 4))
+        self.mask = self.b.parameter(Role.MASK, "m", TensorType(DType.I1, (BATCH, Name("time"))))
+        self.ids = self.b.parameter(Role.RESIDUAL, "ids", TensorType(DType.I32, (BATCH, 1)))
+        self.row = self.b.parameter(Role.INPUT, "row", f32(BATCH, 4))
         self.w = self.b.parameter(Role.WEIGHT, "w", f32(4, 6))
         self.v = self.b.parameter(Role.WEIGHT, "v", f32(6))
         self.key = self.b.parameter(Role.KEY, "key", TensorType(DType.I32, ()))
@@ -52,38 +53,38 @@ class Given:
 
 
 INFERRED: list[tuple[Callable[[Given], Value], TensorType | IndexType]] = [
-    (lambda g: g.b.constant(2, f32("batch", 3)), f32("batch", 3)),
-    (lambda g: g.b.constant_like(2, g.row), f32("batch", 4)),
-    (lambda g: g.b.unary(UnaryKind.TANH, g.row), f32("batch", 4)),
-    (lambda g: g.b.binary(BinaryKind.MAX, g.row, g.row), f32("batch", 4)),
-    (lambda g: g.b.compare(CompareKind.LE, g.row, g.row), TensorType(DType.I1, ("batch", 4))),
+    (lambda g: g.b.constant(2, f32(BATCH, 3)), f32(BATCH, 3)),
+    (lambda g: g.b.constant_like(2, g.row), f32(BATCH, 4)),
+    (lambda g: g.b.unary(UnaryKind.TANH, g.row), f32(BATCH, 4)),
+    (lambda g: g.b.binary(BinaryKind.MAX, g.row, g.row), f32(BATCH, 4)),
+    (lambda g: g.b.compare(CompareKind.LE, g.row, g.row), TensorType(DType.I1, (BATCH, 4))),
     (lambda g: g.b.select(g.b.compare(CompareKind.EQ, g.v, g.v), g.v, g.v), f32(6)),
-    (lambda g: g.b.and_(g.mask, g.mask), TensorType(DType.I1, ("batch", "time"))),
-    (lambda g: g.b.broadcast(g.v, ("batch", 6)), f32("batch", 6)),
+    (lambda g: g.b.and_(g.mask, g.mask), TensorType(DType.I1, (BATCH, Name("time")))),
+    (lambda g: g.b.broadcast(g.v, (BATCH, 6)), f32(BATCH, 6)),
     (lambda g: g.b.reshape(g.v, (6, 1)), f32(6, 1)),
-    (lambda g: g.b.split(g.row, [1, 3], 1)[1], f32("batch", 3)),
+    (lambda g: g.b.split(g.row, [1, 3], 1)[1], f32(BATCH, 3)),
     (lambda g: g.b.split(g.w, 3, 1)[2], f32(4, 2)),
-    (lambda g: g.b.concat([g.row, g.row], 1), f32("batch", 8)),
-    (lambda g: g.b.matmul(g.row, g.w), f32("batch", 6)),
+    (lambda g: g.b.concat([g.row, g.row], 1), f32(BATCH, 8)),
+    (lambda g: g.b.matmul(g.row, g.w), f32(BATCH, 6)),
     (lambda g: g.b.matmul(g.row, g.row, transpose_left=True), f32(4, 4)),
     (lambda g: g.b.matmul(g.w, g.w, transpose_right=True), f32(4, 4)),
-    (lambda g: g.b.reduce(ReduceKind.MIN, g.row, 1), f32("batch", 1)),
+    (lambda g: g.b.reduce(ReduceKind.MIN, g.row, 1), f32(BATCH, 1)),
     (lambda g: g.b.reduce_sum(g.row, 0), f32(4)),
     (lambda g: g.b.reduce_max(g.v, 0), f32(1)),
-    (lambda g: g.b.take(g.w, g.ids), f32("batch", 6)),
+    (lambda g: g.b.take(g.w, g.ids), f32(BATCH, 6)),
     (lambda g: g.b.scatter_add(g.ids, g.row, 9), f32(9, 4)),
-    (lambda g: g.b.random(g.key, 1, f32("batch", 4)), f32("batch", 4)),
-    (lambda g: g.b.mask(g.x, 0), TensorType(DType.I1, ("batch", "time"))),
-    (lambda g: g.b.index(g.mask, "others"), IndexType("batch", "time", "others")),
-    (lambda g: g.b.distinct(g.ids, 9, "others"), IndexType(1, 9, "others")),
-    (lambda g: g.b.distinct_ids(g.b.distinct(g.ids, 9, "others")), TensorType(DType.I32, ("others", 1))),
-    (lambda g: g.b.places(g.ids, g.b.distinct(g.ids, 9, "others")), TensorType(DType.I32, ("batch", 1))),
-    (lambda g: g.packed, f32("tokens", 4)),
-    (lambda g: g.b.unpack(g.packed, g.fill, g.index, hold=True, flip=False), f32("batch", "time", 4)),
-    (lambda g: g.b.pack_sum(g.x, g.index, hold=True, flip=True), f32("tokens", 4)),
+    (lambda g: g.b.random(g.key, 1, f32(BATCH, 4)), f32(BATCH, 4)),
+    (lambda g: g.b.mask(g.x, 0), TensorType(DType.I1, (BATCH, Name("time")))),
+    (lambda g: g.b.index(g.mask, Name("others")), IndexType(BATCH, Name("time"), Name("others"))),
+    (lambda g: g.b.distinct(g.ids, 9, Name("others")), IndexType(1, 9, Name("others"))),
+    (lambda g: g.b.distinct_ids(g.b.distinct(g.ids, 9, Name("others"))), TensorType(DType.I32, (Name("others"), 1))),
+    (lambda g: g.b.places(g.ids, g.b.distinct(g.ids, 9, Name("others"))), TensorType(DType.I32, (BATCH, 1))),
+    (lambda g: g.packed, f32(TOKENS, 4)),
+    (lambda g: g.b.unpack(g.packed, g.fill, g.index, hold=True, flip=False), f32(BATCH, Name("time"), 4)),
+    (lambda g: g.b.pack_sum(g.x, g.index, hold=True, flip=True), f32(TOKENS, 4)),
     (lambda g: g.b.fill_sum(g.x, g.index, hold=True, flip=True), f32(1, 4)),
-    (lambda g: g.b.sort_rows(g.row, g.index), f32("batch", 4)),
-    (lambda g: g.b.restore_rows(g.row, g.index), f32("batch", 4)),
+    (lambda g: g.b.sort_rows(g.row, g.index), f32(BATCH, 4)),
+    (lambda g: g.b.restore_rows(g.row, g.index), f32(BATCH, 4)),
 ]
 
 
@@ -147,14 +148,14 @@ def test_names_of_a_function_are_those_of_its_regions_too() -> None:
 
 def test_parameters_keep_their_exact_names() -> None:
     builder = Builder()
-    builder.parameter(Role.INPUT, "x", f32("batch", 4))
+    builder.parameter(Role.INPUT, "x", f32(BATCH, 4))
     with pytest.raises(InternalError, match="two values are named %x"):
-        builder.parameter(Role.INPUT, "x", f32("batch", 4))
+        builder.parameter(Role.INPUT, "x", f32(BATCH, 4))
 
 
 def test_a_function_is_what_was_built() -> None:
     builder = Builder()
-    x = builder.parameter(Role.INPUT, "x", f32("batch", 4))
+    x = builder.parameter(Role.INPUT, "x", f32(BATCH, 4))
     y = builder.neg(x, "y")
     function = builder.function("f", [Result(Role.OUTPUT, "y", y)])
     assert [parameter.value for parameter in function.parameters] == [x]
@@ -175,27 +176,27 @@ def test_constants_are_floats() -> None:
 def test_broadcast_to_leaves_what_has_the_shape() -> None:
     given_ = Given()
     before = given_.b.operations
-    assert given_.b.broadcast_to(given_.row, ("batch", 4)) is given_.row
+    assert given_.b.broadcast_to(given_.row, (BATCH, 4)) is given_.row
     assert given_.b.operations == before
-    assert given_.b.broadcast_to(given_.v, ("batch", 6)).type == f32("batch", 6)
+    assert given_.b.broadcast_to(given_.v, (BATCH, 6)).type == f32(BATCH, 6)
 
 
 def test_broadcast_together() -> None:
     given_ = Given()
-    one = given_.b.constant(1.0, f32("batch", 1))
+    one = given_.b.constant(1.0, f32(BATCH, 1))
     vector = given_.b.constant(1.0, f32(4))
     left, middle, right = given_.b.broadcast_together(one, vector, given_.row)
-    assert left.type == middle.type == right.type == f32("batch", 4)
+    assert left.type == middle.type == right.type == f32(BATCH, 4)
     assert right is given_.row
 
 
 @pytest.mark.parametrize(
     ("shapes", "common"),
     [
-        ([(4,), ("batch", 1)], ("batch", 4)),
+        ([(4,), (BATCH, 1)], (BATCH, 4)),
         ([(), (3, 1), (5,)], (3, 5)),
-        ([(1, 1), ("rows", 1)], ("rows", 1)),
-        ([("batch", 4), ("batch", 4)], ("batch", 4)),
+        ([(1, 1), (ROWS, 1)], (ROWS, 1)),
+        ([(BATCH, 4), (BATCH, 4)], (BATCH, 4)),
     ],
 )
 def test_common_shape(shapes: list[tuple[Dim, ...]], common: tuple[Dim, ...]) -> None:
@@ -218,13 +219,13 @@ def test_a_scan() -> None:
     given_ = Given()
     inner = given_.b.scan(given_.index, [given_.row], [given_.packed], reverse=True, carried_names=["h"], slice_names=["step"])
     (h,), (step,) = inner.carried, inner.slices
-    assert (h, step) == (Value("h", f32("rows", 4)), Value("step", f32("rows", 4)))
+    assert (h, step) == (Value("h", f32(ROWS, 4)), Value("step", f32(ROWS, 4)))
     after = inner.add(h, step, "after")
     total = inner.reduce_sum(after, 0, "total")
     scan = inner.finish([after], [after], [total], final_names=["last"], stack_names=["all"], sum_names=["sum"])
     assert given_.b.operations[-1] is scan
-    assert scan.finals == (Value("last", f32("batch", 4)),)
-    assert scan.stacks == (Value("all", f32("tokens", 4)),)
+    assert scan.finals == (Value("last", f32(BATCH, 4)),)
+    assert scan.stacks == (Value("all", f32(TOKENS, 4)),)
     assert scan.sums == (Value("sum", f32(4)),)
     assert (scan.inits, scan.sequences, scan.reverse) == ((given_.row,), (given_.packed,), True)
     assert isinstance(scan, Scan) and isinstance(scan.region, Region)
@@ -258,7 +259,7 @@ REFUSED: list[tuple[Callable[[Given], object], str]] = [
     ),
     (lambda g: g.b.scan(g.index, [g.row], []).finish([]), "a scan's carried values change their types: from f32[rows, 4] to "),
     (lambda g: g.b.scan(g.index, [], []).finish([], [g.row]), "a stacked value must be [rows, w], not f32[batch, 4]"),
-    (lambda g: g.b.broadcast_together(g.row, g.v), "shapes don't broadcast together: ('batch', 4), (6,)"),
+    (lambda g: g.b.broadcast_together(g.row, g.v), "shapes don't broadcast together: (batch, 4), (6,)"),
     (lambda g: g.b.tensor(g.index), "%i must be a tensor, not index[batch, time, tokens]"),
     (lambda g: g.b.constant_like(0.0, g.index), "%i must be a tensor, not index[batch, time, tokens]"),
 ]

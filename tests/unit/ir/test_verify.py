@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Name
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import (
     Constant,
@@ -308,14 +309,14 @@ def value(name: str, dtype: DType, *shape: int | str) -> Value:
     return Value(name, TensorType(dtype, shape))
 
 
-X = value("x", DType.F32, "batch", "time", 4)
-MASK = value("m", DType.I1, "batch", "time")
-ROW = value("row", DType.F32, "batch", 4)
-PLACE = Value("i", IndexType("batch", "time", "tokens"))
-PACKED = value("p", DType.F32, "tokens", 4)
-BEFORE = value("h", DType.F32, "rows", 4)
-STEP = value("step", DType.F32, "rows", 4)
-FINAL = value("final", DType.F32, "batch", 4)
+X = value("x", DType.F32, BATCH, Name("time"), 4)
+MASK = value("m", DType.I1, BATCH, Name("time"))
+ROW = value("row", DType.F32, BATCH, 4)
+PLACE = Value("i", IndexType(BATCH, Name("time"), TOKENS))
+PACKED = value("p", DType.F32, TOKENS, 4)
+BEFORE = value("h", DType.F32, ROWS, 4)
+STEP = value("step", DType.F32, ROWS, 4)
+FINAL = value("final", DType.F32, BATCH, 4)
 GIVEN = (
     Parameter(Role.INPUT, X),
     Parameter(Role.MASK, MASK),
@@ -337,7 +338,7 @@ def test_the_scan_that_is_broken_below_is_valid() -> None:
 
 DATA: Mapping[str, tuple[Module, str]] = {
     "a name defined twice": (
-        module_of(Unary(value("row", DType.F32, "batch", 4), UnaryKind.NEG, ROW)),
+        module_of(Unary(value("row", DType.F32, BATCH, 4), UnaryKind.NEG, ROW)),
         "in @f: %row is defined twice\n%row = neg %row : f32[batch, 4]",
     ),
     "a parameter defined twice": (
@@ -345,7 +346,7 @@ DATA: Mapping[str, tuple[Module, str]] = {
         "in @f: %row is defined twice\nparameter input %row: f32[batch, 4]",
     ),
     "a name of a region that has ended": (
-        module_of(SCAN, Unary(value("step", DType.F32, "batch", 4), UnaryKind.NEG, ROW)),
+        module_of(SCAN, Unary(value("step", DType.F32, BATCH, 4), UnaryKind.NEG, ROW)),
         "in @f: %step is defined twice\n%step = neg %row : f32[batch, 4]",
     ),
     "a value that nothing defines": (
@@ -353,7 +354,7 @@ DATA: Mapping[str, tuple[Module, str]] = {
         "in @f: %b: f32[4] is not defined where it is read\n%a = neg %b : f32[4]",
     ),
     "a value read under another type": (
-        module_of(Unary(value("a", DType.F64, "batch", 4), UnaryKind.NEG, value("row", DType.F64, "batch", 4))),
+        module_of(Unary(value("a", DType.F64, BATCH, 4), UnaryKind.NEG, value("row", DType.F64, BATCH, 4))),
         "in @f: %row: f64[batch, 4] is not defined where it is read\n%a = neg %row : f64[batch, 4]",
     ),
     "a value of a region read outside": (
@@ -369,7 +370,7 @@ DATA: Mapping[str, tuple[Module, str]] = {
         "in @f: a scan without results\n",
     ),
     "finals that are missing": (
-        module_of(replace(SCAN, finals=(), stacks=(value("s", DType.F32, "tokens", 4),), region=replace(REGION, stacks=(STEP,)))),
+        module_of(replace(SCAN, finals=(), stacks=(value("s", DType.F32, TOKENS, 4),), region=replace(REGION, stacks=(STEP,)))),
         "in @f: finals, inits, carried values before and after the step are (0, 1, 1, 1) in number\n",
     ),
     "inits that are missing": (
@@ -394,7 +395,7 @@ DATA: Mapping[str, tuple[Module, str]] = {
         "in @f: the sequence %row must be [tokens, w], not f32[batch, 4]\n",
     ),
     "region parameters of other types": (
-        module_of(replace(SCAN, region=replace(REGION, slices=(value("step", DType.F32, "rows", 3),)))),
+        module_of(replace(SCAN, region=replace(REGION, slices=(value("step", DType.F32, ROWS, 3),)))),
         "in @f: region parameters are f32[rows, 4], f32[rows, 3], must be f32[rows, 4], f32[rows, 4]\n",
     ),
     "an index that is a tensor": (module_of(replace(SCAN, index=ROW)), "in @f: the index must be an index, not f32[batch, 4]\n"),
@@ -433,32 +434,32 @@ def test_one_name_may_stand_for_results_of_different_roles() -> None:
 F32, I32, I1 = DType.F32, DType.I32, DType.I1
 ALLOWED: Mapping[Role, list[Type]] = {
     Role.INPUT: [
-        TensorType(F32, ("batch", 4)),
-        TensorType(F32, ("batch", "time", 4)),
-        TensorType(F32, ("batch", 7, 4)),
-        TensorType(I32, ("batch", "time", 1)),
-        TensorType(I32, ("batch", 1)),
+        TensorType(F32, (BATCH, 4)),
+        TensorType(F32, (BATCH, Name("time"), 4)),
+        TensorType(F32, (BATCH, 7, 4)),
+        TensorType(I32, (BATCH, Name("time"), 1)),
+        TensorType(I32, (BATCH, 1)),
     ],
-    Role.COTANGENT: [TensorType(F32, ("batch", 4)), TensorType(DType.F64, ("batch", "time", 4))],
-    Role.MASK: [TensorType(I1, ("batch", "time")), TensorType(I1, ("batch", 7))],
+    Role.COTANGENT: [TensorType(F32, (BATCH, 4)), TensorType(DType.F64, (BATCH, Name("time"), 4))],
+    Role.MASK: [TensorType(I1, (BATCH, Name("time"))), TensorType(I1, (BATCH, 7))],
     Role.WEIGHT: [TensorType(F32, (4,)), TensorType(DType.F64, (4, 6)), TensorType(F32, ())],
     Role.KEY: [TensorType(I32, ())],
-    Role.RESIDUAL: [TensorType(F32, ("tokens", 4)), TensorType(I32, ("batch", 1)), IndexType("batch", "time", "tokens")],
+    Role.RESIDUAL: [TensorType(F32, (TOKENS, 4)), TensorType(I32, (BATCH, 1)), IndexType(BATCH, Name("time"), TOKENS)],
 }
 FORBIDDEN: Mapping[Role, list[Type]] = {
     Role.INPUT: [
         TensorType(F32, (4,)),
         TensorType(F32, (3, 4)),
-        TensorType(F32, ("batch",)),
-        TensorType(F32, ("batch", "time")),
-        TensorType(F32, ("batch", "time", 4, 4)),
-        TensorType(I32, ("batch", "time", 2)),
-        TensorType(I32, ("batch", 2)),
-        TensorType(I1, ("batch", 4)),
+        TensorType(F32, (BATCH,)),
+        TensorType(F32, (BATCH, Name("time"))),
+        TensorType(F32, (BATCH, Name("time"), 4, 4)),
+        TensorType(I32, (BATCH, Name("time"), 2)),
+        TensorType(I32, (BATCH, 2)),
+        TensorType(I1, (BATCH, 4)),
     ],
-    Role.COTANGENT: [TensorType(I32, ("batch", "time", 1)), TensorType(F32, (4, 4))],
-    Role.MASK: [TensorType(F32, ("batch", "time")), TensorType(I1, ("batch", "time", 1)), TensorType(I1, (3, 4))],
-    Role.WEIGHT: [TensorType(F32, ("batch", 4)), TensorType(I32, (4, 1))],
+    Role.COTANGENT: [TensorType(I32, (BATCH, Name("time"), 1)), TensorType(F32, (4, 4))],
+    Role.MASK: [TensorType(F32, (BATCH, Name("time"))), TensorType(I1, (BATCH, Name("time"), 1)), TensorType(I1, (3, 4))],
+    Role.WEIGHT: [TensorType(F32, (BATCH, 4)), TensorType(I32, (4, 1))],
     Role.KEY: [TensorType(F32, ()), TensorType(I32, (1,))],
 }
 

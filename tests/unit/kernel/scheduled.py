@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.driver.compilation import Compilation
-from rnnspec.driver.native import Kernels
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Node, RowReduce, ScanLoop, Store
+from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import AVX2, Target
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rnnspec.ir.ops import BinaryKind, UnaryKind
-from rnnspec.kernel.cpu.register_pressure import registers_of, same_for_all_units
+from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS, registers_of
 from rnnspec.kernel.nodes import Access, Draw, Load, Map, RowMap, Splat, Statement, Store
-from rnnspec.kernel.target import COEFFICIENTS
+from rnnspec.kernel.uniform_values import same_for_all_units
 
 BUFFER = Access("b", RowMap.ROW)
 COLUMN = Access("b", RowMap.ROW, splat=True)

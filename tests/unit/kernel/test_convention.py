@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, ROWS, STEPS, TOKENS, Name, Steps, Tokens
 from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.ir.types import DType
 from rnnspec.kernel.calling_convention import ARENAS, calling_convention
@@ -62,12 +63,12 @@ def test_prepare_takes_weights_and_prepared_memory() -> None:
 def test_numbers_go_by_name_those_that_are_needed() -> None:
     """Rows of padded sequences by their lengths, tokens and steps by their index; no number that nothing asks for."""
     kernels = scheduled(LSTM, "forward")
-    assert set(calling_convention(kernels.function).dims) == {"batch*time", "batch", "tokens", "steps"}
+    assert set(calling_convention(kernels.function).dims) == {BATCH * Name("time"), BATCH, TOKENS, STEPS}
     assert calling_convention(kernels.prepare).dims == ()
     dims = calling_convention(scheduled(TWO_LENGTHS, "forward").function).dims
     assert len(set(dims)) == len(dims)
     assert set(dims) == {
-        "batch", "batch*time", "tokens", "steps", "batch*later", "tokens_1", "steps_1", "batch*7", "tokens_2", "steps_2",
+        BATCH, BATCH * Name("time"), TOKENS, STEPS, BATCH * Name("later"), Tokens(1), Steps(1), BATCH * 7, Tokens(2), Steps(2),
     }  # fmt: skip
 
 
@@ -80,9 +81,9 @@ def test_index_arrays_belong_to_their_index() -> None:
     assert {found[name] for name in ("index.order_2", "index.offsets_2", "index.shown_fill_2")} == {2}
     loops = [node for node in function.nodes if isinstance(node, ScanLoop)]
     assert {(loop.offsets, loop.steps) for loop in loops} == {
-        ("index.offsets", "steps"),
-        ("index.offsets_1", "steps_1"),
-        ("index.offsets_2", "steps_2"),
+        ("index.offsets", STEPS),
+        ("index.offsets_1", Steps(1)),
+        ("index.offsets_2", Steps(2)),
     }
 
 
@@ -101,36 +102,36 @@ def function_of(*buffers: Buffer, nodes: tuple[FusedLoop | ScanLoop | GatherIds,
 
 def copy(source: str, target: str) -> FusedLoop:
     body = (Load("a", Access(source, RowMap.ROW)), Store(Access(target, RowMap.ROW), "a"))
-    return FusedLoop("batch", 4, Tile((1,), 1), body)
+    return FusedLoop(BATCH, 4, Tile((1,), 1), body)
 
 
 def test_what_isn_t_touched_isn_t_passed_but_for_cotangents() -> None:
     """The caller has a cotangent for each output, whether the gradient depends on it or not."""
     function = function_of(
-        Buffer("unread", Space.INPUT, DType.F32, "batch", 4),
-        Buffer("read", Space.INPUT, DType.F32, "batch", 4),
-        Buffer("dy", Space.COTANGENT, DType.F32, "batch", 4),
-        Buffer("out", Space.OUTPUT, DType.F32, "batch", 4),
+        Buffer("unread", Space.INPUT, DType.F32, BATCH, 4),
+        Buffer("read", Space.INPUT, DType.F32, BATCH, 4),
+        Buffer("dy", Space.COTANGENT, DType.F32, BATCH, 4),
+        Buffer("out", Space.OUTPUT, DType.F32, BATCH, 4),
         nodes=(copy("read", "out"),),
     )
     calling = calling_convention(function)
     assert [buffer.name for buffer in calling.buffers] == ["read", "dy", "out"]
-    assert (calling.arenas, calling.dims) == ((), ("batch",))
+    assert (calling.arenas, calling.dims) == ((), (BATCH,))
 
 
 def test_buffers_of_index_arrays_inside_a_scan_count_as_touched() -> None:
-    loop = ScanLoop(False, (CarryBuffers(4, "s", "s", None, "out"),), (GatherIds("rows", "ids", "via", "out"),))
+    loop = ScanLoop(False, (CarryBuffers(4, "s", "s", None, "out"),), (GatherIds(ROWS, "ids", "via", "out"),))
     function = function_of(
-        Buffer("ids", Space.INPUT, DType.I32, "batch", 1),
-        Buffer("via", Space.INDEX, DType.I32, "batch", 1),
-        Buffer("index.offsets", Space.INDEX, DType.I32, "steps", 1),
-        Buffer("s", Space.SCRATCH, DType.F32, "batch", 4),
-        Buffer("out", Space.OUTPUT, DType.F32, "batch", 4),
+        Buffer("ids", Space.INPUT, DType.I32, BATCH, 1),
+        Buffer("via", Space.INDEX, DType.I32, BATCH, 1),
+        Buffer("index.offsets", Space.INDEX, DType.I32, STEPS, 1),
+        Buffer("s", Space.SCRATCH, DType.F32, BATCH, 4),
+        Buffer("out", Space.OUTPUT, DType.F32, BATCH, 4),
         nodes=(loop,),
     )
     calling = calling_convention(function)
     assert [buffer.name for buffer in calling.buffers] == ["ids", "via", "index.offsets", "out"]
-    assert (calling.arenas, calling.dims) == ((Space.SCRATCH,), ("batch", "steps"))
+    assert (calling.arenas, calling.dims) == ((Space.SCRATCH,), (BATCH, STEPS))
     assert calling.scratch.slot_of == {"s": 0}
 
 
@@ -158,5 +159,5 @@ def test_native_arguments_are_the_convention_s(training: bool) -> None:
     two = compilation(TWO_LENGTHS).native(Variant("record", training))
     arrays = {(argument.name, argument.index) for argument in two.arguments if argument.space is Space.INDEX}
     assert {("source", 0), ("source", 1), ("offsets", 0), ("offsets", 1), ("offsets", 2), ("shown_fill", 1), ("shown_fill", 2)} <= arrays
-    shapes = {argument.name: (argument.rows, argument.width) for argument in two.arguments if argument.space is Space.OUTPUT}
-    assert shapes == {"second": ("batch", 4), "shown": ("batch*later", 2), "repeated": ("batch*7", 4)}
+    shapes = {argument.name: (argument.rows, argument.width, argument.time) for argument in two.arguments if argument.space is Space.OUTPUT}
+    assert shapes == {"second": (BATCH, 4, None), "shown": (BATCH * Name("later"), 2, Name("later")), "repeated": (BATCH * 7, 4, 7)}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, ROWS, STEPS, TOKENS, Dim, Name, Tokens, plus, substituted, value_of
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import Function, Matmul
 from rnnspec.ir.traverse import walk
 from rnnspec.ir.types import DType, TensorType
-from rnnspec.kernel.amount import NONE, SizeExpr
 from rnnspec.kernel.count import NOTHING, Count, count, print_counts
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.nodes import Access, Buffer, Draw, FusedLoop, KernelFunction, Load, Map, RowMap, Scatter, Statement, Store
@@ -59,17 +59,17 @@ def test_every_golden_has_a_case() -> None:
 def test_an_lstm_of_128_units_over_80_features_by_hand() -> None:
     """A token: projection 2 * 80 * 512, recurrence 2 * 128 * 512; three sigmoids, two tanhs and four operations a unit."""
     work = total(scheduled(model(80, "LSTM(128, return_sequences = true)")).function)
-    assert work.matmul == SizeExpr.of("tokens") * (2 * (80 + 128) * 512)
-    assert work.elementwise == SizeExpr.of("tokens") * (4 * 128)
-    assert work.elementary == {"sigmoid": SizeExpr.of("tokens") * (3 * 128), "tanh": SizeExpr.of("tokens") * (2 * 128)}
+    assert work.matmul == TOKENS * (2 * (80 + 128) * 512)
+    assert work.elementwise == TOKENS * (4 * 128)
+    assert work.elementary == {"sigmoid": TOKENS * (3 * 128), "tanh": TOKENS * (2 * 128)}
 
 
 def test_a_steps_bytes_by_hand() -> None:
     """Each step reads its panels once; each row its projection, h and c; and writes h, c and the output."""
     function = scheduled(model(80, "LSTM(128, return_sequences = true)")).function
     (step,) = (each for nest, each in counted(function) if nest.scan is not None)
-    state = SizeExpr.of("tokens") * (128 * 4)
-    assert sorted(map(str, step.read.values())) == sorted(map(str, (state, state, state * 4, SizeExpr.of("steps") * (128 * 512 * 4))))
+    state = TOKENS * (128 * 4)
+    assert sorted(map(str, step.read.values())) == sorted(map(str, (state, state, state * 4, STEPS * (128 * 512 * 4))))
     assert list(step.written.values()) == [state] * 3
 
 
@@ -77,8 +77,8 @@ def test_training_by_hand() -> None:
     """A step of training repeats the products of forward, and has two for each weight but dx, which no one wants here."""
     spec = compilation(model(80, "LSTM(128)"))
     recorded, backward = (spec.kernels(Variant(name, True, input_gradients=False)).function for name in ("record", "backward"))
-    assert total(recorded).matmul == SizeExpr.of("tokens") * (2 * (80 + 128) * 512)
-    assert total(backward).matmul == SizeExpr.of("tokens") * (2 * (80 + 128 + 128) * 512)
+    assert total(recorded).matmul == TOKENS * (2 * (80 + 128) * 512)
+    assert total(backward).matmul == TOKENS * (2 * (80 + 128 + 128) * 512)
 
 
 SPECS = {
@@ -99,10 +99,10 @@ def test_products_are_those_of_the_tensor_ir(name: str, wanted: str) -> None:
     spec = compilation(SPECS[name])
     kernels = spec.kernels(Variant(wanted, False))
     work = total(kernels.prepare) + total(kernels.function)
-    assert work.matmul == sum(products(spec.function(Variant(wanted, False))), NONE)
+    assert work.matmul == plus(*products(spec.function(Variant(wanted, False))))
 
 
-def products(function: Function) -> Iterator[SizeExpr]:
+def products(function: Function) -> Iterator[Dim]:
     """Operations of each product, by hand from the shapes; the rows of all steps are the tokens."""
     for operation in walk(function.operations):
         if isinstance(operation, Matmul):
@@ -110,11 +110,9 @@ def products(function: Function) -> Iterator[SizeExpr]:
             assert isinstance(left, TensorType)
             assert isinstance(right, TensorType)
             columns = right.shape[0 if operation.transpose_right else 1]
-            amount = SizeExpr.of(2)
+            amount: Dim = 2
             for extent in (*left.shape, columns):
-                amount = (
-                    amount * extent if isinstance(extent, int) else SizeExpr.of("tokens" if extent == "rows" else extent) * amount.at({})
-                )
+                amount = amount * substituted(extent, {ROWS: TOKENS})
             yield amount
 
 
@@ -124,16 +122,16 @@ def test_padding_is_no_work() -> None:
     for wanted in (Variant("forward", False), Variant("record", True), Variant("backward", True, input_gradients=False)):
         function = spec.kernels(wanted).function
         work = total(function)
-        short, long = ({"batch": 4, "tokens": 80, "steps": 30, "tokens_1": 33, "batch*time": 4 * time} for time in (40, 400))
-        assert work.matmul.at(short) == work.matmul.at(long) > 0
-        assert work.elementwise.at(short) == work.elementwise.at(long)
-        assert {name: amount.at(short) for name, amount in work.elementary.items()} == {
-            name: amount.at(long) for name, amount in work.elementary.items()
+        short, long = ({BATCH: 4, TOKENS: 80, STEPS: 30, Tokens(1): 33, Name("time"): time} for time in (40, 400))
+        assert value_of(work.matmul, short) == value_of(work.matmul, long) > 0
+        assert value_of(work.elementwise, short) == value_of(work.elementwise, long)
+        assert {name: value_of(amount, short) for name, amount in work.elementary.items()} == {
+            name: value_of(amount, long) for name, amount in work.elementary.items()
         }
 
 
-def stage(rows: int | str, *body: Statement) -> tuple[Nest, KernelFunction]:
-    buffers = tuple(Buffer(name, Space.INPUT, DType.F32, "tokens", 40) for name in ("a", "b", "table", "filler"))
+def stage(rows: Dim, *body: Statement) -> tuple[Nest, KernelFunction]:
+    buffers = tuple(Buffer(name, Space.INPUT, DType.F32, TOKENS, 40) for name in ("a", "b", "table", "filler"))
     node = FusedLoop(rows, 8, Tile((1,), 1), body)
     return Nest("0", node), KernelFunction("f", DType.F32, buffers, (node,))
 
@@ -141,53 +139,45 @@ def stage(rows: int | str, *body: Statement) -> tuple[Nest, KernelFunction]:
 def test_columns_that_loads_share_are_read_once() -> None:
     row = RowMap.ROW
     loads = (Load("x", Access("a", row)), Load("y", Access("a", row, 4)), Load("z", Access("a", row, 20)))
-    assert count(*stage("tokens", *loads)).read == {"a": SizeExpr.of("tokens") * ((12 + 8) * 4)}
+    assert count(*stage(TOKENS, *loads)).read == {"a": TOKENS * ((12 + 8) * 4)}
 
 
 def test_a_row_that_all_rows_share_is_read_once() -> None:
-    assert count(*stage("tokens", Load("x", Access("a", RowMap.FIRST)))).read == {"a": SizeExpr.of(8 * 4)}
+    assert count(*stage(TOKENS, Load("x", Access("a", RowMap.FIRST)))).read == {"a": 8 * 4}
 
 
 def test_one_element_for_all_units_is_one_element() -> None:
-    assert count(*stage("tokens", Load("x", Access("a", RowMap.ROW, 3, splat=True)))).read == {"a": SizeExpr.of("tokens") * 4}
+    assert count(*stage(TOKENS, Load("x", Access("a", RowMap.ROW, 3, splat=True)))).read == {"a": TOKENS * 4}
 
 
 def test_rows_that_are_looked_up_cost_their_indices_too() -> None:
     load = Load("x", Access("table", RowMap.ROW, via="b", fill="filler"))
-    assert count(*stage("tokens", load, Store(Access("a", RowMap.ROW), "x"))) == Count(
-        NONE,
-        NONE,
+    assert count(*stage(TOKENS, load, Store(Access("a", RowMap.ROW), "x"))) == Count(
+        0,
+        0,
         {},
-        {"table": SizeExpr.of("tokens") * 32, "filler": SizeExpr.of(32), "b": SizeExpr.of("tokens") * 4},
-        {"a": SizeExpr.of("tokens") * 32},
+        {"table": TOKENS * 32, "filler": 32, "b": TOKENS * 4},
+        {"a": TOKENS * 32},
     )
 
 
 def test_random_numbers_are_counted_apart() -> None:
-    assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=False))).elementary == {"draw": SizeExpr.of(40)}
-    assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=True))).elementary == {"draw": SizeExpr.of(5)}
+    assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=False))).elementary == {"draw": 40}
+    assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=True))).elementary == {"draw": 5}
 
 
 def test_a_select_is_an_operation() -> None:
-    assert count(*stage("tokens", Map("s", None, ("a", "b", "c")))).elementwise == SizeExpr.of("tokens") * 8
+    assert count(*stage(TOKENS, Map("s", None, ("a", "b", "c")))).elementwise == TOKENS * 8
 
 
 def test_a_scatter_reads_what_it_adds_to() -> None:
-    node = Scatter("tokens", 8, "b", Access("a", RowMap.ROW), "table", 50)
-    _, function = stage("tokens")
-    rows = SizeExpr.of("tokens") * 32
+    node = Scatter(TOKENS, 8, "b", Access("a", RowMap.ROW), "table", 50)
+    _, function = stage(TOKENS)
+    rows = TOKENS * 32
     assert count(Nest("0", node), function) == Count(
-        NONE,
-        SizeExpr.of("tokens") * 8,
+        0,
+        TOKENS * 8,
         {},
-        {"b": SizeExpr.of("tokens") * 4, "a": rows, "table": rows},
-        {"table": SizeExpr.of(50 * 32) + rows},
+        {"b": TOKENS * 4, "a": rows, "table": rows},
+        {"table": 50 * 32 + rows},
     )
-
-
-def test_an_amount_is_a_sum() -> None:
-    amount = SizeExpr.of("tokens") * 3 + SizeExpr.of(2) + SizeExpr.of("tokens") + SizeExpr.of("steps") * 0
-    assert str(amount) == "2 + 4 tokens"
-    assert amount.at({"tokens": 10}) == 42
-    assert str(NONE) == "0"
-    assert NONE.at({}) == 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.dimensions import ROWS, TOKENS
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
@@ -29,7 +30,7 @@ from rnnspec.kernel.nodes import (
 from rnnspec.kernel.target import Tile
 
 LANES = 8
-BUFFERS = tuple(Buffer(name, Space.TAPE, DType.F32, "tokens", 64) for name in ("x", "y", "z", "w"))
+BUFFERS = tuple(Buffer(name, Space.TAPE, DType.F32, TOKENS, 64) for name in ("x", "y", "z", "w"))
 
 
 def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool = False, via: str | None = None, row: int = 0) -> Access:
@@ -38,12 +39,12 @@ def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool
 
 def elementwise(*accesses: Access, units: int = 64) -> FusedLoop:
     loads = tuple(Load(str(number), access) for number, access in enumerate(accesses[:-1]))
-    return FusedLoop("rows", units, Tile((1,), 4), (*loads, Map("v", UnaryKind.TANH, ("0",)), Store(accesses[-1], "v")))
+    return FusedLoop(ROWS, units, Tile((1,), 4), (*loads, Map("v", UnaryKind.TANH, ("0",)), Store(accesses[-1], "v")))
 
 
 def contraction(left: str, depth: int = 64, units: int = 64) -> FusedLoop:
     body: tuple[Statement, ...] = (Contract(("v",), at(left), depth, "panels", (None,)), Store(at("w"), "v"))
-    return FusedLoop("rows", units, Tile((6, 2, 1), 2), body)
+    return FusedLoop(ROWS, units, Tile((6, 2, 1), 2), body)
 
 
 def fetches(*step: Node, reverse: bool = False, buffers: tuple[Buffer, ...] = BUFFERS) -> list[Prefetch | None]:
@@ -79,7 +80,7 @@ def test_nothing_is_fetched_for_a_contraction_or_without_one() -> None:
 
 
 def test_a_reduction_reads_too() -> None:
-    reduction = RowReduce("rows", 64, (Load("a", at("z")),), ReduceKind.SUM, "a", at("w"))
+    reduction = RowReduce(ROWS, 64, (Load("a", at("z")),), ReduceKind.SUM, "a", at("w"))
     assert fetches(reduction, contraction("y")) == [None, Prefetch(("z",), False, 6, 4)]
 
 

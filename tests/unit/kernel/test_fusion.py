@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from rnnspec.contract.dimensions import TOKENS
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import UnaryKind
 from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, Map, RowMap, RowReduce
@@ -69,7 +70,7 @@ def test_the_projection_of_the_input_is_one_stage_over_all_tokens(spec: str, gat
     function = scheduled(spec).function
     (projection,) = [node for node in function.nodes if contractions(node)]
     assert isinstance(projection, FusedLoop)
-    assert (projection.rows, projection.units) == ("tokens", gates * 40)
+    assert (projection.rows, projection.units) == (TOKENS, gates * 40)
     step = only_stage(function)
     (contraction,) = contractions(step)
     loaded = {statement.name: statement.access for statement in step.body if isinstance(statement, Load)}

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Dim, Tokens
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
@@ -39,12 +40,12 @@ from rnnspec.kernel.target import Tile
 from tests.unit.kernel.scheduled import model, scheduled
 
 BUFFERS = (
-    Buffer("tape.x", Space.TAPE, DType.F32, "tokens", 4),
-    Buffer("tape.y", Space.TAPE, DType.F32, "tokens", 4),
-    Buffer("tape.z", Space.TAPE, DType.F32, "tokens", 4),
-    Buffer("a", Space.SCRATCH, DType.F32, "tokens", 8),
-    Buffer("s", Space.SCRATCH, DType.F32, "batch", 4),
-    Buffer("t", Space.SCRATCH, DType.F32, "tokens", 8),
+    Buffer("tape.x", Space.TAPE, DType.F32, TOKENS, 4),
+    Buffer("tape.y", Space.TAPE, DType.F32, TOKENS, 4),
+    Buffer("tape.z", Space.TAPE, DType.F32, TOKENS, 4),
+    Buffer("a", Space.SCRATCH, DType.F32, TOKENS, 8),
+    Buffer("s", Space.SCRATCH, DType.F32, BATCH, 4),
+    Buffer("t", Space.SCRATCH, DType.F32, TOKENS, 8),
 )
 
 
@@ -52,7 +53,7 @@ def at(buffer: str, column: int = 0, rows: RowMap = RowMap.TOKEN, *, splat: bool
     return Access(buffer, rows, column, row, via, splat=splat)
 
 
-def stage(*body: Statement, rows: str = "rows", units: int = 4) -> FusedLoop:
+def stage(*body: Statement, rows: Dim = ROWS, units: int = 4) -> FusedLoop:
     return FusedLoop(rows, units, Tile((1,), 1), body)
 
 
@@ -98,11 +99,11 @@ def test_values_that_are_computed_from_what_is_read_take_its_pieces() -> None:
 def test_the_buffer_becomes_a_part_of_the_tape_where_the_first_of_its_values_was() -> None:
     changed, _ = alias_tape(function_of(STEP), ())
     assert [buffer.name for buffer in changed.buffers] == ["tape.a", "tape.z", "s", "t"]
-    assert changed.buffer("tape.a") == Buffer("tape.a", Space.TAPE, DType.F32, "tokens", 8)
+    assert changed.buffer("tape.a") == Buffer("tape.a", Space.TAPE, DType.F32, TOKENS, 8)
 
 
 def test_a_name_that_is_taken_is_not_taken_again() -> None:
-    buffers = (*BUFFERS, Buffer("tape.a", Space.TAPE, DType.F32, "tokens", 4))
+    buffers = (*BUFFERS, Buffer("tape.a", Space.TAPE, DType.F32, TOKENS, 4))
     changed, moved = alias_tape(function_of(STEP, buffers=buffers), ())
     assert {place.buffer.name for place in moved.values()} == {"tape.a.1"}
     assert {"tape.a", "tape.a.1"} <= {buffer.name for buffer in changed.buffers}
@@ -111,8 +112,8 @@ def test_a_name_that_is_taken_is_not_taken_again() -> None:
 OTHERS: list[Node] = [
     stage(Load("v", at("a", 4)), Store(at("t"), "v")),
     stage(Contract(("v",), at("a"), 8, "panels", (None,)), Store(at("t"), "v")),
-    RowReduce("rows", 4, (Load("v", at("a")),), ReduceKind.SUM, "v", at("t")),
-    RowReduce("rows", 4, (Load("v", at("s", rows=RowMap.ROW)),), ReduceKind.SUM, "v", at("a")),
+    RowReduce(ROWS, 4, (Load("v", at("a")),), ReduceKind.SUM, "v", at("t")),
+    RowReduce(ROWS, 4, (Load("v", at("s", rows=RowMap.ROW)),), ReduceKind.SUM, "v", at("a")),
 ]
 """Nests of a step that read the buffer, or write it."""
 
@@ -131,10 +132,10 @@ def test_a_row_of_another_step_is_read_before(access: Access) -> None:
 
 
 BEHIND: list[Node] = [
-    stage(Load("v", at("a", rows=RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows="tokens"),
-    ColumnReduce("tokens", 4, (Load("v", at("a", rows=RowMap.ROW)),), ReduceKind.SUM, "v", at("t", rows=RowMap.FIRST)),
-    Outer("tokens", 4, 4, at("a", rows=RowMap.ROW), at("t", rows=RowMap.ROW), at("t", rows=RowMap.ROW)),
-    Scatter("tokens", 4, "ids", at("a", rows=RowMap.ROW), "t", 4),
+    stage(Load("v", at("a", rows=RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows=TOKENS),
+    ColumnReduce(TOKENS, 4, (Load("v", at("a", rows=RowMap.ROW)),), ReduceKind.SUM, "v", at("t", rows=RowMap.FIRST)),
+    Outer(TOKENS, 4, 4, at("a", rows=RowMap.ROW), at("t", rows=RowMap.ROW), at("t", rows=RowMap.ROW)),
+    Scatter(TOKENS, 4, "ids", at("a", rows=RowMap.ROW), "t", 4),
 ]
 """Nests behind the scan that read the buffer."""
 
@@ -147,7 +148,7 @@ def test_read_behind_the_scan(other: Node) -> None:
 
 def test_used_whole() -> None:
     for buffer in ("a", "tape.x"):
-        whole = Rearranged("tokens", 1, 4, buffer, "t", transpose=False)
+        whole = Rearranged(TOKENS, 1, 4, buffer, "t", transpose=False)
         assert places(function_of(STEP, before=[whole])) == {}
         assert places(function_of(STEP, after=[whole])) == {}
     state = ScanLoop(False, (CarryBuffers(4, "s", "s", "a", None),), (STEP,))
@@ -192,7 +193,7 @@ def test_the_tape_does_not_grow() -> None:
 UNLIKE = [
     replace(BUFFERS[0], space=Space.SCRATCH),
     replace(BUFFERS[0], dtype=DType.F64),
-    replace(BUFFERS[0], rows="tokens_1"),
+    replace(BUFFERS[0], rows=Tokens(1)),
     replace(BUFFERS[0], width=5),
 ]
 
@@ -230,10 +231,10 @@ def test_stored_or_read_twice() -> None:
 
 def test_what_reads_a_moved_value_afterwards_finds_it() -> None:
     later = [
-        stage(Load("v", at("tape.x", rows=RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows="tokens"),
-        Outer("tokens", 4, 4, at("tape.x", rows=RowMap.ROW), at("tape.y", rows=RowMap.ROW), at("t", rows=RowMap.ROW)),
-        Scatter("tokens", 4, "ids", at("tape.x", rows=RowMap.ROW), "t", 4),
-        stage(Load("v", at("tape.x", 2, RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows="tokens", units=2),
+        stage(Load("v", at("tape.x", rows=RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows=TOKENS),
+        Outer(TOKENS, 4, 4, at("tape.x", rows=RowMap.ROW), at("tape.y", rows=RowMap.ROW), at("t", rows=RowMap.ROW)),
+        Scatter(TOKENS, 4, "ids", at("tape.x", rows=RowMap.ROW), "t", 4),
+        stage(Load("v", at("tape.x", 2, RowMap.ROW)), Store(at("t", rows=RowMap.ROW), "v"), rows=TOKENS, units=2),
     ]
     within = stage(Contract(("v",), at("tape.y"), 4, "panels", (None,)), Store(at("t"), "v"))
     assert places(function_of(STEP, within, after=later)) == BOTH
@@ -244,11 +245,11 @@ def test_a_value_as_wide_as_what_is_read_stands_for_both() -> None:
     row = RowMap.ROW
     narrow = replace(BUFFERS[3], width=4)
     body = (Load("p", at("a", rows=row)), Map("g", UnaryKind.TANH, ("p",)), Store(at("tape.x", rows=row), "g"))
-    function = KernelFunction("forward", DType.F32, (*BUFFERS[:3], narrow), (stage(*body, rows="tokens"),))
+    function = KernelFunction("forward", DType.F32, (*BUFFERS[:3], narrow), (stage(*body, rows=TOKENS),))
     changed, moved = alias_tape(function, ())
     assert moved == {}
     assert changed.buffers == BUFFERS[:3]
-    assert changed.nodes == (stage(replace(body[0], access=at("tape.x", rows=row)), *body[1:], rows="tokens"),)
+    assert changed.nodes == (stage(replace(body[0], access=at("tape.x", rows=row)), *body[1:], rows=TOKENS),)
 
 
 MODELS = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, aligned, arena_bytes
 from rnnspec.contract.arena import Slot as ProgramSlot
+from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Dim, Name, Size, Tokens, value_of
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.ops import UnaryKind
@@ -36,8 +37,8 @@ from rnnspec.kernel.nodes import (
 from rnnspec.kernel.target import ELEMENT_BYTES, Tile
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, model, scheduled
 
-DIMS = {"batch": 3, "tokens": 11, "tokens_1": 5, "batch*time": 21}
-FAR = {"batch": 257, "tokens": 1000, "tokens_1": 400, "batch*time": 2570}
+DIMS = {BATCH: 3, TOKENS: 11, Tokens(1): 5, Name("time"): 7}
+FAR = {BATCH: 257, TOKENS: 1000, Tokens(1): 400, Name("time"): 10}
 
 
 def at(buffer: str) -> Access:
@@ -46,10 +47,10 @@ def at(buffer: str) -> Access:
 
 def copy(source: str, target: str) -> FusedLoop:
     body: tuple[Statement, ...] = (Load("a", at(source)), Map("b", UnaryKind.NEG, ("a",)), Store(at(target), "b"))
-    return FusedLoop("batch", 4, Tile((1,), 1), body)
+    return FusedLoop(BATCH, 4, Tile((1,), 1), body)
 
 
-def scratch(name: str, rows: int | str = "batch", width: int = 4, dtype: DType = DType.F32) -> Buffer:
+def scratch(name: str, rows: Dim = BATCH, width: int = 4, dtype: DType = DType.F32) -> Buffer:
     return Buffer(name, Space.SCRATCH, dtype, rows, width)
 
 
@@ -67,7 +68,7 @@ def lifetimes(function: KernelFunction) -> dict[str, tuple[int, int]]:
     return found
 
 
-def extents(plan: Plan, dims: Mapping[str, int]) -> list[tuple[int, int]]:
+def extents(plan: Plan, dims: Mapping[Size, int]) -> list[tuple[int, int]]:
     """Start and end of each slot in bytes."""
     ends = list(itertools.accumulate(slot.size(dims) for slot in plan.slots))
     return list(zip([0, *ends[:-1]], ends, strict=True)) if ends else []
@@ -76,14 +77,14 @@ def extents(plan: Plan, dims: Mapping[str, int]) -> list[tuple[int, int]]:
 def assert_sound(function: KernelFunction) -> None:
     plan, lives = plan_scratch(function), lifetimes(function)
     assert plan.slot_of.keys() == lives.keys()
-    for dims in (DIMS, FAR, {"batch": 0, "tokens": 0, "tokens_1": 0, "batch*time": 0}):
+    for dims in (DIMS, FAR, {BATCH: 0, TOKENS: 0, Tokens(1): 0, Name("time"): 0}):
         slots = extents(plan, dims)
         assert all(start % ALIGNMENT == 0 for start, _ in slots)
         assert plan.size(dims) == (slots[-1][1] if slots else 0)
         assert plan.size(dims) == arena_bytes(tuple(ProgramSlot(slot.rows, slot.row_bytes) for slot in plan.slots), dims)
         for name in lives:
             buffer = function.buffer(name)
-            rows = buffer.rows if isinstance(buffer.rows, int) else dims[buffer.rows]
+            rows = value_of(buffer.rows, dims)
             start, end = slots[plan.slot_of[name]]
             assert end - start >= rows * buffer.width * ELEMENT_BYTES[buffer.dtype]
     for left, right in itertools.combinations(lives, 2):
@@ -100,7 +101,7 @@ NAMES = "abcdefgh"
 
 @st.composite
 def drawn_functions(draw: st.DrawFn) -> KernelFunction:
-    rows = st.sampled_from(["batch", "tokens", "batch*time", 1, 5])
+    rows = st.sampled_from([BATCH, TOKENS, BATCH * Name("time"), 1, 5])
     buffers = tuple(scratch(name, draw(rows), draw(st.integers(1, 40)), draw(st.sampled_from([DType.F32, DType.F64]))) for name in NAMES)
     name = st.sampled_from(NAMES)
     nodes: list[Node] = []
@@ -109,12 +110,12 @@ def drawn_functions(draw: st.DrawFn) -> KernelFunction:
             case 0:
                 nodes.append(copy(draw(name), draw(name)))
             case 1:
-                nodes.append(Outer("batch", 2, 4, at(draw(name)), at(draw(name)), at(draw(name))))
+                nodes.append(Outer(BATCH, 2, 4, at(draw(name)), at(draw(name)), at(draw(name))))
             case 2:
-                nodes.append(Scatter("batch", 4, draw(name), at(draw(name)), draw(name), 3))
+                nodes.append(Scatter(BATCH, 4, draw(name), at(draw(name)), draw(name), 3))
             case _:
                 state = CarryBuffers(4, draw(name), draw(name), draw(st.none() | name), draw(st.none() | name))
-                nodes.append(ScanLoop(False, (state,), (copy(draw(name), draw(name)), GatherIds("rows", draw(name), None, draw(name)))))
+                nodes.append(ScanLoop(False, (state,), (copy(draw(name), draw(name)), GatherIds(ROWS, draw(name), None, draw(name)))))
     return function_of(buffers, *nodes)
 
 
@@ -147,7 +148,7 @@ def test_models(name: str, wanted: str) -> None:
 def test_a_chain_needs_two_slots() -> None:
     buffers = tuple(scratch(name) for name in "abcde")
     plan = plan_scratch(function_of(buffers, *(copy(source, target) for source, target in itertools.pairwise("abcde"))))
-    assert plan.slots == (Slot("batch", 16), Slot("batch", 16))
+    assert plan.slots == (Slot(BATCH, 16), Slot(BATCH, 16))
     assert [plan.slot_of[name] for name in "abcde"] in ([0, 1, 0, 1, 0], [1, 0, 1, 0, 1])
 
 
@@ -159,12 +160,12 @@ def test_a_node_s_operand_and_result_never_share() -> None:
 def test_a_slot_grows_to_the_widest_buffer_in_it() -> None:
     buffers = (scratch("a", width=3), scratch("b", width=1), scratch("c", width=9))
     plan = plan_scratch(function_of(buffers, copy("a", "a"), copy("b", "b"), copy("c", "c")))
-    assert plan.slots == (Slot("batch", 36),)
+    assert plan.slots == (Slot(BATCH, 36),)
     assert plan.slot_of == {"a": 0, "b": 0, "c": 0}
 
 
 def test_buffers_of_different_rows_never_share() -> None:
-    buffers = (scratch("a", "batch"), scratch("b", "tokens"), scratch("c", 7))
+    buffers = (scratch("a", BATCH), scratch("b", TOKENS), scratch("c", 7))
     plan = plan_scratch(function_of(buffers, copy("a", "a"), copy("b", "b"), copy("c", "c")))
     assert sorted(plan.slot_of.values()) == [0, 1, 2]
 
@@ -181,14 +182,14 @@ def test_what_no_node_touches_takes_no_memory() -> None:
 
 
 def test_tape_and_prepared_memory_lie_apart() -> None:
-    buffers = (Buffer("a", Space.TAPE, DType.F64, "tokens", 3), Buffer("b", Space.TAPE, DType.I32, "tokens", 1), scratch("c"))
+    buffers = (Buffer("a", Space.TAPE, DType.F64, TOKENS, 3), Buffer("b", Space.TAPE, DType.I32, TOKENS, 1), scratch("c"))
     plan = plan_apart(function_of(buffers), Space.TAPE)
-    assert plan.slots == (Slot("tokens", 24), Slot("tokens", 4))
+    assert plan.slots == (Slot(TOKENS, 24), Slot(TOKENS, 4))
     assert plan.slot_of == {"a": 0, "b": 1}
-    assert plan.size({"tokens": 3}) == 128 + 64 + 2 * SLOT_GAP
+    assert plan.size({TOKENS: 3}) == 128 + 64 + 2 * SLOT_GAP
 
 
-SIZES = [(Slot("batch", 20), 64), (Slot("tokens", 20), 256), (Slot(1, 1), 64), (Slot(16, 4), 64), (Slot(17, 4), 128)]
+SIZES = [(Slot(BATCH, 20), 64), (Slot(TOKENS, 20), 256), (Slot(1, 1), 64), (Slot(16, 4), 64), (Slot(17, 4), 128)]
 
 
 @pytest.mark.parametrize(("slot", "size"), SIZES)
@@ -197,12 +198,12 @@ def test_sizes(slot: Slot, size: int) -> None:
 
 
 def test_no_rows_are_as_one() -> None:
-    assert Slot("batch", 100).size({"batch": 0}) == Slot("batch", 100).size({"batch": 1}) == 128 + SLOT_GAP
+    assert Slot(BATCH, 100).size({BATCH: 0}) == Slot(BATCH, 100).size({BATCH: 1}) == 128 + SLOT_GAP
 
 
 def test_slots_of_a_round_size_begin_at_different_places_of_a_page() -> None:
-    plan = Plan((Slot("tokens", 4096),) * 64, {})
-    starts = {start % 4096 for start, _ in extents(plan, {"tokens": 10})}
+    plan = Plan((Slot(TOKENS, 4096),) * 64, {})
+    starts = {start % 4096 for start, _ in extents(plan, {TOKENS: 10})}
     assert len(starts) == 64
 
 
@@ -212,4 +213,4 @@ def test_aligned() -> None:
 
 def test_a_buffer_of_a_step_s_rows_is_an_error() -> None:
     with pytest.raises(InternalError, match="a: a buffer of a step's rows"):
-        plan_scratch(function_of((scratch("a", "rows"),), copy("a", "a")))
+        plan_scratch(function_of((scratch("a", ROWS),), copy("a", "a")))

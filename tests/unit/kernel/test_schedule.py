@@ -6,17 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, Name
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.ops import Function, Module, Value
+from rnnspec.ir.ops import Function, Value
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.kernel.analysis import analyse
+from rnnspec.kernel.cpu.tiles import CpuTiling
 from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, PackPanels, RowReduce, ScanLoop, Store
 from rnnspec.kernel.op_class import OpClass, form_of, is_storable, matrix
 from rnnspec.kernel.printer import print_kernel
-from rnnspec.kernel.schedule import schedule, schedule_function
+from rnnspec.kernel.schedule import schedule
 from rnnspec.kernel.target import AVX2
 
 
@@ -29,7 +31,8 @@ def parsed(text: str) -> Function:
 def scheduled(text: str, offsets: dict[str, int] | None = None) -> tuple[KernelFunction, KernelFunction]:
     function = parsed(text)
     known = {parameter.value.name: 0 for parameter in function.parameters} if offsets is None else offsets
-    return schedule_function(function, AVX2, known)
+    kernels = schedule(function, CpuTiling(AVX2), known)
+    return kernels.prepare, kernels.function
 
 
 def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
@@ -39,10 +42,10 @@ def value(*shape: int | str, dtype: DType = DType.F32) -> Value:
 MATRICES = [
     (value(), (1, 1)),
     (value(5), (1, 5)),
-    (value("batch", 5), ("batch", 5)),
+    (value(BATCH, 5), (BATCH, 5)),
     (value(2, 5), (2, 5)),
-    (value("batch", "time", 5), ("batch*time", 5)),
-    (value("batch", 4, 5), ("batch*4", 5)),
+    (value(BATCH, Name("time"), 5), (BATCH * Name("time"), 5)),
+    (value(BATCH, 4, 5), (BATCH * 4, 5)),
 ]
 
 
@@ -53,10 +56,10 @@ def test_every_tensor_is_a_matrix(given: Value, expected: tuple[int | str, int])
 
 def test_what_is_no_matrix() -> None:
     with pytest.raises(InternalError, match="%v: the width `time` isn't fixed"):
-        matrix(value("batch", "time"))
+        matrix(value(BATCH, Name("time")))
     with pytest.raises(InternalError, match="no matrix has the shape"):
         matrix(value(2, 3, 4))
-    assert not is_storable(value("batch", 5, dtype=DType.I1))
+    assert not is_storable(value(BATCH, 5, dtype=DType.I1))
 
 
 SIMPLE = """
@@ -89,7 +92,7 @@ def test_weights_stand_at_their_offsets() -> None:
 
 
 def test_each_function_of_a_module_has_its_prepare_function_before_it() -> None:
-    module = schedule(Module("m", (parsed(SIMPLE),)), AVX2, {"w": 0, "b": 16})
+    module = schedule(parsed(SIMPLE), CpuTiling(AVX2), {"w": 0, "b": 16}).module
     assert [function.name for function in module.functions] == ["f.prepare", "f"]
     with pytest.raises(KeyError):
         module.functions[0].buffer("unknown")
@@ -148,7 +151,7 @@ func @f(input %x: f32[batch, 8]) {{
   return output "y" %2
 }}
 """)
-    assert any(isinstance(node, FusedLoop) and node.units == 8 and node.rows == "batch" for node in of_elements.nodes)
+    assert any(isinstance(node, FusedLoop) and node.units == 8 and node.rows == BATCH for node in of_elements.nodes)
 
 
 def test_a_result_under_two_names_is_computed_once_and_stored_twice() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rnnspec.contract.dimensions import BATCH, ROWS, STEPS, TOKENS, Dim, Name, value_of
 from rnnspec.contract.native_function import ParallelCost, operations_saved
 from rnnspec.ir.types import DType
-from rnnspec.kernel.amount import SizeExpr
 from rnnspec.kernel.calling_convention import calling_convention
 from rnnspec.kernel.nodes import Access, FusedLoop, KernelFunction, Load, Outer, RowMap, ScanLoop, Store
 from rnnspec.kernel.parallel_cost import Parallelism, parallel_cost
@@ -21,7 +21,7 @@ def waits(function: KernelFunction) -> list[bool]:
     return [pending.must_wait(touches(node)) for node in function.nodes]
 
 
-def copy(source: Access, target: Access, rows: int | str = "tokens") -> FusedLoop:
+def copy(source: Access, target: Access, rows: Dim = TOKENS) -> FusedLoop:
     return FusedLoop(rows, 4, Tile((1,), 1), (Load("x", source), Store(target, "x")))
 
 
@@ -41,7 +41,7 @@ def test_other_rows_are_waited_for() -> None:
     first = copy(Access("a", ROW), Access("b", ROW))
     for access in (Access("b", ROW, via="a"), Access("b", ROW, row=1), Access("b", FIRST)):
         assert must_wait(first, copy(access, Access("c", ROW))) == [False, True]
-    assert must_wait(first, copy(Access("b", ROW), Access("c", ROW), rows="batch")) == [False, True]
+    assert must_wait(first, copy(Access("b", ROW), Access("c", ROW), rows=BATCH)) == [False, True]
 
 
 def test_a_buffer_in_the_same_memory_is_waited_for() -> None:
@@ -56,7 +56,7 @@ def test_reading_together_needs_no_waiting() -> None:
 
 def test_what_was_waited_for_once_is_not_waited_for_again() -> None:
     looked_up = copy(Access("b", ROW, via="a"), Access("c", ROW))
-    assert must_wait(copy(Access("a", ROW), Access("b", ROW)), looked_up, replace(looked_up, rows="batch")) == [False, True, True]
+    assert must_wait(copy(Access("a", ROW), Access("b", ROW)), looked_up, replace(looked_up, rows=BATCH)) == [False, True, True]
     assert must_wait(copy(Access("a", ROW), Access("b", ROW)), looked_up, copy(Access("b", FIRST), Access("a", ROW))) == [
         False,
         True,
@@ -82,42 +82,42 @@ def test_a_scan_whose_step_writes_what_other_rows_read_is_not_divided() -> None:
     (scan,) = (node for node in scheduled(model(3, "GRU(8)"), "forward").function.nodes if isinstance(node, ScanLoop))
     state = scan.states[0].following
     for body in (
-        copy(Access(state, FIRST), Access("other", ROW), rows="rows"),
+        copy(Access(state, FIRST), Access("other", ROW), rows=ROWS),
         copy(Access("other", ROW), Access("other", ROW), rows=3),
     ):
         assert not is_divided(replace(scan, body=(*scan.body, body)))
-    assert is_divided(replace(scan, body=(*scan.body, copy(Access(state, ROW), Access("other", ROW), rows="rows"))))
+    assert is_divided(replace(scan, body=(*scan.body, copy(Access(state, ROW), Access("other", ROW), rows=ROWS))))
 
 
 def test_work_is_counted_by_the_parts_that_it_falls_into() -> None:
     work = parallel_cost(scheduled(model(3, "LSTM(8)"), "forward").function, AVX2.lanes(DType.F32))
-    sizes = {"batch": 2, "tokens": 10, "steps": 5, "batch*time": 10}
-    assert set(work) == {Parallelism("tokens"), Parallelism("batch")}
-    assert work[Parallelism("tokens")].at(sizes) >= 10 * 2 * 3 * 32
-    assert work[Parallelism("batch")].at(sizes) >= 10 * 2 * 8 * 32
+    sizes = {BATCH: 2, TOKENS: 10, STEPS: 5, Name("time"): 5}
+    assert set(work) == {Parallelism(TOKENS), Parallelism(BATCH)}
+    assert value_of(work[Parallelism(TOKENS)], sizes) >= 10 * 2 * 3 * 32
+    assert value_of(work[Parallelism(BATCH)], sizes) >= 10 * 2 * 8 * 32
 
 
 def test_work_that_units_can_share_is_counted_with_the_waiting() -> None:
     function = scheduled(model(3, "LSTM(64)"), "forward").function
     work = parallel_cost(function, AVX2.lanes(DType.F32))
     (parts,) = (parts for parts in work if parts.units > 1)
-    assert (parts.rows, parts.units, parts.waiting) == ("batch", 8, SizeExpr.of("steps") * WAIT_COST)
-    assert work[parts].at({"batch": 2, "tokens": 10, "steps": 5}) >= 10 * 2 * 64 * 256
+    assert (parts.rows, parts.units, parts.waiting) == (BATCH, 8, STEPS * WAIT_COST)
+    assert value_of(work[parts], {BATCH: 2, TOKENS: 10, STEPS: 5}) >= 10 * 2 * 64 * 256
 
 
 def test_operations_saved_depend_on_parts_and_threads() -> None:
-    work = (ParallelCost("batch", (("tokens", 100), ("", 50))), ParallelCost(1, (("", 1000),)))
-    assert operations_saved(work, {"batch": 1, "tokens": 10}, 4) == 0
-    assert operations_saved(work, {"batch": 2, "tokens": 10}, 4) == 525
-    assert operations_saved(work, {"batch": 9, "tokens": 10}, 4) == 1050 - 350
-    assert operations_saved(work, {"batch": 0, "tokens": 10}, 4) == 0
+    work = (ParallelCost(BATCH, TOKENS * 100 + 50), ParallelCost(1, 1000))
+    assert operations_saved(work, {BATCH: 1, TOKENS: 10}, 4) == 0
+    assert operations_saved(work, {BATCH: 2, TOKENS: 10}, 4) == 525
+    assert operations_saved(work, {BATCH: 9, TOKENS: 10}, 4) == 1050 - 350
+    assert operations_saved(work, {BATCH: 0, TOKENS: 10}, 4) == 0
 
 
 def test_operations_that_units_save_are_less_the_waiting() -> None:
-    work = (ParallelCost("batch", (("tokens", 100),), 4, (("steps", 20),)),)
-    assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 2) == 500 - 400
-    assert operations_saved(work, {"batch": 1, "tokens": 10, "steps": 10}, 3) == 0
-    assert operations_saved(work, {"batch": 2, "tokens": 10, "steps": 10}, 2) == 500
+    work = (ParallelCost(BATCH, TOKENS * 100, 4, STEPS * 20),)
+    assert operations_saved(work, {BATCH: 1, TOKENS: 10, STEPS: 10}, 2) == 500 - 400
+    assert operations_saved(work, {BATCH: 1, TOKENS: 10, STEPS: 10}, 3) == 0
+    assert operations_saved(work, {BATCH: 2, TOKENS: 10, STEPS: 10}, 2) == 500
 
 
 LANES = AVX2.lanes(DType.F32)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, ROWS
 from rnnspec.contract.native_function import Space
 from rnnspec.ir.ops import ReduceKind, UnaryKind
 from rnnspec.ir.types import DType
@@ -39,13 +40,13 @@ def at(buffer: str, column: int = 0, *, splat: bool = False) -> Access:
 
 
 def stage(*body: Statement) -> FusedLoop:
-    return FusedLoop("rows", 4, Tile((1,), 1), body)
+    return FusedLoop(ROWS, 4, Tile((1,), 1), body)
 
 
 def settle(*body: Node, width: int = 4) -> tuple[ScanLoop, dict[str, Buffer]]:
     """A scan of one state, `s` then `s'`, settled; and the buffers that are left."""
     names = ("s", "s'", "t", "out")
-    buffers = {name: Buffer(name, Space.SCRATCH, DType.F32, "batch", width) for name in names}
+    buffers = {name: Buffer(name, Space.SCRATCH, DType.F32, BATCH, width) for name in names}
     loop = ScanLoop(False, (CarryBuffers(width, "s", "s'", None, "out"),), body)
     return settle_states(loop, buffers), buffers
 
@@ -102,10 +103,10 @@ def test_read_by_an_earlier_nest_only() -> None:
 LATER_READS: list[Node] = [
     stage(LOAD, Store(at("t"), "a")),
     stage(Contract(("b",), at("s"), 4, "panels", (None,)), Store(at("t"), "b")),
-    RowReduce("rows", 4, (LOAD,), ReduceKind.SUM, "a", at("t")),
-    ColumnReduce("rows", 4, (LOAD,), ReduceKind.SUM, "a", at("t")),
-    Outer("rows", 4, 4, at("s"), at("t"), at("t")),
-    Scatter("rows", 4, "ids", at("s"), "t", 4),
+    RowReduce(ROWS, 4, (LOAD,), ReduceKind.SUM, "a", at("t")),
+    ColumnReduce(ROWS, 4, (LOAD,), ReduceKind.SUM, "a", at("t")),
+    Outer(ROWS, 4, 4, at("s"), at("t"), at("t")),
+    Scatter(ROWS, 4, "ids", at("s"), "t", 4),
 ]
 
 
@@ -120,7 +121,7 @@ def test_read_between_two_writes() -> None:
 
 
 def test_written_by_a_reduction_that_reads_it() -> None:
-    assert not is_in_place(RowReduce("rows", 4, (LOAD,), ReduceKind.SUM, "a", at("s'")))
+    assert not is_in_place(RowReduce(ROWS, 4, (LOAD,), ReduceKind.SUM, "a", at("s'")))
 
 
 def test_never_written() -> None:
@@ -130,13 +131,13 @@ def test_never_written() -> None:
 def test_every_access_to_the_dropped_buffer_is_renamed() -> None:
     later: Sequence[Node] = (
         stage(Load("a", at("s'")), Contract(("b",), at("s'"), 4, "panels", ("a",)), Store(at("t"), "b")),
-        RowReduce("rows", 4, (Load("a", at("s'")),), ReduceKind.SUM, "a", at("t")),
-        Outer("rows", 4, 4, at("s'"), at("s'"), at("t")),
-        Scatter("rows", 4, "ids", at("s'"), "t", 4),
+        RowReduce(ROWS, 4, (Load("a", at("s'")),), ReduceKind.SUM, "a", at("t")),
+        Outer(ROWS, 4, 4, at("s'"), at("s'"), at("t")),
+        Scatter(ROWS, 4, "ids", at("s'"), "t", 4),
     )
     loop, _ = settle(stage(*WRITE), *later)
     assert {access.buffer for node in loop.body for access in accesses(node)} == {"s", "t"}
-    assert loop.body[3] == Outer("rows", 4, 4, at("s"), at("s"), at("t"))
+    assert loop.body[3] == Outer(ROWS, 4, 4, at("s"), at("s"), at("t"))
 
 
 def test_a_state_that_stays_doubled_keeps_its_body() -> None:

@@ -7,22 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from rnnspec.contract.target_names import TARGET_NAMES
 from rnnspec.ir.types import DType
-from rnnspec.kernel.target import (
-    AVX2,
-    AVX512,
-    COEFFICIENTS,
-    MOST_ROWS,
-    NEON,
-    SSE42,
-    TARGETS,
-    Target,
-    Tile,
-    contraction_tile,
-    for_panels,
-    pointwise_tile,
-    row_counts,
-)
+from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS
+from rnnspec.kernel.cpu.tiles import MOST_ROWS, contraction_tile, for_panels, pointwise_tile, row_counts
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target, Tile, machine_target
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
@@ -147,3 +136,32 @@ def test_lanes() -> None:
 
 def test_targets_are_known_by_their_names() -> None:
     assert {name: target.name for name, target in TARGETS.items()} == {name: name for name in ("avx512", "avx2", "sse4.2", "neon")}
+    assert tuple(TARGETS) == TARGET_NAMES
+
+
+@pytest.mark.parametrize(
+    ("architecture", "features", "name"),
+    [
+        ("x86_64", {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"}, "avx512"),
+        ("x86_64", {"avx2", "fma", "avx512f"}, "avx2"),
+        ("x86_64", {"avx2"}, "sse4.2"),
+        ("x86_64", set(), "sse4.2"),
+        ("aarch64", {"neon", "sve"}, "neon"),
+    ],
+)
+def test_a_machine_is_the_target_that_needs_most_of_what_it_has(architecture: str, features: set[str], name: str) -> None:
+    assert machine_target(architecture, features) is TARGETS[name]
+
+
+def test_a_machine_without_a_target() -> None:
+    with pytest.raises(ValueError, match=r"its processor is a riscv64, and there are targets for x86_64, aarch64$"):
+        machine_target("riscv64", {"v"})
+
+
+@every_target
+def test_a_target_says_all_that_differs(target: Target) -> None:
+    assert target.triple.partition("-")[0] == target.architecture
+    own = [target.pause.name, *([target.denormals.read, target.denormals.write] if target.denormals else [])]
+    prefix = {"x86_64": "llvm.x86.", "aarch64": "llvm.aarch64."}[target.architecture]
+    assert all(name.startswith(prefix) for name in own)
+    assert (target.pointer_bits, target.object_format) == (64, "ELF")

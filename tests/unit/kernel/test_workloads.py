@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Tokens, addends, coefficient_of
 from rnnspec.contract.native_function import Space
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.types import DType
 from rnnspec.kernel.count import NOTHING, Count, count
+from rnnspec.kernel.cpu.tiles import contraction_tile
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import FusedLoop
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target, contraction_tile
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
 from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 
@@ -69,21 +71,21 @@ def test_no_work_and_no_byte_of_the_text_model_depends_on_a_padded_size(wanted: 
     """Neither on `batch*time`; bytes alone depend on `steps`, those of the longest real row: each reads the panels."""
     work = text(wanted)
     arithmetic = [work.matmul, work.elementwise, *work.elementary.values()]
-    assert {name for amount in arithmetic for name, _ in amount.terms} <= {"", "batch", "tokens", "tokens_1"}
+    assert {size for amount in arithmetic for size, _ in addends(amount)} <= {1, BATCH, TOKENS, Tokens(1)}
     moved = [*work.read.values(), *work.written.values()]
-    distinct = set() if wanted.name == "forward" else {"tokens_1"}
-    assert {name for amount in moved for name, _ in amount.terms} == {"", "batch", "tokens", "steps"} | distinct
+    distinct = set() if wanted.name == "forward" else {Tokens(1)}
+    assert {size for amount in moved for size, _ in addends(amount)} == {1, BATCH, TOKENS, STEPS} | distinct
 
 
 def test_a_step_of_training_multiplies_each_distinct_word_of_the_text_model_once() -> None:
     """Forward 2 x 2 x 128 x 256 operations a word for both directions, as many for the kernels' gradients and for the rows'."""
     recorded, backward = (text(wanted).matmul for wanted in TRAINING[1:])
     projections = 2 * 2 * 128 * 256
-    assert dict(recorded.terms)["tokens_1"] == projections
-    assert dict(backward.terms)["tokens_1"] == 2 * projections
+    assert coefficient_of(Tokens(1), recorded) == projections
+    assert coefficient_of(Tokens(1), backward) == 2 * projections
     recurrences = 2 * 2 * 64 * 256
-    assert dict(recorded.terms)["tokens"] == recurrences
-    assert dict(backward.terms)["tokens"] == 2 * recurrences
+    assert coefficient_of(TOKENS, recorded) == recurrences
+    assert coefficient_of(TOKENS, backward) == 2 * recurrences
 
 
 @every_target

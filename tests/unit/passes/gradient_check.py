@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.contract.dimensions import BATCH, Name, Size
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Function, Module, Role
 from rnnspec.ir.types import DType, TensorType
@@ -40,7 +41,7 @@ def arguments_for(function: Function, random: np.random.Generator, mask: Array =
     for parameter in function.parameters:
         type_ = parameter.value.type
         assert isinstance(type_, TensorType)
-        shape = tuple({"batch": mask.shape[0], "time": mask.shape[1]}[dim] if isinstance(dim, str) else dim for dim in type_.shape)
+        shape = tuple({BATCH: mask.shape[0], Name("time"): mask.shape[1]}[dim] if isinstance(dim, Size) else dim for dim in type_.shape)
         match parameter.role, type_.dtype:
             case Role.MASK, _:
                 arguments[parameter.value.name] = mask

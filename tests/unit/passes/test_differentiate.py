@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import BATCH, Name
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Module, Result, Role, Scan, Unpack
@@ -41,7 +42,7 @@ def test_masked_steps_have_zero_gradient_whatever_they_hold() -> None:
     assert np.all(gradient[MASK] != 0.0)
 
 
-ROW = TensorType(DType.F64, ("batch", 3))
+ROW = TensorType(DType.F64, (BATCH, 3))
 
 
 def test_backward_has_only_what_it_uses() -> None:
@@ -65,7 +66,7 @@ def test_no_work_for_inputs_without_input_gradients() -> None:
 
 def test_what_influences_no_output_has_zero_gradient() -> None:
     builder = Builder()
-    sequence = builder.parameter(Role.INPUT, "sequence", TensorType(DType.F64, ("batch", "time", 2)))
+    sequence = builder.parameter(Role.INPUT, "sequence", TensorType(DType.F64, (BATCH, Name("time"), 2)))
     row = builder.parameter(Role.INPUT, "row", ROW)
     builder.parameter(Role.WEIGHT, "unused", TensorType(DType.F64, (2, 2)))
     builder.index(builder.mask(sequence, 0.0))

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rnnspec.contract.dimensions import Windows
-from rnnspec.contract.dimensions import every as every_step
+from rnnspec.contract.dimensions import BATCH, TOKENS, Name, Tokens, Windows, ceil_div
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import ZERO
 from rnnspec.ir.ops import BinaryKind, CompareKind, Module, ReduceKind, Result, Role, UnaryKind, Value
@@ -17,7 +16,7 @@ from rnnspec.ir.types import DType, TensorType
 from tests.unit.passes.gradient_check import MASK, check_gradients, differentiate, outputs, run_backward
 
 F64 = DType.F64
-ROW = TensorType(F64, ("batch", 3))
+ROW = TensorType(F64, (BATCH, 3))
 MOVED = np.random.default_rng(7).uniform(0.4, 1.6, (len(MASK), 3))
 """Away from every kink and pole; far enough from each other for central differences."""
 
@@ -52,8 +51,8 @@ def of_weight(shape: tuple[int, ...], make: Callable[[Builder, Value], Value]) -
 def of_sequence(make: Callable[[Builder, Value, Value, Value], Value]) -> Module:
     """A sequence, its index and a weight [1, 2] through `make`, to a sequence."""
     builder = Builder()
-    sequence = builder.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", 2)))
-    index = builder.index(builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time"))))
+    sequence = builder.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, Name("time"), 2)))
+    index = builder.index(builder.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time")))))
     weight = builder.parameter(Role.WEIGHT, "w", TensorType(F64, (1, 2)))
     return module_of(make(builder, sequence, index, weight), builder)
 
@@ -142,7 +141,7 @@ def test_select(kind: CompareKind) -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1), (1, 3)])
 def test_broadcast_of_a_weight_to_rows(shape: tuple[int, ...]) -> None:
-    check_gradients(of_weight(shape, lambda b, w: b.broadcast(w, ("batch", 3))))
+    check_gradients(of_weight(shape, lambda b, w: b.broadcast(w, (BATCH, 3))))
 
 
 FIXED = [((), (3,)), ((1,), (3,)), ((), (1, 3)), ((3,), (1, 3)), ((1,), (1, 3)), ((1, 1), (1, 3)), ((3,), (3,)), ((1,), (1, 1))]
@@ -159,7 +158,7 @@ def test_broadcast_to_a_fixed_matrix(shape: tuple[int, ...]) -> None:
 
 
 def test_broadcast_of_one_column() -> None:
-    check_gradients(of_row(lambda b, x: b.exp(b.broadcast(b.reduce_sum(x, 1), ("batch", 4)))))
+    check_gradients(of_row(lambda b, x: b.exp(b.broadcast(b.reduce_sum(x, 1), (BATCH, 4)))))
 
 
 @pytest.mark.parametrize(("shape", "reshaped"), [((3,), (1, 3)), ((1, 3), (3,)), ((3, 1), (3,)), ((), (1, 1))])
@@ -222,7 +221,7 @@ def test_matmul_over_rows() -> None:
 
 @pytest.mark.parametrize(("kind", "axis"), list(itertools.product(ReduceKind, [0, 1])))
 def test_reduce(kind: ReduceKind, axis: int) -> None:
-    check_gradients(of_row(lambda b, x: b.mul(x, b.broadcast(b.exp(b.reduce(kind, x, axis)), ("batch", 3)))), arguments={"x": MOVED})
+    check_gradients(of_row(lambda b, x: b.mul(x, b.broadcast(b.exp(b.reduce(kind, x, axis)), (BATCH, 3)))), arguments={"x": MOVED})
 
 
 @pytest.mark.parametrize("kind", ReduceKind)
@@ -242,8 +241,8 @@ def test_tied_extrema_share_the_gradient(kind: ReduceKind) -> None:
 
 def test_take_and_scatter_add() -> None:
     builder = Builder()
-    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
-    index = builder.index(builder.parameter(Role.MASK, "ids.mask", TensorType(DType.I1, ("batch", "time"))))
+    ids = builder.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
+    index = builder.index(builder.parameter(Role.MASK, "ids.mask", TensorType(DType.I1, (BATCH, Name("time")))))
     table = builder.parameter(Role.WEIGHT, "table", TensorType(F64, (4, 2)))
     packed = builder.pack(ids, index)
     collected = builder.scatter_add(packed, builder.exp(builder.take(table, packed)), 4)
@@ -287,7 +286,7 @@ def test_pack_sum(hold: bool, flip: bool) -> None:
 def test_fill_sum(hold: bool, flip: bool) -> None:
     def summed(b: Builder, x: Value, index: Value, w: Value) -> Value:
         fill = b.mul(w, b.fill_sum(x, index, hold=hold, flip=flip))
-        zeros = b.constant(0.0, TensorType(F64, ("tokens", 2)))
+        zeros = b.constant(0.0, TensorType(F64, (TOKENS, 2)))
         return b.unpack(zeros, fill, index, hold=False, flip=False)
 
     check_gradients(of_sequence(summed))
@@ -296,7 +295,7 @@ def test_fill_sum(hold: bool, flip: bool) -> None:
 def test_sort_and_restore_rows() -> None:
     builder = Builder()
     row = builder.parameter(Role.INPUT, "x", ROW)
-    index = builder.index(builder.parameter(Role.MASK, "mask", TensorType(DType.I1, ("batch", "time"))))
+    index = builder.index(builder.parameter(Role.MASK, "mask", TensorType(DType.I1, (BATCH, Name("time")))))
     ranked = builder.sort_rows(builder.mul(row, builder.sort_rows(row, index)), index)
     check_gradients(module_of(builder.restore_rows(builder.exp(ranked), index), builder))
 
@@ -311,7 +310,7 @@ def gradient_of(module: Module, arguments: dict[str, np.ndarray]) -> dict[str, n
 def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> None:
     def windowed(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.mul(b.pack(x, index), b.pack(x, index))
-        every = b.index(b.constant(1.0, TensorType(DType.I1, ("batch", every_step("time", stride)))), "tokens_1")
+        every = b.index(b.constant(1.0, TensorType(DType.I1, (BATCH, ceil_div(Name("time"), stride)))), Tokens(1))
         seen = b.take(tokens, b.window(index, every, stride=stride, offset=offset, span=span, clamp=clamp))
         return b.unpack(seen, w, every, hold=False, flip=False)
 
@@ -321,10 +320,10 @@ def test_take_by_windows(stride: int, offset: int, span: int, clamp: bool) -> No
 @pytest.mark.parametrize("windows", [Windows(3, 1, 1, 0, same=True), Windows(2, 2, 1, 0, same=False), Windows(2, 1, 2, -2, same=False)])
 def test_take_by_windows_over_the_steps_that_are_real(windows: Windows) -> None:
     b = Builder()
-    x = b.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", 2)))
-    mask = b.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time")))
+    x = b.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, Name("time"), 2)))
+    mask = b.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time"))))
     w = b.parameter(Role.WEIGHT, "w", TensorType(F64, (1, 2)))
-    index, over = b.index(mask), b.index(b.window_mask(mask, windows), "tokens_1")
+    index, over = b.index(mask), b.index(b.window_mask(mask, windows), Tokens(1))
     tokens = b.mul(b.pack(x, index), b.pack(x, index))
     span = windows.span if windows.same else 0
     ids = b.window(index, over, stride=windows.stride, offset=windows.start + windows.dilation, span=span, own=True)
@@ -335,8 +334,8 @@ def test_take_by_windows_over_the_steps_that_are_real(windows: Windows) -> None:
 def test_take_for_a_join() -> None:
     def joined(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.mul(b.pack(x, index), b.pack(x, index))
-        every = b.constant(1.0, TensorType(DType.I1, ("batch", "time")))
-        both = b.index(b.concat([every, every], 1), "tokens_1")
+        every = b.constant(1.0, TensorType(DType.I1, (BATCH, Name("time"))))
+        both = b.index(b.concat([every, every], 1), Tokens(1))
         first, last = (b.take(tokens, b.window(index, both, stride=1, offset=0, at_end=at_end)) for at_end in (False, True))
         return b.unpack(b.add(first, b.mul(last, last)), w, both, hold=False, flip=False)
 
@@ -345,12 +344,12 @@ def test_take_for_a_join() -> None:
 
 def test_take_of_distinct_ids() -> None:
     b = Builder()
-    ids = b.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
-    mask = b.parameter(Role.MASK, "m", TensorType(DType.I1, ("batch", "time")))
+    ids = b.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
+    mask = b.parameter(Role.MASK, "m", TensorType(DType.I1, (BATCH, Name("time"))))
     table, w = (b.parameter(Role.WEIGHT, name, TensorType(F64, shape)) for name, shape in (("table", (4, 3)), ("w", (3, 2))))
     index = b.index(mask)
     tokens = b.pack(ids, index)
-    distinct = b.distinct(tokens, 4, "tokens_1")
+    distinct = b.distinct(tokens, 4, Tokens(1))
     rows = b.matmul(b.take(table, b.distinct_ids(distinct)), w)
     found = b.take(b.mul(rows, rows), b.places(tokens, distinct))
     fill = b.constant(0.0, TensorType(F64, (1, 2)))
@@ -362,10 +361,10 @@ def test_take_of_distinct_ids() -> None:
 def test_sums_over_pairs(causal: bool) -> None:
     def attended(b: Builder, x: Value, index: Value, w: Value) -> Value:
         tokens = b.pack(x, index)
-        pairs = b.pairs(index, index, "pairs", causal=causal)
+        pairs = b.pairs(index, index, Name("pairs"), causal=causal)
         queries, keys = (b.pair_tokens(pairs, index, index, of_keys=of_keys) for of_keys in (False, True))
         products = b.mul(b.take(tokens, queries), b.exp(b.take(tokens, keys)))
-        return b.unpack(b.scatter_add(queries, products, "tokens"), w, index, hold=False, flip=False)
+        return b.unpack(b.scatter_add(queries, products, TOKENS), w, index, hold=False, flip=False)
 
     check_gradients(of_sequence(attended))
 
@@ -375,7 +374,7 @@ def test_sums_over_pairs(causal: bool) -> None:
 )
 def test_rearrange(shape: tuple[int, ...], transpose: bool) -> None:
     builder = Builder()
-    x = builder.parameter(Role.INPUT, "x", TensorType(F64, ("batch", 3, 4)))
-    rows = builder.rearrange(builder.rearrange(x, ("batch", *shape), transpose=transpose), ("batch", 12))
+    x = builder.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, 3, 4)))
+    rows = builder.rearrange(builder.rearrange(x, (BATCH, *shape), transpose=transpose), (BATCH, 12))
     gradient = check_gradients(module_of(builder.mul(rows, rows), builder))["x"]
     assert np.all(gradient != 0.0)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import BATCH, ROWS, Name
 from rnnspec.ir.builder import Builder, ScanBuilder
 from rnnspec.ir.ops import Binary as BinaryOperation
 from rnnspec.ir.ops import BinaryKind, CompareKind, Matmul, Module, Reduce, Result, Role, Scan, Value
@@ -19,7 +20,7 @@ from tests.unit.passes.gradient_check import Array, check_gradients, differentia
 
 F64 = DType.F64
 WIDTH = 2
-ROWS = TensorType(F64, ("batch", WIDTH))
+OF_BATCH = TensorType(F64, (BATCH, WIDTH))
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Model:
     @classmethod
     def start(cls) -> Model:
         body = Builder()
-        sequence = body.parameter(Role.INPUT, "x", TensorType(F64, ("batch", "time", WIDTH)))
-        index = body.index(body.parameter(Role.MASK, "x.mask", TensorType(DType.I1, ("batch", "time"))))
+        sequence = body.parameter(Role.INPUT, "x", TensorType(F64, (BATCH, Name("time"), WIDTH)))
+        index = body.index(body.parameter(Role.MASK, "x.mask", TensorType(DType.I1, (BATCH, Name("time")))))
         return cls(body, index, body.pack(sequence, index))
 
     def weight(self, name: str, *shape: int) -> Value:
@@ -42,10 +43,10 @@ class Model:
 
     def row_input(self, name: str) -> Value:
         """A row input in sorted order."""
-        return self.body.sort_rows(self.body.parameter(Role.INPUT, name, ROWS), self.index)
+        return self.body.sort_rows(self.body.parameter(Role.INPUT, name, OF_BATCH), self.index)
 
     def zeros(self) -> Value:
-        return self.body.constant(0.0, ROWS)
+        return self.body.constant(0.0, OF_BATCH)
 
     def module(self, *, rows: Sequence[Value] = (), sequences: Sequence[Value] = (), hold: bool = False, flip: bool = False) -> Module:
         """Finals and stacks as outputs."""
@@ -168,7 +169,7 @@ def test_a_state_that_no_output_depends_on_is_not_walked_back() -> None:
 def test_a_dropout_mask_that_every_step_shares_is_carried_back() -> None:
     model = Model.start()
     key = model.body.parameter(Role.KEY, "key", TensorType(DType.I32, ()))
-    drawn = model.body.random(key, 0, ROWS)
+    drawn = model.body.random(key, 0, OF_BATCH)
     kept = model.body.sort_rows(model.body.compare(CompareKind.GE, drawn, model.body.constant_like(0.5, drawn)), model.index)
     step = model.body.scan(model.index, [model.zeros(), kept, model.row_input("factor")], [model.x])
     state, keep, factor = step.carried
@@ -190,7 +191,7 @@ def test_sums_over_steps() -> None:
     step = model.body.scan(model.index, [], [model.x])
     product = step.matmul(step.slices[0], weight)
     scan = step.finish([], [], [step.reduce_sum(step.exp(product), 0), step.matmul(step.slices[0], product, transpose_left=True)])
-    total = model.body.broadcast(model.body.tanh(scan.sums[0]), ("batch", WIDTH))
+    total = model.body.broadcast(model.body.tanh(scan.sums[0]), (BATCH, WIDTH))
     check_gradients(model.module(rows=[model.body.matmul(total, scan.sums[1])]))
 
 
@@ -201,7 +202,7 @@ def test_fixed_values_in_a_step(shape: tuple[int, ...], through: str) -> None:
     weight = model.weight("weight", *shape)
     step = model.body.scan(model.index, [model.zeros()], [model.x])
     used = step.exp(weight) if through == "exp" else weight
-    rate = step.broadcast(used, ("rows", WIDTH))
+    rate = step.broadcast(used, (ROWS, WIDTH))
     after = step.tanh(step.add(step.mul(rate, step.carried[0]), step.slices[0]))
     module = model.module(sequences=step.finish([after], [after]).stacks)
     check_gradients(module)
@@ -214,8 +215,8 @@ def test_one_weight_used_in_many_ways() -> None:
     step = model.body.scan(model.index, [model.zeros()], [model.x])
     first, second = step.split(weight, 2, 0)
     both = step.add(step.matmul(step.carried[0], weight), step.matmul(step.slices[0], weight, transpose_right=True))
-    shifted = step.add(both, step.broadcast(step.mul(first, second), ("rows", WIDTH)))
-    after = step.tanh(step.add(shifted, step.broadcast(second, ("rows", WIDTH))))
+    shifted = step.add(both, step.broadcast(step.mul(first, second), (ROWS, WIDTH)))
+    after = step.tanh(step.add(shifted, step.broadcast(second, (ROWS, WIDTH))))
     module = model.module(sequences=step.finish([after], [after]).stacks)
     check_gradients(module)
     assert_sums_can_leave(module)
@@ -227,18 +228,18 @@ def test_layer_normalisation_in_a_step() -> None:
     back = model.weight("back", 3, WIDTH)
     step = model.body.scan(model.index, [model.zeros()], [model.x])
     z = step.matmul(step.add(step.carried[0], step.slices[0]), kernel)
-    count = step.constant(1 / 3, TensorType(F64, ("rows", 1)))
-    centred = step.sub(z, step.broadcast(step.mul(step.reduce_sum(z, 1), count), ("rows", 3)))
+    count = step.constant(1 / 3, TensorType(F64, (ROWS, 1)))
+    centred = step.sub(z, step.broadcast(step.mul(step.reduce_sum(z, 1), count), (ROWS, 3)))
     variance = step.mul(step.reduce_sum(step.mul(centred, centred), 1), count)
     deviation = step.sqrt(step.add(variance, step.constant_like(0.1, variance)))
-    normal = step.mul(step.div(centred, step.broadcast(deviation, ("rows", 3))), step.broadcast(scale, ("rows", 3)))
+    normal = step.mul(step.div(centred, step.broadcast(deviation, (ROWS, 3))), step.broadcast(scale, (ROWS, 3)))
     after = step.tanh(step.matmul(normal, back))
     check_gradients(model.module(sequences=step.finish([after], [after]).stacks))
 
 
 def test_table_rows_taken_in_a_step() -> None:
     model = Model.start()
-    ids = model.body.parameter(Role.INPUT, "ids", TensorType(DType.I32, ("batch", "time", 1)))
+    ids = model.body.parameter(Role.INPUT, "ids", TensorType(DType.I32, (BATCH, Name("time"), 1)))
     table = model.weight("table", 4, WIDTH)
     step = model.body.scan(model.index, [model.zeros()], [model.x, model.body.pack(ids, model.index)])
     after = step.tanh(step.add(step.mul(step.carried[0], step.slices[0]), step.take(table, step.slices[1])))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from rnnspec.contract.dimensions import BATCH
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import CompareKind, Role, Value
@@ -14,7 +15,7 @@ from rnnspec.ir.types import DType, TensorType
 from rnnspec.passes import residuals
 from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 
-ROW = TensorType(DType.F32, ("batch", 4))
+ROW = TensorType(DType.F32, (BATCH, 4))
 
 
 def size(value: Value) -> int | None:
@@ -74,7 +75,7 @@ def test_a_dropout_mask_is_drawn_again_and_never_kept() -> None:
 def test_weights_are_free() -> None:
     builder = Builder()
     weight = builder.parameter(Role.WEIGHT, "weight", TensorType(DType.F32, (4,)))
-    shown = builder.broadcast(weight, ("batch", 4))
+    shown = builder.broadcast(weight, (BATCH, 4))
     assert choose(builder, [weight, shown]) == Residuals((), builder.operations)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnspec.api import compile
+from rnnspec.contract.dimensions import BATCH, value_of
 from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.kernel.count import count
 from rnnspec.kernel.loop_nests import nests_of
@@ -16,7 +17,7 @@ from rnnspec.kernel.nodes import ScanLoop
 from rnnspec.profile.inputs import draw_inputs, spread_lengths
 from rnnspec.profile.report import Limit, OperationCount, Profile, as_data
 from rnnspec.profile.runner import Runner
-from rnnspec.profile.session import call_sizes, profile
+from rnnspec.profile.session import profile, sizes_of_calls
 from rnnspec.runtime.native.executable import Variant
 
 TEXT = """
@@ -119,8 +120,8 @@ def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> N
     if training:
         asked.append(replace(asked[0], name="backward", input_gradients=False))
     natives = [spec.native(wanted) for wanted in asked]
-    sizes = call_sizes(spec.signature, draw_inputs(spec.signature, 4, 9, 0.6).batch(), natives)
-    assert found.sizes == {each: sizes[each] for native in natives for each in ("batch", *native.dims)}
+    sizes = sizes_of_calls(spec.signature, draw_inputs(spec.signature, 4, 9, 0.6).batch(), natives)
+    assert found.sizes == {str(dim): value_of(dim, sizes) for native in natives for dim in (BATCH, *native.dims)}
     kernels = [function for wanted in asked for function in spec.kernels(wanted).module.functions]
     assert [function.name for function in found.functions] == [name for wanted in asked for name in (f"{wanted.name}.prepare", wanted.name)]
     for shown, function in zip(found.functions, kernels, strict=True):
@@ -128,8 +129,8 @@ def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> N
         assert [kernel.name for kernel in shown.kernels] == [nest.name for nest in nests]
         for kernel, nest in zip(shown.kernels, nests, strict=True):
             if not isinstance(nest.node, ScanLoop):
-                assert kernel.work.matmul == count(nest, function).matmul.at(sizes)
-                assert kernel.work.elementwise == count(nest, function).elementwise.at(sizes)
+                assert kernel.work.matmul == value_of(count(nest, function).matmul, sizes)
+                assert kernel.work.elementwise == value_of(count(nest, function).elementwise, sizes)
             assert 0 <= kernel.fastest <= kernel.seconds
 
 

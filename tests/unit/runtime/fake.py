@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, NativeTape
+from rnnspec.contract.dimensions import Name
+from rnnspec.contract.executable import Array, CallRequest, NativeTape
 from rnnspec.contract.model_source import LayerRow, ModelSource
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import (
@@ -33,7 +34,7 @@ def weight(name: str, *shape: int, initializer: Config = GLOROT, trainable: bool
 def signature(
     *,
     dtype: str = "float64",
-    inputs: Sequence[InputSignature] = (InputSignature("x", ("time", FEATURES)),),
+    inputs: Sequence[InputSignature] = (InputSignature("x", (Name("time"), FEATURES)),),
     mask_values: tuple[float, ...] = (),
     sequence: bool = False,
     width: int = WIDTH,
@@ -42,7 +43,7 @@ def signature(
 ) -> Signature:
     """`mask_values`: of the first input, whose steps the only index packs if it is a sequence."""
     index = 0 if sequence else None
-    output = OutputSignature("dense", ("time", width) if sequence else (width,), sequence, index, flip, hold=sequence)
+    output = OutputSignature("dense", (Name("time"), width) if sequence else (width,), sequence, index, flip, hold=sequence)
     indices = (IndexSignature(((inputs[0].name, mask_values),)),) if inputs[0].is_sequence else ()
     rows = VOCABULARY if inputs[0].integer else inputs[0].shape[-1]
     assert isinstance(rows, int)
@@ -62,38 +63,16 @@ class FakeExecutable:
         self.threads = ThreadCount()
         self.calls: list[tuple[str, Mapping[str, Array], Sequence[PackedIndex]]] = []
 
-    def forward(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[Array, ...]:
-        self.calls.append(("forward", inputs, indices))
-        return (self._run(inputs, indices, weights, training, key)[0],)
+    def forward(self, request: CallRequest) -> tuple[Array, ...]:
+        self.calls.append(("forward", request.inputs, request.indices))
+        return (self._run(request)[0],)
 
-    def record(
-        self,
-        inputs: Mapping[str, Array],
-        indices: Sequence[PackedIndex],
-        weights: Array,
-        *,
-        weights_version: int,
-        training: bool,
-        key: int,
-        activities: bool = False,
-    ) -> tuple[tuple[Array, ...], NativeTape]:
-        self.calls.append(("record", inputs, indices))
-        output, rows = self._run(inputs, indices, weights, training, key)
-        return (output,), NativeTape(np.concatenate([rows.reshape(-1), output.reshape(-1)]), inputs, tuple(indices))
+    def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
+        self.calls.append(("record", request.inputs, request.indices))
+        output, rows = self._run(request)
+        return (output,), NativeTape.of(request, np.concatenate([rows.reshape(-1), output.reshape(-1)]), request.indices)
 
-    def stream(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, *, weights_version: int
-    ) -> tuple[Array, ...]:
+    def stream(self, request: CallRequest) -> tuple[Array, ...]:
         raise NotImplementedError
 
     def backward(
@@ -101,12 +80,9 @@ class FakeExecutable:
         tape: NativeTape,
         cotangents: Sequence[Array],
         weights: Array,
+        version: int,
         *,
-        weights_version: int,
-        training: bool,
-        key: int,
         input_gradients: bool,
-        activities: bool = False,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         (dy,) = cotangents
@@ -137,7 +113,7 @@ class FakeExecutable:
                 row_of = index.source // index.time
                 d_tokens = (d_x / np.maximum(np.bincount(row_of, minlength=batch), 1)[:, None])[row_of]
             d_x = np.zeros((batch * index.time, len(kernel)), x.dtype)
-            d_x[index.source] = d_tokens * self._dropout(d_tokens.shape, training, key)
+            d_x[index.source] = d_tokens * self._dropout(d_tokens.shape, tape.training, tape.key)
         return gradient, {spec.name: d_x.reshape(x.shape).astype(x.dtype)}
 
     def inspect(self, stage: str, after: str | None = None) -> str:
@@ -153,18 +129,17 @@ class FakeExecutable:
     def _dropout(self, shape: tuple[int, ...], training: bool, key: int) -> Array:
         return 2.0 * (np.random.default_rng(key).random(shape) >= 0.5) if training else np.ones(shape)
 
-    def _run(
-        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], weights: Array, training: bool, key: int
-    ) -> tuple[Array, Array]:
+    def _run(self, request: CallRequest) -> tuple[Array, Array]:
+        weights = request.weights
         spec, output = self.signature.inputs[0], self.signature.outputs[0]
-        index = indices[0] if indices else None
+        index = request.indices[0] if request.indices else None
         kernel, bias = self._weights(weights)
-        rows = inputs[spec.name]
+        rows = request.inputs[spec.name]
         batch = len(rows)
         if index is not None:
             steps = rows.reshape(batch * index.time, 1 if spec.integer else len(kernel))[index.source]
             tokens = np.eye(len(kernel))[steps[:, 0]] if spec.integer else steps
-            tokens = tokens * self._dropout(tokens.shape, training, key)
+            tokens = tokens * self._dropout(tokens.shape, request.training, request.key)
             if output.is_sequence:
                 rows = tokens
             else:

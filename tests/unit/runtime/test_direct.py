@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.runtime.model.repeated_calls import MOST_SHAPES
+from rnnspec.runtime.model.call_cache import MOST_SHAPES
 from rnnspec.runtime.native import executable, fast_call
 
 SEQUENCE = "model Small {\n    input x: float[time, 3]\n    LSTM(5, return_sequences = true)\n}\n"
@@ -160,11 +160,10 @@ def test_a_batch_size_that_is_too_small_cuts_as_ever() -> None:
 
 def test_large_functions_leave_other_threads_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor are they given memory of their own for calls that never come."""
-    monkeypatch.setattr(fast_call, "MOST_OPERATIONS", 10)
     made: list[object] = []
     monkeypatch.setattr(executable, "NativeStepper", lambda *arguments: made.append(arguments))
     with counted(monkeypatch) as seen:
-        model, x = rnnspec.compile(SEQUENCE, seed=1), series()
+        model, x = rnnspec.compile(SEQUENCE, seed=1, tuning=rnnspec.Tuning(direct_operations=10)), series()
         expected = model.forward(x.tolist())
         assert np.array_equal(repeated(model, x).forward(x), expected)
         assert not seen

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.runtime.data import batches as module
 from rnnspec.runtime.data.batches import CheckedInputs, full_index
@@ -19,8 +20,8 @@ from rnnspec.runtime.data.not_numbers import TEXTS
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from tests.unit.runtime.fake import signature
 
-FRAMES = InputSignature("x", ("time", 3))
-IDS = InputSignature("words", ("time",), integer=True, vocabulary=10)
+FRAMES = InputSignature("x", (Name("time"), 3))
+IDS = InputSignature("words", (Name("time"),), integer=True, vocabulary=10)
 ROW = InputSignature("row", (3,))
 FIXED = InputSignature("x", (4, 3))
 
@@ -156,9 +157,9 @@ def test_refusals_of_several_inputs() -> None:
 
 def test_dimensions_of_one_name_have_one_length() -> None:
     with pytest.raises(ValueError) as raised:
-        check_inputs(two_inputs(InputSignature("row", ("time",))), {"x": X, "row": np.zeros((2, 5), np.float32)})
+        check_inputs(two_inputs(InputSignature("row", (Name("time"),))), {"x": X, "row": np.zeros((2, 5), np.float32)})
     assert str(raised.value) == "dimension time is 4 in input x and 5 in input row"
-    check_inputs(two_inputs(InputSignature("row", ("time",))), {"x": X, "row": np.zeros((2, 4), np.float32)})
+    check_inputs(two_inputs(InputSignature("row", (Name("time"),))), {"x": X, "row": np.zeros((2, 4), np.float32)})
 
 
 def test_step_limit() -> None:

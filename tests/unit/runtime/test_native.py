@@ -11,12 +11,13 @@ import pytest
 
 import rnnspec
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP, Slot, arena_bytes
+from rnnspec.contract.dimensions import BATCH, STEPS, TOKENS, Dim, Name, Steps, Tokens, at_least_zero, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
 from rnnspec.runtime.native.loaded_function import Lease, LoadedFunction, Pool
-from rnnspec.runtime.native.memory import CallSizes, address, aligned_bytes, index_array, with_distinct
+from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape, with_distinct
 
 SPEC = """
 model Native {
@@ -66,11 +67,11 @@ def test_aligned_bytes() -> None:
 
 
 def test_arena_bytes() -> None:
-    dims = {"batch": 3, "tokens": 0, "batch*time": 6}
+    dims = {BATCH: 3, TOKENS: 0, Name("time"): 2}
     assert arena_bytes((), dims) == 0
     assert arena_bytes((Slot(1, 1),), dims) == 64 + SLOT_GAP
-    assert arena_bytes((Slot("batch", 24), Slot("batch*time", 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * SLOT_GAP
-    assert arena_bytes((Slot("tokens", 65),), dims) == 128 + SLOT_GAP, "room for one row at least"
+    assert arena_bytes((Slot(BATCH, 24), Slot(BATCH * Name("time"), 24), Slot(2, 64)), dims) == 128 + 192 + 128 + 3 * SLOT_GAP
+    assert arena_bytes((Slot(TOKENS, 65),), dims) == 128 + SLOT_GAP, "room for one row at least"
 
 
 def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -> None:
@@ -145,11 +146,33 @@ def test_indices_of_distinct_ids_take_the_places_that_a_function_left_free() -> 
 
 def test_the_numbers_of_a_call_by_name() -> None:
     first, second = pack(np.array([[True, False], [True, True]])), pack(np.array([[False] * 3, [True, False, False]]))
-    sizes = CallSizes(2, {"time": 2, "later": 3}, [first, second])
-    assert [sizes[name] for name in ("batch", "tokens", "steps", "tokens_1", "steps_1")] == [2, 3, 2, 1, 1]
-    assert [sizes[name] for name in ("batch*time", "batch*later", "batch*20")] == [4, 6, 40]
-    with pytest.raises(KeyError, match="tokens_2"):
-        sizes["tokens_2"]
+    sizes = call_sizes(2, {Name("time"): 2, Name("later"): 3, Name("steps"): 7}, [first, second])
+    names = BATCH, TOKENS, STEPS, Tokens(1), Steps(1), Name("steps")
+    assert [sizes[name] for name in names] == [2, 3, 2, 1, 1, 7], "a length that a spec calls steps is another number"
+    assert set(sizes) == {*names, Name("time"), Name("later")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "time", "shape"),
+    [
+        (BATCH, None, (3, 4)),
+        (5, None, (5, 4)),
+        (BATCH * Name("time"), Name("time"), (3, 7, 4)),
+        (BATCH * 2, 2, (3, 2, 4)),
+        (BATCH * 1, 1, (3, 1, 4)),
+        (BATCH * at_least_zero(Name("time") - 9), Name("time") - 9, (3, 0, 4)),
+    ],
+)
+def test_the_shape_of_an_output(rows: Dim, time: Dim | None, shape: tuple[int, ...]) -> None:
+    """A row's, that of a fixed number of rows, and of sequences: of one step they have as many rows as the batch, and of none none."""
+    sizes = call_sizes(3, {Name("time"): 7}, [])
+    assert output_shape(NativeArgument(Space.OUTPUT, "y", rows, 4, time=time), sizes) == shape
+    assert np.prod(shape) == value_of(rows, sizes) * 4
+
+
+def test_a_sequence_of_one_step() -> None:
+    model = rnnspec.compile("model M { input x: float[1, 3] LSTM(2, return_sequences = true) Dense(4) }", seed=0)
+    assert model.forward(np.ones((5, 1, 3), np.float32)).shape == (5, 1, 4)
 
 
 class Counting(LoadedFunction):
@@ -330,4 +353,4 @@ def test_a_tape_is_frozen(native: Any) -> None:
     _, tape = native.forward(X, record=True)
     assert isinstance(tape, Tape)
     with pytest.raises(AttributeError):
-        tape.key = 3  # type: ignore[misc]
+        tape.weights_version = 3  # type: ignore[misc]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnspec.contract.dimensions import Windows, length_of
+from rnnspec.contract.dimensions import Windows, value_of
 from rnnspec.contract.packing import distinct, pack, stretches, window_ids, window_mask
 from rnnspec.runtime.data.batches import full_index
 
@@ -79,7 +79,7 @@ def seen(count: int, over: Windows) -> list[list[int]]:
 
 @given(masks, windows, st.booleans())
 def test_windows_over_the_steps_from_the_first_to_the_last_real_one(mask: np.ndarray, over: Windows, flip: bool) -> None:
-    time = max(length_of(over.length(mask.shape[1]), {}), 0)
+    time = max(value_of(over.length(mask.shape[1]), {}), 0)
     found, given = window_mask(mask, over, time, flip=flip), mask[:, ::-1] if flip else mask
     assert found.shape == (len(mask), time)
     index, source = pack(found), pack(given)
@@ -106,7 +106,7 @@ def test_windows_over_the_steps_from_the_first_to_the_last_real_one(mask: np.nda
 
 @given(windows, st.integers(0, 12))
 def test_all_windows_over_steps_that_are_real_are_real(over: Windows, time: int) -> None:
-    number = max(length_of(over.length(time), {}), 0)
+    number = max(value_of(over.length(time), {}), 0)
     assert window_mask(np.ones((2, time), bool), over, number, flip=False).all()
 
 

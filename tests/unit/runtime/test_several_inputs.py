@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.packing import pack
 from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
 from rnnspec.runtime.data import batches as module
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.validate import check_inputs
 
-A = InputSignature("a", ("time", 3))
-B = InputSignature("b", ("time", 2))
-LATER = InputSignature("later", ("steps", 2))
-WORDS = InputSignature("words", ("time",), integer=True, vocabulary=10)
+A = InputSignature("a", (Name("time"), 3))
+B = InputSignature("b", (Name("time"), 2))
+LATER = InputSignature("later", (Name("steps"), 2))
+WORDS = InputSignature("words", (Name("time"),), integer=True, vocabulary=10)
 ROW = InputSignature("row", (3,))
 FIXED = InputSignature("fixed", (4, 2))
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import InputSignature
 from rnnspec.runtime.data.validate import check_inputs
 from tests.unit.runtime.fake import signature
 
-ONE = InputSignature("x", ("time", 1))
+ONE = InputSignature("x", (Name("time"), 1))
 FIXED_ONE = InputSignature("x", (7, 1))
-FRAMES = InputSignature("x", ("time", 3))
+FRAMES = InputSignature("x", (Name("time"), 3))
 FIXED = InputSignature("x", (4, 3))
-IDS = InputSignature("x", ("time",), integer=True, vocabulary=100)
+IDS = InputSignature("x", (Name("time"),), integer=True, vocabulary=100)
 ONE_ID = InputSignature("x", (1,), integer=True, vocabulary=100)
 ROW = InputSignature("x", (3,))
 NUMBER = InputSignature("x", (1,))

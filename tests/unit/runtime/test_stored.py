@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from rnnspec.compile_cache import CachedSpec
+from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Name, Tokens, at_least_zero
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.driver import compilation, source_files
 from rnnspec.runtime.native.executable import Variant
@@ -40,7 +41,7 @@ class Other:
 class Tree:
     leaves: tuple[Leaf | Other, ...]
     pair: tuple[str, int]
-    rows: int | str
+    rows: Dim
     arguments: tuple[tuple[str, Argument], ...]
     named: Mapping[str, Argument]
     content: bytes
@@ -52,7 +53,7 @@ class Tree:
 TREE = Tree(
     (Leaf("a"), Other("b", Colour.BLUE), Leaf("ü\ud800", -(10**30))),
     ("x", 1),
-    "batch",
+    BATCH,
     (("rate", 0.1), ("sizes", (1, (2.0, "tanh"), None)), ("flag", True)),
     {"units": 3, "none": None},
     b"\0\xff",
@@ -64,6 +65,8 @@ TREE = Tree(
     [
         TREE,
         replace(TREE, rows=7, inner=(TREE, TREE)),
+        replace(TREE, rows=BATCH * at_least_zero(Name("time") - 2)),
+        replace(TREE, rows=Tokens(3) * 40 + STEPS * 60 + Name("steps") + BATCH * Name("steps") + 5),
         replace(TREE, chosen=Leaf("one")),
         replace(TREE, chosen=(None, Leaf("two"))),
         replace(TREE, number=float("inf")),
@@ -104,6 +107,9 @@ def plain(**changed: object) -> bytes:
         plain(pair=[1, "x"]),
         plain(rows=None),
         plain(rows=1.5),
+        plain(rows="7"),
+        plain(rows="time-"),
+        plain(rows={"text": "time"}),
         plain(arguments=[["rate", {}]]),
         plain(arguments=[["rate", [{}]]]),
         plain(named=[]),

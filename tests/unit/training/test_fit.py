@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnspec.contract.executable import CallRequest
 from rnnspec.contract.signature import Config, InputSignature, TrainSettings
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.runtime.model.random_streams import draw_key, generator
@@ -122,9 +123,8 @@ class RandomKeys:
     def loss(self, made: Model, rows: slice) -> float:
         batch = check_inputs(made.signature, X[rows], lengths=LENGTHS[rows]).batch()
         flat = np.concatenate([value.reshape(-1) for value in made.get_weights()])
-        (output,) = executable(made).forward(
-            batch.inputs, batch.indices, flat, weights_version=0, training=True, key=draw_key(self._random)
-        )
+        request = CallRequest(batch.inputs, batch.indices, flat, version=0, training=True, key=draw_key(self._random))
+        (output,) = executable(made).forward(request)
         real = np.arange(6) < LENGTHS[rows][:, None]
         return float(np.square(output - VALUES[rows]).mean(axis=2)[real].mean())
 

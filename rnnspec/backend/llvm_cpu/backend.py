@@ -1,0 +1,109 @@
+"""The back end for processors: kernels tiled for vector registers, as LLVM text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnspec.backend.llvm_cpu import entry, objects, updates
+from rnnspec.backend.llvm_cpu.module import emit_module
+from rnnspec.backend.llvm_cpu.objects import Machine
+from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
+from rnnspec.backend.protocol import SCHEDULE, Emitted
+from rnnspec.contract.executable import Formula
+from rnnspec.diagnostics import InternalError
+from rnnspec.ir.ops import Function
+from rnnspec.kernel.cpu.prefetch import PrefetchTokens
+from rnnspec.kernel.cpu.tape_aliasing import AliasTape
+from rnnspec.kernel.cpu.tiles import CpuTiling
+from rnnspec.kernel.cpu.time_blocks import TimeBlocks
+from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
+from rnnspec.kernel.pipeline import KernelPipeline, Kernels
+from rnnspec.kernel.schedule import schedule
+from rnnspec.kernel.target import TARGETS, Target
+
+INFERENCE = KernelPipeline((TimeBlocks(), PrefetchTokens()))
+
+TRAINING = KernelPipeline((TimeBlocks(), AliasTape(), PrefetchTokens()))
+"""Prefetching comes last: it names buffers, of which a tape in place has others."""
+
+POINTER_BITS = 64
+"""Of an address in all text: sizes and places are counted in i64."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlvmCpu:
+    """Implements `backend.protocol.Backend`."""
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        return TARGETS
+
+    @property
+    def pipelines(self) -> Mapping[str, KernelPipeline]:
+        return {"kernel": INFERENCE, "kernel.backward": TRAINING}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return ("llvm", "llvm.opt", "asm")
+
+    def host_target(self) -> Target:
+        return objects.host_target()
+
+    def schedule(
+        self,
+        function: Function,
+        target: Target,
+        offsets: Mapping[str, int],
+        stage: str,
+        *,
+        reader: Function | None = None,
+        aliases: BufferAliases = NO_ALIASES,
+        after: str | None = None,
+    ) -> Kernels:
+        scheduled = schedule(function, CpuTiling(target), offsets, reader=reader, aliases=aliases)
+        return scheduled if after == SCHEDULE else self.pipelines[stage].run(scheduled, after)
+
+    def emit(self, kernels: Kernels, *, timed: bool = False, shared: bool = True) -> Emitted:
+        _check(kernels.target)
+        names = [function.name for function in (kernels.function, kernels.prepare)]
+        symbols = [*map(self.symbol, names), *(map(self.shared_symbol, names) if shared and not timed else ())]
+        return Emitted(emit_module(kernels.module, kernels.target, timed=timed, shared=shared), tuple(symbols))
+
+    def symbol(self, name: str) -> str:
+        return entry.symbol(name)
+
+    def shared_symbol(self, name: str) -> str:
+        return entry.shared_symbol(name)
+
+    def assemble(self, text: str, target: Target) -> bytes:
+        return Machine(target).object_code(text)
+
+    def identity(self, target: Target) -> tuple[str, ...]:
+        return (target.cpu, target.features, Machine(target).identity)
+
+    def show(self, stage: str, kernels: Kernels) -> str:
+        text, machine = self.emit(kernels).text, Machine(kernels.target)
+        match stage:
+            case "llvm":
+                return text
+            case "llvm.opt":
+                return str(machine.optimise(text))
+            case "asm":
+                return machine.assembly(text)
+            case _:
+                raise InternalError(f"there is no text named {stage}")
+
+    def emit_update(self, formula: Formula, states: int, constants: int, dtype: str, target: Target) -> Emitted:
+        _check(target)
+        return Emitted(updates.emit_update(formula, states, constants, dtype, target), (updates.SYMBOL,))
+
+    def emit_python_call(self, target: Target) -> Emitted:
+        _check(target)
+        text = emit_python_call(target)
+        return Emitted(text, (SYMBOL,), imported_functions(text))
+
+
+def _check(target: Target) -> None:
+    if target.pointer_bits != POINTER_BITS:
+        raise InternalError(f"{target.name}: addresses of {target.pointer_bits} bits, where {POINTER_BITS} are counted with")

@@ -1,0 +1,102 @@
+"""What the driver asks of a back end: kernels for a function, their text, object code, and what the runtime needs beside models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from rnnspec.contract.executable import Formula
+from rnnspec.ir.ops import Function
+from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
+from rnnspec.kernel.pipeline import KernelPipeline, Kernels
+from rnnspec.kernel.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The text of a module. `symbols`: the functions that it defines for others; `imports`: those that it needs of others."""
+
+    text: str
+    symbols: tuple[str, ...]
+    imports: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """From functions of the tensor IR to object code, for one kind of machines. It has no state: equal questions have equal answers."""
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The machines that it is for, by their names."""
+        ...
+
+    @property
+    def pipelines(self) -> Mapping[str, KernelPipeline]:
+        """The passes over kernels, by the compiler's stage: "kernel" of inference, "kernel.backward" of training."""
+        ...
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The stages behind the kernels, as `show` takes them."""
+        ...
+
+    def host_target(self) -> Target:
+        """This machine; ValueError if it is none of the targets."""
+        ...
+
+    def schedule(
+        self,
+        function: Function,
+        target: Target,
+        offsets: Mapping[str, int],
+        stage: str,
+        *,
+        reader: Function | None = None,
+        aliases: BufferAliases = NO_ALIASES,
+        after: str | None = None,
+    ) -> Kernels:
+        """The kernels of a function, after all passes of a stage, or after one of them, or before the first one (`SCHEDULE`).
+
+        `offsets`, `reader`, `aliases`: see `kernel.schedule.schedule`.
+        """
+        ...
+
+    def emit(self, kernels: Kernels, *, timed: bool = False, shared: bool = True) -> Emitted:
+        """The text of kernels: functions named `symbol` of each, and `shared_symbol`.
+
+        `timed`: each takes one pointer more, to a clock for each loop nest. `shared`: with entry points for several threads, too;
+        timed ones have none.
+        """
+        ...
+
+    def symbol(self, name: str) -> str:
+        """The exported name of a kernel function."""
+        ...
+
+    def shared_symbol(self, name: str) -> str:
+        """The exported name of its entry point for several threads."""
+        ...
+
+    def assemble(self, text: str, target: Target) -> bytes:
+        """The object code of a text; InternalError if the text is wrong."""
+        ...
+
+    def identity(self, target: Target) -> tuple[str, ...]:
+        """What object code depends on beside the text: the compilers behind it and their settings."""
+        ...
+
+    def show(self, stage: str, kernels: Kernels) -> str:
+        """The printed form of one of `texts`."""
+        ...
+
+    def emit_update(self, formula: Formula, states: int, constants: int, dtype: str, target: Target) -> Emitted:
+        """The update of a table's rows by an optimizer's formula, see `contract.executable.NativeUpdate`."""
+        ...
+
+    def emit_python_call(self, target: Target) -> Emitted:
+        """A builtin function of CPython's for direct calls, see `contract.native_structs.CallRecord`."""
+        ...
+
+
+SCHEDULE = "schedule"
+"""What `after` calls the kernels before the first pass."""

@@ -1,0 +1,94 @@
+"""The tiles that fused loops are divided into on a processor: what its vector registers and its first-level cache hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rnnspec.ir.types import DType
+from rnnspec.kernel.cpu.register_pressure import registers_of
+from rnnspec.kernel.nodes import Contract, Statement, panel_bytes
+from rnnspec.kernel.target import ELEMENT_BYTES, Target, Tile
+
+MOST_ROWS = 6
+WIDEST = 4
+"""Vectors side by side: more would only help where rows are few."""
+
+ARITHMETIC_A_CYCLE, LOADS_A_CYCLE, LATENCY = 2, 2, 4
+"""Of vector instructions, on the cores of the last ten years; `LATENCY` of a multiply-add, in cycles."""
+
+SECOND_LEVEL_BYTES_A_CYCLE = 32
+"""What a core reads from its second-level cache."""
+
+
+def turn_cycles(rows: int, columns: int) -> float:
+    """What one turn over the depth costs: each sum waits for its last turn, each column and each row is loaded once."""
+    return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
+
+
+def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile:
+    """The cheapest tile whose sums, weights and element of the left side all stay in registers.
+
+    Of tiles that cost the same, the one with more rows reads its weights less often, the one with more vectors the left side.
+    """
+    spare = 1 if target.fused_multiply_add else 2
+    needed = -(-units // lanes)
+    best, least = Tile((1,), 1), float("inf")
+    for vectors in range(1, max(1, min(WIDEST // gates, needed)) + 1):
+        columns = gates * vectors
+        rows = max(1, min(MOST_ROWS, (target.registers - spare - columns) // columns))
+        full, rest = divmod(needed, vectors)
+        cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
+        if (cycles, -rows, -vectors) < (least, -best.rows[0], -best.vectors):
+            wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
+            best, least = Tile(row_counts(rows), vectors, wide), cycles
+    return best
+
+
+def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, target: Target) -> Tile:
+    """The tile of a stage that has so many vectors of units, and so many bytes of weights for each.
+
+    A single row takes several tiles at once where the first-level cache has the weights. If it can't have all of them, a step that
+    goes through them the other way finds the last ones there (see `llvm_cpu.loop_nests`): as many as half of the cache has room for. But
+    there must be enough sums to keep up with the second-level cache.
+    """
+    if bytes_of_a_vector * vectors <= target.first_level_bytes:
+        return tile
+    fitting = target.first_level_bytes // 2 // (bytes_of_a_vector * tile.vectors)
+    keeping_up = -(-LATENCY * SECOND_LEVEL_BYTES_A_CYCLE // (target.vector_bytes * gates * tile.vectors))
+    return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
+
+
+def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: int) -> Tile:
+    """The tile of a stage without a contraction: rows one by one, units along the memory.
+
+    As many vectors side by side, 4, 2 or 1, as the registers hold: each vector has `alive` values at once, all together `shared` ones.
+    """
+    fitting = (vectors for vectors in (4, 2) if vectors * alive + shared <= target.registers)
+    return Tile((1,), max(1, min(next(fitting, 1), units // lanes)))
+
+
+def row_counts(most: int) -> tuple[int, ...]:
+    """Row counts, largest first, from which any number of rows is put together: 6 gives 6, 2, 1.
+
+    Two rows of four columns have just as many sums as keep the processor busy, so that a count between costs code and saves no time.
+    """
+    return (most, *(count for count in (2, 1) if count < most))
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTiling:
+    """Tiles for a processor; implements `kernel.tiling.Tiling`."""
+
+    target: Target
+
+    def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
+        return contraction_tile(self.target, sums, units, self.target.lanes(dtype))
+
+    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, units: int, dtype: DType) -> Tile:
+        lanes = self.target.lanes(dtype)
+        weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
+        return for_panels(tile, sums, weights, -(-units // lanes), self.target)
+
+    def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:
+        return pointwise_tile(self.target, units, self.target.lanes(dtype), *registers_of(body))

@@ -1,0 +1,31 @@
+"""How fused loops are divided into tiles: asked while they are made, answered by the kind of machine that they are made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rnnspec.ir.types import DType
+from rnnspec.kernel.nodes import Contract, Statement
+from rnnspec.kernel.target import Target, Tile
+
+
+class Tiling(Protocol):
+    """The tiles of one target's fused loops."""
+
+    @property
+    def target(self) -> Target:
+        """The machine that tiles are chosen for."""
+        ...
+
+    def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
+        """Of a loop that has so many sums under way for each of its units."""
+        ...
+
+    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, units: int, dtype: DType) -> Tile:
+        """That tile, now that the contractions are known, for the weights that they read; its `rows` and `vectors` stay."""
+        ...
+
+    def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:
+        """Of a loop without a contraction."""
+        ...

@@ -1,0 +1,70 @@
+"""The examples in docstrings of what users call run as they stand, and each of these docstrings has one."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnnspec
+from docs.generate import ROOT
+from rnnspec.runtime.model.compiled_model import CompiledModel
+from rnnspec.runtime.model.stream import Stream
+from rnnspec.training import callbacks, losses, optimizers
+
+EXAMPLES: dict[str, Any] = {
+    "rnnspec.compile": rnnspec.compile,
+    "rnnspec.load": rnnspec.load,
+    "Model.forward": CompiledModel.forward,
+    "Model.backward": CompiledModel.backward,
+    "Model.predict": CompiledModel.predict,
+    "Model.stream": CompiledModel.stream,
+    "Model.save": CompiledModel.save,
+    "Model.set_weights": CompiledModel.set_weights,
+    "Stream.step": Stream.step,
+    "Model.configure": rnnspec.Model.configure,
+    "Model.fit": rnnspec.Model.fit,
+    "Model.train_on_batch": rnnspec.Model.train_on_batch,
+    "Model.evaluate": rnnspec.Model.evaluate,
+    "training.optimizers": optimizers,
+    "training.losses": losses,
+    "training.callbacks": callbacks,
+}
+"""Docstrings with an example, by the name that a user calls. An example sees only the names that it imports itself."""
+
+
+def ran(name: str, docstring: str) -> tuple[doctest.TestResults, str]:
+    """The results of a docstring's example, and the report of its failures."""
+    report: list[str] = []
+    example = doctest.DocTestParser().get_doctest(docstring, {}, name, None, None)
+    return doctest.DocTestRunner(verbose=False).run(example, out=report.append), "".join(report)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_docstrings_example_runs(name: str) -> None:
+    results, report = ran(name, EXAMPLES[name].__doc__)
+    assert results.attempted, f"{name} has no example"
+    assert not results.failed, report
+
+
+def test_a_wrong_example_fails() -> None:
+    results, report = ran("wrong", ">>> 1 + 1\n3\n")
+    assert results.failed == 1
+    assert "Expected:" in report
+
+
+def docstrings_with_examples(file: Path) -> Iterator[str]:
+    """The docstrings of a module and its definitions that show an example."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ">>>" in (found := ast.get_docstring(node, clean=False) or ""):
+            yield found
+
+
+def test_every_example_of_the_package_runs() -> None:
+    """An example that isn't in the table would rot."""
+    shown = {docstring for file in (ROOT / "rnnspec").rglob("*.py") for docstring in docstrings_with_examples(file)}
+    assert shown == {documented.__doc__ for documented in EXAMPLES.values()}
