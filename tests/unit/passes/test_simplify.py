@@ -12,11 +12,11 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import BinaryKind, Law, UnaryKind
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Function, Module, Result, Role, Value
-from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 
-ROW = TensorType(DType.F64, ("batch", 4))
+ROW = TensorType(DType.F64, (BATCH, 4))
 OF_FLOATS = [kind for kind in BinaryKind if not kind.row.on_flags]
 X = np.random.default_rng(2).uniform(0.2, 2.0, (3, 4))
 Y = np.random.default_rng(3).uniform(-2.0, 2.0, (3, 4))
