@@ -12,7 +12,12 @@ import pytest
 import rnnspec
 from rnnspec.frontend.cells.cell_ir import Comparison, Elementwise
 from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS
+from rnnspec.frontend.model.lower import lower
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
+from rnnspec.ir.ops import Matmul, Scan
+from rnnspec.source import SourceFile
 
 Array = np.ndarray[Any, Any]
 UNITS, FEATURES = 5, 3
@@ -135,8 +140,88 @@ def test_a_condition_has_a_name() -> None:
     np.testing.assert_array_equal(first.forward(X), second.forward(X))
 
 
+def test_products_in_a_condition_are_dropped_like_all_others() -> None:
+    """The weights that a condition multiplies with count as a gate, for which a mask is drawn."""
+    text = """
+        cell Case(units) {
+            weight kernel [features, units] = ones
+            weight square [units, units] = ones
+            state h [units]
+            h' = where(h @ square > 0, x @ kernel, 0)
+            return h'
+        }
+        model M { input x: float[time, 3] Case(4, recurrent_dropout = 0.9) }
+    """
+    tree = parse(SourceFile.of_text(text))
+    module = lower(resolve(tree), dtype="float32", training=True)
+    *_, steps = (operation for operation in module.function("forward").operations if isinstance(operation, Scan))
+    products = [operation for operation in steps.region.operations if isinstance(operation, Matmul)]
+    assert len(products) == 2
+    assert not {product.left for product in products} & set(steps.region.carried)
+
+
 def test_what_is_not_a_number_is_only_unequal() -> None:
     spec_of_nan = spec("where({a} < {b} or {a} >= {b} or {a} == {b}, 0.5, where({a} != {b}, -0.5, 0))").replace("+ z * 0.25", "")
     model = rnnspec.compile(spec_of_nan, dtype="float64", seed=2)
     x = np.full((1, 1, FEATURES), np.nan)
     np.testing.assert_allclose(model.forward(x, mask=np.ones((1, 1), bool))[0, 0], np.tanh(-0.25))
+
+
+OF_WEIGHTS = {
+    "where(gain > 0.1, z, h)": lambda z, h, gain: np.where(gain > 0.1, z, h),
+    "where(gain > 0 and gain < 1, gain * gain, sin(gain)) * z": lambda z, h, gain: (
+        np.where((gain > 0) & (gain < 1), gain**2, np.sin(gain)) * z
+    ),
+    "where(x @ kernel > 0, x @ kernel, h * gain)": None,
+    "where(mean(x) > sum(gain), z, pow(1.5, gain))": None,
+    "pow(1.5 + tanh(gain), 2) * floor(2 * gain) + z * round(gain)": (
+        lambda z, h, gain: (1.5 + np.tanh(gain)) ** 2 * np.floor(2 * gain) + z * np.rint(gain)
+    ),
+}
+"""Expressions of a weight alone, or of the input and weights alone, which are computed before the loop where that is worth it."""
+
+
+@pytest.mark.parametrize("expression", OF_WEIGHTS)
+def test_of_weights_and_of_the_input_alone(expression: str) -> None:
+    text = f"""
+        cell Case(units) {{
+            weight kernel [features, units] = glorot_uniform
+            weight gain [units] = random_normal
+            state h [units]
+            z = x @ kernel + 0.4 * h
+            h' = tanh({expression})
+            return h' + 0 * z
+        }}
+        model M {{ input x: float[time, {FEATURES}] Case({UNITS}, return_sequences = true) }}
+    """
+    model = rnnspec.compile(text, dtype="float64", seed=2)
+    random = np.random.default_rng(5)
+    weights = {name: random.normal(scale=0.7, size=weight.shape) for name, weight in model.weights.items()}
+
+    def outputs_of(kernel: Array, gain: Array) -> Array:
+        h, steps = np.zeros((len(X), UNITS)), []
+        for t in range(X.shape[1]):
+            x = X[:, t]
+            z = x @ kernel + 0.4 * h
+            meaning = OF_WEIGHTS[expression]
+            if meaning is not None:
+                value = meaning(z, h, gain)
+            elif "mean" in expression:
+                value = np.where(x.mean(axis=-1, keepdims=True) > gain.sum(), z, 1.5**gain)
+            else:
+                value = np.where(x @ kernel > 0, x @ kernel, h * gain)
+            h = np.tanh(value)
+            steps.append(h)
+        return np.stack(steps, axis=1)
+
+    model.set_weights(weights)
+    output, tape = model.forward(X, record=True)
+    np.testing.assert_allclose(output, outputs_of(*weights.values()), rtol=0, atol=1e-13)
+    cotangent = random.normal(size=output.shape)
+    along = [random.normal(size=weight.shape) for weight in weights.values()]
+    gradients = model.backward(tape, cotangent).weights
+    slope = sum(np.sum(gradient * step) for gradient, step in zip(gradients.values(), along, strict=True))
+    ahead, behind = (
+        outputs_of(*(weight + sign * STEP * step for weight, step in zip(weights.values(), along, strict=True))) for sign in (1, -1)
+    )
+    np.testing.assert_allclose(slope, np.sum((ahead - behind) * cotangent) / (2 * STEP), rtol=1e-6, atol=1e-7)

@@ -160,6 +160,13 @@ def test_special_values(name: str, dtype: FloatName, fma: bool) -> None:
     assert_same(functions(dtype, fma).run(name, values), expected)
 
 
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_special_values_of_a_scalar(dtype: FloatName) -> None:
+    for name in UNARY:
+        values, expected = np.array([*SPECIAL[name], (NAN, NAN)], DTYPES[dtype]).T
+        assert_same(functions(dtype, True, 1).run(name, values), expected)
+
+
 @every_way
 def test_denormal_arguments(name: str, dtype: FloatName, fma: bool) -> None:
     """Those with a fixed point at 0 and slope 1 are the identity there; exp and cos are 1 and sigmoid a half."""

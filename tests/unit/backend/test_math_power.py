@@ -66,7 +66,7 @@ REMARKABLE = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1.5, -2.5, 
 def test_special_values(dtype: FloatName, fma: bool) -> None:
     """Zeros, infinities, what isn't a number, odd and even exponents up to those that no longer have halves: as the C library has them."""
     bits = 24 if dtype == "f32" else 53
-    some = np.array([*REMARKABLE, 2.0**bits, 2.0**bits - 1, 2.0 ** (bits - 1) + 1, 2.0 ** (bits - 2) + 0.5], np.float64)
+    some = np.array([*REMARKABLE, 2.0**bits, 2.0**bits - 1, 2.0 ** (bits - 1) + 1, 2.0 ** (bits - 2) + 0.5, 2.0**bits + 2], np.float64)
     with np.errstate(over="ignore", under="ignore"):
         values = some.astype(DTYPES[dtype])
     bases, exponents = (each.ravel() for each in np.meshgrid(values, values))
