@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Operand: TypeAlias = int | str
 """An integer constant; or the name of an argument, a result, a block or a function; or another constant's text, with its type."""
 
-NO_NUMBERS: Mapping[str, int] = {}
+Numbers: TypeAlias = Mapping[str | tuple[str, int], int]
+"""What values are to be taken to be: results and parameters by name, and elements in memory by what they lie in and their place there."""
+
+NOTHING: Numbers = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +93,7 @@ class Loop:
                         return Counter(phi.name, first, step, compared.operands[1])
         raise AssertionError(f"{self.header} is the head of a loop without a counter")
 
-    def turns(self, given: Mapping[str, int] = NO_NUMBERS) -> range:
+    def turns(self, given: Numbers = NOTHING) -> range:
         """The values that the counter takes, where other values are these."""
         counter, at = self.counter, self.function.evaluate
         return range(at(counter.first, given), at(counter.limit, given) - counter.step + 1, counter.step)
@@ -113,7 +116,11 @@ class Function:
     name: str
     exported: bool
     parameters: tuple[str, ...]
+    pointers: tuple[str, ...]
+    """Those of the parameters that are pointers."""
     blocks: Mapping[str, Block]
+    text: str
+    """As LLVM prints it."""
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -182,8 +189,11 @@ class Function:
             return 0
         return made.operands[1]
 
-    def evaluate(self, value: Operand, given: Mapping[str, int] = NO_NUMBERS) -> int:
-        """A number computed from those given by name; AssertionError if it takes another one."""
+    def evaluate(self, value: Operand, given: Numbers = NOTHING) -> int:
+        """A number computed from those that are given; AssertionError if it takes another one.
+
+        A counter that isn't given is what it is behind its loop.
+        """
         if isinstance(value, int):
             return value
         if value in given:
@@ -192,6 +202,15 @@ class Function:
         made = self.results[value]
         if made.opcode == "select":
             return self.evaluate(self._chosen(made, given), given)
+        if made.opcode == "sext":
+            return self.evaluate(made.operands[0], given)
+        if made.opcode == "phi":
+            (loop,) = (loop for loop in self.loops if made in self.blocks[loop.header].instructions)
+            assert loop.counter.name == value, f"{value} has no number"
+            return (turns := loop.turns(given)).start + len(turns) * turns.step
+        if made.opcode == "load":
+            assert (place := self.address(made.operands[0], given)) in given, f"{place} has no number"
+            return given[place]
         assert made.opcode in ARITHMETIC or made.opcode in ("icmp", "call"), f"{value}, made by {made.opcode}, has no number"
         one, other = (self.evaluate(operand, given) for operand in made.operands)
         match made.opcode:
@@ -202,11 +221,11 @@ class Function:
             case opcode:
                 return ARITHMETIC[opcode](one, other)
 
-    def _chosen(self, select: Instruction, given: Mapping[str, int]) -> Operand:
+    def _chosen(self, select: Instruction, given: Numbers) -> Operand:
         condition, one, other = select.operands
         return one if self.evaluate(condition, given) else other
 
-    def address(self, pointer: Operand, given: Mapping[str, int] = NO_NUMBERS) -> tuple[str, int]:
+    def address(self, pointer: Operand, given: Numbers = NOTHING) -> tuple[str, int]:
         """What a pointer points into, and how many elements from its beginning, where other values are these.
 
         All steps on the way to it must be in elements of one size.
@@ -254,6 +273,7 @@ ARITHMETIC: Mapping[str, Rule] = {
     "sdiv": operator.floordiv,
     "udiv": operator.floordiv,
     "urem": operator.mod,
+    "srem": operator.mod,
     "and": operator.and_,
     "or": operator.or_,
 }
@@ -266,6 +286,7 @@ COMPARED: Mapping[str, Rule] = {
     "sle": operator.le,
     "sgt": operator.gt,
     "sge": operator.ge,
+    "ugt": operator.gt,
 }
 
 
@@ -296,9 +317,12 @@ def function_of(text: str, name: str) -> Function:
 
 
 def _function(value: ValueRef) -> Function:
-    predicates = iter(COMPARISON.findall(str(value)))
+    text = str(value)
+    predicates = iter(COMPARISON.findall(text))
     blocks = {block.name: _block(block, predicates) for block in value.blocks}
-    return Function(value.name, value.linkage is llvm.Linkage.external, tuple(each.name for each in value.arguments), blocks)
+    parameters = {each.name: str(each.type) for each in value.arguments}
+    pointers = tuple(name for name, kind in parameters.items() if kind == "ptr")
+    return Function(value.name, value.linkage is llvm.Linkage.external, tuple(parameters), pointers, blocks, text)
 
 
 COMPARISON = re.compile(r"= icmp (?:samesign )?(\w+) ")
