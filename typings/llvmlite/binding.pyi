@@ -22,6 +22,7 @@ class Linkage(Enum):
 
 class ValueKind(Enum):
     basic_block = 1
+    function = 5
     constant_int = 18
 
 class ValueRef:

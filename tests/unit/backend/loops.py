@@ -6,7 +6,6 @@ name a value has makes no difference.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class Block:
 class Loop:
     """A natural loop: the blocks from `header` to the jumps back to it."""
 
-    function: Function
+    function: Code
     header: str
     blocks: frozenset[str]
 
@@ -110,7 +109,7 @@ class Counter:
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class Code:
     """A function with a body; `exported` is whether another module may call it."""
 
     name: str
@@ -119,8 +118,6 @@ class Function:
     pointers: tuple[str, ...]
     """Those of the parameters that are pointers."""
     blocks: Mapping[str, Block]
-    text: str
-    """As LLVM prints it."""
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -209,7 +206,8 @@ class Function:
             assert loop.counter.name == value, f"{value} has no number"
             return (turns := loop.turns(given)).start + len(turns) * turns.step
         if made.opcode == "load":
-            assert (place := self.address(made.operands[0], given)) in given, f"{place} has no number"
+            place = self.address(made.operands[0], given)
+            assert place in given, f"{place} has no number"
             return given[place]
         assert made.opcode in ARITHMETIC or made.opcode in ("icmp", "call"), f"{value}, made by {made.opcode}, has no number"
         one, other = (self.evaluate(operand, given) for operand in made.operands)
@@ -267,26 +265,26 @@ class Function:
 Rule: TypeAlias = Callable[[int, int], int]
 
 ARITHMETIC: Mapping[str, Rule] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "sdiv": operator.floordiv,
-    "udiv": operator.floordiv,
-    "urem": operator.mod,
-    "srem": operator.mod,
-    "and": operator.and_,
-    "or": operator.or_,
+    "add": int.__add__,
+    "sub": int.__sub__,
+    "mul": int.__mul__,
+    "sdiv": int.__floordiv__,
+    "udiv": int.__floordiv__,
+    "urem": int.__mod__,
+    "srem": int.__mod__,
+    "and": int.__and__,
+    "or": int.__or__,
 }
 """Of numbers that aren't negative where these divide."""
 
 COMPARED: Mapping[str, Rule] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "slt": operator.lt,
-    "sle": operator.le,
-    "sgt": operator.gt,
-    "sge": operator.ge,
-    "ugt": operator.gt,
+    "eq": int.__eq__,
+    "ne": int.__ne__,
+    "slt": int.__lt__,
+    "sle": int.__le__,
+    "sgt": int.__gt__,
+    "sge": int.__ge__,
+    "ugt": int.__gt__,
 }
 
 
@@ -304,25 +302,24 @@ def _written(instruction: Instruction) -> Iterator[Operand]:
         yield instruction.operands[0]
 
 
-def functions_of(text: str) -> Mapping[str, Function]:
+def functions_of(text: str) -> Mapping[str, Code]:
     """The functions of a module that have a body, by name; RuntimeError if LLVM refuses it."""
     module = llvm.parse_assembly(text)
     return {each.name: _function(each) for each in module.functions if not each.is_declaration}
 
 
-def function_of(text: str, name: str) -> Function:
+def function_of(text: str, name: str) -> Code:
     """One function of a module, without reading the others; StopIteration if there is none of that name."""
     module = llvm.parse_assembly(text)
     return _function(next(each for each in module.functions if each.name == name and not each.is_declaration))
 
 
-def _function(value: ValueRef) -> Function:
-    text = str(value)
-    predicates = iter(COMPARISON.findall(text))
+def _function(value: ValueRef) -> Code:
+    predicates = iter(COMPARISON.findall(str(value)))
     blocks = {block.name: _block(block, predicates) for block in value.blocks}
     parameters = {each.name: str(each.type) for each in value.arguments}
     pointers = tuple(name for name, kind in parameters.items() if kind == "ptr")
-    return Function(value.name, value.linkage is llvm.Linkage.external, tuple(parameters), pointers, blocks, text)
+    return Code(value.name, value.linkage is llvm.Linkage.external, tuple(parameters), pointers, blocks)
 
 
 COMPARISON = re.compile(r"= icmp (?:samesign )?(\w+) ")
@@ -337,7 +334,8 @@ def _block(value: ValueRef, predicates: Iterator[str]) -> Block:
 
 def _instruction(value: ValueRef, predicates: Iterator[str]) -> Instruction:
     operands = list(value.operands)
-    called = operands.pop().name if value.opcode == "call" else ""
+    function = operands.pop() if value.opcode == "call" else None
+    called = function.name if function is not None and function.value_kind is llvm.ValueKind.function else ""
     come_from = tuple(block.name for block in value.incoming_blocks) if value.opcode == "phi" else ()
     predicate = next(predicates) if value.opcode == "icmp" else ""
     return Instruction(value.opcode, value.name, str(value.type), tuple(map(_operand, operands)), called, come_from, predicate)

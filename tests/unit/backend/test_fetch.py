@@ -9,7 +9,7 @@ import pytest
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.kernel.nodes import FusedLoop, KernelFunction, Outer, Prefetch, ScanLoop
 from rnnspec.kernel.target import AVX2, AVX512, Target
-from tests.unit.backend.loops import Function, Loop, Numbers, function_of
+from tests.unit.backend.loops import Code, Loop, Numbers, function_of
 from tests.unit.kernel.scheduled import NORMED, model, scheduled
 
 LINE = 16
@@ -24,8 +24,8 @@ class Contraction:
     """A contraction that fetches: its statement, its code, that of the scan around it, and its function's kernel IR."""
 
     fetch: Prefetch
-    code: Function
-    scan: Function
+    code: Code
+    scan: Code
     kernel: KernelFunction
 
     @property
@@ -53,7 +53,7 @@ class Contraction:
         return found
 
 
-def sums(code: Function) -> list[Loop]:
+def sums(code: Code) -> list[Loop]:
     """The innermost loops that multiply and add."""
     return [loop for loop in code.innermost if loop.calls("llvm.fma")]
 
@@ -143,7 +143,7 @@ def test_a_weight_s_gradient_fetches_the_next_tile_of_its_right_side(target: Tar
             following = units * (number + 1) if number + 1 < len(tile.turns()) else chunk.counter.step * node.units
             for turn in range(5):
                 row, token = turn * rows.counter.step, 3
-                given = {part.counter.name: 0, tile.counter.name: number, rows.counter.name: row}
+                given: dict[str | tuple[str, int], int] = {part.counter.name: 0, tile.counter.name: number, rows.counter.name: row}
                 given |= {chunk.counter.name: 2 * chunk.counter.step, loop.counter.name: token}
                 line = following + (2 * chunk.counter.step + token) * node.units + turn % lines * LINE
                 assert code.address(fetch.operands[0], given) == (code.parameters[1], line)

@@ -28,7 +28,7 @@ from rnnspec.ir.verify import verify
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, ScanLoop, Store
 from rnnspec.kernel.target import AVX2, NEON, SSE42, TARGETS, Target
-from tests.unit.backend.loops import Function, Loop, Numbers, function_of, functions_of
+from tests.unit.backend.loops import Code, Loop, Numbers, function_of, functions_of
 from tests.unit.backend.native_calls import BACKEND, call, jit, load
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
@@ -54,7 +54,7 @@ def emitted(text: str, target: Target, *, shared: bool = True) -> str:
     return emit_module(BACKEND.schedule(parsed(text), target, {"w": 0}, "kernel").module, target, shared=shared)
 
 
-def sums(code: Function) -> list[Loop]:
+def sums(code: Code) -> list[Loop]:
     """The innermost loops that multiply and add."""
     return [loop for loop in code.innermost if loop.calls("llvm.fma")]
 
@@ -373,7 +373,7 @@ def test_rows_enter_and_leave_a_shared_scan_by_one_thread() -> None:
             assert all(moved) if part == 0 else not any(moved)
 
 
-def bytes_moved(scan: Function, part: int, shared: bool) -> list[int]:
+def bytes_moved(scan: Code, part: int, shared: bool) -> list[int]:
     """How many bytes each of a scan's copies moves in a thread, at the step of number 1: of four steps with 9, 7, 4 and 1 rows."""
     integers = [name for name in scan.parameters if name not in scan.pointers]
     start, stop, steps, first, _ = integers[:5]
@@ -393,7 +393,9 @@ def test_every_other_step_goes_back_through_weights_that_no_first_level_cache_ho
     """A step reads one buffer of states and writes the other, the next one the other way round: by their order it knows its direction."""
     kernels = scheduled(model(3, f"LSTM({units})"), wanted)
     name = kernels.function.name
-    number = next(nest.name for nest in nests_of(kernels.function) if isinstance(nest.node, FusedLoop) and nest.scan or wanted == "stream")
+    number = next(
+        nest.name for nest in nests_of(kernels.function) if wanted == "stream" or (nest.scan and isinstance(nest.node, FusedLoop))
+    )
     code = function_of(emit_module(kernels.module, AVX2), f"{name}.{number}")
     ways = 0
     for loop in sums(code):
@@ -405,8 +407,8 @@ def test_every_other_step_goes_back_through_weights_that_no_first_level_cache_ho
     assert ways >= 4 or not turns, "several rows, and a single one"
 
 
-def weights_in_turn(code: Function, loop: Loop, tiles: tuple[int, int], exchanged: bool) -> list[tuple[str, int]]:
-    """Where a product's loop begins to read weights, tile by tile, in the code of a thread that has some of the tiles if they are shared."""
+def weights_in_turn(code: Code, loop: Loop, tiles: tuple[int, int], exchanged: bool) -> list[tuple[str, int]]:
+    """Where a product's loop begins to read weights, tile by tile: of some of the tiles, where threads share them."""
     start, stop, token, *share = (name for name in code.parameters if name not in code.pointers)
     places = {name: len(code.pointers) - place if exchanged else place for place, name in enumerate(code.pointers)}
     given: Numbers = {**places, start: 0, stop: 3, token: 0, **dict(zip(share, tiles, strict=False))}
