@@ -16,6 +16,7 @@ from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Role
+from rnnspec.runtime.native.loaded_function import LoadedFunction
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests import reference
@@ -249,7 +250,7 @@ def test_a_call_that_fails_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(vars(model)["_executable"]), "_run", interrupted)
+    monkeypatch.setattr(LoadedFunction, "prepared", interrupted)
     for record in (False, True):
         with pytest.raises(KeyboardInterrupt):
             model.forward(X, training=True, record=record)

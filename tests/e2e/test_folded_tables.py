@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.dimensions import TOKENS
 from rnnspec.frontend.model.lower import Precision
+from rnnspec.kernel.accesses import accesses
+from rnnspec.kernel.loop_nests import nests_of
+from rnnspec.kernel.nodes import FusedLoop, GatherIds, RowMap
+from rnnspec.kernel.pipeline import Kernels
+from rnnspec.kernel.target import AVX2
+from rnnspec.runtime.native.executable import Variant
+from tests.unit.kernel.scheduled import compilation
+
+
+def kernels_of(spec: str, dtype: Precision = "float32") -> Kernels:
+    """Of inference."""
+    return compilation(spec, AVX2, dtype).kernels(Variant("forward", False))
+
 
 SPECS = {
     "one direction": "LSTM(9, return_sequences = true)",
@@ -21,8 +35,9 @@ SPECS = {
 def test_the_folded_table_gives_the_same_bits(layers: str, dtype: Precision) -> None:
     spec = f"model Words {{\n    input x: int[time]\n    Embedding(11, 5, mask_zero = true)\n    {layers}\n}}\n"
     model = rnnspec.compile(spec, dtype=dtype, seed=3)
-    assert model.inspect("kernel").count("gather_ids tokens rows") == 1
-    assert "stage 11 rows" in model.inspect("kernel"), "the product of the table isn't made by the prepare function"
+    kernels = kernels_of(spec, dtype)
+    assert [nest.node.rows for nest in nests_of(kernels.function) if isinstance(nest.node, GatherIds)] == [TOKENS]
+    assert 11 in [nest.node.rows for nest in nests_of(kernels.prepare) if isinstance(nest.node, FusedLoop)], "the table's product"
     ids = np.random.default_rng(0).integers(0, 11, (6, 7)).astype(np.int32)
     for _ in range(2):
         folded = model.forward(ids)
@@ -33,10 +48,11 @@ def test_the_folded_table_gives_the_same_bits(layers: str, dtype: Precision) -> 
 
 def test_no_step_copies_the_rows_that_it_looks_up() -> None:
     """The scan reads the table by the ids of its tokens."""
-    model = rnnspec.compile("model Words {\n    input x: int[time]\n    Embedding(11, 5)\n    SimpleRNN(4)\n}\n")
-    kernels = model.inspect("kernel").split("kernel @forward :")[1]
-    assert "stage tokens rows" not in kernels
-    assert "[t+r]" in kernels
+    function = kernels_of("model Words {\n    input x: int[time]\n    Embedding(11, 5)\n    SimpleRNN(4)\n}\n").function
+    stages = [nest for nest in nests_of(function) if isinstance(nest.node, FusedLoop)]
+    assert stages and all(nest.node.rows != TOKENS for nest in stages if isinstance(nest.node, FusedLoop))
+    looked_up = [access for nest in stages if nest.scan for access in accesses(nest.node) if access.via is not None]
+    assert [access.rows for access in looked_up] == [RowMap.TOKEN]
 
 
 @pytest.mark.parametrize(

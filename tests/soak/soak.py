@@ -78,9 +78,9 @@ class Interrupter:
         self.seconds = 0.01
         self.interrupted = self.whole = 0
         self._raised = False
-        signal.signal(signal.SIGALRM, self._raise)
+        signal.signal(signal.SIGALRM, self.interrupt)
 
-    def _raise(self, number: int, frame: FrameType | None) -> None:
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
         self._raised = True
         raise KeyboardInterrupt
 
@@ -139,7 +139,7 @@ def interrupted_steps(rounds: int) -> str:
         for turn in range(rounds):
             name = ("step", "fit", "predict", "save")[turn % 4]
             interrupter = kinds[name]
-            signal.signal(signal.SIGALRM, interrupter._raise)
+            signal.signal(signal.SIGALRM, interrupter.interrupt)
             match name:
                 case "step":
                     whole = interrupter.during(lambda: step(model))

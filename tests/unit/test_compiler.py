@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.backend.llvm_cpu.entry import symbol
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.diagnostics import SpecWarning
 from rnnspec.driver import commands
@@ -20,10 +22,12 @@ from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
+from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.target import AVX2
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
+from tests.unit.backend.loops import functions_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
 SPEC = """\
@@ -50,10 +54,18 @@ model Small(units = 3) {
     }
 }
 """
-PRINTED = [(stage, None) for stage in stages_of(DEFAULT) if stage not in ("llvm.opt", "asm")]
-"""All but LLVM's own text, which changes with its version."""
-PRINTED += [("tensor", "lower"), ("tensor", "hoist-projection"), ("tensor.backward", "differentiate")]
-PRINTED += [("kernel", "schedule"), ("kernel.backward", "time-blocks"), ("kernel.backward", "alias-tape")]
+PRINTED = [
+    *((stage, None) for stage in stages_of(DEFAULT) if stage not in ("llvm", "llvm.opt", "asm")),
+    ("tensor", "lower"),
+    ("tensor", "hoist-projection"),
+    ("tensor.backward", "differentiate"),
+]
+"""Without what is too long to be read: its nests are asked for one by one below."""
+CHANGED = [
+    ("kernel", "schedule", "time-blocks"),
+    ("kernel.backward", "schedule", "time-blocks"),
+    ("kernel.backward", "time-blocks", "alias-tape"),
+]
 
 
 def compilation(spec: str = SPEC) -> Compilation:
@@ -70,6 +82,39 @@ def test_text_of_a_stage(stage: str, after: str | None, regenerate: bool) -> Non
     assert text == path.read_text(encoding="utf-8")
     if stage.startswith("tensor"):
         assert print_module(parse_module(text)) == text
+
+
+@pytest.mark.parametrize(("stage", "before", "after"), CHANGED)
+def test_what_a_pass_over_kernels_changes(stage: str, before: str, after: str, regenerate: bool) -> None:
+    """As lines taken away and added: the whole text is the stage's own golden, or differs from it as the next passes say."""
+    one, other = (compilation().print(stage, name).splitlines(keepends=True) for name in (before, after))
+    changes = "".join(difflib.unified_diff(one, other, before, after, n=1))
+    path = GOLDEN / f"{stage}.{after}.diff"
+    if regenerate:
+        path.write_text(changes, encoding="utf-8")
+    assert changes == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("stage", "last"), [("kernel", "time-blocks"), ("kernel.backward", "alias-tape")])
+def test_nothing_changes_behind_the_last_of_them(stage: str, last: str) -> None:
+    assert compilation().print(stage, last) == compilation().print(stage)
+
+
+def test_llvm_text_is_a_function_for_each_nest_of_the_kernel_text() -> None:
+    """Entry points call the nests of their function in order, and the time loop calls those of its step."""
+    kernels = compilation().kernels(Variant("forward", False))
+    defined = functions_of(compilation().print("llvm"))
+    for function in kernels.module.functions:
+        nests = [f"{function.name}.{nest.name}" for nest in nests_of(function)]
+        steps = [f"{function.name}.{nest.name}" for nest in nests_of(function) if nest.scan]
+        assert {name for name in defined if name.startswith(f"{function.name}.") and ".prepare." not in name[len(function.name) :]} == set(
+            nests
+        )
+        entry = [each.called for each in defined[symbol(function.name)].instructions if each.called in defined]
+        assert sorted(set(entry)) == sorted(set(nests) - set(steps))
+        for scan in {name.rpartition(".")[0] for name in steps}:
+            (turns,) = defined[scan].loops
+            assert [each.called for each in turns.instructions if each.called in nests] == [name for name in steps if name.startswith(scan)]
 
 
 @pytest.mark.parametrize("stage", ["llvm.opt", "asm"])

@@ -1,6 +1,7 @@
 """What rnnspec uses of llvmlite.binding (0.50), which ships without types."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import NamedTuple
 
 llvm_version_info: tuple[int, ...]
@@ -16,7 +17,30 @@ class Triple(NamedTuple):
     Env: str
     ObjectFormat: str
 
+class Linkage(Enum):
+    external = 0
+
+class ValueKind(Enum):
+    basic_block = 1
+    function = 5
+    constant_int = 18
+
+class ValueRef:
+    name: str
+    type: object
+    opcode: str
+    value_kind: ValueKind
+    linkage: Linkage
+    is_declaration: bool
+    arguments: Iterator[ValueRef]
+    blocks: Iterator[ValueRef]
+    instructions: Iterator[ValueRef]
+    operands: Iterator[ValueRef]
+    incoming_blocks: Iterator[ValueRef]
+    def get_constant_value(self, signed_int: bool = False) -> int | float | str: ...
+
 class ModuleRef:
+    functions: Iterator[ValueRef]
     def verify(self) -> None: ...
 
 class TargetMachine:

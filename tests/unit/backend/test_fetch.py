@@ -1,98 +1,149 @@
-"""What the inner loops of products fetch while they add up."""
+"""What the inner loops of products fetch while they add up: which elements of which buffers, computed from the loops' own addresses."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 import pytest
 
 from rnnspec.backend.llvm_cpu.module import emit_module
-from rnnspec.kernel.nodes import FusedLoop, Outer, Prefetch, ScanLoop
+from rnnspec.kernel.nodes import FusedLoop, KernelFunction, Outer, Prefetch, ScanLoop
 from rnnspec.kernel.target import AVX2, AVX512, Target
+from tests.unit.backend.loops import Code, Loop, Numbers, function_of
 from tests.unit.kernel.scheduled import NORMED, model, scheduled
 
+LINE = 16
+"""Floats of a cache line."""
 
-def body_of(text: str, name: str) -> str:
-    """Of a loop nest's function."""
-    body = text[text.index(f"define internal void @{name}(") :]
-    return body[: body.index("\n}\n")]
-
-
-def loops(body: str, variable: str) -> list[str]:
-    """The bodies of the innermost loops over a variable that multiply and add."""
-    found = re.findall(rf"^({variable}[.0-9]+)\.body:\n(.*?)^\1\.end:", body, re.MULTILINE | re.DOTALL)
-    return [text.rpartition(".body:\n")[2] for _, text in found if "@llvm.fma" in text]
+ROW, TOKEN, TOKENS, TILE = 12, 5000, 700, 3
+"""Numbers to compute addresses with: a row, the step's first token, how many tokens the step has, and which tile of the units it is."""
 
 
-def fetching(spec: str, target: Target, wanted: str = "backward") -> tuple[Prefetch, str]:
-    """What a pass's contraction fetches, and its code."""
+@dataclass(frozen=True)
+class Contraction:
+    """A contraction that fetches: its statement, its code, that of the scan around it, and its function's kernel IR."""
+
+    fetch: Prefetch
+    code: Code
+    scan: Code
+    kernel: KernelFunction
+
+    @property
+    def sums(self) -> list[Loop]:
+        return sums(self.code)
+
+    def widths(self) -> list[int]:
+        """Of what is fetched."""
+        return [self.kernel.buffer(name).width for name in self.fetch.buffers]
+
+    def parts(self) -> list[tuple[int, range, str, list[int]]]:
+        """Of each part of the depth: its number, its turns, what is fetched there, and at which elements from that."""
+        loop = self.sums[0]
+        *tiles, rows, part = self.code.around(loop)
+        token, tokens = (self.code.parameters[place] for place in ((-4, -1) if tiles else (-2, -1)))
+        (fetch,) = loop.calls("llvm.prefetch")
+        found: list[tuple[int, range, str, list[int]]] = []
+        for number in part.turns():
+            given: dict[str | tuple[str, int], int] = {part.counter.name: number, rows.counter.name: ROW, token: TOKEN, tokens: TOKENS}
+            given |= {tile.counter.name: TILE for tile in tiles}
+            turns = loop.turns(given)
+            places = [self.code.address(fetch.operands[0], {**given, loop.counter.name: turn}) for turn in turns]
+            (buffer,) = {base for base, _ in places}
+            found.append((number, turns, buffer, [place for _, place in places]))
+        return found
+
+
+def sums(code: Code) -> list[Loop]:
+    """The innermost loops that multiply and add."""
+    return [loop for loop in code.innermost if loop.calls("llvm.fma")]
+
+
+def contraction(spec: str, target: Target, wanted: str = "backward") -> Contraction:
+    """The first one that fetches."""
     kernels = scheduled(spec, wanted, target)
-    name = kernels.function.name
+    text, name = emit_module(kernels.module, target), kernels.function.name
     place, loop = next((place, node) for place, node in enumerate(kernels.function.nodes) if isinstance(node, ScanLoop))
     for number, node in enumerate(loop.body):
         if isinstance(node, FusedLoop) and isinstance(node.body[0], Prefetch):
-            return node.body[0], body_of(emit_module(kernels.module, target), f"{name}.{place}.{number}")
+            code, scan = (function_of(text, each) for each in (f"{name}.{place}.{number}", f"{name}.{place}"))
+            return Contraction(node.body[0], code, scan, kernels.function)
     raise AssertionError("nothing is fetched")
-
-
-def parts(body: str) -> tuple[int, list[int]]:
-    """Into how many parts the depth falls, and where these begin and end."""
-    (number,) = re.findall(r"^part[.0-9]+\.head:\n.*?icmp sle i64 %[^,]+, (\d+)\n", body, re.MULTILINE | re.DOTALL)
-    chosen = re.findall(r"select i1 %[^,]+, i64 ([^,]+), i64 (\S+)", body)
-    return int(number), sorted({int(value) for pair in chosen for value in pair if value.isdigit()})
 
 
 @pytest.mark.parametrize(("target", "divided"), [(AVX2, 4), (AVX512, 1)], ids=["avx2", "avx512"])
 def test_a_line_a_turn(target: Target, divided: int) -> None:
     """Six rows of 256, 64, 64 and 256 floats in lines of 16, then the rest of the depth; other tiles of rows fetch nothing."""
-    fetch, body = fetching(model(3, "LSTM(64)"), target)
-    assert (len(fetch.buffers), fetch.back, fetch.rows, fetch.parts) == (4, True, 6, divided)
-    lines = [6 * width // 16 // divided for width in (256, 64, 64, 256)]
-    assert parts(body) == (5, [*(sum(lines[:number]) for number in range(5)), 256])
-    tall, *others = loops(body, "k")
-    assert tall.count("@llvm.prefetch") == 1
+    found = contraction(model(3, "LSTM(64)"), target)
+    assert (len(found.fetch.buffers), found.fetch.back, found.fetch.rows, found.fetch.parts) == (4, True, 6, divided)
+    assert found.widths() == [256, 64, 64, 256]
+    lines = [6 * width // LINE // divided for width in found.widths()]
+    assert [len(turns) for _, turns, _, _ in found.parts()] == [*lines, 256 - sum(lines)]
+    assert [turn for _, turns, _, _ in found.parts() for turn in turns] == list(range(256)), "the whole depth, once"
+    tall, *others = found.sums
+    assert len(tall.calls("llvm.prefetch")) == 1
     assert len(others) >= 2
-    assert all("@llvm.prefetch" not in each for each in others)
+    assert not any(each.calls("llvm.prefetch") for each in others)
 
 
 @pytest.mark.parametrize(("target", "divided"), [(AVX2, 4), (AVX512, 1)], ids=["avx2", "avx512"])
-def test_what_is_fetched_lies_as_many_tokens_before_as_the_step_has(target: Target, divided: int) -> None:
-    """In a backward pass; a tile of units fetches its part. The scan passes the tokens of all rows, not just those that a thread has."""
-    fetch, body = fetching(model(3, "LSTM(64)"), target)
-    row = re.search(r"(%\S+) = sub nsw i64 %\S+, %tokens\n", body)
-    assert row is not None
-    assert body.count(f"mul nsw i64 {row[1]}, ") == 1
-    assert len(re.findall(r"sub nsw i64 %\S+, %tokens\n", body)) == len(fetch.buffers)
-    parts_of_tiles = set(re.findall(r"mul nsw i64 %tile\S*, (\d+)\n", body))
-    assert ({str(6 * width // divided) for width in (256, 64)} <= parts_of_tiles) is (divided > 1), "elements of six rows"
-    kernels = scheduled(model(3, "LSTM(64)"), "backward", target)
-    place = next(place for place, node in enumerate(kernels.function.nodes) if isinstance(node, ScanLoop))
-    scan = body_of(emit_module(kernels.module, target), f"backward.{place}")
-    (given,) = re.findall(r"call void @backward\.\d+\.\d+\(.*i64 (%tokens\.\d+)\)\n", scan)
-    assert re.search(rf"{given} = sub nsw i64 %n\.\d+, %n\.\d+\n", scan)
+def test_rows_fetched_lie_as_many_tokens_before_as_the_step_has(target: Target, divided: int) -> None:
+    """In a backward pass: the lines of six rows of each buffer, of which a tile of the units fetches its part."""
+    found = contraction(model(3, "LSTM(64)"), target)
+    fetched = found.parts()[:-1]
+    assert len({buffer for _, _, buffer, _ in fetched}) == len(found.fetch.buffers)
+    for (_, _, _, places), width in zip(fetched, found.widths(), strict=True):
+        part = TILE * 6 * width // divided if divided > 1 else 0
+        first = (TOKEN + ROW - TOKENS) * width + part
+        assert places == list(range(first, first + 6 * width // divided, LINE))
 
 
-def test_a_step_forward_fetches_what_lies_behind_it() -> None:
-    fetch, body = fetching(model(3, "Normed(64)", cell=NORMED), AVX2, "record")
-    assert not fetch.back
-    assert len(re.findall(r"add nsw i64 %\S+, %tokens\n", body)) == len(fetch.buffers) > 0
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
+def test_the_scan_passes_the_tokens_of_all_rows(target: Target) -> None:
+    """Not just of those that a thread has."""
+    found = contraction(model(3, "LSTM(64)"), target)
+    (call,) = found.scan.calls(found.code.name)
+    (step,) = (loop for loop in found.scan.loops if call in loop.instructions)
+    offsets, start, stop, steps = (found.scan.parameters[place] for place in (-9, -8, -7, -6))
+    given: Numbers = {step.counter.name: 10, steps: 100, (offsets, 89): 3000, (offsets, 90): 3700, start: 5, stop: 9}
+    assert found.scan.evaluate(call.operands[-1], given) == 700, "in the step that is the tenth from the end, counted from none"
+
+
+def test_a_step_forward_fetches_rows_behind_it() -> None:
+    found = contraction(model(3, "Normed(64)", cell=NORMED), AVX2, "record")
+    assert not found.fetch.back
+    fetched = found.parts()[:-1]
+    assert len(fetched) == len(found.fetch.buffers) > 0
+    for (_, _, _, places), width in zip(fetched, found.widths(), strict=True):
+        part = TILE * found.fetch.rows * width // found.fetch.parts if found.fetch.parts > 1 else 0
+        assert places[0] == (TOKEN + ROW + TOKENS) * width + part
 
 
 def test_no_more_lines_than_turns() -> None:
     """Two times 12 lines and two times 36 are the depth; nothing is left for the last buffer."""
-    fetch, body = fetching(model(3, "GRU(32)"), AVX512)
-    assert (len(fetch.buffers), fetch.parts) == (5, 1)
-    assert parts(body) == (4, [0, 12, 24, 60, 96])
+    found = contraction(model(3, "GRU(32)"), AVX512)
+    assert (len(found.fetch.buffers), found.fetch.parts) == (5, 1)
+    assert [(turns.start, turns.stop) for _, turns, _, _ in found.parts()] == [(0, 12), (12, 24), (24, 60), (60, 96)]
 
 
 @pytest.mark.parametrize(("target", "lines"), [(AVX2, 1), (AVX512, 4)], ids=["avx2", "avx512"])
 def test_a_weight_s_gradient_fetches_the_next_tile_of_its_right_side(target: Target, lines: int) -> None:
     """One line of each row while a tile of the result adds up: of four in turn where a row's part of a tile is four of them."""
     kernels = scheduled(model(3, "LSTM(64)"), "backward", target)
-    place = next(place for place, node in enumerate(kernels.function.nodes) if isinstance(node, Outer))
-    body = body_of(emit_module(kernels.module, target), f"backward.{place}")
-    inner = loops(body, "r")
+    place, node = next((place, node) for place, node in enumerate(kernels.function.nodes) if isinstance(node, Outer))
+    code = function_of(emit_module(kernels.module, target), f"backward.{place}")
+    inner = sums(code)
     assert len(inner) >= 3
-    assert [each.count("@llvm.prefetch") for each in inner] == [1] * len(inner)
-    assert body.count("@llvm.prefetch") == len(inner)
-    assert re.findall(r"urem i64 %[^,]+, (\d+)", body) == ([str(lines)] * len(inner) if lines > 1 else [])
+    assert len(code.calls("llvm.prefetch")) == len(inner)
+    for loop in inner:
+        (fetch,) = loop.calls("llvm.prefetch")
+        chunk, part, tile, rows = code.around(loop)
+        units = node.units // len(tile.turns())
+        assert units == lines * LINE
+        for number in tile.turns():
+            following = units * (number + 1) if number + 1 < len(tile.turns()) else chunk.counter.step * node.units
+            for turn in range(5):
+                row, token = turn * rows.counter.step, 3
+                given: dict[str | tuple[str, int], int] = {part.counter.name: 0, tile.counter.name: number, rows.counter.name: row}
+                given |= {chunk.counter.name: 2 * chunk.counter.step, loop.counter.name: token}
+                line = following + (2 * chunk.counter.step + token) * node.units + turn % lines * LINE
+                assert code.address(fetch.operands[0], given) == (code.parameters[1], line)

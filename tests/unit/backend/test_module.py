@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -26,7 +25,10 @@ from rnnspec.ir.ops import BinaryKind, Function, UnaryKind
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType
 from rnnspec.ir.verify import verify
+from rnnspec.kernel.loop_nests import nests_of
+from rnnspec.kernel.nodes import Contract, FusedLoop, KernelFunction, Load, ScanLoop, Store
 from rnnspec.kernel.target import AVX2, NEON, SSE42, TARGETS, Target
+from tests.unit.backend.loops import Code, Loop, Numbers, function_of, functions_of
 from tests.unit.backend.native_calls import BACKEND, call, jit, load
 from tests.unit.kernel.scheduled import compilation, model, scheduled
 
@@ -48,19 +50,105 @@ def parsed(text: str) -> Function:
     return module.functions[0]
 
 
-def emitted(text: str, target: Target) -> str:
-    return emit_module(BACKEND.schedule(parsed(text), target, {"w": 0}, "kernel").module, target)
+def emitted(text: str, target: Target, *, shared: bool = True) -> str:
+    return emit_module(BACKEND.schedule(parsed(text), target, {"w": 0}, "kernel").module, target, shared=shared)
+
+
+def sums(code: Code) -> list[Loop]:
+    """The innermost loops that multiply and add."""
+    return [loop for loop in code.innermost if loop.calls("llvm.fma")]
 
 
 # Text
 
 
+ROOTS = """module m
+func @f(input %x: f32[batch, 5]) {
+  %0 = sqrt %x : f32[batch, 5]
+  return output "y" %0
+}
+"""
+
+
 def test_golden_text(regenerate: bool) -> None:
-    text = emitted(SMALL, AVX2)
-    path = GOLDEN / "small.ll"
+    """One nest, short enough to be read: the tests behind this one ask larger modules for their loops."""
+    text = emitted(ROOTS, AVX2, shared=False)
+    path = GOLDEN / "roots.ll"
     if regenerate:
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+def test_a_contraction_is_loops_over_tiles_of_rows_and_over_the_depth() -> None:
+    """Each weight is loaded once for all rows of a tile, a number of each row is spread, and nothing is stored between them."""
+    code = function_of(emitted(SMALL, AVX2), "f.0")
+    start, stop, _ = code.parameters[-3:]
+    x, w, y = code.pointers
+    given: dict[str | tuple[str, int], int] = {start: 3, stop: 18}
+    rows: list[int] = []
+    for loop in sums(code):
+        (tile,) = code.around(loop)
+        step = tile.counter.step
+        rows += [row + each for row in tile.turns(given) for each in range(step)]
+        assert loop.turns() == range(3), "the depth"
+        loads = [each for each in loop.instructions if each.opcode == "load"]
+        assert (len(loads), len(loop.calls("llvm.fma"))) == (1 + step, step)
+        read = [code.address(each.operands[0], given | {tile.counter.name: 7, loop.counter.name: 2}) for each in loads]
+        assert sorted(read) == sorted([(w, 2 * 8), *((x, (7 + row) * 3 + 2) for row in range(step))])
+        assert not any(each.opcode == "store" or each.calls("llvm.masked.store") for each in loop.instructions)
+        stored = [each.operands[1] for each in tile.instructions if each.calls("llvm.masked.store")]
+        assert [code.address(each, {tile.counter.name: 7}) for each in stored] == [(y, (7 + row) * 5) for row in range(step)]
+    assert rows == list(range(3, 18)), "each row once, in order"
+    assert [tile.counter.step for loop in sums(code) for tile in code.around(loop)] == [6, 2, 1]
+
+
+WHOLE = model(3, "Masking()", "Bidirectional(GRU(5, return_sequences = true))", "LayerNormalization()", "LSTM(20)", "Dense(3)")
+
+
+@pytest.mark.parametrize("wanted", ["forward", "record", "backward"])
+def test_each_nest_loads_and_stores_the_buffers_that_its_kernel_ir_names(wanted: str) -> None:
+    """And calls nothing but elementary functions: of all nests outside and in scans, by the arguments of the calls."""
+    kernels = scheduled(WHOLE, wanted)
+    text = emit_module(kernels.module, AVX2, shared=False)
+    defined = functions_of(text)
+    name = kernels.function.name
+    callers = [code for each, code in defined.items() if each == symbol(name) or each in scans(kernels.function, name)]
+    called = [each.called for code in callers for each in code.calls(name)]
+    assert len(called) == len(nests_of(kernels.function)), "as often as there are nests, some of which may be one function"
+    checked = 0
+    for nest in nests_of(kernels.function):
+        code = defined.get(f"{name}.{nest.name}")
+        if code is None or not isinstance(nest.node, FusedLoop):
+            continue
+        own = {*code.pointers}
+        loads = {each.access.buffer for each in nest.node.body if isinstance(each, Load)}
+        contracts = [each for each in nest.node.body if isinstance(each, Contract)]
+        stores = {each.access.buffer for each in nest.node.body if isinstance(each, Store)}
+        via = {name for each in nest.node.body if isinstance(each, Load) for name in (each.access.via, each.access.fill) if name}
+        assert len(code.stored & own) == len(stores), nest.name
+        read = loads | {each.left.buffer for each in contracts} | {each.panels for each in contracts} | via
+        assert len(code.loaded & own) == len(read), nest.name
+        assert bool(sums(code)) == bool(contracts), nest.name
+        checked += 1
+    assert checked >= 5
+
+
+def scans(function: KernelFunction, name: str) -> set[str]:
+    return {f"{name}.{nest.name}" for nest in nests_of(function) if isinstance(nest.node, ScanLoop)}
+
+
+def test_a_shared_entry_waits_for_the_others_after_each_nest() -> None:
+    """And every entry leaves the caller's floating-point state as it was: what it saved first is what it restores last."""
+    defined = functions_of(emitted(SMALL, AVX2))
+    for name, code in defined.items():
+        if code.exported:
+            states = [each for each in code.instructions if "mxcsr" in each.called]
+            assert [each.called.rpartition(".")[2] for each in states] == ["stmxcsr", "ldmxcsr", "ldmxcsr"], name
+            assert states[0].operands == states[2].operands != states[1].operands, name
+    shared = [each.called for each in defined["rnnspec_f_shared"].instructions if each.called.startswith(("f.", "rnnspec."))]
+    assert shared[0] == "rnnspec.join"
+    assert shared[1:].count("f.0") == 1 and shared[shared.index("f.0") + 1] == "rnnspec.wait"
+    assert not [each for each in defined["rnnspec_f"].instructions if each.called.startswith("rnnspec.")], "alone it waits for nobody"
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
@@ -103,9 +191,9 @@ def test_no_instruction_has_fast_math_flags() -> None:
 
 def test_multiply_add_is_fused_where_the_target_says_so() -> None:
     for target in TARGETS.values():
-        text = emitted(SMALL, target)
-        assert ("@llvm.fma." in text) == target.fused_multiply_add
-        assert ("fmul" in text) == (not target.fused_multiply_add)
+        code = function_of(emitted(SMALL, target), "f.0")
+        assert bool(code.calls("llvm.fma")) == target.fused_multiply_add
+        assert any(each.opcode == "fmul" for each in code.instructions) == (not target.fused_multiply_add)
 
 
 OF_ROWS: Mapping[str, str] = {
@@ -121,19 +209,18 @@ def test_what_is_the_same_for_all_units_is_computed_once_a_row(name: str) -> Non
     """Not for each vector of a tile, and not again for the row's rest."""
     body = f"%small = add %r, %r : f32[batch, 1]\n%wide = broadcast %small : f32[batch, 37]\n{OF_ROWS[name]}"
     text = emitted(f'module m\nfunc @f(input %x: f32[batch, 37], input %r: f32[batch, 1]) {{\n{body}\nreturn output "y" %out\n}}\n', AVX2)
-    nest = text[text.index("define internal void @f.0(") :]
-    nest = nest[: nest.index("\n}\n")]
-    sums = [line for line in nest.splitlines() if re.search(r"= fadd <8 x float> (%\S+), \1$", line)]
-    assert len(sums) == 1
+    code = function_of(text, "f.0")
+    doubled = [each for each in code.instructions if each.opcode == "fadd" and each.operands[0] == each.operands[1]]
+    assert len(doubled) == 1
+    assert len([loop for loop in code.loops if doubled[0] in loop.instructions]) == 1, "in the loop over rows, in none over tiles"
 
 
 def test_only_entry_points_are_exported() -> None:
-    text = emitted(SMALL, AVX2)
-    exported = [line.split("@")[1].split("(")[0] for line in text.splitlines() if line.startswith("define dso_local")]
+    defined = functions_of(emitted(SMALL, AVX2))
+    exported = [name for name, code in defined.items() if code.exported]
     assert exported == ["rnnspec_f_prepare", "rnnspec_f_prepare_shared", "rnnspec_f", "rnnspec_f_shared"]
     assert exported == [name(function) for function in ("f.prepare", "f") for name in (symbol, shared_symbol)]
-    others = [line for line in text.splitlines() if line.startswith("define") and "dso_local" not in line]
-    assert others and all(line.startswith("define internal") for line in others)
+    assert len(defined) > len(exported)
 
 
 def test_a_module_of_integers_is_an_error() -> None:
@@ -277,18 +364,63 @@ def test_targets_without_the_switch_leave_it_out() -> None:
 
 def test_rows_enter_and_leave_a_shared_scan_by_one_thread() -> None:
     """Several that write the same to the same place would hardly ever be noticed."""
-    text = emit_module(scheduled(model(3, "LSTM(64)"), "forward").module, AVX2)
-    (scan,) = (part for part in text.split("define ") if part.startswith("internal void @forward.2("))
-    led = {line.split()[0] for line in scan.splitlines() if line.startswith("  %led.")}
-    moved = [line for line in scan.splitlines() if "getelementptr" not in line and any(f"{register}," in line for register in led)]
-    assert len(led) == 3
-    assert sum("icmp slt" in line for line in moved) == 4, "finals and two states enter, one state leaves"
-    assert "%led" not in emit_module(scheduled(model(3, "LSTM(64)"), "forward").module, AVX2, shared=False)
+    kernels = scheduled(model(3, "LSTM(64)"), "forward")
+    for shared in (True, False):
+        scan = function_of(emit_module(kernels.module, AVX2, shared=shared), "forward.2")
+        for part in (0, 1) if shared else (0,):
+            moved = bytes_moved(scan, part, shared)
+            assert len(moved) == 4, "finals and two states enter, one state leaves"
+            assert all(moved) if part == 0 else not any(moved)
+
+
+def bytes_moved(scan: Code, part: int, shared: bool) -> list[int]:
+    """How many bytes each of a scan's copies moves in a thread, at the step of number 1: of four steps with 9, 7, 4 and 1 rows."""
+    integers = [name for name in scan.parameters if name not in scan.pointers]
+    start, stop, steps, first, _ = integers[:5]
+    offsets = scan.pointers[-2 if shared else -1]
+    rows = {(offsets, place): offset for place, offset in enumerate((0, 9, 16, 20, 21))}
+    (loop,) = scan.loops
+    entered = {each.name: 5 for each in scan.instructions if each.opcode == "phi"}
+    given: Numbers = {**rows, **entered, start: 0, stop: 10, steps: 4, first: 0, loop.counter.name: 1}
+    given |= {integers[5]: part, integers[6]: 2} if shared else {}
+    copies = [each for each in scan.instructions if each.calls("llvm.memset") or each.calls("llvm.memcpy")]
+    return [scan.evaluate(each.operands[2], given) for each in copies]
 
 
 @pytest.mark.parametrize(("units", "turns"), [(20, False), (64, True)])
 @pytest.mark.parametrize("wanted", ["forward", "stream"])
 def test_every_other_step_goes_back_through_weights_that_no_first_level_cache_holds(units: int, turns: bool, wanted: str) -> None:
-    text = emit_module(scheduled(model(3, f"LSTM({units})"), wanted).module, AVX2)
-    assert ("%back." in text) is turns
-    assert (len(re.findall(r"%tile\.\d+ = select i1 %back", text)) >= 2) is turns, "a single row, and several"
+    """A step reads one buffer of states and writes the other, the next one the other way round: by their order it knows its direction."""
+    kernels = scheduled(model(3, f"LSTM({units})"), wanted)
+    name = kernels.function.name
+    number = next(
+        nest.name for nest in nests_of(kernels.function) if wanted == "stream" or (nest.scan and isinstance(nest.node, FusedLoop))
+    )
+    code = function_of(emit_module(kernels.module, AVX2), f"{name}.{number}")
+    ways = 0
+    for loop in sums(code):
+        for first, last in ((0, 8), (1, 6)):
+            one, other = (weights_in_turn(code, loop, (first, last), exchanged) for exchanged in (False, True))
+            assert sorted(one) == sorted(other)
+            assert one == (other[::-1] if turns else other)
+            ways += len(one) > 1
+    assert ways >= 4 or not turns, "several rows, and a single one"
+
+
+def weights_in_turn(code: Code, loop: Loop, tiles: tuple[int, int], exchanged: bool) -> list[tuple[str, int]]:
+    """Where a product's loop begins to read weights, tile by tile: of some of the tiles, where threads share them."""
+    start, stop, token, *share = (name for name in code.parameters if name not in code.pointers)
+    places = {name: len(code.pointers) - place if exchanged else place for place, name in enumerate(code.pointers)}
+    given: Numbers = {**places, start: 0, stop: 3, token: 0, **dict(zip(share, tiles, strict=False))}
+    weights = next(each for each in loop.instructions if each.opcode == "load")
+    found: list[tuple[str, int]] = []
+
+    def visit(loops: list[Loop], given: Numbers) -> None:
+        if loops:
+            for turn in loops[0].turns(given):
+                visit(loops[1:], {**given, loops[0].counter.name: turn})
+        else:
+            found.append(code.address(weights.operands[0], {**given, loop.counter.name: 0}))
+
+    visit(code.around(loop), given)
+    return found

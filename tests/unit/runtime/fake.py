@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -165,10 +166,15 @@ SOURCE = ModelSource("Fake", "model Fake() {}\n", {"units": 4}, "float64", (Laye
 
 def model(made_for: Signature | None = None, *, softmax: bool = False, seed: int | None = 0) -> Model:
     made_for = made_for or signature()
-    return Model(made_for, FakeExecutable(made_for, softmax), SOURCE, seed=seed)
+    fake = FakeExecutable(made_for, softmax)
+    made = Model(made_for, fake, SOURCE, seed=seed)
+    _EXECUTABLES[made] = fake
+    return made
+
+
+_EXECUTABLES: WeakKeyDictionary[Model, FakeExecutable] = WeakKeyDictionary()
 
 
 def executable(of: Model) -> FakeExecutable:
-    fake = vars(of)["_executable"]
-    assert isinstance(fake, FakeExecutable)
-    return fake
+    """Of a model that was made here."""
+    return _EXECUTABLES[of]
