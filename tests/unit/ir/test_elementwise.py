@@ -26,7 +26,7 @@ from rnnspec.ir.elementwise import (
 from rnnspec.ir.ops import Module, Result, Role
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
-from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.ir.verify import verify
 
 Array = NDArray[Any]
@@ -126,7 +126,7 @@ def test_no_meaning_of_what_is_no_row() -> None:
 def test_text_is_read_back(kind: UnaryKind | BinaryKind | CompareKind) -> None:
     builder = Builder()
     on_flags = isinstance(kind, BinaryKind) and kind.row.on_flags
-    type_ = TensorType(DType.I1 if on_flags else DType.F32, ("batch", 3))
+    type_ = TensorType(DType.I1 if on_flags else DType.F32, (BATCH, 3))
     left, right = (builder.parameter(Role.RESIDUAL, name, type_) for name in ("left", "right"))
     match kind:
         case UnaryKind():
