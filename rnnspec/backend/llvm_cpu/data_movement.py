@@ -44,6 +44,7 @@ def emit_scatter(vectors: Vectors, places: RowAddresses, node: Scatter, tiles: R
 
 
 def emit_gather_ids(vectors: Vectors, places: RowAddresses, node: GatherIds, rows: Range) -> None:
+    """Copies an i32 for each row, from the row itself or from the one that `via` names."""
     writer = vectors.writer
     with writer.loop(*rows, hint="r") as row:
         source = row if node.via is None else writer.load_index(places.registers[node.via], row)

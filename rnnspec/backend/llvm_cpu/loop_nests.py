@@ -15,6 +15,7 @@ Range: TypeAlias = tuple[str, str]
 
 
 def tile_count(vectors: Vectors, units: int, per_tile: int) -> int:
+    """The number of tiles of `per_tile` vectors over `units`, the last one perhaps partly filled."""
     return -(-units // (per_tile * vectors.lanes))
 
 

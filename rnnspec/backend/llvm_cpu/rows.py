@@ -34,6 +34,7 @@ class UnitTile:
     last: int
 
     def lanes(self, vector: int, full: int) -> int:
+        """The lanes in use of a vector of the tile; `full`: of any but the last one."""
         return self.last if vector == self.vectors - 1 else full
 
 
@@ -82,6 +83,7 @@ class TileEmitter:
                         self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
 
     def value(self, name: str, row: int, vector: int) -> str:
+        """The register of a statement's value at a row and a vector of the tile."""
         return self.values[name, row, vector]
 
     def _statement(self, statement: Statement) -> None:

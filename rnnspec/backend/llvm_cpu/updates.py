@@ -36,9 +36,11 @@ class Expression:
         return self.body.binary("fdiv", self, other)
 
     def sqrt(self) -> Expression:
+        """The square root, rounded once."""
         return self.body.square_root(self)
 
     def maximum(self, other: Expression) -> Expression:
+        """The larger one, as `numpy.maximum`."""
         return self.body.maximum(self, other)
 
 
