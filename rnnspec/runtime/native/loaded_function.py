@@ -99,6 +99,7 @@ class LoadedFunction:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._lock = new_lock()
 
     @cached_property

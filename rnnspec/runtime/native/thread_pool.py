@@ -27,6 +27,7 @@ class SharedCall:
     loaded: Loaded
 
     def run(self, shared: SharedNumbers, *, follows: bool) -> None:
+        """Runs this thread's part; `follows`: as a worker, not as the caller."""
         self.function(ctypes.addressof(self.table), ctypes.addressof(self.sizes), ctypes.addressof(shared), int(follows))
 
 
