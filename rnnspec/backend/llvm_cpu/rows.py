@@ -239,8 +239,8 @@ class TileEmitter:
             addresses += left[: len(edges) - 1 - len(addresses)]
             carried = [(vectors.type, register) for register in sums]
             with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
-                start, stop = (writer.chosen("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
-                following.extend(add(start, stop, registers, writer.chosen("ptr", part, addresses)))
+                start, stop = (writer.select_by_index("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
+                following.extend(add(start, stop, registers, writer.select_by_index("ptr", part, addresses)))
             sums = registers
         for (gate, row, vector), register in zip(keys, sums, strict=True):
             self.values[statement.names[gate], row, vector] = register

@@ -129,7 +129,7 @@ class Vectors:
         self.library.declarations[f"declare {self.type} {symbol}({self.type})"] = None
         return self.writer.assign(f"call {self.type} {symbol}({self.type} {operand})")
 
-    def extreme(self, maximum: bool, left: str, right: str) -> str:
+    def min_max(self, maximum: bool, left: str, right: str) -> str:
         """The larger (smaller) one; NaN if either is NaN."""
         larger = self.select(self.compare("ogt" if maximum else "olt", left, right), left, right)
         return self.select(self.compare("uno", left, left), left, larger)
@@ -148,9 +148,9 @@ class Vectors:
         """Two partial results of a reduction made one, lane by lane."""
         if kind is ReduceKind.SUM:
             return self.writer.assign(f"fadd {self.type} {left}, {right}")
-        return self.extreme(kind is ReduceKind.MAX, left, right)
+        return self.min_max(kind is ReduceKind.MAX, left, right)
 
-    def across(self, kind: ReduceKind, value: str) -> str:
+    def reduce_lanes(self, kind: ReduceKind, value: str) -> str:
         """A vector reduced over its lanes, halves first, always in the same order; a scalar."""
         half = self.lanes // 2
         while half:
@@ -181,7 +181,7 @@ class Vectors:
             distance //= 2
         return square
 
-    def least(self, left: str, right: str) -> str:
+    def smin(self, left: str, right: str) -> str:
         """The smaller of two whole numbers."""
         self.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
         return self.writer.assign(f"call i64 @llvm.smin.i64(i64 {left}, i64 {right})", "least")

@@ -74,7 +74,7 @@ class FunctionWriter:
         address = self.assign(f"getelementptr inbounds i32, ptr {pointer}, i64 {position}", "p")
         return self.assign(f"sext i32 {self.assign(f'load i32, ptr {address}, align 4')} to i64", "n")
 
-    def chosen(self, kind: str, number: str, values: Sequence[str]) -> str:
+    def select_by_index(self, kind: str, number: str, values: Sequence[str]) -> str:
         """One of the values, each of a type, by a number in an i64."""
         *others, result = values
         for place, value in reversed(tuple(enumerate(others))):
