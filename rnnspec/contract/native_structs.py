@@ -56,10 +56,10 @@ class SharedNumbers(ctypes.Structure):
     | `arrived` | threads that have come so far; `CLOSED` when nobody can join any more |
     | `joined` | threads that take part, written by the one that leads; `BROKEN` if the caller has failed; 0: not known yet |
     | `wanted` | threads that may take part, set by the caller |
-    | `patience` | turns of a loop that the leader waits for the others to come, set by the caller |
+    | `spin_limit` | turns of a loop that the leader waits for the others to come, set by the caller |
     | `give_way` | address of a function that gives the processor to others, or 0, set by the caller |
-    | `idle` | ticks that the leader may wait in a scan beside a part of its time, set by the caller |
-    | `dismissed` | steps of a scan after which the leader went on alone, or 0 |
+    | `barrier_budget` | ticks that the leader may wait in a scan beside a part of its time, set by the caller |
+    | `timed_out` | steps of a scan after which the leader went on alone, or 0 |
     | `waiting` | arrivals at barriers so far; on a cache line of its own, because all threads write to it |
     """
 
@@ -67,10 +67,10 @@ class SharedNumbers(ctypes.Structure):
         ("arrived", ctypes.c_int64),
         ("joined", ctypes.c_int64),
         ("wanted", ctypes.c_int64),
-        ("patience", ctypes.c_int64),
+        ("spin_limit", ctypes.c_int64),
         ("give_way", ctypes.c_void_p),
-        ("idle", ctypes.c_int64),
-        ("dismissed", ctypes.c_int64),
+        ("barrier_budget", ctypes.c_int64),
+        ("timed_out", ctypes.c_int64),
         ("unused", ctypes.c_int64),
         ("waiting", ctypes.c_int64),
         ("rest", ctypes.c_int64 * 7),

@@ -25,7 +25,7 @@ Array: TypeAlias = NDArray[Any]
 
 
 class Cost(Enum):
-    """The cost class: what decides whether a value is kept, shared between loop nests or computed again."""
+    """The cost class, which decides whether a value is kept, shared between loop nests or computed again."""
 
     FREE = auto()
     """No arithmetic on floats."""
@@ -70,24 +70,71 @@ class Linearity(Enum):
 
 
 class Calculus(Protocol):
-    """What adjoint rules are written in; `rnnspec.ir.builder.Builder` is one."""
+    """The operations that adjoint rules are written in; `rnnspec.ir.builder.Builder` has them all."""
 
-    def constant_like(self, value: float, like: Value) -> Value: ...
-    def neg(self, operand: Value) -> Value: ...
-    def sign(self, operand: Value) -> Value: ...
-    def exp(self, operand: Value) -> Value: ...
-    def log(self, operand: Value) -> Value: ...
-    def sin(self, operand: Value) -> Value: ...
-    def cos(self, operand: Value) -> Value: ...
-    def add(self, left: Value, right: Value) -> Value: ...
-    def sub(self, left: Value, right: Value) -> Value: ...
-    def mul(self, left: Value, right: Value) -> Value: ...
-    def div(self, left: Value, right: Value) -> Value: ...
-    def pow(self, left: Value, right: Value) -> Value: ...
-    def less(self, left: Value, right: Value) -> Value: ...
-    def greater(self, left: Value, right: Value) -> Value: ...
-    def equal(self, left: Value, right: Value) -> Value: ...
-    def select(self, condition: Value, on_true: Value, on_false: Value) -> Value: ...
+    def constant_like(self, value: float, like: Value) -> Value:
+        """`value` in the shape and type of `like`."""
+        ...
+
+    def neg(self, operand: Value) -> Value:
+        """-operand."""
+        ...
+
+    def sign(self, operand: Value) -> Value:
+        """-1, 0 or 1."""
+        ...
+
+    def exp(self, operand: Value) -> Value:
+        """e to the operand."""
+        ...
+
+    def log(self, operand: Value) -> Value:
+        """The natural logarithm."""
+        ...
+
+    def sin(self, operand: Value) -> Value:
+        """The sine of radians."""
+        ...
+
+    def cos(self, operand: Value) -> Value:
+        """The cosine of radians."""
+        ...
+
+    def add(self, left: Value, right: Value) -> Value:
+        """left + right."""
+        ...
+
+    def sub(self, left: Value, right: Value) -> Value:
+        """left - right."""
+        ...
+
+    def mul(self, left: Value, right: Value) -> Value:
+        """left * right."""
+        ...
+
+    def div(self, left: Value, right: Value) -> Value:
+        """left / right."""
+        ...
+
+    def pow(self, left: Value, right: Value) -> Value:
+        """left to the power right."""
+        ...
+
+    def less(self, left: Value, right: Value) -> Value:
+        """left < right, as i1."""
+        ...
+
+    def greater(self, left: Value, right: Value) -> Value:
+        """left > right, as i1."""
+        ...
+
+    def equal(self, left: Value, right: Value) -> Value:
+        """left == right, as i1."""
+        ...
+
+    def select(self, condition: Value, on_true: Value, on_false: Value) -> Value:
+        """`on_true` where the i1 `condition` holds, else `on_false`."""
+        ...
 
 
 class ZeroGradient(Enum):
@@ -265,6 +312,7 @@ class UnaryKind(Enum):
     row: UnaryRow
 
     def __new__(cls, row: UnaryRow) -> UnaryKind:
+        """A member of the row; looked up by the row's spelling."""
         member = object.__new__(cls)
         member._value_, member.row = row.spelling, row
         return member
@@ -299,6 +347,7 @@ class BinaryKind(Enum):
     row: BinaryRow
 
     def __new__(cls, row: BinaryRow) -> BinaryKind:
+        """A member of the row; looked up by the row's spelling."""
         member = object.__new__(cls)
         member._value_, member.row = row.spelling, row
         return member
@@ -328,13 +377,14 @@ class CompareKind(Enum):
     row: CompareRow
 
     def __new__(cls, row: CompareRow) -> CompareKind:
+        """A member of the row; looked up by the row's spelling."""
         member = object.__new__(cls)
         member._value_, member.row = row.spelling, row
         return member
 
 
 NEGATION: Final = UnaryKind.NEG
-"""What a product with -1 is."""
+"""The operation that a product with -1 amounts to."""
 
 ElementwiseKind: TypeAlias = UnaryKind | BinaryKind | CompareKind
 

@@ -22,18 +22,21 @@ def require(condition: bool, message: Callable[[], str]) -> None:
 
 
 def tensor(type_: Type, what: str) -> TensorType:
+    """`type_`, which must be a tensor's; `what` names it in the error."""
     if isinstance(type_, TensorType):
         return type_
     raise InternalError(f"{what} must be a tensor, not {type_}")
 
 
 def index(type_: Type, what: str = "the index") -> IndexType:
+    """`type_`, which must be a packing index's; `what` names it in the error."""
     if isinstance(type_, IndexType):
         return type_
     raise InternalError(f"{what} must be an index, not {type_}")
 
 
 def is_fixed(type_: TensorType) -> bool:
+    """Whether no dimension is symbolic."""
     return all(isinstance(dim, int) for dim in type_.shape)
 
 
@@ -63,10 +66,12 @@ def _matrix(type_: Type, what: str) -> TensorType:
 
 
 def unary(kind: UnaryKind, operand: Type) -> TensorType:
+    """The operand's own type, float."""
     return _float(operand, f"the operand of {kind.value}")
 
 
 def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
+    """The sides' one type: float, or i1 for logic; only a sum takes padded sequences."""
     require(left == right, lambda: f"the sides of {kind.value} differ: {left} and {right}")
     if kind.row.on_flags:
         checked = tensor(left, f"the left side of {kind.value}")
@@ -78,11 +83,13 @@ def binary(kind: BinaryKind, left: Type, right: Type) -> TensorType:
 
 
 def compare(left: Type, right: Type) -> TensorType:
+    """i1 in the shape of the sides, which are float and of one type."""
     require(left == right, lambda: f"the sides of a comparison differ: {left} and {right}")
     return TensorType(DType.I1, _float(left, "the left side of a comparison").shape)
 
 
 def select(condition: Type, on_true: Type, on_false: Type) -> TensorType:
+    """The sides' one type, float; the condition is i1 of their shape."""
     require(on_true == on_false, lambda: f"the sides of select differ: {on_true} and {on_false}")
     chosen = _float(on_true, "a side of select")
     require(condition == TensorType(DType.I1, chosen.shape), lambda: f"the condition of select over {chosen} is {condition}")
@@ -90,6 +97,7 @@ def select(condition: Type, on_true: Type, on_false: Type) -> TensorType:
 
 
 def broadcast(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
+    """The operand's element type over `shape`, to which numpy's rule must stretch it."""
     source = _dense(operand, "the operand of broadcast")
     result = source.with_shape(shape)
     missing = result.rank - source.rank
@@ -100,6 +108,7 @@ def broadcast(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
 
 
 def reshape(operand: Type, shape: tuple[Dim, ...]) -> TensorType:
+    """The operand's element type over `shape`, the same but for dimensions of length 1; all are fixed."""
     source = _dense(operand, "the operand of reshape")
     result = source.with_shape(shape)
     require(is_fixed(source) and is_fixed(result), lambda: f"reshape takes and gives fixed dimensions, not {source} and {result}")
@@ -121,6 +130,7 @@ def _with_axis(type_: TensorType, axis: int, length: int) -> TensorType:
 
 
 def split(operand: Type, sizes: Sequence[int], axis: int) -> tuple[TensorType, ...]:
+    """One type a part; `sizes` add up to the length of `axis`."""
     source = _dense(operand, "the operand of split")
     length = _axis_length(source, axis, "the operand of split")
     require(len(sizes) > 0 and min(sizes) > 0 and sum(sizes) == length, lambda: f"split of {source} along axis {axis} into {list(sizes)}")
@@ -128,6 +138,7 @@ def split(operand: Type, sizes: Sequence[int], axis: int) -> tuple[TensorType, .
 
 
 def concat(operands: Sequence[Type], axis: int) -> TensorType:
+    """The lengths along `axis` added up, all else equal; of step masks, along time, also symbolic lengths."""
     require(len(operands) > 0, lambda: "concat of nothing")
     if axis == 1 and all(_is_step_mask(operand) for operand in operands):
         return _joined_masks([tensor(operand, "a mask") for operand in operands])
@@ -149,6 +160,7 @@ def _joined_masks(masks: Sequence[TensorType]) -> TensorType:
 
 
 def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool, init: Type | None = None) -> TensorType:
+    """[rows, columns] of two matrices, each transposed if asked; `init`, if any, has the result's type."""
     first, second = _matrix(left, "the left side of matmul"), _matrix(right, "the right side of matmul")
     rows, inner = reversed(first.shape) if transpose_left else first.shape
     inner_right, columns = reversed(second.shape) if transpose_right else second.shape
@@ -161,6 +173,7 @@ def matmul(left: Type, right: Type, transpose_left: bool, transpose_right: bool,
 
 
 def reduce(kind: ReduceKind, operand: Type, axis: int) -> TensorType:
+    """Along the last axis [R, 1] or [1], along the first of two [w]."""
     source = _float(operand, f"the operand of reduce_{kind.value}")
     require(source.rank in (1, 2) and 0 <= axis < source.rank, lambda: f"reduce_{kind.value} of {source} along axis {axis}")
     if axis == source.rank - 1:
@@ -175,28 +188,33 @@ def _ids(type_: Type) -> TensorType:
 
 
 def take(table: Type, ids: Type) -> TensorType:
+    """[R, w] of a table [n, w] and ids i32 [R, 1]."""
     rows = _matrix(table, "the table of take")
     return rows.with_shape((_ids(ids).shape[0], rows.shape[1]))
 
 
 def scatter_add(ids: Type, updates: Type, table_rows: Dim) -> TensorType:
+    """[table_rows, w] of ids i32 [R, 1] and updates [R, w]."""
     source = _matrix(updates, "the updates of scatter_add")
     require(_ids(ids).shape[0] == source.shape[0], lambda: f"scatter_add of {source} by ids {ids}")
     return source.with_shape((table_rows, source.shape[1]))
 
 
 def random(key: Type, type_: TensorType) -> TensorType:
+    """`type_`, which must be float; the key is an i32 scalar."""
     require(key == TensorType(DType.I32, ()), lambda: f"the key of random must be an i32 scalar, not {key}")
     return _float(type_, "the result of random")
 
 
 def mask(operand: Type) -> TensorType:
+    """i1 [batch, time] of a padded sequence [batch, time, d]."""
     source = tensor(operand, "the operand of mask")
     require(is_padded(source) and source.dtype is not DType.I1, lambda: f"mask takes [batch, time, d], not {source}")
     return TensorType(DType.I1, source.shape[:2])
 
 
 def make_index(mask_: Type, tokens: Dim) -> IndexType:
+    """The index of a mask i1 [batch, time]; `tokens` is a dimension that the mask doesn't have."""
     source = tensor(mask_, "the operand of index")
     fits = source.dtype is DType.I1 and source.rank == 2 and isinstance(source.shape[0], Size)
     require(fits, lambda: f"index takes i1 [batch, time], not {source}")
@@ -206,6 +224,7 @@ def make_index(mask_: Type, tokens: Dim) -> IndexType:
 
 
 def window(source: Type, index_: Type, stride: int) -> TensorType:
+    """i32 [tokens, 1] over the tokens of `index_`; both indices have one batch."""
     before, after = index(source, "the source of window"), index(index_)
     require(before.batch == after.batch, lambda: f"a window from {before} to {after}")
     require(stride > 0, lambda: f"a window with stride {stride}")
@@ -213,6 +232,7 @@ def window(source: Type, index_: Type, stride: int) -> TensorType:
 
 
 def window_mask(mask_: Type, windows: Windows) -> TensorType:
+    """i1 [batch, windows] of a mask i1 [batch, time]."""
     source = tensor(mask_, "the operand of window_mask")
     require(source.dtype is DType.I1 and source.rank == 2, lambda: f"window_mask takes i1 [batch, time], not {source}")
     require(min(windows.size, windows.stride, windows.dilation) > 0, lambda: f"a window_mask of {windows}")
@@ -220,6 +240,7 @@ def window_mask(mask_: Type, windows: Windows) -> TensorType:
 
 
 def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:
+    """The index with a row a token of `queries` and a step a step of `keys`; both have one batch."""
     first, second = index(queries, "the queries"), index(keys, "the keys")
     require(first.batch == second.batch, lambda: f"pairs of {first} and {second}")
     require(isinstance(tokens, Name | Tokens), lambda: f"the tokens of an index need a name of their own, not {tokens}")
@@ -227,12 +248,14 @@ def pairs(queries: Type, keys: Type, tokens: Dim) -> IndexType:
 
 
 def pair_tokens(pairs_: Type, queries: Type, keys: Type) -> TensorType:
+    """i32 [pairs, 1]; `pairs_` is an index of these queries and keys."""
     place = index(pairs_, "the pairs")
     require(place == pairs(queries, keys, place.tokens), lambda: f"{place} are no pairs of {queries} and {keys}")
     return TensorType(DType.I32, (place.tokens, 1))
 
 
 def distinct(ids: Type, rows: Dim, tokens: Dim) -> IndexType:
+    """An index of one row with `rows` steps, of ids i32 [R, 1]."""
     _ids(ids)
     require(isinstance(rows, int), lambda: f"distinct of {rows} rows")
     require(isinstance(tokens, Name | Tokens), lambda: f"the tokens of an index need a name of their own, not {tokens}")
@@ -246,15 +269,18 @@ def _one_row(index_: Type) -> IndexType:
 
 
 def distinct_ids(index_: Type) -> TensorType:
+    """i32 [tokens, 1] over the tokens of an index of one row."""
     return TensorType(DType.I32, (_one_row(index_).tokens, 1))
 
 
 def places(ids: Type, index_: Type) -> TensorType:
+    """i32 [R, 1], as the ids."""
     _one_row(index_)
     return _ids(ids)
 
 
 def rearrange(operand: Type, shape: tuple[Dim, ...], transpose: bool) -> TensorType:
+    """The operand's element type over `shape`: [R, ...] of as many fixed elements a row."""
     source = tensor(operand, "the operand of rearrange")
     result = source.with_shape(shape)
     fits = source.dtype.is_float and source.rank in (2, 3) and result.rank in (2, 3) and source.shape[0] == shape[0]
@@ -274,11 +300,13 @@ def _padded(operand: Type, index_: Type, what: str) -> tuple[TensorType, IndexTy
 
 
 def pack(operand: Type, index_: Type) -> TensorType:
+    """[tokens, d] of [batch, time, d]."""
     source, place = _padded(operand, index_, "the operand of pack")
     return _dense(source.with_shape((place.tokens, source.shape[2])), "the result of pack")
 
 
 def unpack(operand: Type, fill: Type, index_: Type) -> TensorType:
+    """[batch, time, d] of [tokens, d] and a fill [1, d]."""
     source, place = _matrix(operand, "the operand of unpack"), index(index_)
     require(source.shape[0] == place.tokens, lambda: f"the operand of unpack is {source}, its index {place}")
     require(fill == source.with_shape((1, source.shape[1])), lambda: f"the fill of {source} is {fill}")
@@ -286,11 +314,13 @@ def unpack(operand: Type, fill: Type, index_: Type) -> TensorType:
 
 
 def pack_sum(operand: Type, index_: Type) -> TensorType:
+    """[tokens, d] of a float [batch, time, d]."""
     source, place = _padded(operand, index_, "the operand of pack_sum")
     return _float(source.with_shape((place.tokens, source.shape[2])), "the result of pack_sum")
 
 
 def fill_sum(operand: Type, index_: Type) -> TensorType:
+    """[1, d] of a float [batch, time, d]."""
     source, _ = _padded(operand, index_, "the operand of fill_sum")
     return _float(source.with_shape((1, source.shape[2])), "the result of fill_sum")
 
@@ -307,3 +337,15 @@ def step_of(type_: Type, rows: Dim, step_rows: Dim, what: str) -> TensorType:
     source = _dense(type_, what)
     require(source.rank == 2 and source.shape[0] == rows, lambda: f"{what} must be [{rows}, w], not {source}")
     return source.with_shape((step_rows, source.shape[1]))
+
+
+def common_shape(shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+    """The shape that numpy's rule broadcasts all of `shapes` to."""
+    common: list[Dim] = [1] * max(len(shape) for shape in shapes)
+    for shape in shapes:
+        for place, dim in zip(range(-len(shape), 0), shape, strict=True):
+            if common[place] == 1:
+                common[place] = dim
+            elif dim not in (1, common[place]):
+                raise InternalError(f"shapes don't broadcast together: {', '.join(map(str, shapes))}")
+    return tuple(common)

@@ -38,6 +38,8 @@ from rnnspec.ir.values import Value
 
 
 class ReduceKind(Enum):
+    """Reductions along one axis; a member's value is its spelling."""
+
     SUM = "sum"
     MAX = "max"
     MIN = "min"
@@ -277,6 +279,8 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
+    """A parameter of a function; its name is the value's."""
+
     role: Role
     value: Value
 
@@ -292,6 +296,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Function:
+    """A function: parameters in the caller's order, a body in static single assignment form, named results."""
+
     name: str
     parameters: tuple[Parameter, ...]
     operations: tuple[Operation, ...]
@@ -300,10 +306,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Module:
+    """The functions of one model: @forward, and of training @backward too."""
+
     name: str
     functions: tuple[Function, ...]
 
     def function(self, name: str) -> Function:
+        """The function of that name; KeyError if there is none."""
         for function in self.functions:
             if function.name == name:
                 return function

@@ -71,6 +71,7 @@ class WindowMask:
 
     @property
     def windows(self) -> Windows:
+        """The windows' shape, without `flip`."""
         return Windows(self.size, self.stride, self.dilation, self.start, self.same)
 
 

@@ -67,10 +67,12 @@ def operands_of(operation: Operation) -> tuple[Value, ...]:
 
 
 def yields_of(region: Region) -> tuple[Value, ...]:
+    """The values that a region hands back, in printed order: carries, stacks, sums."""
     return region.carries + region.stacks + region.sums
 
 
 def parameters_of(region: Region) -> tuple[Value, ...]:
+    """The values that a region gets each step: the carried ones, then the slices."""
     return region.carried + region.slices
 
 
@@ -86,6 +88,7 @@ def free_values(region: Region) -> tuple[Value, ...]:
 
 
 def substitute(values: tuple[Value, ...], mapping: Mapping[Value, Value]) -> tuple[Value, ...]:
+    """The values, each replaced if `mapping` has it."""
     return tuple(mapping.get(value, value) for value in values)
 
 

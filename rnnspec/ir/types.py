@@ -22,6 +22,7 @@ class DType(Enum):
 
     @property
     def is_float(self) -> bool:
+        """Whether arithmetic and derivatives are defined for it."""
         return self in (DType.F32, DType.F64)
 
 
@@ -34,9 +35,11 @@ class TensorType:
 
     @property
     def rank(self) -> int:
+        """The number of dimensions; 0 for a scalar."""
         return len(self.shape)
 
     def with_shape(self, shape: tuple[Dim, ...]) -> TensorType:
+        """The same element type over another shape."""
         return TensorType(self.dtype, shape)
 
     def __str__(self) -> str:

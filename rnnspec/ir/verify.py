@@ -96,21 +96,21 @@ def verify_function(function: Function) -> None:
 
 
 class _Scope:
-    """What is defined so far; names stay taken after their region has ended."""
+    """The values defined so far; a name stays taken after its region has ended."""
 
     def __init__(self, function: str) -> None:
         self._function = function
         self._names: set[str] = set()
         self._visible: set[Value] = set()
         self._fixed: set[Value] = set()
-        """Those that a region sees, too: of fixed shape."""
+        """The visible values of fixed shape, which a region may read, too."""
         self._region: set[Value] | None = None
         """In a region, its own values."""
         self.dims: set[Dim] = set()
 
     @contextmanager
     def about(self, describe: Callable[[], str]) -> Generator[None]:
-        """Adds the place to what goes wrong inside; the innermost place wins."""
+        """Names the place in an `InternalError` raised inside; the innermost place wins."""
         try:
             yield
         except _LocatedError:

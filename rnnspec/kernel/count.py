@@ -111,6 +111,7 @@ class Counting:
 
     @staticmethod
     def of(function: KernelFunction) -> Counting:
+        """The counting of a function's buffers; gradients are zeros when it is called."""
         gradients = (buffer.name for buffer in function.buffers if buffer.space is Space.GRADIENT)
         return Counting({buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, frozenset(gradients))
 

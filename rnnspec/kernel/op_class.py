@@ -38,6 +38,7 @@ from rnnspec.kernel.nodes import IndexArray
 
 
 def tensor_type(value: Value) -> TensorType:
+    """The value's type; InternalError for a packing index."""
     if not isinstance(value.type, TensorType):
         raise InternalError(f"%{value.name} is no tensor")
     return value.type
@@ -113,6 +114,7 @@ class OpClass(Enum):
 
 
 def form_of(operation: Operation) -> OpClass:
+    """The class of an operation, by its kind, its axis and its shapes."""
     match operation:
         case Constant() | Unary() | Binary() | Compare() | Select() | Broadcast() | Random():
             return OpClass.POINTWISE
@@ -149,4 +151,5 @@ def depends_on_place(operation: Operation) -> bool:
 
 
 def is_storable(value: Value) -> bool:
+    """Whether a value can be kept in a buffer: flags can't."""
     return tensor_type(value).dtype is not DType.I1

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import BinaryKind, Linearity
 from rnnspec.ir.inference import is_fixed
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Binary, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
 from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of
 from rnnspec.ir.types import TensorType

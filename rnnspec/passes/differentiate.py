@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
 from rnnspec.ir.traverse import defined_values, location_of, operands_of, rename, results_of
 from rnnspec.ir.types import IndexType, TensorType

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from rnnspec.ir import inference
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Broadcast, Function, Operation, Scan, Value
 from rnnspec.ir.traverse import location_of, operands_of, parameters_of, results_of
 from rnnspec.ir.types import TensorType

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import Cost
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Binary, Broadcast, Function, Module, Operation, Scan, Unary, Value
 from rnnspec.ir.traverse import location_of, results_of
 from rnnspec.passes.rewrite import rewrite_functions

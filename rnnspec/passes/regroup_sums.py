@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Binary, Concat, Operation, Region, Split, Value
 from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of, use_counts, yields_of
 

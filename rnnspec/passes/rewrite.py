@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from rnnspec.ir.builder import Builder, Names
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Function, Module, Scan, Value
 from rnnspec.ir.traverse import location_of, replace_operands
 

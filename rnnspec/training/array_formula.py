@@ -36,6 +36,7 @@ class Trace:
     calls: list[Call] = field(default_factory=list[Call])
 
     def call(self, function: Callable[..., Any], first: int, second: int = NONE) -> TracedNumber:
+        """Records a call of numpy on one place or two; InternalError for one on constants alone."""
         if first in self.constants and (second in self.constants or second == NONE):
             raise InternalError("an optimizer's formula computes with constants alone: they are computed before it")
         self.calls.append(Call(function, first, second, self.operands + len(self.calls)))
@@ -62,9 +63,11 @@ class TracedNumber:
         return self.trace.call(np.true_divide, self.value, other.value)
 
     def sqrt(self) -> TracedNumber:
+        """The square root."""
         return self.trace.call(np.sqrt, self.value)
 
     def maximum(self, other: TracedNumber) -> TracedNumber:
+        """The larger one, as `numpy.maximum`."""
         return self.trace.call(_maximum, self.value, other.value)
 
 

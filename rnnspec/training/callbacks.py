@@ -56,6 +56,7 @@ class History(Callback):
         self.epoch: list[int] = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Appends the epoch's number and its `logs`."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)

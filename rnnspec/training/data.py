@@ -66,6 +66,7 @@ class DataSet:
 
     @property
     def samples(self) -> int:
+        """The number of samples of `x`."""
         return len(self.x)
 
     def first(self, count: int) -> DataSet:

@@ -28,6 +28,7 @@ class Examples:
 
     @property
     def samples(self) -> int:
+        """The number of samples of every input and target."""
         return self.inputs.samples
 
     def batch(self, rows: Rows) -> ExampleBatch:

@@ -39,10 +39,14 @@ class Loss(Protocol):
     """
 
     @property
-    def classes(self) -> bool: ...
+    def classes(self) -> bool:
+        """Whether targets are class numbers, int (rows,), rather than values (rows, width)."""
+        ...
 
     @property
-    def from_logits(self) -> bool: ...
+    def from_logits(self) -> bool:
+        """Whether predictions are logits rather than probabilities."""
+        ...
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
         """Each row's loss and its gradient, see `RowLoss`."""
@@ -98,6 +102,7 @@ class MeanSquaredError:
     from_logits: bool = field(default=False, init=False)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """`predictions` (rows, width) float64, `targets` like them: each row's loss (rows,) and gradient (rows, width)."""
         difference = predictions - targets
         return np.square(difference).mean(axis=1), 2.0 * difference / difference.shape[1]
 
@@ -111,6 +116,7 @@ class MeanAbsoluteError:
     from_logits: bool = field(default=False, init=False)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """`predictions` (rows, width) float64, `targets` like them: each row's loss (rows,) and gradient (rows, width)."""
         difference = predictions - targets
         return np.abs(difference).mean(axis=1), np.sign(difference) / difference.shape[1]
 
@@ -127,6 +133,7 @@ class BinaryCrossentropy:
         _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """`predictions` (rows, width) float64, `targets` like them, in 0..1: each row's loss (rows,) and gradient (rows, width)."""
         width = predictions.shape[1]
         if self.from_logits:
             decay = np.exp(-np.abs(predictions))
@@ -151,6 +158,7 @@ class CategoricalCrossentropy:
         _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """`predictions` (rows, width) float64, `targets` like them, often one-hot: each row's loss (rows,) and gradient (rows, width)."""
         if self.from_logits:
             logarithms = _log_softmax(predictions)
             return -(targets * logarithms).sum(axis=1), np.exp(logarithms) * targets.sum(axis=1, keepdims=True) - targets
@@ -174,6 +182,7 @@ class SparseCategoricalCrossentropy:
         _check_flag(self)
 
     def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
+        """`predictions` (rows, width) float64, `targets` int (rows,): each row's loss (rows,) and gradient (rows, width)."""
         row = np.arange(len(predictions))
         if self.from_logits:
             logarithms = _log_softmax(predictions)

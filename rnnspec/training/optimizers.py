@@ -95,7 +95,7 @@ class Optimizer(ABC):
         """How many numbers of state there are for a weight."""
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Whether an update with a gradient of zero may wait, until a weight is next read.
 
         A weight whose state is all zeros must be left as it is by any number of such updates after the first. What looks at a
@@ -199,16 +199,20 @@ class SGD(Optimizer):
 
     @property
     def slots(self) -> int:
+        """The velocity, with momentum."""
         return 1 if self.momentum else 0
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
+        """Without clipping or decay, at a rate that float32 holds."""
         return self._without_neighbours and self.learning_rate < LARGEST
 
     def constants(self) -> tuple[float, ...]:
+        """The learning rate and the momentum."""
         return self.learning_rate, self.momentum
 
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """v = momentum v - rate g, w += v; with `nesterov` w += momentum v - rate g."""
         rate, momentum = constants
         step = gradient * rate
         if not state:
@@ -230,16 +234,20 @@ class RMSprop(Optimizer):
 
     @property
     def slots(self) -> int:
+        """The mean square, the velocity with momentum, the mean if `centered`."""
         return 1 + bool(self.momentum) + self.centered
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
+        """Without clipping or decay, with an epsilon and a rate that float32 holds."""
         return self._without_neighbours and self.epsilon > SMALLEST and self.learning_rate < LARGEST
 
     def constants(self) -> tuple[float, ...]:
+        """The learning rate, rho, 1 - rho, the momentum and epsilon."""
         return self.learning_rate, self.rho, 1.0 - self.rho, self.momentum, self.epsilon
 
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class; with momentum v = momentum v + rate g / √(s + epsilon), w -= v."""
         rate, rho, rest, momentum, epsilon = constants
         square = state[0] * rho + gradient * gradient * rest
         spread, means = square, tuple[Num, ...]()
@@ -266,18 +274,21 @@ class Adam(Optimizer):
 
     @property
     def slots(self) -> int:
+        """The mean and the mean square, with `amsgrad` also the largest one so far."""
         return 3 if self.amsgrad else 2
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Where all is zero an update is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
         held = self.epsilon > SMALLEST and self.learning_rate < LARGEST * (1.0 - self.beta_1)
         return self._without_neighbours and held
 
     def constants(self) -> tuple[float, ...]:
+        """The learning rate with the bias corrections of both means, 1 - beta_1, 1 - beta_2 and epsilon."""
         return self._rate(), 1.0 - self.beta_1, 1.0 - self.beta_2, self.epsilon
 
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class; `amsgrad` divides by the root of the largest mean square so far."""
         rate, towards_gradient, towards_square, epsilon = constants
         mean = state[0] + (gradient - state[0]) * towards_gradient
         variance = state[1] + (gradient * gradient - state[1]) * towards_square

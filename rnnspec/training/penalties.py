@@ -54,6 +54,7 @@ class Penalties:
 
 
 def penalties(signature: Signature) -> Penalties:
+    """The penalties and constraints that a signature names, for the weights that are trained."""
     ranges = weight_ranges(signature.weights)
     trained = [(PenalizedWeight(ranges[weight.name], weight.shape), weight) for weight in signature.weights if weight.trainable]
     return Penalties(

@@ -27,9 +27,11 @@ class EpochLines(Callback):
         self._console = console
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
+        """Notes the number of epochs."""
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Prints the epoch's line."""
         self._console.out(epoch_line(epoch, self._epochs, logs), highlight=False)
 
 
@@ -46,17 +48,21 @@ class ProgressBar(Callback):
         self._progress = Progress(values, BarColumn(), *numbers, console=console)
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
+        """Shows the bar."""
         self._epochs = epochs
         self._task = self._progress.add_task("training", total=epochs * batches)
         self._progress.start()
 
     def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        """Moves the bar, and shows the epoch's means so far."""
         self._progress.update(self._task, advance=1, description=_values(logs))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Prints the epoch's line above the bar."""
         self._console.print(epoch_line(epoch, self._epochs, logs), markup=False, highlight=False)
 
     def on_train_end(self) -> None:
+        """Ends the bar."""
         self._progress.stop()
 
 

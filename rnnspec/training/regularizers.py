@@ -17,6 +17,8 @@ SMALLEST_NORM = 1e-7
 
 
 class Penalty(Protocol):
+    """A regularizer's penalty on one weight, or on one layer's output."""
+
     def __call__(self, values: Array, gradient: Array | None, scale: float) -> float:
         """`scale` times the penalty of `values`; its gradient is added to `gradient`, if there is one: same shape, both C-contiguous."""
         ...

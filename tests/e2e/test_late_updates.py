@@ -201,7 +201,7 @@ def test_a_new_optimizer_finds_what_the_old_one_owed() -> None:
     ],
 )  # fmt: skip
 def test_what_looks_at_all_weights_is_not_late(optimizer: Optimizer) -> None:
-    assert not optimizer.late
+    assert not optimizer.supports_lazy_updates
 
 
 @pytest.mark.parametrize("option", ["", ', embeddings_regularizer = "l2"', ', embeddings_constraint = "non_neg"'])

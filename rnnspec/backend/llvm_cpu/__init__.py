@@ -1,0 +1,1 @@
+"""The back end for processors, by LLVM."""

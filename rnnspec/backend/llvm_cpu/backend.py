@@ -37,17 +37,21 @@ class LlvmCpu:
 
     @property
     def targets(self) -> Mapping[str, Target]:
+        """The processors of `kernel.target.TARGETS`."""
         return TARGETS
 
     @property
     def pipelines(self) -> Mapping[str, KernelPipeline]:
+        """Inference blocks time and prefetches; training aliases its tape as well."""
         return {"kernel": INFERENCE, "kernel.backward": TRAINING}
 
     @property
     def texts(self) -> tuple[str, ...]:
+        """LLVM text as generated, LLVM text after its passes, assembly."""
         return ("llvm", "llvm.opt", "asm")
 
     def host_target(self) -> Target:
+        """This machine's processor; ValueError for one that isn't among the targets."""
         return objects.host_target()
 
     def schedule(
@@ -61,28 +65,35 @@ class LlvmCpu:
         aliases: BufferAliases = NO_ALIASES,
         after: str | None = None,
     ) -> Kernels:
+        """Kernels tiled for the target's registers, see `Backend.schedule`."""
         scheduled = schedule(function, CpuTiling(target), offsets, reader=reader, aliases=aliases)
         return scheduled if after == SCHEDULE else self.pipelines[stage].run(scheduled, after)
 
     def emit(self, kernels: Kernels, *, timed: bool = False, shared: bool = True) -> Emitted:
+        """LLVM text; InternalError for a target with other pointers than `POINTER_BITS`."""
         _check(kernels.target)
         names = [function.name for function in (kernels.function, kernels.prepare)]
         symbols = [*map(self.symbol, names), *(map(self.shared_symbol, names) if shared and not timed else ())]
         return Emitted(emit_module(kernels.module, kernels.target, timed=timed, shared=shared), tuple(symbols))
 
     def symbol(self, name: str) -> str:
+        """The kernel function's name with the package's prefix, see `entry.symbol`."""
         return entry.symbol(name)
 
     def shared_symbol(self, name: str) -> str:
+        """The name of its entry point for several threads, see `entry.shared_symbol`."""
         return entry.shared_symbol(name)
 
     def assemble(self, text: str, target: Target) -> bytes:
+        """An object file of the target's kind; InternalError if LLVM refuses the text."""
         return Machine(target).object_code(text)
 
     def identity(self, target: Target) -> tuple[str, ...]:
+        """The processor, its features and the version of LLVM with its options."""
         return (target.cpu, target.features, Machine(target).identity)
 
     def show(self, stage: str, kernels: Kernels) -> str:
+        """One of `texts`; InternalError for any other stage."""
         text, machine = self.emit(kernels).text, Machine(kernels.target)
         match stage:
             case "llvm":
@@ -95,10 +106,12 @@ class LlvmCpu:
                 raise InternalError(f"there is no text named {stage}")
 
     def emit_update(self, formula: Formula, states: int, constants: int, dtype: str, target: Target) -> Emitted:
+        """LLVM text of `rnnspec_update_rows`, see `updates.emit_update`."""
         _check(target)
         return Emitted(updates.emit_update(formula, states, constants, dtype, target), (updates.SYMBOL,))
 
     def emit_python_call(self, target: Target) -> Emitted:
+        """LLVM text of a CPython builtin; `imports` are the functions of CPython's C API in it."""
         _check(target)
         text = emit_python_call(target)
         return Emitted(text, (SYMBOL,), imported_functions(text))

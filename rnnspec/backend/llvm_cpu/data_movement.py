@@ -44,6 +44,7 @@ def emit_scatter(vectors: Vectors, places: RowAddresses, node: Scatter, tiles: R
 
 
 def emit_gather_ids(vectors: Vectors, places: RowAddresses, node: GatherIds, rows: Range) -> None:
+    """Copies an i32 for each row, from the row itself or from the one that `via` names."""
     writer = vectors.writer
     with writer.loop(*rows, hint="r") as row:
         source = row if node.via is None else writer.load_index(places.registers[node.via], row)
@@ -144,7 +145,7 @@ def _pack_rows(vectors: Vectors, places: RowAddresses, source: PanelColumn, dept
             writer.do(f"store {vectors.element} {value}, ptr {vectors.pointer(place, str(column * step + offset))}")
 
     with writer.loop("0", str(depth + line - 1), line, hint="line") as begin:
-        ks = begin, vectors.least(writer.add(begin, line), str(depth))
+        ks = begin, vectors.smin(writer.add(begin, line), str(depth))
 
         def across(row: str, rows: int) -> None:
             row_tiles(vectors, ks, (rows, 1) if rows > 1 and depth % side else (rows,), lambda k, columns: move(row, rows, k, columns))

@@ -15,6 +15,7 @@ Range: TypeAlias = tuple[str, str]
 
 
 def tile_count(vectors: Vectors, units: int, per_tile: int) -> int:
+    """The number of tiles of `per_tile` vectors over `units`, the last one perhaps partly filled."""
     return -(-units // (per_tile * vectors.lanes))
 
 
@@ -38,7 +39,7 @@ def unit_tiles_within(
     first, stop = tiles
     full, rest = divmod(units, per_tile * lanes)
     if full:
-        start, least = first, vectors.least(stop, str(full))
+        start, least = first, vectors.smin(stop, str(full))
         for count in beside:
             with writer.loop(start, least, count, hint="tile") as turn:
                 number = _turned(vectors, back, start, least, turn, count)
@@ -186,7 +187,7 @@ def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, row
         if rest:
             used = -(-rest // lanes)
             partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
-        scalar = vectors.across(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
+        scalar = vectors.reduce_lanes(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
 

@@ -78,6 +78,7 @@ def write_log1p(writer: MathWriter) -> Float:
 
 
 def exponent_of(writer: MathWriter, value: Float) -> Exponent:
+    """The exponent k of a positive, normal number: value / 2**k is in sqrt(1/2)..sqrt(2)."""
     form = writer.form
     # Moves the borders between exponents from powers of two to sqrt(1/2) times them.
     moved = writer.integer_add(writer.to_bits(value), writer.integer(form.power_bits(0) - form.bits(math.sqrt(0.5))))
@@ -93,6 +94,7 @@ def as_float(writer: MathWriter, biased: Integer) -> Float:
 
 
 def exponent_offset(writer: MathWriter) -> float:
+    """The number that `as_float` adds: 2**fraction_bits and the format's bias."""
     return 2.0**writer.form.fraction_bits + writer.form.bias
 
 

@@ -39,6 +39,7 @@ class FloatFormat:
 
     @property
     def smallest_normal(self) -> float:
+        """The smallest positive number with all its digits, 2**(1 - bias)."""
         return 2.0 ** (1 - self.bias)
 
     def bits(self, value: float) -> int:
@@ -91,14 +92,17 @@ class MathWriter:
 
     @property
     def argument(self) -> Float:
+        """The function's first parameter."""
         return Float("%x")
 
     @property
     def second_argument(self) -> Float:
+        """The function's second parameter, of those with two."""
         return Float("%y")
 
     @property
     def float_type(self) -> str:
+        """LLVM's name of the operands' type, a vector unless there is one lane."""
         return self._float_type
 
     def in_double(self) -> MathWriter:
@@ -144,21 +148,27 @@ class MathWriter:
         return Float(self._splat(self.form.float_type, f"0x{F64.bits(rounded):016X}"))
 
     def integer(self, value: int) -> Integer:
+        """`value` in every lane."""
         return Integer(self._splat(self.form.integer_type, str(value)))
 
     def add(self, left: Float, right: Float) -> Float:
+        """left + right."""
         return self._float(f"fadd {self._float_type} {left}, {right}")
 
     def subtract(self, left: Float, right: Float) -> Float:
+        """left - right."""
         return self._float(f"fsub {self._float_type} {left}, {right}")
 
     def multiply(self, left: Float, right: Float) -> Float:
+        """left * right."""
         return self._float(f"fmul {self._float_type} {left}, {right}")
 
     def divide(self, left: Float, right: Float) -> Float:
+        """left / right."""
         return self._float(f"fdiv {self._float_type} {left}, {right}")
 
     def negate(self, value: Float) -> Float:
+        """-value, zeros and NaN included."""
         return self._float(f"fneg {self._float_type} {value}")
 
     def multiply_add(self, left: Float, right: Float, addend: Float) -> Float:
@@ -182,13 +192,16 @@ class MathWriter:
         return self.select(self.compare("olt", self.constant(high), raised), self.constant(high), raised)
 
     def compare(self, predicate: Predicate, left: Float, right: Float) -> Flag:
+        """LLVM's fcmp: `o` predicates are false where a side is NaN."""
         return Flag(self._append(f"fcmp {predicate} {self._float_type} {left}, {right}"))
 
     def select(self, condition: Flag, on_true: Float, on_false: Float) -> Float:
+        """`on_true` in the lanes where the condition holds, else `on_false`."""
         flags = self._widened("i1")
         return self._float(f"select {flags} {condition}, {self._float_type} {on_true}, {self._float_type} {on_false}")
 
     def magnitude(self, value: Float) -> Float:
+        """`value` with its sign bit cleared."""
         return self.from_bits(self.bit_and(self.to_bits(value), self.integer((1 << (self.form.width - 1)) - 1)))
 
     def with_sign_of(self, magnitude: Float, sign: Float) -> Float:
@@ -197,33 +210,43 @@ class MathWriter:
         return self.from_bits(self.bit_or(self.to_bits(magnitude), bit))
 
     def to_bits(self, value: Float) -> Integer:
+        """The same bits as integers."""
         return self._integer(f"bitcast {self._float_type} {value} to {self._integer_type}")
 
     def from_bits(self, value: Integer) -> Float:
+        """The same bits as floats."""
         return self._float(f"bitcast {self._integer_type} {value} to {self._float_type}")
 
     def integer_add(self, left: Integer, right: Integer) -> Integer:
+        """left + right, modulo 2**width."""
         return self._integer(f"add {self._integer_type} {left}, {right}")
 
     def integer_subtract(self, left: Integer, right: Integer) -> Integer:
+        """left - right, modulo 2**width."""
         return self._integer(f"sub {self._integer_type} {left}, {right}")
 
     def bit_and(self, left: Integer, right: Integer) -> Integer:
+        """left & right."""
         return self._integer(f"and {self._integer_type} {left}, {right}")
 
     def bit_or(self, left: Integer, right: Integer) -> Integer:
+        """left | right."""
         return self._integer(f"or {self._integer_type} {left}, {right}")
 
     def bit_xor(self, left: Integer, right: Integer) -> Integer:
+        """left ^ right."""
         return self._integer(f"xor {self._integer_type} {left}, {right}")
 
     def flag_and(self, left: Flag, right: Flag) -> Flag:
+        """Both, lane by lane."""
         return Flag(self._append(f"and {self._widened('i1')} {left}, {right}"))
 
     def flag_or(self, left: Flag, right: Flag) -> Flag:
+        """Either, lane by lane."""
         return Flag(self._append(f"or {self._widened('i1')} {left}, {right}"))
 
     def shift_left(self, value: Integer, bits: int) -> Integer:
+        """value << bits."""
         return self._integer(f"shl {self._integer_type} {value}, {self.integer(bits)}")
 
     def shift_right(self, value: Integer, bits: int) -> Integer:
@@ -249,9 +272,11 @@ class MathWriter:
 
 
 def fma_symbol(form: FloatFormat, lanes: int) -> str:
+    """The name of LLVM's fused multiply-add over so many lanes."""
     return f"llvm.fma.{vector_suffix(form, lanes)}"
 
 
 def fma_declaration(form: FloatFormat, lanes: int) -> str:
+    """Its declaration, one line of LLVM text."""
     kind = form.float_type if lanes == 1 else f"<{lanes} x {form.float_type}>"
     return f"declare {kind} @{fma_symbol(form, lanes)}({kind}, {kind}, {kind})"

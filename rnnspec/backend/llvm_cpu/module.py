@@ -65,6 +65,7 @@ def emit_module(module: KernelModule, target: Target, *, timed: bool = False, sh
 
 
 def attributes(target: Target) -> str:
+    """Attribute group 0 of all functions; LLVM uses vectors above 32 bytes only if told to."""
     width = f' "prefer-vector-width"="{target.vector_bytes * 8}"' if target.vector_bytes > 32 else ""
     return f"attributes #0 = {{ nounwind{width} }}\n"
 

@@ -81,9 +81,11 @@ class Machine:
         return in_llvm(lambda: self._optimised(text))
 
     def object_code(self, text: str) -> bytes:
+        """The object file of a text, optimised; InternalError if LLVM refuses the text."""
         return in_llvm(lambda: bytes(self._machine(level_for(text)).emit_object(self._optimised(text))))
 
     def assembly(self, text: str) -> str:
+        """The assembly of a text, optimised; InternalError if LLVM refuses the text."""
         return in_llvm(lambda: str(self._machine(level_for(text)).emit_assembly(self._optimised(text))))
 
     def _optimised(self, text: str) -> ModuleRef:

@@ -30,8 +30,8 @@ def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Rang
     # A loop goes on while a whole step fits: the last one may be smaller here.
     chunks, parts = writer.add(rows, ROWS_AT_ONCE - 1), writer.add(height[1], at_once - 1)
     with writer.loop("0", chunks, ROWS_AT_ONCE, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
-        chunk = _Chunk(vectors, places, node, first, vectors.least(writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
-        heights = part, vectors.least(writer.add(part, at_once), height[1])
+        chunk = _Chunk(vectors, places, node, first, vectors.smin(writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
+        heights = part, vectors.smin(writer.add(part, at_once), height[1])
         row_tiles(vectors, heights, counts, chunk.copy_left)
 
         def columns(units: UnitTile) -> None:

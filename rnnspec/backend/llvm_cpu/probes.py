@@ -23,6 +23,7 @@ READ_AT_ONCE = 16
 
 
 def elementary_symbol(kind: UnaryKind | BinaryKind) -> str:
+    """The name of the probe of an elementary function."""
     return f"rnnspec_probe_{kind.value}"
 
 

@@ -34,6 +34,7 @@ class UnitTile:
     last: int
 
     def lanes(self, vector: int, full: int) -> int:
+        """The lanes in use of a vector of the tile; `full`: of any but the last one."""
         return self.last if vector == self.vectors - 1 else full
 
 
@@ -82,6 +83,7 @@ class TileEmitter:
                         self.vectors.prefetch(self._vector_pointer(statement.access, row, vector), written=True)
 
     def value(self, name: str, row: int, vector: int) -> str:
+        """The register of a statement's value at a row and a vector of the tile."""
         return self.values[name, row, vector]
 
     def _statement(self, statement: Statement) -> None:
@@ -237,8 +239,8 @@ class TileEmitter:
             addresses += left[: len(edges) - 1 - len(addresses)]
             carried = [(vectors.type, register) for register in sums]
             with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
-                start, stop = (writer.chosen("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
-                following.extend(add(start, stop, registers, writer.chosen("ptr", part, addresses)))
+                start, stop = (writer.select_by_index("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
+                following.extend(add(start, stop, registers, writer.select_by_index("ptr", part, addresses)))
             sums = registers
         for (gate, row, vector), register in zip(keys, sums, strict=True):
             self.values[statement.names[gate], row, vector] = register

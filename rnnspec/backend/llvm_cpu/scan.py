@@ -129,8 +129,8 @@ class _Part:
         writer = self._writer
         known = writer.label
         with writer.when(writer.assign("icmp sgt i64 %parts, 1")):
-            dismissed = writer.assign(f"load atomic i64, ptr {place_of(writer, 'dismissed')} monotonic, align 8", "dismissed")
-            told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, %from")
+            timed_out = writer.assign(f"load atomic i64, ptr {place_of(writer, 'timed_out')} monotonic, align 8", "dismissed")
+            told, due = writer.assign(f"icmp sgt i64 {timed_out}, 0"), writer.assign(f"icmp sle i64 {timed_out}, %from")
             alone = writer.assign(f"and i1 {told}, {due}", "alone")
             parts = writer.assign(f"select i1 {alone}, i64 1, i64 %parts", "parts")
             loaded = writer.label
@@ -171,17 +171,17 @@ class _Part:
         before = writer.label
         with writer.when(self._several):
             done = writer.add(turn, 1, "done")
-            place = place_of(writer, "dismissed")
+            place = place_of(writer, "timed_out")
             came = self._tick()
             with writer.when(self._leads):
-                idle = writer.assign(f"load i64, ptr {place_of(writer, 'idle')}, align 8", "idle")
-                allowed = writer.add(idle, writer.subtract(came, self._began))
+                barrier_budget = writer.assign(f"load i64, ptr {place_of(writer, 'barrier_budget')}, align 8", "idle")
+                allowed = writer.add(barrier_budget, writer.subtract(came, self._began))
                 with writer.when(writer.assign(f"icmp sgt i64 {writer.multiply(self._waited, MOST_IDLE)}, {allowed}")):
                     writer.do(f"store atomic i64 {done}, ptr {place} monotonic, align 8")
             wait(writer, self._parts)
             ticks = writer.add(self._waited, writer.subtract(self._tick(), came))
-            dismissed = writer.assign(f"load atomic i64, ptr {place} monotonic, align 8", "dismissed")
-            told, due = writer.assign(f"icmp sgt i64 {dismissed}, 0"), writer.assign(f"icmp sle i64 {dismissed}, {done}")
+            timed_out = writer.assign(f"load atomic i64, ptr {place} monotonic, align 8", "dismissed")
+            told, due = writer.assign(f"icmp sgt i64 {timed_out}, 0"), writer.assign(f"icmp sle i64 {timed_out}, {done}")
             alone = writer.assign(f"and i1 {told}, {due}", "alone")
             parts = writer.assign(f"select i1 {alone}, i64 1, i64 {self._parts}", "parts")
             waited = writer.label

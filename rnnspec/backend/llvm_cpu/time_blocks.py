@@ -35,6 +35,6 @@ def block_loop(vectors: Vectors, block: TimeBlock, offsets: str, steps: str) -> 
     count = at_least(1, writer.assign(f"sdiv i64 {writer.subtract(writer.add(steps, turns), 1)}, {turns}"))
     with writer.loop("0", count, hint="block") as number:
         start = writer.multiply(number, turns)
-        stop = vectors.least(writer.add(start, turns), steps)
+        stop = vectors.smin(writer.add(start, turns), steps)
         edges = (start, stop) if not block.reverse else (writer.subtract(steps, stop), writer.subtract(steps, start))
         yield Turns(start, stop, *(writer.load_index(offsets, edge) for edge in edges))

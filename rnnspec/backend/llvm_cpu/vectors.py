@@ -33,22 +33,27 @@ class Vectors:
 
     @property
     def lanes(self) -> int:
+        """The number of elements of a vector."""
         return self.target.lanes(self.dtype)
 
     @property
     def element(self) -> str:
+        """LLVM's name of the element type."""
         return ELEMENT_TYPE[self.dtype]
 
     @property
     def bytes(self) -> int:
+        """The bytes of an element."""
         return ELEMENT_BYTES[self.dtype]
 
     @property
     def type(self) -> str:
+        """LLVM's name of the vector type."""
         return f"<{self.lanes} x {self.element}>"
 
     @property
     def suffix(self) -> str:
+        """The suffix of overloaded intrinsics' names, such as `v16f32`."""
         return f"v{self.lanes}{self.dtype.value}"
 
     def constant(self, value: float) -> str:
@@ -58,9 +63,11 @@ class Vectors:
         return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
     def vector(self, value: float) -> str:
+        """The constant vector with `value` in every lane."""
         return f"splat ({self.element} {self.constant(value)})"
 
     def pointer(self, base: str, offset: str) -> str:
+        """The address `offset` elements behind `base`."""
         return base if offset == "0" else self.writer.assign(f"getelementptr inbounds {self.element}, ptr {base}, i64 {offset}", "p")
 
     def mask(self, lanes: int) -> str:
@@ -82,6 +89,7 @@ class Vectors:
         self.writer.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(written)}, i32 3, i32 1)")
 
     def store(self, value: str, pointer: str, lanes: int | None = None) -> None:
+        """Stores a vector, or only its first `lanes` elements."""
         if lanes is None or lanes == self.lanes:
             self.writer.do(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")
             return
@@ -90,9 +98,11 @@ class Vectors:
         self.writer.do(f"call void {name}({self.type} {value}, ptr align {self.bytes} {pointer}, <{self.lanes} x i1> {self.mask(lanes)})")
 
     def load_splat(self, pointer: str) -> str:
+        """The element at a pointer, in every lane."""
         return self.splat(self.writer.assign(f"load {self.element}, ptr {pointer}, align {self.bytes}", "s"))
 
     def splat(self, scalar: str) -> str:
+        """A scalar register's value, in every lane."""
         first = self.writer.assign(f"insertelement {self.type} poison, {self.element} {scalar}, i64 0")
         return self.writer.assign(f"shufflevector {self.type} {first}, {self.type} poison, <{self.lanes} x i32> zeroinitializer")
 
@@ -106,9 +116,11 @@ class Vectors:
         )
 
     def compare(self, predicate: str, left: str, right: str) -> str:
+        """LLVM's fcmp: a mask of i1, one a lane."""
         return self.writer.assign(f"fcmp {predicate} {self.type} {left}, {right}", "m")
 
     def select(self, condition: str, on_true: str, on_false: str) -> str:
+        """`on_true` in the lanes where the mask holds, else `on_false`."""
         return self.writer.assign(f"select <{self.lanes} x i1> {condition}, {self.type} {on_true}, {self.type} {on_false}")
 
     def intrinsic(self, name: str, operand: str) -> str:
@@ -117,7 +129,7 @@ class Vectors:
         self.library.declarations[f"declare {self.type} {symbol}({self.type})"] = None
         return self.writer.assign(f"call {self.type} {symbol}({self.type} {operand})")
 
-    def extreme(self, maximum: bool, left: str, right: str) -> str:
+    def min_max(self, maximum: bool, left: str, right: str) -> str:
         """The larger (smaller) one; NaN if either is NaN."""
         larger = self.select(self.compare("ogt" if maximum else "olt", left, right), left, right)
         return self.select(self.compare("uno", left, left), left, larger)
@@ -133,11 +145,12 @@ class Vectors:
                 return self.vector(float("inf"))
 
     def combine(self, kind: ReduceKind, left: str, right: str) -> str:
+        """Two partial results of a reduction made one, lane by lane."""
         if kind is ReduceKind.SUM:
             return self.writer.assign(f"fadd {self.type} {left}, {right}")
-        return self.extreme(kind is ReduceKind.MAX, left, right)
+        return self.min_max(kind is ReduceKind.MAX, left, right)
 
-    def across(self, kind: ReduceKind, value: str) -> str:
+    def reduce_lanes(self, kind: ReduceKind, value: str) -> str:
         """A vector reduced over its lanes, halves first, always in the same order; a scalar."""
         half = self.lanes // 2
         while half:
@@ -168,7 +181,7 @@ class Vectors:
             distance //= 2
         return square
 
-    def least(self, left: str, right: str) -> str:
+    def smin(self, left: str, right: str) -> str:
         """The smaller of two whole numbers."""
         self.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
         return self.writer.assign(f"call i64 @llvm.smin.i64(i64 {left}, i64 {right})", "least")

@@ -29,6 +29,7 @@ class FunctionWriter:
         return register
 
     def do(self, text: str) -> None:
+        """Appends an instruction without a result."""
         self._lines.append(f"  {text}")
 
     def block(self, label: str) -> None:
@@ -37,9 +38,11 @@ class FunctionWriter:
         self._lines.append(f"{label}:")
 
     def branch(self, label: str) -> None:
+        """Ends the block with a jump."""
         self.do(f"br label %{label}")
 
     def branch_if(self, condition: str, on_true: str, on_false: str) -> None:
+        """Ends the block with a conditional jump, on an i1."""
         self.do(f"br i1 {condition}, label %{on_true}, label %{on_false}")
 
     def text(self) -> str:
@@ -49,6 +52,7 @@ class FunctionWriter:
     # Integer arithmetic on i64
 
     def add(self, left: str, right: str | int, hint: str = "i") -> str:
+        """left + right; adding 0 makes no instruction."""
         if str(right) == "0":
             return left
         if left == "0":
@@ -56,11 +60,13 @@ class FunctionWriter:
         return self.assign(f"add nsw i64 {left}, {right}", hint)
 
     def multiply(self, left: str, right: str | int, hint: str = "i") -> str:
+        """left * right; a factor of 0 or 1 makes no instruction."""
         if left == "0" or str(right) == "0":
             return "0"
         return left if str(right) == "1" else self.assign(f"mul nsw i64 {left}, {right}", hint)
 
     def subtract(self, left: str, right: str | int, hint: str = "i") -> str:
+        """left - right; subtracting 0 makes no instruction."""
         return left if str(right) == "0" else self.assign(f"sub nsw i64 {left}, {right}", hint)
 
     def load_index(self, pointer: str, position: str) -> str:
@@ -68,7 +74,7 @@ class FunctionWriter:
         address = self.assign(f"getelementptr inbounds i32, ptr {pointer}, i64 {position}", "p")
         return self.assign(f"sext i32 {self.assign(f'load i32, ptr {address}, align 4')} to i64", "n")
 
-    def chosen(self, kind: str, number: str, values: Sequence[str]) -> str:
+    def select_by_index(self, kind: str, number: str, values: Sequence[str]) -> str:
         """One of the values, each of a type, by a number in an i64."""
         *others, result = values
         for place, value in reversed(tuple(enumerate(others))):

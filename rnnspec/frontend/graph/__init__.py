@@ -1,0 +1,1 @@
+"""The layer graph: layers, and the values that flow between them."""

@@ -141,21 +141,26 @@ class GraphTensor:
 
     @property
     def sequence(self) -> bool:
+        """Whether it has a time, with one row of features a step."""
         return self.steps is not None
 
     @property
     def masked(self) -> bool:
+        """Whether it is a sequence whose steps some mask may leave out."""
         return self.steps is not None and self.steps.is_masked
 
     @property
     def features(self) -> int:
+        """The length of the last dimension; 0 where that is symbolic."""
         last = self.shape[-1]
         return last if isinstance(last, int) else 0
 
     def with_features(self, features: int) -> GraphTensor:
+        """Floats of the same shape with another number of features."""
         return replace(self, shape=(*self.shape[:-1], features), ids=False)
 
     def by(self, layer: str) -> GraphTensor:
+        """The same type as a layer's result; `layer` is named in errors."""
         return replace(self, source="", computed=layer)
 
     def __str__(self) -> str:
@@ -182,6 +187,8 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
+    """An input of the model. `location`: its declaration in the spec."""
+
     name: str
     value: GraphValue
     location: Location = field(default=UNKNOWN, compare=False)
@@ -189,6 +196,8 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class GraphOutput:
+    """An output of the model, under its name in the spec."""
+
     name: str
     value: GraphValue
 
@@ -222,4 +231,5 @@ class Graph:
 
     @property
     def weights(self) -> Iterator[LayerWeight]:
+        """All layers' weights, in Keras's order."""
         return (weight for layer in self.layers for weight in layer.weights)

@@ -1,0 +1,1 @@
+"""Layers, one module a family: their shapes, masks, lowering and printed form."""

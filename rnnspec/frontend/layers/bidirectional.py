@@ -25,6 +25,8 @@ from rnnspec.ir.ops import Value
 
 
 class MergeMode(Enum):
+    """How forward and backward outputs become one; a member's value is its spelling, as in Keras."""
+
     CONCAT = "concat"
     SUM = "sum"
     MUL = "mul"

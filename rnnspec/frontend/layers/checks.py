@@ -108,10 +108,12 @@ class ShapeRules:
         )
 
     def row(self, call: ast.Call, operand: GraphValue) -> None:
+        """Refuses a sequence: NeedsRow at the layer's name."""
         if operand.type.sequence:
             raise CheckError(errors.layers.NeedsRow(span=call.callee.span, layer=call.callee.text, found=str(operand.type)))
 
     def sequence(self, call: ast.Call, operand: GraphValue) -> GraphTensor:
+        """The operand's type, which must be a sequence's: else NeedsSequence, which says where its steps were lost."""
         value = operand.type
         if value.sequence:
             return value
@@ -126,10 +128,12 @@ class ShapeRules:
 
 
 def one(call: ast.Call, operands: tuple[GraphValue, ...]) -> GraphValue:
+    """The only operand; TakesOne for any other number of them."""
     if len(operands) == 1:
         return operands[0]
     raise CheckError(errors.flows.TakesOne(span=call.callee.span, layer=call.callee.text, count=len(operands)))
 
 
 def unknown_layer(name: str, span: Span, known: set[str]) -> CheckError:
+    """The error for a name that is no layer's, with the nearest one or the advice for Keras's."""
     return CheckError(keras_advice.unknown_layer(name, span, known))

@@ -22,6 +22,8 @@ from rnnspec.frontend.syntax import ast
 
 @dataclass(frozen=True, slots=True)
 class Masking(Layer):
+    """Masks the steps whose features all equal `mask_value`."""
+
     mask_value: float
 
 

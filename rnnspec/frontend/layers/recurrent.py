@@ -86,6 +86,7 @@ class Recurrent(Layer):
 
     @property
     def weights(self) -> tuple[LayerWeight, ...]:
+        """The cells' weights, first cell first."""
         return tuple(weight for cell in self.cells for weight in cell.weights)
 
 
@@ -170,6 +171,7 @@ class RecurrentMaker:
         return self._bound(inner, given.value.scope)
 
     def inner_name(self, bound: BoundLayer) -> str:
+        """The name of a layer inside a wrapper: as given, else made from the layer's own."""
         return bound.options.word("name") or self._names.inner(bound.call.callee.text)
 
     def cell_names(self, bound: BoundLayer) -> tuple[str, ...]:
@@ -181,6 +183,7 @@ class RecurrentMaker:
     def recurrent(
         self, owner: str, name: str, path: str, cell_names: Sequence[str], bound: BoundLayer, operand: GraphValue, initial_state: bool
     ) -> tuple[Recurrent, tuple[GraphTensor, ...]]:
+        """The layer of checked bindings, and the types of its results: the output, then the states if they are returned."""
         features = self._context.shapes.numbers(bound.call, operand)
         value = self._context.shapes.sequence(bound.call, operand)
         places = self._names.inside(path)
@@ -217,6 +220,7 @@ class RecurrentMaker:
             features = step.width
 
     def initial_states(self, given: LocatedValue, layer: str, *, stateful: bool) -> tuple[GraphValue, ...]:
+        """The values that `initial_state` names, none where it isn't given; CheckError for anything but names of values."""
         match given.value:
             case None:
                 return ()
@@ -232,6 +236,7 @@ class RecurrentMaker:
                 raise CheckError(errors.flows.InitialStates(span=given.span, layer=layer, problem=problem))
 
     def check_states(self, layer: str, given: LocatedValue, states: Sequence[GraphValue], widths: Sequence[int]) -> None:
+        """Refuses initial states of another number or other widths than the cells' states."""
         if not states:
             return
         if len(states) != len(widths):
@@ -367,6 +372,7 @@ def _lower(tools: Tools, layer: Recurrent, operands: Sequence[Flow]) -> tuple[Fl
 
 
 def mask_of(layer: Recurrent) -> MaskRule:
+    """All steps hand the mask on, the last step's output has none."""
     return MaskRule(MaskFate.PASSED if layer.return_sequences else MaskFate.CONSUMED, MaskAdvice.CONSUME)
 
 
@@ -375,6 +381,7 @@ def _masked_steps(layer: Recurrent, _: Application) -> MaskedSteps:
 
 
 def draws(layer: Recurrent) -> bool:
+    """Whether training draws dropout masks for a cell."""
     return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
 
 
@@ -393,6 +400,7 @@ def states(layer: Recurrent, streaming: bool) -> tuple[StateSignature, ...]:
 
 
 def activities(layer: Recurrent) -> tuple[Config, ...]:
+    """The activity regularizer, once for each result."""
     return rules.observed(layer.activity_regularizer, 1 + len(layer.states) if layer.return_state else 1)
 
 

@@ -193,18 +193,22 @@ def drops(_: Layer) -> MaskRule:
 
 
 def computed(_: Layer, __: Application) -> MaskedSteps:
+    """Masked steps hold the layer's result for the operand's masked steps."""
     return MaskedSteps.COMPUTED
 
 
 def unchanged(_: Layer, __: Application) -> MaskedSteps:
+    """Masked steps stay as the operand has them."""
     return MaskedSteps.UNCHANGED
 
 
 def zero(_: Layer, __: Application) -> MaskedSteps:
+    """Masked steps hold zeros."""
     return MaskedSteps.ZERO
 
 
 def none_masked(_: Layer, __: Application) -> MaskedSteps:
+    """The result has no masked steps."""
     return MaskedSteps.NONE_MASKED
 
 
@@ -227,6 +231,7 @@ def every_step_of(application: Application) -> Iterator[StepMask]:
 
 
 def draws_nothing(_: Layer) -> bool:
+    """Training draws no random numbers."""
     return False
 
 
@@ -236,18 +241,22 @@ def streams(_: Layer, __: Application, ___: Sequence[bool]) -> str:
 
 
 def needs_whole(layer: Layer, _: Application, __: Sequence[bool]) -> str:
+    """Refuses a stream: the layer reads the whole sequence."""
     return f"{layer.name} looks at the whole sequence"
 
 
 def needs_several(layer: Layer, _: Application, __: Sequence[bool]) -> str:
+    """Refuses a stream: a result needs more than one step."""
     return f"{layer.name} looks at several steps at once"
 
 
 def carries_nothing(_: Layer, __: bool) -> tuple[StateSignature, ...]:
+    """No state goes from step to step."""
     return ()
 
 
 def observes_nothing(_: Layer) -> tuple[Config, ...]:
+    """No activity regularizer."""
     return ()
 
 
@@ -257,12 +266,14 @@ def observed(regularizer: Config | None, results: int = 1) -> tuple[Config, ...]
 
 
 def no_table(_: Layer) -> None:
-    return None
+    """No weight is looked up by ids."""
 
 
 def ends_in_unknown(_: Layer) -> Ending:
+    """The results come from no known activation."""
     return Ending.UNKNOWN
 
 
 def one_result(_: Layer) -> tuple[str, ...]:
+    """The only result needs no name of its own."""
     return ()

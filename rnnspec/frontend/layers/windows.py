@@ -44,6 +44,7 @@ class WindowShape:
 
     @property
     def span(self) -> int:
+        """The steps from the first that a window sees to the last, both included."""
         return (self.size - 1) * self.dilation + 1
 
     @property
@@ -108,14 +109,17 @@ class WindowPlaces:
 
 
 def mask_of(carry_mask: bool, advice: MaskAdvice = MaskAdvice.CARRY) -> MaskRule:
+    """The mask is handed on with `carry_mask`, else dropped with `advice`."""
     return MaskRule(MaskFate.PASSED if carry_mask else MaskFate.DROPPED, advice)
 
 
 def masked_steps_of(carry_mask: bool) -> MaskedSteps:
+    """Zeros at masked steps with `carry_mask`, else no step is masked."""
     return MaskedSteps.ZERO if carry_mask else MaskedSteps.NONE_MASKED
 
 
 def packs_of(carry_mask: bool, application: Application) -> Iterator[StepMask]:
+    """The step masks that the layer packs by: its own, and without `carry_mask` every step, too."""
     yield from rules.own_steps(application.layer, application)
     if not carry_mask:
         yield from rules.every_step_of(application)

@@ -1,0 +1,1 @@
+"""The scheduling decisions that processors need: tiles, time blocks, prefetching, aliased tapes."""

@@ -22,6 +22,7 @@ class PrefetchTokens:
     name: ClassVar[str] = "prefetch"
 
     def run(self, kernels: Kernels) -> Kernels:
+        """Adds a prefetch to the scans' steps."""
         function = kernels.function
         return replace(kernels, function=prefetch(function, kernels.target.lanes(function.dtype)))
 

@@ -29,6 +29,7 @@ class AliasTape:
     name: ClassVar[str] = "alias-tape"
 
     def run(self, kernels: Kernels) -> Kernels:
+        """Aliases the tape of a recorded call; kernels without a reader stay as they are."""
         if kernels.reader is None:
             return kernels
         function, aliases = alias_tape(kernels.function, opaque_uses(kernels.reader))

@@ -83,12 +83,15 @@ class CpuTiling:
     target: Target
 
     def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
+        """The tile of a contraction of `sums` products for `units` columns, see `contraction_tile`."""
         return contraction_tile(self.target, sums, units, self.target.lanes(dtype))
 
     def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, units: int, dtype: DType) -> Tile:
+        """The tile for the weights' panels, see `for_panels`."""
         lanes = self.target.lanes(dtype)
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
         return for_panels(tile, sums, weights, -(-units // lanes), self.target)
 
     def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:
+        """The tile of a body without contractions, see `pointwise_tile`."""
         return pointwise_tile(self.target, units, self.target.lanes(dtype), *registers_of(body))

@@ -41,6 +41,7 @@ class TimeBlocks:
     name: ClassVar[str] = "time-blocks"
 
     def run(self, kernels: Kernels) -> Kernels:
+        """Groups loop nests into blocks of time."""
         function = kernels.function
         buffers = {buffer.name: buffer for buffer in function.buffers}
         return replace(kernels, function=replace(function, blocks=time_blocks(function.nodes, buffers, kernels.target)))

@@ -1,0 +1,1 @@
+"""Native code in this process: linking, memory, calls, threads."""

@@ -75,10 +75,12 @@ class NativeExecutable:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """New locks in a forked child, whose parent's other threads may have held the old ones."""
         self._lock = new_lock()
 
     @property
     def threads(self) -> ThreadCount:
+        """The threads that calls may use."""
         return self._threads
 
     @property

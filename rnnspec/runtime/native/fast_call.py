@@ -75,6 +75,7 @@ class DirectCalls:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._lock = new_lock()
 
     def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:

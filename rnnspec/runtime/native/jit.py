@@ -35,13 +35,19 @@ class Assembled(Protocol):
     """Object code, the functions in it, and what the cache has it under ("" if it hasn't)."""
 
     @property
-    def object_code(self) -> bytes: ...
+    def object_code(self) -> bytes:
+        """An object file for this machine."""
+        ...
 
     @property
-    def object_key(self) -> str: ...
+    def object_key(self) -> str:
+        """The key under which the object cache has it."""
+        ...
 
     @property
-    def symbols(self) -> Sequence[str]: ...
+    def symbols(self) -> Sequence[str]:
+        """The functions that it defines for callers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

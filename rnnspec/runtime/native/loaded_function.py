@@ -99,6 +99,7 @@ class LoadedFunction:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._lock = new_lock()
 
     @cached_property
@@ -152,9 +153,9 @@ class LoadedFunction:
         if threads > 1:
             call = SharedCall(self.loaded.functions[shared], table, sizes, self.loaded)
             tuning = self.threads.tuning
-            took_part = call_together(call, alone, threads, tuning.spin_limit, tuning.barrier_ticks)
-            self.threads.participants = took_part.threads
-            self._alone = tuning.calls_alone if took_part.dismissed else 0
+            participants = call_together(call, alone, threads, tuning.spin_limit, tuning.barrier_ticks)
+            self.threads.participants = participants.threads
+            self._alone = tuning.calls_alone if participants.timed_out else 0
         else:
             alone(ctypes.addressof(table), ctypes.addressof(sizes))
 

@@ -31,6 +31,7 @@ def aligned_bytes(size: int) -> Array:
 
 
 def address(array: Array) -> int:
+    """The address of an array's first element."""
     return array.__array_interface__["data"][0]
 
 
@@ -43,6 +44,7 @@ class Memory:
 
     @staticmethod
     def of(size: int) -> Memory:
+        """`size` uninitialised bytes from a cache line on."""
         memory = aligned_bytes(size)
         return Memory(memory, address(memory))
 

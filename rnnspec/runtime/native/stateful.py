@@ -28,6 +28,7 @@ class StatefulExecutable:
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
+        """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._turn = new_lock()
 
     def _next_turn(self) -> Lock:
@@ -38,6 +39,7 @@ class StatefulExecutable:
 
     @property
     def threads(self) -> ThreadCount:
+        """The inner executable's."""
         return self._inner.threads
 
     def reset(self) -> None:
@@ -46,10 +48,12 @@ class StatefulExecutable:
             self._states = {}
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
+        """The model's outputs, without the states; ValueError for another number of samples than the first call's."""
         with self._next_turn():
             return self._kept(self._inner.forward(self._given(request)))
 
     def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
+        """As `forward`, and the tape; the tape has the states that the call began with."""
         with self._next_turn():
             outputs, tape = self._inner.record(self._given(request))
             return self._kept(outputs), tape
@@ -72,12 +76,15 @@ class StatefulExecutable:
         return self._inner.stream(request)
 
     def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+        """A stream's steps, whose states are the stream's own."""
         return self._inner.stepper(inputs, states, indices)
 
     def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
+        """None: a call needs the states that the last one left."""
         return None
 
     def inspect(self, stage: str, after: str | None = None) -> str:
+        """The inner executable's printed stage."""
         return self._inner.inspect(stage, after)
 
     def _given(self, request: CallRequest) -> CallRequest:

@@ -19,7 +19,7 @@ from rnnspec.signals import deferred
 
 @dataclass(frozen=True)
 class SharedCall:
-    """A native function for several threads, and what it takes; holds all that the last worker may still touch."""
+    """A native function for several threads with its arguments; keeps alive all the memory that the last worker may still touch."""
 
     function: NativeCall
     table: ctypes.Array[ctypes.c_void_p]
@@ -27,6 +27,7 @@ class SharedCall:
     loaded: Loaded
 
     def run(self, shared: SharedNumbers, *, follows: bool) -> None:
+        """Runs this thread's part; `follows`: as a worker, not as the caller."""
         self.function(ctypes.addressof(self.table), ctypes.addressof(self.sizes), ctypes.addressof(shared), int(follows))
 
 
@@ -81,35 +82,36 @@ if hasattr(os, "register_at_fork"):
 
 
 @dataclass(frozen=True, slots=True)
-class TookPart:
-    """How many threads ran a function; whether one of them had to go on alone, because others came too late to each step."""
+class Participants:
+    """The number of threads that ran a function; `timed_out`: the leader left the others behind, which came too late to its barriers."""
 
     threads: int
-    dismissed: bool
+    timed_out: bool
 
 
-def call_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
+def call_together(call: SharedCall, alone: NativeCall, threads: int, spin_limit: int, barrier_budget: int) -> Participants:
     """Runs a native function on so many threads, fewer if others have them. `alone`: the same function for one.
 
-    `patience`: turns that it waits for the others to come; `idle`: ticks that it may wait for them later, beside a part of its time.
+    `spin_limit`: turns of a loop in which the others may join. `barrier_budget`: ticks that the leader may wait at barriers, beside a
+    part of its time, before it goes on alone.
     No signal interrupts it: workers that were called wait for their caller.
     """
-    return deferred(lambda: _called_together(call, alone, threads, patience, idle))
+    return deferred(lambda: _called_together(call, alone, threads, spin_limit, barrier_budget))
 
 
-def _called_together(call: SharedCall, alone: NativeCall, threads: int, patience: int, idle: int) -> TookPart:
+def _called_together(call: SharedCall, alone: NativeCall, threads: int, spin_limit: int, barrier_budget: int) -> Participants:
     team, taken = _team, 0
-    shared = SharedNumbers(wanted=threads, patience=patience, give_way=_YIELD, idle=idle)
+    shared = SharedNumbers(wanted=threads, spin_limit=spin_limit, give_way=_YIELD, barrier_budget=barrier_budget)
     try:
         taken = team.take(threads - 1)
         if not taken:
             alone(ctypes.addressof(call.table), ctypes.addressof(call.sizes))
-            return TookPart(1, dismissed=False)
+            return Participants(1, timed_out=False)
         shared.wanted = taken + 1
         for _ in range(taken):
             team.post(call, shared)
         call.run(shared, follows=False)
-        return TookPart(shared.joined, dismissed=bool(shared.dismissed))
+        return Participants(shared.joined, timed_out=bool(shared.timed_out))
     finally:
         if not shared.joined:
             shared.joined = BROKEN

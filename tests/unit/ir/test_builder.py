@@ -9,7 +9,9 @@ from hypothesis import given, settings
 
 from rnnspec.contract.dimensions import BATCH, ROWS, TOKENS, Name
 from rnnspec.diagnostics import InternalError
-from rnnspec.ir.builder import Builder, Names, common_shape
+from rnnspec.ir.builder import Builder
+from rnnspec.ir.inference import common_shape
+from rnnspec.ir.names import Names
 from rnnspec.ir.ops import (
     BinaryKind,
     Compare,
