@@ -51,15 +51,17 @@ class CallCache:
         self._dtype = np.dtype(signature.dtype)
         self._executable, self._parameters = executable, parameters
         self._known = ShapeCache[Shapes, KnownCall](MOST_SHAPES)
+        self._find = self._known.get  # which a direct call, of one and a half microseconds, looks up in one step less
 
     def outputs(self, x: object, most: int | None = None) -> Any:
         """The direct call's outputs for an array of at most `most` samples; None if no direct call is known for it."""
         if type(x) is not np.ndarray:
             return None
-        known = self._known.get(x.shape)
-        if known is None or known.direct is None or (most is not None and x.shape[0] > most):
+        shape = x.shape
+        known = self._find(shape)
+        if known is None or (direct := known.direct) is None or (most is not None and shape[0] > most):
             return None
-        outputs = known.direct(x)
+        outputs = direct(x)
         if outputs is None and known.version != self._parameters.version:
             for each in tuple(self._known.values()):
                 each.direct = None  # so that nobody holds what was made of weights that there are no more
