@@ -75,6 +75,6 @@ def update_of(compilation: Compilation, batch: Batch) -> Callable[[], None] | No
     def update() -> None:
         rows = updates.catch_up(batch.inputs)
         gradient = updates.zeros()
-        parameters.change(lambda weights: updates.apply(weights, gradient, rows), settled=False)
+        parameters.change(lambda weights: updates.apply(weights, gradient, rows), flushed=False)
 
     return update

@@ -95,7 +95,7 @@ class Trainer:
             lambda weights, version: self.executable.record(
                 CallRequest(inputs.inputs, inputs.indices, weights, version, training=True, key=key, activities=True)
             ),
-            settled=False,
+            flushed=False,
         )
         count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
         given, updated = everything[:count], everything[count:]
@@ -109,7 +109,7 @@ class Trainer:
             flat, _ = self.executable.backward(tape, cotangents, weights, version, input_gradients=False, gradient=updates.zeros())
             return flat, self.penalties.of_weights(weights, flat)
 
-        flat, of_weights = self.parameters.read(derived, settled=False)
+        flat, of_weights = self.parameters.read(derived, flushed=False)
         penalty += of_weights
 
         def updated_weights(weights: Array) -> None:
@@ -117,7 +117,7 @@ class Trainer:
             self.penalties.constrain(weights)
             self.parameters.put_updates(weights, updated)
 
-        self.parameters.change(updated_weights, settled=False)
+        self.parameters.change(updated_weights, flushed=False)
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 

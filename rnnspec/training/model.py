@@ -326,7 +326,7 @@ class Model(CompiledModel):
         return Trainer(self._executable, self._parameters, trained, self._penalties)
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
-        self._parameters.settle()
+        self._parameters.flush()
         self._updates = Updates(optimizer, self._parameters, self._compile_update, self.tuning)
 
 

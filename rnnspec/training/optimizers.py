@@ -95,7 +95,7 @@ class Optimizer(ABC):
         """How many numbers of state there are for a weight."""
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Whether an update with a gradient of zero may wait, until a weight is next read.
 
         A weight whose state is all zeros must be left as it is by any number of such updates after the first. What looks at a
@@ -203,7 +203,7 @@ class SGD(Optimizer):
         return 1 if self.momentum else 0
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Without clipping or decay, at a rate that float32 holds."""
         return self._without_neighbours and self.learning_rate < LARGEST
 
@@ -238,7 +238,7 @@ class RMSprop(Optimizer):
         return 1 + bool(self.momentum) + self.centered
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Without clipping or decay, with an epsilon and a rate that float32 holds."""
         return self._without_neighbours and self.epsilon > SMALLEST and self.learning_rate < LARGEST
 
@@ -278,7 +278,7 @@ class Adam(Optimizer):
         return 3 if self.amsgrad else 2
 
     @property
-    def late(self) -> bool:
+    def supports_lazy_updates(self) -> bool:
         """Where all is zero an update is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
         held = self.epsilon > SMALLEST and self.learning_rate < LARGEST * (1.0 - self.beta_1)
         return self._without_neighbours and held

@@ -1,8 +1,8 @@
-"""Updates of a model's weights, those of large tables late: a row gets the updates that it has missed when it is next read.
+"""Updates of a model's weights; those of large tables are lazy: a row gets the updates that it has missed when it is next read.
 
 A batch reads few rows of a large table, and only these have a gradient; but with a moment an optimizer moves all the
 others too. Each row's missed updates are made one by one, in the operations that the whole update would have used, so
-late or not the bits are the same. What makes them also makes the update of other large weights, in one pass over them.
+lazy or not the bits are the same. What makes them also makes the update of other large weights, in one pass over them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A weight whose updates are late. `had`: for each row the updates made, of those since the last time that all were."""
+    """A weight with lazy updates. `steps_applied`: int64 (rows,), each row's updates since all rows last had all of theirs."""
 
     range: slice
     width: int
     inputs: tuple[str, ...]
-    had: Rows
+    steps_applied: Rows
 
     def rows_of(self, inputs: Mapping[str, Array]) -> Rows:
         """The rows that a batch reads: its ids' and row 0, which masked steps show."""
-        read = np.zeros(len(self.had), np.bool_)
+        read = np.zeros(len(self.steps_applied), np.bool_)
         read[0] = True
         for name in self.inputs:
             read[inputs[name]] = True
@@ -52,16 +52,16 @@ class Updates:
     _native: NativeUpdate | None = None
     _gradient: Array | None = None
     _steps: int = 0
-    """Since all rows had all updates."""
+    """Updates since all rows last had all of theirs."""
     _constants: Array = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         ranges, dtype = self.parameters.ranges, self.parameters.dtype
-        late = self.optimizer.late and self.compile_update is not None
+        lazy = self.optimizer.supports_lazy_updates and self.compile_update is not None
         tables = {
             weight.name: _table(weight, ranges[weight.name])
             for weight in self.parameters.signatures
-            if late and _can_wait(weight, self.tuning.large_table)
+            if lazy and _can_wait(weight, self.tuning.large_table)
         }
         self._tables = tuple(tables.values())
         self.optimizer.bind(
@@ -85,21 +85,21 @@ class Updates:
         return gradient
 
     def catch_up(self, inputs: Mapping[str, Array]) -> list[Rows]:
-        """Brings the rows that a batch reads up to date; which they are, table by table."""
+        """Brings the rows that a batch reads up to date; returns their numbers, table by table."""
         rows = [table.rows_of(inputs) for table in self._tables]
         if rows:
 
             def caught_up(weights: Array) -> None:
                 for table, read in zip(self._tables, rows, strict=True):
-                    self._update(table, weights, read[table.had[read] < self._steps], None)
+                    self._update(table, weights, read[table.steps_applied[read] < self._steps], None)
 
-            self.parameters.change(caught_up, settled=False)
+            self.parameters.change(caught_up, flushed=False)
         return rows
 
     def apply(self, weights: Array, gradient: Array, rows: list[Rows]) -> None:
-        """One update; `gradient`, which is what `zeros` gave, and `rows` are the batch's. The parameters' writer calls it."""
+        """Makes one update inside `Parameters.change`. `gradient`: the array from `zeros`, filled. `rows`: from `catch_up`."""
         if self._steps == self.tuning.late_steps:
-            self._settle(weights)
+            self._flush(weights)
         self.optimizer.step(weights, gradient, self._native_step(weights, gradient))
         if self._tables:
             constants = self.optimizer.constants()
@@ -109,26 +109,26 @@ class Updates:
             for table, read in zip(self._tables, rows, strict=True):
                 self._update(table, weights, read, gradient)
             self._steps += 1
-            self.parameters.owe(self._settle)
+            self.parameters.defer(self._flush)
         self._gradient = gradient
 
-    def _settle(self, weights: Array) -> None:
+    def _flush(self, weights: Array) -> None:
         for table in self._tables:
-            self._update(table, weights, np.arange(len(table.had)), None)
-            table.had[:] = 0
+            self._update(table, weights, np.arange(len(table.steps_applied)), None)
+            table.steps_applied[:] = 0
         self._steps = 0
 
     def _update(self, table: Table, weights: Array, rows: Rows, gradient: Array | None) -> None:
-        """Catches rows up, and makes one update more if there is a gradient, which is zeros then where it was used."""
+        """Makes the updates that rows have missed, and one more if there is a gradient; the part of the gradient in use becomes zeros."""
         if not self._steps and gradient is None:
             return
         parts = [values[table.range] for values in (weights, weights if gradient is None else gradient)]
-        arrays = [*parts, table.had, rows, self._constants, *(values[table.range] for values in self.optimizer.state)]
+        arrays = [*parts, table.steps_applied, rows, self._constants, *(values[table.range] for values in self.optimizer.state)]
         self._call(arrays, [len(rows), table.width, self._steps, int(gradient is not None)])
 
     def _native_step(self, weights: Array, gradient: Array) -> Callable[[int, int], None] | None:
         """An update of a run of weights, by the function that updates tables: of a table of one row. None where there is none."""
-        if self.compile_update is None or not self.tuning.native_updates or not self.optimizer.late:
+        if self.compile_update is None or not self.tuning.native_updates or not self.optimizer.supports_lazy_updates:
             return None
 
         def step(start: int, stop: int) -> None:

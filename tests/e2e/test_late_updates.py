@@ -83,7 +83,7 @@ def parameters_of(model: Model) -> Parameters:
 
 def as_it_lies(model: Model) -> Array:
     """The flat weights with what is owed to them."""
-    return parameters_of(model).read(lambda flat, _: flat.copy(), settled=False)
+    return parameters_of(model).read(lambda flat, _: flat.copy(), flushed=False)
 
 
 def waits(model: Model) -> bool:
@@ -201,7 +201,7 @@ def test_a_new_optimizer_finds_what_the_old_one_owed() -> None:
     ],
 )  # fmt: skip
 def test_what_looks_at_all_weights_is_not_late(optimizer: Optimizer) -> None:
-    assert not optimizer.late
+    assert not optimizer.supports_lazy_updates
 
 
 @pytest.mark.parametrize("option", ["", ', embeddings_regularizer = "l2"', ', embeddings_constraint = "non_neg"'])

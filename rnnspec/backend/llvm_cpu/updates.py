@@ -59,14 +59,14 @@ def emit_update(formula: Formula, states: int, constants: int, dtype: str, targe
     """
     element, bits, size = ELEMENTS[dtype]
     writer = FunctionWriter(SYMBOL, ["ptr %pointers", "ptr %dims"], linkage="dso_local")
-    weights, gradient, had, rows, numbers, *kept = _table(writer, "ptr", "%pointers", 5 + states)
+    weights, gradient, steps_applied, rows, numbers, *kept = _table(writer, "ptr", "%pointers", 5 + states)
     count, width, steps, last = _table(writer, "i64", "%dims", 4)
     learning = writer.assign(f"icmp ne i64 {last}, 0", "learning")
     done = writer.add(steps, last)
     declarations: set[str] = set()
     with writer.loop("0", count, hint="r") as place:
         row = _load(writer, "i64", rows, place)
-        seen_at = writer.assign(f"getelementptr inbounds i64, ptr {had}, i64 {row}", "p")
+        seen_at = writer.assign(f"getelementptr inbounds i64, ptr {steps_applied}, i64 {row}", "p")
         seen = writer.assign(f"load i64, ptr {seen_at}", "seen")
         start = writer.multiply(row, width)
         stop = writer.add(start, width)

@@ -25,8 +25,8 @@ _versions = count(1)
 class Parameters:
     """The weights as one flat array at a fixed address, in the signature's order.
 
-    `read` and `change` run functions on it: many readers or one writer at a time. Training may defer a part of its updates (`owe`);
-    they are made before anyone reads or changes the array, but with `settled = False`. A change is whole or hasn't begun, whatever
+    `read` and `change` run functions on it: many readers or one writer at a time. Training may defer a part of its updates (`defer`);
+    they are made before anyone reads or changes the array, but with `flushed = False`. A change is whole or hasn't begun, whatever
     interrupts it; see `rnnspec.locks`.
     """
 
@@ -42,7 +42,7 @@ class Parameters:
         """`version`, for native code to look at."""
         self._basis = self.version
         self._turns = ReadersWriter()
-        self._owed: Callable[[Array], None] | None = None
+        self._pending: Callable[[Array], None] | None = None
 
     @property
     def size(self) -> int:
@@ -64,41 +64,41 @@ class Parameters:
         """The version of the last change of more than the moving statistics, on which a training call's tape depends."""
         return self._basis
 
-    def read(self, work: Callable[[Array, int], Result], *, settled: bool = True) -> Result:
+    def read(self, work: Callable[[Array, int], Result], *, flushed: bool = True) -> Result:
         """The result of `work` on the flat array and its version, with no writer meanwhile.
 
-        Without `settled` a part of the updates may be deferred still. No signal's handler runs in `work` then: it would read the weights
+        Without `flushed` a part of the updates may be deferred still. No signal's handler runs in `work` then: it would read the weights
         as they are.
         """
 
         def working() -> Result:
             return work(self._flat, self.version)
 
-        if not settled:
-            return self._turns.read(working) if self._owed is None else deferred(lambda: self._turns.read(working))
+        if not flushed:
+            return self._turns.read(working) if self._pending is None else deferred(lambda: self._turns.read(working))
         while True:
-            if self._owed is not None:
-                return self._turns.write_and_read(self._settled_as_writer, working)
-            given = self._turns.read(lambda: (working(),) if self._owed is None else None)
+            if self._pending is not None:
+                return self._turns.write_and_read(self._flushed_as_writer, working)
+            given = self._turns.read(lambda: (working(),) if self._pending is None else None)
             if given is not None:
                 return given[0]
 
-    def change(self, work: Callable[[Array], Result], *, only_updated: bool = False, settled: bool = True) -> Result:
+    def change(self, work: Callable[[Array], Result], *, only_updated: bool = False, flushed: bool = True) -> Result:
         """The result of `work`, which changes the flat array in place after the version has risen. `only_updated`: the basis stays."""
 
         def changing() -> Result:
             self._new_version(only_updated)
-            if settled:
-                self._settle()
+            if flushed:
+                self._flush()
             return work(self._flat)
 
         return self._turns.write(changing)
 
-    def owe(self, owed: Callable[[Array], None]) -> None:
-        """Defers `owed`, a change of the flat array, until someone else reads or changes it; call it inside `change`."""
-        self._owed = owed
+    def defer(self, update: Callable[[Array], None]) -> None:
+        """Defers `update`, a change of the flat array, until someone else reads or changes it; call it inside `change`."""
+        self._pending = update
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Makes the deferred updates."""
         self.read(lambda _flat, _version: None)
 
@@ -107,15 +107,15 @@ class Parameters:
         if not only_updated:
             self._basis = self.version
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         """Makes the deferred updates, as the writer."""
-        if self._owed is not None:
-            self._owed(self._flat)
-            self._owed = None
+        if self._pending is not None:
+            self._pending(self._flat)
+            self._pending = None
 
-    def _settled_as_writer(self) -> None:
+    def _flushed_as_writer(self) -> None:
         self._new_version(only_updated=False)
-        self._settle()
+        self._flush()
 
     def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
         """Writes a training call's new values, in the weights' order, into the flat array: all of them or, interrupted, none."""

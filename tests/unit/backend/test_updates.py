@@ -52,21 +52,21 @@ def drawn(dtype: str, random: np.random.Generator) -> tuple[Array, list[tuple[Ar
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_rows_that_catch_up_have_the_bits_of_those_that_never_missed_a_step(name: str, target: Target, dtype: str) -> None:
     at_once, late = replace(OPTIMIZERS[name]), replace(OPTIMIZERS[name])
-    assert late.late
+    assert late.supports_lazy_updates
     for optimizer in (at_once, late):
         optimizer.bind([WeightExtent(0, ROWS * WIDTH)], np.dtype(dtype))
     late.iterations = 1
     count = len(late.constants())
     code = Machine(HOST).object_code(emit_update(late.formula, late.slots, count, dtype, as_on(target)))
     native = calling(Jit().load(code, (SYMBOL,)), SYMBOL)
-    constants, had = np.zeros((STEPS, count), dtype), np.zeros(ROWS, np.int64)
+    constants, steps_applied = np.zeros((STEPS, count), dtype), np.zeros(ROWS, np.int64)
     weights, steps = drawn(dtype, np.random.default_rng(0))
     expected = weights.copy()
     for step, (rows, gradient) in enumerate(steps):
         at_once.step(expected.reshape(-1), gradient.reshape(-1).copy())
         late.iterations = step + 1
         constants[step] = late.constants()
-        arrays = [weights, gradient, had, rows, constants, *late.state]
+        arrays = [weights, gradient, steps_applied, rows, constants, *late.state]
         addresses = [array.__array_interface__["data"][0] for array in arrays]
         native(addresses, [len(rows), WIDTH, step, 0])
         assert weights[rows].tobytes() != expected[rows].tobytes() or not len(rows)
@@ -74,9 +74,9 @@ def test_rows_that_catch_up_have_the_bits_of_those_that_never_missed_a_step(name
         assert weights[rows].tobytes() == expected[rows].tobytes(), step
         assert not gradient.any(), "a gradient is cleared where it was used"
     everything = np.arange(ROWS)
-    arrays = [weights, weights, had, everything, constants, *late.state]
+    arrays = [weights, weights, steps_applied, everything, constants, *late.state]
     native([array.__array_interface__["data"][0] for array in arrays], [ROWS, WIDTH, STEPS, 0])
-    assert had.tolist() == [STEPS] * ROWS
+    assert steps_applied.tolist() == [STEPS] * ROWS
     assert weights.tobytes() == expected.tobytes()
     for kept, state in zip(late.state, at_once.state, strict=True):
         assert kept.tobytes() == state.tobytes()

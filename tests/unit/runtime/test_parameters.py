@@ -124,27 +124,27 @@ def test_a_reader_never_sees_half_a_change() -> None:
     assert not torn
 
 
-def owing(of: Parameters, owed: Callable[[Array], None], _: Array) -> None:
-    of.owe(owed)
+def defers(of: Parameters, update: Callable[[Array], None], _: Array) -> None:
+    of.defer(update)
 
 
-def test_what_is_owed_is_done_once_before_anyone_looks() -> None:
+def test_a_deferred_update_is_made_once_before_anyone_looks() -> None:
     looks: dict[str, Callable[[Parameters], object]] = {
         "copies": Parameters.copies,
         "copy of one": lambda made: made.copy_of("dense/kernel"),
-        "settle": Parameters.settle,
+        "flush": Parameters.flush,
         "assign": lambda made: made.assign({}),
     }
     for name, look in looks.items():
         made = parameters()
         done: list[str] = []
 
-        def owed(values: Array, name: str = name, done: list[str] = done) -> None:
+        def update(values: Array, name: str = name, done: list[str] = done) -> None:
             done.append(name)
             values += 1
 
-        made.change(partial(owing, made, owed), settled=False)
-        assert made.read(lambda values, _: values[0], settled=False) == 0
+        made.change(partial(defers, made, update), flushed=False)
+        assert made.read(lambda values, _: values[0], flushed=False) == 0
         version = made.version
         assert not done
         look(made)
@@ -155,17 +155,17 @@ def test_what_is_owed_is_done_once_before_anyone_looks() -> None:
         assert done == [name]
 
 
-def test_what_is_owed_and_fails_leaves_no_one_waiting_and_is_still_owed() -> None:
+def test_a_deferred_update_that_fails_stays_deferred() -> None:
     made = parameters()
     fails = [True]
 
-    def owed(values: Array) -> None:
+    def update(values: Array) -> None:
         if fails[0]:
             raise KeyError
 
-    for look in (made.settle, lambda: made.assign({})):
+    for look in (made.flush, lambda: made.assign({})):
         fails[0] = True
-        made.change(partial(owing, made, owed))
+        made.change(partial(defers, made, update))
         for _ in range(2):
             with pytest.raises(KeyError):
                 look()
@@ -174,11 +174,11 @@ def test_what_is_owed_and_fails_leaves_no_one_waiting_and_is_still_owed() -> Non
         made.assign({})
 
 
-def test_many_readers_settle_once_and_no_writer_comes_between() -> None:
+def test_many_readers_flush_once_and_no_writer_comes_between() -> None:
     made = parameters("float64")
     done: list[int] = []
 
-    def owed(values: Array) -> None:
+    def update(values: Array) -> None:
         done.append(1)
         time.sleep(0.01)
         values += 1
@@ -192,7 +192,7 @@ def test_many_readers_settle_once_and_no_writer_comes_between() -> None:
 
     def change(values: Array) -> None:
         values[:] = 10 * turn
-        made.owe(owed)
+        made.defer(update)
 
     for turn in range(20):
         made.change(change)
