@@ -125,7 +125,7 @@ def test_another_back_end_is_shown_by_its_own_stages() -> None:
 
 def test_a_back_end_has_targets_of_its_own() -> None:
     assert target_named("toy", Toy()) is TOY
-    with pytest.raises(ValueError, match="there is no target named `avx2`; there are toy"):
+    with pytest.raises(ValueError, match="there is no target named `avx2`; there is `toy`"):
         target_named("avx2", Toy())
 
 
