@@ -69,19 +69,19 @@ def native_loop(model: Model, steps: int) -> Call:
     assert isinstance(executable, NativeExecutable) and steps % 2 == 0
     batch = model._batch(np.zeros((1, 1, 1), np.float32), None, None, False)  # pyright: ignore[reportPrivateUsage]
     states = {state.name: np.zeros((1, state.width), np.float32) for state in model.signature.stream.states}
-    stepper = executable.stepper(batch.inputs, states, batch.indices)
-    model._parameters.read(stepper.set_weights)  # pyright: ignore[reportPrivateUsage]
+    prepared = executable.prepare_step(batch.inputs, states, batch.indices)
+    model._parameters.read(prepared.set_weights)  # pyright: ignore[reportPrivateUsage]
     loop = Jit().load(_object_code(), (SYMBOL,))
-    tables = stepper.tables
-    (given,), (got,) = stepper.inputs.values(), stepper.outputs.values()
+    tables = prepared.tables
+    (given,), (got,) = prepared.inputs.values(), prepared.outputs.values()
 
     def call(x: Array) -> Array:
         y = np.empty_like(x)
-        for state in stepper.states.values():
+        for state in prepared.states.values():
             state[:] = 0
         arrays = given, got, x, y
         pointers = (ctypes.c_void_p * 8)(
-            stepper.function, *(ctypes.addressof(table) for table in tables), stepper.sizes, *(address(array) for array in arrays)
+            prepared.function, *(ctypes.addressof(table) for table in tables), prepared.sizes, *(address(array) for array in arrays)
         )
         count = (ctypes.c_int64 * 1)(steps)
         loop.functions[SYMBOL](ctypes.addressof(pointers), ctypes.addressof(count))

@@ -1,4 +1,4 @@
-"""What the driver asks of a back end: kernels for a function, their text, object code, and what the runtime needs beside models."""
+"""The protocol of a back end: kernels of a function, their text, object code, and the native helpers of the runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnspec.kernel.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """The text of a module. `symbols`: the functions that it defines for others; `imports`: those that it needs of others."""
+    """The text of a module. `symbols`: the functions that it exports; `imports`: the functions that it calls in other modules."""
 
     text: str
     symbols: tuple[str, ...]
@@ -23,11 +23,11 @@ class Emitted:
 
 
 class Backend(Protocol):
-    """From functions of the tensor IR to object code, for one kind of machines. It has no state: equal questions have equal answers."""
+    """A back end: from functions of the tensor IR to object code for one kind of machine. Stateless: equal arguments, equal results."""
 
     @property
     def targets(self) -> Mapping[str, Target]:
-        """The machines that it is for, by their names."""
+        """The machines that it generates code for, by name."""
         ...
 
     @property
@@ -82,7 +82,7 @@ class Backend(Protocol):
         ...
 
     def identity(self, target: Target) -> tuple[str, ...]:
-        """What object code depends on beside the text: the compilers behind it and their settings."""
+        """The facts that object code depends on beside the text: the compilers and their settings, for cache keys."""
         ...
 
     def show(self, stage: str, kernels: Kernels) -> str:
@@ -99,4 +99,4 @@ class Backend(Protocol):
 
 
 SCHEDULE = "schedule"
-"""What `after` calls the kernels before the first pass."""
+"""The name, for `after`, of the kernels before the first pass."""

@@ -91,41 +91,40 @@ UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
 """The native update of a formula with so many states and constants."""
 
 
-Direct: TypeAlias = Callable[[object], Any]
-"""Takes one array as the model takes it; gives the outputs, newly allocated, or None where it doesn't fit as it is."""
+FastPath: TypeAlias = Callable[[object], Any]
+"""From one input array to newly allocated outputs; None for an array of another dtype, shape or layout than the call's."""
 
 
-class Stepper(Protocol):
-    """A native call with memory of its own, of a stream's step or of inference; not for several threads at once, but for `direct`."""
+class PreparedCall(Protocol):
+    """A native call with memory of its own: a stream's step, or one shape's inference. All but `fast_path` is for one thread at a time."""
 
     @property
     def inputs(self) -> Mapping[str, Array]:
-        """To be written before each step, with a time of one where they are sequences."""
+        """The arrays that a step reads, by name, to be written before it; a sequence of a stream has a time of one."""
         ...
 
     @property
     def outputs(self) -> Mapping[str, Array]:
-        """Written by each step, in the same arrays."""
+        """The arrays that each step writes, always the same."""
         ...
 
     @property
     def states(self) -> Mapping[str, Array]:
-        """As the last step left them; what is written to them the next one starts from."""
+        """The states after the last step, which the next one reads; writable."""
         ...
 
     def set_weights(self, weights: Array, version: int) -> None:
-        """Take these from now on, flat, as they are now."""
+        """Prepares the flat weights as they are now, for the steps from now on."""
         ...
 
     def run(self) -> None:
         """One step."""
         ...
 
-    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
-        """The same on an array of this shape, with copies of `shown`, which are `outputs` or a part of each.
+    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
+        """A function that makes the step for an array of this shape and returns copies of `shown`, views of `outputs`.
 
-        It gives None, too, while another thread calls it and once `version`, an array of one number, isn't that of the weights it
-        was made with.
+        It returns None while another thread is in it, and once `version`, an array of one number, differs from the version of its weights.
         """
         ...
 
@@ -135,13 +134,13 @@ class Executable(Protocol):
 
     @property
     def threads(self) -> ThreadCount:
-        """What calls may use, to be changed at any time."""
+        """The threads that calls may use; can be changed at any time."""
         ...
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
-        """The outputs, padded, newly allocated; in training the updated weights' new values; of a stateful model, the states.
+        """The padded outputs, newly allocated; then, in training, the updated weights' new values; of a stateful model, the states.
 
-        `inputs` with the states before.
+        A stateful model's request has the states before among its `inputs`.
         """
         ...
 
@@ -170,12 +169,12 @@ class Executable(Protocol):
         """The outputs of one step, then the states after it; `inputs` with the states before it."""
         ...
 
-    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
-        """The steps of one stream in which no step is masked: arrays as `stream` takes them."""
+    def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
+        """The step of one stream without masked steps; `inputs` and `states` as in `stream`, for their shapes and dtypes."""
         ...
 
-    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
-        """`forward` on inputs of these shapes, in inference; None where it wouldn't be a direct call: of a large or a stateful model."""
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall | None:
+        """Inference on inputs of these shapes; None for a large or a stateful model, which has no fast path."""
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

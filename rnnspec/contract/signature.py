@@ -214,6 +214,10 @@ class Signature:
     states: tuple[StateSignature, ...] = ()
     """States of stateful layers."""
     stream: StreamSignature = StreamSignature()
+    activities: tuple[ActivitySignature, ...] = ()
+    """Outputs of layers with an activity regularizer, in the order in which they follow the model's outputs."""
+    dropped_masks: tuple[DroppedMask, ...] = ()
+    """Layers that drop a caller's mask on its way to an output."""
 
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """The inputs from which packing indices are made, each with its masking values."""
@@ -223,8 +227,3 @@ class Signature:
     def updates(self) -> tuple[str, ...]:
         """The weights to which a training call gives new values, such as moving means, in their order."""
         return tuple(weight.name for weight in self.weights if weight.updated)
-
-    activities: tuple[ActivitySignature, ...] = ()
-    """Outputs of layers with an activity regularizer, in the order in which they follow the model's outputs."""
-    dropped_masks: tuple[DroppedMask, ...] = ()
-    """Layers that drop a caller's mask on its way to an output."""

@@ -77,7 +77,7 @@ ZEROS = "prepared.zeros"
 
 @dataclass
 class Context:
-    """What all blocks of one function share: its buffers, and the panels that its prepare function has to pack."""
+    """The state shared by all blocks of one function: its buffers, and the panels that its prepare function packs."""
 
     tiling: Tiling
     dtype: DType
@@ -131,7 +131,7 @@ class Context:
         return ZEROS
 
     def pack(self, depth: int, units: int, vectors: int, gates: tuple[PanelColumn, ...], location: Location) -> str:
-        """The buffer of packed weights, made by the prepare function; `location`: of what reads it first."""
+        """The buffer of packed weights, made by the prepare function; `location`: its first reader's."""
         for gate in gates:
             if self.buffers[gate.buffer].space not in (Space.WEIGHT, Space.PREPARED):
                 raise InternalError(f"{gate.buffer}: the right side of a contraction isn't made of weights alone")
@@ -269,7 +269,7 @@ class BlockScheduler:
                 self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _copied(self, writer: StageWriter, parts: Sequence[tuple[Value, int, Sequence[Storage]]]) -> None:
-        """A copy of what is stored comes from where that does."""
+        """A copy has the location of the value that it copies."""
         for value, _, _ in parts:
             operation = self.analysis.definitions.get(value)
             writer.locations[value.location if operation is None else location_of(operation)] = None
@@ -419,7 +419,7 @@ class BlockScheduler:
         return replace(self.locations[table], rows=RowMap.ROW, via=ids_buffer(ids, self.locations[ids]))
 
     def _definitions_of(self, values: Sequence[Value]) -> tuple[Operation, ...]:
-        """The operations that values are made of, each once, and after those of its operands."""
+        """The operations that compute `values`, each once, in topological order."""
         found: dict[Value, Operation] = {}
         pending = [(value, False) for value in reversed(values)]
         while pending:

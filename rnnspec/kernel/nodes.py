@@ -58,7 +58,7 @@ class BufferColumns:
 
 
 BufferAliases: TypeAlias = Mapping[str, BufferColumns]
-"""Where those buffers of a tape lie that are a part of another one, by their names."""
+"""The place of each aliased tape buffer, by its name: columns of another buffer."""
 
 NO_ALIASES: BufferAliases = MappingProxyType({})
 
@@ -316,9 +316,9 @@ Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | Gathe
 
 @dataclass(frozen=True, slots=True)
 class TimeBlock:
-    """The nests from number `first` on, before `last`, do `tokens` at a time: those of a few steps, then those of the next ones.
+    """Loop nests `first` to `last` - 1 run in blocks of time: all of them for the tokens of some steps, then all for the next steps.
 
-    An even number of steps, two at least. `steps`, `offsets`, `reverse`: as of their scans.
+    `tokens`: the most tokens of a block, which is an even number of steps, at least two. `steps`, `offsets`, `reverse`: the scans'.
     """
 
     first: int

@@ -1,4 +1,4 @@
-"""An optimizer's formula over arrays: traced once, then run as numpy's calls that write into arrays which are there already."""
+"""An optimizer's formula over arrays: traced once, then run as calls of numpy that write into existing arrays."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The operations of a formula so far, each on values of smaller numbers; `operands`: how many values there were before the first."""
+    """The calls of a formula so far, each on earlier values. `operands`: the number of values before the first call."""
 
     operands: int
     constants: range
@@ -78,7 +78,7 @@ def _maximum(first: Array, second: Array, result: Array) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ArrayFormula:
-    """A formula as calls over places: those of its operands, then `temporaries` of arrays that it may overwrite."""
+    """A formula as calls on numbered arrays: its operands, then so many `temporaries`, which it may overwrite."""
 
     calls: tuple[Call, ...]
     temporaries: int

@@ -26,7 +26,7 @@ from rnnspec.training.constructors import absent
 
 
 class Callback:
-    """What `fit` calls; a subclass overrides what it needs.
+    """The hooks that `fit` calls; a subclass overrides the ones that it needs.
 
     Logs are means over the epoch so far: `loss`, the metrics by name, and at an epoch's end the same
     with `val_` in front if there is validation data.
@@ -49,7 +49,7 @@ class Callback:
 
 
 class History(Callback):
-    """What `fit` returns: `history`, a list with one value an epoch under each log's name; `epoch`, their numbers."""
+    """The record that `fit` returns. `history`: for each log's name a list with one value an epoch. `epoch`: the epochs' numbers."""
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}

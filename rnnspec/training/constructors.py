@@ -1,4 +1,4 @@
-"""Constructors that say what they take, and what became of an argument that they don't."""
+"""Constructors with advice: a wrong argument's error lists the known ones, and what became of Keras's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 
 def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
-    """For a class of one of Keras's families: a TypeError for an argument that it doesn't have names what there is."""
+    """A decorator for classes of one of Keras's families: the TypeError for an unknown argument lists the known ones."""
 
     def decorated(cls: type[Made]) -> type[Made]:
         made = cls.__init__
@@ -58,7 +58,7 @@ def shows(what: str, value: object) -> bool:
 
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
-    """What to raise for a name that a module doesn't have: that Keras has it, if so, where it would be imported from."""
+    """The error to raise for a name that a module lacks, with advice if Keras has it; see `keras_advice.absent`."""
     from rnnspec.training.keras_advice import absent
 
     return absent(module, family, name)

@@ -97,7 +97,7 @@ class DataSet:
         return steps if self.mask is None else int(np.count_nonzero(self.mask[sample][:steps]))
 
     def targets_of(self, output: str) -> Samples | None:
-        """Of the output of that name; those without a name are any output's."""
+        """The targets of one output; targets without names are every output's."""
         return self.y.get(output) if isinstance(self.y, Mapping) else self.y
 
 
@@ -121,9 +121,9 @@ class DataFile:
         return self._named("test")
 
     def with_targets(self, data: DataSet, outputs: Sequence[str] = ()) -> DataSet:
-        """One of the sets; ValueError, which names the keys that it should have, if targets are missing.
+        """`data`, one of the sets; ValueError with the keys to add if targets are missing.
 
-        `outputs`: those that have targets, where these are several.
+        `outputs`: the names of the outputs with targets, if there are several.
         """
         if data.y is None or (outputs and (not isinstance(data.y, Mapping) or set(data.y) != set(outputs))):
             end = next((end for end, name in _SETS.items() if self.sets.get(name) is data and f"x{end}" in self.keys), "")
@@ -161,7 +161,7 @@ def load_data(path: str | os.PathLike[str], axes: int | None = None) -> DataFile
 
 
 def _tell_unused(name: str, keys: Sequence[str], instead: str) -> None:
-    """Warn of keys that nothing is read from; `instead`: what there is in place of a set without an ending, if something is."""
+    """Warns of unused keys; `instead`: the keys that are read in place of a set without an ending, if any."""
     there = set(keys)
     unused = [key[:_LONGEST] for key in keys if not _is_used(key, there, instead)]
     if unused:

@@ -1,4 +1,4 @@
-"""What to say of a name that isn't there: whether Keras has it, and what serves instead. Imported with the first such name."""
+"""Advice on unknown names: whether Keras has them, and the replacement here. Imported at the first unknown name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
-    """What to raise for a name that a module doesn't have: that Keras has it, if so, where it would be imported from."""
+    """The error to raise for a name that a module lacks: an ImportError with advice if Keras has it, else an AttributeError."""
     if family == "callback" and name in callbacks():
         advice = "a class of your own that inherits `Callback` can do it"
     elif family != "callback" and not name.startswith("_") and (found := keras_name(family, name)) is not None:

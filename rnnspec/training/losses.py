@@ -69,7 +69,7 @@ def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: 
 
 
 def _checked(loss: Loss, given: object, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """What `rows` gave, as two arrays of numbers of the right shapes; ValueError, naming the loss, if it isn't that."""
+    """The result of a loss's `rows`, as two arrays of numbers of the right shapes; ValueError, naming the loss, for any other."""
     name = type(loss).__name__
     expected = f"expected two arrays, each row's loss, shape {shape[:1]}, and its gradient by the predictions, shape {shape}"
     values = cast("tuple[object, ...]", given) if isinstance(given, (tuple, list)) else ()

@@ -27,7 +27,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class MetricNames:
-    """Those of each output. `of_all`: said once for all outputs, which means those that have a loss."""
+    """The metrics of each output, by name. `of_all`: one list for all outputs, which counts for those with a loss."""
 
     each: tuple[tuple[str, ...], ...]
     of_all: bool = False

@@ -35,7 +35,7 @@ def objectives(
     weights: Sequence[float],
     metrics: MetricNames,
 ) -> tuple[Objective, ...]:
-    """Those of the outputs that have a loss; ValueError for a metric that doesn't fit its output, or whose output has none."""
+    """The objectives of the outputs with a loss; ValueError for a metric that doesn't fit its output, or whose output has no loss."""
     found: list[Objective] = []
     for place, (output, loss, weight, names) in enumerate(zip(outputs, losses, weights, metrics.each, strict=True)):
         if loss is None:

@@ -30,10 +30,10 @@ from rnnspec.training.array_formula import ArrayFormula, array_formula
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 SMALLEST, LARGEST = 1e-30, 1e30
-"""Well inside what float32 holds."""
+"""Bounds well inside the range of float32."""
 
 CHUNK = 1 << 15
-"""Elements updated at a time, so that what one update touches stays in the cache."""
+"""The elements of one part of an update, few enough to stay in the cache."""
 
 
 _OPTIONAL = frozenset(name for name, argument in BY_NAME.items() if argument.optional)
@@ -105,7 +105,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def constants(self) -> tuple[float, ...]:
-        """The numbers that the formula takes in the update that `iterations` counts."""
+        """The formula's constants in update number `iterations`."""
 
     @abstractmethod
     def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
@@ -279,7 +279,7 @@ class Adam(Optimizer):
 
     @property
     def supports_lazy_updates(self) -> bool:
-        """Where all is zero an update is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
+        """Without clipping or decay: an update of zeros is 0 · rate / epsilon, which is 0 for a rate and an epsilon that float32 holds."""
         held = self.epsilon > SMALLEST and self.learning_rate < LARGEST * (1.0 - self.beta_1)
         return self._without_neighbours and held
 

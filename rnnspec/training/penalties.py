@@ -1,4 +1,4 @@
-"""What training adds to the loss beside the outputs' own, and what it makes of the weights after an update."""
+"""Regularizers and constraints: penalties added to the loss, and projections of the weights after an update."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Penalties:
             return sum(each(place.of(weights), None if gradient is None else place.of(gradient), 1.0) for place, each in self.weights)
 
     def of_activities(self, activities: Sequence[Array], cotangents: Sequence[Array] | None) -> float:
-        """The penalty of what layers gave, a mean over the batch; its gradient is added to the cotangents if there are any."""
+        """The penalty of layers' outputs, a mean over the batch; its gradient is added to the cotangents, if given."""
         total = 0.0
         with np.errstate(all="ignore"):
             for number, (values, each) in enumerate(zip(activities, self.activities, strict=True)):

@@ -29,7 +29,7 @@ _SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accurac
 
 
 def make_loss(given: object) -> Loss:
-    """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or what is no loss."""
+    """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or any other object."""
     if isinstance(given, (str, Config)):
         return _make("loss", LOSSES, given)
     _check_instance("loss", given)
@@ -87,7 +87,7 @@ def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]
 
 
 def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:
-    """The metrics of each output, by the names that `metrics.metric` knows; ValueError for anything that isn't that.
+    """The metrics of each output, by the names of `metrics.metric`; ValueError for any other argument.
 
     For one output a list of names. For several a list with one entry for each, a name, a list of names or
     None; or with one entry, for all of them; or a mapping from outputs to such entries.

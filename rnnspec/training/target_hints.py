@@ -14,7 +14,7 @@ ONE_STEP = "the output is a sequence, and needs a target for each step: without 
 
 
 def hint_for_shape(loss: Loss, width: int, lead: Shape, sequence: bool, found: Shape, y: str) -> str:
-    """What to do with targets `y` of another shape; `lead`: that of the samples, or of samples and steps.
+    """A hint on targets `y` of the wrong shape; `lead`: (samples,) or (samples, steps).
 
     Empty if nothing simple fits.
     """
@@ -38,14 +38,14 @@ def hint_for_shape(loss: Loss, width: int, lead: Shape, sequence: bool, found: S
 
 
 def hint_for_classes(values: Array, width: int, y: str) -> str:
-    """What to do with class numbers that aren't below `width`, of those that count; `y` is empty where they are no one array."""
+    """A hint on the counted class numbers, of which some aren't below `width`; `y` is "" where the targets aren't one array."""
     if y and values.size and values.min() == 1 and values.max() == width:
         return f"; classes are counted from 0: `{y} - 1`"
     return ""
 
 
 def hint_for_probabilities(values: Array, y: str) -> str:
-    """What to do with two values for no and yes that aren't 0 and 1, of those that count."""
+    """A hint on counted binary targets other than 0 and 1; `y` as for `hint_for_classes`."""
     found = set(np.unique(values[:1000]).tolist()) if y else set[float]()
     if found == {1.0, 2.0}:
         return f"; no and yes are 0 and 1: `{y} - 1`"

@@ -83,7 +83,7 @@ def parameters_of(model: Model) -> Parameters:
 
 def as_it_lies(model: Model) -> Array:
     """The flat weights with what is owed to them."""
-    return parameters_of(model).read(lambda flat, _: flat.copy(), settled=False)
+    return parameters_of(model).read(lambda flat, _: flat.copy(), flushed=False)
 
 
 def waits(model: Model) -> bool:

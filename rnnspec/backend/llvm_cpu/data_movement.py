@@ -12,7 +12,7 @@ from rnnspec.kernel.target import CACHE_LINE
 
 
 def emit_zeros(vectors: Vectors, target: str, width: int, rows: Range) -> None:
-    """What a scatter's target begins as, where it isn't zeros already: a table is much larger than what is added to it."""
+    """Clears rows of a scatter's target, for targets that aren't zeros already."""
     writer = vectors.writer
     vectors.library.declarations["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"] = None
     first = vectors.pointer(target, writer.multiply(rows[0], width))

@@ -25,7 +25,7 @@ Emitter: TypeAlias = Callable[[Vectors, Sequence[str]], str]
 """Writes the instructions; from the operands' registers to the result's."""
 
 EXACT, ROUNDED = 0.0, 0.5
-"""The bounds of what needs no rounding, and of what is rounded once."""
+"""Error bounds in ulp: of results without rounding, and of results rounded once."""
 
 
 @dataclass(frozen=True, slots=True)

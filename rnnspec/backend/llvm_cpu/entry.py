@@ -66,7 +66,7 @@ class _Entry:
         self.writer.do(f"call void @{quoted(call.name)}({', '.join([*pointers, *sizes, *further])})")
 
     def turns(self, call: NestCall, turns: Turns | None) -> tuple[str, ...]:
-        """What a scan takes to know the turns that it does."""
+        """The first and last + 1 of the turns that a scan does; none for other nests."""
         if not isinstance(call.node, ScanLoop):
             return ()
         return ("i64 0", f"i64 {self.size(call.node.steps)}") if turns is None else (f"i64 {turns.start}", f"i64 {turns.stop}")
@@ -270,7 +270,7 @@ def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mappin
 
 
 def _flush(vectors: Vectors) -> _ControlState | None:
-    """Flushes denormals on machines that have the switch; what must be put back."""
+    """Turns denormals off on machines that have the switch; returns the state to restore, None without a switch."""
     switch = vectors.target.denormals
     if switch is None:
         return None

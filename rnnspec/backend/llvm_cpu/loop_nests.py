@@ -121,10 +121,15 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
 
 
 def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str | None:
-    """An i1, whether a step goes through its tiles from the last one to the first; None if that is of no use.
+    """An i1, whether a step traverses its tiles in reverse; None where the weights of all tiles fit into the first-level cache.
 
-    Every other step does, so that it begins with weights that the one before has left in the first-level cache, where there is no room
-    for all. Steps are told apart by the two buffers of a state, which change places: the one that is read whole, and the one written.
+    Steps alternate in direction (boustrophedon), so that each begins with the weights that the one before has left in the cache:
+
+        step 0: tiles 0 1 2 3
+        step 1: tiles 3 2 1 0
+        step 2: tiles 0 1 2 3
+
+    Odd and even steps differ in the order of a state's two buffers, the one read whole and the one written, which are swapped.
     """
     contracts = [statement for statement in stage.body if isinstance(statement, Contract)]
     if panel_bytes(contracts, stage.units, vectors.bytes) <= vectors.target.first_level_bytes:
@@ -147,7 +152,7 @@ def _emit_along_rows(vectors: Vectors, places: RowAddresses, stage: FusedLoop, r
 
 
 def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
-    """The first row that is left when as many as fit have been taken by each count."""
+    """The first row after the largest number of rows that tiles of the given heights cover."""
     if not counts:
         return rows[0]
     writer = vectors.writer

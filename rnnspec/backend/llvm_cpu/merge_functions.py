@@ -1,4 +1,4 @@
-"""Functions of one text are one function: the nests of a stack's equal layers, or of both directions, differ in their buffers alone."""
+"""Merges identical functions: loop nests of equal layers, or of both directions, differ only in the buffers that they are called on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMES = re.compile(_NAME)
 
 
 def merge_functions(definitions: Sequence[str]) -> list[str]:
-    """The LLVM text of each function, internal ones of equal text once; what is called stands before what calls it."""
+    """The definitions without repeated internal ones, whose calls go to the first; callees stand before their callers."""
     kept: dict[str, str] = {}
     instead: dict[str, str] = {}
     result: list[str] = []

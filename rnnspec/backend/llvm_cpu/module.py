@@ -96,9 +96,9 @@ def emit_node(
     shares: Sequence[StepShare] = (),
     blocks: bool = False,
 ) -> list[str]:
-    """The function of a loop nest, behind those that it calls. It does the part from %start to %stop.
+    """The definitions for a loop nest: its callees, then its function, which does the part from %start to %stop.
 
-    `shares`: of a scan whose units threads may share. `blocks`: a stage that does some blocks of units, from %first to %last.
+    `shares`: for a scan whose units threads may share. `blocks`: for a loop over blocks of units, from %first to %last.
     """
     parameters = [*(f"ptr %buffer.{number}" for number in range(len(buffers))), "i64 %start", "i64 %stop"]
     registers = {key: f"%buffer.{number}" for number, key in enumerate(buffers)}
@@ -164,12 +164,12 @@ def _emit_scan(
 
 
 def _fetches(node: Node) -> bool:
-    """Whether a nest takes how many tokens its step has."""
+    """Whether a nest takes the number of its step's tokens."""
     return isinstance(node, FusedLoop) and any(isinstance(statement, Prefetch) for statement in node.body)
 
 
 def _fixed(call: NestCall) -> tuple[str, ...] | None:
-    """What a nest of a step takes if that doesn't depend on the step."""
+    """The sizes that a nest of a step takes, if none depends on the step; else None."""
     sizes = (call.size, *call.further)
     if any(isinstance(size, Size) and size != ROWS for size in sizes):
         raise InternalError(f"a step's loop nest over {', '.join(map(str, sizes))}")

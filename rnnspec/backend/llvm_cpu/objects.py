@@ -18,14 +18,14 @@ PASSES = ("always_inliner", "global_dead_code_eliminate", "new_gvn", "loop_rotat
 compile, the running time between 7 % less and 15 % more. The text is tiled and vectorised before LLVM sees it."""
 
 QUADRATIC = "new_gvn"
-"""The one of these that takes time and memory by the square of a function's length."""
+"""The pass among these whose time and memory grow with the square of a function's length."""
 
 LONGEST = 4000
-"""Lines of a function up to which `QUADRATIC` runs, and LLVM's back end takes its time. What people write stays far below; above it are
-sums of a hundred products."""
+"""The most lines of a function with which `QUADRATIC` runs and the back end optimises fully. Usual models stay far below; sums of a hundred
+products are above."""
 
 FAR_TOO_LONG = 16_000
-"""Lines of a function from which on the back end only translates: whatever else it does takes more than linear time."""
+"""Lines of a function from which on the back end doesn't optimise: its optimisations take more than linear time."""
 
 
 def longest_function(text: str) -> int:
@@ -70,7 +70,7 @@ class Machine:
 
     @property
     def identity(self) -> str:
-        """What object bytes depend on beyond the text and the target: which LLVM this is, and what it is asked to do."""
+        """The facts that object bytes depend on beyond the text and the target: LLVM's version, and the passes and levels in use."""
         return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST), str(FAR_TOO_LONG)])
 
     def _machine(self, level: int) -> TargetMachine:

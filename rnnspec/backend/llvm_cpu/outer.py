@@ -1,4 +1,4 @@
-"""The loop nest that adds up over rows what is the product of two sides: a weight's gradient."""
+"""The loop nest of a sum of outer products over rows: a weight's gradient."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What threads need to run one function together: how they join, wait for each other and share rows.
+"""Threads that run one function together: joining, barriers, and the division of rows.
 
-A call that threads share has numbers of its own, `SharedNumbers`. All of it is done with atomic operations on them, so that a
-thread that comes late, or never, is not waited for.
+The protocol works by atomic operations on the call's `SharedNumbers`, whose table of fields is in `contract.native_structs`. A thread
+that comes late, or never, is not waited for.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rnnspec.kernel.parallel_units import ROWS_OF_A_PASS, WAIT_COST, StepShare, 
 from rnnspec.kernel.target import Intrinsic
 
 PLACES = word_places(SharedNumbers)
-"""The place of each of these numbers, by its name."""
+"""The word of each field of `SharedNumbers`, by name."""
 
 TURNS_BEFORE_YIELD = 128
 """Turns of waiting after which a thread lets others have its processor; a power of two."""
 
 MOST_IDLE = 3
-"""One of so many parts of its time the leader of a scan may wait for others behind the steps. If two threads have one processor for both,
-it waits for half of it."""
+"""The leader of a scan goes on alone once it has waited for more than 1 / MOST_IDLE of its time plus the barrier budget. Two threads on
+one processor each wait for half of their time."""
 
 
 @cache
@@ -43,17 +43,17 @@ def thread_runtime(pause: Intrinsic) -> str:
 
 
 def wait(writer: FunctionWriter, threads: str) -> None:
-    """For all other threads."""
+    """Emits a barrier of so many threads."""
     writer.do(f"call void @rnnspec.wait(ptr %shared, i64 {threads})")
 
 
 def place_of(writer: FunctionWriter, number: str) -> str:
-    """The address of one of the numbers, by its name."""
+    """The address of a field of `SharedNumbers`, by name."""
     return writer.assign(f"getelementptr inbounds i64, ptr %shared, i64 {PLACES[number]}", "p")
 
 
 def even_range(vectors: Vectors, size: str, number: str, shards: str) -> tuple[str, str]:
-    """First and last + 1 of the shard's part of `size` things."""
+    """First and last + 1 of shard `number` of `size` items in `shards` even parts."""
     writer = vectors.writer
     edges = [writer.assign(f"sdiv i64 {writer.multiply(size, part)}, {shards}", "edge") for part in (number, writer.add(number, 1))]
     return edges[0], edges[1]

@@ -1,4 +1,4 @@
-"""A function for CPython that calls a native function on an array: what a small network's step costs from Python is mostly the way there.
+"""A builtin of CPython's that calls a native function on an array: most of a small network's step is the cost of the call itself.
 
 It uses CPython's stable ABI (PEP 384, and PEP 3118's buffers, stable since 3.11) and is the same for all models.
 """

@@ -50,13 +50,13 @@ class TileEmitter:
     panel_vectors: int
     values: dict[tuple[str, int, int], str] = field(default_factory=dict[tuple[str, int, int], str])
     _rows: range = range(0)
-    """Of the tile, those that statements are executed for."""
+    """The tile's rows for which statements are emitted."""
     _contracts: bool = False
-    """A contraction takes long enough for what is fetched to come; a tile without one is over before."""
+    """Whether the tile has a contraction, which takes long enough for prefetched lines to arrive."""
     _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
 
     def run(self, body: Sequence[Statement]) -> None:
-        """Contractions for all rows at once; then what comes of them row by row, so that few values are under way."""
+        """Emits contractions for all rows at once, then their users row by row, so that few values are alive."""
         early, late = _around_contractions(body)
         first = next((statement for statement in early if isinstance(statement, Contract)), None)
         fetch = next((statement for statement in body if isinstance(statement, Prefetch) and statement.rows == self.count), None)
@@ -74,7 +74,7 @@ class TileEmitter:
                 self._statement(statement)
 
     def _fetch_written(self, body: Sequence[Statement]) -> None:
-        """What the tile writes of tokens and hasn't read: while it adds up, the lines come that the stores need."""
+        """Prefetches the tokens' lines that the tile stores to but doesn't load, to arrive during the contraction."""
         read = {statement.access for statement in body if isinstance(statement, Load)}
         for statement in body:
             if isinstance(statement, Store) and self._is_of_tokens(statement.access) and statement.access not in read:
@@ -300,7 +300,7 @@ class RowValues:
 
 
 def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
-    """The contractions with all that they start from, and all that can wait until they are done: registers are for sums until then.
+    """The contractions with the statements that they depend on, and the other statements, emitted later: registers are for sums until then.
 
     The first is empty if there is no contraction.
     """

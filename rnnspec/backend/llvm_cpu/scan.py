@@ -15,9 +15,9 @@ from rnnspec.kernel.parallel_units import StepShare
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """The function of a nest of the step, and the buffers that it takes. `fixed`: what it takes behind them if that isn't the step's.
+    """A call of a step's loop nest: the function's name and its buffers. `fixed`: its sizes, if they don't depend on the step.
 
-    `share`: what a thread does of it where several share the units. `fetches`: it takes the number of the step's tokens, too.
+    `share`: each thread's part where several share the units. `fetches`: the function takes the number of the step's tokens, too.
     """
 
     name: str
@@ -28,7 +28,7 @@ class StepCall:
 
 
 SHARING = ("i64 %part", "i64 %parts", "ptr %shared")
-"""What a scan takes in addition if threads can share its units: the thread's number among `parts` of them, and what they wait at.
+"""The further parameters of a scan whose units threads can share: the thread's number, the number of threads, their `SharedNumbers`.
 
 A thread that has the rows from %start to %stop for itself is the only part."""
 
@@ -137,23 +137,23 @@ class _Part:
         return writer.assign(f"phi i64 [ {parts}, %{loaded} ], [ %parts, %{known} ]", "parts")
 
     def begin_step(self, parts: str, waited: str) -> None:
-        """`parts` that work now, and the ticks that this one has `waited` so far."""
+        """Begins a step that `parts` threads share; `waited`: the ticks that this one has waited so far."""
         self._parts, self._waited = parts, waited
         self._several = self._writer.assign(f"icmp sgt i64 {parts}, 1", "several")
         self.works = self._writer.assign(f"or i1 {self._several}, {self._leads}", "works")
 
     def led(self, start: str, stop: str) -> str:
-        """`start` for the thread that leads, `stop` for the others, to which nothing is left."""
+        """The first row for a nest that the leader alone runs: `start` for the leader, `stop` for the others."""
         return self._writer.assign(f"select i1 {self._leads}, i64 {start}, i64 {stop}", "led")
 
     def wait(self, needed: str | None = None) -> None:
-        """For all other parts, if there are any; `needed`: only then."""
+        """Emits a barrier, if there are several parts; `needed`: an i1, further condition."""
         both = self._several if needed is None else self._writer.assign(f"and i1 {needed}, {self._several}")
         with self._writer.when(both):
             wait(self._writer, self._parts)
 
     def of(self, share: StepShare, rows: str, token: str) -> tuple[str, ...]:
-        """What a nest's function takes for the thread's part of it: all rows of some units, or all units of some rows."""
+        """The arguments of a nest's function for the thread's part: all rows of some units, or all units of some rows."""
         writer = self._writer
         if share.blocks > 1:
             first, shared = self._blocks[share.blocks]
@@ -163,9 +163,9 @@ class _Part:
         return (f"i64 {writer.add(first, '%start')}", f"i64 {writer.add(last, '%start')}", f"i64 {token}")
 
     def end_step(self, turn: str) -> tuple[str, str]:
-        """Waits; the parts that work from the next step on, and the ticks waited.
+        """Waits; returns the threads that share the next step, and the ticks waited so far.
 
-        What the leader writes to go on alone is the number of steps until then: others may read it when it is a step ahead already.
+        To go on alone, the leader writes the number of steps done until then, since others may read it one step later.
         """
         writer = self._writer
         before = writer.label

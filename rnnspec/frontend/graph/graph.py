@@ -15,10 +15,10 @@ from rnnspec.frontend.graph.layer import Layer, LayerWeight
 
 @dataclass(frozen=True, slots=True)
 class StepMask:
-    """Which steps of a sequence are real: those that one of `sources` says are, each an input with the values it masks.
+    """The real steps of a sequence: the union of those of each source, an input with the values that mask its steps.
 
-    `joins`: other sources, each of sequences one after the other; `windows`: others, over other steps. Without any source
-    all `length` steps are real.
+    `joins`: further sources, each the masks of concatenated sequences. `windows`: further sources, each the windows over another mask.
+    Without any source all `length` steps are real.
     """
 
     sources: tuple[tuple[str, tuple[float, ...]], ...]
@@ -28,7 +28,7 @@ class StepMask:
 
     @staticmethod
     def joined(parts: Iterable[StepMask]) -> StepMask:
-        """Sequences one after the other: a join's own parts, and whole ones that meet as one, so that equal joins are equal."""
+        """The mask of sequences concatenated along time, in normal form: nested joins flattened, adjacent unmasked parts merged."""
         flat: list[StepMask] = []
         for part in parts:
             for one in part.joins[0] if len(part.joins) == 1 and not part.sources and not part.windows else (part,):
@@ -39,11 +39,11 @@ class StepMask:
         return flat[0] if len(flat) == 1 else StepMask((), joins=(tuple(flat),))
 
     def masking(self, value: float) -> StepMask:
-        """Without the steps whose features all equal `value`."""
+        """The same mask without the steps whose features all equal `value`."""
         return StepMask(tuple((name, tuple(dict.fromkeys((*values, value)))) for name, values in self.sources))
 
     def either(self, other: StepMask) -> StepMask:
-        """The steps that are real in one of the two: what merges give, as in Keras."""
+        """The union of two masks, which merge layers hand on, as in Keras."""
         if self.is_whole or other.is_whole:
             return self if self.is_whole else other
         both = dict.fromkeys((*self.sources, *other.sources))
@@ -55,7 +55,7 @@ class StepMask:
         return StepMask(sources, joins=tuple(joins), windows=tuple(windows))
 
     def windowed(self, windows: Windows, length: Extent) -> StepMask:
-        """What a layer of windows gives that hands the mask on: `length` windows, those that are real."""
+        """The mask of `length` windows over these steps, for a layer that hands the mask on."""
         return StepMask((), length) if self.is_whole else StepMask((), windows=(windowed(self, windows, length),))
 
     def reversed(self, length: Extent) -> StepMask:
@@ -110,7 +110,7 @@ def windowed(steps: StepMask, windows: Windows, length: Extent, *, flip: bool = 
 
 @dataclass(frozen=True, slots=True)
 class StepPairs:
-    """What each real step of `queries` may look at: the real steps of `keys`, with `causal` none after its own."""
+    """The pairs of attention: each real step of `queries` with the real steps of `keys`; if `causal`, with none after its own."""
 
     queries: StepMask
     keys: StepMask
@@ -118,13 +118,13 @@ class StepPairs:
 
 
 def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[float, ...]]) -> bool:
-    """Whether what is real by one source is real by another that masks less of the same input."""
+    """Whether the steps real by `source` are real by `wider` too, which masks fewer values of the same input."""
     return source[0] == wider[0] and set(wider[1]) <= set(source[1])
 
 
 @dataclass(frozen=True, slots=True)
 class GraphTensor:
-    """What flows from one layer to the next: `shape` without the batch, the last extent being the features.
+    """The type of a value between layers: `shape` without the batch, the last extent being the features.
 
     `steps`: of a sequence, whose first extent is the time. `ids`: token ids, which have no features.
     `flipped`: a sequence in reversed time order. `source`: the input that it is the content of, as given;

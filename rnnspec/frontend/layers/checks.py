@@ -1,4 +1,4 @@
-"""What the makers of layers share: what they give, and the checks of what flows in."""
+"""The checks that makers of layers share: shapes of operands, weights, built layers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InputSpans:
     inputs: Mapping[str, tuple[Span, GraphTensor]]
 
     def label(self, value: GraphValue) -> tuple[Label, ...]:
-        """A remark on the input that a value is the content of; on the only one, whatever the value."""
+        """A remark on the input that a value comes from unchanged; with a single input, a remark on that one."""
         name = value.type.source or (next(iter(self.inputs)) if len(self.inputs) == 1 else "")
         if name not in self.inputs:
             return ()
@@ -38,7 +38,7 @@ class InputSpans:
 
 @dataclass(frozen=True, slots=True)
 class BuiltLayer:
-    """A layer with what it takes and what it gives; `operands` are those it was given, then initial states."""
+    """A checked layer. `operands`: its inputs, then its initial states. `results`: the types of its outputs, then of returned states."""
 
     layer: Layer
     operands: tuple[GraphValue, ...]
@@ -46,7 +46,7 @@ class BuiltLayer:
 
 
 class ShapeRules:
-    """Of one model or one block's use."""
+    """The shape checks of one model, or of one use of a block."""
 
     def __init__(self, names: LayerNames, origins: InputSpans, report: Report) -> None:
         self._names = names
@@ -54,19 +54,19 @@ class ShapeRules:
         self.origins = origins
 
     def weight(self, layer: str, name: str, shape: tuple[int, ...], bindings: Bindings, call: ast.Call) -> LayerWeight:
-        """A weight that is trained, as the layer's arguments with its name in front say."""
+        """A trained weight, with the initializer, regularizer and constraint from the arguments that begin with its name."""
         made = self.plain_weight(layer, name, shape, bindings.configured(f"{name}_initializer"), call)
         of = name, name, shape, self.report
         return replace(made, regularizer=regularizer_of(bindings, *of), constraint=constraint_of(bindings, *of))
 
     def plain_weight(self, layer: str, name: str, shape: tuple[int, ...], initializer: Config, call: ast.Call) -> LayerWeight:
-        """A weight that no argument says more about."""
+        """A trained weight with an initializer alone; LayerTooLarge above `ELEMENT_LIMIT` elements."""
         if prod(shape) > ELEMENT_LIMIT:
             raise CheckError(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
         return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
 
     def numbers(self, call: ast.Call, operand: GraphValue) -> int:
-        """The number of features of what flows in, which must be numbers."""
+        """The operand's number of features; an error for ids, and for a symbolic number of features."""
         layer, span, value = call.callee.text, call.callee.span, operand.type
         if value.ids:
             help_ = "put an Embedding before it"

@@ -108,7 +108,7 @@ class MaskAdvice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MaskRule:
-    """What becomes of a mask, and what to do where it is dropped: by this rule, or since one of the operands has none."""
+    """The fate of an operand's mask, and the advice to print where it is dropped, by this rule or because one operand has no mask."""
 
     fate: MaskFate
     advice: MaskAdvice
@@ -130,7 +130,7 @@ class MaskedSteps(Enum):
 
 
 class Ending(Enum):
-    """Where a layer's results come from, if it isn't an activation."""
+    """The end of a layer that has no activation of its own."""
 
     UNKNOWN = auto()
     OPERAND = auto()

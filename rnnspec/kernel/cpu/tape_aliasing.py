@@ -1,8 +1,8 @@
-"""Stores what a recorded call keeps over what its loop nests have read for the last time, where a cache has the lines already.
+"""Tape aliasing: values for the tape are stored over scratch buffers that nothing reads any more, whose lines are still in a cache.
 
-A stage reads a scratch buffer, in pieces of as many columns as it has units, and computes at least as many values that go to the
-tape: a cell the projection of its input and its gates. Where no one reads the buffer after that, each piece is given to one of the
-values. The buffer becomes a part of the tape, and the values' own buffers go: the tape is as large as before, the scratch smaller.
+An example is a cell: its loop reads the projection of the input, in pieces of `units` columns, and computes the gates, as many values
+for the tape. If nothing reads the projection afterwards, each gate is stored over one piece of it. The projection's buffer becomes a
+part of the tape, and the gates' own buffers go: the tape stays as large, the scratch memory becomes smaller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rnnspec.kernel.pipeline import Kernels
 
 @dataclass(frozen=True, slots=True)
 class AliasTape:
-    """Gives parts of what a recorded call has read to what it keeps; see the module. Other functions stay as they are."""
+    """The pass: aliases the tape of a recorded call; see the module."""
 
     name: ClassVar[str] = "alias-tape"
 
@@ -37,7 +37,7 @@ class AliasTape:
 
 
 def opaque_uses(backward: Function) -> frozenset[str]:
-    """The names of the tape's buffers that a backward function uses as they are, and not row by row from a column on."""
+    """The names of the tape's buffers that a backward function reads as whole buffers, so that they can't lie in a part of another."""
     whole = set[Value]()
     for operation in backward.operations:
         match operation:
@@ -51,9 +51,9 @@ def opaque_uses(backward: Function) -> frozenset[str]:
 
 
 def alias_tape(function: KernelFunction, apart: Collection[str]) -> tuple[KernelFunction, BufferAliases]:
-    """The function with parts of its tape in place of what was read. `apart`: the tape's buffers that must be whole ones.
+    """The function with its tape aliased, and the aliases by name. `apart`: the tape's buffers that must stay whole.
 
-    A value that takes the place of all of a buffer stays in its own one, which stands for both.
+    A value that would cover all of a scratch buffer keeps its own buffer, which then replaces the scratch one.
     """
     buffers = {buffer.name: buffer for buffer in function.buffers}
     settled = _used_whole(function) | set(apart)
@@ -139,7 +139,7 @@ def _is_read_up(nests: _Nests, number: int, stage: FusedLoop, buffer: Buffer) ->
 
 
 def _kept(nests: _Nests, number: int, stage: FusedLoop, buffers: Mapping[str, Buffer], read: Buffer) -> list[str]:
-    """The tape's buffers that could lie in pieces of what a stage has read, in the order in which it computes what they get.
+    """The tape's buffers that could be stored over pieces of a stage's inputs, in the order in which the stage computes their values.
 
     What it has only loaded is none of them: that is a copy, of a state as a rule, which a weight's gradient will read alone.
     """
@@ -172,7 +172,7 @@ def _is_written_here(nests: _Nests, number: int, name: str) -> bool:
 
 
 def _with_moved(function: KernelFunction, moved: BufferAliases, replaced: Mapping[str, str]) -> KernelFunction:
-    """What has moved is found where it is now; what it is a part of stands where the first of its parts was."""
+    """The function with accesses to moved buffers redirected; an enlarged buffer takes the place of the first of its parts."""
 
     def change(old: Access) -> Access:
         if old.buffer in moved:

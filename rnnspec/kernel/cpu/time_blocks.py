@@ -1,4 +1,4 @@
-"""Which loop nests of a function run a few steps at a time, one after the other, so that what they pass on to each other stays in a cache.
+"""Blocks of time: loop nests that run together for a few steps at a time, so that the values between them stay in a cache.
 
 The projection of all tokens is written by one nest and read by the next. For a long sequence that is more than any cache holds. Tokens
 lie step by step, so that a nest over tokens can do those of a few steps, and the scan the same steps, before the next ones.
@@ -48,7 +48,7 @@ class TimeBlocks:
 
 
 def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Target) -> tuple[TimeBlock, ...]:
-    """The longest runs of nests that can take turns, each with a scan and something that gives it its tokens or takes them."""
+    """The longest runs of nests that can be blocked, each a scan with nests that make its tokens or read them."""
     blocks: list[TimeBlock] = []
     first = 0
     while first < len(nodes):
@@ -64,7 +64,7 @@ def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Ta
 
 @dataclass
 class _Run:
-    """Nests that can all do the same steps, and no more, before they go on. `touched`: what they touch, by its buffer."""
+    """A run of nests that can all do the same steps before any does the next. `touched`: their accesses, by buffer."""
 
     steps: Steps | None = None
     reverse: bool | None = None
@@ -131,7 +131,7 @@ def _steps(node: Node) -> Steps | None:
 
 
 def token_touches(node: Node) -> Iterator[Touch]:
-    """What a nest touches; `own`: of each token only by that token, or by its step."""
+    """The buffers that a nest accesses; `own`: only at its own token, or its own step."""
     if not isinstance(node, ScanLoop):
         yield from touches(node)
         return

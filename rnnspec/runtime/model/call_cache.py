@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, Direct, Executable
+from rnnspec.contract.executable import Array, Executable, FastPath
 from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import Signature
 from rnnspec.runtime.data.batches import KEPT_STEPS, Batch
@@ -26,12 +26,12 @@ class KnownCall:
     """What calls of one shape have in common.
 
     `batch`: the batch that the inputs were found to be, without them. `version`: of the weights that an inference of this shape last
-    had, -1 if there was none. `direct`: the call that needs no batch, made for that version.
+    had, -1 if there was none. `fast_path`: the call that needs no batch, made for that version.
     """
 
     batch: Batch
     version: int = -1
-    direct: Direct | None = None
+    fast_path: FastPath | None = None
 
 
 class CallCache:
@@ -59,12 +59,12 @@ class CallCache:
             return None
         shape = x.shape
         known = self._find(shape)
-        if known is None or (direct := known.direct) is None or (most is not None and shape[0] > most):
+        if known is None or (direct := known.fast_path) is None or (most is not None and shape[0] > most):
             return None
         outputs = direct(x)
         if outputs is None and known.version != self._parameters.version:
             for each in tuple(self._known.values()):
-                each.direct = None  # so that nobody holds what was made of weights that there are no more
+                each.fast_path = None  # so that nobody holds what was made of weights that there are no more
         return outputs
 
     def batch(self, x: object) -> Batch | None:
@@ -90,21 +90,21 @@ class CallCache:
         version = self._parameters.version
         if known.version != version:
             known.version = version
-        elif known.direct is None:
+        elif known.fast_path is None:
             self._make(known, x.shape, batch)
 
     def _make(self, known: KnownCall, shape: tuple[int, ...], batch: Batch) -> None:
-        repeater = self._executable.repeater(batch.inputs, batch.indices)
-        if repeater is None:
-            known.direct = no_fast_path
+        prepared = self._executable.prepare_call(batch.inputs, batch.indices)
+        if prepared is None:
+            known.fast_path = no_fast_path
             return
 
         def taken(weights: Array, version: int) -> int:
-            repeater.set_weights(weights, version)
+            prepared.set_weights(weights, version)
             return version
 
         known.version = self._parameters.read(taken)
-        known.direct = repeater.direct(shape, [repeater.outputs[name] for name in self._outputs], self._parameters.version_now)
+        known.fast_path = prepared.fast_path(shape, [prepared.outputs[name] for name in self._outputs], self._parameters.version_now)
 
     def _inputs(self, x: object) -> Mapping[str, Array] | None:
         """The inputs by name, in order, if they are arrays of the model's dtype that native code can read."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.dimensions import value_of
-from rnnspec.contract.executable import Array, CallRequest, Direct, Executable
+from rnnspec.contract.executable import Array, CallRequest, Executable, FastPath
 from rnnspec.contract.signature import OutputSignature, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch
@@ -109,7 +109,7 @@ class Stream:
         """
         plain = self._plain
         if plain is not None:
-            shown = plain.direct(x)
+            shown = plain.fast_path(x)
             if shown is not None:
                 return shown
         return self._step_in_turn(x, plain)
@@ -171,7 +171,7 @@ class Stream:
 class _PlainSteps:
     """The steps of a stream that no layer masks a step of: all that they need is made once.
 
-    `shape`: of one step of the only input, if that is one of floats. `direct`: a step without a detour, for any thread at any time.
+    `shape`: of one step of the only input, if that is one of floats. `fast_path`: a step without a detour, for any thread at any time.
     """
 
     def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
@@ -185,29 +185,29 @@ class _PlainSteps:
         }
         indices = check_inputs(signature, inputs).batch().indices
         states = zero_states(signature.stream.states, batch, dtype)
-        self._stepper = executable.stepper(inputs, states, indices)
-        self.direct: Direct = no_fast_path
-        self._made: Direct = no_fast_path
+        self._prepared = executable.prepare_step(inputs, states, indices)
+        self.fast_path: FastPath = no_fast_path
+        self._made: FastPath = no_fast_path
         self._parameters = parameters
         self._version = -1
-        steps = (self._stepper.outputs[output.name] for output in signature.outputs)
+        steps = (self._prepared.outputs[output.name] for output in signature.outputs)
         self._shown = tuple(step.reshape(batch, step.shape[-1]) for step in steps)
-        self._input = next(iter(self._stepper.inputs.values()))
+        self._input = next(iter(self._prepared.inputs.values()))
         if signature.inputs[0].is_sequence:
             self._input = self._input[:, 0]
         self.shape = self._input.shape if len(inputs) == 1 and not signature.inputs[0].integer else None
 
     @property
     def states(self) -> Mapping[str, Array]:
-        return self._stepper.states
+        return self._prepared.states
 
     def indirectly(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, with no direct step at the same time."""
-        self.direct = no_fast_path
+        self.fast_path = no_fast_path
         try:
             return work()
         finally:
-            self.direct = self._made
+            self.fast_path = self._made
 
     def step(self, x: Array) -> Any:
         self._input[...] = x
@@ -215,18 +215,18 @@ class _PlainSteps:
 
     def step_of(self, inputs: Mapping[str, Array]) -> Any:
         for name, value in inputs.items():
-            self._stepper.inputs[name][...] = value
+            self._prepared.inputs[name][...] = value
         return self._run()
 
     def _run(self) -> Any:
         if self._version != self._parameters.version:
             self._parameters.read(self._take)
-            self._made = self._stepper.direct(self._input.shape, self._shown, self._parameters.version_now)
-        self._stepper.run()
+            self._made = self._prepared.fast_path(self._input.shape, self._shown, self._parameters.version_now)
+        self._prepared.run()
         if len(self._shown) == 1:
             return self._shown[0].copy()
         return tuple(value.copy() for value in self._shown)
 
     def _take(self, weights: Array, version: int) -> None:
-        self._stepper.set_weights(weights, version)
+        self._prepared.set_weights(weights, version)
         self._version = version

@@ -1,4 +1,4 @@
-"""What calls of a native function have in common while their sizes and packing indices are the same."""
+"""Plans of native calls: the arguments that calls of the same sizes and packing indices share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.runtime.native.memory import address, call_sizes, index_array, output_shape
 
 GIVEN = frozenset({Space.INPUT, Space.KEY, Space.COTANGENT, Space.GRADIENT})
-"""What the caller gives; by the kind's value and the name."""
+"""The spaces of arrays from the caller, each found by its space's value and its name."""
 
 ARENAS = frozenset({Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.CLOCKS})
 
@@ -26,9 +26,17 @@ MOST_PLANS = 8
 
 @dataclass(frozen=True)
 class CallPlan:
-    """`pointers`: the addresses of the indices' arrays, which `kept` holds, and 0 where a call puts its own.
+    """The arguments shared by calls of one function with the same sizes and packing indices.
 
-    These are, each with its place: `outputs` with their shapes, what is `given`, and `arenas`, the rest. `scratch`, `tape`: bytes.
+    | field | |
+    |---|---|
+    | `pointers` | an address for each argument: index arrays filled in, 0 where each call puts its own |
+    | `kept` | the index arrays, kept alive |
+    | `outputs` | position, name and shape of each output, allocated anew by each call |
+    | `given` | position, and space and name, of each array from the caller |
+    | `arenas` | position and argument of weights, tape, scratch and clocks |
+    | `dims` | the numbers of rows and steps, as the function takes them |
+    | `scratch`, `tape` | the arenas' sizes in bytes |
     """
 
     function: NativeFunction
@@ -45,7 +53,7 @@ class CallPlan:
     _saved: dict[int, int] = field(default_factory=dict[int, int])
 
     def saved_by(self, threads: int) -> int:
-        """See `operations_saved`."""
+        """The operations that so many threads save, see `operations_saved`."""
         if threads not in self._saved:
             self._saved[threads] = operations_saved(self.function.work, self.sizes, threads)
         return self._saved[threads]
@@ -56,7 +64,7 @@ class CallPlan:
 
 
 class Plans:
-    """The plans of one function: those of indices that are kept are kept, too."""
+    """The plans of one function, cached for packing indices that are cached themselves."""
 
     def __init__(self, function: NativeFunction) -> None:
         self._function = function
@@ -68,7 +76,7 @@ class Plans:
         self._arenas = tuple((place, each) for place, each in places if each.space in ARENAS)
 
     def of(self, batch: int, times: Mapping[Size, int], indices: Sequence[PackedIndex]) -> CallPlan:
-        """`times`: the padded lengths of the sequences, by their names."""
+        """The plan of a call; `times`: the padded lengths of the sequences, by their names."""
         key = (batch, *times.values(), *map(id, indices))
         found = self._known.get(key)
         if found is None:

@@ -18,9 +18,9 @@ from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
-from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, Lease, LoadedFunction, Pool
+from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BufferPool, LoadedFunction, PooledBuffer
 from rnnspec.runtime.native.memory import call_sizes, with_distinct
-from rnnspec.runtime.native.prepared_call import NativeStepper
+from rnnspec.runtime.native.prepared_call import NativePreparedCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class NativeExecutable:
         self._build = build
         self._print_stage = print_stage
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
-        self._scratch = Pool(MOST_SCRATCH)
-        self._tapes = Pool(2)
+        self._scratch = BufferPool(MOST_SCRATCH)
+        self._tapes = BufferPool(2)
         self._jit: Jit | None = None
         self._direct: DirectCalls | None = None
         if build_python_call is not None and direct_calls_are_possible():
@@ -85,7 +85,7 @@ class NativeExecutable:
 
     @property
     def functions(self) -> Mapping[Variant, LoadedFunction]:
-        """Those that were needed so far, by what was asked for, whatever the number of threads."""
+        """The loaded functions so far, by variant."""
         return {wanted: function for (wanted, _), function in self._functions.items()}
 
     def _function(self, wanted: Variant) -> LoadedFunction:
@@ -120,8 +120,8 @@ class NativeExecutable:
         """The batch, and the padded lengths by their names."""
         return next(iter(inputs.values())).shape[0], {time: inputs[name].shape[1] for name, time in self._times.items()}
 
-    def _run(self, wanted: Variant, request: CallRequest, indices: Sequence[PackedIndex]) -> tuple[tuple[Array, ...], Lease | None]:
-        """`indices`: the request's, and those that only this call needs."""
+    def _run(self, wanted: Variant, request: CallRequest, indices: Sequence[PackedIndex]) -> tuple[tuple[Array, ...], PooledBuffer | None]:
+        """Runs a variant on a request; `indices`: the request's, and further ones that only this variant needs."""
         inputs = request.inputs
         given = {("input", name): array for name, array in inputs.items()}
         given["key", ""] = np.array([request.key], np.uint32)
@@ -139,17 +139,17 @@ class NativeExecutable:
         outputs, _ = self._run(Variant("stream", False), request, request.indices)
         return outputs
 
-    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper:
+    def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall:
         """One step's call with memory of its own."""
         sizes = call_sizes(*self._lengths(inputs), indices)
-        return NativeStepper(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+        return NativePreparedCall(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
 
-    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativeStepper | None:
-        """One call of inference with memory of its own; None where it wouldn't be a direct one."""
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall | None:
+        """Inference on one shape, with memory of its own; None where it has no fast path."""
         bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
         if self._states or self._direct is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
-        return NativeStepper(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
+        return NativePreparedCall(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
 
     def backward(
         self,

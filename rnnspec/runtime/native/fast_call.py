@@ -1,4 +1,4 @@
-"""Native functions that Python calls without a detour: small ones, on one array that fits as it is."""
+"""The fast path: a small native function as a builtin of CPython's, called on one array that needs no conversion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.contract.executable import Array, Direct
+from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import NativeFunction, operations
 from rnnspec.contract.native_structs import CallRecord
 from rnnspec.contract.tuning import Tuning
@@ -25,7 +25,7 @@ ONE_OBJECT = 8
 
 @dataclass(frozen=True, slots=True)
 class PythonCall:
-    """Object code of `symbol`, see `llvm_cpu.python_call`, the functions of CPython's that it calls, and what the cache has it under."""
+    """Object code of `symbol`, see `llvm_cpu.python_call`. `imports`: CPython's functions in it. `object_key`: as `Assembled`'s."""
 
     object_code: bytes
     symbol: str
@@ -34,7 +34,7 @@ class PythonCall:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What the object defines."""
+        """The one function that the object defines."""
         return (self.symbol,)
 
 
@@ -51,9 +51,18 @@ class _Method(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """What a direct call calls: `tables` of pointers, for steps that take turns; in each, the input goes to `place`.
+    """The native call behind a fast path.
 
-    `turn`: whose turn it is. `version`: the weights' now, `made_for`: that of those in the tables. `outputs`: written by the function.
+    | field | |
+    |---|---|
+    | `function` | address of `void step(void **table, int64_t *sizes)` |
+    | `tables` | its pointers; steps of a stream alternate between two tables |
+    | `sizes` | address of its numbers of rows and steps |
+    | `place` | position of the input in each table |
+    | `turn` | one number: the table of the next step |
+    | `version` | one number: the version of the model's weights |
+    | `made_for` | the version of the weights in the tables |
+    | `outputs` | the arrays that the function writes, copied for the caller |
     """
 
     function: int
@@ -67,7 +76,7 @@ class Callee:
 
 
 class DirectCalls:
-    """Makes them. The code that all of them run is built and loaded for the first one."""
+    """The maker of fast paths; the code that all of them share is built and loaded for the first one."""
 
     def __init__(self, build: Callable[[], PythonCall], jit: Callable[[], Jit]) -> None:
         self._build, self._jit = build, jit
@@ -78,7 +87,7 @@ class DirectCalls:
         """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._lock = new_lock()
 
-    def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> Direct:
+    def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> FastPath:
         """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""
         copies = [output.copy for output in callee.outputs]
         extents = np.array(shape, np.int64)
@@ -129,5 +138,5 @@ def is_small(function: NativeFunction, sizes: Mapping[Size, int], tuning: Tuning
 
 
 def no_fast_path(_: object) -> Any:
-    """For what can't be called directly."""
+    """The fast path of a call that has none: always None."""
     return None

@@ -32,7 +32,7 @@ class Unloadable(RuntimeError):
 
 
 class Assembled(Protocol):
-    """Object code, the functions in it, and what the cache has it under ("" if it hasn't)."""
+    """Object code with its functions' names and its key in the object cache, "" if it isn't there."""
 
     @property
     def object_code(self) -> bytes:
@@ -41,7 +41,7 @@ class Assembled(Protocol):
 
     @property
     def object_key(self) -> str:
-        """The key under which the object cache has it."""
+        """The key in the object cache; "" if it isn't there."""
         ...
 
     @property
@@ -101,7 +101,7 @@ class Jit:
         return loaded
 
     def load_built(self, build: Callable[[], Code], imports: Callable[[Code], Mapping[str, int]] | None = None) -> tuple[Code, Loaded]:
-        """What `build` gives, linked. What the cache had and can't be linked is taken out of it and built anew."""
+        """The linked result of `build`. A cached object that can't be linked is removed from the cache and built anew."""
         code = build()
         try:
             return code, self.load(code.object_code, code.symbols, imports and imports(code))
@@ -136,7 +136,7 @@ class Loaded:
 
 @cache
 def host_identity() -> str:
-    """What object code for this machine depends on beside the compiler: its processor, and which LLVM this is."""
+    """The facts that object code depends on beside the compiler: this machine's processor, and the version of LLVM."""
     import llvmlite.binding as llvm
 
     return in_llvm(

@@ -26,31 +26,31 @@ from rnnspec.runtime.native.thread_pool import SharedCall, call_together
 NO_BYTES = aligned_bytes(0)
 
 
-class Lease:
-    """Memory that is its holder's alone for as long as anyone holds this. `fresh`: nobody has had it before."""
+class PooledBuffer:
+    """Memory of a pool, used by nobody else while a reference to this object lives. `fresh`: never used before."""
 
     def __init__(self, memory: Memory, *, fresh: bool) -> None:
         self.bytes, self.address = memory.bytes, memory.address
         self.memory, self.fresh = memory, fresh
 
 
-class Pool:
-    """Memory that is used again once its lease is gone: new pages cost as much as a part of the work.
+class BufferPool:
+    """Memory that is used again once its `PooledBuffer` is gone, since new pages cost as much as a part of the work.
 
-    Nobody gives anything back, so that no interrupt can keep it from happening, and none is lost in a destructor.
+    Nothing is given back by a call, which an interrupt could prevent: a weak reference tells that a buffer is free.
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: pieces of memory that are kept, lent or free."""
-        self._known: deque[tuple[Memory, weakref.ref[Lease]]] = deque(maxlen=most)
+        """`most`: the number of pieces of memory kept, in use or free."""
+        self._known: deque[tuple[Memory, weakref.ref[PooledBuffer]]] = deque(maxlen=most)
 
-    def lease(self, size: int) -> Lease:
-        """At least `size` bytes."""
-        lease = self._free(size) or Lease(Memory.of(size), fresh=True)
+    def lease(self, size: int) -> PooledBuffer:
+        """A buffer of at least `size` bytes."""
+        lease = self._free(size) or PooledBuffer(Memory.of(size), fresh=True)
         self._known.append((lease.memory, weakref.ref(lease)))
         return lease
 
-    def _free(self, size: int) -> Lease | None:
+    def _free(self, size: int) -> PooledBuffer | None:
         for _ in range(len(self._known)):
             try:
                 memory, lease = self._known.popleft()
@@ -59,23 +59,23 @@ class Pool:
             if lease() is not None:
                 self._known.append((memory, lease))
             elif len(memory.bytes) >= size:
-                return Lease(memory, fresh=False)
+                return PooledBuffer(memory, fresh=False)
         return None
 
 
 MOST_SCRATCH = 8
-"""Calls at the same time whose memory is used again."""
+"""Pieces of scratch memory kept, one for each call at the same time."""
 
 
 @dataclass
 class Prepared:
-    """The prepared form of one version of the weights; who uses it holds this.
+    """The prepared form of one version of the weights, valid while a reference to it lives.
 
-    `weights`: a copy of the flat weights, for those that use them after they may have changed.
+    `weights`: a copy of the flat weights, for a `PreparedCall`, which outlives their version.
     """
 
     version: int
-    memory: Lease
+    memory: PooledBuffer
     weights: Array | None = None
 
 
@@ -85,8 +85,8 @@ class LoadedFunction:
 
     function: NativeFunction
     loaded: Loaded
-    scratch: Pool
-    tapes: Pool = field(default_factory=lambda: Pool(2))
+    scratch: BufferPool
+    tapes: BufferPool = field(default_factory=lambda: BufferPool(2))
     threads: ThreadCount = field(default_factory=ThreadCount)
     _prepared: Prepared | None = None
     _alone: int = 0
@@ -94,7 +94,7 @@ class LoadedFunction:
 
     def __post_init__(self) -> None:
         self._plans = Plans(self.function)
-        self._prepared_memory = Pool(1)
+        self._prepared_memory = BufferPool(1)
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -130,7 +130,7 @@ class LoadedFunction:
                 prepared.weights = weights.copy() if read else weights[:0]
             return prepared
 
-    def _prepare(self, weights: Array, memory: Lease) -> None:
+    def _prepare(self, weights: Array, memory: PooledBuffer) -> None:
         function = self.function
         scratch = self.scratch.lease(arena_bytes(function.prepare_scratch, {}))
         known = {Space.WEIGHT: weights, Space.PREPARED: memory.bytes, Space.SCRATCH: scratch.bytes}
@@ -142,7 +142,7 @@ class LoadedFunction:
         self._call(function.prepare_symbol, function.prepare_shared_symbol, table, sizes, threads)
 
     def _paying(self, shared: str, saved: Callable[[int], int]) -> int:
-        """How many threads to use: one where several would save too little."""
+        """The number of threads to use: one where several would save fewer than `Tuning.least_saved_operations`."""
         threads = self.threads.number
         return threads if threads > 1 and shared and saved(threads) >= self.threads.tuning.least_saved_operations else 1
 
@@ -169,8 +169,8 @@ class LoadedFunction:
         weights: Array,
         weights_version: int,
         tape: Array | None = None,
-    ) -> tuple[dict[str, Array], Lease | None]:
-        """Runs the function; its outputs by name, and the tape that it has written, if it writes one. `tape`: the one that it reads.
+    ) -> tuple[dict[str, Array], PooledBuffer | None]:
+        """Runs the function; returns its outputs by name, and the tape that it wrote, if any. `tape`: the tape that it reads.
 
         `given`: by `Kind` and name, see `plan.GIVEN`. `times`: padded lengths by their names.
         """

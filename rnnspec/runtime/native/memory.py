@@ -1,4 +1,4 @@
-"""What native calls take: aligned memory, the numbers of rows and steps, an index's arrays by their names."""
+"""The arguments of native calls: aligned memory, the numbers of rows and steps, index arrays by name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Memory:
 
 
 def output_shape(argument: NativeArgument, sizes: Mapping[Size, int]) -> tuple[int, ...]:
-    """Of an output's array, for a call's sizes; no steps where a window is over too few."""
+    """The shape of an output's array, for a call's sizes; no steps where a sequence is shorter than a window."""
     if argument.time is None:
         return value_of(argument.rows, sizes), argument.width
     return sizes[BATCH], max(value_of(argument.time, sizes), 0), argument.width
@@ -73,7 +73,7 @@ def _of_index(number: int) -> tuple[Tokens, Steps]:
 
 
 def with_distinct(indices: Sequence[PackedIndex], made: Sequence[DistinctIndex], inputs: Mapping[str, Array]) -> tuple[PackedIndex, ...]:
-    """The indices with those that a native function has made of the inputs' ids; it has no other of their numbers."""
+    """The packing indices of a call, completed by those that the function `made` from the inputs' ids, each at its number."""
     known = list(indices)
     for each in made:
         ids = inputs[each.input].reshape(-1)[known[each.index].source]

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.dimensions import Size, value_of
-from rnnspec.contract.executable import Array, Direct
+from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, no_fast_path
@@ -17,8 +17,8 @@ from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
 from rnnspec.runtime.native.memory import address, aligned_bytes, index_array, output_shape
 
 
-class NativeStepper:
-    """Implements `runtime.executable.Stepper`. The states of one step are the next one's inputs: two sets of arrays change places."""
+class NativePreparedCall:
+    """Implements `contract.executable.PreparedCall`. Two sets of state arrays change places at each step, one read and one written."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class NativeStepper:
         dtype: np.dtype[np.generic],
         directly: DirectCalls | None,
     ) -> None:
-        """Of `inputs` and `states` the shapes and dtypes are taken; `dtype`: of the outputs. `directly`: how, if at all, Python may."""
+        """`inputs`, `states`: examples, for their shapes and dtypes. `dtype`: the outputs'. `directly`: the fast path's maker, if any."""
         function = bound.function
         self._bound, self._indices = bound, indices
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
@@ -77,7 +77,7 @@ class NativeStepper:
         return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
 
     def _arrays(self, arenas: Mapping[Space, Array], turn: int) -> list[Array]:
-        """What the function takes when the states lie in set number `turn`."""
+        """The function's arguments when it reads state set number `turn`."""
         arrays: list[Array] = []
         for argument in self._bound.function.arguments:
             match argument.space:
@@ -95,17 +95,17 @@ class NativeStepper:
 
     @property
     def states(self) -> Mapping[str, Array]:
-        """As the last step left them; what is written to them the next one starts from."""
+        """The states after the last step, which the next one reads; writable."""
         return self._states[int(self._turn[0])]
 
     def run(self) -> None:
-        """From `inputs` and `states` to `outputs` and `states`."""
+        """One step: reads `inputs` and `states`, writes `outputs` and `states`."""
         turn = int(self._turn[0])
         self._call(ctypes.addressof(self.tables[turn]), self.sizes)
         self._turn[0] = turn ^ self._turns - 1
 
-    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
-        """See `Stepper.direct`; one that never fits if the function is too large to hold the GIL, or reads no array of floats."""
+    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
+        """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or reads no array of floats."""
         (name, value), *_ = self.inputs.items()
         read = [argument.name if argument.space is Space.INPUT else "" for argument in self._bound.function.arguments]
         if self._directly is None or value.dtype.kind != "f" or name not in read:

@@ -1,4 +1,4 @@
-"""What stateful layers carry over calls."""
+"""Stateful layers: the states that calls carry over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape, Stepper
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape, PreparedCall
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import StateSignature
 from rnnspec.contract.thread_count import ThreadCount
@@ -32,7 +32,7 @@ class StatefulExecutable:
         self._turn = new_lock()
 
     def _next_turn(self) -> Lock:
-        """Its lock; RuntimeError for a signal handler that comes in the middle of a call."""
+        """The lock of the call; RuntimeError in a signal handler that interrupts a call."""
         if is_held(self._turn):
             raise RuntimeError("a stateful model is in the middle of a call, which this one has interrupted")
         return self._turn
@@ -43,7 +43,7 @@ class StatefulExecutable:
         return self._inner.threads
 
     def reset(self) -> None:
-        """Zeros again, for any number of samples."""
+        """Sets all states to zeros, for any number of samples."""
         with self._next_turn():
             self._states = {}
 
@@ -68,18 +68,18 @@ class StatefulExecutable:
         input_gradients: bool,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
-        """No gradient flows to the call before."""
+        """The gradients of one call; none flows to the call before."""
         return self._inner.backward(tape, cotangents, weights, version, input_gradients=input_gradients, gradient=gradient)
 
     def stream(self, request: CallRequest) -> tuple[Array, ...]:
-        """A stream has states of its own."""
+        """One step of a stream, whose states are the stream's own."""
         return self._inner.stream(request)
 
-    def stepper(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper:
+    def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
         """A stream's steps, whose states are the stream's own."""
-        return self._inner.stepper(inputs, states, indices)
+        return self._inner.prepare_step(inputs, states, indices)
 
-    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Stepper | None:
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall | None:
         """None: a call needs the states that the last one left."""
         return None
 

@@ -19,7 +19,7 @@ from rnnspec.ir.ops import Constant, Function, Index, Pairs, Role, Value, Window
 from rnnspec.ir.types import BATCH, DType, TensorType
 from rnnspec.kernel.target import Target
 from rnnspec.runtime.native.jit import Jit
-from rnnspec.runtime.native.loaded_function import LoadedFunction, Pool
+from rnnspec.runtime.native.loaded_function import BufferPool, LoadedFunction
 from rnnspec.runtime.native.memory import with_distinct
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 
@@ -50,7 +50,7 @@ def load(function: Function, target: Target) -> LoadedFunction:
     """The function, compiled for a target that this machine can run."""
     kernels = BACKEND.schedule(function, target, weight_offsets(function), "kernel")
     compiled = native_function(kernels, BACKEND, ObjectCache(default_folder()))
-    return LoadedFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), Pool(1))
+    return LoadedFunction(compiled, jit().load(compiled.object_code, (compiled.symbol, compiled.prepare_symbol)), BufferPool(1))
 
 
 def float_type(function: Function) -> DType:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from rnnspec.contract.executable import Array, Direct
+from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import InputSignature, Signature
@@ -22,7 +22,7 @@ def sequence(batch: int = 2, time: int = 4) -> np.ndarray:
     return np.ones((batch, time, 3), np.float32)
 
 
-class Repeater:
+class PreparedCall:
     """A prepared call that gives itself for each array, as long as the weights are those it was made with."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -33,7 +33,7 @@ class Repeater:
     def set_weights(self, weights: Array, version: int) -> None:
         self.version = version
 
-    def direct(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> Direct:
+    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
         return lambda x: self if self.version == self._parameters.version else None
 
 
@@ -43,12 +43,12 @@ class Repeating(FakeExecutable):
     def __init__(self, described: Signature, parameters: Parameters) -> None:
         super().__init__(described)
         self._parameters = parameters
-        self.made: weakref.WeakSet[Repeater] = weakref.WeakSet()
+        self.made: weakref.WeakSet[PreparedCall] = weakref.WeakSet()
 
-    def repeater(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> Repeater:
-        repeater = Repeater(self._parameters)
-        self.made.add(repeater)
-        return repeater
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
+        prepared = PreparedCall(self._parameters)
+        self.made.add(prepared)
+        return prepared
 
 
 def cache(described: Signature) -> tuple[CallCache, Repeating, Parameters]:

@@ -161,7 +161,7 @@ def test_a_batch_size_that_is_too_small_cuts_as_ever() -> None:
 def test_large_functions_leave_other_threads_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor are they given memory of their own for calls that never come."""
     made: list[object] = []
-    monkeypatch.setattr(executable, "NativeStepper", lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(executable, "NativePreparedCall", lambda *arguments: made.append(arguments))
     with counted(monkeypatch) as seen:
         model, x = rnnspec.compile(SEQUENCE, seed=1, tuning=rnnspec.Tuning(direct_operations=10)), series()
         expected = model.forward(x.tolist())

@@ -16,7 +16,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument, NativeFunction, Space
 from rnnspec.contract.packing import pack, pair
 from rnnspec.runtime.model.tape import Tape
-from rnnspec.runtime.native.loaded_function import Lease, LoadedFunction, Pool
+from rnnspec.runtime.native.loaded_function import BufferPool, LoadedFunction, PooledBuffer
 from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape, with_distinct
 
 SPEC = """
@@ -75,7 +75,7 @@ def test_arena_bytes() -> None:
 
 
 def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -> None:
-    pool = Pool(2)
+    pool = BufferPool(2)
     first, second = pool.lease(100), pool.lease(100)
     assert first.fresh and second.fresh
     assert not np.shares_memory(first.bytes, second.bytes)
@@ -91,7 +91,7 @@ def test_leased_memory_is_nobody_elses_and_used_again_when_the_lease_is_gone() -
 
 
 def test_what_is_too_small_or_one_too_many_is_not_kept() -> None:
-    pool = Pool(1)
+    pool = BufferPool(1)
 
     def fresh(*sizes: int) -> list[bool]:
         """Of leases that are held at the same time."""
@@ -180,10 +180,10 @@ class Counting(LoadedFunction):
 
     def __init__(self) -> None:
         arguments = (NativeArgument(Space.WEIGHT), NativeArgument(Space.PREPARED))
-        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, Pool(1))  # type: ignore[arg-type]
+        super().__init__(NativeFunction(b"", "f", (), "p", arguments, (), (), (), 64, ()), None, BufferPool(1))  # type: ignore[arg-type]
         self.prepared_for: list[float] = []
 
-    def _prepare(self, weights: Array, memory: Lease) -> None:
+    def _prepare(self, weights: Array, memory: PooledBuffer) -> None:
         self.prepared_for.append(float(weights[0]))
         memory.bytes[:8] = weights[:1].view(np.uint8)
 
