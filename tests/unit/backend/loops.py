@@ -251,6 +251,13 @@ class Code:
             case _:
                 return {str(pointer)}
 
+    def loads_behind(self, value: Operand) -> list[Instruction]:
+        """The loads that a value is computed from in the same turn of its loop, in the order of its operands."""
+        made = self.results.get(value) if isinstance(value, str) else None
+        if made is None or made.opcode == "phi":
+            return []
+        return [made] if made.opcode == "load" else [load for operand in made.operands for load in self.loads_behind(operand)]
+
     @property
     def loaded(self) -> set[str]:
         """What the function reads memory of."""
