@@ -125,12 +125,12 @@ def test_text_that_llvm_prints(stage: str) -> None:
 
 
 def test_every_listed_pass_prints() -> None:
-    shown = commands.list_stages()
+    shown, compiled = commands.list_stages(), compilation()
     stage = ""
     for line in shown.splitlines():
         if line.startswith("  --after "):
             begins = "module Small" if stage.startswith("tensor") else "kernels forward"
-            assert compilation().print(stage, line.split()[-1]).startswith(begins)
+            assert compiled.print(stage, line.split()[-1]).startswith(begins)
         else:
             stage = line
     assert "hoist-projection" in shown and "alias-tape" in shown
