@@ -28,6 +28,7 @@ from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.storage import model_file
 from rnnspec.source import SourceFile
 from tests.unit.backend.loops import functions_of
+from tests.unit.kernel.scheduled import NORMED, model
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stages"
 SPEC = """\
@@ -100,10 +101,11 @@ def test_nothing_changes_behind_the_last_of_them(stage: str, last: str) -> None:
     assert compilation().print(stage, last) == compilation().print(stage)
 
 
-def test_llvm_text_is_a_function_for_each_nest_of_the_kernel_text() -> None:
-    """Entry points call the nests of their function in order, and the time loop calls those of its step."""
-    kernels = compilation().kernels(Variant("forward", False))
-    defined = functions_of(compilation().print("llvm"))
+@pytest.mark.parametrize("spec", [SPEC, model(3, "Normed(4)", "Dense(2)", cell=NORMED)], ids=["a nest a step", "several nests a step"])
+def test_llvm_text_is_a_function_for_each_nest_of_the_kernel_text(spec: str) -> None:
+    """Entry points call the nests of their function, and the time loop calls those of its step in order."""
+    kernels = compilation(spec).kernels(Variant("forward", False))
+    defined = functions_of(compilation(spec).print("llvm"))
     for function in kernels.module.functions:
         nests = [f"{function.name}.{nest.name}" for nest in nests_of(function)]
         steps = [f"{function.name}.{nest.name}" for nest in nests_of(function) if nest.scan]
@@ -123,12 +125,12 @@ def test_text_that_llvm_prints(stage: str) -> None:
 
 
 def test_every_listed_pass_prints() -> None:
-    shown = commands.list_stages()
+    shown, compiled = commands.list_stages(), compilation()
     stage = ""
     for line in shown.splitlines():
         if line.startswith("  --after "):
             begins = "module Small" if stage.startswith("tensor") else "kernels forward"
-            assert compilation().print(stage, line.split()[-1]).startswith(begins)
+            assert compiled.print(stage, line.split()[-1]).startswith(begins)
         else:
             stage = line
     assert "hoist-projection" in shown and "alias-tape" in shown

@@ -32,7 +32,6 @@ class Instruction:
 
     opcode: str
     name: str
-    type: str
     operands: tuple[Operand, ...]
     called: str = ""
     come_from: tuple[str, ...] = ()
@@ -117,7 +116,13 @@ class Code:
     parameters: tuple[str, ...]
     pointers: tuple[str, ...]
     """Those of the parameters that are pointers."""
-    blocks: Mapping[str, Block]
+    _value: ValueRef
+
+    @cached_property
+    def blocks(self) -> Mapping[str, Block]:
+        """Read when they are asked for, as most of a module's functions aren't."""
+        predicates = iter(COMPARISON.findall(str(self._value)))
+        return {block.name: _block(block, predicates) for block in self._value.blocks}
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -251,6 +256,13 @@ class Code:
             case _:
                 return {str(pointer)}
 
+    def loads_behind(self, value: Operand) -> list[Instruction]:
+        """The loads that a value is computed from in the same turn of its loop, in the order of its operands."""
+        made = self.results.get(value) if isinstance(value, str) else None
+        if made is None or made.opcode == "phi":
+            return []
+        return [made] if made.opcode == "load" else [load for operand in made.operands for load in self.loads_behind(operand)]
+
     @property
     def loaded(self) -> set[str]:
         """What the function reads memory of."""
@@ -309,17 +321,13 @@ def functions_of(text: str) -> Mapping[str, Code]:
 
 
 def function_of(text: str, name: str) -> Code:
-    """One function of a module, without reading the others; StopIteration if there is none of that name."""
-    module = llvm.parse_assembly(text)
-    return _function(next(each for each in module.functions if each.name == name and not each.is_declaration))
+    return functions_of(text)[name]
 
 
 def _function(value: ValueRef) -> Code:
-    predicates = iter(COMPARISON.findall(str(value)))
-    blocks = {block.name: _block(block, predicates) for block in value.blocks}
     parameters = {each.name: str(each.type) for each in value.arguments}
     pointers = tuple(name for name, kind in parameters.items() if kind == "ptr")
-    return Code(value.name, value.linkage is llvm.Linkage.external, tuple(parameters), pointers, blocks)
+    return Code(value.name, value.linkage is llvm.Linkage.external, tuple(parameters), pointers, value)
 
 
 COMPARISON = re.compile(r"= icmp (?:samesign )?(\w+) ")
@@ -327,22 +335,21 @@ COMPARISON = re.compile(r"= icmp (?:samesign )?(\w+) ")
 
 
 def _block(value: ValueRef, predicates: Iterator[str]) -> Block:
-    parts = [_instruction(each, predicates) for each in value.instructions]
-    last = list(value.instructions)[-1]
-    return Block(value.name, tuple(parts), tuple(each.name for each in last.operands if each.value_kind is llvm.ValueKind.basic_block))
+    *_, last = instructions = list(value.instructions)
+    successors = tuple(each.name for each in last.operands if each.value_kind is llvm.ValueKind.basic_block)
+    return Block(value.name, tuple(_instruction(each, predicates) for each in instructions), successors)
 
 
 def _instruction(value: ValueRef, predicates: Iterator[str]) -> Instruction:
-    operands = list(value.operands)
-    function = operands.pop() if value.opcode == "call" else None
+    opcode, operands = value.opcode, list(value.operands)
+    function = operands.pop() if opcode == "call" else None
     called = function.name if function is not None and function.value_kind is llvm.ValueKind.function else ""
-    come_from = tuple(block.name for block in value.incoming_blocks) if value.opcode == "phi" else ()
-    predicate = next(predicates) if value.opcode == "icmp" else ""
-    return Instruction(value.opcode, value.name, str(value.type), tuple(map(_operand, operands)), called, come_from, predicate)
+    come_from = tuple(block.name for block in value.incoming_blocks) if opcode == "phi" else ()
+    predicate = next(predicates) if opcode == "icmp" else ""
+    return Instruction(opcode, value.name, tuple(map(_operand, operands)), called, come_from, predicate)
 
 
 def _operand(value: ValueRef) -> Operand:
     if value.value_kind is llvm.ValueKind.constant_int:
-        number = value.get_constant_value(signed_int=str(value.type) != "i1")
-        return int(number)
+        return int(value.get_constant_value(signed_int=True))
     return value.name or f"{value.type} {value}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -58,6 +59,7 @@ def sums(code: Code) -> list[Loop]:
     return [loop for loop in code.innermost if loop.calls("llvm.fma")]
 
 
+@cache
 def contraction(spec: str, target: Target, wanted: str = "backward") -> Contraction:
     """The first one that fetches."""
     kernels = scheduled(spec, wanted, target)
