@@ -236,5 +236,5 @@ class Graph:
 
 
 def every_step(value: GraphTensor) -> StepMask | None:
-    """What packs a sequence once its mask is dropped."""
+    """The mask of every step, by which a sequence is packed once its mask is dropped; None for a row."""
     return StepMask((), value.shape[0]) if value.sequence else None
