@@ -15,7 +15,7 @@ class Space(Enum):
 
     INPUT = "input"
     KEY = "key"
-    """What random numbers are drawn from."""
+    """The key from which random numbers are drawn."""
     INDEX = "index"
     WEIGHT = "weight"
     """All weights, flat."""
@@ -50,7 +50,7 @@ class NativeArgument:
 
 @dataclass(frozen=True, slots=True)
 class ParallelCost:
-    """What is done in parts, at most `parts` of them: so many `operations`.
+    """The work of a loop nest that threads can share: `operations`, in at most `parts` parts.
 
     Or in `units` parts, if each thread makes all of them wait as long as so many operations, `waiting`, take.
     """

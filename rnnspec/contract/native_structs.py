@@ -14,7 +14,7 @@ WORD_BYTES = 8
 
 
 class CallRecord(ctypes.Structure):
-    """What a direct call from Python reads: the array that it takes, the function that it calls, the outputs that it copies.
+    """The record of a fast path: the array type that it accepts, the function that it calls, the outputs that it copies.
 
     | field | |
     |---|---|
@@ -78,10 +78,10 @@ class SharedNumbers(ctypes.Structure):
 
 
 CLOSED = -(1 << 62)
-"""What `SharedNumbers.arrived` holds when nobody can join any more."""
+"""The value of `SharedNumbers.arrived` when nobody can join any more."""
 
 BROKEN = -1
-"""What `SharedNumbers.joined` tells the other threads when the caller has failed."""
+"""The value of `SharedNumbers.joined` when the caller has failed."""
 
 
 def field_numbers(structure: type[ctypes.Structure]) -> Mapping[str, int]:

@@ -22,7 +22,7 @@ class Tuning:
     """Ticks of the processor's counter, about 50 µs, that threads may wait at a scan's steps beside a part of the call's time."""
 
     calls_alone: int = 16
-    """Calls of a function that one thread does after one in which others had no processor of their own."""
+    """The calls of a function that run on one thread after a call whose threads had to share a processor."""
 
     direct_operations: int = 2**24
     """Operations of the largest function that Python calls directly, holding its lock: it takes some tenths of a millisecond."""

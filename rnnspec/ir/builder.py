@@ -245,7 +245,7 @@ class Builder:
         return operand if self.tensor(operand).shape == shape else self.broadcast(operand, shape, name)
 
     def broadcast_like(self, operand: Value, like: Value) -> Value:
-        """To the shape of `like`."""
+        """The operand broadcast to the shape of `like`."""
         return self.broadcast_to(operand, self.tensor(like).shape)
 
     def broadcast_together(self, *operands: Value) -> tuple[Value, ...]:

@@ -359,7 +359,7 @@ class BinaryKind(Enum):
 
     @property
     def inverted(self) -> BinaryKind:
-        """See `BinaryRow.inverted`; of the kinds that have one."""
+        """The kind of `BinaryRow.inverted`; ValueError for a kind without one."""
         return BinaryKind(self.row.inverted)
 
 

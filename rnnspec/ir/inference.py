@@ -16,7 +16,7 @@ from rnnspec.ir.types import Dim, DType, IndexType, TensorType, Type
 
 
 def require(condition: bool, message: Callable[[], str]) -> None:
-    """The message is made only where it is needed: printing types takes longer than all that is checked."""
+    """Raises `InternalError` unless the condition holds; the message is made only then, since printing types is slow."""
     if not condition:
         raise InternalError(message())
 
@@ -154,7 +154,7 @@ def _is_step_mask(type_: Type) -> bool:
 
 
 def _joined_masks(masks: Sequence[TensorType]) -> TensorType:
-    """Of sequences one after the other, whatever their lengths."""
+    """The mask of sequences concatenated along time, of any lengths."""
     require(len({mask.shape[0] for mask in masks}) == 1, lambda: f"concat of the masks {', '.join(map(str, masks))}")
     return masks[0].with_shape((masks[0].shape[0], plus(*(mask.shape[1] for mask in masks))))
 
@@ -326,7 +326,7 @@ def fill_sum(operand: Type, index_: Type) -> TensorType:
 
 
 def permuted_rows(operand: Type, index_: Type) -> TensorType:
-    """Of `SortRows` and `RestoreRows`."""
+    """The operand's own type, [batch, d], for `SortRows` and `RestoreRows`."""
     source, place = _dense(operand, "the operand"), index(index_)
     require(source.rank == 2 and source.shape[0] == place.batch, lambda: f"rows of {source} can't be sorted by {place}")
     return source

@@ -109,7 +109,7 @@ def interpret(function: Function, arguments: Mapping[str, Array | Packing], *, r
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What values and symbolic dimensions hold while a function runs."""
+    """The arrays of values and the numbers of symbolic dimensions while a function runs."""
 
     values: dict[Value, Held]
     dims: dict[Size, int]
@@ -327,7 +327,7 @@ def window_mask(operation: WindowMask, mask: Array) -> Array:
 
 
 def visible_keys(pairs: Pairs, queries: Packing, keys: Packing) -> Array:
-    """What each token of `queries` may look at, bool [tokens, time of keys]."""
+    """The pairs as a mask: the steps that each token of `queries` may look at, bool [tokens, time of keys]."""
     real = set(keys.tokens)
     seen = [[(row, t) in real and (t <= now or not pairs.causal) for t in range(keys.time)] for row, now in queries.tokens]
     return np.array(seen, bool).reshape(len(seen), keys.time)

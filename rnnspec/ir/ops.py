@@ -255,7 +255,7 @@ Operation: TypeAlias = (
 
 
 class Role(Enum):
-    """What a function's parameter or result is to its caller."""
+    """The role of a function's parameter or result for its caller."""
 
     INPUT = "input"
     """A model input: [batch, w], [batch, time, w], or ids as i32 [batch, time, 1] or, of single steps, [batch, 1]."""
@@ -263,7 +263,7 @@ class Role(Enum):
     """The caller's own mask of a sequence input, i1 [batch, time], all true if none was given."""
     WEIGHT = "weight"
     STATE = "state"
-    """What a call leaves for the next one: [batch, w], parameter and result under one name; a constant to derivatives."""
+    """A state that a call hands to the next: [batch, w], parameter and result under one name; a constant to derivatives."""
     KEY = "key"
     """The i32 scalar that a call's random numbers are drawn from."""
     UPDATE = "update"

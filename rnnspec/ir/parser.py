@@ -60,7 +60,7 @@ def _parser() -> Any:
 
 
 class _FunctionReader:
-    """Holds what one function has defined so far."""
+    """The reader of one function, with the values that it has defined so far."""
 
     def __init__(self) -> None:
         self._values: dict[str, Value] = {}

@@ -40,12 +40,12 @@ def with_results(operation: Operation, results: tuple[Value, ...]) -> Operation:
 
 
 def location_of(operation: Operation) -> Location:
-    """Which lines of the spec an operation comes from."""
+    """The lines of the spec that an operation comes from."""
     return fused(result.location for result in results_of(operation))
 
 
 def fused_locations(*operations: Operation) -> Location:
-    """The lines of several operations that become one."""
+    """The common location of several operations that are replaced by one."""
     return fused(location_of(operation) for operation in operations)
 
 

@@ -74,7 +74,7 @@ def verify(module: Module) -> None:
 
 
 def verify_function(function: Function) -> None:
-    """As `verify`, for one function."""
+    """Checks one function, see `verify`."""
     scope = _Scope(function.name)
     for parameter in function.parameters:
         with scope.about(partial(_described, "parameter", parameter.role, parameter.value)):

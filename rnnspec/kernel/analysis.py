@@ -37,7 +37,7 @@ from rnnspec.ir.types import TensorType
 from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_storable, matrix
 
 StageKey = tuple[int, Dim, int]
-"""Level, rows and units: what is stored under one key is computed by one stage."""
+"""Level, rows and units; one stage computes all values stored under one key."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ def _whole(analysis: Analysis, value: Value) -> int:
 
 
 def _waits_for(analysis: Analysis, value: Value, waits: Callable[[Operation], bool]) -> tuple[Value, ...]:
-    """What must be stored for a value to be evaluated without an operation that `waits`: roots that are there, or the value itself.
+    """The values to store so that `value` can be evaluated without an operation that `waits`: existing roots, or `value` itself.
 
     That a value is a root doesn't help by itself: at its own level it isn't stored yet, and would be evaluated again.
     """
@@ -138,7 +138,7 @@ def _waits_for(analysis: Analysis, value: Value, waits: Callable[[Operation], bo
 
 
 def _tree(analysis: Analysis, value: Value, stop: Container[Value]) -> Iterator[tuple[Value, Operation]]:
-    """What evaluating a value takes, and by which operations, each once; not what is stored before the block, and nothing below `stop`."""
+    """The values evaluated for `value`, each once with its operation; without values stored before the block, and nothing below `stop`."""
     seen: set[Value] = set()
     pending = [value]
     while pending:

@@ -20,7 +20,7 @@ ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIEN
 
 @dataclass(frozen=True, slots=True)
 class CallingConvention:
-    """`buffers`: those that are passed one by one; `arenas`: those that are used, by space; `dims`: numbers of rows and steps."""
+    """`buffers`: passed one by one. `arenas`: the spaces in use, one pointer each. `dims`: numbers of rows and steps."""
 
     buffers: tuple[Buffer, ...]
     arenas: tuple[Space, ...]

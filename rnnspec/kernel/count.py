@@ -44,7 +44,7 @@ from rnnspec.kernel.target import ELEMENT_BYTES
 from rnnspec.kernel.uniform_values import same_for_all_units
 
 DRAW = "draw"
-"""What a random number is counted as, beside the elementary functions."""
+"""The name of random numbers among the counts of elementary functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Count:
 
 
 ELEMENTWISE_COST, ELEMENTARY_COST, BYTE_COST = 4, 32, 1
-"""What an elementwise operation, an elementary function and a byte of memory take, counted in operations of a product."""
+"""The cost of an elementwise operation, an elementary function and a byte of memory, in operations of a product."""
 
 
 def cost(counted: Count) -> Dim:
@@ -104,7 +104,7 @@ class _Range:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """What counting must know of a function's buffers: the bytes of an element, and which are zeros when the function is called."""
+    """The buffers of a function for counting: bytes of an element, and the gradients, which are zeros when the function is called."""
 
     element_bytes: Mapping[str, int]
     gradients: frozenset[str]
@@ -116,12 +116,12 @@ class Counting:
         return Counting({buffer.name: ELEMENT_BYTES[buffer.dtype] for buffer in function.buffers}, frozenset(gradients))
 
     def count(self, nest: Nest) -> Count:
-        """What all runs of a nest in one call do; of a scan what it does between the nests of its step."""
+        """The count of all runs of a nest in one call; a scan's is without the nests of its step."""
         return _Counter(nest, self.element_bytes, self.gradients).count()
 
 
 def count(nest: Nest, function: KernelFunction) -> Count:
-    """As `Counting.count`, of one nest."""
+    """The count of one nest, see `Counting.count`."""
     return Counting.of(function).count(nest)
 
 

@@ -104,7 +104,7 @@ class OpClass(Enum):
     """How the scheduler carries out an operation."""
 
     POINTWISE = auto()
-    """Evaluated inside the stage that needs it."""
+    """Evaluated inside each stage that uses the value."""
     LEAF = auto()
     """Evaluated inside a stage too, from operands that are stored before it."""
     VIEW = auto()

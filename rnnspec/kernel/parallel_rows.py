@@ -1,4 +1,4 @@
-"""How several threads share a function: what of each loop nest can be divided, and where they must wait for each other.
+"""Parallel rows: the ranges of each loop nest that threads can share, and the barriers between nests.
 
 No sum is ever divided: a nest over rows falls into ranges of rows, one that adds up over all rows into
 ranges of what it computes. So results don't depend on the number of threads.
@@ -134,7 +134,7 @@ def memory_of(function: KernelFunction, calls: CallingConvention) -> dict[str, o
 
 @dataclass
 class Pending:
-    """What has been read and written since all threads last waited for each other."""
+    """The reads and writes since the last barrier."""
 
     memory: Mapping[str, object]
     _touched: dict[object, set[Touch]] = field(default_factory=dict[object, set[Touch]])

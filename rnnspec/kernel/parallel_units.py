@@ -16,7 +16,7 @@ from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Lo
 from rnnspec.kernel.parallel_rows import is_divided, touches
 
 WAIT_COST = 20_000
-"""What a barrier takes for each of the threads that come to it, in operations of a product."""
+"""The cost of a barrier for each of its threads, in operations of a product."""
 
 ROWS_OF_A_PASS = 2
 """Fewer rows take as long: they wait for the weights."""
@@ -24,7 +24,7 @@ ROWS_OF_A_PASS = 2
 
 @dataclass(frozen=True, slots=True)
 class StepShare:
-    """What threads share of one nest of a step.
+    """The division of one nest of a step among threads.
 
     `cost`: of a row, in operations of a product. `blocks`: into which its units fall; 1: its rows are divided instead. `waits`: whether
     all wait for each other before it.
@@ -67,7 +67,7 @@ def _cost_of_a_row(number: int, node: Node, scan: ScanLoop, function: KernelFunc
 
 
 def _units_are_apart(node: Node) -> bool:
-    """Whether no unit of a stage reads what another one of it writes."""
+    """Whether a stage's units are independent: none reads values that another writes."""
     if not isinstance(node, FusedLoop):
         return True
     stored = {(statement.access.buffer, statement.access.column) for statement in node.body if isinstance(statement, Store)}

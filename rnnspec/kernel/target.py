@@ -1,4 +1,4 @@
-"""What a machine offers, and what a tile is."""
+"""Target machines: vectors, registers, caches, intrinsics; and the tiles of loops."""
 
 from __future__ import annotations
 

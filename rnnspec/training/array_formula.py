@@ -12,7 +12,7 @@ from rnnspec.contract.executable import Array, Formula
 from rnnspec.diagnostics import InternalError
 
 NONE = -1
-"""The second operand of a call that has one."""
+"""The second operand in a call of one operand."""
 
 WEIGHT, GRADIENT, STATE = 0, 1, 2
 """Places of the weight, the gradient and the first state among a formula's operands; the constants follow the states."""

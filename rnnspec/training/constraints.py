@@ -1,4 +1,4 @@
-"""What becomes of a weight after an update, by Keras's formulas (keras.src.constraints, 3.15)."""
+"""Constraints: projections of a weight after an update, by Keras's formulas (keras.src.constraints, 3.15)."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ _SETS = {"": "whole", "_train": "train", "_val": "val", "_test": "test"}
 """The sets by the ends of their keys."""
 
 _MEANT = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
-"""What others call the sets."""
+"""Other libraries' names of the sets, for hints."""
 
 _MOST = 12
-"""Keys that a message lists."""
+"""The most keys that a message lists."""
 
 _LONGEST = 80
 """Letters that a message shows of a key."""
@@ -52,7 +52,7 @@ Samples: TypeAlias = Array | list[Array]
 """Padded, or one array a sample."""
 
 SampleTargets: TypeAlias = Samples | Mapping[str, Samples] | None
-"""Of the one output that is trained, or of each by name; None if the file has none."""
+"""The targets of the one trained output, or of each by name; None if the file has no targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ def _targets(name: str, arrays: Mapping[str, Array], key: str) -> dict[str, Arra
 
 
 def _by_output(targets: Mapping[str, Samples]) -> SampleTargets:
-    """What is under each key, by the output's name in it if it has one."""
+    """The targets under each key: one array, or arrays by the output's name in the key."""
     if not targets:
         return None
     named = {key.partition(".")[2]: values for key, values in targets.items()}

@@ -52,7 +52,7 @@ class Score:
 
 
 class Totals:
-    """What a run over batches comes to."""
+    """The totals of a run over batches."""
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self.scores = [Score(objective) for objective in objectives]
@@ -133,13 +133,13 @@ class Trainer:
         return totals.logs(prefix)
 
     def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
-        """What a batch gives, and the weights' penalty."""
+        """A batch's outputs and activities in inference, and the weights' penalty."""
         inputs = batch.inputs
         given = self.executable.forward(CallRequest(inputs.inputs, inputs.indices, weights, version, activities=True))
         return given, self.penalties.of_weights(weights, None)
 
     def _parted(self, given: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
-        """The outputs, and what activity regularizers look at."""
+        """The outputs, then the outputs of layers with activity regularizers."""
         count = len(given) - len(self.penalties.activities)
         return given[:count], given[count:]
 

@@ -43,7 +43,7 @@ _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or c
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What `configure` chose; `optimizer` without its state, None if it is the spec's."""
+    """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
 
     losses: tuple[Loss | None, ...] | None
     loss_weights: tuple[float, ...]
@@ -53,7 +53,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a copy of a model has beside its file.
+    """The parts of a model's copy beside its file.
 
     Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, and what `configure` chose, if it
     was called.
@@ -149,7 +149,7 @@ class Model(CompiledModel):
         return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, self._chosen)
 
     def __setstate__(self, state: Beside) -> None:
-        """Of a model that was just restored."""
+        """Sets up a model that was just restored."""
         self._set_randomness(state.seed, state.random)
         if state.threads is not None:
             self.threads = state.threads

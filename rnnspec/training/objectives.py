@@ -1,4 +1,4 @@
-"""What each output of a model is trained by: its loss, its share in the whole loss, its metrics."""
+"""Objectives: each output's loss, its share in the whole loss, its metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnspec.training.metrics import Metric, MetricNames, metric
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Of one output that has a loss.
+    """The objective of one output with a loss.
 
     `place`: among the model's outputs. `label`: stands before its name in logs and messages, and is
     empty where the model has one output.
@@ -53,7 +53,7 @@ def objectives(
 
 
 def by_objective(what: str, trained: Sequence[Objective], given: object) -> list[object]:
-    """What a call gives for each output with a loss: the thing itself if there is one, else a list or a mapping by name."""
+    """The argument `given` split by output with a loss: itself for one output, else from a list or a mapping by name."""
     names = [objective.output.name for objective in trained]
     if isinstance(given, Mapping):
         named = cast(Mapping[str, object], given)

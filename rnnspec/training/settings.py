@@ -76,7 +76,7 @@ def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]
 
 
 def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]:
-    """What each output's loss is multiplied with: as for `losses_for`, 1 where nothing is said."""
+    """The weight of each output's loss, given as for `losses_for`; 1 by default."""
     weights = [1.0 if each is None else each for each in _per_output("loss_weights", outputs, given, missing=1.0)]
     found: list[float] = []
     for weight in weights:

@@ -1,4 +1,4 @@
-"""What one output is held against: its targets and sample weights, checked once, cut into batches of counted rows."""
+"""Targets and sample weights of one output: checked once, cut into batches of counted rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_p
 
 @dataclass(frozen=True, slots=True)
 class TargetBatch:
-    """What an output of a batch is held against, counted rows only: samples, or real steps row by row.
+    """The targets of a batch for one output, counted rows only: samples, or real steps row by row.
 
     `counted`: the counted rows' places among all rows of the output, None where all count.
     `targets` and `weights`: of the counted rows, as the loss takes them.

@@ -42,7 +42,7 @@ class Table:
 
 @dataclass
 class Updates:
-    """One optimizer's updates of one model's weights; for one training thread at a time."""
+    """The updates of one model's weights by one optimizer, for one training thread at a time."""
 
     optimizer: Optimizer
     parameters: Parameters

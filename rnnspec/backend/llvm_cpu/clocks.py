@@ -15,7 +15,7 @@ CLOCKS = "%clocks"
 
 
 def tick(writer: FunctionWriter, target: Target, library: Library) -> str:
-    """What the processor's own counter shows: it runs at one rate, whatever the processor does."""
+    """The processor's cycle counter, which runs at one rate at any clock frequency."""
     library.declarations[f"declare i64 @{target.cycle_counter}()"] = None
     return writer.assign(f"call i64 @{target.cycle_counter}()", "tick")
 
@@ -30,7 +30,7 @@ class Clocks:
 
     @contextmanager
     def around(self, writer: FunctionWriter, nest: str) -> Generator[None]:
-        """What is written inside is timed for a nest."""
+        """Times the code written inside for a nest."""
         start = tick(writer, self.target, self.library)
         yield
         taken = writer.subtract(tick(writer, self.target, self.library), start)

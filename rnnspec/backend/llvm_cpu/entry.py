@@ -22,7 +22,7 @@ from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, DenormalSwitch, Target
 
 ALONE = ("i64 0", "i64 1", "ptr null")
-"""What a scan takes whose units nobody shares, see `llvm_cpu.scan.SHARING`."""
+"""The further arguments of a scan on one thread, see `llvm_cpu.scan.SHARING`."""
 
 
 def symbol(name: str) -> str:
@@ -91,7 +91,7 @@ def _begin(
 
 
 def emit_entry(function: KernelFunction, calls: Sequence[NestCall], target: Target, library: Library, *, clocks: Clocks | None) -> str:
-    """One thread calls the nests one after the other."""
+    """The entry point for one thread, which calls the nests one after the other."""
     passing = calling_convention(function)
     entry = _begin(symbol(function.name), (), function, passing, target, library)
     if clocks:
@@ -220,7 +220,7 @@ class _Parts:
 
 
 def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:
-    """What is written inside is timed for a nest, if anything is."""
+    """Times the code written inside for a nest, in a timed function."""
     return clocks.around(writer, nest) if clocks else nullcontext()
 
 

@@ -37,7 +37,7 @@ def math_function(name: str, dtype: FloatName, lanes: int, fma: bool) -> str:
 
 
 def _written(name: str, dtype: FloatName, lanes: int, fma: bool) -> tuple[str, set[str]]:
-    """The definition, and the declarations that it needs."""
+    """A function's definition with the declarations that it needs."""
     function = FUNCTIONS[name]
     writer = MathWriter(FORMATS[dtype], lanes, fma)
     return writer.function(math_symbol(name, dtype, lanes), function.write(writer), function.operands), writer.declarations

@@ -70,7 +70,7 @@ ERF_IS_ONE: dict[FloatName, float] = {"f32": 4.0, "f64": 5.95}
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the two intervals need, in either format."""
+    """The registers of both intervals' polynomials."""
 
     near_quotient: Float
     """erf(x)/x - 1."""

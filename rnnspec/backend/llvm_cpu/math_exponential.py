@@ -9,7 +9,7 @@ from rnnspec.backend.llvm_cpu.math_writer import Float, FloatName, Integer, Math
 
 @dataclass(frozen=True, slots=True)
 class ExponentialConstants:
-    """What depends on the format.
+    """The constants of a format.
 
     `quotient` holds the minimax polynomial of (exp(r) - 1 - r) / r**2 over |r| <= ln(2)/2 under the
     weight that makes r + r**2 * quotient(r) closest to expm1(r) in relative error.

@@ -22,7 +22,7 @@ LN2 = 0.6931471805599453
 
 @dataclass(frozen=True, slots=True)
 class HyperbolicConstants:
-    """What depends on the format.
+    """The constants of a format.
 
     `quotient` holds the minimax polynomial of (tanh(y) / y - 1) / y**2 in y**2 over |y| <= ln(2)/4,
     in relative error of tanh(y).

@@ -78,7 +78,7 @@ class MathWriter:
         self.lanes = lanes
         self.has_fma = fma
         self.declarations: set[str] = set()
-        """Of the intrinsics that were used."""
+        """The declarations of the intrinsics in use."""
         self._lines: list[str] = []
         self._float_type = self._widened(form.float_type)
         self._integer_type = self._widened(form.integer_type)

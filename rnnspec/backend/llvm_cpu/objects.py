@@ -104,7 +104,7 @@ class Machine:
 
 @cache
 def _target_machine(triple: str, cpu: str, features: str, level: int) -> TargetMachine:
-    """Kept: what frees it, llvmlite's destructor, would swallow an interrupt."""
+    """Cached, since llvmlite's destructor would swallow an interrupt."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()

@@ -60,7 +60,7 @@ def even_range(vectors: Vectors, size: str, number: str, shards: str) -> tuple[s
 
 
 def token_range(vectors: Vectors, offsets: str, steps: str, rows: str, number: str, shards: str) -> tuple[str, str]:
-    """As `even_range`, of a scan's rows: by tokens. The last shard has the rows without any too."""
+    """The shard's range of a scan's rows, even in tokens; the last shard also has the rows without tokens."""
     writer = vectors.writer
 
     def edge(part: str) -> str:

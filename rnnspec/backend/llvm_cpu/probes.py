@@ -58,7 +58,7 @@ def _dim(writer: FunctionWriter, position: int) -> str:
 
 
 def _store_total(vectors: Vectors, registers: list[str], to: str) -> None:
-    """What keeps the work from being dropped: nobody reads it."""
+    """A store of the result, so that LLVM keeps the work."""
     total = registers[0]
     for register in registers[1:]:
         total = vectors.combine(ReduceKind.SUM, total, register)
@@ -116,7 +116,7 @@ def _elementary(target: Target, dtype: DType, library: Library, kind: UnaryKind 
 
 
 def _clock(target: Target, library: Library) -> str:
-    """What the clock shows, to pointers[0]."""
+    """Stores the clock's ticks to pointers[0]."""
     writer = _writer(CLOCK)
     pointer = _pointer(writer, 0)
     writer.do(f"store i64 {tick(writer, target, library)}, ptr {pointer}")

@@ -16,7 +16,7 @@ from rnnspec.kernel.uniform_values import same_for_all_units
 
 @dataclass(frozen=True)
 class RowAddresses:
-    """What a loop nest's function knows: its buffers' registers, the step's first token, and how many tokens the step has."""
+    """The addresses that a loop nest's function knows: its buffers' registers, the step's first token, the number of its tokens."""
 
     buffers: Mapping[str, Buffer]
     registers: Mapping[str, str]
@@ -137,7 +137,7 @@ class TileEmitter:
                 self.values[statement.name, row, vector] = self.vectors.load(self._vector_pointer(access, row, vector), lanes)
 
     def _fetch_next(self, access: Access, row: int) -> None:
-        """What the next tile of rows reads: a step comes back to tokens too seldom for the processor to see where they lead."""
+        """Prefetches the next tile of rows: a step returns to tokens too seldom for the processor to predict them."""
         further = self.count * self.places.buffers[access.buffer].width
         for vector in range(0, self.units.vectors, self._vectors_in_a_line()):
             self.vectors.prefetch(self.vectors.pointer(self._vector_pointer(access, row, vector), str(further)))
@@ -274,7 +274,7 @@ class TileEmitter:
 
 @dataclass(frozen=True)
 class RowValues:
-    """What of a body without contractions has one value for all units of a row: emitted before the loop over their tiles."""
+    """The values of a body without contractions that all units of a row share, emitted before the loop over tiles of units."""
 
     vectors: Vectors
     places: RowAddresses

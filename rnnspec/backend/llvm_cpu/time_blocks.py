@@ -22,7 +22,7 @@ class Turns:
 
 @contextmanager
 def block_loop(vectors: Vectors, block: TimeBlock, offsets: str, steps: str) -> Generator[Turns]:
-    """What is written inside is done for each block of steps, for an empty one if there is no step."""
+    """A loop over blocks of steps; with one empty block if there is no step."""
     writer = vectors.writer
 
     def at_least(least: int, value: str) -> str:

@@ -87,7 +87,7 @@ def emit_update(formula: Formula, states: int, constants: int, dtype: str, targe
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """What is done to `lanes` neighbouring numbers of a row."""
+    """The update of `lanes` neighbouring numbers of a row."""
 
     writer: FunctionWriter
     declarations: set[str]
@@ -113,7 +113,7 @@ class _Body:
             self._store(value, array, place)
 
     def learn(self, formula: Formula, place: str, arrays: Sequence[str], constants: tuple[str, int], gradient: str, step: str) -> None:
-        """The step with a gradient, behind those that were missed."""
+        """The step with a gradient, after the missed steps."""
         values = [self._load(array, place) for array in arrays]
         results = self._computed(formula, values, self._load(gradient, place), constants, step)
         for array, value in zip(arrays, results, strict=True):

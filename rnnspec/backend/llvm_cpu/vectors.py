@@ -16,7 +16,7 @@ ELEMENT_TYPE = {DType.F32: "float", DType.F64: "double", DType.I32: "i32"}
 
 @dataclass
 class Library:
-    """What a module's functions use beyond themselves: elementary functions and declarations."""
+    """The elementary functions and declarations that a module's functions use."""
 
     elementary: set[str] = field(default_factory=set[str])
     declarations: dict[str, None] = field(default_factory=dict[str, None])
@@ -135,7 +135,7 @@ class Vectors:
         return self.select(self.compare("uno", left, left), left, larger)
 
     def identity(self, kind: ReduceKind) -> str:
-        """What a reduction starts from, in every lane."""
+        """The reduction's neutral value, in every lane."""
         match kind:
             case ReduceKind.SUM:
                 return "zeroinitializer"

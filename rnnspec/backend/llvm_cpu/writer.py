@@ -122,7 +122,7 @@ class FunctionWriter:
 
     @contextmanager
     def when(self, condition: str) -> Generator[None]:
-        """What is written inside runs only if the i1 is true."""
+        """A block that runs only if the i1 is true."""
         name = self.fresh("when")
         self.branch_if(condition, f"{name}.then", f"{name}.end")
         self.block(f"{name}.then")

@@ -50,11 +50,11 @@ class _PairsOf:
         return self._builder.reduce_sum(self._builder.mul(self.query(queries), self.key(keys)), 1)
 
     def sum(self, values: Value) -> Value:
-        """For each query the sum over its pairs."""
+        """The sum over each query's pairs, [queries, w]."""
         return self._builder.scatter_add(self._of_query, values, self.queries)
 
     def max(self, values: Value) -> Value:
-        """For each query the largest over its pairs, no derivative: [queries, 1]."""
+        """The maximum over each query's pairs, [queries, 1], without a derivative."""
         builder = self._builder
         start = builder.constant(-math.inf, builder.tensor(values).with_shape((self.queries, 1)))
         scan = builder.scan(self.index, [builder.sort_rows(start, self.index)], [values], carried_names=["largest"], slice_names=["score"])

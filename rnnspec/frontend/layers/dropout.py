@@ -21,7 +21,7 @@ from rnnspec.ir.types import BATCH
 
 @dataclass(frozen=True, slots=True)
 class Drawing(Layer):
-    """A layer with one argument: how much it drops or adds. It draws nothing where that is 0."""
+    """A layer with a rate of dropping, or an amount of noise; at 0 it draws no numbers."""
 
     amount: float
 

@@ -136,7 +136,7 @@ def _merged(tools: Tools, kind: MergeKind, flows: Sequence[Computed]) -> Compute
 
 
 def _repacked(tools: Tools, kind: MergeKind, flow: PackedSequence, steps: StepMask) -> Value:
-    """The tokens of wider steps: what a sequence masks is what it holds there, but where that would decide the result."""
+    """The tokens of a wider mask; a masked step has the merge's neutral value, if there is one, else the content of the masked step."""
     if flow.steps == steps:
         return flow.value
     neutral = _NEUTRAL.get(kind)
@@ -192,7 +192,7 @@ def _masks_differ(application: Application) -> bool:
 
 
 def _packs(layer: Merge, application: Application) -> Iterator[StepMask]:
-    """Of a join also all the steps of each sequence, and both as far as they are joined on the way."""
+    """The step masks that a merge packs by; a join along time also packs by every step of each sequence, and by the joins on the way."""
     yield from rules.own_steps(layer, application)
     if layer.over_steps:
         types = [operand.type for operand in application.operands]

@@ -191,7 +191,7 @@ def _check_sampling(checks: ShapeRules, name: str, bindings: Bindings, call: ast
 
 
 def _lower_sampling(tools: Tools, layer: UpSampling, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    """Each of the `size` places that a step goes to is that of no other one, so that sums there are of one number."""
+    """Scatters each step to `size` positions; no two steps share one, so that each sum is of one number."""
     flow, builder = tools.packed(operands[0]), tools.builder
     before = tools.every_step(flow)
     after = StepMask((), before.length * layer.size)

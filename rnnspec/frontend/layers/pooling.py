@@ -73,7 +73,7 @@ def _lower_local(tools: Tools, layer: LocalPooling, operands: Sequence[Flow]) ->
 
 
 def _candidates(tools: Tools, windows: WindowPlaces) -> Iterator[Value]:
-    """For each place of the window what may be its maximum: a step that isn't there isn't."""
+    """For each position in the window the tokens there, -inf where there is no step."""
     builder = tools.builder
     for tokens, ones in zip(windows.places(windows.tokens), windows.ones(), strict=True):
         there = builder.greater(builder.broadcast_like(ones, tokens), builder.constant_like(0.0, tokens))

@@ -37,7 +37,7 @@ class RecurrentCell:
     """A cell in a recurrent layer; `weights` are those of the step, in its order, under their full paths."""
 
     path: str
-    """The layer's, or in `RNN` one below it."""
+    """The layer's own name, or in `RNN` a name below it."""
     step: Step
     dropout: float
     recurrent_dropout: float
@@ -65,19 +65,19 @@ class Recurrent(Layer):
 
     @property
     def kind(self) -> str:
-        """As a spec would write it, without arguments."""
+        """The layer's type as a spec writes it, without arguments."""
         if self.cells[0].path == self.path:
             return self.cells[0].step.cell
         return f"RNN([{', '.join(cell.step.cell for cell in self.cells)}])"
 
     @property
     def width(self) -> int:
-        """Of the output."""
+        """The output's number of features."""
         return self.cells[-1].step.width
 
     @property
     def states(self) -> tuple[CellState, ...]:
-        """Of all cells, under their names within the layer."""
+        """The states of all cells, under their names within the layer."""
         return tuple(
             CellState(f"{cell.path}/{state.name}".removeprefix(f"{self.path}/"), state.width)
             for cell in self.cells
@@ -258,7 +258,7 @@ def inner_option(options: Bindings, option: str, layer: str, parts: str) -> erro
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What a cell gives: its output at every step, [tokens, w], or the last one, [batch, w]; the states after the last step."""
+    """A cell's results: its output at every step, [tokens, w], or after the last one, [batch, w]; the states after the last step."""
 
     output: Value
     states: Sequence[Value]
@@ -275,7 +275,7 @@ class RecurrentLowering:
         self._b = tools.builder
 
     def recurrent(self, layer: Recurrent, flow: PackedSequence, states: Sequence[Value]) -> tuple[Computed, ...]:
-        """One scan a cell. A cell on another one walks the steps in the order that it gets them."""
+        """One scan a cell; a stacked cell walks the steps in the order of the cell below."""
         given, finals = list(states), list[Value]()
         backwards, output = layer.go_backwards, flow
         for cell in layer.cells[:-1]:
@@ -356,7 +356,7 @@ class RecurrentLowering:
 
 
 def returned_name(layer: Recurrent) -> str:
-    """What a stream carries the last output under; no state of a cell can be called so."""
+    """The name of the last output among a stream's states; no cell's state can have it."""
     return f"{layer.path}/return"
 
 
@@ -392,7 +392,7 @@ def _stream_refusal(layer: Recurrent, _: Application, __: Sequence[bool]) -> str
 
 
 def states(layer: Recurrent, streaming: bool) -> tuple[StateSignature, ...]:
-    """Of a stateful layer its states; in a stream those of any layer, and the last output of one that gives only that."""
+    """The states that calls carry: a stateful layer's, in a stream every layer's, with the last output if only that is returned."""
     carried = [StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.states]
     if streaming and not layer.return_sequences:
         carried.append(StateSignature(returned_name(layer), layer.width))

@@ -69,7 +69,7 @@ def _fixed_length(checks: ShapeRules, call: ast.Call, operand: GraphValue) -> in
 
 
 def _target(bindings: Bindings, extents: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that Reshape is given, one -1 standing for what is left."""
+    """Reshape's target shape, with one -1 replaced by the length that is left."""
     given, span = bindings.integers("target_shape"), bindings.span("target_shape")
     size, known = prod(extents), prod(extent for extent in given if extent != -1)
 

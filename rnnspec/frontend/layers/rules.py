@@ -29,7 +29,7 @@ Packing: TypeAlias = StepMask | StepPairs
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the check of a layer that makes others may use, of one model or of one use of a block.
+    """The context of checks that make further layers, of one model or of one use of a block.
 
     `look_up`: a named value of the graph. `rules`: of a type in the spec, None for an unknown one. `inner`: makes a layer that is
     an argument, in the scope it was written in, its names below those given.
@@ -81,7 +81,7 @@ class OfCall:
 
 
 class MaskFate(Enum):
-    """What becomes of the mask of a layer's operands."""
+    """The fate of the mask of a layer's operands."""
 
     CREATED = auto()
     PASSED = auto()
@@ -93,7 +93,7 @@ class MaskFate(Enum):
 
 
 class MaskAdvice(Enum):
-    """What to do where a layer drops a mask: a sentence without its end."""
+    """Advice where a layer drops a mask: a sentence without its end."""
 
     CARRY = "Write `carry_mask = true` in it: its windows then leave masked steps out, and the mask goes on"
     CARRY_ENDS = "Write `carry_mask = true` in it: a sample's ends are then those of its real steps, and the mask goes on"

@@ -1,4 +1,4 @@
-"""What a nest's body keeps in vector registers, said before it is emitted."""
+"""Register pressure: the vector registers that a nest's body needs, known before it is emitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COEFFICIENTS = 16
 
 
 def registers_of(body: Sequence[Statement]) -> tuple[int, int]:
-    """What a body without contractions keeps at once: values of each vector of units, and those that all of a row's vectors share."""
+    """The registers of a body without contractions: those needed for each vector of units, and those shared by a row's vectors."""
     same, rest = same_for_all_units(body)
     read = {operand for statement in rest for operand in _operands(statement)}
     shared = len(read.intersection(_name(statement) for statement in same))

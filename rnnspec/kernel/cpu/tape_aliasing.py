@@ -166,7 +166,7 @@ def _kept(nests: _Nests, number: int, stage: FusedLoop, buffers: Mapping[str, Bu
 
 
 def _is_written_here(nests: _Nests, number: int, name: str) -> bool:
-    """Whether one store of a nest is all that writes a buffer, and no one reads it before."""
+    """Whether one store of a nest is the buffer's only write, and precedes all its reads."""
     accessed, written = nests.accessed[name], nests.written.get(name, [])
     return accessed.count(number) == 1 and accessed[0] == number and max(written, default=number) <= number
 

@@ -22,7 +22,7 @@ SECOND_LEVEL_BYTES_A_CYCLE = 32
 
 
 def turn_cycles(rows: int, columns: int) -> float:
-    """What one turn over the depth costs: each sum waits for its last turn, each column and each row is loaded once."""
+    """The cycles of one turn over the depth: each sum waits for its last turn, each column and each row is loaded once."""
     return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
 
 

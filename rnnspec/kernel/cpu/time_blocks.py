@@ -71,7 +71,7 @@ class _Run:
     touched: dict[str, set[Touch]] = field(default_factory=dict[str, set[Touch]])
 
     def takes(self, node: Node) -> bool:
-        """Adds a nest if it fits to those before it."""
+        """Adds a nest; returns whether it fits the run."""
         steps = _steps(node)
         reverse = node.reverse if isinstance(node, ScanLoop) else self.reverse
         if steps is None or self.steps not in (None, steps) or self.reverse not in (None, reverse):
@@ -105,7 +105,7 @@ def _collide(one: Touch, other: Touch) -> bool:
 
 
 def _passed_on(members: Sequence[Node]) -> set[str]:
-    """The buffers that one nest writes and another one touches."""
+    """The buffers that one nest writes and another accesses."""
     writers: dict[str, int] = {}
     passed: set[str] = set()
     for number, node in enumerate(members):

@@ -16,7 +16,7 @@ from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.locks import new_lock, renewed_after_fork
-from rnnspec.runtime.native.fast_call import DirectCalls, PythonCall, direct_calls_are_possible, is_small
+from rnnspec.runtime.native.fast_call import FastPaths, PythonCall, fast_paths_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BufferPool, LoadedFunction, PooledBuffer
 from rnnspec.runtime.native.memory import call_sizes, with_distinct
@@ -41,7 +41,7 @@ class Variant:
 class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
-    `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` what direct calls need: without it
+    `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` the builtin behind fast paths: without it
     there are none. Implements `contract.executable.Executable`.
     """
 
@@ -67,9 +67,9 @@ class NativeExecutable:
         self._scratch = BufferPool(MOST_SCRATCH)
         self._tapes = BufferPool(2)
         self._jit: Jit | None = None
-        self._direct: DirectCalls | None = None
-        if build_python_call is not None and direct_calls_are_possible():
-            self._direct = DirectCalls(build_python_call, self._loader)
+        self._fast_paths: FastPaths | None = None
+        if build_python_call is not None and fast_paths_are_possible():
+            self._fast_paths = FastPaths(build_python_call, self._loader)
         self._threads = ThreadCount(default_threads(), tuning)
         self.renew_locks()
         renewed_after_fork(self)
@@ -142,14 +142,14 @@ class NativeExecutable:
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall:
         """One step's call with memory of its own."""
         sizes = call_sizes(*self._lengths(inputs), indices)
-        return NativePreparedCall(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._direct)
+        return NativePreparedCall(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._fast_paths)
 
     def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall | None:
         """Inference on one shape, with memory of its own; None where it has no fast path."""
         bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
-        if self._states or self._direct is None or not is_small(bound.function, sizes, self._threads.tuning):
+        if self._states or self._fast_paths is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
-        return NativePreparedCall(bound, indices, sizes, inputs, {}, self._dtype, self._direct)
+        return NativePreparedCall(bound, indices, sizes, inputs, {}, self._dtype, self._fast_paths)
 
     def backward(
         self,

@@ -75,7 +75,7 @@ class Callee:
     outputs: Sequence[Array]
 
 
-class DirectCalls:
+class FastPaths:
     """The maker of fast paths; the code that all of them share is built and loaded for the first one."""
 
     def __init__(self, build: Callable[[], PythonCall], jit: Callable[[], Jit]) -> None:
@@ -126,8 +126,8 @@ def _addresses(call: PythonCall) -> Mapping[str, int]:
     return {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in call.imports}
 
 
-def direct_calls_are_possible() -> bool:
-    """Whether this Python is CPython, gives out its functions, and has the lock that a direct call holds."""
+def fast_paths_are_possible() -> bool:
+    """Whether this Python is CPython, gives out its functions, and has the lock that a fast path holds."""
     has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
     return sys.implementation.name == "cpython" and has_lock and hasattr(ctypes.pythonapi, "PyCFunction_NewEx")
 

@@ -68,7 +68,7 @@ def call_sizes(batch: int, times: Mapping[Size, int], indices: Sequence[PackedIn
 
 @cache
 def _of_index(number: int) -> tuple[Tokens, Steps]:
-    """What an index's tokens and steps are called: made once, as each hashes its text once."""
+    """The sizes of packing index `number`: its tokens and its steps, cached with their hashes."""
     return Tokens(number), Steps(number)
 
 

@@ -12,7 +12,7 @@ from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import Space
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.runtime.native.fast_call import Callee, DirectCalls, is_small, no_fast_path
+from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
 from rnnspec.runtime.native.memory import address, aligned_bytes, index_array, output_shape
 
@@ -28,9 +28,9 @@ class NativePreparedCall:
         inputs: Mapping[str, Array],
         states: Mapping[str, Array],
         dtype: np.dtype[np.generic],
-        directly: DirectCalls | None,
+        fast_paths: FastPaths | None,
     ) -> None:
-        """`inputs`, `states`: examples, for their shapes and dtypes. `dtype`: the outputs'. `directly`: the fast path's maker, if any."""
+        """`inputs`, `states`: examples, for their shapes and dtypes. `dtype`: the outputs'. `fast_paths`: the fast path's maker, if any."""
         function = bound.function
         self._bound, self._indices = bound, indices
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
@@ -53,7 +53,7 @@ class NativePreparedCall:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._directly = directly if len(inputs) == 1 and is_small(function, sizes, bound.threads.tuning) else None
+        self._fast_paths = fast_paths if len(inputs) == 1 and is_small(function, sizes, bound.threads.tuning) else None
 
     def set_weights(self, weights: Array, version: int) -> None:
         """Takes these from now on, as they are now."""
@@ -108,8 +108,8 @@ class NativePreparedCall:
         """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or reads no array of floats."""
         (name, value), *_ = self.inputs.items()
         read = [argument.name if argument.space is Space.INPUT else "" for argument in self._bound.function.arguments]
-        if self._directly is None or value.dtype.kind != "f" or name not in read:
+        if self._fast_paths is None or value.dtype.kind != "f" or name not in read:
             return no_fast_path
         place = read.index(name)
         called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
-        return self._directly.of(called, shape, value.dtype, self)
+        return self._fast_paths.of(called, shape, value.dtype, self)

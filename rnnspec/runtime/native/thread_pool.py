@@ -32,7 +32,7 @@ class SharedCall:
 
 
 class _Team:
-    """Workers that wait for calls."""
+    """The process's workers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class _Team:
         self._idle = 0
 
     def take(self, wanted: int) -> int:
-        """As many idle workers as there are, `wanted` at most; starts those that have never been needed before."""
+        """Takes at most `wanted` idle workers, starting new ones up to that number; returns how many."""
         with self._lock:
             while self._workers < wanted:
                 try:

@@ -34,7 +34,7 @@ def series(batch: int = 2, time: int = 4, dtype: str = "float32") -> np.ndarray:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """What direct calls are given and what they give, in turns."""
     seen: list[object] = []
-    make = fast_call.DirectCalls.of
+    make = fast_call.FastPaths.of
 
     def of(*arguments: Any) -> Callable[[object], Any]:
         call = make(*arguments)
@@ -47,7 +47,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         return watched
 
     with monkeypatch.context() as patched:
-        patched.setattr(fast_call.DirectCalls, "of", of)
+        patched.setattr(fast_call.FastPaths, "of", of)
         yield seen
 
 
@@ -125,8 +125,8 @@ def test_what_does_not_fit_gives_the_same(change: Callable[[np.ndarray], Any]) -
 @pytest.mark.parametrize("shape", [(2, 3, 3), (1, 4, 3), (2, 4, 3, 1), (24,), ()])
 def test_the_call_itself_takes_one_shape_and_dtype(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Callable[[object], Any]] = []
-    make = fast_call.DirectCalls.of
-    monkeypatch.setattr(fast_call.DirectCalls, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
+    make = fast_call.FastPaths.of
+    monkeypatch.setattr(fast_call.FastPaths, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
     model = repeated(rnnspec.compile(SEQUENCE, seed=1), series())
     (call,) = made
     assert call(series()) is not None
