@@ -78,17 +78,13 @@ class Loop:
     def counter(self) -> Counter:
         """The loop's counter; AssertionError if it hasn't one that grows by a constant until the next value would pass a limit."""
         head = self.function.blocks[self.header].instructions
-        for phi in head:
-            if phi.opcode == "phi":
-                ((first, next_),) = zip(
-                    (value for value, block in zip(phi.operands, phi.come_from, strict=True) if block not in self.blocks),
-                    (value for value, block in zip(phi.operands, phi.come_from, strict=True) if block in self.blocks),
-                    strict=True,
-                )
-                step = self.function.step(next_, phi.name)
-                for compared in head:
-                    if step and compared.predicate == "sle" and self.function.step(compared.operands[0], phi.name) == step:
-                        return Counter(phi.name, first, step, compared.operands[1])
+        for phi in (each for each in head if each.opcode == "phi"):
+            values = list(zip(phi.operands, phi.come_from, strict=True))
+            first, following = ({value for value, block in values if (block in self.blocks) is back} for back in (False, True))
+            steps = {self.function.step(value, phi.name) for value in following}
+            for compared in head:
+                if compared.predicate == "sle" and len(first) == 1 and {self.function.step(compared.operands[0], phi.name)} == steps - {0}:
+                    return Counter(phi.name, first.pop(), steps.pop(), compared.operands[1])
         raise AssertionError(f"{self.header} is the head of a loop without a counter")
 
     def turns(self, given: Numbers = NOTHING) -> range:

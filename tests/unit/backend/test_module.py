@@ -113,7 +113,7 @@ WHOLE = model(3, "Masking()", "Bidirectional(GRU(5, return_sequences = true))", 
 
 @pytest.mark.parametrize("wanted", ["forward", "record", "backward"])
 def test_each_nest_loads_and_stores_the_buffers_that_its_kernel_ir_names(wanted: str) -> None:
-    """And calls nothing but elementary functions: of all nests outside and in scans, by the arguments of the calls."""
+    """Fused loops, in scans and outside: as many of their pointers are loaded, and as many stored, as they name buffers for it."""
     kernels = scheduled(WHOLE, wanted)
     text = emit_module(kernels.module, AVX2, shared=False)
     defined = functions_of(text)
