@@ -59,6 +59,8 @@ def shows(what: str, value: object) -> bool:
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
     """The error to raise for a name that a module lacks, with advice if Keras has it; see `keras_advice.absent`."""
+    if name.startswith("__"):  # an import asks for these itself
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
     from rnnspec.training.keras_advice import absent
 
     return absent(module, family, name)

@@ -5,37 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import Tuning
+from rnnspec.locks import LLVM
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import finite_number, whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
-from rnnspec.training.callbacks import Callback, History, checked_callbacks
-from rnnspec.training.constructors import shows, true_or_false
-from rnnspec.training.examples import Examples, check_examples
-from rnnspec.training.loop import Fit, Totals, Trainer
-from rnnspec.training.losses import Loss
-from rnnspec.training.metrics import MetricNames
-from rnnspec.training.objectives import objectives
-from rnnspec.training.optimizers import Optimizer
-from rnnspec.training.penalties import penalties
-from rnnspec.training.progress import progress
-from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
-from rnnspec.training.updates import Updates
+
+if TYPE_CHECKING:
+    from rnnspec.training.callbacks import Callback, History
+    from rnnspec.training.examples import Examples
+    from rnnspec.training.loop import Trainer
+    from rnnspec.training.losses import Loss
+    from rnnspec.training.metrics import MetricNames
+    from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
 
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
-LossChoice: TypeAlias = str | Config | Loss
+LossChoice: TypeAlias = "str | Config | Loss"
 MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
@@ -92,17 +90,30 @@ class Model(CompiledModel):
         self._restore = restore
         self._chosen: Configuration | None = None
         super().__init__(signature, executable, source, seed=seed, weights=weights)
-        train = signature.train
         self._outputs = [output.name for output in signature.outputs]
-        self._penalties = penalties(signature)
         self._compile_update = compile_update
         self._updates: Updates | None = None
-        self._losses = None if train.loss is None else losses_for(self._outputs, train.loss)
-        self._loss_weights = loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
-        self._metrics = metrics_for(self._outputs, train.metrics)
-        self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics)
-        if train.optimizer is not None:
-            self._set_optimizer(make_optimizer(train.optimizer))
+        self._is_set_up = False
+        train = signature.train
+        if train.loss is not None or train.optimizer is not None:
+            self._set_up()
+
+    def _set_up(self) -> None:
+        """Makes the trainer of the spec's train section; a model that never trains goes without it."""
+        if self._is_set_up:
+            return
+        with LLVM:  # a fork waits for who imports, as in `rnnspec.api`
+            from rnnspec.training import setup
+        train = self.signature.train
+        with self._changing:
+            self._penalties = setup.penalties(self.signature)
+            self._losses = None if train.loss is None else setup.losses_for(self._outputs, train.loss)
+            self._loss_weights = setup.loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
+            self._metrics = setup.metrics_for(self._outputs, train.metrics)
+            self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics)
+            if train.optimizer is not None:
+                self._set_optimizer(setup.make_optimizer(train.optimizer))
+            self._is_set_up = True
 
     def configure(
         self,
@@ -129,15 +140,20 @@ class Model(CompiledModel):
         >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
         >>> model.configure(loss="mse", optimizer=Adam(learning_rate=0.01), metrics=["mae"])
         """
-        given_optimizer = None if optimizer is None else make_optimizer(optimizer)
+        self._set_up()
+        from rnnspec.training import setup
+
+        given_optimizer = None if optimizer is None else setup.make_optimizer(optimizer)
         with self._changing:
-            losses = self._losses if loss is None else losses_for(self._outputs, loss)
-            weights = self._loss_weights if loss_weights is None else loss_weights_for(self._outputs, loss_weights)
-            names = self._metrics if metrics is None else metrics_for(self._outputs, metrics)
+            losses = self._losses if loss is None else setup.losses_for(self._outputs, loss)
+            weights = self._loss_weights if loss_weights is None else setup.loss_weights_for(self._outputs, loss_weights)
+            names = self._metrics if metrics is None else setup.metrics_for(self._outputs, metrics)
             trainer = self._trainer_for(losses, weights, names)
             self._losses, self._loss_weights, self._metrics, self._trainer = losses, weights, names, trainer
             before = None if self._chosen is None else self._chosen.optimizer
-            self._chosen = Configuration(losses, weights, names, before if given_optimizer is None else make_optimizer(given_optimizer))
+            self._chosen = Configuration(
+                losses, weights, names, before if given_optimizer is None else setup.make_optimizer(given_optimizer)
+            )
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
 
@@ -156,13 +172,14 @@ class Model(CompiledModel):
         if state.tuning != self.tuning:
             self.tuning = state.tuning
             if self._updates is not None:
-                self._set_optimizer(make_optimizer(self._updates.optimizer))
+                self._set_optimizer(_anew(self._updates.optimizer))
         if (chosen := state.configuration) is not None:
+            self._set_up()
             self._losses, self._loss_weights, self._metrics = chosen.losses, chosen.loss_weights, chosen.metrics
             self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics)
             self._chosen = chosen
             if chosen.optimizer is not None:
-                self._set_optimizer(make_optimizer(chosen.optimizer))
+                self._set_optimizer(_anew(chosen.optimizer))
 
     def fit(
         self,
@@ -222,10 +239,13 @@ class Model(CompiledModel):
         >>> history.history["loss"][-1] < history.history["loss"][0]
         True
         """
+        self._set_up()
+        from rnnspec.training import setup
+
         train = self.signature.train
-        called = checked_callbacks(callbacks)
-        shuffled = true_or_false("shuffle", _first(shuffle, train.shuffle, True))
-        shown = (progress(),) if shows("verbose", verbose) else ()
+        called = setup.checked_callbacks(callbacks)
+        shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
+        shown = (setup.progress(),) if setup.shows("verbose", verbose) else ()
         trainer, updates = self._ready()
         batch_size = whole_number("batch_size", _first(batch_size, train.batch_size, 32), 1)
         epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
@@ -238,11 +258,11 @@ class Model(CompiledModel):
             validation = held_out, range(held_out.samples)
         elif validation_mask is not None or validation_lengths is not None:
             raise ValueError("validation_mask and validation_lengths are of validation_data, and there is none")
-        history = History()
+        history = setup.History()
         with self._changing:
             with self._drawing:
                 random = self._random if seed is None else generator(seed, "fit")
-            fit = Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
+            fit = setup.Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
             fit.run((history, *shown, *called))
         return history
 
@@ -261,9 +281,11 @@ class Model(CompiledModel):
         True
         """
         trainer, updates = self._ready()
+        from rnnspec.training import setup
+
         batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
         with self._changing:
-            return trainer.step(batch, updates, self._draw_key(), Totals(trainer.objectives))
+            return trainer.step(batch, updates, self._draw_key(), setup.Totals(trainer.objectives))
 
     def evaluate(
         self,
@@ -302,12 +324,15 @@ class Model(CompiledModel):
         *,
         at_once: bool = False,
     ) -> Examples:
+        from rnnspec.training import setup
+
         inputs = self._checked(x, mask, lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
-        return check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight)
+        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight)
 
     def _loss_ready(self) -> Trainer:
+        self._set_up()
         if self._trainer is None:
             raise ValueError(f"model {self.signature.model} has no loss: {_LOSS_HELP}")
         return self._trainer
@@ -322,12 +347,23 @@ class Model(CompiledModel):
         """None without a loss."""
         if losses is None:
             return None
-        trained = objectives(self.signature.outputs, losses, weights, metrics)
-        return Trainer(self._executable, self._parameters, trained, self._penalties)
+        from rnnspec.training import setup
+
+        trained = setup.objectives(self.signature.outputs, losses, weights, metrics)
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties)
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
+        from rnnspec.training import setup
+
         self._parameters.flush()
-        self._updates = Updates(optimizer, self._parameters, self._compile_update, self.tuning)
+        self._updates = setup.Updates(optimizer, self._parameters, self._compile_update, self.tuning)
+
+
+def _anew(optimizer: Optimizer) -> Optimizer:
+    """The optimizer without its state."""
+    from rnnspec.training import setup
+
+    return setup.make_optimizer(optimizer)
 
 
 def _first(*choices: Value | None) -> Value:

@@ -89,6 +89,24 @@ def test_what_a_start_does_not_need_is_not_imported(own_cache: Path) -> None:
     assert not (never | {"lark", "jinja2", "difflib"}) & second
 
 
+TRAINED_LATER = """
+import sys
+import numpy as np
+import rnnspec
+model = rnnspec.compile(sys.argv[1], seed=1)
+model.predict(np.ones((2, 4, 2), np.float32))
+print("rnnspec.training.losses" in sys.modules, "rnnspec.training.optimizers" in sys.modules, "rnnspec.keras_names" in sys.modules)
+model.configure(loss="mse", optimizer="SGD")
+model.train_on_batch(np.ones((2, 4, 2), np.float32), np.ones((2, 1), np.float32))
+print("rnnspec.training.losses" in sys.modules, "rnnspec.training.optimizers" in sys.modules)
+"""
+
+
+def test_a_model_that_predicts_loads_no_training(own_cache: Path) -> None:
+    in_a_process(SPEC)
+    assert in_a_process(SPEC, TRAINED_LATER)[:2] == ["False False False", "True True"]
+
+
 def test_the_collector_of_garbage_goes_on_after_a_spec(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python looks for no cyclic garbage while a spec is compiled; afterwards it does what it did before."""
     while_compiling: list[bool] = []

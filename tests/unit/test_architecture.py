@@ -82,10 +82,11 @@ LATE = {
     "rnnspec.api",
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
+    "rnnspec.training.model",
     *(f"rnnspec.cli{module}" for module in ("", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
-each load only what they need, and advice is loaded with the first fault."""
+each load only what they need, and advice is loaded with the first fault, training with the first loss."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)
 

@@ -1,0 +1,33 @@
+"""All that training needs beside a model, imported with the model's first loss or optimizer: a model that predicts needs none of it."""
+
+from __future__ import annotations
+
+from rnnspec.training.callbacks import History, checked_callbacks
+from rnnspec.training.constructors import shows, true_or_false
+from rnnspec.training.examples import Examples, check_examples
+from rnnspec.training.loop import Fit, Totals, Trainer
+from rnnspec.training.objectives import objectives
+from rnnspec.training.penalties import penalties
+from rnnspec.training.progress import progress
+from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
+from rnnspec.training.updates import Updates
+
+__all__ = [
+    "Examples",
+    "Fit",
+    "History",
+    "Totals",
+    "Trainer",
+    "Updates",
+    "check_examples",
+    "checked_callbacks",
+    "loss_weights_for",
+    "losses_for",
+    "make_optimizer",
+    "metrics_for",
+    "objectives",
+    "penalties",
+    "progress",
+    "shows",
+    "true_or_false",
+]
