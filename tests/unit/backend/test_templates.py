@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 import pytest
 
-from rnnspec.backend.llvm_cpu import python_call
+from rnnspec.backend.llvm_cpu import parallel_rows, python_call
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.parallel_rows import thread_runtime
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions, struct_type
-from rnnspec.backend.templates import render
+from rnnspec.backend.templates import FILE, key, render, rendered_by_jinja
 from rnnspec.contract.native_structs import CallRecord, SharedNumbers, field_numbers, word_places
 from rnnspec.kernel.target import AVX2, NEON, TARGETS, Intrinsic, Target
 from tests.unit.backend.loops import function_of, functions_of
 
-TEMPLATES = sorted((Path(__file__).parents[3] / "templates").iterdir())
+FOLDER = Path(__file__).parents[3] / "templates"
+TEMPLATES = sorted(FOLDER.glob("*.j2"))
+
+
+def test_the_kept_texts_are_those_of_the_templates(regenerate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every described machine, and no others."""
+    asked: dict[str, str] = {}
+
+    def rendered(name: str, values: Mapping[str, object]) -> str:
+        asked[key(name, values)] = text = rendered_by_jinja(name, values)
+        return text
+
+    monkeypatch.setattr(parallel_rows, "render", rendered)
+    monkeypatch.setattr(python_call, "render", rendered)
+    for target in TARGETS.values():
+        parallel_rows.thread_runtime.__wrapped__(target.pause)
+        emit_python_call(target)
+    if regenerate:
+        kept = {name: text.split("\n") for name, text in sorted(asked.items())}
+        (FOLDER / FILE).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    kept = {name: "\n".join(lines) for name, lines in json.loads((FOLDER / FILE).read_text(encoding="utf-8")).items()}
+    assert kept == asked, "a template was changed: pytest --regenerate tests/unit/backend/test_templates.py"
+
+
+def test_other_values_are_rendered_anew() -> None:
+    other = thread_runtime(Intrinsic("llvm.another.hint", ()))
+    assert other.startswith("declare void @llvm.another.hint()\n")
+    assert other.replace("llvm.another.hint", AVX2.pause.name) == thread_runtime(AVX2.pause)
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
