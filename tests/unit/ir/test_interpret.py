@@ -442,3 +442,20 @@ def test_a_missing_argument() -> None:
     function = parse_module(f"module m\n{FUNCTION}").functions[0]
     with pytest.raises(InternalError, match=r"@f takes \['a', 'b', 'i'\], not \['a', 'b'\]"):
         interpret(function, {"a": RIGHT["a"], "b": RIGHT["b"]})
+
+
+def test_results_are_rounded_to_their_types_if_asked() -> None:
+    text = """module m
+func @forward(input %x: f32[batch, 1]) {
+  %one = constant {value = 1.0} : f32[batch, 1]
+  %sum = add %x, %one : f32[batch, 1]
+  %rest = sub %sum, %one : f32[batch, 1]
+  return output "rest" %rest
+}
+"""
+    function = parse_module(text).function("forward")
+    x = np.array([[2.0**-30]])
+    assert interpret(function, {"x": x})[Role.OUTPUT, "rest"] == x
+    rounded = np.asarray(interpret(function, {"x": x}, rounded=True)[Role.OUTPUT, "rest"])
+    assert rounded.dtype == np.float32
+    assert rounded == 0.0
