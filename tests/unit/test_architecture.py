@@ -230,3 +230,8 @@ def test_text_folders_hold_no_code(folder: str) -> None:
     """Their files are package data under another path: a module there couldn't be imported in every kind of install."""
     assert (CHECKOUT / folder).is_dir()
     assert not list((CHECKOUT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_can_be_read_in_a_sitting(name: str) -> None:
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 500
