@@ -269,8 +269,8 @@ def test_nothing_is_left_behind() -> None:
 def test_a_call_outlives_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The function that Python holds keeps the code and the memory that it works with."""
     made: list[Callable[[object], Any]] = []
-    make = fast_call.DirectCalls.of
-    monkeypatch.setattr(fast_call.DirectCalls, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
+    make = fast_call.FastPaths.of
+    monkeypatch.setattr(fast_call.FastPaths, "of", lambda *arguments: made.append(make(*arguments)) or made[-1])
     stream, step = rnnspec.compile(SEQUENCE, seed=1).stream(2), np.ones((2, 3), np.float32)
     expected = rnnspec.compile(SEQUENCE, seed=1).forward(np.ones((2, 3, 3), np.float32))
     first = stream.step(step)
