@@ -31,6 +31,10 @@ class Space(Enum):
     """In a timed build, the ticks that each loop nest has taken so far."""
 
 
+STATE = "state."
+"""How the names of outputs begin that are what a call leaves for the next one: an output of the model may have the state's own name."""
+
+
 @dataclass(frozen=True, slots=True)
 class NativeArgument:
     """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).

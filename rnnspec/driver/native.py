@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rnnspec.backend.protocol import Backend, Emitted
-from rnnspec.contract.native_function import NativeArgument, NativeFunction, ParallelCost, Space
+from rnnspec.contract.native_function import STATE, NativeArgument, NativeFunction, ParallelCost, Space
 from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import Buffer, IndexArray, KernelFunction
@@ -67,6 +67,8 @@ def _clocks(symbol: str, function: KernelFunction) -> NativeArgument:
 
 def _argument(buffer: Buffer) -> NativeArgument:
     match buffer.space:
+        case Space.OUTPUT if buffer.name.startswith(STATE):
+            name = buffer.name
         case Space.INPUT | Space.OUTPUT | Space.COTANGENT:
             name = buffer.name.split(".", 1)[1]
         case Space.KEY:

@@ -347,3 +347,20 @@ def test_a_step_in_the_middle_of_another_is_refused_and_changes_nothing(masking:
         with pytest.raises(RuntimeError, match="in the middle of a step"):
             stream._alone(use)
     assert all(np.array_equal(stream.step(x), each) for each in expected)
+
+
+@pytest.mark.parametrize("masking", ["", "Masking()"])
+@pytest.mark.parametrize("layer", ["LSTM(2", "GRU(2", "RNN([LSTM(2), GRU(3)]"])
+def test_states_that_are_outputs_too_have_places_of_their_own(layer: str, masking: str) -> None:
+    """Outputs without a name of the spec's are called as the states that they are."""
+    model = rnnspec.compile(
+        f"model M {{ input x: float[time, 2] {masking} {layer}, return_sequences = true, return_state = true) }}", seed=1
+    )
+    assert "/h" in "".join(output.name for output in model.signature.outputs)
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    whole = model.forward(x)
+    stream = model.stream(3)
+    steps = [stream.step(x[:, step]) for step in range(4)]
+    assert np.array_equal(np.stack([step[0] for step in steps], axis=1), whole[0])
+    for last, expected in zip(steps[-1][1:], whole[1:], strict=True):
+        assert np.array_equal(last, expected)

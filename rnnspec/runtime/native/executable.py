@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, CallRequest, NativeTape
-from rnnspec.contract.native_function import NativeFunction
+from rnnspec.contract.native_function import STATE, NativeFunction
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
@@ -57,8 +57,8 @@ class NativeExecutable:
         self._outputs = tuple(output.name for output in signature.outputs)
         self._updates = signature.updates
         self._activities = tuple(activity.name for activity in signature.activities)
-        self._states = tuple(state.name for state in signature.states)
-        self._streamed = tuple(state.name for state in signature.stream.states)
+        self._states = tuple(f"{STATE}{state.name}" for state in signature.states)
+        self._streamed = tuple(f"{STATE}{state.name}" for state in signature.stream.states)
         lengths = ((source.name, source.shape[0]) for source in signature.inputs if source.is_sequence)
         self._times = {name: length for name, length in lengths if isinstance(length, Size)}
         self._build = build

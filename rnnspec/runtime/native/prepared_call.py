@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.contract.arena import arena_bytes
 from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.contract.executable import Array, FastPath
-from rnnspec.contract.native_function import Space
+from rnnspec.contract.native_function import STATE, Space
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
@@ -38,7 +38,7 @@ class NativePreparedCall:
         self.outputs = {
             argument.name: np.zeros(output_shape(argument, sizes), dtype)
             for argument in function.arguments
-            if argument.space is Space.OUTPUT and argument.name not in states
+            if argument.space is Space.OUTPUT and not argument.name.startswith(STATE)
         }
         self._arenas = {
             Space.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
@@ -85,8 +85,9 @@ class NativePreparedCall:
                     array = self._states[turn].get(argument.name)
                     arrays.append(self.inputs[argument.name] if array is None else array)
                 case Space.OUTPUT:
-                    array = self._states[self._turns - 1 - turn].get(argument.name)
-                    arrays.append(self.outputs[argument.name] if array is None else array)
+                    state = argument.name.startswith(STATE)
+                    following = self._states[self._turns - 1 - turn]
+                    arrays.append(following[argument.name.removeprefix(STATE)] if state else self.outputs[argument.name])
                 case Space.INDEX:
                     arrays.append(index_array(self._indices, argument))
                 case kind:
