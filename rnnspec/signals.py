@@ -129,10 +129,10 @@ def ready_to_defer(work: Callable[[], Result]) -> Result:
     if before.ready or before.open or threading.current_thread() is not threading.main_thread():
         return work()
     section = _Section()
-    section.ready = True
     if not section.replace_handlers():
         return work()
     try:
+        section.ready = True  # not before: stand-ins that an interrupt leaves behind go with the first signal
         _section = section
         return work()
     finally:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
+from rnnspec.locks import LLVM
+
 Made = TypeVar("Made")
 
 
@@ -23,7 +25,8 @@ def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
         def checked(self: Made, *given: object, **named: object) -> None:
             for name in named:
                 if name not in known:
-                    from rnnspec.training.keras_advice import unknown_argument
+                    with LLVM:  # a fork waits for who imports
+                        from rnnspec.training.keras_advice import unknown_argument
 
                     raise TypeError(unknown_argument(family, cls.__name__, name, known))
             if len(given) > len(positional):
@@ -61,6 +64,7 @@ def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
     """The error to raise for a name that a module lacks, with advice if Keras has it; see `keras_advice.absent`."""
     if name.startswith("__"):  # an import asks for these itself
         return AttributeError(f"module {module!r} has no attribute {name!r}")
-    from rnnspec.training.keras_advice import absent
+    with LLVM:  # a fork waits for who imports
+        from rnnspec.training.keras_advice import absent
 
     return absent(module, family, name)

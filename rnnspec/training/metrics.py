@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.locks import LLVM
 from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
 
@@ -35,7 +36,8 @@ class MetricNames:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """A message on an unknown name: whether Keras has it, or what was probably meant, and all there are."""
-    from rnnspec.training.keras_advice import unknown_name
+    with LLVM:  # a fork waits for who imports
+        from rnnspec.training.keras_advice import unknown_name
 
     return unknown_name(kind, name, known)
 

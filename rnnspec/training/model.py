@@ -106,6 +106,8 @@ class Model(CompiledModel):
             from rnnspec.training import setup
         train = self.signature.train
         with self._changing:
+            if self._is_set_up:  # by another thread, which may have trained since
+                return
             self._penalties = setup.penalties(self.signature)
             self._losses = None if train.loss is None else setup.losses_for(self._outputs, train.loss)
             self._loss_weights = setup.loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
