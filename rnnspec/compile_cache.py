@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.signature import Signature
 from rnnspec.files import SPEC_LIMIT, read_file
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.storage.dataclass_json import Unfit, from_json, to_json
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
@@ -37,7 +38,7 @@ LARGEST = 2**63
 """No integer as large as this is a parameter of any model; Python prints one of thousands of digits slowly, or not at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachedSpec:
     """A compiled spec without its native functions.
 
@@ -50,7 +51,7 @@ class CachedSpec:
     imported: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """Keys of a cached spec: `here` includes the spec's path, for specs with imports or warnings; `anywhere` doesn't."""
 

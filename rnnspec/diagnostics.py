@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
 
 
@@ -19,7 +20,7 @@ class InternalError(Exception):
         return f"{super().__str__()}\nThis is a bug in rnnspec. Please report it together with the spec that showed it."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """A remark on another place than the primary one."""
 
@@ -27,7 +28,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Diagnostic:
     """A fault at a place of the spec; a subclass for each kind of fault.
 

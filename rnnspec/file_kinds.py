@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
+
+from rnnspec.frozen import frozen
 
 
 class Kind(Enum):
@@ -24,7 +25,7 @@ class Kind(Enum):
     TABLE = "a table"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mistaken:
     """A file of another kind than expected: its kind, and advice."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from rnnspec.frozen import frozen
 
 
 def _line_starts(text: str) -> tuple[int, ...]:
@@ -15,7 +17,7 @@ def _line_starts(text: str) -> tuple[int, ...]:
     return tuple(starts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceFile:
     """A spec's text under the path that diagnostics show (`<spec>` for a text that has none)."""
 
@@ -48,7 +50,7 @@ class SourceFile:
         return Span(self, offset, offset)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """Characters `start` to `stop` (exclusive) of a source."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from rnnspec.contract.executable import Formula
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases
 from rnnspec.kernel.pipeline import KernelPipeline, Kernels
 from rnnspec.kernel.target import Target
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Emitted:
     """The text of a module. `symbols`: the functions that it exports; `imports`: the functions that it calls in other modules."""
 

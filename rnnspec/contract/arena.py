@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from rnnspec.contract.dimensions import Dim, Size, value_of
+from rnnspec.frozen import frozen
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
@@ -15,7 +15,7 @@ SLOT_GAP = 13 * ALIGNMENT
 often are, they would push each other out of the few lines that a cache has for such addresses. 13 steps a line aside are 64 places."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """A part of an arena: `row_bytes` for each of `rows` rows (at least one), rounded up to a cache line, and `SLOT_GAP` behind it."""
 

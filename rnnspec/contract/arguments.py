@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from rnnspec.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Float:
     """A finite number from `minimum` to `maximum`; `below_maximum` leaves the maximum out, `above_minimum` the minimum."""
 
@@ -39,7 +40,7 @@ class Float:
         return low and high
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flag:
     """True or false."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias, assert_never, cast
+
+from rnnspec.frozen import frozen
 
 MARK = "@"
 """What a key has behind packed steps: a spec may call a length of its own `steps`."""
@@ -352,7 +353,7 @@ def _shortens(length: Dim) -> bool:
     assert_never(length)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Windows:
     """Windows over a sequence: of `size` steps `dilation` apart, one every `stride` steps, the first of them `start` steps from there.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.thread_count import ThreadCount
+from rnnspec.frozen import frozen
 
 Array = NDArray[Any]
 
@@ -32,7 +32,7 @@ class CallRequest(NamedTuple):
     activities: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NativeTape:
     """The residuals of one recorded forward call, with what its backward call takes from the request but for the weights.
 

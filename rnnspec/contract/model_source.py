@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rnnspec.contract.signature import ArgumentValue
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerRow:
     """A row of the layer table: "lstm", "LSTM", "(batch, time, 100)", "passed on", number of weights."""
 
@@ -19,7 +19,7 @@ class LayerRow:
     weights: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MaskRow:
     """A mask on its way through a layer: the sources of the incoming and the outgoing mask, and the output at masked steps."""
 
@@ -30,7 +30,7 @@ class MaskRow:
     masked_output: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelSource:
     """The origin of a model: its text, parameters and dtype, enough to compile it again, and its layer table."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from rnnspec.contract.arena import Slot
 from rnnspec.contract.dimensions import Dim, Size, value_of
+from rnnspec.frozen import frozen
 
 
 class Space(Enum):
@@ -35,7 +35,7 @@ STATE = "state."
 """How the names of outputs begin that are what a call leaves for the next one: an output of the model may have the state's own name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NativeArgument:
     """`name`: of the input, index array, output or cotangent; `index`: whose array, `parameters` which (see `native.index_array`).
 
@@ -52,7 +52,7 @@ class NativeArgument:
     time: Dim | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParallelCost:
     """The work of a loop nest that threads can share: `operations`, in at most `parts` parts.
 
@@ -65,7 +65,7 @@ class ParallelCost:
     waiting: Dim = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DistinctIndex:
     """A packing index that a call makes from ids: one row with a step for each row of a table, unmasked where an id names that row.
 
@@ -79,7 +79,7 @@ class DistinctIndex:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NativeFunction:
     """`void symbol(void **pointers, int64_t *dims)` with the pointers of `arguments` and the numbers of `dims`.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from rnnspec.contract.arguments import FRACTION, Flag, Float
+from rnnspec.frozen import frozen
 
 POSITIVE = Float(0.0, above_minimum=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptimizerArgument:
     """One argument. `optional`: it may be none; `positional`: it may be given without its name."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.dimensions import Windows
+from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property
 
 Int32 = NDArray[np.int32]
@@ -15,7 +14,7 @@ Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class PackedIndex:
     """The packing of a mask, bool (batch, time).
 

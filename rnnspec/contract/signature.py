@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import Dim, Windows
+from rnnspec.frozen import frozen
 
 Extent: TypeAlias = Dim
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
@@ -15,7 +15,7 @@ Extent: TypeAlias = Dim
 ArgumentValue: TypeAlias = float | int | bool | str | tuple["ArgumentValue", ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """Something chosen by name with arguments: an initializer, an optimizer, a loss, a metric.
 
@@ -27,7 +27,7 @@ class Config:
     arguments: tuple[tuple[str, ArgumentValue], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputSignature:
     """An input. `shape` without the batch: (features,) for a row, (time, features) or, of ids, (time,) for a sequence.
 
@@ -45,7 +45,7 @@ class InputSignature:
         return self.integer or len(self.shape) == 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowSignature:
     """The windows over the sequence of index number `of`, a layer having handed its mask on; see `packing.window_mask`.
 
@@ -58,7 +58,7 @@ class WindowSignature:
     flip: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexSignature:
     """A packing index of a sequence: a step is unmasked if any of the sources leaves it unmasked.
 
@@ -80,7 +80,7 @@ class IndexSignature:
                 yield from part.all_sources()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DroppedMask:
     """A layer that drops a caller's mask: `layer`, at `place` in the spec, computes with all steps of index number `index`.
 
@@ -94,7 +94,7 @@ class DroppedMask:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairSignature:
     """A packing index with a row for each token of index number `queries`: the steps of index number `keys` that it may look at."""
 
@@ -103,7 +103,7 @@ class PairSignature:
     causal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputSignature:
     """An output. `shape` without the batch; `index`: a sequence's packing index, whose masked steps don't count in a loss."""
 
@@ -117,7 +117,7 @@ class OutputSignature:
     """Masked steps repeat the last real one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActivitySignature:
     """A layer's output as its activity regularizer reads it; training receives it after the model's outputs."""
 
@@ -125,7 +125,7 @@ class ActivitySignature:
     regularizer: Config
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InitializerPart:
     """An initializer for columns `start` to `stop` of the last axis (all of them for most weights)."""
 
@@ -134,7 +134,7 @@ class InitializerPart:
     initializer: Config
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeightSignature:
     """A weight under its path ("bidirectional/forward_lstm/kernel"), in Keras's order, layout and shape.
 
@@ -165,7 +165,7 @@ def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
     return ranges
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateSignature:
     """A state that is carried from call to call: (batch, width), zeros at first."""
 
@@ -173,7 +173,7 @@ class StateSignature:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamSignature:
     """The states of a stream, carried from step to step. `refusal`: the reason why the model can't stream; empty if it can."""
 
@@ -181,7 +181,7 @@ class StreamSignature:
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrainSettings:
     """The spec's `train` section with defaults filled in; None for a setting that the spec leaves out.
 
@@ -199,7 +199,7 @@ class TrainSettings:
     seed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """The signature of a model. `dtype`: "float32" or "float64", of every float input, weight and output."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from numpy.typing import DTypeLike
 
@@ -17,12 +16,13 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows, mask_rows
 from rnnspec.frontend.syntax.formatter import format_spec
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """The result of checking a spec without errors: model name, layer table, masks, warnings."""
 
@@ -58,7 +58,7 @@ def inspect(
     return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after, locations=locations)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompiledFor:
     """A spec's code for another machine: the target's name, its architecture and format of objects, and each function's bytes."""
 

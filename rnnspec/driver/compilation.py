@@ -26,6 +26,7 @@ from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.signature import signature
 from rnnspec.frontend.model.summary import layer_rows
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function, Module
 from rnnspec.ir.printer import print_module
 from rnnspec.kernel.nodes import NO_ALIASES
@@ -66,7 +67,7 @@ def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
     return backend.targets[name]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compiled:
     """A compiled spec as the runtime needs it.
 

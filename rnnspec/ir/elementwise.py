@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.values import Value
 
 Array: TypeAlias = NDArray[Any]
@@ -149,7 +149,7 @@ UnaryRule: TypeAlias = Callable[[Calculus, Value, Value, Value], Value]
 """From operand, result and the result's adjoint to the operand's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operands:
     """The values that an adjoint rule of two operands reads; `active`: those that a derivative flows through."""
 
@@ -163,7 +163,7 @@ BinaryRule: TypeAlias = Callable[[Calculus, Operands, Value], Iterator[tuple[Val
 """From the operands and the result's adjoint to a term of each active operand's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnaryRow:
     """The row of an operation with one operand, of the operand's float type."""
 
@@ -174,7 +174,7 @@ class UnaryRow:
     laws: Law = Law.NONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BinaryRow:
     """The row of an operation with two operands of one type, which is the result's.
 
@@ -197,7 +197,7 @@ class BinaryRow:
     on_flags: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompareRow:
     """The row of a comparison of two floats: i1, false where a side is NaN but for `ne`. Its gradient is zero."""
 

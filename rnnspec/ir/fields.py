@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeAlias, get_args
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
 from rnnspec.ir.ops import Operation, ReduceKind
 
@@ -24,7 +25,7 @@ _KINDS: Mapping[str, type[Kind]] = {each.__name__: each for each in (UnaryKind, 
 _ATTRIBUTES: Mapping[str, AttributeType] = {each.__name__: each for each in (float, int, bool)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """The fields of one class of operations, by their names.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from rnnspec.contract.dimensions import Size, value_of
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir import inference
 from rnnspec.ir.ops import (
     Binary,
@@ -57,7 +57,7 @@ from rnnspec.ir.types import ROWS, DType, IndexType, TensorType
 Array: TypeAlias = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packing:
     """An index as plain lists.
 
@@ -107,7 +107,7 @@ def interpret(function: Function, arguments: Mapping[str, Array | Packing], *, r
     return {(result.role, result.name): frame.values[result.value] for result in function.results}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Frame:
     """The arrays of values and the numbers of symbolic dimensions while a function runs."""
 

@@ -11,10 +11,10 @@ the rest are attributes, in the order in which the text has them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import BinaryKind, CompareKind, UnaryKind
 from rnnspec.ir.sequence_ops import (
     Distinct,
@@ -45,7 +45,7 @@ class ReduceKind(Enum):
     MIN = "min"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     """Every element of the result is `value`; an i1 result takes 0 or 1."""
 
@@ -53,7 +53,7 @@ class Constant:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unary:
     """Elementwise; operand and result have one type."""
 
@@ -62,7 +62,7 @@ class Unary:
     operand: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary:
     """Elementwise; both operands and the result have one type: broadcasting is explicit."""
 
@@ -72,7 +72,7 @@ class Binary:
     right: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compare:
     """Elementwise; operands of one float type, result i1 of their shape."""
 
@@ -82,7 +82,7 @@ class Compare:
     right: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Select:
     """Elementwise `on_true if condition else on_false`; all of one shape."""
 
@@ -92,7 +92,7 @@ class Select:
     on_false: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broadcast:
     """Numpy's rule, made explicit: dimensions align at the right, a missing one or a 1 repeats."""
 
@@ -100,7 +100,7 @@ class Broadcast:
     operand: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reshape:
     """Adds or drops dimensions of length 1 of a value with fixed dimensions."""
 
@@ -108,7 +108,7 @@ class Reshape:
     operand: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Split:
     """Cuts the operand along `axis` (0 .. rank-1) into consecutive parts, one a result."""
 
@@ -117,7 +117,7 @@ class Split:
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Concat:
     """Joins the operands along `axis`; the inverse of `Split`."""
 
@@ -126,7 +126,7 @@ class Concat:
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Matmul:
     """`left @ right` with either side transposed first: [m, k] @ [k, n] -> [m, n].
 
@@ -141,7 +141,7 @@ class Matmul:
     init: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reduce:
     """Along the last axis keeps it as 1 ([R, w] -> [R, 1], [w] -> [1]); along axis 0 of a matrix drops it ([R, w] -> [w])."""
 
@@ -151,7 +151,7 @@ class Reduce:
     axis: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Take:
     """Rows of a table: `result[r] = table[ids[r, 0]]`, zeros for a negative id; table [v, d], ids i32 [R, 1], result [R, d]."""
 
@@ -160,7 +160,7 @@ class Take:
     ids: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScatterAdd:
     """Adjoint of `Take`: `result[ids[r, 0]] += updates[r]` in row order, from zeros; a negative id is left out; result [v, d]."""
 
@@ -169,7 +169,7 @@ class ScatterAdd:
     updates: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Random:
     """Uniform numbers in [0, 1) of any shape, a function of `key`, `stream` and the element's place (see `rnnspec.ir.random`).
 
@@ -181,7 +181,7 @@ class Random:
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Region:
     """A scan's step.
 
@@ -199,7 +199,7 @@ class Region:
     sums: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scan:
     """Walks each row over its real steps, first to last, or last to first if `reverse`.
 
@@ -277,7 +277,7 @@ class Role(Enum):
     """The gradient with regard to an input or a weight; result of @backward."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """A parameter of a function; its name is the value's."""
 
@@ -285,7 +285,7 @@ class Parameter:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """A result under its name: an output's, a residual's, or that of the input or weight whose gradient or new value it is."""
 
@@ -294,7 +294,7 @@ class Result:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Function:
     """A function: parameters in the caller's order, a body in static single assignment form, named results."""
 
@@ -304,7 +304,7 @@ class Function:
     results: tuple[Result, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Module:
     """The functions of one model: @forward, and of training @backward too."""
 

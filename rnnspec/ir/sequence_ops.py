@@ -6,13 +6,12 @@ a padded sequence `[batch, time, w]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.contract.dimensions import Windows
+from rnnspec.frozen import frozen
 from rnnspec.ir.values import Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mask:
     """Real steps of a padded sequence: `any(operand != value)` over the features (NaN is real); [batch, time, d] -> i1 [batch, time]."""
 
@@ -21,7 +20,7 @@ class Mask:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """The packing index of a mask, i1 [batch, time]."""
 
@@ -29,7 +28,7 @@ class Index:
     mask: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """Where a window looks: for step t of a row of `index` the token of step `t * stride + offset` in the same row of `source`.
 
@@ -51,7 +50,7 @@ class Window:
     own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowMask:
     """Which windows over a mask are real, i1 [batch, time] -> i1 [batch, windows].
 
@@ -75,7 +74,7 @@ class WindowMask:
         return Windows(self.size, self.stride, self.dilation, self.start, self.same)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pairs:
     """The packing index of what every token of `queries` may look at: one row a token, one step a step of `keys`.
 
@@ -88,7 +87,7 @@ class Pairs:
     causal: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairTokens:
     """For each token of `pairs` the token of its query, or of its key if `of_keys`; i32 [pairs, 1]."""
 
@@ -99,7 +98,7 @@ class PairTokens:
     of_keys: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distinct:
     """The packing index of the rows of a table that `ids` name: one row, a step for each row of the table, real where an id names it.
 
@@ -110,7 +109,7 @@ class Distinct:
     ids: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DistinctIds:
     """The ids that a `Distinct` found, each once, from the smallest to the largest; i32 [tokens, 1]."""
 
@@ -118,7 +117,7 @@ class DistinctIds:
     distinct: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Places:
     """Where each id stands among the ids that a `Distinct` found, -1 if it isn't there; ids and result i32 [R, 1]."""
 
@@ -127,7 +126,7 @@ class Places:
     distinct: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rearrange:
     """The same elements of each row in another shape: [R, t, w] or [R, n] to one of these, everything but R fixed.
 
@@ -139,7 +138,7 @@ class Rearrange:
     transpose: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pack:
     """Real steps only: [batch, time, d] -> [tokens, d]; masked steps are never read."""
 
@@ -148,7 +147,7 @@ class Pack:
     index: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unpack:
     """The padded form: [tokens, d] -> [batch, time, d].
 
@@ -166,7 +165,7 @@ class Unpack:
     flip: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackSum:
     """Adjoint of `Unpack` to its operand: each token gets the sum over the padded steps that show it; [batch, time, d] -> [tokens, d]."""
 
@@ -177,7 +176,7 @@ class PackSum:
     flip: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FillSum:
     """Adjoint of `Unpack` to `fill`: the sum over the padded steps that show it; [batch, time, d] -> [1, d]."""
 
@@ -188,7 +187,7 @@ class FillSum:
     flip: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SortRows:
     """The caller's row order to the index's sorted order; [batch, d]."""
 
@@ -197,7 +196,7 @@ class SortRows:
     index: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RestoreRows:
     """The index's sorted row order back to the caller's; [batch, d]. Inverse and adjoint of `SortRows`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -10,6 +9,7 @@ from rnnspec.contract.dimensions import BATCH as BATCH
 from rnnspec.contract.dimensions import ROWS as ROWS
 from rnnspec.contract.dimensions import TOKENS as TOKENS
 from rnnspec.contract.dimensions import Dim as Dim
+from rnnspec.frozen import frozen
 
 
 class DType(Enum):
@@ -26,7 +26,7 @@ class DType(Enum):
         return self in (DType.F32, DType.F64)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TensorType:
     """Elements of one type over a shape; a shape of `()` is a scalar."""
 
@@ -46,7 +46,7 @@ class TensorType:
         return f"{self.dtype.value}[{', '.join(str(dim) for dim in self.shape)}]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexType:
     """The packing of a mask over `batch` rows and `time` steps into `tokens` real steps.
 

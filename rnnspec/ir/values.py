@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rnnspec.contract.location import UNKNOWN, Location
+from rnnspec.frozen import frozen
 from rnnspec.ir.types import Type
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A named result or parameter. Names are unique in a function, its regions included.
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from rnnspec.frozen import frozen
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -29,7 +30,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 """What one member is called, and Keras's module of all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KerasName:
     """A member of a family under the name of its class, or of its function where it has none."""
 

@@ -8,17 +8,17 @@ their gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rnnspec.contract.dimensions import ROWS, Dim, Size
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.kernel.memory import Plan, buffers_of, plan_apart, plan_scratch
 from rnnspec.kernel.nodes import Buffer, KernelFunction, Node, PackPanels, ScanLoop, Scatter
 
 ARENAS = (Space.WEIGHT, Space.PREPARED, Space.TAPE, Space.SCRATCH, Space.GRADIENT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallingConvention:
     """`buffers`: passed one by one. `arenas`: the spaces in use, one pointer each. `dims`: numbers of rows and steps."""
 

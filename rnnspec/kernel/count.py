@@ -7,12 +7,12 @@ writes counts once in each run of the nest, however often its tiles come back to
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 from rnnspec.contract.dimensions import ROWS, Dim, Tokens, addends, substituted
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import Cost, cost_of
 from rnnspec.ir.types import DType
 from rnnspec.kernel.calling_convention import sizes_of
@@ -47,7 +47,7 @@ DRAW = "draw"
 """The name of random numbers among the counts of elementary functions."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """`matmul`: multiplications and additions in products; `elementwise`: all others, one an element.
 
@@ -91,7 +91,7 @@ def _merged(left: Mapping[str, Dim], right: Mapping[str, Dim]) -> dict[str, Dim]
     return {name: left.get(name, 0) + right.get(name, 0) for name in (*left, *right)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Range:
     """Columns of some rows of a buffer: of each row that the nest runs over, or (`once`) of one row a run."""
 
@@ -102,7 +102,7 @@ class _Range:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counting:
     """The buffers of a function for counting: bytes of an element, and the gradients, which are zeros when the function is called."""
 
@@ -125,7 +125,7 @@ def count(nest: Nest, function: KernelFunction) -> Count:
     return Counting.of(function).count(nest)
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class _Counter:
     nest: Nest
     element_bytes: Mapping[str, int]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import KernelFunction, Node, ScanLoop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nest:
     """A loop nest with its place in the function: `name` "2", or "2.0" for the first nest in the step of `scan`, nest 2."""
 

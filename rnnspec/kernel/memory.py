@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from rnnspec.contract.arena import Slot, arena_bytes
 from rnnspec.contract.dimensions import ROWS, Size
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import (
     Buffer,
     ColumnReduce,
@@ -32,7 +32,7 @@ from rnnspec.kernel.nodes import (
 from rnnspec.kernel.target import ELEMENT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """Slots of an arena one after the other, and the slot of each buffer."""
 

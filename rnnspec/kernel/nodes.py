@@ -9,7 +9,7 @@ or all those of a padded sequence: the batch times its length.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
@@ -17,13 +17,14 @@ from typing import TypeAlias
 from rnnspec.contract.dimensions import BATCH, STEPS, Dim, Steps
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.native_function import DistinctIndex, Space
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import Tile
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexArray:
     """An int32 array that the runtime makes of packing index number `index`: `name` is its kind, `parameters` the kind's numbers."""
 
@@ -32,7 +33,7 @@ class IndexArray:
     parameters: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Buffer:
     """`offset`: elements before it in the flat array of all weights (WEIGHT and GRADIENT only); `array`: what it holds (INDEX only).
 
@@ -49,7 +50,7 @@ class Buffer:
     time: Dim | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BufferColumns:
     """The columns of a buffer from `column` on."""
 
@@ -74,7 +75,7 @@ class RowMap(Enum):
     """Row 0 for every r."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """A row of a buffer from `column` on.
 
@@ -91,7 +92,7 @@ class Access:
     splat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """Statement `name`: the element of `access` at the row and unit."""
 
@@ -99,7 +100,7 @@ class Load:
     access: Access
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Splat:
     """Statement `name`: a constant, the same for all rows and units."""
 
@@ -107,7 +108,7 @@ class Splat:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Map:
     """Statement `name`: an elementwise operation on other statements; a select if `kind` is None."""
 
@@ -116,7 +117,7 @@ class Map:
     operands: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draw:
     """Statement `name`: a uniform number in [0, 1) for the element at row r, `column` + unit of a matrix `width` wide."""
 
@@ -128,7 +129,7 @@ class Draw:
     splat: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contract:
     """`names[g] = inits[g] + sum over k < depth of left[k] * panels[k, g]`, all accumulators in registers."""
 
@@ -139,7 +140,7 @@ class Contract:
     inits: tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Store:
     """Writes the value of a statement to the element of `access` at the row and unit."""
 
@@ -147,7 +148,7 @@ class Store:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prefetch:
     """The rows that `buffers` have for the next step come into the caches while the stage's first contraction adds up.
 
@@ -164,14 +165,14 @@ class Prefetch:
 Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LoopNest:
     """A loop nest. `location`: the lines of the spec that it comes from, which take no part in equality."""
 
     location: Location = field(default=UNKNOWN, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FusedLoop(LoopNest):
     """A loop over rows and units that runs the body for each."""
 
@@ -181,7 +182,7 @@ class FusedLoop(LoopNest):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowReduce(LoopNest):
     """A loop over rows: the body over all units, then `value` reduced over these into an element of `target`."""
 
@@ -193,7 +194,7 @@ class RowReduce(LoopNest):
     target: Access
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ColumnReduce(LoopNest):
     """A loop over units: the body over all rows, then `value` reduced over these into `target`."""
 
@@ -205,7 +206,7 @@ class ColumnReduce(LoopNest):
     target: Access
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outer(LoopNest):
     """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
 
@@ -217,7 +218,7 @@ class Outer(LoopNest):
     target: Access
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scatter(LoopNest):
     """`target[ids[r]] += source[r]` in row order, from zeros over `target_rows`; a negative id is left out.
 
@@ -233,7 +234,7 @@ class Scatter(LoopNest):
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatherIds(LoopNest):
     """A gather of i32: `target[r] = source[via[r]]`."""
 
@@ -243,7 +244,7 @@ class GatherIds(LoopNest):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rearranged(LoopNest):
     """A change of layout: `target` holds each row of `source` in order, with `transpose` a row's `height` by `units` matrix by columns."""
 
@@ -255,7 +256,7 @@ class Rearranged(LoopNest):
     transpose: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PanelColumn:
     """Where one gate's columns come from: element (k, unit) is row `row + k`, column `column + unit` of the buffer.
 
@@ -268,7 +269,7 @@ class PanelColumn:
     transposed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackPanels(LoopNest):
     """A copy of weights in the order in which a contraction reads them, with zeros behind the last unit.
 
@@ -282,7 +283,7 @@ class PackPanels(LoopNest):
     gates: tuple[PanelColumn, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CarryBuffers:
     """The buffers of a scan's carried value: `current` is read, `following` written; one buffer if the update is in place.
 
@@ -296,7 +297,7 @@ class CarryBuffers:
     final: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanLoop(LoopNest):
     """For each packed step, first to last or last to first: rows enter, the body runs over the step's rows, rows leave."""
 
@@ -314,7 +315,7 @@ class ScanLoop(LoopNest):
 Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeBlock:
     """Loop nests `first` to `last` - 1 run in blocks of time: all of them for the tokens of some steps, then all for the next steps.
 
@@ -329,7 +330,7 @@ class TimeBlock:
     reverse: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelFunction:
     """A function: `buffers` in order of first use, `nodes` in execution order. `distinct`: indices made of ids, `blocks`: of nodes."""
 
@@ -348,7 +349,7 @@ class KernelFunction:
         raise KeyError(name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelModule:
     """For each function of the tensor IR: `prepare` (weights only) and the function itself."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from rnnspec.contract.dimensions import Dim
+from rnnspec.frozen import frozen
 from rnnspec.kernel.count import Counting, cost
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.nodes import (
@@ -25,7 +25,7 @@ from rnnspec.kernel.parallel_rows import is_divided
 from rnnspec.kernel.parallel_units import WAIT_COST, StepShare, unit_shares, waits_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parallelism:
     """Into how many parts a loop nest falls at most, roughly: `rows`, or `units`, if each thread does `waiting` in addition."""
 

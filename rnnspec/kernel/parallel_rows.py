@@ -12,6 +12,7 @@ from typing import assert_never
 
 from rnnspec.contract.dimensions import ROWS, Dim
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import CallingConvention
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
@@ -34,7 +35,7 @@ from rnnspec.kernel.nodes import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Touch:
     """A buffer that a loop nest reads or, if `written`, writes.
 

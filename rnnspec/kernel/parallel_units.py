@@ -7,9 +7,9 @@ least one barrier a step, which the step must be worth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rnnspec.contract.dimensions import Tokens, coefficient_of
+from rnnspec.frozen import frozen
 from rnnspec.kernel.count import cost, count
 from rnnspec.kernel.loop_nests import Nest
 from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, ScanLoop, Store
@@ -22,7 +22,7 @@ ROWS_OF_A_PASS = 2
 """Fewer rows take as long: they wait for the weights."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepShare:
     """The division of one nest of a step among threads.
 

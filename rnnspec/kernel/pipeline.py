@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.nodes import BufferAliases, KernelFunction, KernelModule
 from rnnspec.kernel.target import Target
 from rnnspec.kernel.verify import verify_kernel
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kernels:
     """A function of the tensor IR on a target: `prepare`, on its weights alone, and the function itself.
 
@@ -42,7 +42,7 @@ class KernelPass(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelPipeline:
     """Passes in their order, each at most once."""
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from rnnspec.contract.location import Location, fused
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.ops import (
     Binary,
@@ -42,7 +43,7 @@ Evaluation: TypeAlias = Generator[Wanted, str, str]
 """The evaluation of a value: yields each operand that it needs, receives the operand's statement, returns its own statement."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Storage:
     """The place of a stored value: its first element is at (row, column) of the buffer."""
 
@@ -60,7 +61,7 @@ class Storage:
         return Access(self.buffer, self.rows, self.column + column, self.row, via or self.via, fill, spread)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """One gate's columns of a contraction, before the gates of one left side are put together."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.contract.target_names import TargetName
+from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 
 CACHE_LINE = 64
@@ -14,7 +15,7 @@ CACHE_LINE = 64
 ELEMENT_BYTES = {DType.F32: 4, DType.F64: 8, DType.I32: 4, DType.I1: 1}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Intrinsic:
     """A function that LLVM knows by `name` and makes instructions of; `arguments`: the numbers that it takes, each with its type."""
 
@@ -22,7 +23,7 @@ class Intrinsic:
     arguments: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DenormalSwitch:
     """Bits of a 32-bit control register that make a processor take denormal numbers for zero.
 
@@ -34,7 +35,7 @@ class DenormalSwitch:
     bits: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A machine that code is generated for: all that the code asks about it.
 
@@ -119,7 +120,7 @@ def machine_target(architecture: str, features: Collection[str]) -> Target:
     raise ValueError(f"no code can be generated for this machine: its processor is a {architecture}, and there are targets for {known}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tile:
     """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import (
     Binary,
     Broadcast,
@@ -27,7 +28,7 @@ from rnnspec.passes.commuted_takes import of_weights
 from rnnspec.passes.rewrite import rewrite_functions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accumulate:
     """`s + a @ b`, where nothing else reads the product, becomes a product that starts from s.
 
@@ -50,7 +51,7 @@ def _function(function: Function) -> Function:
     return replace(function, operations=walk.operations(function.operations))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Walk:
     """`weights`: the values that are computed once for a set of weights."""
 

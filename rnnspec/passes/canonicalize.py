@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function, Module, Operation, Region, Scan, Value
 from rnnspec.ir.traverse import replace_operands, results_of, substitute
 from rnnspec.passes.rewrite import rewrite_functions
 from rnnspec.passes.simplify import simplify
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Canonicalize:
     """Applies the rules of `rnnspec.passes.simplify` until none applies.
 
@@ -34,7 +35,7 @@ def _function(function: Function) -> Function:
     return replace(function, operations=operations, results=results)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rewriter:
     """The rewriting of one function.
 

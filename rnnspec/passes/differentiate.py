@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from rnnspec.contract.dimensions import Size
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
@@ -20,7 +21,7 @@ from rnnspec.passes.residuals import Residuals, choose_residuals, size_of
 from rnnspec.passes.reverse_scan import reverse_scan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Differentiate:
     """A module with `@forward` alone, to one with `@forward` and `@backward`.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import ClassVar
 
 from rnnspec.contract.location import Location, fused
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import Law
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, Function, Module, Operation, Scan, Value
@@ -17,7 +18,7 @@ from rnnspec.passes.rewrite import rewrite_functions
 Seen = dict[Hashable, tuple[Value, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EliminateCommonSubexpressions:
     """Replaces operations of one kind on the same operands by the first of them; in a scan it may be one from outside.
 

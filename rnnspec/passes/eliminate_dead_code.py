@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, TypeVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function, Module, Operation, Region, Scan, Value
 from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.passes.rewrite import rewrite_functions
@@ -13,7 +14,7 @@ from rnnspec.passes.rewrite import rewrite_functions
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EliminateDeadCode:
     """Drops operations without a use, and from scans: unread stacks, sums and sequences, and carried
     values that nothing reads but their own update. A function's parameters and results stay.

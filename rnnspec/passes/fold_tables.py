@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Module, Take, Value
 from rnnspec.passes.commuted_takes import CommutedTakes
@@ -15,7 +16,7 @@ BUDGET = 2**25
 """Numbers that all folded tables of a function may have: 128 MB of float32. 20,000 words and two times 512 columns need 82 MB."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoldTables:
     """`take(table, ids) @ weights` becomes `take(table @ weights, ids)`, and so do sums with rows of weights behind it.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import Law, Linearity
 from rnnspec.ir.inference import index, is_fixed
@@ -16,7 +17,7 @@ from rnnspec.passes.regroup_sums import regroup_sums
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HoistProjection:
     """A step's matmuls and reductions that don't depend on the carried values are done once, over all tokens.
 
@@ -57,7 +58,7 @@ def _without_weight_operations(builder: Builder, region: Region) -> Region:
     return replace(region, operations=tuple(kept))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Step:
     """A region, and how its values come about.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import Law, Linearity
 from rnnspec.ir.inference import index, is_fixed, step_of
@@ -30,7 +31,7 @@ from rnnspec.ir.types import ROWS, TensorType
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HoistWeightGradients:
     """A scan's sum that is linear in contractions over the step's rows becomes the same over all tokens.
 

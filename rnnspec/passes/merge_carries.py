@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Constant, Function, Module, Scan, Value
 from rnnspec.ir.traverse import definitions, replace_in_region, use_counts
 from rnnspec.passes.rewrite import rewrite_functions, rewrite_scans
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MergeCarries:
     """Carried values with equal inits and one yielded value are one carried value, if the step reads one of them at most;
     slices of one sequence are one slice; stacks of one value are one stack. The first stays.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import Cost
 from rnnspec.ir.names import Names
@@ -14,7 +15,7 @@ from rnnspec.ir.traverse import location_of, results_of
 from rnnspec.passes.rewrite import rewrite_functions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MultiplyByReciprocals:
     """`x / root`, for a square root of width 1 that stands for all units of a row, becomes `x * (1 / root)`.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Module
 from rnnspec.ir.verify import verify
 
@@ -26,7 +26,7 @@ class Pass(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pipeline:
     """Passes in their order."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import (
     Function,
     Index,
@@ -26,7 +27,7 @@ from rnnspec.ir.types import BATCH, ROWS, Dim, IndexType, TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PromoteSingleStep:
     """For functions that are called with exactly one step in each row, a real one: a stream's, if its model masks nothing.
 

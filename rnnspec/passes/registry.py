@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast, get_type_hints
 
 from rnnspec.diagnostics import InternalError, no_such_name
+from rnnspec.frozen import frozen
 from rnnspec.passes.accumulate import Accumulate
 from rnnspec.passes.canonicalize import Canonicalize
 from rnnspec.passes.differentiate import Differentiate
@@ -46,7 +47,7 @@ PASSES: Mapping[str, type[Pass]] = MappingProxyType(
 Value = bool | int | str | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen
 class OptionType:
     """Values that a field of a pass may have. `read`: a value from its text, ValueError for another text; `expected`: in words."""
 
@@ -85,7 +86,7 @@ _TYPES: Mapping[object, OptionType] = MappingProxyType(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """One option of a pass: a field of its dataclass."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.names import Names
 from rnnspec.ir.ops import Binary, Concat, Operation, Region, Split, Value
@@ -55,7 +56,7 @@ def _made_of_parts(region: Region, hoisted: frozenset[Value]) -> frozenset[Value
     return frozenset(made)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Terms:
     region: Region
     defined: Mapping[Value, Operation]

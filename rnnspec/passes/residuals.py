@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import Cost as CostClass
 from rnnspec.ir.ops import (
     Binary,
@@ -84,7 +84,7 @@ def elements_of(value: Value) -> int:
     return prod(dim if isinstance(dim, int) else SYMBOLIC_LENGTH for dim in value.type.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Residuals:
     """The choice: `saved` values are kept by the forward pass, `recomputed` operations repeated by the backward pass, in order."""
 

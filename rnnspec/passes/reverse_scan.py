@@ -7,9 +7,10 @@ with the adjoint of its inits, which is what `Scan` means by inits and finals.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
+from rnnspec.frozen import frozen
 from rnnspec.ir import inference
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Operation, Region, Scan, Value
@@ -114,7 +115,7 @@ def _reached(inner: Adjoints, pairs: Iterable[Binding]) -> list[Binding]:
     return [(owner, adjoint) for owner, adjoint in found if adjoint is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kept:
     """How the backward step gets at values of the forward step.
 

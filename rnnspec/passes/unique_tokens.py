@@ -8,6 +8,7 @@ from itertools import count
 from typing import ClassVar
 
 from rnnspec.contract.dimensions import Tokens
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Matmul, Module, Take, Value
 from rnnspec.ir.traverse import defined_values
@@ -17,7 +18,7 @@ from rnnspec.passes.commuted_takes import CommutedTakes
 from rnnspec.passes.rewrite import rewrite_functions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UniqueTokens:
     """`take(table, ids) @ weights` becomes `take(take(table, distinct ids) @ weights, places)`, and so do sums with rows of weights.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from rnnspec.contract.dimensions import names_in, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Batch
 from rnnspec.runtime.data.validate import check_inputs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DrawnInputs:
     """What a user would pass: values and, if not all steps are real, lengths."""
 

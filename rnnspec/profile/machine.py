@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,6 +14,7 @@ from rnnspec.backend.llvm_cpu.probes import ARITHMETIC, CLOCK, READING, elementa
 from rnnspec.backend.protocol import Emitted
 from rnnspec.contract.executable import Array
 from rnnspec.driver.native import assembled
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import ELEMENTARY
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import ELEMENT_BYTES
@@ -34,7 +34,7 @@ APPLIED = 1024
 """Elements that an elementary function is measured on: the first-level cache holds them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rates:
     """Rates of a single core.
 

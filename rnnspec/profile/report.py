@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from rnnspec.contract.location import Line
+from rnnspec.frozen import frozen
 from rnnspec.profile.machine import Rates
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperationCount:
     """Counts of one call: operations in matrix products, all other arithmetic, elementary functions by name, and bytes."""
 
@@ -39,7 +40,7 @@ class OperationCount:
         return self.bytes_read + self.bytes_written
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """The least time for the counted work on this machine, in seconds.
 
@@ -67,7 +68,7 @@ class Limit:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kernel:
     """A loop nest with its time and work.
 
@@ -92,7 +93,7 @@ class Kernel:
         return "." in self.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FunctionProfile:
     """A native function. `every_call`: False for a prepare function, which runs once for a set of weights."""
 
@@ -126,7 +127,7 @@ class FunctionProfile:
         return sum((kernel.limit for kernel in self.outer), Limit(0.0, 0.0, 0.0, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryProfile:
     """Planned memory in bytes, without inputs, outputs and weights.
 
@@ -138,7 +139,7 @@ class MemoryProfile:
     prepared: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seconds:
     """Seconds of a call as a whole.
 
@@ -151,7 +152,7 @@ class Seconds:
     update: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Profile:
     """A model's profile on drawn inputs.
 

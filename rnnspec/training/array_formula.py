@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnspec.contract.executable import Array, Formula
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 
 NONE = -1
 """The second operand in a call of one operand."""
@@ -27,7 +28,7 @@ class Call(NamedTuple):
     result: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """The calls of a formula so far, each on earlier values. `operands`: the number of values before the first call."""
 
@@ -43,7 +44,7 @@ class Trace:
         return TracedNumber(self, self.calls[-1].result)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(eq=False)
 class TracedNumber:
     """A value of the formula under way; arithmetic on it adds to the trace."""
 
@@ -76,7 +77,7 @@ def _maximum(first: Array, second: Array, result: Array) -> None:
     np.maximum(first, second, out=result)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArrayFormula:
     """A formula as calls on numbered arrays: its operands, then so many `temporaries`, which it may overwrite."""
 

@@ -18,7 +18,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.executable import Array
 from rnnspec.diagnostics import nearest
 from rnnspec.files import large_limit, open_file
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.data.validate import whole_number
 
@@ -55,7 +55,7 @@ SampleTargets: TypeAlias = Samples | Mapping[str, Samples] | None
 """The targets of the one trained output, or of each by name; None if the file has no targets."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataSet:
     """Inputs with their targets, as `Model.fit` takes them; `mask` and `lengths` are of padded inputs only."""
 
@@ -101,7 +101,7 @@ class DataSet:
         return self.y.get(output) if isinstance(self.y, Mapping) else self.y
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataFile:
     """A file's sets: `train`, `val` and `test`, or `whole` where it doesn't tell them apart. `keys`: all that it holds."""
 

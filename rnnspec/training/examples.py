@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
 from rnnspec.training.targets import TargetBatch, Targets, check_targets
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExampleBatch:
     """A batch, and what each output with a loss is held against."""
 
@@ -19,7 +19,7 @@ class ExampleBatch:
     targets: tuple[TargetBatch, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Examples:
     """A data set: inputs, targets and sample weights, all checked."""
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.executable import Array, CallRequest, Executable
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
@@ -75,7 +76,7 @@ class Totals:
         return logs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trainer:
     """A model's native code and weights with what they are trained by; the caller keeps other writers of the weights out."""
 
@@ -157,7 +158,7 @@ class Trainer:
         return total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fit:
     """One fit's data and settings. `random` draws the shuffles and the dropout keys, in this order, epoch by epoch."""
 

@@ -15,12 +15,13 @@ BinaryCrossentropy(from_logits=True, classes=False)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.frozen import frozen
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
 EPSILON = 1e-7
@@ -94,7 +95,7 @@ def _check_flag(loss: Loss) -> None:
 
 
 @clear_arguments("loss")
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeanSquaredError:
     """mean((p - t)²) over the width."""
 
@@ -108,7 +109,7 @@ class MeanSquaredError:
 
 
 @clear_arguments("loss")
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeanAbsoluteError:
     """mean(|p - t|) over the width; the gradient where they are equal is 0."""
 
@@ -122,7 +123,7 @@ class MeanAbsoluteError:
 
 
 @clear_arguments("loss")
-@dataclass(frozen=True, slots=True)
+@frozen
 class BinaryCrossentropy:
     """mean(-t log p - (1 - t) log(1 - p)) over the width."""
 
@@ -147,7 +148,7 @@ class BinaryCrossentropy:
 
 
 @clear_arguments("loss")
-@dataclass(frozen=True, slots=True)
+@frozen
 class CategoricalCrossentropy:
     """-Σ t log p over the classes, p scaled to sum 1 first; targets are one value a class."""
 
@@ -171,7 +172,7 @@ class CategoricalCrossentropy:
 
 
 @clear_arguments("loss")
-@dataclass(frozen=True, slots=True)
+@frozen
 class SparseCategoricalCrossentropy:
     """-log p of the target's class, p scaled to sum 1 first; targets are class numbers."""
 

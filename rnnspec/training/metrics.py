@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
 from rnnspec.training.constructors import absent
 from rnnspec.training.losses import Loss
@@ -18,7 +18,7 @@ RowMetric: TypeAlias = Callable[[Array, Array], Array]
 """(predictions (rows, width), targets as the loss takes them) to each row's value (rows,)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metric:
     """A named mean over rows. Sample weights don't enter, as in Keras's `metrics`."""
 
@@ -26,7 +26,7 @@ class Metric:
     rows: RowMetric
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricNames:
     """The metrics of each output, by name. `of_all`: one list for all outputs, which counts for those with a loss."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
@@ -12,6 +11,7 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import Tuning
+from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import finite_number, whole_number
@@ -39,7 +39,7 @@ MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Configuration:
     """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
 
@@ -49,7 +49,7 @@ class Configuration:
     optimizer: Optimizer | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Beside:
     """The parts of a model's copy beside its file.
 

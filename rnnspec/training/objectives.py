@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import cast
 
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import name_faults
+from rnnspec.frozen import frozen
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import Metric, MetricNames, metric
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Objective:
     """The objective of one output with a loss.
 

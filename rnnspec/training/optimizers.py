@@ -25,6 +25,7 @@ import numpy as np
 from rnnspec.contract.arguments import Float
 from rnnspec.contract.executable import Array, Num
 from rnnspec.contract.optimizer_arguments import BY_NAME, default_flag, default_number
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.array_formula import ArrayFormula, array_formula
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
@@ -46,7 +47,7 @@ def _checked(what: str, value: object, kind: Float) -> float:
     raise ValueError(f"{what}: expected a finite number {kind.interval}, got {value!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeightExtent:
     """A weight's place in the flat array."""
 

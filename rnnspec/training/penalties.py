@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature, weight_ranges
+from rnnspec.frozen import frozen
 from rnnspec.training.constraints import Constraint, constraint
 from rnnspec.training.regularizers import Penalty, penalty
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PenalizedWeight:
     """A weight in the flat array of all."""
 
@@ -25,7 +25,7 @@ class PenalizedWeight:
         return flat[self.range].reshape(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Penalties:
     """A model's regularizers and constraints. As in Keras, a weight that isn't trained has neither."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
@@ -17,7 +17,7 @@ from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy,
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TargetBatch:
     """The targets of a batch for one output, counted rows only: samples, or real steps row by row.
 
@@ -43,7 +43,7 @@ class TargetBatch:
         return result.reshape(output.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Targets:
     """One output's targets and sample weights, all checked."""
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from rnnspec.contract.executable import Array, NativeUpdate, UpdateCompiler
 from rnnspec.contract.signature import WeightSignature
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
+from rnnspec.frozen import frozen
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training.optimizers import Optimizer, WeightExtent
 
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """A weight with lazy updates. `steps_applied`: int64 (rows,), each row's updates since all rows last had all of theirs."""
 

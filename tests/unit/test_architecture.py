@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "resources", "source", "diagnostics", "files", "file_kinds", "spec_files", "signals", "locks"}
+GROUND = {"version", "frozen", "resources", "source", "diagnostics", "files", "file_kinds", "spec_files", "signals", "locks"}
 
 LOW = GROUND | {"contract"}
 """What every room may know. `contract` is the plain data, and the protocols, between the compiler and the runtime; it knows neither."""
@@ -31,15 +31,16 @@ MAY_KNOW: dict[str, set[str]] = {
     "": {"version", "api", "contract", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
-    "source": set(),
-    "file_kinds": set(),
+    "frozen": set(),
+    "source": {"frozen"},
+    "file_kinds": {"frozen"},
     "signals": set(),
-    "keras_names": set(),
+    "keras_names": {"frozen"},
     "files": {"signals"},
     "locks": {"signals"},
-    "diagnostics": {"source", "version"},
+    "diagnostics": {"frozen", "source", "version"},
     "spec_files": {"source", "files", "file_kinds"},
-    "contract": {"locks", "source", "diagnostics"},
+    "contract": {"frozen", "locks", "source", "diagnostics"},
     "ir": LOW,
     "passes": LOW | {"ir"},
     "kernel": LOW | {"ir"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu import entry, objects, updates
 from rnnspec.backend.llvm_cpu.module import emit_module
@@ -12,6 +11,7 @@ from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, impor
 from rnnspec.backend.protocol import SCHEDULE, Emitted
 from rnnspec.contract.executable import Formula
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.cpu.prefetch import PrefetchTokens
 from rnnspec.kernel.cpu.tape_aliasing import AliasTape
@@ -31,7 +31,7 @@ POINTER_BITS = 64
 """Of an address in all text: sizes and places are counted in i64."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LlvmCpu:
     """Implements `backend.protocol.Backend`."""
 

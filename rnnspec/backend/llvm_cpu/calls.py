@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from rnnspec.backend.llvm_cpu.loop_nests import column_tile, tile_count
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Buffer,
@@ -28,7 +28,7 @@ from rnnspec.kernel.parallel_rows import Touch, touches
 from rnnspec.kernel.parallel_units import StepShare
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NestCall:
     """The function `name` takes `buffers`, a range of `size` things, and `further` sizes.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu.vectors import Library
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
 
 CLOCKS = "%clocks"
@@ -20,7 +20,7 @@ def tick(writer: FunctionWriter, target: Target, library: Library) -> str:
     return writer.assign(f"call i64 @{target.cycle_counter}()", "tick")
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Clocks:
     """`places`: by the names of the nests' functions."""
 

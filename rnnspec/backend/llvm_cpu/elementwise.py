@@ -6,7 +6,6 @@ The other half of `rnnspec.ir.elementwise`, which says what each operation means
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from rnnspec.backend.llvm_cpu.math_error_function import write_erf
@@ -18,6 +17,7 @@ from rnnspec.backend.llvm_cpu.math_trigonometric import write_cos, write_sin
 from rnnspec.backend.llvm_cpu.math_writer import FORMATS, Float, MathWriter, function_symbol
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.diagnostics import InternalError
+from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import BinaryKind, CompareKind, ElementwiseKind, UnaryKind
 from rnnspec.ir.types import DType
 
@@ -28,7 +28,7 @@ EXACT, ROUNDED = 0.0, 0.5
 """Error bounds in ulp: of results without rounding, and of results rounded once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instructions:
     """The row of an operation that is a few instructions; `ulp`: see `ElementaryFunction`."""
 
@@ -36,7 +36,7 @@ class Instructions:
     ulp: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ElementaryFunction:
     """The row of an operation that is a function of the module's own, inlined where it is called.
 

@@ -15,6 +15,7 @@ from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
 from rnnspec.contract.arena import ALIGNMENT, SLOT_GAP
 from rnnspec.contract.dimensions import Dim, Name, Size, Steps, Tokens
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nodes import KernelFunction, ScanLoop, TimeBlock
@@ -35,7 +36,7 @@ def shared_symbol(name: str) -> str:
     return f"{symbol(name)}_shared"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _ControlState:
     """The caller's state of a control register: `saved` is its address."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.backend.llvm_cpu.math_exponential import exp_of_moderate
 from rnnspec.backend.llvm_cpu.math_writer import Float, FloatName, MathWriter
+from rnnspec.frozen import frozen
 
 # erf(x)/x - 1 in x**2 over |x| <= 1, minimax in relative error of erf: a polynomial, and a fraction.
 NEAR_F32 = (
@@ -68,7 +67,7 @@ ERF_IS_ONE: dict[FloatName, float] = {"f32": 4.0, "f64": 5.95}
 """erf is 1 from here on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """The registers of both intervals' polynomials."""
 

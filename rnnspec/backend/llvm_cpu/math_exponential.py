@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.backend.llvm_cpu.math_writer import Float, FloatName, Integer, MathWriter
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExponentialConstants:
     """The constants of a format.
 
@@ -70,7 +69,7 @@ EXPONENTIAL: dict[FloatName, ExponentialConstants] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reduced:
     """x = exponent * ln 2 + remainder, |remainder| <= ln(2)/2 and a little."""
 

@@ -12,15 +12,14 @@ polynomial of degree 6 takes 0.120 (this one 0.115, and with a shorter chain of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.backend.llvm_cpu.math_exponential import EXPONENTIAL, LOG2_E
 from rnnspec.backend.llvm_cpu.math_writer import Float, FloatName, MathWriter
+from rnnspec.frozen import frozen
 
 LN2 = 0.6931471805599453
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HyperbolicConstants:
     """The constants of a format.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu.math_exponential import EXPONENTIAL
 from rnnspec.backend.llvm_cpu.math_writer import Float, Integer, MathWriter
+from rnnspec.frozen import frozen
 
 # (log(1 + f) - f + f**2/2) / f**3, minimax in relative error of log(1 + f).
 CUBIC_QUOTIENT_F32 = (
@@ -32,7 +32,7 @@ ATANH_QUOTIENT_F64 = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exponent:
     """The exponent k with 2**-k * value in sqrt(1/2)..sqrt(2), in two forms."""
 

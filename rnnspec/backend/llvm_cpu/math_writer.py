@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NewType, TypeAlias
+
+from rnnspec.frozen import frozen
 
 FloatName: TypeAlias = Literal["f32", "f64"]
 
@@ -19,7 +20,7 @@ Flag = NewType("Flag", str)
 Predicate: TypeAlias = Literal["oeq", "one", "ogt", "oge", "olt", "ole"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FloatFormat:
     """An IEEE 754 binary format and its names in LLVM."""
 

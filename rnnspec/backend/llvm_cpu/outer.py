@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.backend.llvm_cpu.loop_nests import Range, row_tiles, unit_tiles
 from rnnspec.backend.llvm_cpu.rows import RowAddresses, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import Outer
 from rnnspec.kernel.target import CACHE_LINE
 
@@ -49,7 +48,7 @@ def _zero_row(vectors: Vectors, places: RowAddresses, node: Outer, row: str) -> 
     unit_tiles(vectors, node.units, 1, zero)
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class _Chunk:
     """`rows` rows of both sides from `first` on, for the rows of the result from `part` on, and where they are copied to.
 

@@ -9,12 +9,13 @@ from typing import assert_never
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import BATCH, Size
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Prefetch, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
 from rnnspec.kernel.uniform_values import same_for_all_units
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class RowAddresses:
     """The addresses that a loop nest's function knows: its buffers' registers, the step's first token, the number of its tokens."""
 
@@ -24,7 +25,7 @@ class RowAddresses:
     tokens: str = "0"
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class UnitTile:
     """Units `start` .. of one tile: `vectors` of them, the last with `last` lanes; `number` counts tiles from 0."""
 
@@ -272,7 +273,7 @@ class TileEmitter:
         return CACHE_LINE // self.vectors.bytes
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class RowValues:
     """The values of a body without contractions that all units of a row share, emitted before the loop over tiles of units."""
 

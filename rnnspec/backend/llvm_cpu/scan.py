@@ -9,11 +9,12 @@ from dataclasses import InitVar, dataclass
 from rnnspec.backend.llvm_cpu.clocks import tick
 from rnnspec.backend.llvm_cpu.parallel_rows import MOST_IDLE, even_range, place_of, wait
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import CarryBuffers, ScanLoop
 from rnnspec.kernel.parallel_units import StepShare
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepCall:
     """A call of a step's loop nest: the function's name and its buffers. `fixed`: its sizes, if they don't depend on the step.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import TimeBlock
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turns:
     """Registers: a scan's turns `start` .. `stop` - 1, and their tokens."""
 

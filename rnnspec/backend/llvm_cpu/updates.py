@@ -7,16 +7,16 @@ instructions. Every operation is IEEE's, none is contracted or reordered and den
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
 
 SYMBOL = "rnnspec_update_rows"
 ELEMENTS = {"float32": ("float", "i32", 4), "float64": ("double", "i64", 8)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expression:
     """A value of the function under way; arithmetic on it writes instructions."""
 
@@ -85,7 +85,7 @@ def emit_update(formula: Formula, states: int, constants: int, dtype: str, targe
     return "\n".join([head + writer.text(), *sorted(declarations), f"attributes #0 = {{ nounwind{wide} }}\n"])
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(slots=False, eq=False)
 class _Body:
     """The update of `lanes` neighbouring numbers of a row."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import ReduceKind
 from rnnspec.ir.types import DType
 from rnnspec.kernel.target import ELEMENT_BYTES, Target
@@ -22,7 +23,7 @@ class Library:
     declarations: dict[str, None] = field(default_factory=dict[str, None])
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Vectors:
     """Emits into one function; `lanes` elements of `dtype` a vector."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
@@ -18,12 +17,13 @@ from rnnspec.frontend.catalogue import argument_types
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bindings:
     """Checked arguments of a call by name. InternalError from a reader that is for another type of argument."""
 

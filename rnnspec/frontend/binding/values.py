@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NoReturn, TypeAlias
 
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast, limits
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Symbol:
     """A bare name that isn't a parameter. The argument that receives it decides its meaning: `tanh`, `none`, a value's name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallValue:
     """A name with arguments, not evaluated yet. The argument that receives it decides its meaning: an activation, a cell."""
 
@@ -32,7 +33,7 @@ class CallValue:
 Value: TypeAlias = "int | float | bool | str | Symbol | CallValue | Config | tuple[LocatedValue, ...] | None"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocatedValue:
     """A value with the place where it was written."""
 
@@ -40,7 +41,7 @@ class LocatedValue:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """The parameters in sight, of a model or of a cell.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
 from rnnspec.contract.arguments import REQUIRED, Flag, Float, Required
 from rnnspec.contract.signature import ArgumentValue
+from rnnspec.frozen import frozen
 
 
 class Family(Enum):
@@ -22,7 +23,7 @@ class Family(Enum):
     METRIC = "metric"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Int:
     """An integer of at least `minimum`."""
 
@@ -35,7 +36,7 @@ class Int:
         return f"a whole number of at least {self.minimum}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Integers:
     """A list of integers; a single integer is a list of length one."""
 
@@ -47,7 +48,7 @@ class Integers:
         return f"a list of whole numbers such as `{self.example}`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AtBothEnds:
     """A number for the beginning and one for the end of a sequence; one alone is for both."""
 
@@ -59,7 +60,7 @@ class AtBothEnds:
         return f"{self.of.expected}, or a list of two, `[start, end]`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerName:
     """A name that the user gives to a layer."""
 
@@ -69,7 +70,7 @@ class LayerName:
         return "a text of letters, digits and underscores that begins with a letter"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OneOf:
     """One of a few words, written bare or as a text."""
 
@@ -81,7 +82,7 @@ class OneOf:
         return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChoiceOf:
     """A member of a catalogue, bare or with arguments."""
 
@@ -94,7 +95,7 @@ class ChoiceOf:
         return f"{article} {self.family.value}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf:
     """A list of members of a catalogue."""
 
@@ -106,7 +107,7 @@ class ListOf:
         return f"a list of {self.family.value}s in `[` and `]`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PerOutput:
     """One setting for all outputs, or a list with an entry for each, `none` included; a list of lists where a setting is a list."""
 
@@ -119,7 +120,7 @@ class PerOutput:
         return f"{self.of.expected}, or a list of {several}, one for each output"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Axes:
     """An axis of a weight, or a list of axes; their range depends on the weight."""
 
@@ -129,7 +130,7 @@ class Axes:
         return "an axis, or a list of axes"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecurrentLayer:
     """A cell with its arguments, used as a layer."""
 
@@ -139,7 +140,7 @@ class RecurrentLayer:
         return "a recurrent layer such as `LSTM(64)`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InnerLayer:
     """A layer that computes each step alone."""
 
@@ -149,7 +150,7 @@ class InnerLayer:
         return "a layer for each step such as `Dense(64)`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CellList:
     """A cell with its arguments, or a list of them."""
 
@@ -159,7 +160,7 @@ class CellList:
         return "a cell such as `LSTM(64)`, or a list of cells"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """The name of a value of the graph, or a list of them."""
 
@@ -169,7 +170,7 @@ class Named:
         return "the name of a value, or a list of names"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotYet:
     """Known from Keras, and not yet in this version: only its default is accepted."""
 
@@ -179,7 +180,7 @@ class NotYet:
         return "its default"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DefaultOnly:
     """Known from Keras, without a use here: accepts the default, and those of `others` that mean the same as the default."""
 
@@ -193,7 +194,7 @@ class DefaultOnly:
         return "its default"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnyValue:
     """Any constant: the type of a parameter of the user's cell whose default doesn't imply another type."""
 
@@ -225,7 +226,7 @@ ArgumentType: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArgumentSpec:
     """An argument: its name, type and default.
 
@@ -240,7 +241,7 @@ class ArgumentSpec:
     positional: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A member of a catalogue under its canonical name, with the other spellings that Keras knows for it."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, NotYet
+from rnnspec.frozen import frozen
 
 Catalogue: TypeAlias = Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """A name of Keras's without an entry: the reason, and a substitute for it."""
 

@@ -6,18 +6,19 @@ computed of weights only, and the same for all sequences.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias, assert_never
 
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import ArgumentValue, InitializerPart
+from rnnspec.frozen import frozen
 
 ELEMENT_LIMIT = 2**31 - 1
 """The most elements of a weight or a row: more don't fit a 32-bit index."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TermShape:
     """() for a constant number, [w] for a row, [k, m] for a matrix, which is never stepwise."""
 
@@ -63,7 +64,7 @@ class Reduction(Enum):
     MIN = "min"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """A number known when the spec is compiled; broadcasts to any shape."""
 
@@ -75,7 +76,7 @@ class Literal:
         return NUMBER
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """A value of the step: `x`, a state before (`h`) or after (`h'`) its update, or an equation's target."""
 
@@ -83,7 +84,7 @@ class Variable:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeightTerm:
     """A weight of the cell: [w] or [k, m]."""
 
@@ -91,14 +92,14 @@ class WeightTerm:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zeros:
     """Zeros in place of a weight whose condition doesn't hold."""
 
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pairwise:
     """An elementwise operation on two terms. Each has the result's `shape`, or width 1, or is a number; rows align with the last axis."""
 
@@ -108,7 +109,7 @@ class Pairwise:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negation:
     """The operand with its sign changed."""
 
@@ -120,7 +121,7 @@ class Negation:
         return self.operand.shape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied:
     """A function of `functions.py`, elementwise or over the last axis; the shape stays."""
 
@@ -134,7 +135,7 @@ class Applied:
         return self.operand.shape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product:
     """A stepwise row [k] times a matrix [k, m]."""
 
@@ -143,7 +144,7 @@ class Product:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reduced:
     """A reduction over the units: [w] to [1]."""
 
@@ -152,7 +153,7 @@ class Reduced:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One row of a matrix: [k, m] to [m]."""
 
@@ -161,7 +162,7 @@ class Row:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joined:
     """A concatenation of rows."""
 
@@ -169,7 +170,7 @@ class Joined:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spread:
     """A broadcast of a number, a weight row or a row of width 1 to a full row of the step."""
 
@@ -177,7 +178,7 @@ class Spread:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compared:
     """A comparison, element by element; its sides as those of a `Pairwise`."""
 
@@ -187,7 +188,7 @@ class Compared:
     shape: TermShape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Combined:
     """`left and right`, or `left or right`, element by element."""
 
@@ -201,7 +202,7 @@ Condition: TypeAlias = Compared | Combined
 """What is true or false of each unit in each step; no number, and only what `where` chooses by."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """`where(condition, on_true, on_false)`; all three repeat to `shape`."""
 
@@ -246,7 +247,7 @@ def compared(condition: Condition) -> tuple[Term, ...]:
             assert_never(condition)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assignment:
     """An equation: `targets` name equal parts of the value's last axis, or the whole value if there is a single target."""
 
@@ -255,7 +256,7 @@ class Assignment:
     location: Location = field(default=UNKNOWN, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CellWeight:
     """A weight of a cell: a row (w,) or a matrix (k, m), with its initializers along the last axis."""
 
@@ -265,7 +266,7 @@ class CellWeight:
     trainable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CellState:
     """A state of a cell, (batch, width); zero before the first step."""
 
@@ -273,7 +274,7 @@ class CellState:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step of a cell's recurrence for inputs of width `features`. Assignments are in order of evaluation."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from math import prod
 
@@ -37,6 +37,7 @@ from rnnspec.frontend.cells.function_advice import split_by_widths
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
 from rnnspec.frontend.cells.typed_expressions import EquationNames, as_term, fit, operand_of, term_of
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 
@@ -57,7 +58,7 @@ def _of_the_use() -> tuple[type[Diagnostic], ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundCell:
     """A cell with its arguments, not yet with a width of input. `scope` holds the parameters, `options` the sequence options."""
 
@@ -75,7 +76,7 @@ def bind_cell(definition: ast.Cell, call: ast.Call, scope: Scope, report: Report
     return None if bound is None else BoundCell(definition, bound.scope, bound.options, call)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundParameters:
     """The values of a cell's or a block's own parameters, and of the options that every such use has."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnequalWidths(Diagnostic):
     """An elementwise operation on rows of different widths, neither of which broadcasts to the other."""
 
@@ -20,7 +19,7 @@ class UnequalWidths(Diagnostic):
     right: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MatmulOperands(Diagnostic):
     """A matrix product whose left side isn't a row of the step, or whose right side isn't a weight matrix."""
 
@@ -32,7 +31,7 @@ class MatmulOperands(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MatmulWidths(Diagnostic):
     """A matrix product whose inner dimensions differ."""
 
@@ -44,7 +43,7 @@ class MatmulWidths(Diagnostic):
     weight: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReadBeforeUpdate(Diagnostic):
     """A read of a state's new value ahead of the equation that computes it."""
 
@@ -56,7 +55,7 @@ class ReadBeforeUpdate(Diagnostic):
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StateWithoutUpdate(Diagnostic):
     """A state that no equation carries to the next step."""
 
@@ -67,7 +66,7 @@ class StateWithoutUpdate(Diagnostic):
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnusedWeight(Diagnostic):
     """A weight that no equation reads: it would be allocated and saved, and its gradient be always zero."""
 
@@ -79,7 +78,7 @@ class UnusedWeight(Diagnostic):
     weight: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoReturn(Diagnostic):
     """A cell without an output: its statements end without a `return`."""
 
@@ -90,7 +89,7 @@ class NoReturn(Diagnostic):
     cell: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AfterReturn(Diagnostic):
     """An unreachable statement of a cell."""
 
@@ -99,7 +98,7 @@ class AfterReturn(Diagnostic):
     label = "never reached"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssignedTwice(Diagnostic):
     """A second equation for one name; equations are definitions, in single assignment."""
 
@@ -110,7 +109,7 @@ class AssignedTwice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SplitMisfit(Diagnostic):
     """A `split` whose last dimension its number of parts doesn't divide."""
 
@@ -122,7 +121,7 @@ class SplitMisfit(Diagnostic):
     parts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SplitTargets(Diagnostic):
     """A `split` in the wrong form: its arguments, or as many targets as parts, aren't there."""
 
@@ -133,7 +132,7 @@ class SplitTargets(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StateWidth(Diagnostic):
     """An update of another shape than its state's, (width,)."""
 
@@ -146,7 +145,7 @@ class StateWidth(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class IndexMisuse(Diagnostic):
     """An index into something other than a weight matrix, or a row number out of its range."""
 
@@ -157,7 +156,7 @@ class IndexMisuse(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownFunction(Diagnostic):
     """A call of a function that neither the language nor the cell's parameters define."""
 
@@ -170,7 +169,7 @@ class UnknownFunction(Diagnostic):
     instead: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FunctionMisuse(Diagnostic):
     """A call of a known function with arguments that it doesn't take."""
 
@@ -182,7 +181,7 @@ class FunctionMisuse(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnfitDimension(Diagnostic):
     """A dimension of a weight or a state that evaluates to anything but an integer from 1."""
 
@@ -193,7 +192,7 @@ class UnfitDimension(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoState(Diagnostic):
     """A cell without a state, which would be the same function at every step and no recurrence."""
 
@@ -204,7 +203,7 @@ class NoState(Diagnostic):
     cell: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepCondition(Diagnostic):
     """A branch on a value of the step; only compile-time constants choose between variants of a cell."""
 
@@ -214,7 +213,7 @@ class StepCondition(Diagnostic):
     advice = "`if`, `when` and `not` choose between variants of a cell; inside a step use `where`, `min`, `max` and `clip`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnfitOperand(Diagnostic):
     """An operand of the wrong kind or rank for the operation, function or statement that reads it."""
 
@@ -227,7 +226,7 @@ class UnfitOperand(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InitializerBlocks(Diagnostic):
     """A list of initializers whose length doesn't divide the weight's last dimension."""
 
@@ -239,7 +238,7 @@ class InitializerBlocks(Diagnostic):
     width: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotAState(Diagnostic):
     """A primed name, `h'`, of something that isn't declared as a state."""
 
@@ -250,7 +249,7 @@ class NotAState(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WeightRank(Diagnostic):
     """A weight that is neither a row nor a matrix, or a state that isn't a row."""
 
@@ -263,7 +262,7 @@ class WeightRank(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooLarge(Diagnostic):
     """A weight of a cell, or a `concat`, with more elements than a 32-bit index reaches, 2^31 - 1."""
 
@@ -275,7 +274,7 @@ class TooLarge(Diagnostic):
     shape: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnusedEquation(Diagnostic):
     """An equation of a cell that nothing reads; names that begin with `_` are exempt."""
 

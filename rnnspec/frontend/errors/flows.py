@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownValue(Diagnostic):
     """A reference to a value that isn't defined above it."""
 
@@ -18,7 +17,7 @@ class UnknownValue(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SeveralValues(Diagnostic):
     """A layer of one operand behind a layer with several results, such as `return_state = true`."""
 
@@ -32,7 +31,7 @@ class SeveralValues(Diagnostic):
     names: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ValueCount(Diagnostic):
     """An assignment with another number of names than its layer has results."""
 
@@ -45,7 +44,7 @@ class ValueCount(Diagnostic):
     values: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WhichInput(Diagnostic):
     """A first layer without an arrow in a model of several inputs: its operand is ambiguous."""
 
@@ -59,7 +58,7 @@ class WhichInput(Diagnostic):
     example: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ValueName(Diagnostic):
     """A value named like an input, another value, a shared layer or a definition that is visible here."""
 
@@ -71,7 +70,7 @@ class ValueName(Diagnostic):
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotALayer(Diagnostic):
     """An arrow that leads to a value or a list instead of a layer."""
 
@@ -82,7 +81,7 @@ class NotALayer(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MergeMisfit(Diagnostic):
     """Operands whose number, shapes or masks a merging layer (`Add`, `Concatenate`, `Dot`, `Attention` ...) can't combine."""
 
@@ -94,7 +93,7 @@ class MergeMisfit(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TakesOne(Diagnostic):
     """A list of values for a layer or a block of one operand."""
 
@@ -106,7 +105,7 @@ class TakesOne(Diagnostic):
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InitialStates(Diagnostic):
     """An `initial_state` of the wrong form, or with states whose number or shapes, (batch, width), aren't the cell's."""
 
@@ -118,7 +117,7 @@ class InitialStates(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SharedMisfit(Diagnostic):
     """Uses of one shared layer on operands with different numbers of features, which its weights can't fit."""
 
@@ -131,7 +130,7 @@ class SharedMisfit(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EmptyBlock(Diagnostic):
     """A block without statements."""
 
@@ -142,7 +141,7 @@ class EmptyBlock(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BlockInItself(Diagnostic):
     """A block that contains itself, directly or by another block."""
 
@@ -153,7 +152,7 @@ class BlockInItself(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RepeatCount(Diagnostic):
     """A `repeat` whose count isn't an integer from 0 to the limit on layers."""
 
@@ -165,7 +164,7 @@ class RepeatCount(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InputAsOutput(Diagnostic):
     """An output of the model that is one of its inputs, unchanged."""
 
@@ -174,7 +173,7 @@ class InputAsOutput(Diagnostic):
     label = "no layer has computed it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SeveralOutputLists(Diagnostic):
     """A second `output` statement in one model."""
 
@@ -183,7 +182,7 @@ class SeveralOutputLists(Diagnostic):
     label = "one `output` names all of them"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ImportUnreadable(Diagnostic):
     """An import whose file can't be opened, read or decoded."""
 
@@ -195,7 +194,7 @@ class ImportUnreadable(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ImportCycle(Diagnostic):
     """A file that imports itself, directly or by other files."""
 
@@ -207,7 +206,7 @@ class ImportCycle(Diagnostic):
     circle: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ImportedModel(Diagnostic):
     """A model in an imported file; only definitions of cells and blocks can be imported."""
 
@@ -217,7 +216,7 @@ class ImportedModel(Diagnostic):
     advice = "keep what is shared in a file of its own"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyLayers(Diagnostic):
     """A graph with more layers than a model may have, repeats and blocks written out."""
 
@@ -228,7 +227,7 @@ class TooManyLayers(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnusedShared(Diagnostic):
     """A shared layer without a use; it gets no weights."""
 
@@ -239,7 +238,7 @@ class UnusedShared(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BlocksTooDeep(Diagnostic):
     """Blocks and repeats nested deeper than the limit."""
 
@@ -250,7 +249,7 @@ class BlocksTooDeep(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ValueAsConstant(Diagnostic):
     """A value of the graph in an expression or argument that is evaluated when the spec is compiled."""
 
@@ -263,7 +262,7 @@ class ValueAsConstant(Diagnostic):
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnusedValue(Diagnostic):
     """A named value that no layer and no output reads."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownElement(Diagnostic):
     """An element type other than `float` and `int`."""
 
@@ -19,7 +18,7 @@ class UnknownElement(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnfitInput(Diagnostic):
     """An input of the wrong rank, or with a dimension that is neither a name nor an integer from 1 to 2^31 - 1."""
 
@@ -31,7 +30,7 @@ class UnfitInput(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FeaturesNotFixed(Diagnostic):
     """A layer with weights behind a tensor whose number of features is symbolic, so that the weights have no shape."""
 
@@ -43,7 +42,7 @@ class FeaturesNotFixed(Diagnostic):
     extent: Dim
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsSequence(Diagnostic):
     """A row, (features,), where a layer works along the time axis."""
 
@@ -55,7 +54,7 @@ class NeedsSequence(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsIds(Diagnostic):
     """An `Embedding` of numbers; its operand is a sequence of integer ids."""
 
@@ -67,7 +66,7 @@ class NeedsIds(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsFeatures(Diagnostic):
     """Integer ids where a layer computes with numbers."""
 
@@ -79,7 +78,7 @@ class NeedsFeatures(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MaskTooLate(Diagnostic):
     """A `Masking` behind a computing layer; its mask is made from the model's input, before anything is computed."""
 
@@ -91,7 +90,7 @@ class MaskTooLate(Diagnostic):
     layer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoInput(Diagnostic):
     """A model without an `input` declaration."""
 
@@ -103,7 +102,7 @@ class NoInput(Diagnostic):
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoLayers(Diagnostic):
     """A model whose graph is empty."""
 
@@ -114,7 +113,7 @@ class NoLayers(Diagnostic):
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LayerBeforeInput(Diagnostic):
     """An `input` declared below the first layer."""
 
@@ -124,7 +123,7 @@ class LayerBeforeInput(Diagnostic):
     advice = "move it to the top of the model"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotRecurrent(Diagnostic):
     """A `Bidirectional` around something other than a recurrent layer."""
 
@@ -136,7 +135,7 @@ class NotRecurrent(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotACell(Diagnostic):
     """An `RNN` of something other than a cell or a list of cells."""
 
@@ -148,7 +147,7 @@ class NotACell(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BackwardLayer(Diagnostic):
     """A `backward_layer` with the same direction as the forward one, or with other options that shape the output."""
 
@@ -159,7 +158,7 @@ class BackwardLayer(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InnerOption(Diagnostic):
     """An option of a whole recurrent layer on a cell inside of `RNN`, or on a half of `Bidirectional`, where the outer layer sets it."""
 
@@ -172,7 +171,7 @@ class InnerOption(Diagnostic):
     parts: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LayerTooLarge(Diagnostic):
     """A weight of a layer with more elements than a 32-bit index reaches, 2^31 - 1."""
 
@@ -184,7 +183,7 @@ class LayerTooLarge(Diagnostic):
     shape: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LayerName(Diagnostic):
     """Two layers with one name; weights are saved under their layer's name."""
 
@@ -195,7 +194,7 @@ class LayerName(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LayerNotCalled(Diagnostic):
     """A layer, cell or block without parentheses where its call is needed."""
 
@@ -206,7 +205,7 @@ class LayerNotCalled(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsRow(Diagnostic):
     """A sequence, (time, features), where a layer works on one row of features."""
 
@@ -219,7 +218,7 @@ class NeedsRow(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotDistributed(Diagnostic):
     """A `TimeDistributed` around a layer that isn't a function of one step alone."""
 
@@ -234,7 +233,7 @@ class NotDistributed(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownSetting(Diagnostic):
     """A setting that the train section doesn't have."""
 
@@ -245,7 +244,7 @@ class UnknownSetting(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OutputCount(Diagnostic):
     """A list in the train section with another length than the model's number of outputs."""
 
@@ -258,7 +257,7 @@ class OutputCount(Diagnostic):
     outputs: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoLoss(Diagnostic):
     """A train section in which the loss of every output is `none`."""
 
@@ -268,7 +267,7 @@ class NoLoss(Diagnostic):
     advice = "leave `loss` out of a model that isn't trained"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MetricWithoutLoss(Diagnostic):
     """A metric of an output without a loss, and so without targets to compare to."""
 
@@ -280,7 +279,7 @@ class MetricWithoutLoss(Diagnostic):
     output: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MetricMisfit(Diagnostic):
     """A metric that reads targets in another form (class numbers, one-hot rows, values) than the output's loss."""
 
@@ -296,7 +295,7 @@ class MetricMisfit(Diagnostic):
     given: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LossWidth(Diagnostic):
     """A loss over classes on an output that has one unit only."""
 
@@ -308,7 +307,7 @@ class LossWidth(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WrongAxis(Diagnostic):
     """An `axis` on which a layer doesn't work; 0 is the batch."""
 
@@ -323,7 +322,7 @@ class WrongAxis(Diagnostic):
     wrong: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MaskDropped(Diagnostic):
     """A layer behind a mask that computes with masked steps too, as in Keras."""
 
@@ -334,7 +333,7 @@ class MaskDropped(Diagnostic):
     layer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LossExpectsProbabilities(Diagnostic):
     """A cross-entropy of probabilities on an output whose activation gives none, without `from_logits`."""
 

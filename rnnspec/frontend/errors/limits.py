@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyErrors(Diagnostic):
     """The end of a report that is longer than the limit."""
 
@@ -19,7 +18,7 @@ class TooManyErrors(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SpecTooLong(Diagnostic):
     """A spec whose text, imports included, has more bytes than the limit."""
 
@@ -30,7 +29,7 @@ class SpecTooLong(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyTokens(Diagnostic):
     """A spec with more tokens than the limit, imports included."""
 
@@ -42,7 +41,7 @@ class TooManyTokens(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NameTooLong(Diagnostic):
     """An identifier with more characters than the limit."""
 
@@ -54,7 +53,7 @@ class NameTooLong(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyParameters(Diagnostic):
     """A definition with more parameters than the limit."""
 
@@ -67,7 +66,7 @@ class TooManyParameters(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyStatements(Diagnostic):
     """A model with more statements than the limit after blocks, repeats and cells are expanded."""
 
@@ -79,7 +78,7 @@ class TooManyStatements(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyImports(Diagnostic):
     """A spec that imports more files than the limit, directly and by others."""
 
@@ -90,7 +89,7 @@ class TooManyImports(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ImportsTooDeep(Diagnostic):
     """A chain of imports longer than the limit."""
 
@@ -101,7 +100,7 @@ class ImportsTooDeep(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyParts(Diagnostic):
     """A concatenated sequence with more separately masked parts, or a longer text of its length, than the limits."""
 

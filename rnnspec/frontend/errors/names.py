@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownName(Diagnostic):
     """A name in an expression that stands for nothing in its scope."""
 
@@ -19,7 +18,7 @@ class UnknownName(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownLayer(Diagnostic):
     """A call of something that is neither a layer of the language, nor a cell or a block of the spec."""
 
@@ -30,7 +29,7 @@ class UnknownLayer(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownArgument(Diagnostic):
     """A keyword argument that the callee doesn't declare."""
 
@@ -42,7 +41,7 @@ class UnknownArgument(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MissingArgument(Diagnostic):
     """A required argument that the call leaves out."""
 
@@ -54,7 +53,7 @@ class MissingArgument(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManyArguments(Diagnostic):
     """More positional arguments than the callee takes."""
 
@@ -66,7 +65,7 @@ class TooManyArguments(Diagnostic):
     limit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RepeatedArgument(Diagnostic):
     """One argument given twice, by position or by keyword."""
 
@@ -78,7 +77,7 @@ class RepeatedArgument(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PositionalAfterNamed(Diagnostic):
     """A positional argument behind a keyword argument."""
 
@@ -87,7 +86,7 @@ class PositionalAfterNamed(Diagnostic):
     label = "name it, or move it to the front"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WrongValue(Diagnostic):
     """A value of the wrong type, or out of the range, of its argument or setting."""
 
@@ -100,7 +99,7 @@ class WrongValue(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownChoice(Diagnostic):
     """A name that its family (activation, initializer, loss ...) doesn't have, neither here nor in Keras."""
 
@@ -112,7 +111,7 @@ class UnknownChoice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChoiceRefused(Diagnostic):
     """A name of Keras's that the language leaves out for good, such as the activation `glu`; the label gives the reason."""
 
@@ -125,7 +124,7 @@ class ChoiceRefused(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DuplicateName(Diagnostic):
     """A declaration that would hide a name of the language, or another declaration, in its scope."""
 
@@ -137,7 +136,7 @@ class DuplicateName(Diagnostic):
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnknownParameter(Diagnostic):
     """A value given for a parameter that the model doesn't declare."""
 
@@ -150,7 +149,7 @@ class UnknownParameter(Diagnostic):
     known: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnfitParameter(Diagnostic):
     """A value given for a model's parameter that has another type than the parameter's default, or no type of the language."""
 
@@ -163,7 +162,7 @@ class UnfitParameter(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MissingParameter(Diagnostic):
     """A parameter of the model without a default and without a given value."""
 
@@ -175,7 +174,7 @@ class MissingParameter(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OperandMismatch(Diagnostic):
     """An operator of a constant expression applied to operands of types for which it isn't defined."""
 
@@ -186,7 +185,7 @@ class OperandMismatch(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DivisionByZero(Diagnostic):
     """A constant expression that divides by zero."""
 
@@ -195,7 +194,7 @@ class DivisionByZero(Diagnostic):
     label = "is 0 here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NumberTooLarge(Diagnostic):
     """A constant beyond float64's finite range, or an integer beyond those that float64 holds exactly."""
 
@@ -204,7 +203,7 @@ class NumberTooLarge(Diagnostic):
     label = "no finite number, or no exact integer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotAConstant(Diagnostic):
     """A value of the graph or of the step in an expression that is evaluated when the spec is compiled."""
 
@@ -215,7 +214,7 @@ class NotAConstant(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ArgumentNotYet(Diagnostic):
     """An argument of Keras's with another value than its default, which a later version may allow."""
 
@@ -228,7 +227,7 @@ class ArgumentNotYet(Diagnostic):
     default: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ArgumentFixed(Diagnostic):
     """An argument of Keras's with a value that has no meaning for this compiler, such as `unroll`."""
 
@@ -242,7 +241,7 @@ class ArgumentFixed(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DuplicateDeclaration(Diagnostic):
     """A second declaration or setting with one name."""
 
@@ -253,7 +252,7 @@ class DuplicateDeclaration(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KerasOnly(Diagnostic):
     """A public name of Keras's that this version doesn't implement."""
 
@@ -265,7 +264,7 @@ class KerasOnly(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KerasSpelling(Diagnostic):
     """An alias of Keras's for a layer or a choice that has a single spelling here."""
 
@@ -278,7 +277,7 @@ class KerasSpelling(Diagnostic):
     known: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KerasArgument(Diagnostic):
     """An argument that Keras's callee has and this version's doesn't."""
 
@@ -290,7 +289,7 @@ class KerasArgument(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OtherFamily(Diagnostic):
     """A name of another family than its place needs, such as an activation in place of a layer."""
 

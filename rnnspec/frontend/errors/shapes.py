@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LengthNotFixed(Diagnostic):
     """A sequence of symbolic length where a layer needs the number of steps when the spec is compiled."""
 
@@ -21,7 +20,7 @@ class LengthNotFixed(Diagnostic):
     extent: Dim
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WindowTooLong(Diagnostic):
     """A convolution or pooling window longer than the sequence, or a stride and a dilation that are both above 1."""
 
@@ -33,7 +32,7 @@ class WindowTooLong(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReshapeMisfit(Diagnostic):
     """A target shape or a permutation that doesn't fit the operand's dimensions."""
 
@@ -45,7 +44,7 @@ class ReshapeMisfit(Diagnostic):
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NothingLeft(Diagnostic):
     """A layer that takes steps away, over a sequence of a fixed length that has no more of them."""
 
@@ -58,7 +57,7 @@ class NothingLeft(Diagnostic):
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TooManySteps(Diagnostic):
     """A layer that adds steps, over a sequence that gets longer than a dimension may be."""
 

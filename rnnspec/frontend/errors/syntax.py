@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnexpectedText(Diagnostic):
     """A token that the grammar doesn't allow at its place."""
 
@@ -19,7 +18,7 @@ class UnexpectedText(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnexpectedCharacter(Diagnostic):
     """A character that begins no token of the language."""
 
@@ -30,7 +29,7 @@ class UnexpectedCharacter(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnclosedText(Diagnostic):
     """A string literal without its closing quote on the same line."""
 
@@ -40,7 +39,7 @@ class UnclosedText(Diagnostic):
     advice = "close it with a double quote"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnexpectedEnd(Diagnostic):
     """A text that ends inside of a declaration or a bracket."""
 
@@ -51,7 +50,7 @@ class UnexpectedEnd(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NestedTooDeeply(Diagnostic):
     """Brackets or operators nested deeper than the parser's limit."""
 
@@ -63,7 +62,7 @@ class NestedTooDeeply(Diagnostic):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotYet(Diagnostic):
     """A construct that is part of the language's plan, and not of this version."""
 
@@ -74,7 +73,7 @@ class NotYet(Diagnostic):
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MalformedNumber(Diagnostic):
     """A numeric literal with letters or marks that make it none."""
 
@@ -86,7 +85,7 @@ class MalformedNumber(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ElseCondition(Diagnostic):
     """An `else` with a condition of its own, as in other languages' `else if`."""
 
@@ -96,7 +95,7 @@ class ElseCondition(Diagnostic):
     advice = "put a `when` of its own into the `else`: `else {{ when ... {{ ... }} else {{ ... }} }}`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MisplacedElse(Diagnostic):
     """An `else` that isn't directly behind the body of a `when`, or is its second one."""
 
@@ -106,7 +105,7 @@ class MisplacedElse(Diagnostic):
     advice = "write `when condition {{ ... }} else {{ ... }}`, with a single `else` and nothing between the two"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnreadableSpec(Diagnostic):
     """A path that can't be opened, read or decoded as a spec."""
 
@@ -116,7 +115,7 @@ class UnreadableSpec(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotASpec(Diagnostic):
     """A file of another kind, such as a `.rnnc`, a `.keras` archive or an image."""
 
@@ -126,7 +125,7 @@ class NotASpec(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoModel(Diagnostic):
     """A spec of definitions alone."""
 
@@ -135,7 +134,7 @@ class NoModel(Diagnostic):
     label = "expected `model Name {{ ... }}`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SeveralModels(Diagnostic):
     """A second `model` in one spec."""
 
@@ -144,7 +143,7 @@ class SeveralModels(Diagnostic):
     label = "only one model fits into a spec"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReservedWord(Diagnostic):
     """A keyword of the language in place of a name."""
 
@@ -155,7 +154,7 @@ class ReservedWord(Diagnostic):
     word: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Scalar(Diagnostic):
     """An input declared without dimensions."""
 
@@ -167,7 +166,7 @@ class Scalar(Diagnostic):
     element: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MisplacedStatement(Diagnostic):
     """A statement in a section that doesn't have its kind, such as `state` in a model."""
 

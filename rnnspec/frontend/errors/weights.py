@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoSuchWeight(Diagnostic):
     """An option for one weight, such as `bias_regularizer`, on a cell that doesn't have this weight."""
 
@@ -20,7 +19,7 @@ class NoSuchWeight(Diagnostic):
     option: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NeedsMatrix(Diagnostic):
     """An `OrthogonalRegularizer` of something other than a matrix."""
 
@@ -32,7 +31,7 @@ class NeedsMatrix(Diagnostic):
     shape: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnfitAxis(Diagnostic):
     """A constraint's `axis` that its weight doesn't have, or that is listed twice."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from weakref import WeakValueDictionary
 
 from rnnspec.contract.dimensions import Windows, plus
@@ -11,9 +11,10 @@ from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepMask:
     """The real steps of a sequence: the union of those of each source, an input with the values that mask its steps.
 
@@ -83,7 +84,7 @@ class StepMask:
         return names
 
 
-@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+@frozen(eq=False, weakref_slot=True)
 class Windowed:
     """The windows over a sequence's own steps, for the packing of what they make; `windowed` makes each once, and so they are compared.
 
@@ -108,7 +109,7 @@ def windowed(steps: StepMask, windows: Windows, length: Extent, *, flip: bool = 
     return _WINDOWED.setdefault((steps, windows, length, flip), made)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepPairs:
     """The pairs of attention: each real step of `queries` with the real steps of `keys`; if `causal`, with none after its own."""
 
@@ -122,7 +123,7 @@ def _implies(source: tuple[str, tuple[float, ...]], wider: tuple[str, tuple[floa
     return source[0] == wider[0] and set(wider[1]) <= set(source[1])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GraphTensor:
     """The type of a value between layers: `shape` without the batch, the last extent being the features.
 
@@ -167,7 +168,7 @@ class GraphTensor:
         return f"{'int' if self.ids else 'float'}[{', '.join(map(str, ('batch', *self.shape)))}]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GraphValue:
     """An input or a layer's result; `number` is its place in the order in which values are made."""
 
@@ -175,7 +176,7 @@ class GraphValue:
     type: GraphTensor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Application:
     """A layer at work; a shared layer has several."""
 
@@ -185,7 +186,7 @@ class Application:
     location: Location = field(default=UNKNOWN, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GraphInput:
     """An input of the model. `location`: its declaration in the spec."""
 
@@ -194,7 +195,7 @@ class GraphInput:
     location: Location = field(default=UNKNOWN, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GraphOutput:
     """An output of the model, under its name in the spec."""
 
@@ -202,7 +203,7 @@ class GraphOutput:
     value: GraphValue
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drop:
     """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
 
@@ -212,7 +213,7 @@ class Drop:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Graph:
     """A model: applications in an order in which every operand is made before it is used."""
 

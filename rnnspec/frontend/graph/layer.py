@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from rnnspec.contract.signature import Config, InitializerPart
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerWeight:
     """A weight under its full path; `updated`: a call in training gives it a new value. `flat`: computed with as one row."""
 
@@ -22,7 +23,7 @@ class LayerWeight:
     flat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """A layer under its name. Each kind is a class in `frontend/layers`, with a record of its rules beside it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from rnnspec.contract.signature import Config
@@ -21,6 +21,7 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
@@ -29,7 +30,7 @@ FIXED: Mapping[str, str | None] = MappingProxyType({"Activation": None, "ReLU": 
 """The activation that a layer is, by its type in the spec; None where an argument says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Activation(Layer):
     """An activation as a layer; `kind` is the layer's type in the spec."""
 
@@ -76,7 +77,7 @@ ACTIVATION = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PReLU(Layer):
     """He et al. 2015: below 0 a slope of its own for each feature; `over_steps`: for each step of a sequence, too."""
 
@@ -173,7 +174,7 @@ PRELU = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepSoftmax(Layer):
     """Softmax over a sequence's real steps, feature by feature; masked steps are 0."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.signature import Config
@@ -21,6 +21,7 @@ from rnnspec.frontend.layers.show import flag, option, shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
@@ -62,7 +63,7 @@ class _PairsOf:
         return builder.stop_gradient(builder.restore_rows(result.finals[0], self.index))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attention(Layer):
     """Luong et al. 2015: each query's mean over the values, weighted by the softmax of its products with their keys.
 
@@ -155,7 +156,7 @@ ATTENTION = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dot(Layer):
     """Products over one axis of each of two values, 0 being the first after the batch."""
 

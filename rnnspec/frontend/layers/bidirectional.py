@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import assert_never
 
@@ -21,6 +21,7 @@ from rnnspec.frontend.layers.show import INDENT
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Value
 
 
@@ -34,7 +35,7 @@ class MergeMode(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bidirectional(Layer):
     """Two recurrent layers over the same input, `backward` walking it the other way; the result is in the order of `forward`.
 

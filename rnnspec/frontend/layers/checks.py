@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from rnnspec.contract.signature import Config, InitializerPart
@@ -18,10 +18,11 @@ from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers.weight_options import constraint_of, regularizer_of
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InputSpans:
     """Where the inputs are declared, for remarks on them."""
 
@@ -36,7 +37,7 @@ class InputSpans:
         return (Label(span, f"this input is {type_}"),)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuiltLayer:
     """A checked layer. `operands`: its inputs, then its initial states. `results`: the types of its outputs, then of returned states."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
@@ -29,9 +28,10 @@ from rnnspec.frontend.layers.windows import (
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Convolution(Layer):
     """Conv1D; the kernel is (size, features, filters). `carry_mask`: masked steps aren't there, see `Windowed`."""
 

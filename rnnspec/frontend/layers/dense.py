@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend.binding.bind import Bindings
@@ -18,10 +17,11 @@ from rnnspec.frontend.layers.weight_options import activity_of
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dense(Layer):
     """The kernel is (features, units)."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from rnnspec.frontend.binding.bind import Bindings
@@ -16,10 +15,11 @@ from rnnspec.frontend.layers.show import option, shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, over_steps
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.types import BATCH
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drawing(Layer):
     """A layer with a rate of dropping, or an amount of noise; at 0 it draws no numbers."""
 

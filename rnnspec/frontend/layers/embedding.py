@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
@@ -20,9 +19,10 @@ from rnnspec.frontend.layers.weight_options import activity_of
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, PaddedSequence
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Embedding(Layer):
     """The table is (input_dim, output_dim); `mask_zero`: steps of id 0 are masked."""
 

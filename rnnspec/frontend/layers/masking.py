@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend import errors
@@ -18,9 +18,10 @@ from rnnspec.frontend.layers.show import option, shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PaddedSequence
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Masking(Layer):
     """Masks the steps whose features all equal `mask_value`."""
 

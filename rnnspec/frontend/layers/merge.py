@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -21,6 +21,7 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 
@@ -52,7 +53,7 @@ _NEUTRAL: Mapping[MergeKind, float] = MappingProxyType({MergeKind.MULTIPLY: 1.0,
 """The value of a masked step beside one that is real."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Merge(Layer):
     """Several values to one: side by side, with `over_steps` one after the other, or element by element."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.binding.bind import Bindings
@@ -16,6 +16,7 @@ from rnnspec.frontend.layers.show import flag, option, shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
@@ -28,7 +29,7 @@ SHORTEST = 1e-12
 """Keras's least length that UnitNormalization divides by."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerNormalization(Layer):
     """Ba et al. 2016: over the features. `rms_scaling`: by the deviation alone, the mean left in."""
 
@@ -87,7 +88,7 @@ LAYER_NORMALIZATION = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatchNormalization(Layer):
     """Ioffe & Szegedy 2015: each feature by its moments over the batch in training, which move the statistics used otherwise."""
 
@@ -225,7 +226,7 @@ BATCH_NORMALIZATION = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnitNormalization(Layer):
     """Divides the features of each row or step by their length, the root of the sum of their squares."""
 

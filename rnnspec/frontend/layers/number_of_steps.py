@@ -7,7 +7,7 @@ the first two work on each row from its first real step to its last, as if it ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.signature import Extent
@@ -25,6 +25,7 @@ from rnnspec.frontend.layers.windows import mask_of, masked_steps_of
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 
@@ -93,7 +94,7 @@ def _stream_refusal(layer: Layer, _: Application, __: Sequence[bool]) -> str:
     return f"{layer.name} changes the number of steps"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ZeroPadding(Layer):
     """Steps of zeros at the beginning and at the end."""
 
@@ -134,7 +135,7 @@ ZERO_PADDING = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cropping(Layer):
     """Takes steps off the beginning and the end."""
 
@@ -177,7 +178,7 @@ CROPPING = LayerRules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpSampling(Layer):
     """Each step `size` times."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from rnnspec.frontend.binding.bind import Bindings
@@ -27,6 +26,7 @@ from rnnspec.frontend.layers.windows import (
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import BATCH
 
@@ -38,7 +38,7 @@ class LocalPoolingKind(Enum):
     MAX = "MaxPooling1D"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalPooling(Layer):
     """The average or the maximum over each window; what a window lacks at the ends, or with `carry_mask` is masked, doesn't count."""
 
@@ -114,7 +114,7 @@ class PoolingKind(Enum):
     MAX = "GlobalMaxPooling1D"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GlobalPooling(Layer):
     """A sequence to one row, over its real steps; 0 for a row that has none. `keepdims`: to a sequence of one step."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.contract.signature import Config, StateSignature
 from rnnspec.frontend import errors
@@ -25,6 +25,7 @@ from rnnspec.frontend.lowering.cell_step import StepLowering, gates_of
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Role, Value
 from rnnspec.ir.types import BATCH, TensorType
 
@@ -32,7 +33,7 @@ STACK = "RNN"
 """The layer of one cell or of several, each of which takes what the one before gives in the same step."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecurrentCell:
     """A cell in a recurrent layer; `weights` are those of the step, in its order, under their full paths."""
 
@@ -44,7 +45,7 @@ class RecurrentCell:
     weights: tuple[LayerWeight, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recurrent(Layer):
     """A cell as a layer, or several in a stack: each takes what the one before gives in the same step.
 
@@ -90,7 +91,7 @@ class Recurrent(Layer):
         return tuple(weight for cell in self.cells for weight in cell.weights)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundLayer:
     """A recurrent layer with its arguments, not yet with what flows in. `stacked`: its cells have names of their own."""
 
@@ -256,7 +257,7 @@ def inner_option(options: Bindings, option: str, layer: str, parts: str) -> erro
     return errors.layers.InnerOption(span=options.span(option), option=option, layer=layer, parts=parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scanned:
     """A cell's results: its output at every step, [tokens, w], or after the last one, [batch, w]; the states after the last step."""
 

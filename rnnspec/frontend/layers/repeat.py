@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue, StepMask
@@ -15,9 +14,10 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RepeatVector(Layer):
     """A row to a sequence of `count` steps, all of them real."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from math import prod
 
@@ -19,6 +18,7 @@ from rnnspec.frontend.layers.show import shown
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.types import BATCH
 
 
@@ -30,7 +30,7 @@ class ShapeKind(Enum):
     PERMUTE = "Permute"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reshaping(Layer):
     """The same numbers of each row in another shape; `transpose`: time and features exchanged."""
 

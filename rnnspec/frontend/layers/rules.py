@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -19,6 +18,7 @@ from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, ShapeRules
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 L = TypeVar("L", bound=Layer)
@@ -27,7 +27,7 @@ Packing: TypeAlias = StepMask | StepPairs
 """The steps, or the pairs of two sequences' steps, that one packing index is of."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckContext:
     """The context of checks that make further layers, of one model or of one use of a block.
 
@@ -59,21 +59,21 @@ class CheckContext:
         return self.names.take(name, call.callee.span)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfOne:
     """A check of a layer that takes one value."""
 
     check: Callable[[ShapeRules, str, Bindings, ast.Call, GraphValue], BuiltLayer]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfSeveral:
     """A check of a layer that takes a list of values."""
 
     check: Callable[[ShapeRules, str, Bindings, ast.Call, tuple[GraphValue, ...]], BuiltLayer]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfCall:
     """A check of a layer that binds its arguments and takes its name itself; the operands are None where they are unknown."""
 
@@ -106,7 +106,7 @@ class MaskAdvice(Enum):
         return self in (MaskAdvice.CARRY, MaskAdvice.CARRY_ENDS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MaskRule:
     """The fate of an operand's mask, and the advice to print where it is dropped, by this rule or because one operand has no mask."""
 
@@ -137,7 +137,7 @@ class Ending(Enum):
     """Outside training they are the operand."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """A layer in the summary and in the graph's text.
 
@@ -149,7 +149,7 @@ class Shown:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerRules(Generic[L]):
     """All that the frontend asks about a class of layers.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rnnspec.frontend import errors
@@ -18,9 +18,10 @@ from rnnspec.frontend.layers.show import weight_lines
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeDistributed(Layer):
     """`inner`: the rules of the layer, which is a pointwise one."""
 

@@ -6,7 +6,6 @@ Padded steps are seen as they are, and the result's steps are all real, unless a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from rnnspec.contract.dimensions import Windows
@@ -21,6 +20,7 @@ from rnnspec.frontend.layers.show import flag, option
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import PackedSequence
 from rnnspec.frontend.syntax import ast
+from rnnspec.frozen import frozen
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 
@@ -33,7 +33,7 @@ class WindowPadding(Enum):
     CAUSAL = "causal"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WindowShape:
     """Windows over a sequence's steps, the padded ones included: `size` steps `dilation` apart, one window every `stride` steps."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
@@ -11,13 +11,14 @@ from rnnspec.frontend.graph.graph import StepMask, StepPairs
 from rnnspec.frontend.lowering.activations import emit
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 from rnnspec.ir.types import Dim, DType, TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tools:
     """A function under construction with its weights.
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from rnnspec.frontend.graph.graph import StepMask
+from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowValue:
     """A row value, [batch, w] in the caller's order."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaddedSequence:
     """An input's sequence as it was given, [batch, time, w]; packed by what uses it."""
 
@@ -26,7 +27,7 @@ class PaddedSequence:
     steps: StepMask
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackedSequence:
     """A packed sequence, [tokens, w], with the values of its masked steps, which appear when it is padded again.
 

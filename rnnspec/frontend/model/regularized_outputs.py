@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.layers.registry import rules_of
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Activity:
     """One result of a layer, given under a name that no output has."""
 

@@ -19,13 +19,14 @@ from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, unknown_layer
 from rnnspec.frontend.layers.registry import LayerMaker, takes_several
 from rnnspec.frontend.syntax import ast, limits
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 Flow: TypeAlias = tuple[GraphValue, ...] | None
 """The values that flow on to the next layer, usually a single one; None where an error is reported already."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definitions:
     """The cells and blocks that a call may name besides the built-in layers."""
 

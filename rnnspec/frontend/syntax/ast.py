@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A node of the syntax tree with its place in the text."""
 
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identifier(Node):
     """A name that is declared, called or assigned."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number(Node):
     """A numeric literal; infinite if it exceeds float64's range."""
 
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text(Node):
     """A string literal, without its quotes."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boolean(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nothing(Node):
     """The literal `none`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name(Node):
     """A name in an expression: `h`, or with `primed` `h'`, the state after the step."""
 
@@ -61,14 +62,14 @@ class Name(Node):
         return f"{self.text}'" if self.primed else self.text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class List(Node):
     """`[a, b]` in an expression."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Argument(Node):
     """An argument of a call; `name` is None for a positional one."""
 
@@ -76,7 +77,7 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call(Node):
     """`callee(argument, name = argument)`: a layer, cell, block, function or catalogue entry with arguments."""
 
@@ -84,7 +85,7 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unary(Node):
     """A prefix operation; `operator` is `-` or `not`."""
 
@@ -92,7 +93,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary(Node):
     """An infix operation; `operator` is one of `+ - * / @ < <= > >= == != and or`."""
 
@@ -101,7 +102,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conditional(Node):
     """`on_true if condition else on_false`."""
 
@@ -110,7 +111,7 @@ class Conditional(Node):
     on_false: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subscript(Node):
     """`value[position]`."""
 
@@ -121,7 +122,7 @@ class Subscript(Node):
 Expression: TypeAlias = Number | Text | Boolean | Nothing | Name | List | Call | Unary | Binary | Conditional | Subscript
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter(Node):
     """A parameter of a model, cell or block; `default` is None for a required parameter."""
 
@@ -129,7 +130,7 @@ class Parameter(Node):
     default: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Input(Node):
     """`name: element[dimensions]` of an `input` statement; the batch dimension is implicit."""
 
@@ -138,21 +139,21 @@ class Input(Node):
     dimensions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inputs(Node):
     """An `input` statement."""
 
     items: tuple[Input, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference(Node):
     """A value's name as a stage of a flow."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Join(Node):
     """`[a, b]` as a stage of a flow: several values for one layer."""
 
@@ -162,7 +163,7 @@ class Join(Node):
 Stage: TypeAlias = Call | Reference | Join
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flow(Node):
     """`targets = stage -> stage -> ...`; a plain layer statement is one call without a target."""
 
@@ -170,7 +171,7 @@ class Flow(Node):
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shared(Node):
     """`shared name = call`: a layer whose uses share one set of weights; built at its first use."""
 
@@ -178,7 +179,7 @@ class Shared(Node):
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeat(Node):
     """`repeat count { statements }`: the statements written out `count` times, each time with new weights."""
 
@@ -189,14 +190,14 @@ class Repeat(Node):
 FlowStatement: TypeAlias = Flow | Shared | Repeat
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outputs(Node):
     """An `output` statement."""
 
     items: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting(Node):
     """`name = value` of a train section."""
 
@@ -204,14 +205,14 @@ class Setting(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Train(Node):
     """A `train` section."""
 
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model(Node):
     """`model name(parameters) { statements }`."""
 
@@ -220,7 +221,7 @@ class Model(Node):
     statements: tuple[Inputs | FlowStatement | Outputs | Train, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block(Node):
     """`block name(parameters) { statements }`: a subgraph that is built anew at each use."""
 
@@ -229,14 +230,14 @@ class Block(Node):
     statements: tuple[FlowStatement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Import(Node):
     """`import "path"`: takes another file's cells and blocks."""
 
     path: Text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Weight(Node):
     """A `weight` declaration of a cell; `condition` is None for an unconditional weight, `frozen` marks weights that aren't trained."""
 
@@ -247,7 +248,7 @@ class Weight(Node):
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State(Node):
     """`name[dimensions]` of a `state` statement."""
 
@@ -255,14 +256,14 @@ class State(Node):
     dimensions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class States(Node):
     """A `state` statement."""
 
     items: tuple[State, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Equation(Node):
     """`targets = value` of a cell."""
 
@@ -270,21 +271,21 @@ class Equation(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Return(Node):
     """`return value`: a cell's output at each step."""
 
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body(Node):
     """Statements of a cell in braces."""
 
     statements: tuple[CellStatement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class When(Node):
     """A compile-time choice between statements: `body` if the condition holds, else `otherwise`."""
 
@@ -296,7 +297,7 @@ class When(Node):
 CellStatement: TypeAlias = Weight | States | Equation | Return | When
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell(Node):
     """`cell name(parameters) { statements }`: a recurrent layer by its equations."""
 
@@ -308,7 +309,7 @@ class Cell(Node):
 Declaration: TypeAlias = Model | Cell | Block | Import
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File(Node):
     """A spec, or a file that it imports."""
 

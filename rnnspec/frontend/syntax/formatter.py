@@ -17,6 +17,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.expression_layout import call_text, expression_text, wrapped
 from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
 
 INDENT = "    "
@@ -41,7 +42,7 @@ def format_spec(source: SourceFile) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Comment:
     """`text` with its sign; `alone`: nothing but layout is before it in its line."""
 
@@ -61,7 +62,7 @@ def _comments(source: SourceFile) -> list[_Comment]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     """An entry of a block: a comment alone, or a statement's lines.
 

@@ -12,11 +12,12 @@ from rnnspec.diagnostics import Diagnostic, Label, SpecError
 from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.frontend.syntax.parser import Allowance, parse
+from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Unreadable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Followed:
     """A spec with its imports followed.
 

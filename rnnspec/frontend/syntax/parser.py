@@ -17,6 +17,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast, lark_tables, limits
 from rnnspec.frontend.syntax.advice import CALLED, LENGTH, MISPLACED, NAMED, ONE_VALUE, PARTS, POWER, SHAPES, SIGNS, SLICE, WORDS
 from rnnspec.frontend.syntax.build_ast import Parsed, TreeBuilder
+from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
 
 STACK_LIMIT = 6 * limits.DEPTH
@@ -376,7 +377,7 @@ class _Recovery:
         return _span(self._source, token)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Begun:
     """The parser before the first token of a line."""
 

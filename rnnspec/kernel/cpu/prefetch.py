@@ -7,15 +7,16 @@ again and again, and waits for nothing. So while it adds up, one line after the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import Access, Contract, FusedLoop, KernelFunction, Load, Node, Prefetch, RowMap, RowReduce, ScanLoop, Store
 from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.target import CACHE_LINE, ELEMENT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrefetchTokens:
     """Lets a step's largest contraction fetch tokens for the next step; see the module."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function, Rearrange, Scan, Value
 from rnnspec.kernel.accesses import accesses, with_accesses
 from rnnspec.kernel.loop_nests import Nest, nests_of
@@ -22,7 +23,7 @@ from rnnspec.kernel.parallel_rows import touches
 from rnnspec.kernel.pipeline import Kernels
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasTape:
     """The pass: aliases the tape of a recorded call; see the module."""
 

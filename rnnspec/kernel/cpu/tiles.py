@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import Contract, Statement, panel_bytes
@@ -76,7 +77,7 @@ def row_counts(most: int) -> tuple[int, ...]:
     return (most, *(count for count in (2, 1) if count < most))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CpuTiling:
     """Tiles for a processor; implements `kernel.tiling.Tiling`."""
 

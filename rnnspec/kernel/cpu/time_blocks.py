@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from rnnspec.contract.dimensions import Steps, Tokens
 from rnnspec.contract.native_function import Space
+from rnnspec.frozen import frozen
 from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
@@ -34,7 +35,7 @@ FEWEST_TOKENS = 64
 """Of a block: with fewer, the weights are read too often."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeBlocks:
     """Lets loop nests that hand tokens to each other take turns; see the module."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex, pack, pair, window_count, window_mask
 from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import IndexSignature, PairSignature
+from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows
 
@@ -27,7 +28,7 @@ KEPT_STEPS = 2**18
 ALL_ROWS = slice(None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """The inputs of one native call.
 
@@ -47,7 +48,7 @@ class Batch:
         return Batch(self.size, inputs, self.indices, self.reals)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequenceInput:
     """A checked sequence input: `extent` names its length, `time` is the longest sample's or the padded one.
 
@@ -62,7 +63,7 @@ class SequenceInput:
     present: Mapping[tuple[float, ...], Mask | None]
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class CheckedInputs:
     """A data set's inputs, all checked: of the model's dtype, ids int32 and in range."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.executable import Array
+from rnnspec.frozen import frozen
 from rnnspec.runtime.data.not_numbers import as_list, batches_problem, problem, unreadable
 from rnnspec.runtime.data.shape_hints import hint_for_list
 
@@ -19,7 +19,7 @@ Rows: TypeAlias = slice | NDArray[np.intp]
 """The samples of a batch: a slice (no copy) or their numbers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaddedArray:
     """A padded column: (samples, ...) or (samples, time, ...). `borrowed`: the array is the caller's own memory."""
 
@@ -32,7 +32,7 @@ class PaddedArray:
         return self.array.shape[0]
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class RaggedArray:
     """A column of samples of different lengths, concatenated in `flat` (all steps, ...); `lengths`: int64 (samples,)."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 from rnnspec.contract.executable import Array, NativeTape
+from rnnspec.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tape:
     """One recorded forward call: a value of its own, that neither another call nor another thread touches.
 
@@ -31,7 +31,7 @@ class Tape:
         raise TypeError("a tape can't be pickled or copied: call forward(record=True) again, with the model's copy if there is one")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gradients:
     """Gradients of Σ y·dy: `weights` by weight name in the weights' order and shapes, `inputs` by float input's name.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rnnspec.contract.arena import arena_bytes
@@ -13,6 +13,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeArgument, NativeFunction, Space, operations_saved
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.shape_cache import ShapeCache
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.memory import address, call_sizes, index_array, output_shape
 
 GIVEN = frozenset({Space.INPUT, Space.KEY, Space.COTANGENT, Space.GRADIENT})
@@ -24,7 +25,7 @@ MOST_PLANS = 8
 """Plans that a function keeps: one for each shape of batches whose indices are kept."""
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class CallPlan:
     """The arguments shared by calls of one function with the same sizes and packing indices.
 

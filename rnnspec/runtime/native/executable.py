@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
+from rnnspec.frozen import frozen
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import FastPaths, PythonCall, fast_paths_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
@@ -23,7 +24,7 @@ from rnnspec.runtime.native.memory import call_sizes, with_distinct
 from rnnspec.runtime.native.prepared_call import NativePreparedCall
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variant:
     """Which native function is needed: "forward", "record", "backward" or "stream".
 

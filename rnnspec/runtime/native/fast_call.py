@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import NativeFunction, operations
 from rnnspec.contract.native_structs import CallRecord
 from rnnspec.contract.tuning import Tuning
+from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address
@@ -23,7 +23,7 @@ ONE_OBJECT = 8
 """CPython's METH_O, of a function that takes one object."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PythonCall:
     """Object code of `symbol`, see `llvm_cpu.python_call`. `imports`: CPython's functions in it. `object_key`: as `Assembled`'s."""
 
@@ -49,7 +49,7 @@ class _Method(ctypes.Structure):
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Callee:
     """The native call behind a fast path.
 

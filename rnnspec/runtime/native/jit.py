@@ -7,10 +7,10 @@ import itertools
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
+from rnnspec.frozen import frozen
 from rnnspec.locks import in_llvm
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 
@@ -50,7 +50,7 @@ class Assembled(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectCode:
     """Object code alone, as `Assembled` describes it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -13,6 +12,7 @@ from rnnspec.contract.dimensions import BATCH, Size, Sizes, Steps, Tokens, value
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import DistinctIndex, NativeArgument
 from rnnspec.contract.packing import PackedIndex, distinct, key_tokens, query_tokens, window_ids
+from rnnspec.frozen import frozen
 
 SHOWN = {
     "shown_hold": (True, False),
@@ -35,7 +35,7 @@ def address(array: Array) -> int:
     return array.__array_interface__["data"][0]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory:
     """Bytes that stay where they are, with their address: asking numpy for it takes as long as a small network's step."""
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 from rnnspec.contract.native_structs import BROKEN, SharedNumbers
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.jit import Loaded, NativeCall
 from rnnspec.signals import deferred
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class SharedCall:
     """A native function for several threads with its arguments; keeps alive all the memory that the last worker may still touch."""
 
@@ -81,7 +81,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Participants:
     """The number of threads that ran a function; `timed_out`: the leader left the others behind, which came too late to its barriers."""
 

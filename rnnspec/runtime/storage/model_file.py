@@ -12,7 +12,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
@@ -24,6 +23,7 @@ from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
 from rnnspec.file_kinds import kind_of, no_model
 from rnnspec.files import SPEC_LIMIT, large_limit, read_at_most, read_file, write_atomically
+from rnnspec.frozen import frozen
 from rnnspec.signals import deferred
 from rnnspec.version import __version__
 
@@ -44,7 +44,7 @@ class ArtifactError(ValueError):
     """A file that isn't a sound `.rnnc`; the message names the file and what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Artifact:
     """The contents of a `.rnnc`: spec, parameters, dtype and weights, enough to compile the model again."""
 

@@ -1,0 +1,133 @@
+"""Frozen dataclasses that cost a start little: the standard library compiles six functions for each of them, `frozen` one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
+from reprlib import recursive_repr
+from typing import Any, TypeVar, dataclass_transform, overload
+
+Node = TypeVar("Node")
+
+_set = object.__setattr__
+
+
+@overload
+def frozen(cls: type[Node], /) -> type[Node]: ...
+@overload
+def frozen(
+    *, kw_only: bool = False, eq: bool = True, slots: bool = True, weakref_slot: bool = False
+) -> Callable[[type[Node]], type[Node]]: ...
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(
+    cls: type[Node] | None = None, /, *, kw_only: bool = False, eq: bool = True, slots: bool = True, weakref_slot: bool = False
+) -> type[Node] | Callable[[type[Node]], type[Node]]:
+    """A dataclass whose fields can't be set again, with slots: what `dataclass(frozen=True, slots=True)` makes, in a third of the time.
+
+    Equality, hash, text, pickling and the refusal to set a field are functions that all such classes share. Both kinds can't inherit
+    from each other. `InitVar` and `KW_ONLY` aren't supported; `order` neither.
+
+    Args:
+        cls: The class.
+        kw_only: All its fields are given by name.
+        eq: Equal by its fields, rather than by identity.
+        slots: Without a `__dict__`.
+        weakref_slot: With a slot for weak references.
+
+    Example:
+        >>> @frozen
+        ... class Point:
+        ...     x: int
+        ...     y: int = 0
+        >>> Point(1)
+        Point(x=1, y=0)
+    """
+
+    def made(cls: type[Node]) -> type[Node]:
+        shared = SHARED | SHARED_WITH_SLOTS if slots else SHARED
+        for name, method in shared.items():
+            if name not in cls.__dict__:
+                setattr(cls, name, method)
+        ready: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots, weakref_slot=weakref_slot)(cls)
+        if eq:
+            _compare_by(ready, [member.name for member in fields(ready) if member.compare])
+        ready.__init__ = _initializer(ready)
+        return ready
+
+    return made if cls is None else made(cls)
+
+
+def _refuse_to_set(self: object, name: str, value: object) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_to_delete(self: object, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[object]:
+    return [getattr(self, member.name) for member in fields(self)]
+
+
+def _set_state(self: Any, state: list[object]) -> None:
+    for member, value in zip(fields(self), state, strict=True):
+        _set(self, member.name, value)
+
+
+@recursive_repr()
+def _text(self: Any) -> str:
+    shown = (f"{member.name}={getattr(self, member.name)!r}" for member in fields(self) if member.repr)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+SHARED: dict[str, Callable[..., object]] = {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete, "__repr__": _text}
+"""Methods of every frozen class that has none of its own."""
+
+SHARED_WITH_SLOTS: dict[str, Callable[..., object]] = {"__getstate__": _state, "__setstate__": _set_state}
+"""Those of one without a `__dict__`: pickling mustn't set fields one by one."""
+
+
+def _compare_by(cls: Any, names: list[str]) -> None:
+    """Equality and hash by the fields of these names, where the class has none of its own."""
+    key: Callable[[object], object] = attrgetter(*names) if names else lambda _: ()
+
+    def __eq__(self: object, other: object) -> bool:
+        return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self: object) -> int:
+        return hash(key(self))
+
+    if "__eq__" not in cls.__dict__:
+        cls.__eq__ = __eq__
+    if cls.__dict__.get("__hash__") is None:
+        cls.__hash__ = __hash__
+
+
+def _initializer(cls: Any) -> Callable[..., None]:
+    """`__init__`: compiled, since objects are made often."""
+    names: dict[str, Any] = {"_set": _set, "_MISSING": MISSING}
+    given: list[str] = []
+    by_name: list[str] = []
+    body: list[str] = []
+    for member in fields(cls):
+        name, default = member.name, f"_default_{member.name}"
+        parameter, value = name, name if member.init else None
+        if member.default is not MISSING:
+            names[default] = member.default
+            parameter, value = f"{name}={default}", value or default
+        elif member.default_factory is not MISSING:
+            names[default] = member.default_factory
+            parameter, value = f"{name}=_MISSING", f"{default}() if {name} is _MISSING else {name}" if value else f"{default}()"
+        if member.init:
+            (by_name if member.kw_only else given).append(parameter)
+        if value:
+            body.append(f"_set(self, {name!r}, {value})")
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    parameters = ", ".join(["self", *given, *(["*", *by_name] if by_name else [])])
+    exec("\n ".join([f"def __init__({parameters}):", *(body or ["pass"])]), names)
+    method = names["__init__"]
+    method.__qualname__ = f"{cls.__qualname__}.__init__"
+    method.__annotations__ = {member.name: member.type for member in fields(cls) if member.init} | {"return": None}
+    return method
