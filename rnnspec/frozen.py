@@ -36,6 +36,7 @@ def frozen(
         weakref_slot: With a slot for weak references.
 
     Example:
+        >>> from rnnspec.frozen import frozen
         >>> @frozen
         ... class Point:
         ...     x: int
