@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeAlias, assert_never
 
 from rnnspec.contract.location import UNKNOWN, Location
-from rnnspec.contract.signature import ArgumentValue, InitializerPart
+from rnnspec.contract.signature import InitializerPart
 from rnnspec.frozen import frozen
 
 ELEMENT_LIMIT = 2**31 - 1
@@ -123,10 +123,9 @@ class Negation:
 
 @frozen
 class Applied:
-    """A function of `functions.py`, elementwise or over the last axis; the shape stays."""
+    """An elementwise function of the language, one of `functions.ELEMENTARY`; the shape stays."""
 
     function: str
-    options: tuple[tuple[str, ArgumentValue], ...]
     operand: Term
 
     @property

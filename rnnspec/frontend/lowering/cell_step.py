@@ -34,8 +34,8 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
     operands,
 )
-from rnnspec.frontend.lowering.activations import emit
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import UnaryKind
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, Value
 from rnnspec.ir.types import ROWS, Dim, DType, TensorType
 
@@ -52,7 +52,8 @@ _REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
 class StepLowering:
     """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names.
 
-    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`).
+    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`). `rows`: how many rows the
+    variables have.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class StepLowering:
         weights: Mapping[str, Value],
         values: dict[str, Value],
         drops: Mapping[tuple[str, int], Value],
+        rows: Dim = ROWS,
     ) -> None:
+        self._rows = rows
         self._drops = drops
         self._dropped = frozenset(name for name, _ in drops)
         self._gates: dict[tuple[str, Term], tuple[Value, ...]] = {}
@@ -96,7 +99,7 @@ class StepLowering:
         self._values |= dict(zip(assignment.targets, parts, strict=True))
 
     def _shape(self, shape: TermShape) -> tuple[Dim, ...]:
-        return (ROWS, *shape.dimensions) if shape.stepwise else shape.dimensions
+        return (self._rows, *shape.dimensions) if shape.stepwise else shape.dimensions
 
     def _term(self, term: Term) -> Value:
         match term:
@@ -112,8 +115,8 @@ class StepLowering:
                 return self._b.binary(BinaryKind[kind.name], self._as(left, shape), self._as(right, shape))
             case Negation(operand):
                 return self._b.neg(self._term(operand))
-            case Applied(function, options, operand):
-                return emit(self._b, function, options, self._term(operand))
+            case Applied(function, operand):
+                return self._b.unary(UnaryKind(function), self._term(operand))
             case Product(left, right):
                 return self._product(left, right)
             case Reduced(kind, operand):

@@ -15,6 +15,7 @@ from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Flow, PaddedSequence, RowValue
 from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
+from rnnspec.frontend.syntax.standard_library import functions
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType
@@ -47,7 +48,9 @@ class _Lowering:
         self._masked: dict[Windowed, Value] = {}
         draws = Draws(self._b, self._parameters())
         observed_values: list[Value] | None = [] if observed else None
-        self._tools = Tools(self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values)
+        self._tools = Tools(
+            self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, functions(graph.own.functions)
+        )
 
     def function(self) -> Function:
         for application in self._graph.applications:
