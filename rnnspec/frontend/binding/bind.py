@@ -347,12 +347,10 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
 
 def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast.Call | None, scope: Scope) -> Config:
     """A function as an activation, its first parameter being the value; a loss or a metric. The parameters are the arguments."""
-    name, parameters = declared.name.text, declared.parameters
-    if isinstance(declared, ast.Function):
-        if not parameters:
-            raise CheckError(errors.cells.FunctionMisuse(span=span, function=name, problem="takes no value, so that it is no activation"))
-        parameters = parameters[1:]
-    arguments = [_argument(parameter) for parameter in parameters]
+    name = declared.name.text
+    if isinstance(declared, ast.Function) and not declared.parameters:
+        raise CheckError(errors.cells.FunctionMisuse(span=span, function=name, problem="takes no value, so that it is no activation"))
+    arguments = equation_arguments(declared)
     report = Report()
     written = call or ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(written.callee.text, arguments, written, scope, report, family=family.value)
@@ -361,6 +359,11 @@ def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast
     for argument in arguments:
         _plain_value(bindings.given(argument.name), argument.name)
     return Config(name, bindings.plain())
+
+
+def equation_arguments(declared: ast.Equations) -> list[ArgumentSpec]:
+    """The arguments of a loss, a metric, or a function as an activation, whose first parameter is the value."""
+    return [_argument(parameter) for parameter in declared.parameters[isinstance(declared, ast.Function) :]]
 
 
 def _argument(parameter: ast.Parameter) -> ArgumentSpec:

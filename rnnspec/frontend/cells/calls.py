@@ -36,7 +36,7 @@ from rnnspec.frontend.cells.equation_names import EquationNames
 from rnnspec.frontend.cells.function_advice import function_advice, split_by_widths
 from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
 from rnnspec.frontend.cells.typed_expressions import operand_of, operands_of, term_of, truth_of
-from rnnspec.frontend.cells.typed_terms import Operand, applied, as_term, common, of_two
+from rnnspec.frontend.cells.typed_terms import Operand, applied, as_term, common, fit, of_two
 from rnnspec.frontend.syntax import ast, limits
 
 
@@ -106,15 +106,31 @@ def activated(activation: Config, value: Term, call: ast.Call, names: EquationNa
     name = activation.name
     if name in ELEMENTARY and not names.functions.is_own(name):
         return applied(name, value, call.span)
-    given = {key: LocatedValue(_plain(each), call.span) for key, each in activation.arguments}
+    given = {key: LocatedValue(plain_argument(each), call.span) for key, each in activation.arguments}
     function = names.functions[name]
     return _called(function, {function.parameters[0].name.text: value, **given}, call, names)
 
 
-def _plain(value: ArgumentValue) -> float | int | bool | str | None:
+def plain_argument(value: ArgumentValue) -> float | int | bool | str | None:
+    """An argument of equations, which is no list."""
     if isinstance(value, tuple):
         raise InternalError("an activation has a list as an argument")
     return value
+
+
+def _total(call: ast.Call, names: EquationNames) -> Operand:
+    """The sum of a row over all rows."""
+    (argument,) = _positional(call, 1)
+    if not names.hoisted.sums:
+        problem = "is the sum over all rows, of which a metric's result is computed"
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function="total", problem=problem))
+    term = as_term(operand_of(argument, names), argument.span)
+    row = fit(term, (term.shape.dimensions or (1,))[0])
+    if row is None:
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`total`", expected="a row", found=str(term.shape)))
+    name = names.hoisted.name("total")
+    names.hoisted.totals[name] = row
+    return Variable(name, TermShape(row.shape.dimensions, False))
 
 
 def _clip(call: ast.Call, names: EquationNames) -> Operand:
@@ -160,7 +176,7 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
     owner = f"the function `{function.name.text}`"
     scope = Scope({}, own=names.scope.own)
     calls = (*names.calls, call.callee.span)
-    inner = EquationNames(scope, {}, set(), _targets(function.statements), library, names.caller, owner, names.hoisted, calls)
+    inner = EquationNames(scope, {}, set(), targets_of(function.statements), library, names.caller, owner, names.hoisted, calls)
     reads = _reads(function)
     for parameter in function.parameters:
         name = parameter.name.text
@@ -240,7 +256,7 @@ def _equation(owner: ast.Equations, equation: ast.Equation, names: EquationNames
     _bind(name, operand, names)
 
 
-def _targets(statements: Sequence[ast.CellStatement]) -> frozenset[str]:
+def targets_of(statements: Sequence[ast.CellStatement]) -> frozenset[str]:
     """The names that equations define."""
     return frozenset(target.spelling for each in every_statement(statements) if isinstance(each, ast.Equation) for target in each.targets)
 
@@ -360,6 +376,6 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
 
 
 _SPECIAL: Mapping[str, Callable[[ast.Call, EquationNames], Operand]] = MappingProxyType(
-    {"where": _where, "clip": _clip, "concat": _concat, "split": _split}
+    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, "total": _total}
 )
 """Functions whose arguments have a form of their own."""

@@ -19,8 +19,12 @@ from rnnspec.source import Span
 class Hoisted:
     """The assignments of one body of equations, those of functions that it calls before the equation that calls them.
 
-    `taken`: how often each name was given. `statements`: of functions, each counted at each call.
+    `taken`: how often each name was given. `statements`: of functions, each counted at each call. `sums`: whether there may be sums over
+    rows, and `totals`: each row's part in each of them, by its name.
     """
+
+    sums: bool = False
+    totals: dict[str, Term] = field(default_factory=dict[str, Term])
 
     assignments: list[Assignment] = field(default_factory=list[Assignment])
     taken: dict[str, int] = field(default_factory=dict[str, int])

@@ -89,6 +89,12 @@ class StepLowering:
         with self._b.at(fused((layer, step.output_location))):
             return carries, self._term(step.output)
 
+    def value_of(self, step: Step) -> Value:
+        """The output of a step whose states don't change."""
+        for assignment in step.assignments:
+            self._assign(assignment)
+        return self._term(step.output)
+
     def _assign(self, assignment: Assignment) -> None:
         names = [_printable(target) for target in assignment.targets]
         if len(names) == 1:
