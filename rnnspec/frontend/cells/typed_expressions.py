@@ -19,6 +19,7 @@ from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
     NUMBER,
+    POSITION_LIMIT,
     Applied,
     Choice,
     Combined,
@@ -30,6 +31,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Literal,
     Negation,
     Pairwise,
+    Positions,
     Product,
     Reduced,
     Row,
@@ -318,6 +320,10 @@ def _call(call: ast.Call, names: EquationNames) -> Operand:
         return _of_two(Elementwise.MIN, _of_two(Elementwise.MAX, value, low, call.span), high, call.span)
     if name == "concat":
         return _concat(call, names)
+    if name == "positions":
+        return _positions(call, names)
+    if name == "width":
+        return _width(call, names)
     if name == "split":
         raise CheckError(errors.cells.SplitTargets(span=call.span, problem="write `a, b = split(value, 2)`"))
     if (refusal := REFUSALS[Family.ACTIVATION].get(name)) is not None:
@@ -369,6 +375,34 @@ def _reduce(call: ast.Call, argument: ast.Expression, names: EquationNames) -> T
         place = f"`{call.callee.text}` of one value"
         raise CheckError(errors.cells.UnfitOperand(span=argument.span, place=place, expected="a row of units", found=str(operand.shape)))
     return Reduced(REDUCTIONS[call.callee.text], operand, TermShape((1,), operand.shape.stepwise))
+
+
+def _positions(call: ast.Call, names: EquationNames) -> Term:
+    """A row whose width is a constant."""
+    (argument,) = _positional(call, 1)
+    operand = operand_of(argument, names)
+    if not isinstance(operand, LocatedValue):
+        raise CheckError(errors.names.NotAConstant(span=argument.span, found=f"`{argument.span.text}`"))
+    count = operand.value
+    if isinstance(count, float) and count.is_integer():
+        count = int(count)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise CheckError(errors.cells.UnfitDimension(span=argument.span, found=describe(operand.value)))
+    if count > POSITION_LIMIT:
+        problem = f"takes 2^24 at most, as far as float32 counts by ones, got {count}"
+        raise CheckError(errors.cells.FunctionMisuse(span=argument.span, function=call.callee.text, problem=problem))
+    return Positions(TermShape((count,), False))
+
+
+def _width(call: ast.Call, names: EquationNames) -> Operand:
+    """The width of a row, a constant. The row itself isn't read: an equation or a weight that only its width is asked of is unused."""
+    (argument,) = _positional(call, 1)
+    read = frozenset(names.read)
+    shape = term_of(argument, names).shape
+    names.read.intersection_update(read)
+    if len(shape.dimensions) != 1:
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=str(shape)))
+    return LocatedValue(shape.dimensions[0], call.span)
 
 
 def _concat(call: ast.Call, names: EquationNames) -> Term:
