@@ -20,12 +20,14 @@ from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
+    POSITION_LIMIT,
     Assignment,
     Choice,
     Combined,
     Compared,
     Elementwise,
     Joined,
+    Positions,
     Reduced,
     Term,
     TermShape,
@@ -328,6 +330,34 @@ def _reduce(call: ast.Call, argument: ast.Expression, names: EquationNames) -> T
     return Reduced(REDUCTIONS[call.callee.text], operand, TermShape((1,), operand.shape.stepwise))
 
 
+def _positions(call: ast.Call, names: EquationNames) -> Operand:
+    """A row whose width is a constant."""
+    (argument,) = _positional(call, 1)
+    operand = operand_of(argument, names)
+    if not isinstance(operand, LocatedValue):
+        raise CheckError(errors.names.NotAConstant(span=argument.span, found=f"`{argument.span.text}`"))
+    count = operand.value
+    if isinstance(count, float) and count.is_integer():
+        count = int(count)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise CheckError(errors.cells.UnfitDimension(span=argument.span, found=describe(operand.value)))
+    if count > POSITION_LIMIT:
+        problem = f"takes 2^24 at most, as far as float32 counts by ones, got {count}"
+        raise CheckError(errors.cells.FunctionMisuse(span=argument.span, function=call.callee.text, problem=problem))
+    return Positions(TermShape((count,), False))
+
+
+def _width(call: ast.Call, names: EquationNames) -> Operand:
+    """The width of a row, a constant. The row itself isn't read: an equation or a weight that only its width is asked of is unused."""
+    (argument,) = _positional(call, 1)
+    read = frozenset(names.read)
+    shape = term_of(argument, names).shape
+    names.read.intersection_update(read)
+    if len(shape.dimensions) != 1:
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=str(shape)))
+    return LocatedValue(shape.dimensions[0], call.span)
+
+
 def _concat(call: ast.Call, names: EquationNames) -> Term:
     arguments = _positional(call, None)
     if not arguments:
@@ -376,6 +406,6 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
 
 
 _SPECIAL: Mapping[str, Callable[[ast.Call, EquationNames], Operand]] = MappingProxyType(
-    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, "total": _total}
+    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, "total": _total, "positions": _positions, "width": _width}
 )
 """Functions whose arguments have a form of their own."""

@@ -17,6 +17,9 @@ from rnnspec.frozen import frozen
 ELEMENT_LIMIT = 2**31 - 1
 """The most elements of a weight or a row: more don't fit a 32-bit index."""
 
+POSITION_LIMIT = 2**24
+"""The most numbers of `positions`: float32 counts by ones up to there."""
+
 
 @frozen
 class TermShape:
@@ -95,6 +98,13 @@ class WeightTerm:
 @frozen
 class Zeros:
     """Zeros in place of a weight whose condition doesn't hold."""
+
+    shape: TermShape
+
+
+@frozen
+class Positions:
+    """The row 0, 1, ..., w - 1, the same in every step."""
 
     shape: TermShape
 
@@ -212,14 +222,14 @@ class Choice:
 
 
 Term: TypeAlias = (
-    Literal | Variable | WeightTerm | Zeros | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread | Choice
+    Literal | Variable | WeightTerm | Zeros | Positions | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread | Choice
 )
 
 
 def operands(term: Term) -> tuple[Term, ...]:
     """The terms from which a term is computed."""
     match term:
-        case Literal() | Variable() | WeightTerm() | Zeros():
+        case Literal() | Variable() | WeightTerm() | Zeros() | Positions():
             return ()
         case Pairwise() | Product():
             return term.left, term.right

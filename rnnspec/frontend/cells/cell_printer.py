@@ -17,6 +17,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Literal,
     Negation,
     Pairwise,
+    Positions,
     Product,
     Reduced,
     Row,
@@ -51,6 +52,8 @@ def print_term(term: Term) -> str:
             return name
         case Zeros():
             return "0"
+        case Positions(shape):
+            return f"positions({shape.dimensions[0]})"
         case Pairwise(kind, left, right):
             named = kind.value.isalpha()
             return f"{kind.value}({print_term(left)}, {print_term(right)})" if named else f"{_inner(left)} {kind.value} {_inner(right)}"

@@ -16,4 +16,4 @@ REDUCTIONS = {kind.value: kind for kind in Reduction}
 PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Elementwise.POW)}
 """Of two values, elementwise."""
 
-FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "split", "where"})
+FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "positions", "split", "where", "width"})

@@ -21,6 +21,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Literal,
     Negation,
     Pairwise,
+    Positions,
     Product,
     Reduced,
     Reduction,
@@ -115,6 +116,8 @@ class StepLowering:
                 return self._weights[name]
             case Zeros(shape):
                 return self._b.constant(0.0, TensorType(self._dtype, self._shape(shape)))
+            case Positions(shape):
+                return self._b.positions(shape.dimensions[0], self._dtype)
             case Literal():
                 raise InternalError("a number reached the lowering without a shape")
             case Pairwise(kind, left, right, shape):
