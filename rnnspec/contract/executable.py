@@ -187,7 +187,8 @@ class Executable(Scores, Protocol):
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for).
 
-        `cotangents`: of the outputs, or of the objective's results, and of the activities if they were asked for. `weights` with their `version`: those that the call
+        `cotangents`: of the outputs, or of the objective's results, and of the activities if they were asked for. `weights` with their
+        `version`: those that the call
         was recorded with. `gradient`: zeros, to be filled and returned instead of a new array.
         """
         ...

@@ -28,9 +28,8 @@ def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value,
     """
     computed = tools.computed(flow)
     builder = tools.builder
-    constant = builder.stop_gradient(target)
-    rows = constant if isinstance(computed, RowValue) else builder.pack(constant, tools.index(computed.steps))
-    values = {"prediction": computed.value, "target": rows}
+    rows = target if isinstance(computed, RowValue) else builder.pack(target, tools.index(computed.steps))
+    values = {"prediction": computed.value, "target": builder.stop_gradient(rows)}
 
     def padded(value: Value) -> Value:
         return value if isinstance(computed, RowValue) else tools.padded(tools.sequence(value, computed.steps))
