@@ -151,6 +151,13 @@ class InnerLayer:
 
 
 @frozen
+class Numbers:
+    """A number, or a list of them."""
+
+    expected: ClassVar[str] = "a number or a list of numbers"
+
+
+@frozen
 class CellList:
     """A cell with its arguments, or a list of them."""
 
@@ -219,6 +226,7 @@ ArgumentType: TypeAlias = (
     | RecurrentLayer
     | InnerLayer
     | CellList
+    | Numbers
     | Named
     | NotYet
     | DefaultOnly

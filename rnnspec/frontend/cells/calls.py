@@ -9,8 +9,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import assert_never
 
-from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.diagnostics import InternalError, Label, nearest
+from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import bind, choose
 from rnnspec.frontend.binding.constants import evaluate
@@ -108,16 +108,9 @@ def activated(activation: Config, value: Term, call: ast.Call, names: EquationNa
     name = activation.name
     if name in ELEMENTARY and not names.functions.is_own(name):
         return applied(name, value, call.span)
-    given = {key: LocatedValue(plain_argument(each), call.span) for key, each in activation.arguments}
+    given = {key: located(each, call.span) for key, each in activation.arguments}
     function = names.functions[name]
     return _called(function, {function.parameters[0].name.text: value, **given}, call, names)
-
-
-def plain_argument(value: ArgumentValue) -> float | int | bool | str | None:
-    """An argument of equations, which is no list."""
-    if isinstance(value, tuple):
-        raise InternalError("an activation has a list as an argument")
-    return value
 
 
 def _total(call: ast.Call, names: EquationNames) -> Operand:
