@@ -271,9 +271,10 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
                 each = ArgumentSpec(argument.name, of)
                 return LocatedValue(tuple(checked(each, item, callee, scope) for item in items), given.span)
         case argument_types.Numbers():
-            items = [item.value for item in value] if isinstance(value, tuple) else [value]
-            if items and all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
-                return given if isinstance(value, tuple) else LocatedValue(float(items[0]), given.span)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return LocatedValue(float(value), given.span)
+            if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
+                return given
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return LocatedValue(float(value), given.span)
@@ -297,6 +298,10 @@ def _unchanged(
     raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
+
+
+def _is_number(given: LocatedValue) -> bool:
+    return isinstance(given.value, int | float) and not isinstance(given.value, bool)
 
 
 def _is_list(given: LocatedValue) -> bool:

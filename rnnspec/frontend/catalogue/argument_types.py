@@ -154,7 +154,10 @@ class InnerLayer:
 class Numbers:
     """A number, or a list of them."""
 
-    expected: ClassVar[str] = "a number or a list of numbers"
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return "a number or a list of numbers"
 
 
 @frozen

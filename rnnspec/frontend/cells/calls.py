@@ -12,7 +12,7 @@ from typing import assert_never
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.bind import bind, choose
+from rnnspec.frontend.binding.bind import bind, choose, located
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.binding.values import CallValue as Calling

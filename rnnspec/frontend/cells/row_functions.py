@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
+from rnnspec.frontend.binding.bind import located
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.cells import calls
-from rnnspec.frontend.cells.calls import located
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.typed_terms import as_term, fit
