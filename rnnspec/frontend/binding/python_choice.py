@@ -35,7 +35,7 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
     for name, argument in arguments.items():
         if name not in named and argument.default is REQUIRED:
             raise ValueError(f"{family} {given.name}: {name} is missing")
-        value = named[name] if name in named else argument.default
+        value = named.get(name, argument.default)
         assert value is not REQUIRED
         try:
             fitting = checked(argument, located(value, _NOWHERE), given.name, Scope({}))

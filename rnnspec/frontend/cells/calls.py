@@ -341,14 +341,15 @@ def _positions(call: ast.Call, names: EquationNames) -> Operand:
 
 
 def _width(call: ast.Call, names: EquationNames) -> Operand:
-    """The width of a row, a constant. The row itself isn't read: an equation or a weight that only its width is asked of is unused."""
+    """The width of a row, a constant, 1 of a number. The row isn't read: what only its width is asked of is unused."""
     (argument,) = _positional(call, 1)
     read = frozenset(names.read)
-    shape = term_of(argument, names).shape
+    dimensions = term_of(argument, names).shape.dimensions or (1,)
     names.read.intersection_update(read)
-    if len(shape.dimensions) != 1:
-        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=str(shape)))
-    return LocatedValue(shape.dimensions[0], call.span)
+    if len(dimensions) != 1:
+        found = f"[{', '.join(map(str, dimensions))}]"
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=found))
+    return LocatedValue(dimensions[0], call.span)
 
 
 def _concat(call: ast.Call, names: EquationNames) -> Term:
