@@ -345,8 +345,9 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     if name not in catalogue:
         raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
-    if family in (Family.LOSS, Family.METRIC):
-        return _of_equations(standard_library.row_equations(family is Family.METRIC)[entry.name], family, span, call, scope)
+    library = standard_library.row_equations(family is Family.METRIC) if family in (Family.LOSS, Family.METRIC) else {}
+    if entry.name in library:
+        return _of_equations(library[entry.name], family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
