@@ -130,7 +130,10 @@ def test_the_readme(tmp_path: Path, dtype: str, capsys: pytest.CaptureFixture[st
     }  # fmt: skip
     assert len(capsys.readouterr().out.splitlines()) == 3
 
-    assert isinstance(model.train_on_batch(X, Y), float)
+    loss, accuracy = model.train_on_batch(X, Y)
+    assert isinstance(loss, float) and 0 <= accuracy <= 1
+    assert set(model.train_on_batch(X, Y, return_dict=True)) == {"loss", "accuracy"}
+    assert len(model.test_on_batch(X, Y)) == 2
     assert set(model.evaluate(X, Y)) == {"loss", "accuracy"}
     predictions = model.predict(X)
     model.summary()

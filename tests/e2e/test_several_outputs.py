@@ -64,7 +64,7 @@ def test_training_and_evaluation_as_in_keras(case: Case) -> None:
         assert sorted(before) == sorted(case.named("log"))
         for name, values in case.named("log").items():
             assert before[name] == pytest.approx(values[step], rel=1e-9, abs=1e-12), name
-        assert model.train_on_batch(x, y, weight) == pytest.approx(loss, rel=1e-9)
+        assert model.train_on_batch(x, y, weight, return_dict=True)["loss"] == pytest.approx(loss, rel=1e-9)
     for name, values in zip(case.about["weights"], case.listed("after"), strict=True):
         np.testing.assert_allclose(model.weights[name], values, rtol=0.0, atol=1e-9 * np.abs(values).max(), err_msg=name)
     after = model.evaluate(x, y, batch_size=4, sample_weight=weight)
@@ -154,8 +154,8 @@ def test_sample_weights_for_all_outputs_or_for_each() -> None:
         ([WORD + 1, SIZE], {}, "targets of word, sample 2: expected a class in 0..2, got 3; classes are counted from 0: `y - 1`"),
         ([WORD, SIZE], {"sample_weight": [np.ones(6), np.ones(5)]}, "sample_weight of size: expected shape (6,), got (5,)"),
         (
-            [WORD, SIZE], {"sample_weight": {"size": np.ones(6)}},
-            "sample_weight: the outputs with a loss are word, size; missing: word",
+            [WORD, SIZE], {"sample_weight": {"size": np.ones(6), "length": None}},
+            "sample_weight: the outputs with a loss are word, size; unknown: length",
         ),
     ],
 )  # fmt: skip
