@@ -34,9 +34,6 @@ class ClassWeights:
 
         `targets`: class numbers (rows,), or values (rows, width), whose class is the place of the largest, the first of several; that
         of a single value is the whole number next to it, the even one of two.
-
-        >>> ClassWeights(np.array([0, 2]), np.array([0.5, 3.0])).of(np.array([2, 1, 0]))
-        array([3. , 1. , 0.5])
         """
         if not len(self.classes):
             return np.ones(len(targets))
