@@ -231,8 +231,12 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             return LocatedValue(choose(family, given, owner, scope), given.span)
         case argument_types.ListOf(family):
             return LocatedValue(_choose_all(family, given, owner, kind.expected, scope), given.span)
+        case argument_types.Floats():
+            if isinstance(value, tuple):
+                one = ArgumentSpec(argument.name, argument_types.Float())
+                return LocatedValue(tuple(checked(one, item, callee, scope) for item in value), given.span)
         case argument_types.PerOutput(of):
-            several = isinstance(value, tuple) and (not isinstance(of, argument_types.ListOf) or any(map(_is_list, value)))
+            several = isinstance(value, tuple) and (not kind.lists or any(map(_is_list, value)))
             if not isinstance(value, tuple) or not several:
                 return checked(ArgumentSpec(argument.name, of), given, callee, scope)
             one = ArgumentSpec(argument.name, of, optional=not isinstance(of, argument_types.Float))

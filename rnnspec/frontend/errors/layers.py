@@ -258,6 +258,31 @@ class OutputCount(Diagnostic):
 
 
 @frozen(kw_only=True)
+class ClassWeightOutputs(Diagnostic):
+    """Class weights of one output in a train section where several have a loss."""
+
+    code = "E0407"
+    title = "one list of class weights for the outputs {outputs}"
+    label = "the weights of one output's classes"
+    advice = "write a list with one for each output, `[[1, 2.5], none]`"
+
+    outputs: str
+
+
+@frozen(kw_only=True)
+class ClassWeightCount(Diagnostic):
+    """More class weights than the output has classes."""
+
+    code = "E0408"
+    title = "{found} class weights for {classes} classes"
+    label = "{output} has {classes} classes, one a unit"
+
+    found: int
+    classes: int
+    output: str
+
+
+@frozen(kw_only=True)
 class NoLoss(Diagnostic):
     """A train section in which the loss of every output is `none`."""
 
