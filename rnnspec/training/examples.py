@@ -12,7 +12,9 @@ from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.class_weights import ClassWeights
+from rnnspec.training.labels import LabelTargets, check_labels
 from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
+from rnnspec.training.sequence_losses import SequenceLoss, Sequences
 from rnnspec.training.targets import TargetBatch, Targets, check_targets
 
 
@@ -21,7 +23,7 @@ class ExampleBatch:
     """A batch, and what each output with a loss is held against."""
 
     inputs: Batch
-    targets: tuple[TargetBatch, ...]
+    targets: tuple[TargetBatch | Sequences, ...]
 
 
 @frozen
@@ -29,7 +31,7 @@ class Examples:
     """A data set: inputs, targets and sample weights, all checked."""
 
     inputs: CheckedInputs
-    targets: tuple[Targets, ...]
+    targets: tuple[Targets | LabelTargets, ...]
 
     @property
     def samples(self) -> int:
@@ -55,7 +57,7 @@ def check_examples(inputs: CheckedInputs, trained: Sequence[Objective], dtype: s
     """
     ys, weights = by_objective("targets", trained, y), weights_by_objective(trained, sample_weight)
     targets = [
-        check_targets(inputs, each.output, dtype, each.loss, one, weight, f" of {each.label}" if each.label else "")
+        _checked(inputs, each, dtype, one, weight, f" of {each.label}" if each.label else "")
         for each, one, weight in zip(trained, ys, weights, strict=True)
     ]
     return Examples(inputs, tuple(targets))
@@ -83,3 +85,9 @@ def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Exampl
     if cut in (0, samples):
         raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
     return range(cut), (examples, range(cut, samples))
+
+
+def _checked(inputs: CheckedInputs, each: Objective, dtype: str, y: object, weight: object, of: str) -> Targets | LabelTargets:
+    if isinstance(each.loss, SequenceLoss):
+        return check_labels(inputs, each.output, each.loss, y, weight, of)
+    return check_targets(inputs, each.output, dtype, each.loss, y, weight, of)

@@ -19,6 +19,7 @@ from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import value_and_gradient
 from rnnspec.training.objectives import Objective
 from rnnspec.training.penalties import Penalties
+from rnnspec.training.sequence_losses import NativeLosses, Sequences
 from rnnspec.training.updates import Updates
 
 
@@ -47,6 +48,11 @@ class Score:
         for number, metric in enumerate(self.objective.weighted_metrics):
             values = metric.rows(predictions, targets)
             self.weighted_sums[number] += float((values if weights is None else values * weights).sum(dtype=np.float64))
+
+    def add_samples(self, loss: float, samples: int) -> None:
+        """A batch of a loss over whole sequences, which has no metrics of rows."""
+        self.rows += samples
+        self.loss += loss * samples
 
     @property
     def mean_loss(self) -> float:
@@ -98,6 +104,7 @@ class Trainer:
     parameters: Parameters
     objectives: tuple[Objective, ...]
     penalties: Penalties
+    sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
@@ -163,12 +170,17 @@ class Trainer:
         total = 0.0
         for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
             output = outputs[objective.place]
-            predictions = targets.rows(output)
-            loss, gradient = value_and_gradient(objective.loss, predictions, targets.targets, targets.weights)
-            score.add(loss, predictions, targets.targets, targets.weights)
+            if isinstance(targets, Sequences):
+                loss, gradient = self.sequence_losses.value_and_gradient(targets, output, objective.weight, derive=gradients is not None)
+                score.add_samples(loss, targets.size)
+            else:
+                predictions = targets.rows(output)
+                loss, gradient = value_and_gradient(objective.row_loss, predictions, targets.targets, targets.weights)
+                score.add(loss, predictions, targets.targets, targets.weights)
+                gradient = targets.spread(gradient * objective.weight, output)
             total += objective.weight * loss
-            if gradients is not None:
-                gradients[objective.place] = targets.spread(gradient * objective.weight, output)
+            if gradients is not None and gradient is not None:
+                gradients[objective.place] = gradient
         return total
 
 

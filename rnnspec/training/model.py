@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
+from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import Tuning
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.training.losses import Loss
     from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.sequence_losses import SequenceLoss
     from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
@@ -32,7 +34,7 @@ Value = TypeVar("Value")
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
-LossChoice: TypeAlias = "str | Config | Loss"
+LossChoice: TypeAlias = "str | Config | Loss | SequenceLoss"
 MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
@@ -42,7 +44,7 @@ _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or c
 class Configuration:
     """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
 
-    losses: tuple[Loss | None, ...] | None
+    losses: tuple[Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]
     metrics: MetricNames
     weighted_metrics: MetricNames
@@ -84,14 +86,17 @@ class Model(CompiledModel):
         seed: int | None = None,
         weights: Sequence[object] | Mapping[str, object] | None = None,
         compile_update: UpdateCompiler | None = None,
+        compile_loss: LossCompiler | None = None,
         restore: Restore | None = None,
     ) -> None:
-        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `restore`: for copies."""
+        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `compile_loss`: for losses of whole
+        sequences. `restore`: for copies."""
         self._restore = restore
         self._chosen: Configuration | None = None
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         self._outputs = [output.name for output in signature.outputs]
         self._compile_update = compile_update
+        self._compile_loss = compile_loss
         self._updates: Updates | None = None
         self._is_set_up = False
         train = signature.train
@@ -461,7 +466,7 @@ class Model(CompiledModel):
         return trainer, self._updates
 
     def _trainer_for(
-        self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: MetricNames, weighted: MetricNames
+        self, losses: Sequence[Loss | SequenceLoss | None] | None, weights: Sequence[float], metrics: MetricNames, weighted: MetricNames
     ) -> Trainer | None:
         """None without a loss."""
         if losses is None:
@@ -469,7 +474,7 @@ class Model(CompiledModel):
         from rnnspec.training import setup
 
         trained = setup.objectives(self.signature.outputs, losses, weights, metrics, weighted)
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties)
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, setup.NativeLosses(self._compile_loss))
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         from rnnspec.training import setup

@@ -7,10 +7,11 @@ from numbers import Real
 from typing import cast
 
 from rnnspec.contract.signature import OutputSignature
-from rnnspec.diagnostics import name_faults
+from rnnspec.diagnostics import InternalError, name_faults
 from rnnspec.frozen import frozen
 from rnnspec.training.losses import Loss
 from rnnspec.training.metrics import Metric, MetricNames, metric
+from rnnspec.training.sequence_losses import SequenceLoss
 
 
 @frozen
@@ -24,7 +25,7 @@ class Objective:
     place: int
     output: OutputSignature
     label: str
-    loss: Loss
+    loss: Loss | SequenceLoss
     weight: float
     metrics: tuple[Metric, ...]
     weighted_metrics: tuple[Metric, ...] = ()
@@ -34,10 +35,17 @@ class Objective:
         twice = weighted and any(metric.name == other.name for other in self.metrics)
         return f"{f'{self.label}_' if self.label else ''}{'weighted_' if twice else ''}{metric.name}"
 
+    @property
+    def row_loss(self) -> Loss:
+        """The loss, of an output whose targets are rows."""
+        if isinstance(self.loss, SequenceLoss):
+            raise InternalError(f"the loss {self.loss.name} takes whole sequences")
+        return self.loss
+
 
 def objectives(
     outputs: Sequence[OutputSignature],
-    losses: Sequence[Loss | None],
+    losses: Sequence[Loss | SequenceLoss | None],
     weights: Sequence[float],
     metrics: MetricNames,
     weighted_metrics: MetricNames,
@@ -55,11 +63,20 @@ def objectives(
         label = output.name if len(outputs) > 1 else ""
         width = cast(int, output.shape[-1])
         try:
-            made = [tuple(metric(name, loss, width) for name in names.each[place]) for names in kinds.values()]
+            made = [_metrics(loss, output, width, names.each[place]) for names in kinds.values()]
         except ValueError as error:
             raise ValueError(f"output {label}: {error}" if label else str(error)) from None
         found.append(Objective(place, output, label, loss, weight, *made))
     return tuple(found)
+
+
+def _metrics(loss: Loss | SequenceLoss, output: OutputSignature, width: int, names: Sequence[str]) -> tuple[Metric, ...]:
+    if not isinstance(loss, SequenceLoss):
+        return tuple(metric(name, loss, width) for name in names)
+    loss.check_output(is_sequence=output.is_sequence, width=width)
+    if names:
+        raise ValueError(f"metric {names[0]} is one of rows, the loss {loss.name} takes whole sequences of labels")
+    return ()
 
 
 def by_objective(what: str, trained: Sequence[Objective], given: object, *, complete: bool = True) -> list[object]:

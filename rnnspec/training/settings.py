@@ -14,6 +14,7 @@ from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
 from rnnspec.training.metrics import METRICS, MetricNames, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 
 Made = TypeVar("Made")
 
@@ -25,18 +26,22 @@ A_LOSS = (
     "and with classes and from_logits, True or False: see docs/language.md"
 )
 
+_ALL_LOSSES: Mapping[str, Callable[..., Loss | SequenceLoss]] = {**LOSSES, **SEQUENCE_LOSSES}
+
 _SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy", "bce": "binarycrossentropy"}
 
 
-def make_loss(given: object) -> Loss:
+def make_loss(given: object) -> Loss | SequenceLoss:
     """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or any other object."""
     if isinstance(given, (str, Config)):
-        return _make("loss", LOSSES, given)
+        return _make("loss", _ALL_LOSSES, given)
     _check_instance("loss", given)
+    if isinstance(given, SequenceLoss):
+        return given
     lacking = [name for name in _OFA_LOSS if not hasattr(given, name)]
     if len(lacking) == len(_OFA_LOSS) or not isinstance(given, Loss):
         lacks = f" It lacks {', '.join(lacking)}." if len(lacking) < len(_OFA_LOSS) else ""
-        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(LOSSES)}.{lacks} {A_LOSS}")
+        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(_ALL_LOSSES)}.{lacks} {A_LOSS}")
     for flag in ("classes", "from_logits"):
         true_or_false(f"loss {type(given).__name__}: {flag}", getattr(given, flag))
     if not callable(given.rows):
@@ -64,7 +69,7 @@ def _check_instance(what: str, given: object) -> None:
         raise ValueError(f"{what}: {name} is a class: write {name}(), with its settings in the brackets")
 
 
-def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]:
+def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | SequenceLoss | None, ...]:
     """The loss of each output: one for all, a list in the outputs' order, or a mapping from their names; None for no loss.
 
     ValueError for anything else, and if no output has one.

@@ -10,6 +10,7 @@ from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.objectives import batch_values, objectives
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
+from rnnspec.training.sequence_losses import NativeLosses
 from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
 from rnnspec.training.updates import Updates
 
@@ -17,6 +18,7 @@ __all__ = [
     "Examples",
     "Fit",
     "History",
+    "NativeLosses",
     "Totals",
     "Trainer",
     "Updates",

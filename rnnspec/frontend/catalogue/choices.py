@@ -166,6 +166,15 @@ LOSSES = catalogue(
         Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy", "bce", "BCE")),
         Entry("categorical_crossentropy", (_FROM_LOGITS,), ("CategoricalCrossentropy",)),
         Entry("sparse_categorical_crossentropy", (_FROM_LOGITS,), ("SparseCategoricalCrossentropy",)),
+        Entry(
+            "ctc",
+            (
+                ArgumentSpec("reduction", OneOf(("sum_over_batch_size", "sum", "mean")), "sum_over_batch_size"),
+                ArgumentSpec("blank", Int(0), 0),
+                ArgumentSpec("zero_infinity", Flag(), False),
+            ),
+            ("CTC",),
+        ),
     ]
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
@@ -179,6 +180,9 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     if not isinstance(loss, Config):
         raise InternalError("the loss wasn't checked")
     width = output.value.type.features
+    if loss.name in SEQUENCE_LOSSES:
+        _check_sequence_loss(loss, given.span, output, report)
+        return
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
@@ -192,6 +196,16 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
                 span=given.span, loss=loss.name, layer=layer.name, activation=ending.name, expected=expected
             )
         )
+
+
+def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, report: Report) -> None:
+    if not output.value.type.sequence:
+        report.add(errors.layers.LossNeedsSequence(span=span, loss=loss.name, output=output.name))
+    blank, width = dict(loss.arguments)["blank"], output.value.type.features
+    if isinstance(blank, int) and isinstance(width, int) and blank >= width:
+        problem = f"the blank is class {blank}, and {output.name} has the classes 0..{width - 1}"
+        help_ = "the output has one class more than there are labels"
+        report.add(errors.layers.LossWidth(span=span, loss=loss.name, problem=problem, help=help_))
 
 
 def _ending(output: GraphOutput, applications: Sequence[Application]) -> tuple[Layer | None, Config | Ending]:
