@@ -35,7 +35,7 @@ from rnnspec.frontend.cells.cell_ir import (
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
 from rnnspec.frontend.cells.function_advice import split_by_widths
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
-from rnnspec.frontend.cells.typed_expressions import EquationNames, as_term, fit, operand_of, term_of
+from rnnspec.frontend.cells.typed_expressions import EquationNames, as_term, constant_of, fit, operand_of, term_of
 from rnnspec.frontend.syntax import ast
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
@@ -392,7 +392,7 @@ class _Instance:
             raise CheckError(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
         value = term_of(call.arguments[0].value, self._names)
         span = call.arguments[1].span
-        count = evaluate(call.arguments[1].value, self._names.constants()).value
+        count = constant_of(call.arguments[1].value, self._names).value
         width = value.shape.dimensions[-1] if value.shape.dimensions else 0
         if isinstance(count, bool) or not isinstance(count, int):
             widths = tuple(item.value for item in count) if isinstance(count, tuple) else ()

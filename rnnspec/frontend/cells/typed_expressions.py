@@ -125,6 +125,34 @@ def operand_of(expression: ast.Expression, names: EquationNames) -> Operand:
             assert_never(expression)
 
 
+def constant_of(expression: ast.Expression, names: EquationNames) -> LocatedValue:
+    """The value of an expression where a constant must stand, which the width of a value of the step is too; raises `CheckError`."""
+    if not _asks_for_a_width(expression):
+        return evaluate(expression, names.constants())
+    operand = operand_of(expression, names)
+    if not isinstance(operand, LocatedValue):
+        raise CheckError(errors.names.NotAConstant(span=expression.span, found=f"`{expression.span.text}`"))
+    return operand
+
+
+def _asks_for_a_width(expression: ast.Expression) -> bool:
+    """Whether `width` is called in an expression of numbers."""
+    pending = [expression]
+    while pending:
+        match pending.pop():
+            case ast.Call(callee=callee) if callee.text == "width":
+                return True
+            case ast.Unary(operand=operand):
+                pending.append(operand)
+            case ast.Binary(left=left, right=right):
+                pending += [left, right]
+            case ast.Conditional(on_true=on_true, condition=condition, on_false=on_false):
+                pending += [on_true, condition, on_false]
+            case _:
+                pass
+    return False
+
+
 def _operands(expressions: Sequence[ast.Expression], names: EquationNames) -> list[Operand]:
     """Of each expression, with what is wrong in all of them raised at once."""
     report = Report()
@@ -271,9 +299,9 @@ def _product(left: Term, right: Term, expression: ast.Binary) -> Term:
 def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
     operand = operand_of(value, names)
     if isinstance(operand, LocatedValue):
-        return item(LocatedValue(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
+        return item(LocatedValue(operand.value, value.span), constant_of(position, names), span, names.scope)
     operand = as_term(operand, value.span)
-    place = evaluate(position, names.constants()).value
+    place = constant_of(position, names).value
     if len(operand.shape.dimensions) != 2:
         width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
         help_ = part_of_row(place, value.span.text, width, names.known() | names.targets)
