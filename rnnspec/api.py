@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnnspec.compile_cache import CachedSpec, find, keep, kept_code, keys_of, package_state
-from rnnspec.contract.executable import Array, Executable, Formula, NativeUpdate
+from rnnspec.compile_cache import CachedSpec, find, keep, kept_code, kept_data, keys_of, package_state
+from rnnspec.contract.executable import Array, Executable, Family, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
-from rnnspec.contract.signature import ArgumentValue, Signature
+from rnnspec.contract.objective import RowEquations
+from rnnspec.contract.signature import ArgumentValue, Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
 from rnnspec.diagnostics import SpecError, SpecWarning
+from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
 from rnnspec.runtime.model.weights import checked_weights
 from rnnspec.runtime.native.executable import NativeExecutable, Variant
@@ -170,10 +172,33 @@ def _model(
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
-    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning)
+    scores = _Scores(key, compilation)
+    executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning, scores)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
     return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
+
+
+@frozen
+class _Scores:
+    """The losses and metrics of a spec, asked of the compiler once; `key`: of the spec in the cache, None for one that isn't kept."""
+
+    key: str | None
+    compilation: Callable[[], Compilation]
+
+    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+        """See `contract.executable.Scores`."""
+
+        def build() -> RowEquations:
+            return _uncollected(lambda: self.compilation().equations(family, config, width))
+
+        if self.key is None:
+            return build()
+        return kept_data(RowEquations, ObjectCache.key(self.key, "equations", family, repr(config), str(width)), build)
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        """See `contract.executable.Scores`."""
+        return self.compilation().result(metric, width, totals)
 
 
 def _check_shapes(signature: Signature, weights: Mapping[str, Array]) -> None:

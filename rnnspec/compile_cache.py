@@ -59,6 +59,7 @@ class Keys:
     here: str
 
 
+Data = TypeVar("Data")
 Coded = TypeVar("Coded", NativeFunction, PythonCall)
 
 
@@ -136,4 +137,18 @@ def kept_code(kind: type[Coded], key: str, build: Callable[[], Coded]) -> Coded:
             cache.remove(key)
     made = build()
     cache.write(key, to_json(replace(made, object_code=b"")))
+    return made
+
+
+def kept_data(kind: type[Data], key: str, build: Callable[[], Data]) -> Data:
+    """Cached plain data of type `kind`; on a miss, what `build` returns, which is then cached."""
+    cache = ObjectCache(default_folder())
+    data = cache.read(key)
+    if data is not None:
+        try:
+            return from_json(kind, data)
+        except Unfit:
+            cache.remove(key)
+    made = build()
+    cache.write(key, to_json(made))
     return made

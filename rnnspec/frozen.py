@@ -34,14 +34,6 @@ def frozen(
         eq: Equal by its fields, rather than by identity.
         slots: Without a `__dict__`.
         weakref_slot: With a slot for weak references.
-
-    Example:
-        >>> @frozen
-        ... class Point:
-        ...     x: int
-        ...     y: int = 0
-        >>> Point(1)
-        Point(x=1, y=0)
     """
 
     def made(cls: type[Node]) -> type[Node]:

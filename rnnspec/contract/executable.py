@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
+from rnnspec.contract.objective import Objective, RowEquations
 from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import Config
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.frozen import frozen
 
 Array = NDArray[Any]
+
+NO_TARGETS: Mapping[str, Array] = MappingProxyType({})
 
 
 class CallRequest(NamedTuple):
@@ -20,7 +25,8 @@ class CallRequest(NamedTuple):
     Everything is checked already: `inputs` by name, contiguous, of the model's dtype (ids int32), shapes as in the signature with the
     batch in front, ids in range; `indices` those of the signature. `weights`: one flat array, the signature's weights one after the
     other, and `version` their number. `key`: what dropout draws from. `activities`: whether the signature's activities follow the
-    outputs.
+    outputs. `objective`: if there is one, its results stand in the place of the outputs, and `targets` are theirs by the outputs' names,
+    of the model's dtype, padded as the inputs are, in the order of the inputs' steps.
     """
 
     inputs: Mapping[str, Array]
@@ -30,6 +36,8 @@ class CallRequest(NamedTuple):
     training: bool = False
     key: int = 0
     activities: bool = False
+    objective: Objective = ()
+    targets: Mapping[str, Array] = NO_TARGETS
 
 
 @frozen
@@ -46,12 +54,13 @@ class NativeTape:
     training: bool
     key: int
     activities: bool
+    objective: Objective = ()
     lent: object = None
 
     @classmethod
     def of(cls, request: CallRequest, residuals: Array, indices: Sequence[PackedIndex], lent: object = None) -> NativeTape:
         """The tape of a request; `indices`: the request's, and those that the recorded call has made besides."""
-        return cls(residuals, request.inputs, tuple(indices), request.training, request.key, request.activities, lent)
+        return cls(residuals, request.inputs, tuple(indices), request.training, request.key, request.activities, request.objective, lent)
 
 
 Self = TypeVar("Self")
@@ -129,7 +138,25 @@ class PreparedCall(Protocol):
         ...
 
 
-class Executable(Protocol):
+Family: TypeAlias = Literal["loss", "metric"]
+
+
+class Scores(Protocol):
+    """The losses and metrics of a model's spec, and those of the library."""
+
+    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+        """A loss or a metric of the spec or of the library, its arguments filled in, for predictions of a width.
+
+        ValueError for an unknown name, for arguments that don't fit, and for equations that don't fit the width.
+        """
+        ...
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        """The value of a metric that is computed of totals, which are float64."""
+        ...
+
+
+class Executable(Scores, Protocol):
     """Native forward and backward of one model, reentrant."""
 
     @property
@@ -160,7 +187,8 @@ class Executable(Protocol):
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for).
 
-        `cotangents`: of the outputs, and of the activities if they were asked for. `weights` with their `version`: those that the call
+        `cotangents`: of the outputs, or of the objective's results, and of the activities if they were asked for. `weights` with their
+        `version`: those that the call
         was recorded with. `gradient`: zeros, to be filled and returned instead of a new array.
         """
         ...

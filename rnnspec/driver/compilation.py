@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnspec.backend.protocol import Backend
-from rnnspec.contract.executable import Formula, NativeUpdate
+from rnnspec.contract.executable import Array, Family, Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
-from rnnspec.contract.signature import ArgumentValue, Signature, weight_ranges
+from rnnspec.contract.objective import Objective, RowEquations, target_name
+from rnnspec.contract.signature import ArgumentValue, Config, Signature, weight_ranges
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
-from rnnspec.driver import backends, native
+from rnnspec.driver import backends, native, scores
 from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, stages_of, without_input_gradients
 from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
@@ -103,6 +104,13 @@ def build(
     return Compiled(compilation.signature, made_from, warnings, compilation, followed.imported)
 
 
+class Asked(TypedDict):
+    """What a function computes besides, or in the place of, the outputs; see `lower`."""
+
+    activities: bool
+    objective: Objective
+
+
 @dataclass
 class Compilation:
     """One spec at one precision for one target (this machine if None); each stage is computed when it is first asked for.
@@ -115,44 +123,62 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     backend: Backend = backends.DEFAULT
-    _modules: dict[tuple[str, bool, bool], Module] = field(default_factory=dict[tuple[str, bool, bool], Module])
-    _recordings: dict[tuple[bool, bool], Kernels] = field(default_factory=dict[tuple[bool, bool], Kernels])
+    _modules: dict[tuple[str, bool, bool, Objective], Module] = field(default_factory=dict[tuple[str, bool, bool, Objective], Module])
+    _recordings: dict[tuple[bool, bool, Objective], Kernels] = field(default_factory=dict[tuple[bool, bool, Objective], Kernels])
 
     @cached_property
     def signature(self) -> Signature:
         """The model's signature, from its graph."""
         return signature(self.graph, self.dtype)
 
-    def module(self, stage: str, training: bool, after: str | None = None, *, activities: bool = False) -> Module:
+    def module(
+        self, stage: str, training: bool, after: str | None = None, *, activities: bool = False, objective: Objective = ()
+    ) -> Module:
         """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest."""
         streaming = stage == "tensor.stream"
         if streaming and self.signature.stream.refusal:
             raise ValueError(f"model {self.signature.model} can't stream: {self.signature.stream.refusal}")
         if after is not None:
-            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming)
+            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, objective=objective)
             return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
-        key = stage, training, activities
+        key = stage, training, activities, objective
         if key not in self._modules:
-            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities)
+            lowered = lower(
+                self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities, objective=objective
+            )
             self._modules[key] = PIPELINES[stage].run(lowered)
         return self._modules[key]
 
     def function(self, wanted: Variant) -> Function:
         """The tensor-IR function behind a native one."""
+        options = Asked(activities=wanted.activities, objective=wanted.objective)
         match wanted.name:
             case "forward":
-                return self.module("tensor", wanted.training, activities=wanted.activities).function("forward")
+                return self.module("tensor", wanted.training, **options).function("forward")
             case "record":
-                return self.module("tensor.backward", wanted.training, activities=wanted.activities).function("forward")
+                return self.module("tensor.backward", wanted.training, **options).function("forward")
             case "stream":
                 return self.module("tensor.stream", False).function("forward")
             case "backward":
-                backward = self.module("tensor.backward", wanted.training, activities=wanted.activities).function("backward")
-                return (
-                    backward if wanted.input_gradients else without_input_gradients(backward, {source.name for source in self.graph.inputs})
-                )
+                backward = self.module("tensor.backward", wanted.training, **options).function("backward")
+                unwanted = {target_name(each.output) for each in wanted.objective}
+                unwanted |= set[str]() if wanted.input_gradients else {source.name for source in self.graph.inputs}
+                return without_input_gradients(backward, unwanted) if unwanted else backward
             case _:
                 raise InternalError(f"there is no native function {wanted.name}")
+
+    @property
+    def objective(self) -> Objective:
+        """The objective of the spec's train section, for texts; empty without a loss."""
+        return scores.objective_of(self.graph)
+
+    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+        """A loss or a metric, see `contract.executable.Scores`."""
+        return scores.equations(self.graph.own, family, config, width)
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        """The value of a metric that is computed of totals."""
+        return scores.result(self.graph.own, metric, width, totals)
 
     def machine(self) -> Target:
         """The target that code is made for; ValueError if this machine is to be it and none is described that it could be."""
@@ -171,10 +197,10 @@ class Compilation:
 
     def _recording(self, wanted: Variant, after: str | None) -> Kernels:
         """The kernels of the recorded call that goes with a function."""
-        key = wanted.training, wanted.activities
+        key = wanted.training, wanted.activities, wanted.objective
         if after is None and key in self._recordings:
             return self._recordings[key]
-        module = self.module("tensor.backward", wanted.training, activities=wanted.activities)
+        module = self.module("tensor.backward", wanted.training, activities=wanted.activities, objective=wanted.objective)
         forward, backward = module.function("forward"), module.function("backward")
         found = self.backend.schedule(forward, self.machine(), self._offsets(), "kernel.backward", reader=backward, after=after)
         if after is None:
@@ -225,11 +251,11 @@ class Compilation:
             case "tensor" | "tensor.stream":
                 return print_module(self.module(stage, False, after), locations=locations)
             case "tensor.backward":
-                return print_module(self.module(stage, True, after), locations=locations)
+                return print_module(self.module(stage, True, after, objective=self.objective), locations=locations)
             case "kernel":
                 return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
             case "kernel.backward":
-                both = (self.kernels(Variant(name, True), after) for name in ("record", "backward"))
+                both = (self.kernels(Variant(name, True, objective=self.objective), after) for name in ("record", "backward"))
                 return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)
 
 

@@ -32,6 +32,7 @@ from rnnspec.ir.ops import (
     PairTokens,
     Parameter,
     Places,
+    Positions,
     Random,
     Rearrange,
     Reduce,
@@ -55,7 +56,7 @@ from rnnspec.ir.ops import (
     WindowMask,
 )
 from rnnspec.ir.traverse import located, operands_of, results_of
-from rnnspec.ir.types import ROWS, TOKENS, Dim, TensorType, Type
+from rnnspec.ir.types import ROWS, TOKENS, Dim, DType, TensorType, Type
 
 
 class Builder:
@@ -110,6 +111,11 @@ class Builder:
     def constant_like(self, value: float, like: Value, name: str | None = None) -> Value:
         """A constant of the type of `like`."""
         return self.constant(value, self.tensor(like), name)
+
+    def positions(self, width: int, dtype: DType, name: str | None = None) -> Value:
+        """The row [width] of 0, 1, ..., width - 1."""
+        type_ = inference.positions(TensorType(dtype, (width,)))
+        return self._one(Positions(self.value(type_, name)))
 
     def unary(self, kind: UnaryKind, operand: Value, name: str | None = None) -> Value:
         """An elementwise operation of one operand; its methods are named by the kinds."""

@@ -65,6 +65,19 @@ def _matrix(type_: Type, what: str) -> TensorType:
     return checked
 
 
+MOST_F32_POSITIONS = 2**24
+"""As far as float32 can count by ones."""
+
+
+def positions(type_: TensorType) -> TensorType:
+    """`type_`, which must be a float row [w] whose elements can hold its positions."""
+    row = _float(type_, "the result of positions")
+    require(row.rank == 1, lambda: f"positions are a row, not {row}")
+    width = _axis_length(row, 0, "the result of positions")
+    require(row.dtype is not DType.F32 or width <= MOST_F32_POSITIONS, lambda: f"{row} can't hold its positions")
+    return row
+
+
 def unary(kind: UnaryKind, operand: Type) -> TensorType:
     """The operand's own type, float."""
     return _float(operand, f"the operand of {kind.value}")

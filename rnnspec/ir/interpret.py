@@ -31,6 +31,7 @@ from rnnspec.ir.ops import (
     Pairs,
     PairTokens,
     Places,
+    Positions,
     Random,
     Rearrange,
     Reduce,
@@ -163,6 +164,8 @@ class _Frame:
         match operation:
             case Constant():
                 return [np.full(self.shape(operation.result), operation.value)]
+            case Positions():
+                return [np.arange(*self.shape(operation.result), dtype=np.float64)]
             case Unary():
                 return [operation.kind.row.numpy(self.array(operation.operand))]
             case Binary():

@@ -54,6 +54,13 @@ class Constant:
 
 
 @frozen
+class Positions:
+    """A row [w] of 0, 1, ..., w - 1, float; what MLIR and JAX call iota. In f32 w is at most 2^24, up to which every one is exact."""
+
+    result: Value
+
+
+@frozen
 class Unary:
     """Elementwise; operand and result have one type."""
 
@@ -221,6 +228,7 @@ class Scan:
 
 Operation: TypeAlias = (
     Constant
+    | Positions
     | Unary
     | Binary
     | Compare

@@ -32,6 +32,7 @@ from rnnspec.ir.ops import (
     PairTokens,
     Parameter,
     Places,
+    Positions,
     Random,
     Rearrange,
     Reduce,
@@ -186,6 +187,8 @@ def _single_type(operation: Operation) -> Type:
     match operation:
         case Constant():
             return _constant_type(operation)
+        case Positions():
+            return inference.positions(_declared(operation.result))
         case Unary():
             return inference.unary(operation.kind, operation.operand.type)
         case Binary():

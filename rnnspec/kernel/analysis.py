@@ -34,7 +34,7 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import free_values, operands_of, results_of, use_counts
 from rnnspec.ir.types import TensorType
-from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_storable, matrix
+from rnnspec.kernel.op_class import OpClass, depends_on_place, form_of, is_expensive, is_neutral, is_storable, matrix
 
 StageKey = tuple[int, Dim, int]
 """Level, rows and units; one stage computes all values stored under one key."""
@@ -60,7 +60,7 @@ class Analysis:
     parts: dict[Value, tuple[int, ...]] = field(default_factory=dict[Value, tuple[int, ...]])
     """Of each concatenation along the columns, the first column of each part."""
     neutral: set[Value] = field(default_factory=set[Value])
-    """The values that come from constants alone, so that any block can evaluate them."""
+    """The values that come from constants alone, cheap ones, so that any block can evaluate them."""
     waits: dict[Value, tuple[Value, ...]] = field(default_factory=dict[Value, tuple[Value, ...]])
     """Of each reduction's and broadcast's result, what is stored before it: decided once, with the roots that are known then."""
 
@@ -88,7 +88,7 @@ def analyse(operations: Sequence[Operation], stored: Iterable[Value], wanted: It
     """
     analysis = Analysis(definitions={result: operation for operation in operations for result in results_of(operation)})
     for operation in operations:
-        if form_of(operation) is OpClass.POINTWISE and analysis.neutral.issuperset(operands_of(operation)):
+        if is_neutral(operation, analysis.neutral):
             analysis.neutral.update(results_of(operation))
         if isinstance(operation, Split) and form_of(operation) is OpClass.POINTWISE:
             analysis.starts.update(zip(operation.results, _starts(operation.results), strict=True))

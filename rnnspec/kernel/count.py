@@ -30,6 +30,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Position,
     Prefetch,
     Rearranged,
     RowMap,
@@ -209,7 +210,7 @@ class _Counter:
                     panels[statement.panels] = self.runs * size
                 case Store(access=access):
                     writes.append(_columns(access, units))
-                case Splat() | Prefetch():
+                case Splat() | Position() | Prefetch():
                     pass
                 case _:
                     assert_never(statement)

@@ -109,6 +109,14 @@ class Splat:
 
 
 @frozen
+class Position:
+    """Statement `name`: the number `column` + unit, the same for all rows."""
+
+    name: str
+    column: int
+
+
+@frozen
 class Map:
     """Statement `name`: an elementwise operation on other statements; a select if `kind` is None."""
 
@@ -162,7 +170,7 @@ class Prefetch:
     parts: int
 
 
-Statement: TypeAlias = Load | Splat | Map | Draw | Contract | Store | Prefetch
+Statement: TypeAlias = Load | Splat | Position | Map | Draw | Contract | Store | Prefetch
 
 
 @frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum, auto
 from functools import lru_cache
 from typing import assert_never
@@ -21,6 +22,7 @@ from rnnspec.ir.ops import (
     Operation,
     Pack,
     PairTokens,
+    Positions,
     Random,
     Reshape,
     RestoreRows,
@@ -33,6 +35,7 @@ from rnnspec.ir.ops import (
     Value,
     Window,
 )
+from rnnspec.ir.traverse import operands_of
 from rnnspec.ir.types import Dim, DType, IndexType, TensorType
 from rnnspec.kernel.nodes import IndexArray
 
@@ -116,7 +119,7 @@ class OpClass(Enum):
 def form_of(operation: Operation) -> OpClass:
     """The class of an operation, by its kind, its axis and its shapes."""
     match operation:
-        case Constant() | Unary() | Binary() | Compare() | Select() | Broadcast() | Random():
+        case Constant() | Positions() | Unary() | Binary() | Compare() | Select() | Broadcast() | Random():
             return OpClass.POINTWISE
         case Split():
             return OpClass.POINTWISE if operation.axis == tensor_type(operation.operand).rank - 1 else OpClass.VIEW
@@ -143,6 +146,16 @@ def is_expensive(operation: Operation) -> bool:
             return True
         case _:
             return False
+
+
+def is_neutral(operation: Operation, neutral: Collection[Value]) -> bool:
+    """Whether the results come from constants alone and cost so little that whatever reads them can evaluate them; `neutral`: those known.
+
+    A function of positions costs more, and is stored once.
+    """
+    return (
+        form_of(operation) is OpClass.POINTWISE and not is_expensive(operation) and all(map(neutral.__contains__, operands_of(operation)))
+    )
 
 
 def depends_on_place(operation: Operation) -> bool:

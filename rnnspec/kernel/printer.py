@@ -25,6 +25,7 @@ from rnnspec.kernel.nodes import (
     Node,
     Outer,
     PackPanels,
+    Position,
     Prefetch,
     Rearranged,
     RowMap,
@@ -149,6 +150,8 @@ def _statement(statement: Statement) -> str:
             return f"%{statement.name} = load {_access(statement.access)}"
         case Splat():
             return f"%{statement.name} = splat {statement.value!r}"
+        case Position():
+            return f"%{statement.name} = position {_plus(statement.column)}u"
         case Map():
             kind = "select" if statement.kind is None else statement.kind.value
             return f"%{statement.name} = {kind} {_names(statement.operands)}"

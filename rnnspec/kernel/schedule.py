@@ -12,7 +12,6 @@ from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import (
     Binary,
     Concat,
-    Constant,
     Distinct,
     DistinctIds,
     Function,
@@ -32,7 +31,7 @@ from rnnspec.ir.traverse import operands_of, results_of
 from rnnspec.ir.types import DType, IndexType, TensorType
 from rnnspec.kernel.block import BlockScheduler, Context
 from rnnspec.kernel.nodes import NO_ALIASES, BufferAliases, KernelFunction, RowMap
-from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_storable, matrix, tensor_type
+from rnnspec.kernel.op_class import OpClass, form_of, index_number, is_neutral, is_storable, matrix, tensor_type
 from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.stage_writer import Storage
 from rnnspec.kernel.tiling import Tiling
@@ -111,9 +110,7 @@ def _divide(operations: Sequence[Operation], function: Function) -> tuple[tuple[
         operands = operands_of(operation)
         results = results_of(operation)
         fixed = all(isinstance(value.type, TensorType) and is_fixed(value.type) for value in (*operands, *results))
-        if isinstance(operation, Constant) or (
-            form_of(operation) is OpClass.POINTWISE and operands and all(value in neutral for value in operands)
-        ):
+        if is_neutral(operation, neutral):
             neutral.update(results)
             both.append((operation, fixed, True))
         elif fixed and operands and all(value in weights or value in neutral for value in operands):

@@ -20,6 +20,7 @@ from rnnspec.ir.ops import (
     Matmul,
     Operation,
     Pack,
+    Positions,
     Random,
     Reshape,
     RestoreRows,
@@ -33,7 +34,7 @@ from rnnspec.ir.ops import (
 )
 from rnnspec.ir.traverse import location_of
 from rnnspec.kernel.analysis import Analysis
-from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, RowMap, Splat, Statement
+from rnnspec.kernel.nodes import Access, Contract, Draw, Load, Map, PanelColumn, Position, RowMap, Splat, Statement
 from rnnspec.kernel.op_class import matrix
 
 Wanted: TypeAlias = tuple[Value, int, bool]
@@ -173,6 +174,10 @@ class StageWriter:
             case Constant():
                 name = self._name(value, 0)
                 self.leaves.append(Splat(name, operation.value))
+                return name
+            case Positions():
+                name = self._name(value, column)
+                self.leaves.append(Splat(name, float(column)) if spread else Position(name, column))
                 return name
             case Unary():
                 return (yield from self._map(operation.kind, value, column, spread, operation.operand))

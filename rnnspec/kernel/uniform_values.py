@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Prefetch, Splat, Statement, Store
+from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Position, Prefetch, Splat, Statement, Store
 
 
 def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
@@ -23,7 +23,7 @@ def same_for_all_units(body: Sequence[Statement]) -> tuple[list[Statement], list
                 found = {name} if splat else set[str]()
             case Map(name=name, operands=operands):
                 found = {name} if names.issuperset(operands) else set[str]()
-            case Contract() | Store() | Prefetch():
+            case Position() | Contract() | Store() | Prefetch():
                 found = set[str]()
             case _:
                 assert_never(statement)

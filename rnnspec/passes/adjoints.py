@@ -32,6 +32,7 @@ from rnnspec.ir.ops import (
     Pairs,
     PairTokens,
     Places,
+    Positions,
     Random,
     Rearrange,
     Reduce,
@@ -105,7 +106,7 @@ class Adjoints:
 def contributions(operation: Operation, adjoint: Value, active: Collection[Value], builder: Builder) -> Iterator[Contribution]:
     """The terms of the active operands' adjoints, `adjoint` being the result's; of an operation with one result."""
     match operation:
-        case Constant() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
+        case Constant() | Positions() | Compare() | Random() | Mask() | Index() | Window() | Pairs() | PairTokens():
             return
         case Distinct() | DistinctIds() | Places() | WindowMask():
             return

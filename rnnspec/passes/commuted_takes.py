@@ -10,7 +10,7 @@ from rnnspec.ir.builder import Builder
 from rnnspec.ir.elementwise import BinaryKind, Linearity
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.names import Names
-from rnnspec.ir.ops import Binary, Broadcast, Constant, Function, Matmul, Operation, Pack, Role, Take, Value
+from rnnspec.ir.ops import Binary, Broadcast, Constant, Function, Matmul, Operation, Pack, Positions, Role, Take, Value
 from rnnspec.ir.traverse import definitions, location_of, operands_of, results_of
 from rnnspec.ir.types import TensorType
 
@@ -102,7 +102,7 @@ def of_weights(function: Function) -> set[Value]:
     known = {parameter.value for parameter in function.parameters if parameter.role is Role.WEIGHT}
     for operation in function.operations:
         operands, results = operands_of(operation), results_of(operation)
-        if known.issuperset(operands) and (operands or isinstance(operation, Constant)) and _fixed(results):
+        if known.issuperset(operands) and (operands or isinstance(operation, Constant | Positions)) and _fixed(results):
             known.update(results)
     return known
 

@@ -24,6 +24,7 @@ from rnnspec.ir.ops import (
     DistinctIds,
     Operation,
     PairTokens,
+    Positions,
     Random,
     Reshape,
     Select,
@@ -61,7 +62,7 @@ REPEATING: Mapping[CostClass, int | None] = {
 def repeating(operation: Operation) -> int | None:
     """The cost of computing an operation again, in kept bytes for each element; None if it must not be repeated."""
     match operation:
-        case Constant() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
+        case Constant() | Positions() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
             return 0
         case Window() | PairTokens() | DistinctIds():
             return 0

@@ -24,6 +24,7 @@ from rnnspec.ir.ops import (
     Constant,
     Operation,
     Pack,
+    Positions,
     Reduce,
     Reshape,
     RestoreRows,
@@ -43,6 +44,8 @@ Simpler: TypeAlias = tuple[Value, ...] | Operation | None
 def simplify(operation: Operation, defined: Definitions) -> Simpler:
     """The operation in simpler form: values equal to its results, another operation with its result, or None if no rule applies."""
     match operation:
+        case Positions():
+            return Constant(operation.result, 0.0) if _shape(operation.result) == (1,) else None
         case Unary():
             return _unary(operation, defined)
         case Binary():

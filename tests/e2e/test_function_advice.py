@@ -25,7 +25,8 @@ def keepdims(reduce: Callable[..., Any]) -> Callable[[np.ndarray], np.ndarray]:
 
 ONE: dict[str, Callable[[np.ndarray], Any]] = {
     "absolute": np.abs, "fabs": np.abs, "amax": keepdims(np.max), "amin": keepdims(np.min), "average": keepdims(np.mean),
-    "ceil": np.ceil, "cosh": np.cosh, "sinh": np.sinh, "erfc": np.vectorize(math.erfc), "exp2": np.exp2, "log10": np.log10, "log2": np.log2,
+    "ceil": np.ceil, "cosh": np.cosh, "detach": np.positive,
+    "sinh": np.sinh, "erfc": np.vectorize(math.erfc), "exp2": np.exp2, "log10": np.log10, "log2": np.log2,
     "logsumexp": keepdims(lambda v: np.log(np.exp(v).sum())), "neg": np.negative, "negative": np.negative,
     "norm": keepdims(np.linalg.norm), "reciprocal": np.reciprocal, "reduce_max": keepdims(np.max), "reduce_mean": keepdims(np.mean),
     "reduce_min": keepdims(np.min), "reduce_sum": keepdims(np.sum), "rint": np.rint,
@@ -49,6 +50,9 @@ OF_CONDITIONS = {"logical_and": np.logical_and, "logical_or": np.logical_or}
 
 PRODUCTS = {"dot", "matmul"}
 
+OF_A_NUMBER: dict[str, Callable[[int], Any]] = {"arange": np.arange, "iota": np.arange}
+OF_A_WIDTH = {"len"}
+
 
 def given(*equations: str, result: str) -> np.ndarray:
     """What a cell gives at one step of X."""
@@ -61,13 +65,22 @@ def given(*equations: str, result: str) -> np.ndarray:
 
 
 def test_every_proposal_is_tried() -> None:
-    assert set(SAME) == ONE.keys() | TWO.keys() | CONDITIONS.keys() | OF_CONDITIONS.keys() | PRODUCTS
+    assert set(SAME) == ONE.keys() | TWO.keys() | CONDITIONS.keys() | OF_CONDITIONS.keys() | PRODUCTS | OF_A_NUMBER.keys() | OF_A_WIDTH
 
 
 @pytest.mark.parametrize("name", ONE)
 def test_of_one_value(name: str) -> None:
     found = given("v = x", result=f"({SAME[name]})")
     np.testing.assert_allclose(found, ONE[name](X[0, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_A_NUMBER)
+def test_of_a_number(name: str) -> None:
+    np.testing.assert_array_equal(given("n = 4", result=SAME[name]), OF_A_NUMBER[name](4))
+
+
+def test_of_a_width() -> None:
+    assert given(result=SAME["len"].replace("(v)", "(x)")) == [4]
 
 
 @pytest.mark.parametrize("name", TWO)

@@ -40,12 +40,17 @@ MEANING: Mapping[str, Callable[..., Array]] = {
     "pow(1.2 + abs({a}), {b})": lambda a, b: np.power(1.2 + np.abs(a), b),
     "pow({a}, 3)": lambda a: a**3,
     "pow(2, {a})": np.exp2,
+    "stop_gradient(floor({a}))": np.floor,
     "where({a} > {b}, {a} * {a}, -{b})": lambda a, b: np.where(a > b, a * a, -b),
     "where({a} < 0.25, 1, 0)": lambda a: np.where(a < 0.25, 1.0, 0.0),
     "where({a} >= {b} and {a} < 1, {a}, {b})": lambda a, b: np.where((a >= b) & (a < 1), a, b),
     "where({a} <= {b} or {a} > 1, sin({a}), {b})": lambda a, b: np.where((a <= b) | (a > 1), np.sin(a), b),
     "where({a} == {a}, {a}, 7)": lambda a: a,
     "where({a} != {b}, {a}, 7)": lambda a, b: a,
+    "positions(5) * {a}": lambda a: np.arange(5.0) * a,
+    "where(positions(width({a})) == round(mean(abs({b})) * 4), {a}, -{b})": (
+        lambda a, b: np.where(np.arange(5) == np.rint(4 * np.abs(b).mean(axis=-1, keepdims=True)), a, -b)
+    ),
     "where(mean({a}) > 0, {a}, {b})": lambda a, b: np.where(a.mean(axis=-1, keepdims=True) > 0, a, b),
 }
 """Expressions of a row `{a}` that is multiplied with a weight, and the state `{b}`."""
@@ -105,7 +110,7 @@ def test_a_stream_gives_the_bits_of_the_whole_sequence(expression: str) -> None:
 
 def test_every_function_of_the_language_is_here() -> None:
     called = {expression.partition("(")[0] for expression in MEANING}
-    assert called == ELEMENTARY | PAIRS.keys() | {"where"}
+    assert called == ELEMENTARY | PAIRS.keys() | {"positions", "where"}
 
 
 def test_names_of_the_language_are_names_of_the_ir() -> None:
@@ -123,6 +128,9 @@ def test_names_of_the_language_are_names_of_the_ir() -> None:
         ("where(z > h or units > 3, z, h)", "z"),
         ("where(z > z and units > 9, h, z)", "z"),
         ("z * pow(2, -1) * 2", "z"),
+        ("z * (width(h) / 5)", "z"),
+        ("where(width(x) == 3, z, h)", "z"),
+        ("z * (positions(1) + 1)", "z"),
     ],
 )
 def test_what_is_known_when_the_spec_is_compiled_is_chosen_then(choice: str, chosen: str) -> None:
@@ -158,6 +166,27 @@ def test_products_in_a_condition_are_dropped_like_all_others() -> None:
     products = [operation for operation in steps.region.operations if isinstance(operation, Matmul)]
     assert len(products) == 2
     assert not {product.left for product in products} & set(steps.region.carried)
+
+
+def test_what_stops_is_a_constant_to_the_gradient() -> None:
+    """tanh(z) * stop(z) has the gradient of tanh(z) times a number."""
+    stopped, plain = (
+        rnnspec.compile(
+            f"cell Case(units) {{ weight kernel [features, units] = glorot_uniform state h [units] z = x @ kernel "
+            f"h' = tanh(z) * {factor} return h' }} model M {{ input x: float[1, {FEATURES}] Case({UNITS}) }}",
+            dtype="float64",
+            seed=2,
+        )
+        for factor in ("stop_gradient(z)", "1")
+    )
+    x = X[:, :1]
+    output, tape = stopped.forward(x, record=True)
+    z = x[:, 0] @ next(iter(stopped.weights.values()))
+    np.testing.assert_allclose(output, np.tanh(z) * z, rtol=0, atol=1e-14)
+    cotangent = np.random.default_rng(8).normal(size=output.shape)
+    _, plain_tape = plain.forward(x, record=True)
+    (gradient,), (wanted,) = stopped.backward(tape, cotangent).weights.values(), plain.backward(plain_tape, cotangent * z).weights.values()
+    np.testing.assert_allclose(gradient, wanted, rtol=0, atol=1e-14)
 
 
 def test_what_is_not_a_number_is_only_unequal() -> None:

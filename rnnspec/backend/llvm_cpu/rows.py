@@ -10,7 +10,7 @@ from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.contract.dimensions import BATCH, Size
 from rnnspec.frozen import frozen
-from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Prefetch, RowMap, Splat, Statement, Store
+from rnnspec.kernel.nodes import Access, Buffer, Contract, Draw, Load, Map, Position, Prefetch, RowMap, Splat, Statement, Store
 from rnnspec.kernel.target import CACHE_LINE
 from rnnspec.kernel.uniform_values import same_for_all_units
 
@@ -93,6 +93,8 @@ class TileEmitter:
                 self._load(statement)
             case Splat():
                 self._set_all(statement.name, self.vectors.vector(statement.value))
+            case Position():
+                self._count_units(statement)
             case Map():
                 for row, vector in self._grid():
                     operands = [self.values[name, row, vector] for name in statement.operands]
@@ -117,6 +119,15 @@ class TileEmitter:
     def _set_all(self, name: str, register: str) -> None:
         for row, vector in self._grid():
             self.values[name, row, vector] = register
+
+    def _count_units(self, statement: Position) -> None:
+        """The numbers of the first row, which are those of every row."""
+        for row, vector in self._grid():
+            first = self.values.get((statement.name, 0, vector))
+            if first is None:
+                start = self.vectors.writer.add(self.units.start, statement.column + vector * self.vectors.lanes)
+                first = self.vectors.consecutive(start)
+            self.values[statement.name, row, vector] = first
 
     def _load(self, statement: Load) -> None:
         access = statement.access
@@ -316,7 +327,7 @@ def _around_contractions(body: Sequence[Statement]) -> tuple[list[Statement], li
             case Map() if statement.name in needed:
                 needed.update(statement.operands)
                 early.append(statement)
-            case Load() | Splat() | Draw() if statement.name in needed:
+            case Load() | Splat() | Position() | Draw() if statement.name in needed:
                 early.append(statement)
             case Prefetch():
                 pass

@@ -67,6 +67,14 @@ class Vectors:
         """The constant vector with `value` in every lane."""
         return f"splat ({self.element} {self.constant(value)})"
 
+    def consecutive(self, start: str) -> str:
+        """`start`, an i64, and the numbers behind it, one in each lane; exact as far as the elements can count by ones."""
+        steps = ", ".join(f"{self.element} {self.constant(lane)}" for lane in range(self.lanes))
+        if start == "0":
+            return f"<{steps}>"
+        first = self.splat(self.writer.assign(f"sitofp i64 {start} to {self.element}", "s"))
+        return self.writer.assign(f"fadd {self.type} {first}, <{steps}>")
+
     def pointer(self, base: str, offset: str) -> str:
         """The address `offset` elements behind `base`."""
         return base if offset == "0" else self.writer.assign(f"getelementptr inbounds {self.element}, ptr {base}, i64 {offset}", "p")

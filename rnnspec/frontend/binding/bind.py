@@ -16,7 +16,7 @@ from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue,
 from rnnspec.frontend.catalogue import argument_types
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
-from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
@@ -221,7 +221,7 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
         case argument_types.RecurrentLayer() | argument_types.InnerLayer() | argument_types.CellList() | argument_types.Named():
             return given
         case argument_types.AnyValue():
-            if not isinstance(value, Symbol) or names_a_member(value.name):
+            if not isinstance(value, Symbol) or names_a_member(value.name) or value.name in scope.own.functions:
                 return given
             help_ = nearest(value.name, [*scope.parameters, *FAMILIES[Family.ACTIVATION], *FAMILIES[Family.INITIALIZER]])
             raise CheckError(
@@ -313,7 +313,7 @@ def _axes(value: Value) -> Value:
 def choose(family: Family, given: LocatedValue, owner: str, scope: Scope) -> Config:
     """The member of a catalogue that a value names, its arguments filled in; raises `CheckError`."""
     match given.value:
-        case Config() as configured if configured.name in FAMILIES[family]:
+        case Config() as configured if configured.name in FAMILIES[family] or configured.name in scope.own.of(family):
             return configured
         case Symbol(name):
             return _member(family, name, given.span, None, scope)
@@ -327,17 +327,66 @@ def choose(family: Family, given: LocatedValue, owner: str, scope: Scope) -> Con
 
 def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Config:
     catalogue = FAMILIES[family]
+    if (own := scope.own.of(family).get(name)) is not None:
+        return _of_equations(own, family, span, call, scope)
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
         raise CheckError(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
         raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
+    if family in (Family.LOSS, Family.METRIC):
+        library = standard_library.losses({}) if family is Family.LOSS else standard_library.metrics({})
+        return _of_equations(library[entry.name], family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
     if bindings is None:
         raise report.fault()
     return Config(entry.name, bindings.plain())
+
+
+def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast.Call | None, scope: Scope) -> Config:
+    """A function as an activation, its first parameter being the value; a loss or a metric. The parameters are the arguments."""
+    name = declared.name.text
+    if isinstance(declared, ast.Function) and not declared.parameters:
+        raise CheckError(errors.cells.FunctionMisuse(span=span, function=name, problem="takes no value, so that it is no activation"))
+    arguments = equation_arguments(declared)
+    report = Report()
+    written = call or ast.Call(span, ast.Identifier(span, name), ())
+    bindings = bind(written.callee.text, arguments, written, scope, report, family=family.value)
+    if bindings is None:
+        raise report.fault()
+    for argument in arguments:
+        _plain_value(bindings.given(argument.name), argument.name)
+    return Config(name, bindings.plain())
+
+
+def equation_arguments(declared: ast.Equations) -> list[ArgumentSpec]:
+    """The arguments of a loss, a metric, or a function as an activation, whose first parameter is the value."""
+    return [_argument(parameter) for parameter in declared.parameters[isinstance(declared, ast.Function) :]]
+
+
+def _argument(parameter: ast.Parameter) -> ArgumentSpec:
+    """A parameter of equations as an argument; its default tells the kind."""
+    name = parameter.name.text
+    if parameter.default is None:
+        return ArgumentSpec(name, argument_types.AnyValue(), REQUIRED)
+    default = _plain_value(evaluate(parameter.default, Scope({})), name)
+    match default:
+        case bool():
+            return ArgumentSpec(name, argument_types.Flag(), default)
+        case int() | float():
+            return ArgumentSpec(name, argument_types.Float(), float(default))
+        case str() | None:
+            return ArgumentSpec(name, argument_types.AnyValue(), default)
+
+
+def _plain_value(given: LocatedValue, name: str) -> int | float | bool | str | None:
+    """A value that is no list and no name; `CheckError` for another one."""
+    if isinstance(given.value, tuple | Symbol | CallValue | Config):
+        found = describe(given.value)
+        raise CheckError(errors.names.WrongValue(span=given.span, owner=f"`{name}`", expected="a number, true, false or none", found=found))
+    return given.value
 
 
 def _plain(given: LocatedValue) -> ArgumentValue:

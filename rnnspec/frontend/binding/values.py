@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, assert_never
 
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import errors
+from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
@@ -42,10 +43,37 @@ class LocatedValue:
 
 
 @frozen
+class OwnEquations:
+    """A spec's own functions, losses and metrics by name, those that it imports included."""
+
+    functions: Mapping[str, ast.Function] = field(default_factory=dict[str, ast.Function])
+    losses: Mapping[str, ast.Loss] = field(default_factory=dict[str, ast.Loss])
+    metrics: Mapping[str, ast.Metric] = field(default_factory=dict[str, ast.Metric])
+
+    def of(self, family: Family) -> Mapping[str, ast.Equations]:
+        """Those that can stand wherever a member of a catalogue can."""
+        match family:
+            case Family.ACTIVATION:
+                return self.functions
+            case Family.LOSS:
+                return self.losses
+            case Family.METRIC:
+                return self.metrics
+            case Family.INITIALIZER | Family.REGULARIZER | Family.CONSTRAINT | Family.OPTIMIZER:
+                return {}
+            case _:
+                assert_never(family)
+
+
+NOTHING_OWN = OwnEquations()
+
+
+@frozen
 class Scope:
     """The parameters in sight, of a model or of a cell.
 
-    `faulty`: names of parameters with a reported fault. `computed`: names that have a value only in a step.
+    `faulty`: names of parameters with a reported fault. `computed`: names that have a value only in a step. `own`: the spec's functions,
+    losses and metrics.
     """
 
     parameters: Mapping[str, LocatedValue]
@@ -53,6 +81,7 @@ class Scope:
     computed: Collection[str] = frozenset()
     values: Collection[str] = frozenset()
     """The names of the graph's values so far: they aren't constants, and where one stands for a constant it is said so."""
+    own: OwnEquations = field(default=NOTHING_OWN, compare=False, repr=False)
 
 
 class CheckError(Exception):

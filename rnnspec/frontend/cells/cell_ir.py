@@ -11,11 +11,14 @@ from enum import Enum
 from typing import TypeAlias, assert_never
 
 from rnnspec.contract.location import UNKNOWN, Location
-from rnnspec.contract.signature import ArgumentValue, InitializerPart
+from rnnspec.contract.signature import InitializerPart
 from rnnspec.frozen import frozen
 
 ELEMENT_LIMIT = 2**31 - 1
 """The most elements of a weight or a row: more don't fit a 32-bit index."""
+
+POSITION_LIMIT = 2**24
+"""The most numbers of `positions`: float32 counts by ones up to there."""
 
 
 @frozen
@@ -100,6 +103,13 @@ class Zeros:
 
 
 @frozen
+class Positions:
+    """The row 0, 1, ..., w - 1, the same in every step."""
+
+    shape: TermShape
+
+
+@frozen
 class Pairwise:
     """An elementwise operation on two terms. Each has the result's `shape`, or width 1, or is a number; rows align with the last axis."""
 
@@ -123,10 +133,9 @@ class Negation:
 
 @frozen
 class Applied:
-    """A function of `functions.py`, elementwise or over the last axis; the shape stays."""
+    """An elementwise function of the language, one of `functions.ELEMENTARY`; the shape stays."""
 
     function: str
-    options: tuple[tuple[str, ArgumentValue], ...]
     operand: Term
 
     @property
@@ -213,14 +222,14 @@ class Choice:
 
 
 Term: TypeAlias = (
-    Literal | Variable | WeightTerm | Zeros | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread | Choice
+    Literal | Variable | WeightTerm | Zeros | Positions | Pairwise | Negation | Applied | Product | Reduced | Row | Joined | Spread | Choice
 )
 
 
 def operands(term: Term) -> tuple[Term, ...]:
     """The terms from which a term is computed."""
     match term:
-        case Literal() | Variable() | WeightTerm() | Zeros():
+        case Literal() | Variable() | WeightTerm() | Zeros() | Positions():
             return ()
         case Pairwise() | Product():
             return term.left, term.right

@@ -17,6 +17,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Literal,
     Negation,
     Pairwise,
+    Positions,
     Product,
     Reduced,
     Row,
@@ -51,14 +52,15 @@ def print_term(term: Term) -> str:
             return name
         case Zeros():
             return "0"
+        case Positions(shape):
+            return f"positions({shape.dimensions[0]})"
         case Pairwise(kind, left, right):
             named = kind.value.isalpha()
             return f"{kind.value}({print_term(left)}, {print_term(right)})" if named else f"{_inner(left)} {kind.value} {_inner(right)}"
         case Negation(operand):
             return f"-{_inner(operand)}"
-        case Applied(function, options, operand):
-            named = "".join(f", {name} = {plain(value)}" for name, value in options)
-            return f"{function}({print_term(operand)}{named})"
+        case Applied(function, operand):
+            return f"{function}({print_term(operand)})"
         case Product(left, right):
             return f"{_inner(left)} @ {_inner(right)}"
         case Reduced(kind, operand):

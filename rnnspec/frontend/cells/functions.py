@@ -5,7 +5,9 @@ from __future__ import annotations
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS
 from rnnspec.frontend.cells.cell_ir import Elementwise, Reduction
 
-ELEMENTARY = frozenset({"abs", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "round", "sin", "sqrt"})
+ELEMENTARY = frozenset(
+    {"abs", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "round", "sigmoid", "sin", "sqrt", "stop_gradient", "tanh"}
+)
 """Of one value, elementwise; the names are those of the IR's kinds."""
 
 REDUCTIONS = {kind.value: kind for kind in Reduction}
@@ -14,4 +16,4 @@ REDUCTIONS = {kind.value: kind for kind in Reduction}
 PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Elementwise.POW)}
 """Of two values, elementwise."""
 
-FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "split", "where"})
+FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "positions", "split", "where", "width"})

@@ -18,6 +18,7 @@ from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Located
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, AnyValue, ArgumentSpec, ChoiceOf, Family, Flag, Int
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
 from rnnspec.frontend.catalogue.layers import SEQUENCE_OPTIONS
+from rnnspec.frontend.cells.calls import call, split_call
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
     Assignment,
@@ -33,10 +34,12 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
-from rnnspec.frontend.cells.function_advice import split_by_widths
+from rnnspec.frontend.cells.equation_names import EquationNames
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
-from rnnspec.frontend.cells.typed_expressions import EquationNames, as_term, fit, operand_of, term_of
+from rnnspec.frontend.cells.typed_expressions import operand_of, term_of
+from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax.standard_library import functions
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
@@ -106,7 +109,9 @@ def bind_parameters(
                 given = evaluate(written[argument.name], scope)
                 values[argument.name] = checked(argument, given, name, scope)
             elif parameter.default is not None:
-                values[argument.name] = _default(parameter.default, argument, call, Scope(dict(values), frozenset(faulty)))
+                values[argument.name] = _default(
+                    parameter.default, argument, call, replace(scope, parameters=dict(values), faulty=frozenset(faulty))
+                )
         if argument.name not in values:
             faulty.add(argument.name)
     chosen: dict[str, LocatedValue] = {}
@@ -115,7 +120,7 @@ def bind_parameters(
             plain = None if option.default is REQUIRED or isinstance(option.default, tuple) else option.default
             given = evaluate(written[option.name], scope) if option.name in written else LocatedValue(plain, call.callee.span)
             chosen[option.name] = checked(option, given, name, scope)
-    return BoundParameters(Scope(values), Bindings(chosen)) if report.count == before else None
+    return BoundParameters(Scope(values, own=scope.own), Bindings(chosen)) if report.count == before else None
 
 
 def _default(expression: ast.Expression, argument: ArgumentSpec, call: ast.Call, scope: Scope) -> LocatedValue:
@@ -158,18 +163,18 @@ class _Instance:
         self._features = features
         self._report = report
         width = LocatedValue(features, cell.definition.name.span)
-        self._scope = Scope({**cell.scope.parameters, "features": width})
+        self._scope = replace(cell.scope, parameters={**cell.scope.parameters, "features": width})
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
-        self._names = EquationNames(
-            self._scope, {"x": Variable("x", TermShape((features,), True))}, set(), equation_targets(self._definition)
-        )
+        x = Variable("x", TermShape((features,), True))
+        library = functions(self._scope.own.functions)
+        self._names = EquationNames(self._scope, {"x": x}, set(), equation_targets(self._definition), library, call)
         self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
         self._states: dict[str, CellState | None] = {}
         self._state_spans: dict[str, Span] = {}
         self._statements: tuple[ast.CellStatement, ...] = ()
-        self._assignments: list[Assignment] = []
+        self._assignments = self._names.hoisted.assignments
         self._locals: dict[str, Span] = {}
         self._constants: set[str] = set()
         self._output: Term | None = None
@@ -325,7 +330,8 @@ class _Instance:
             self._declare(target)
         call = equation.value
         if isinstance(call, ast.Call) and call.callee.text == "split":
-            value, parts = self._split(call, len(equation.targets))
+            taken = self._owners.keys() - self._locals.keys()
+            value, parts = split_call(call, len(equation.targets), self._names, taken)
         elif len(equation.targets) == 1:
             operand, target = operand_of(equation.value, self._names), equation.targets[0]
             if isinstance(operand, LocatedValue) and isinstance(operand.value, int | float) and not target.primed:
@@ -351,7 +357,7 @@ class _Instance:
 
     def _constant(self, target: ast.Name, value: LocatedValue) -> None:
         """A name for what is known when the spec is compiled: it computes nothing, and can stand wherever a parameter can."""
-        self._names.scope = Scope({**self._names.scope.parameters, target.text: value}, self._names.scope.faulty)
+        self._names.scope = replace(self._names.scope, parameters={**self._names.scope.parameters, target.text: value})
         self._constants.add(target.text)
 
     def _declare(self, target: ast.Name) -> None:
@@ -385,35 +391,6 @@ class _Instance:
                 )
             )
         return fitted, expected
-
-    def _split(self, call: ast.Call, targets: int) -> tuple[Term, int]:
-        if len(call.arguments) != 2 or any(argument.name for argument in call.arguments):
-            help_ = "write `a, b = split(value, 2)`"
-            raise CheckError(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
-        value = term_of(call.arguments[0].value, self._names)
-        span = call.arguments[1].span
-        count = evaluate(call.arguments[1].value, self._names.constants()).value
-        width = value.shape.dimensions[-1] if value.shape.dimensions else 0
-        if isinstance(count, bool) or not isinstance(count, int):
-            widths = tuple(item.value for item in count) if isinstance(count, tuple) else ()
-            problem = f"the parts are equal: a number says how many, not {describe(count)}"
-            taken = self._names.known() | self._owners.keys() - self._locals.keys()
-            help_ = split_by_widths(widths, call.arguments[0].value.span.text, width, targets, taken)
-            raise CheckError(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
-        if count != targets:
-            problem = f"{describe(count)} parts for {targets} {'name' if targets == 1 else 'names'}"
-            fitting = [f"`split(..., {targets})`"] if targets > 1 and width and width % targets == 0 else []
-            fitting += [f"{count} names"] if count > 1 and width and width % count == 0 else []
-            help_ = f"write {' or '.join(fitting)}" if fitting else ""
-            raise CheckError(errors.cells.SplitTargets(span=span, problem=problem, help=help_))
-        if not value.shape.dimensions:
-            span = call.arguments[0].span
-            raise CheckError(errors.cells.UnfitOperand(span=span, place="`split`", expected="a row or a matrix", found=str(value.shape)))
-        if width % count:
-            fitting = [str(each) for each in range(2, min(width, 64) + 1) if width % each == 0]
-            help_ = f"{width} can be split into {', '.join(fitting[:8])} parts" if fitting else ""
-            raise CheckError(errors.cells.SplitMisfit(span=call.span, width=width, parts=count, help=help_))
-        return value, count
 
     def _return(self, statement: ast.Return) -> None:
         term = term_of(statement.value, self._names)

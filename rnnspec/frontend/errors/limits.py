@@ -113,3 +113,16 @@ class TooManyParts(Diagnostic):
 
     limit: int
     length: int
+
+
+@frozen(kw_only=True)
+class CallsTooDeep(Diagnostic):
+    """Calls of functions that are text nested deeper than the limit."""
+
+    code = "E0710"
+    title = "more than {limit} calls of functions in each other"
+    label = "`{function}` is called too deep here"
+    advice = "a function that calls itself must come to an end by a condition that is known when the spec is compiled"
+
+    function: str
+    limit: int

@@ -10,6 +10,7 @@ from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.location import UNKNOWN, Location
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic
+from rnnspec.frontend.binding.values import OwnEquations
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frozen import frozen
 
@@ -224,6 +225,8 @@ class Graph:
     train: TrainSettings
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
     drops: tuple[Drop, ...] = field(default=(), compare=False)
+    own: OwnEquations = field(default_factory=OwnEquations, compare=False)
+    """The spec's functions, losses and metrics."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -39,7 +39,7 @@ class Activation(Layer):
 
 
 def _check_activation(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
-    checks.numbers(call, operand)
+    width = checks.numbers(call, operand)
     kind = call.callee.text
     if kind == "Softmax":
         over_time = checks.of_steps(call, bindings, operand)
@@ -47,7 +47,7 @@ def _check_activation(checks: ShapeRules, name: str, bindings: Bindings, call: a
         return BuiltLayer(layer, (operand,), (operand.type.by(name),))
     fixed = FIXED[kind]
     if fixed is None:
-        activation = bindings.configured("activation")
+        activation = checks.activation(bindings, width)
     else:
         activation = Config(fixed, tuple((key, value) for key, value in bindings.plain() if key != "name"))
     return BuiltLayer(Activation(name, kind, activation), (operand,), (operand.type.by(name),))

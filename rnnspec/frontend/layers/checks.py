@@ -14,10 +14,12 @@ from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.values import CheckError, Report
 from rnnspec.frontend.cells.cell_ir import ELEMENT_LIMIT
+from rnnspec.frontend.cells.row_functions import activation_step
 from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers.weight_options import constraint_of, regularizer_of
 from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax.standard_library import functions
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
 
@@ -49,8 +51,10 @@ class BuiltLayer:
 class ShapeRules:
     """The shape checks of one model, or of one use of a block."""
 
-    def __init__(self, names: LayerNames, origins: InputSpans, report: Report) -> None:
+    def __init__(self, names: LayerNames, origins: InputSpans, report: Report, own: Mapping[str, ast.Function]) -> None:
+        """`own`: the spec's functions."""
         self._names = names
+        self._own = own
         self.report = report
         self.origins = origins
 
@@ -65,6 +69,13 @@ class ShapeRules:
         if prod(shape) > ELEMENT_LIMIT:
             raise CheckError(errors.layers.LayerTooLarge(span=call.span, layer=call.callee.text, shape=str(list(shape))))
         return LayerWeight(f"{layer}/{name}", shape, (InitializerPart(0, shape[-1] if shape else 1, initializer),))
+
+    def activation(self, bindings: Bindings, width: int) -> Config:
+        """The argument `activation`; `CheckError` for a function of the spec that doesn't fit a row of the width."""
+        activation = bindings.configured("activation")
+        if activation.name in self._own:
+            activation_step(activation, width, functions(self._own), bindings.given("activation").span)
+        return activation
 
     def numbers(self, call: ast.Call, operand: GraphValue) -> int:
         """The operand's number of features; an error for ids, and for a symbolic number of features."""

@@ -58,7 +58,7 @@ def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, op
     bias = None
     if bindings.flag("use_bias"):
         bias = checks.weight(name, "bias", (filters,), bindings, call)
-    carry_mask, activation = bindings.flag("carry_mask"), bindings.configured("activation")
+    carry_mask, activation = bindings.flag("carry_mask"), checks.activation(bindings, bindings.whole("filters"))
     output = check_windows(checks, call, operand, window, filters, name, carry_mask=carry_mask)
     layer = Convolution(name, window, carry_mask, activation, kernel, bias, activity_of(bindings, output, checks.report))
     return BuiltLayer(layer, (operand,), (output,))

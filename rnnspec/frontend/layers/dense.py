@@ -39,7 +39,7 @@ def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, op
     if bindings.flag("use_bias"):
         bias = checks.weight(name, "bias", (units,), bindings, call)
     output = operand.type.with_features(units).by(name)
-    layer = Dense(name, units, bindings.configured("activation"), kernel, bias, activity_of(bindings, output, checks.report))
+    layer = Dense(name, units, checks.activation(bindings, units), kernel, bias, activity_of(bindings, output, checks.report))
     return BuiltLayer(layer, (operand,), (output,))
 
 

@@ -98,7 +98,7 @@ class LayerMaker:
         look_up: Callable[[str, Span], GraphValue],
         report: Report,
     ) -> None:
-        shapes = ShapeRules(names, origins, report)
+        shapes = ShapeRules(names, origins, report, scope.own.functions)
         self._context = CheckContext(cells, scope, names, origins, shapes, look_up, report, self._rules, self._inner)
 
     def make(self, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None = None) -> BuiltLayer:

@@ -21,6 +21,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Literal,
     Negation,
     Pairwise,
+    Positions,
     Product,
     Reduced,
     Reduction,
@@ -34,8 +35,8 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
     operands,
 )
-from rnnspec.frontend.lowering.activations import emit
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.elementwise import UnaryKind
 from rnnspec.ir.ops import BinaryKind, CompareKind, ReduceKind, Value
 from rnnspec.ir.types import ROWS, Dim, DType, TensorType
 
@@ -52,7 +53,8 @@ _REDUCE: Mapping[Reduction, ReduceKind] = MappingProxyType(
 class StepLowering:
     """Emits a step's equations; `values` are its variables, `weights` the enclosing function's values by the cell's names.
 
-    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`).
+    `drops`: what a variable is multiplied with for each gate of its products with weights (`gates_of`). `rows`: how many rows the
+    variables have.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class StepLowering:
         weights: Mapping[str, Value],
         values: dict[str, Value],
         drops: Mapping[tuple[str, int], Value],
+        rows: Dim = ROWS,
     ) -> None:
+        self._rows = rows
         self._drops = drops
         self._dropped = frozenset(name for name, _ in drops)
         self._gates: dict[tuple[str, Term], tuple[Value, ...]] = {}
@@ -86,6 +90,12 @@ class StepLowering:
         with self._b.at(fused((layer, step.output_location))):
             return carries, self._term(step.output)
 
+    def value_of(self, step: Step) -> Value:
+        """The output of a step whose states don't change."""
+        for assignment in step.assignments:
+            self._assign(assignment)
+        return self._term(step.output)
+
     def _assign(self, assignment: Assignment) -> None:
         names = [_printable(target) for target in assignment.targets]
         if len(names) == 1:
@@ -96,7 +106,7 @@ class StepLowering:
         self._values |= dict(zip(assignment.targets, parts, strict=True))
 
     def _shape(self, shape: TermShape) -> tuple[Dim, ...]:
-        return (ROWS, *shape.dimensions) if shape.stepwise else shape.dimensions
+        return (self._rows, *shape.dimensions) if shape.stepwise else shape.dimensions
 
     def _term(self, term: Term) -> Value:
         match term:
@@ -106,14 +116,16 @@ class StepLowering:
                 return self._weights[name]
             case Zeros(shape):
                 return self._b.constant(0.0, TensorType(self._dtype, self._shape(shape)))
+            case Positions(shape):
+                return self._b.positions(shape.dimensions[0], self._dtype)
             case Literal():
                 raise InternalError("a number reached the lowering without a shape")
             case Pairwise(kind, left, right, shape):
                 return self._b.binary(BinaryKind[kind.name], self._as(left, shape), self._as(right, shape))
             case Negation(operand):
                 return self._b.neg(self._term(operand))
-            case Applied(function, options, operand):
-                return emit(self._b, function, options, self._term(operand))
+            case Applied(function, operand):
+                return self._b.unary(UnaryKind(function), self._term(operand))
             case Product(left, right):
                 return self._product(left, right)
             case Reduced(kind, operand):

@@ -7,14 +7,17 @@ from typing import Literal, TypeAlias
 
 from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
+from rnnspec.contract.objective import Objective, target_name
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Flow, PaddedSequence, RowValue
+from rnnspec.frontend.model import objectives
 from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
+from rnnspec.frontend.syntax.standard_library import functions
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Function, Module, Result, Role, Value
 from rnnspec.ir.types import BATCH, Dim, DType, TensorType
@@ -24,16 +27,20 @@ Precision: TypeAlias = Literal["float32", "float64"]
 DTYPES: dict[str, DType] = {"float32": DType.F32, "float64": DType.F64}
 
 
-def lower(graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False) -> Module:
+def lower(
+    graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False, objective: Objective = ()
+) -> Module:
     """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls.
 
-    `activities`: what activity regularizers look at follows the outputs.
+    `activities`: what activity regularizers look at follows the outputs. `objective`: its results stand in the place of the outputs, and
+    the targets are further inputs.
     """
-    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities).function(),))
+    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities, objective).function(),))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool, observed: bool) -> None:
+    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool, observed: bool, objective: Objective) -> None:
+        self._objective = objective
         self._graph = graph
         self._dtype = dtype
         self._training = training
@@ -41,13 +48,16 @@ class _Lowering:
         self._weights: dict[str, Value] = {}
         self._flows: dict[int, Flow] = {}
         self._inputs: dict[str, Value] = {}
+        self._targets: dict[str, Value] = {}
         self._masks: dict[str, Value] = {}
         self._numbers = {steps: number for number, steps in enumerate(sequences(graph))}
         self._indices: dict[StepMask | StepPairs, Value] = {}
         self._masked: dict[Windowed, Value] = {}
         draws = Draws(self._b, self._parameters())
         observed_values: list[Value] | None = [] if observed else None
-        self._tools = Tools(self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values)
+        self._tools = Tools(
+            self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, functions(graph.own.functions)
+        )
 
     def function(self) -> Function:
         for application in self._graph.applications:
@@ -57,7 +67,12 @@ class _Lowering:
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         made = {value.number: application.location for application in self._graph.applications for value in application.results}
         outputs: list[tuple[str, Value]] = []
-        for output in self._graph.outputs:
+        for each in self._objective:
+            output = next(output for output in self._graph.outputs if output.name == each.output)
+            with self._b.at(made.get(output.value.number, UNKNOWN)):
+                flow, target = self._flows[output.value.number], self._targets[each.output]
+                outputs += objectives.results(self._tools, each, flow, target, self._graph.own)
+        for output in () if self._objective else self._graph.outputs:
             with self._b.at(made.get(output.value.number, UNKNOWN)):
                 outputs.append((output.name, self._tools.exit(self._flows[output.value.number])))
         if self._tools.activities is not None:
@@ -80,6 +95,11 @@ class _Lowering:
             if type_.sequence:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
+        for each in self._objective:
+            output = next(output for output in self._graph.outputs if output.name == each.output)
+            shape = (BATCH, *output.value.type.shape[:-1], each.target)
+            name = target_name(each.output)
+            self._targets[each.output] = self._b.parameter(Role.INPUT, name, TensorType(self._dtype, shape))
         locations = {application.layer.name: application.location for application in reversed(self._graph.applications)}
         for owner, weight in ((layer, weight) for layer in self._graph.layers for weight in layer.weights):
             self._b.location = locations[owner.name]

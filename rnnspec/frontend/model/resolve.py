@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.contract.dimensions import Name
@@ -21,6 +22,7 @@ from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
+from rnnspec.frontend.model.own_declarations import OwnDeclarations
 from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, ModelBuilder
 from rnnspec.frontend.model.train_section import resolve_train
 from rnnspec.frontend.syntax import ast, limits
@@ -53,6 +55,7 @@ def _order(diagnostic: Diagnostic, tree: ast.File) -> tuple[bool, bool, int]:
 
 def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Definitions]:
     models: list[ast.Model] = []
+    own = OwnDeclarations()
     cells: dict[str, ast.Cell] = {}
     blocks: dict[str, ast.Block] = {}
     for declaration in tree.declarations:
@@ -64,11 +67,13 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
                     report.add(errors.syntax.SeveralModels(span=declaration.name.span, secondary=secondary))
             case ast.Cell() | ast.Block():
                 _declare(declaration, cells, blocks, report)
+            case ast.Function() | ast.Loss() | ast.Metric():
+                own.declare(declaration, report)
             case ast.Import():
                 raise InternalError("an import that wasn't followed")
     if not models:
         report.add(errors.syntax.NoModel(span=tree.span.source.end()))
-    return (models[0] if models else None), Definitions(CellLibrary(cells), blocks)
+    return (models[0] if models else None), Definitions(CellLibrary(cells), blocks, own.declared())
 
 
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
@@ -86,7 +91,7 @@ def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], bloc
 
 
 def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
-    scope = model_scope(model, parameters, report)
+    scope = replace(model_scope(model, parameters, report), own=definitions.own)
     builder = GraphBuilder(report)
     items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
     if not items:
@@ -123,7 +128,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     flows.finish(outputs_named=named is not None)
     warn_of_dropped(applications, builder.spans, report)
     drops = callers_drops(applications, builder.spans, outputs)
-    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops)
+    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops, definitions.own)
 
 
 def _statements(model: ast.Model, flows: ModelBuilder, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:

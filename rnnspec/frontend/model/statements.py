@@ -11,7 +11,7 @@ from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames, given_names
-from rnnspec.frontend.binding.values import AlreadyReported, CheckError, Report, Scope, describe
+from rnnspec.frontend.binding.values import AlreadyReported, CheckError, OwnEquations, Report, Scope, describe
 from rnnspec.frontend.catalogue.layers import LAYERS, NAME
 from rnnspec.frontend.cells.instantiate import bind_parameters, parameter_arguments
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
@@ -28,10 +28,11 @@ Flow: TypeAlias = tuple[GraphValue, ...] | None
 
 @frozen
 class Definitions:
-    """The cells and blocks that a call may name besides the built-in layers."""
+    """The declarations of a spec: cells and blocks, which a call may name besides the built-in layers, and equations of rows."""
 
     cells: Mapping[str, ast.Cell]
     blocks: Mapping[str, ast.Block]
+    own: OwnEquations
 
 
 @dataclass

@@ -306,7 +306,39 @@ class Cell(Node):
     statements: tuple[CellStatement, ...]
 
 
-Declaration: TypeAlias = Model | Cell | Block | Import
+@frozen
+class Function(Node):
+    """`function name(parameters) = value`, or with statements in braces: put in where it is called."""
+
+    name: Identifier
+    parameters: tuple[Parameter, ...]
+    statements: tuple[CellStatement, ...]
+
+
+@frozen
+class Loss(Node):
+    """`loss name(parameters) of target { statements }`: a row's loss by its equations. `target`: what a target must be, if it is said."""
+
+    name: Identifier
+    parameters: tuple[Parameter, ...]
+    target: Identifier | None
+    statements: tuple[CellStatement, ...]
+
+
+@frozen
+class Metric(Node):
+    """`metric name(parameters) of target { statements }`: as a loss; its value is a mean over rows, or computed of totals."""
+
+    name: Identifier
+    parameters: tuple[Parameter, ...]
+    target: Identifier | None
+    statements: tuple[CellStatement, ...]
+
+
+Equations: TypeAlias = Function | Loss | Metric
+"""Declarations that are equations of one row, without weights or states."""
+
+Declaration: TypeAlias = Model | Cell | Block | Equations | Import
 
 
 @frozen

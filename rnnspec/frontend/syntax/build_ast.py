@@ -53,7 +53,7 @@ class TreeBuilder:
             return ast.Import(span, self._string(tree))
         name = self._identifier(tree.children[0])
         parameters = tuple(self._parameter(each) for each in _trees(tree, "parameters") for each in _trees(each))
-        body = [child for child in _trees(tree) if child.data != "parameters"]
+        body = [child for child in _trees(tree) if child.data not in ("parameters", "target_kind")]
         match tree.data:
             case "model":
                 return ast.Model(span, name, parameters, tuple(self._model_statement(child) for child in body))
@@ -61,8 +61,21 @@ class TreeBuilder:
                 return ast.Block(span, name, parameters, tuple(self._flow_statement(child) for child in body))
             case "cell":
                 return ast.Cell(span, name, parameters, tuple(self._cell_statement(child) for child in body))
+            case "function":
+                return ast.Function(span, name, parameters, tuple(self._function_statement(child) for child in body))
+            case "loss" | "metric":
+                kind = ast.Loss if tree.data == "loss" else ast.Metric
+                target = [self._identifier(each.children[0]) for each in _trees(tree, "target_kind")]
+                statements = tuple(self._cell_statement(child) for child in body)
+                return kind(span, name, parameters, target[0] if target else None, statements)
             case _:
                 raise _unknown(tree)
+
+    def _function_statement(self, tree: Parsed) -> ast.CellStatement:
+        """A statement, or the one value behind `=`, which is what is returned."""
+        if tree.data in ("equation", "output", "when"):
+            return self._cell_statement(tree)
+        return ast.Return(self._span(tree), self._expression(tree))
 
     def _parameter(self, tree: Parsed) -> ast.Parameter:
         default = [self._expression(child) for child in _trees(tree)]

@@ -27,7 +27,7 @@ Statement: TypeAlias = (
     ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train | ast.Setting | ast.Weight | ast.States | ast.Equation | ast.Return
 )
 Item: TypeAlias = ast.Declaration | Statement | ast.When
-Braced: TypeAlias = ast.Model | ast.Cell | ast.Block | ast.Train | ast.Repeat | ast.When
+Braced: TypeAlias = ast.Model | ast.Cell | ast.Block | ast.Equations | ast.Train | ast.Repeat | ast.When
 
 
 def format_spec(source: SourceFile) -> str:
@@ -123,7 +123,20 @@ class _Formatter:
     def _entry(self, item: Item, indent: str, stop: int) -> _Entry:
         kind, columns = type(item).__name__, ()
         match item:
-            case ast.Model() | ast.Cell() | ast.Block() | ast.Train() | ast.Repeat() | ast.When():
+            case ast.Function(statements=[ast.Return() as only]) if not self._in_braces(item):
+                above = self._inside(item.span.start, item.span.stop)
+                finish = partial(_as_it_is, _assigned(f"{self._head(item, indent)[-1]} = ", only.value, "", WIDTH - len(indent)))
+            case (
+                ast.Model()
+                | ast.Cell()
+                | ast.Block()
+                | ast.Function()
+                | ast.Loss()
+                | ast.Metric()
+                | ast.Train()
+                | ast.Repeat()
+                | ast.When()
+            ):
                 head, lines = self._braced(item, indent)
                 above = self._inside(item.span.start, head)
                 if isinstance(item, ast.When) and item.otherwise is not None:
@@ -167,16 +180,23 @@ class _Formatter:
                 _, others = self._filled([f"{closed or lines[-1]} else"], item.otherwise.statements, item.otherwise.span)
                 return opening, [*lines[:-1], *others]
             case _:
-                word = type(item).__name__.lower()
-                parameters = [
-                    each.name.text if each.default is None else f"{each.name.text} = {expression_text(each.default)}"
-                    for each in item.parameters
-                ]
-                start = f"{word} {item.name.text}"
-                bracketed = bool(parameters)
-                head = wrapped(f"{start}(", parameters, ")", WIDTH - len(indent) - 2) if bracketed else [start]
-                statements = item.statements
+                head, statements = self._head(item, indent), item.statements
         return self._filled(head, statements, Span(self.source, self._opening_brace(item), item.span.stop))
+
+    def _head(self, item: ast.Model | ast.Cell | ast.Block | ast.Equations, indent: str) -> list[str]:
+        """A declaration up to its braces."""
+        parameters = [
+            each.name.text if each.default is None else f"{each.name.text} = {expression_text(each.default)}" for each in item.parameters
+        ]
+        start = f"{type(item).__name__.lower()} {item.name.text}"
+        of = f" of {item.target.text}" if isinstance(item, ast.Loss | ast.Metric) and item.target is not None else ""
+        if not parameters and not isinstance(item, ast.Function):
+            return [f"{start}{of}"]
+        return wrapped(f"{start}(", parameters, f"){of}", WIDTH - len(indent) - 2)
+
+    def _in_braces(self, item: ast.Function) -> bool:
+        """Whether a function's one value stands in braces, which stay, with what comments there are in them."""
+        return self.source.text[item.span.stop - 1] == "}"
 
     def _filled(self, head: list[str], statements: Sequence[Item], braces: Span) -> tuple[int, list[str]]:
         """The offset of the opening brace, and the lines: `head`, the braces and their contents."""

@@ -34,6 +34,9 @@ STATEMENTS = 20_000
 BLOCK = 6
 """Statements for which the use of a block counts, besides those in it."""
 
+CALLS = 64
+"""Nesting depth of calls of functions that are text, a function's calls of itself included."""
+
 PARTS = 200
 """Sequences that are joined to one sequence."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from rnnspec.ir.elementwise import Cost, cost_of
-from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Prefetch, Splat, Statement, Store
+from rnnspec.kernel.nodes import Contract, Draw, Load, Map, Position, Prefetch, Splat, Statement, Store
 from rnnspec.kernel.uniform_values import same_for_all_units
 
 COEFFICIENTS = 16
@@ -36,7 +36,7 @@ def _most_alive(body: Sequence[Statement]) -> int:
 
 def _name(statement: Statement) -> str:
     """Of the value that a statement makes; of none for a store."""
-    return statement.name if isinstance(statement, Load | Splat | Map | Draw) else ""
+    return statement.name if isinstance(statement, Load | Splat | Position | Map | Draw) else ""
 
 
 def _operands(statement: Statement) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def _operands(statement: Statement) -> tuple[str, ...]:
             return operands
         case Store(value=value):
             return (value,)
-        case Load() | Splat() | Draw() | Contract() | Prefetch():
+        case Load() | Splat() | Position() | Draw() | Contract() | Prefetch():
             return ()
         case _:
             assert_never(statement)

@@ -9,12 +9,14 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.contract.executable import Array, CallRequest, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape, Scores
 from rnnspec.contract.native_function import STATE, NativeFunction
+from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
+from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import FastPaths, PythonCall, fast_paths_are_possible, is_small
@@ -29,7 +31,7 @@ class Variant:
     """Which native function is needed: "forward", "record", "backward" or "stream".
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
-    with what activity regularizers look at. `shared`: with an entry point for several threads.
+    with what activity regularizers look at. `shared`: with an entry point for several threads. `objective`: in the place of the outputs.
     """
 
     name: str
@@ -37,13 +39,14 @@ class Variant:
     input_gradients: bool = True
     activities: bool = False
     shared: bool = False
+    objective: Objective = ()
 
 
 class NativeExecutable:
     """The native functions of one model, each compiled and loaded when it is first needed.
 
     `build` makes a function, `print_stage` prints a stage of the compiler, `build_python_call` the builtin behind fast paths: without it
-    there are none. Implements `contract.executable.Executable`.
+    there are none. `scores` knows losses and metrics. Implements `contract.executable.Executable`.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class NativeExecutable:
         print_stage: Callable[[str, str | None], str],
         build_python_call: Callable[[], PythonCall] | None = None,
         tuning: Tuning = DEFAULT_TUNING,
+        scores: Scores | None = None,
     ) -> None:
         self._dtype = np.dtype(signature.dtype)
         self._outputs = tuple(output.name for output in signature.outputs)
@@ -64,6 +68,7 @@ class NativeExecutable:
         self._times = {name: length for name, length in lengths if isinstance(length, Size)}
         self._build = build
         self._print_stage = print_stage
+        self._scores = scores
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
         self._scratch = BufferPool(MOST_SCRATCH)
         self._tapes = BufferPool(2)
@@ -107,12 +112,13 @@ class NativeExecutable:
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; then updates and states."""
-        outputs, _ = self._run(Variant("forward", request.training, activities=request.activities), request, request.indices)
+        wanted = Variant("forward", request.training, activities=request.activities, objective=request.objective)
+        outputs, _ = self._run(wanted, request, request.indices)
         return outputs
 
     def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        wanted = Variant("record", request.training, activities=request.activities)
+        wanted = Variant("record", request.training, activities=request.activities, objective=request.objective)
         known = with_distinct(request.indices, self._function(wanted).function.distinct, request.inputs)
         outputs, tape = self._run(wanted, request, known)
         return outputs, NativeTape.of(request, NO_BYTES if tape is None else tape.bytes, known, tape)
@@ -126,14 +132,17 @@ class NativeExecutable:
         inputs = request.inputs
         given = {("input", name): array for name, array in inputs.items()}
         given["key", ""] = np.array([request.key], np.uint32)
+        for name, target in request.targets.items():
+            given["input", target_name(name)] = target
         function = self._function(wanted)
         outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, request.weights, request.version)
         updates = self._updates if wanted.training else ()
         states = self._streamed if wanted.name == "stream" else self._states
-        return tuple(outputs[name] for name in (*self._given_out(wanted.activities), *updates, *states)), tape
+        return tuple(outputs[name] for name in (*self._given_out(wanted.activities, wanted.objective), *updates, *states)), tape
 
-    def _given_out(self, activities: bool) -> tuple[str, ...]:
-        return (*self._outputs, *self._activities) if activities else self._outputs
+    def _given_out(self, activities: bool, objective: Objective) -> tuple[str, ...]:
+        outputs = tuple(name for each in objective for name in each.results) if objective else self._outputs
+        return (*outputs, *self._activities) if activities else outputs
 
     def stream(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it."""
@@ -163,14 +172,29 @@ class NativeExecutable:
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
-        function = self._function(Variant("backward", tape.training, input_gradients, tape.activities))
+        function = self._function(Variant("backward", tape.training, input_gradients, tape.activities, objective=tape.objective))
         gradient = np.zeros_like(weights) if gradient is None else gradient
-        given = {("cotangent", name): array for name, array in zip(self._given_out(tape.activities), cotangents, strict=True)}
+        given = {
+            ("cotangent", name): array for name, array in zip(self._given_out(tape.activities, tape.objective), cotangents, strict=True)
+        }
         given["key", ""] = np.array([tape.key], np.uint32)
         given["gradient", ""] = gradient
         batch, times = self._lengths(tape.inputs)
         outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, version, tape.residuals)
         return gradient, outputs
+
+    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+        """A loss or a metric, see `contract.executable.Executable`."""
+        return self._known_scores().equations(family, config, width)
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        """The value of a metric that is computed of totals."""
+        return self._known_scores().result(metric, width, totals)
+
+    def _known_scores(self) -> Scores:
+        if self._scores is None:
+            raise InternalError("this executable knows no losses")
+        return self._scores
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape, PreparedCall
+from rnnspec.contract.executable import Array, CallRequest, Executable, Family, NativeTape, PreparedCall
+from rnnspec.contract.objective import RowEquations
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.signature import StateSignature
+from rnnspec.contract.signature import Config, StateSignature
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
 
@@ -86,6 +87,14 @@ class StatefulExecutable:
     def inspect(self, stage: str, after: str | None = None) -> str:
         """The inner executable's printed stage."""
         return self._inner.inspect(stage, after)
+
+    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+        """The inner executable's."""
+        return self._inner.equations(family, config, width)
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        """The inner executable's."""
+        return self._inner.result(metric, width, totals)
 
     def _given(self, request: CallRequest) -> CallRequest:
         """The request with the states that the last call left."""

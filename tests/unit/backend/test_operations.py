@@ -15,13 +15,14 @@ from rnnspec.backend.llvm_cpu.elementwise import ROWS as INSTRUCTIONS
 from rnnspec.backend.llvm_cpu.objects import host_target
 from rnnspec.ir.elementwise import ElementwiseKind
 from rnnspec.ir.interpret import interpret
-from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Role, UnaryKind
+from rnnspec.ir.ops import BinaryKind, CompareKind, Function, Module, Role, UnaryKind
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.types import DType
 from rnnspec.ir.verify import verify
+from rnnspec.kernel.nodes import FusedLoop, Load, Map, Position, RowReduce
 from rnnspec.kernel.target import AVX2, AVX512, SSE42, Target
 from tests.ir_arguments import random_arguments
-from tests.unit.backend.native_calls import call, float_type, load
+from tests.unit.backend.native_calls import BACKEND, call, float_type, load, weight_offsets
 
 Array = NDArray[Any]
 
@@ -36,6 +37,14 @@ PADDED = "input %x: WIDE[batch, time, W], mask %m: i1[batch, time], weight %k: W
 LOGICAL = tuple(kind for kind in BinaryKind if kind.row.on_flags)
 INDEX = "%i = index %m : index[batch, time, tokens]\n%p = pack %x, %i : WIDE[tokens, W]\n%zero = constant {value = 0.0} : WIDE[1, W]\n"
 SHOW = "%out = unpack %r, %zero, %i {hold = false, flip = false} : WIDE[batch, time, W]"
+
+PICKED = (
+    "%p = positions : WIDE[W]\n%a = broadcast %p : WIDE[batch, W]\n%at = reduce_max %y {axis = 1} : WIDE[batch, 1]\n"
+    "%near = floor %at : WIDE[batch, 1]\n%class = abs %near : WIDE[batch, 1]\n%b = broadcast %class : WIDE[batch, W]\n"
+    "%is = eq %a, %b : i1[batch, W]\n%zeros = constant {value = 0.0} : WIDE[batch, W]\n%c = select %is, %x, %zeros : WIDE[batch, W]\n"
+    "%out = reduce_sum %c {axis = 1} : WIDE[batch, 1]"
+)
+"""The element of each row of %x whose place is a number from %y."""
 
 BODIES: Mapping[str, tuple[str, str]] = {
     # Elementwise
@@ -69,6 +78,48 @@ BODIES: Mapping[str, tuple[str, str]] = {
     "broadcast_of_a_number": (
         ROWS,
         "%c = constant {value = 0.3} : WIDE[]\n%a = broadcast %c : WIDE[batch, W]\n%out = mul %x, %a : WIDE[batch, W]",
+    ),
+    "positions": (ROWS, "%p = positions : WIDE[W]\n%a = broadcast %p : WIDE[batch, W]\n%out = add %x, %a : WIDE[batch, W]"),
+    "positions_alone": (
+        ROWS,
+        "%p = positions : WIDE[W]\n%out = broadcast %p : WIDE[batch, W]\n%q = neg %p : WIDE[W]\n%two = broadcast %q : WIDE[batch, W]",
+    ),
+    "positions_that_are_picked": (ROWS, PICKED),
+    "positions_in_parts": (
+        ROWS,
+        "%p = positions : WIDE[W3]\n%a = broadcast %p : WIDE[batch, W3]\n%b = concat %x, %y, %x {axis = 1} : WIDE[batch, W3]\n"
+        "%c = add %a, %b : WIDE[batch, W3]\n"
+        "%d, %e, %f = split %c {axis = 1} : WIDE[batch, W], WIDE[batch, W], WIDE[batch, W]\n%g = mul %d, %e : WIDE[batch, W]\n"
+        "%out = add %g, %f : WIDE[batch, W]",
+    ),
+    "positions_of_which_one_stands_for_all": (
+        ROWS,
+        "%p = positions : WIDE[3]\n%q, %r, %s = split %p {axis = 0} : WIDE[1], WIDE[1], WIDE[1]\n%a = broadcast %s : WIDE[batch, W]\n"
+        "%out = mul %x, %a : WIDE[batch, W]",
+    ),
+    "positions_reduced": (
+        ROWS,
+        "%p = positions : WIDE[W]\n%a = broadcast %p : WIDE[batch, W]\n%b = mul %x, %a : WIDE[batch, W]\n"
+        "%out = reduce_sum %b {axis = 1} : WIDE[batch, 1]\n%two = reduce_sum %b {axis = 0} : WIDE[W]\n"
+        "%three = reduce_max %p {axis = 0} : WIDE[1]",
+    ),
+    "positions_beside_a_product": (
+        ROWS,
+        "%p = positions : WIDE[5]\n%a = broadcast %p : WIDE[batch, 5]\n%b = matmul %x, %k from %a : WIDE[batch, 5]\n"
+        "%c = matmul %y, %k : WIDE[batch, 5]\n%d = mul %c, %a : WIDE[batch, 5]\n%out = add %b, %d : WIDE[batch, 5]",
+    ),
+    "positions_multiplied_with_weights": (
+        ROWS,
+        "%p = positions : WIDE[W]\n%q = exp %p : WIDE[W]\n%r = div %p, %q : WIDE[W]\n%s = mul %r, %v : WIDE[W]\n"
+        "%t = broadcast %r : WIDE[batch, W]\n%u = broadcast %s : WIDE[batch, W]\n%w = mul %t, %x : WIDE[batch, W]\n"
+        "%b = matmul %t, %k : WIDE[batch, 5]\n%out = add %u, %w : WIDE[batch, W]\n%two = tanh %b : WIDE[batch, 5]",
+    ),
+    "positions_in_a_scan": (
+        PADDED,
+        f"{INDEX}%h0 = constant {{value = 0.0}} : WIDE[batch, W]\n%f, %r = scan %i {{reverse = false}} carry(%h = %h0) over(%e = %p) {{\n"
+        "%q = positions : WIDE[W]\n%a = broadcast %q : WIDE[rows, W]\n%b = mul %a, %e : WIDE[rows, W]\n%c = add %b, %h : WIDE[rows, W]\n"
+        "%n = tanh %c : WIDE[rows, W]\nyield carry(%n) stack(%n) sum()\n} : WIDE[batch, W], WIDE[tokens, W]\n"
+        f"{SHOW}\n%two = restore_rows %f, %i : WIDE[batch, W]",
     ),
     "reshape": (ROWS, "%a = reshape %v : WIDE[1, W]\n%b = broadcast %a : WIDE[batch, W]\n%out = add %x, %b : WIDE[batch, W]"),
     "concat_and_split": (
@@ -355,6 +406,45 @@ def test_random_numbers_are_the_interpreter_s_to_the_last_bit() -> None:
             arguments["key"] = np.array(key, np.int32)
             drawn = call(load(function, SHAPES[target]), function, arguments)["two"]
             np.testing.assert_array_equal(drawn, np.asarray(interpret(function, arguments)[Role.OUTPUT, "two"]))
+
+
+@pytest.mark.parametrize("dtype", [DType.F32, DType.F64])
+@pytest.mark.parametrize("target", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("width", [1, 3, 8, 17, 1000, 10000])
+def test_positions_are_exact(width: int, target: Target, dtype: DType) -> None:
+    """On their own, added to zeros, and as what picks an element of each row."""
+    real = np.float32 if dtype is DType.F32 else np.float64
+    rows = np.zeros((5, width), real)
+    for name in ("positions", "positions_alone"):
+        function = function_of(name, width, dtype)
+        shown = call(load(function, target), function, random_arguments(function, {"batch": 5, "time": 1}) | {"x": rows})
+        np.testing.assert_array_equal(shown["out"], rows + np.arange(width, dtype=real))
+    text = f'module m\nfunc @f(input %x: WIDE[batch, {width}], input %y: WIDE[batch, 1]) {{\n{PICKED}\nreturn output "out" %out\n}}\n'
+    (function,) = parse_module(text.replace("W]", f"{width}]").replace("WIDE", dtype.value)).functions
+    verify(Module("m", (function,)))
+    random = np.random.default_rng(width)
+    x, classes = random.normal(size=(7, width)).astype(real), random.integers(0, width, (7, 1))
+    picked = call(load(function, target), function, {"x": x, "y": classes.astype(real)})["out"]
+    np.testing.assert_array_equal(picked, np.take_along_axis(x, classes, axis=1))
+
+
+def test_positions_are_no_memory() -> None:
+    """They are counted where they are read: in one loop with what they are compared with."""
+    function = function_of("positions_that_are_picked", 70, DType.F32)
+    kernels = BACKEND.schedule(function, AVX2, weight_offsets(function), "kernel")
+    bodies = [node.body for node in kernels.function.nodes if isinstance(node, FusedLoop | RowReduce)]
+    (picking,) = (body for body in bodies if any(isinstance(each, Position) for each in body))
+    assert {each.access.buffer for each in picking if isinstance(each, Load)} == {"input.x", "at"}
+
+
+def test_a_function_of_positions_is_prepared_once() -> None:
+    function = function_of("positions_multiplied_with_weights", 17, DType.F32)
+    kernels = BACKEND.schedule(function, AVX2, weight_offsets(function), "kernel")
+    prepared, called = (
+        [each.kind for node in part.nodes if isinstance(node, FusedLoop | RowReduce) for each in node.body if isinstance(each, Map)]
+        for part in (kernels.prepare, kernels.function)
+    )
+    assert UnaryKind.EXP in prepared and UnaryKind.EXP not in called
 
 
 @pytest.mark.parametrize("target", SHAPES.values(), ids=SHAPES)

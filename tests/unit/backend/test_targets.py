@@ -73,6 +73,22 @@ cell Functions(units) {
 }
 """
 
+PLACES = """
+cell Places(units) {
+    weight kernel [features, units] = glorot_uniform
+    weight pace   [units]           = ones
+    state  h [units]
+
+    n = width(h)
+    which = round(mean(abs(x)) * n)
+    decay = exp(-positions(n) / n)
+    a = x @ kernel + pace * h * decay
+    picked = sum(where(positions(width(a)) == which, stop_gradient(h) - a, 0))
+    h' = tanh(a + picked * positions(n) / n)
+    return h'
+}
+"""
+
 SPECS: Mapping[str, str] = {
     "simple_rnn_1": model(1, "SimpleRNN(1, return_sequences = true)"),
     "simple_rnn_17": model(3, "SimpleRNN(17, go_backwards = true)"),
@@ -87,6 +103,7 @@ SPECS: Mapping[str, str] = {
     "dense": model(17, "Masking(0.0)", "SimpleRNN(3, return_sequences = true)", "Dense(17, activation = softmax)"),
     "normed": model(3, "Normed(17, return_sequences = true)", cell=NORMED),
     "functions": model(3, "Functions(17, return_sequences = true)", "Functions(1)", cell=FUNCTIONS),
+    "places": model(3, "Places(17, return_sequences = true)", "Places(1)", cell=PLACES),
     "sums": model(3, "Sums(17, return_sequences = true)", "Sums(1, return_sequences = true)", cell=SUMS),
     "reset_before": model(3, "ResetBefore(17)", "Dense(3)", cell=RESET_BEFORE),
 }

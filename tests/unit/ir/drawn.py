@@ -52,7 +52,7 @@ class Drawing:
 
     def step(self) -> None:
         """Appends one operation, or a few."""
-        kinds = [self.unary, self.binary, self.compared, self.shaped, self.divided, self.product, self.reduced]
+        kinds = [self.unary, self.binary, self.compared, self.shaped, self.divided, self.product, self.reduced, self.counted]
         if not self.inside:
             kinds += [self.drawn, self.scanned, self.padded]
         self.draw(st.sampled_from(kinds))()
@@ -91,6 +91,9 @@ class Drawing:
         pieces = self.builder.split(value, parts, axis, [self.draw(HINTS) for _ in parts])
         self.known.extend(pieces)
         self.add(self.builder.concat([*reversed(pieces), pieces[0]], axis, self.draw(HINTS)))
+
+    def counted(self) -> None:
+        self.add(self.builder.positions(self.draw(WIDTHS), DType.F32, self.draw(HINTS)))
 
     def product(self) -> None:
         left = self.floats()

@@ -57,6 +57,7 @@ class Given:
 INFERRED: list[tuple[Callable[[Given], Value], TensorType | IndexType]] = [
     (lambda g: g.b.constant(2, f32(BATCH, 3)), f32(BATCH, 3)),
     (lambda g: g.b.constant_like(2, g.row), f32(BATCH, 4)),
+    (lambda g: g.b.positions(7, DType.F32), f32(7)),
     (lambda g: g.b.unary(UnaryKind.TANH, g.row), f32(BATCH, 4)),
     (lambda g: g.b.binary(BinaryKind.MAX, g.row, g.row), f32(BATCH, 4)),
     (lambda g: g.b.compare(CompareKind.LE, g.row, g.row), TensorType(DType.I1, (BATCH, 4))),

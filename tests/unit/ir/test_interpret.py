@@ -63,6 +63,7 @@ OPERATIONS: Mapping[str, Callable[[], Array]] = {
     "%0 = constant {value = nan} : f32[]": lambda: np.array(math.nan),
     "%0 = constant {value = 1.0} : i1[batch, 1]": lambda: np.array([[True]] * 3),
     "%0 = constant {value = -2.0} : i32[3]": lambda: np.array([-2, -2, -2], np.int32),
+    "%0 = positions : f32[4]": lambda: np.array([0.0, 1.0, 2.0, 3.0]),
     "%0 = neg %row : f32[batch, 4]": lambda: -ROW,
     "%0 = abs %row : f32[batch, 4]": lambda: np.where(ROW < 0, -ROW, ROW),
     "%0 = sign %row : f32[batch, 4]": lambda: (ROW > 0) * 1.0 - (ROW < 0) * 1.0,

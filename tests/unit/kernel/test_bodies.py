@@ -6,7 +6,7 @@ import pytest
 
 from rnnspec.ir.ops import BinaryKind, UnaryKind
 from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS, registers_of
-from rnnspec.kernel.nodes import Access, Draw, Load, Map, RowMap, Splat, Statement, Store
+from rnnspec.kernel.nodes import Access, Draw, Load, Map, Position, RowMap, Splat, Statement, Store
 from rnnspec.kernel.uniform_values import same_for_all_units
 
 BUFFER = Access("b", RowMap.ROW)
@@ -24,10 +24,11 @@ def of_two(name: str, left: str, right: str) -> Map:
 def test_what_comes_from_a_row_s_numbers_and_constants_is_the_same_for_all_units() -> None:
     root, mixed = Map("root", UnaryKind.SQRT, ("sum",)), of_two("mixed", "root", "a")
     drawn, row_s = Draw("d", "key", 0, 4, 0, splat=False), Draw("e", "key", 1, 1, 0, splat=True)
-    body = (A, MEAN, ONE, drawn, row_s, of_two("sum", "mean", "one"), root, mixed, Store(BUFFER, "root"), Store(BUFFER, "mixed"))
+    place = Position("place", 0)
+    body = (A, MEAN, ONE, place, drawn, row_s, of_two("sum", "mean", "one"), root, mixed, Store(BUFFER, "root"), Store(BUFFER, "mixed"))
     same, rest = same_for_all_units(body)
     assert same == [MEAN, ONE, row_s, of_two("sum", "mean", "one"), root]
-    assert rest == [A, drawn, mixed, Store(BUFFER, "root"), Store(BUFFER, "mixed")]
+    assert rest == [A, place, drawn, mixed, Store(BUFFER, "root"), Store(BUFFER, "mixed")]
 
 
 BODIES: dict[str, tuple[tuple[Statement, ...], tuple[int, int]]] = {
@@ -46,6 +47,7 @@ BODIES: dict[str, tuple[tuple[Statement, ...], tuple[int, int]]] = {
         (A, MEAN, Map("d", UnaryKind.EXP, ("mean",)), of_two("e", "a", "d"), Store(BUFFER, "e")),
         (1, 1),
     ),
+    "positions are made like what is loaded": ((A, Position("p", 0), of_two("d", "a", "p"), Store(BUFFER, "d")), (2, 0)),
     "a constant alone": ((ONE, Store(BUFFER, "one")), (1, 1)),
 }
 

@@ -14,7 +14,7 @@ from rnnspec.ir.traverse import walk
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.kernel.count import NOTHING, Count, count, print_counts
 from rnnspec.kernel.loop_nests import Nest, nests_of
-from rnnspec.kernel.nodes import Access, Buffer, Draw, FusedLoop, KernelFunction, Load, Map, RowMap, Scatter, Statement, Store
+from rnnspec.kernel.nodes import Access, Buffer, Draw, FusedLoop, KernelFunction, Load, Map, Position, RowMap, Scatter, Statement, Store
 from rnnspec.kernel.target import Tile
 from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import NORMED, RESET_BEFORE, compilation, model, scheduled
@@ -164,6 +164,10 @@ def test_rows_that_are_looked_up_cost_their_indices_too() -> None:
 def test_random_numbers_are_counted_apart() -> None:
     assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=False))).elementary == {"draw": 40}
     assert count(*stage(5, Draw("d", "b", 0, 8, 0, splat=True))).elementary == {"draw": 5}
+
+
+def test_positions_are_free() -> None:
+    assert count(*stage(5, Position("p", 3))) == Count(0, 0, {}, {}, {})
 
 
 def test_a_select_is_an_operation() -> None:

@@ -251,6 +251,22 @@ def test_take_and_scatter_add() -> None:
     check_gradients(module_of(builder.unpack(shown, fill, index, hold=False, flip=False), builder))
 
 
+def test_positions_are_constants() -> None:
+    """What is picked by them gets the whole gradient."""
+    builder = Builder()
+    row = builder.parameter(Role.INPUT, "x", ROW)
+    of_class = builder.parameter(Role.INPUT, "y", TensorType(F64, (BATCH, 1)))
+    places = builder.broadcast(builder.positions(3, F64), (BATCH, 3))
+    chosen = builder.equal(places, builder.broadcast(of_class, (BATCH, 3)))
+    picked = builder.reduce_sum(builder.select(chosen, builder.exp(builder.mul(row, places)), builder.constant_like(0.0, row)), 1)
+    classes = np.array([[2.0], [0.0], [1.0], [1.0], [2.0]])
+    gradients = gradient_of(module_of(picked, builder), {"x": MOVED, "y": classes})
+    places_of_units = np.arange(3.0)
+    wanted = np.where(places_of_units == classes, places_of_units * np.exp(MOVED * places_of_units), 0.0)
+    np.testing.assert_allclose(gradients["x"], wanted, rtol=1e-14)
+    assert np.all(gradients["y"] == 0.0)
+
+
 def test_random_and_its_mask_are_constants() -> None:
     builder = Builder()
     row = builder.parameter(Role.INPUT, "x", ROW)

@@ -89,6 +89,14 @@ def test_two_operands_that_are_one_or_constants(kind: BinaryKind) -> None:
     assert kept(lambda b, x, y: b.add(x, b.binary(kind, b.constant_like(0.5, x), b.constant_like(2.0, x)))) == ["add"]
 
 
+def test_the_only_position_is_zero() -> None:
+    def made(width: int) -> list[str]:
+        return kept(lambda b, x, y: b.max(x, b.broadcast_like(b.neg(b.positions(width, DType.F64)), x)))
+
+    assert made(1) == ["max"]
+    assert made(4) == ["neg", "max"]
+
+
 @pytest.mark.parametrize("kind", UnaryKind)
 def test_constants_are_folded(kind: UnaryKind) -> None:
     assert kept(lambda b, x, y: b.max(x, b.unary(kind, b.constant_like(0.3, x)))) == ["max"]

@@ -1,0 +1,48 @@
+"""The losses and metrics that training asks for by name, and what they need."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from rnnspec.contract.executable import Array, Family
+from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
+from rnnspec.contract.signature import Config
+from rnnspec.frontend.binding.python_choice import config_of
+from rnnspec.frontend.binding.values import CheckError, OwnEquations
+from rnnspec.frontend.cells.row_functions import loss_step, metric_steps, target_kind, target_width
+from rnnspec.frontend.graph.graph import Graph
+from rnnspec.frontend.model.objectives import metric_result
+from rnnspec.frontend.syntax import standard_library
+
+
+def equations(own: OwnEquations, family: Family, given: Config, width: int) -> RowEquations:
+    """A loss or a metric, its arguments filled in, for predictions of a width; ValueError as `contract.executable.Scores` has it."""
+    config = config_of(family, given, own)
+    try:
+        if family == "loss":
+            loss_step(config, width, own)
+            return RowEquations(config, cast(TargetKind, target_kind(standard_library.losses(own.losses)[config.name])), 1)
+        steps = metric_steps(config, width, own)
+    except CheckError as fault:
+        raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
+    kind = cast(TargetKind, target_kind(standard_library.metrics(own.metrics)[config.name]))
+    columns = (steps.rows.output.shape.dimensions or (1,))[0]
+    return RowEquations(config, kind, columns, steps.result is not None)
+
+
+def result(own: OwnEquations, metric: Config, width: int, totals: Array) -> float | Array:
+    """The value of a metric from its totals; an array for one of several numbers."""
+    value = metric_result(metric, width, own, totals)
+    return float(value[0]) if value.shape == (1,) else value
+
+
+def objective_of(graph: Graph) -> Objective:
+    """The objective of a graph's train section."""
+    losses = graph.train.loss
+    each = losses if isinstance(losses, tuple) else (losses,) * len(graph.outputs)
+    made: list[OutputObjective] = []
+    for output, loss in zip(graph.outputs, each, strict=True):
+        if loss is not None:
+            declared = standard_library.losses(graph.own.losses)[loss.name]
+            made.append(OutputObjective(output.name, target_width(declared, output.value.type.features), loss))
+    return tuple(made)

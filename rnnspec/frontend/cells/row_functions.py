@@ -1,0 +1,131 @@
+"""Functions of a row as equations of their own: an activation of a layer, a loss, a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rnnspec.contract.signature import Config
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.values import CheckError, LocatedValue, OwnEquations, Scope
+from rnnspec.frontend.cells import calls
+from rnnspec.frontend.cells.calls import plain_argument
+from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
+from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
+from rnnspec.frontend.cells.typed_terms import as_term, fit
+from rnnspec.frontend.syntax import ast, standard_library
+from rnnspec.frontend.syntax.standard_library import Library
+from rnnspec.frozen import frozen
+from rnnspec.source import SourceFile, Span
+
+NOWHERE = Span(SourceFile("", ""), 0, 0)
+"""The place of what no spec says."""
+
+
+def activation_step(activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE) -> Step:
+    """The equations of an activation of `x`, a row of a width; `CheckError`, with the place of its `use`, where they don't fit it.
+
+    The result is as wide as `x`.
+    """
+    x = Variable("x", TermShape((width,), True))
+    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call)
+    callee = ast.Identifier(use, activation.name)
+    value = as_term(calls.activated(activation, x, ast.Call(use, callee, ()), names), use)
+    spread = fit(value, width)
+    if spread is None:
+        place, expected = f"the activation `{activation.name}`", f"[{width}], as wide as its value"
+        raise CheckError(errors.cells.UnfitOperand(span=use, place=place, expected=expected, found=str(value.shape)))
+    return Step(activation.name, width, (), (), tuple(names.hoisted.assignments), spread)
+
+
+def target_kind(declared: ast.Loss | ast.Metric) -> str:
+    """What a loss or a metric says of its target."""
+    return "values" if declared.target is None else declared.target.text
+
+
+def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
+    """The width of a target's row, for predictions of a width."""
+    return 1 if target_kind(declared) == "class" else width
+
+
+def loss_step(loss: Config, width: int, own: OwnEquations) -> Step:
+    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it."""
+    declared = standard_library.losses(own.losses)[loss.name]
+    value, names = _run(declared, loss, width, own)
+    if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
+        expected = "one number that depends on the prediction, such as a `mean`"
+        place = f"what the loss `{loss.name}` returns"
+        raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
+    return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), value)
+
+
+@frozen
+class MetricSteps:
+    """A metric's equations of a row, and those of its result, None for a mean; the result's states are the totals over rows.
+
+    What a row gives is what goes into the totals, side by side.
+    """
+
+    rows: Step
+    result: Step | None
+
+
+def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
+    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
+    declared = standard_library.metrics(own.metrics)[metric.name]
+    value, names = _run(declared, metric, width, own)
+    totals, assignments = names.hoisted.totals, names.hoisted.assignments
+    place = f"what the metric `{metric.name}` returns"
+    if not totals:
+        if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
+            expected = "one number of a row, or something computed of `total(...)`"
+            raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
+        return MetricSteps(Step(metric.name, width, (), (), tuple(assignments), value), None)
+    late = set(totals)
+    for assignment in assignments:
+        if not late.isdisjoint(_read(assignment.value)):
+            late.update(assignment.targets)
+    mixed = [each.value for each in assignments if not late.isdisjoint(each.targets)] + [value]
+    if any(term.shape.stepwise for term in mixed) or late.isdisjoint(_read(value)):
+        found = "something that depends on a row"
+        raise CheckError(
+            errors.cells.UnfitOperand(span=declared.name.span, place=place, expected="something computed of totals alone", found=found)
+        )
+    early = tuple(each for each in assignments if late.isdisjoint(each.targets))
+    constants = tuple(each for each in early if not each.value.shape.stepwise)
+    results = tuple(each for each in assignments if not late.isdisjoint(each.targets))
+    width_of_all = sum(total.shape.dimensions[0] for total in totals.values())
+    rows = Step(metric.name, width, (), (), early, Joined(tuple(totals.values()), TermShape((width_of_all,), True)))
+    states = tuple(CellState(name, total.shape.dimensions[0]) for name, total in totals.items())
+    return MetricSteps(rows, Step(metric.name, width, (), states, (*constants, *results), value))
+
+
+def _read(term: Term) -> Iterator[str]:
+    """The names of the variables in a term."""
+    pending = [term]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, Variable):
+            yield each.name
+        pending.extend(operands(each))
+
+
+def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations) -> tuple[Term, EquationNames]:
+    """The value that a loss or a metric returns, and the names of its equations."""
+    parameters = {name: LocatedValue(plain_argument(value), declared.name.span) for name, value in given.arguments}
+    library = standard_library.functions(own.functions if is_own(declared, own) else {})
+    rows = {"prediction": width, "target": target_width(declared, width)}
+    values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
+    owner = f"the {type(declared).__name__.lower()} `{given.name}`"
+    targets = calls.targets_of(declared.statements)
+    totals = isinstance(declared, ast.Metric)
+    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, Hoisted(sums=totals))
+    value = calls.run(declared, declared.statements, names)
+    if value is None:
+        raise CheckError(errors.cells.NoReturn(span=declared.name.span, cell=given.name))
+    return as_term(value, declared.name.span), names
+
+
+def is_own(declared: ast.Loss | ast.Metric, own: OwnEquations) -> bool:
+    """Whether the spec declares a loss or a metric, rather than the library."""
+    known = own.losses if isinstance(declared, ast.Loss) else own.metrics
+    return known.get(declared.name.text) is declared
