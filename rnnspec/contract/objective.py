@@ -18,12 +18,13 @@ TargetKind: TypeAlias = Literal["values", "probabilities", "binary", "class"]
 class RowEquations:
     """A loss or a metric for predictions of a width, as training sees it.
 
-    `columns`: how many numbers a row gives, 1 but for a metric that is computed of totals. `totals`: whether its value is computed of
+    `unlabelled`: the class number of rows without a label, which don't count. `columns`: how many numbers a row gives, 1 but for a metric that is computed of totals. `totals`: whether its value is computed of
     the sums over rows; else it is their mean.
     """
 
     config: Config
     target: TargetKind
+    unlabelled: int | None
     columns: int
     totals: bool = False
 

@@ -12,7 +12,7 @@ from rnnspec.frontend.binding.values import CheckError, OwnEquations
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps, target_kind, target_width
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.objectives import metric_result
-from rnnspec.frontend.syntax import standard_library
+from rnnspec.frontend.syntax import ast, standard_library
 
 
 def equations(own: OwnEquations, family: Family, given: Config, width: int) -> RowEquations:
@@ -21,13 +21,21 @@ def equations(own: OwnEquations, family: Family, given: Config, width: int) -> R
     try:
         if family == "loss":
             loss_step(config, width, own)
-            return RowEquations(config, cast(TargetKind, target_kind(standard_library.losses(own.losses)[config.name])), 1)
+            return RowEquations(config, *_target(standard_library.losses(own.losses)[config.name], config), 1)
         steps = metric_steps(config, width, own)
     except CheckError as fault:
         raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
-    kind = cast(TargetKind, target_kind(standard_library.metrics(own.metrics)[config.name]))
+    declared = standard_library.row_equations(True, own.losses, own.metrics)[config.name]
     columns = (steps.rows.output.shape.dimensions or (1,))[0]
-    return RowEquations(config, kind, columns, steps.result is not None)
+    return RowEquations(config, *_target(declared, config), columns, steps.result is not None)
+
+
+def _target(declared: ast.Loss | ast.Metric, config: Config) -> tuple[TargetKind, int | None]:
+    """What a target must be, and the class of rows without a label."""
+    unlabelled = dict(config.arguments)[declared.unlabelled.text] if declared.unlabelled is not None else None
+    if not isinstance(unlabelled, int | float | None) or (isinstance(unlabelled, float) and not unlabelled.is_integer()):
+        raise ValueError(f"{config.name}: {declared.unlabelled and declared.unlabelled.text} is a class number or none, not {unlabelled!r}")
+    return cast(TargetKind, target_kind(declared)), None if unlabelled is None else int(unlabelled)
 
 
 def result(own: OwnEquations, metric: Config, width: int, totals: Array) -> float | Array:

@@ -252,13 +252,14 @@ def _quotient(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Valu
 
 
 def _power(b: Calculus, of: Operands, d: Value) -> Iterator[tuple[Value, Value]]:
-    """y x^(y - 1) for the base; x^y log(x) for the exponent, with log(1) in the place of log(0), as JAX has them.
+    """y x^(y - 1) for the base, 0 where y is 0; x^y log(x) for the exponent, with log(1) in the place of log(0), as JAX has them.
 
     So a base of 0 has the slope that its exponent gives it, 0 above 1 and infinite below, and the exponent's is 0 there; below 0 the
     base has a slope where the exponent is an integer, and the exponent none.
     """
     if of.left in of.active:
-        lowered = b.sub(of.right, _ones_like(b, of.right))
+        ones = _ones_like(b, of.right)
+        lowered = b.select(b.equal(of.right, b.constant_like(0.0, of.right)), ones, b.sub(of.right, ones))
         yield of.left, b.mul(d, b.mul(of.right, b.pow(of.left, lowered)))
     if of.right in of.active:
         zero = b.equal(of.left, b.constant_like(0.0, of.left))

@@ -87,7 +87,7 @@ class Bindings:
 
     def plain(self) -> tuple[tuple[str, ArgumentValue], ...]:
         """All arguments as literals. InternalError if a name or a call is among them."""
-        return tuple((name, _plain(given)) for name, given in self.values.items())
+        return tuple((name, plain(given)) for name, given in self.values.items())
 
 
 def _unchecked(name: str) -> InternalError:
@@ -270,6 +270,11 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             if len(items) == 2:
                 each = ArgumentSpec(argument.name, of)
                 return LocatedValue(tuple(checked(each, item, callee, scope) for item in items), given.span)
+        case argument_types.Numbers():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return LocatedValue(float(value), given.span)
+            if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
+                return given
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return LocatedValue(float(value), given.span)
@@ -293,6 +298,10 @@ def _unchanged(
     raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
+
+
+def _is_number(given: LocatedValue) -> bool:
+    return isinstance(given.value, int | float) and not isinstance(given.value, bool)
 
 
 def _is_list(given: LocatedValue) -> bool:
@@ -329,14 +338,15 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     catalogue = FAMILIES[family]
     if (own := scope.own.of(family).get(name)) is not None:
         return _of_equations(own, family, span, call, scope)
+    if family is Family.METRIC and (own := scope.own.losses.get(name)) is not None:
+        return _of_equations(own, family, span, call, scope)
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
         raise CheckError(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
         raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
     if family in (Family.LOSS, Family.METRIC):
-        library = standard_library.losses({}) if family is Family.LOSS else standard_library.metrics({})
-        return _of_equations(library[entry.name], family, span, call, scope)
+        return _of_equations(standard_library.row_equations(family is Family.METRIC)[entry.name], family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
@@ -373,26 +383,36 @@ def _argument(parameter: ast.Parameter) -> ArgumentSpec:
         return ArgumentSpec(name, argument_types.AnyValue(), REQUIRED)
     default = _plain_value(evaluate(parameter.default, Scope({})), name)
     match default:
+        case tuple():
+            return ArgumentSpec(name, argument_types.Numbers(), default)
         case bool():
             return ArgumentSpec(name, argument_types.Flag(), default)
         case int() | float():
-            return ArgumentSpec(name, argument_types.Float(), float(default))
+            return ArgumentSpec(name, argument_types.Numbers(), float(default))
         case str() | None:
             return ArgumentSpec(name, argument_types.AnyValue(), default)
 
 
-def _plain_value(given: LocatedValue, name: str) -> int | float | bool | str | None:
-    """A value that is no list and no name; `CheckError` for another one."""
-    if isinstance(given.value, tuple | Symbol | CallValue | Config):
-        found = describe(given.value)
-        raise CheckError(errors.names.WrongValue(span=given.span, owner=f"`{name}`", expected="a number, true, false or none", found=found))
-    return given.value
+def _plain_value(given: LocatedValue, name: str) -> int | float | bool | str | tuple[float, ...] | None:
+    """A plain value, or a list of numbers; `CheckError` for another one."""
+    items = given.value if isinstance(given.value, tuple) else ()
+    numbers = tuple(float(item.value) for item in items if isinstance(item.value, int | float) and not isinstance(item.value, bool))
+    if isinstance(given.value, Symbol | CallValue | Config) or len(numbers) != len(items):
+        expected = "a number, a list of numbers, a text, true, false or none"
+        raise CheckError(errors.names.WrongValue(span=given.span, owner=f"`{name}`", expected=expected, found=describe(given.value)))
+    return numbers if isinstance(given.value, tuple) else given.value
 
 
-def _plain(given: LocatedValue) -> ArgumentValue:
+def located(value: ArgumentValue, span: Span) -> LocatedValue:
+    """A plain value at a place."""
+    return LocatedValue(_written(value, span), span)
+
+
+def plain(given: LocatedValue) -> ArgumentValue:
+    """A value without its place; InternalError for a name that wasn't looked up."""
     match given.value:
         case tuple() as items:
-            return tuple(_plain(item) for item in items)
+            return tuple(plain(item) for item in items)
         case Symbol() | CallValue() | Config():
             raise InternalError(f"{describe(given.value)} isn't a plain argument")
         case value:

@@ -151,6 +151,16 @@ class InnerLayer:
 
 
 @frozen
+class Numbers:
+    """A number, or a list of them."""
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return "a number or a list of numbers"
+
+
+@frozen
 class CellList:
     """A cell with its arguments, or a list of them."""
 
@@ -219,6 +229,7 @@ ArgumentType: TypeAlias = (
     | RecurrentLayer
     | InnerLayer
     | CellList
+    | Numbers
     | Named
     | NotYet
     | DefaultOnly

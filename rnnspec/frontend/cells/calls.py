@@ -9,10 +9,10 @@ from functools import cache
 from types import MappingProxyType
 from typing import assert_never
 
-from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.diagnostics import InternalError, Label, nearest
+from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.bind import bind, choose
+from rnnspec.frontend.binding.bind import bind, choose, located
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.binding.values import CallValue as Calling
@@ -108,16 +108,9 @@ def activated(activation: Config, value: Term, call: ast.Call, names: EquationNa
     name = activation.name
     if name in ELEMENTARY and not names.functions.is_own(name):
         return applied(name, value, call.span)
-    given = {key: LocatedValue(plain_argument(each), call.span) for key, each in activation.arguments}
+    given = {key: located(each, call.span) for key, each in activation.arguments}
     function = names.functions[name]
     return _called(function, {function.parameters[0].name.text: value, **given}, call, names)
-
-
-def plain_argument(value: ArgumentValue) -> float | int | bool | str | None:
-    """An argument of equations, which is no list."""
-    if isinstance(value, tuple):
-        raise InternalError("an activation has a list as an argument")
-    return value
 
 
 def _total(call: ast.Call, names: EquationNames) -> Operand:
@@ -348,14 +341,15 @@ def _positions(call: ast.Call, names: EquationNames) -> Operand:
 
 
 def _width(call: ast.Call, names: EquationNames) -> Operand:
-    """The width of a row, a constant. The row itself isn't read: an equation or a weight that only its width is asked of is unused."""
+    """The width of a row, a constant, 1 of a number. The row isn't read: what only its width is asked of is unused."""
     (argument,) = _positional(call, 1)
     read = frozenset(names.read)
-    shape = term_of(argument, names).shape
+    dimensions = term_of(argument, names).shape.dimensions or (1,)
     names.read.intersection_update(read)
-    if len(shape.dimensions) != 1:
-        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=str(shape)))
-    return LocatedValue(shape.dimensions[0], call.span)
+    if len(dimensions) != 1:
+        found = f"[{', '.join(map(str, dimensions))}]"
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`width`", expected="a row of units", found=found))
+    return LocatedValue(dimensions[0], call.span)
 
 
 def _concat(call: ast.Call, names: EquationNames) -> Term:

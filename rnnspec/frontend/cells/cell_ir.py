@@ -164,7 +164,7 @@ class Reduced:
 
 @frozen
 class Row:
-    """One row of a matrix: [k, m] to [m]."""
+    """One row of a matrix, [k, m] to [m], or one unit of a row, [w] to [1]."""
 
     matrix: Term
     position: int

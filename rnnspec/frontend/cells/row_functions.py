@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.values import CheckError, LocatedValue, OwnEquations, Scope
+from rnnspec.frontend.binding.bind import located
+from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.cells import calls
-from rnnspec.frontend.cells.calls import plain_argument
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.typed_terms import as_term, fit
@@ -71,7 +71,7 @@ class MetricSteps:
 
 def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
     """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
-    declared = standard_library.metrics(own.metrics)[metric.name]
+    declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
     value, names = _run(declared, metric, width, own)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
@@ -111,7 +111,7 @@ def _read(term: Term) -> Iterator[str]:
 
 def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations) -> tuple[Term, EquationNames]:
     """The value that a loss or a metric returns, and the names of its equations."""
-    parameters = {name: LocatedValue(plain_argument(value), declared.name.span) for name, value in given.arguments}
+    parameters = {name: located(value, declared.name.span) for name, value in given.arguments}
     library = standard_library.functions(own.functions if is_own(declared, own) else {})
     rows = {"prediction": width, "target": target_width(declared, width)}
     values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}

@@ -147,17 +147,30 @@ def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
 
 
 def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
-    operand = operand_of(value, names)
+    """A row of a matrix, the unit of a row, the element of a list; a number is a list of one."""
+    operand, place = operand_of(value, names), _place(position, names)
     if isinstance(operand, LocatedValue):
-        return item(LocatedValue(operand.value, value.span), evaluate(position, names.constants()), span, names.scope)
-    operand = as_term(operand, value.span)
-    place = evaluate(position, names.constants()).value
-    if len(operand.shape.dimensions) != 2:
-        width = operand.shape.dimensions[-1] if operand.shape.dimensions else 0
-        help_ = part_of_row(place, value.span.text, width, names.known() | names.targets)
-        raise CheckError(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}", help=help_))
-    rows, columns = operand.shape.dimensions
-    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < rows:
-        raise CheckError(errors.cells.IndexMisuse(span=position.span, problem=f"{describe(place)} is no row of {operand.shape}"))
-    shape = TermShape((columns,), False)
+        if isinstance(operand.value, int | float) and not isinstance(operand.value, bool) and place.value == 0:
+            return operand
+        return item(LocatedValue(operand.value, value.span), place, span, names.scope)
+    operand, place = as_term(operand, value.span), place.value
+    if not operand.shape.dimensions:
+        raise CheckError(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
+    count, matrix = operand.shape.dimensions[0], len(operand.shape.dimensions) == 2
+    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
+        help_ = "" if matrix else part_of_row(place, value.span.text, count, names.known() | names.targets)
+        problem = f"{describe(place)} is no {'row' if matrix else 'unit'} of {operand.shape}"
+        raise CheckError(errors.cells.IndexMisuse(span=position.span, problem=problem, help=help_))
+    shape = TermShape(operand.shape.dimensions[1:] or (1,), operand.shape.stepwise)
     return Zeros(shape) if isinstance(operand, Zeros) else Row(operand, place, shape)
+
+
+def _place(position: ast.Expression, names: EquationNames) -> LocatedValue:
+    """A place that is known when the spec is compiled; a whole number of any sort is an integer."""
+    if isinstance(position, ast.Name) and position.spelling in names.values:
+        return evaluate(position, names.constants())
+    operand = operand_of(position, names)
+    if not isinstance(operand, LocatedValue):
+        raise CheckError(errors.names.NotAConstant(span=position.span, found=f"`{position.span.text}`"))
+    whole = isinstance(operand.value, float) and operand.value.is_integer()
+    return LocatedValue(int(operand.value) if whole and isinstance(operand.value, float) else operand.value, position.span)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from math import pow as pow_of_floats
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rnnspec.frontend import errors
@@ -14,6 +17,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Compared,
     Condition,
     Elementwise,
+    Joined,
     Literal,
     Pairwise,
     Product,
@@ -37,6 +41,8 @@ def as_term(operand: Operand, span: Span) -> Term:
     if not isinstance(operand, LocatedValue):
         return operand
     value = operand.value
+    if isinstance(value, tuple) and value and all(isinstance(item.value, int | float) for item in value):
+        return Joined(tuple(Spread(as_term(item, span), TermShape((1,), False)) for item in value), TermShape((len(value),), False))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CheckError(errors.cells.UnfitOperand(span=span, place="an equation", expected="numbers", found=describe(value)))
     return Literal(float(value))
@@ -96,8 +102,27 @@ def product(left: Term, right: Term, expression: ast.Binary) -> Term:
     return Zeros(shape) if isinstance(right, Zeros) else Product(left, right, shape)
 
 
-def applied(function: str, operand: Term, span: Span) -> Term:
-    """A function of the language on a value, elementwise."""
+_OF_NUMBERS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("stop_gradient",), float),
+        "abs": abs,
+        "round": lambda value: float(round(value)),
+        "sigmoid": lambda value: 1 / (1 + math.exp(-value)),
+        **{name: getattr(math, name) for name in ("cos", "erf", "exp", "expm1", "floor", "log", "log1p", "sin", "sqrt", "tanh")},
+    }
+)
+
+
+def applied(function: str, operand: Term, span: Span) -> Operand:
+    """A function of the language on a value, elementwise; on a number it is a number."""
+    if isinstance(operand, Literal):
+        try:
+            return LocatedValue(float(_OF_NUMBERS[function](operand.value)), span)
+        except (ValueError, OverflowError):
+            place, found = f"`{function}` of a number", f"{operand.value:g}"
+            raise CheckError(
+                errors.cells.UnfitOperand(span=span, place=place, expected="one that it has a value for", found=found)
+            ) from None
     if operand.shape == NUMBER:
         raise CheckError(
             errors.cells.UnfitOperand(span=span, place=f"`{function}`", expected="a value of the step or a weight", found="a number")

@@ -131,9 +131,7 @@ class StepLowering:
             case Reduced(kind, operand):
                 return self._reduced(kind, operand)
             case Row(matrix, position, shape):
-                sizes = [position, 1, matrix.shape.dimensions[0] - position - 1]
-                parts = self._b.split(self._term(matrix), [size for size in sizes if size], 0)
-                return self._b.reshape(parts[min(position, 1)], shape.dimensions)
+                return self._row(self._term(matrix), position, shape)
             case Joined(parts, shape):
                 joined = [self._as(part, TermShape(part.shape.dimensions, shape.stepwise)) for part in parts]
                 return self._b.concat(joined, len(self._shape(shape)) - 1)
@@ -143,6 +141,17 @@ class StepLowering:
                 return self._b.select(self._condition(condition, shape), self._as(on_true, shape), self._as(on_false, shape))
             case _:
                 assert_never(term)
+
+    def _row(self, value: Value, position: int, shape: TermShape) -> Value:
+        """One row of a matrix, or one unit of a row."""
+        axis = self._b.tensor(value).rank - len(shape.dimensions) if shape.stepwise or self._b.tensor(value).rank == 1 else 0
+        count = self._b.tensor(value).shape[axis]
+        if not isinstance(count, int):
+            raise InternalError(f"%{value.name} has no fixed number of rows")
+        sizes = [position, 1, count - position - 1]
+        parts = self._b.split(value, [size for size in sizes if size], axis) if count > 1 else [value]
+        part = parts[min(position, 1)]
+        return part if self._b.tensor(part).rank == len(self._shape(shape)) else self._b.reshape(part, shape.dimensions)
 
     def _condition(self, condition: Condition, shape: TermShape) -> Value:
         """The condition, i1, repeated to a shape: what it compares is repeated, which is floats."""

@@ -317,11 +317,15 @@ class Function(Node):
 
 @frozen
 class Loss(Node):
-    """`loss name(parameters) of target { statements }`: a row's loss by its equations. `target`: what a target must be, if it is said."""
+    """`loss name(parameters) of target { statements }`: a row's loss by its equations.
+
+    `target`: what a target must be, if it is said. `unlabelled`: the parameter that holds the class of rows without a label.
+    """
 
     name: Identifier
     parameters: tuple[Parameter, ...]
     target: Identifier | None
+    unlabelled: Identifier | None
     statements: tuple[CellStatement, ...]
 
 
@@ -332,6 +336,7 @@ class Metric(Node):
     name: Identifier
     parameters: tuple[Parameter, ...]
     target: Identifier | None
+    unlabelled: Identifier | None
     statements: tuple[CellStatement, ...]
 
 

@@ -65,9 +65,9 @@ class TreeBuilder:
                 return ast.Function(span, name, parameters, tuple(self._function_statement(child) for child in body))
             case "loss" | "metric":
                 kind = ast.Loss if tree.data == "loss" else ast.Metric
-                target = [self._identifier(each.children[0]) for each in _trees(tree, "target_kind")]
+                said = [self._identifier(name) for each in _trees(tree, "target_kind") for name in each.children]
                 statements = tuple(self._cell_statement(child) for child in body)
-                return kind(span, name, parameters, target[0] if target else None, statements)
+                return kind(span, name, parameters, said[0] if said else None, said[1] if len(said) > 1 else None, statements)
             case _:
                 raise _unknown(tree)
 

@@ -189,7 +189,9 @@ class _Formatter:
             each.name.text if each.default is None else f"{each.name.text} = {expression_text(each.default)}" for each in item.parameters
         ]
         start = f"{type(item).__name__.lower()} {item.name.text}"
-        of = f" of {item.target.text}" if isinstance(item, ast.Loss | ast.Metric) and item.target is not None else ""
+        of = ""
+        if isinstance(item, ast.Loss | ast.Metric) and item.target is not None:
+            of = f" of {item.target.text}" + (f" except {item.unlabelled.text}" if item.unlabelled is not None else "")
         if not parameters and not isinstance(item, ast.Function):
             return [f"{start}{of}"]
         return wrapped(f"{start}(", parameters, f"){of}", WIDTH - len(indent) - 2)
@@ -333,9 +335,22 @@ def _assigned(head: str, value: ast.Expression, tail: str, width: int) -> list[s
         lines = call_text(head, value, width - len(tail))
     elif isinstance(value, ast.List):
         lines = wrapped(f"{head}[", [expression_text(each) for each in value.items], "]", width - len(tail))
+    elif isinstance(value, ast.Conditional) and len(head + expression_text(value) + tail) > width:
+        lines = _choices(head, value)
     else:
         lines = [head + expression_text(value)]
     return [*lines[:-1], lines[-1] + tail]
+
+
+def _choices(head: str, value: ast.Conditional) -> list[str]:
+    """A choice in lines, each `else` below the first value."""
+    lines: list[str] = []
+    rest: ast.Expression = value
+    while isinstance(rest, ast.Conditional):
+        start = " " * len(head) + "else " if lines else head
+        lines.append(f"{start}{expression_text(rest.on_true, 1)} if {expression_text(rest.condition, 1)}")
+        rest = rest.on_false
+    return [*lines, f"{' ' * len(head)}else {expression_text(rest)}"]
 
 
 def _dimensions(dimensions: Sequence[ast.Expression]) -> str:

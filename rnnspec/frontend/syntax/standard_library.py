@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from rnnspec.frontend.syntax import ast
@@ -19,6 +20,9 @@ NAMES = tuple(FILES.values())
 FUNCTION_FILES = ("functions", "activations")
 LOSS_FILES = ("losses",)
 METRIC_FILES = ("metrics",)
+
+NO_LOSSES: Mapping[str, ast.Loss] = MappingProxyType({})
+NO_METRICS: Mapping[str, ast.Metric] = MappingProxyType({})
 
 Declared = TypeVar("Declared", bound=ast.Equations)
 
@@ -99,6 +103,32 @@ def losses(own: Mapping[str, ast.Loss]) -> Library[ast.Loss]:
 def metrics(own: Mapping[str, ast.Metric]) -> Library[ast.Metric]:
     """Metrics, a spec's own before those of the library."""
     return Library(ast.Metric, METRIC_FILES, own)
+
+
+class _Either(Mapping[str, "ast.Loss | ast.Metric"]):
+    """Metrics, and losses of other names."""
+
+    def __init__(self, metrics: Mapping[str, ast.Metric], losses: Mapping[str, ast.Loss]) -> None:
+        self._metrics, self._losses = metrics, losses
+
+    def __getitem__(self, name: str) -> ast.Loss | ast.Metric:
+        return self._metrics[name] if name in self._metrics else self._losses[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metrics or name in self._losses
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._metrics, *self._losses)))
+
+    def __len__(self) -> int:
+        return len(dict.fromkeys((*self._metrics, *self._losses)))
+
+
+def row_equations(
+    as_metrics: bool, own_losses: Mapping[str, ast.Loss] = NO_LOSSES, own_metrics: Mapping[str, ast.Metric] = NO_METRICS
+) -> Mapping[str, ast.Loss | ast.Metric]:
+    """Losses; or metrics, and losses by whose names no metric goes, since each is a metric, too."""
+    return _Either(metrics(own_metrics), losses(own_losses)) if as_metrics else losses(own_losses)
 
 
 @cache
