@@ -157,15 +157,34 @@ CONSTRAINTS = catalogue(
 
 # Training.
 
-_FROM_LOGITS = ArgumentSpec("from_logits", Flag(), False)
+_LOSSES = (
+    Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
+    Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
+    Entry("mean_absolute_percentage_error", spellings=("MeanAbsolutePercentageError", "mape", "MAPE")),
+    Entry("mean_squared_logarithmic_error", spellings=("MeanSquaredLogarithmicError", "msle", "MSLE")),
+    Entry("huber", spellings=("Huber",)),
+    Entry("log_cosh", spellings=("LogCosh", "logcosh", "LogCoshError")),
+    Entry("pinball"),
+    Entry("cosine_similarity", spellings=("CosineSimilarity",)),
+    Entry("hinge", spellings=("Hinge",)),
+    Entry("squared_hinge", spellings=("SquaredHinge",)),
+    Entry("categorical_hinge", spellings=("CategoricalHinge",)),
+    Entry("poisson", spellings=("Poisson",)),
+    Entry("kl_divergence", spellings=("KLDivergence", "kld", "KLD", "kullback_leibler_divergence")),
+    Entry("binary_crossentropy", spellings=("BinaryCrossentropy", "bce", "BCE")),
+    Entry("binary_focal_crossentropy", spellings=("BinaryFocalCrossentropy",)),
+    Entry("categorical_crossentropy", spellings=("CategoricalCrossentropy",)),
+    Entry("categorical_focal_crossentropy", spellings=("CategoricalFocalCrossentropy",)),
+    Entry("sparse_categorical_crossentropy", spellings=("SparseCategoricalCrossentropy",)),
+    Entry("categorical_generalized_cross_entropy", spellings=("CategoricalGeneralizedCrossEntropy",)),
+    Entry("dice", spellings=("Dice",)),
+    Entry("tversky", spellings=("Tversky",)),
+)
+"""Losses of rows, each of which is a metric, too."""
 
 LOSSES = catalogue(
     [
-        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
-        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
-        Entry("binary_crossentropy", (_FROM_LOGITS,), ("BinaryCrossentropy", "bce", "BCE")),
-        Entry("categorical_crossentropy", (_FROM_LOGITS,), ("CategoricalCrossentropy",)),
-        Entry("sparse_categorical_crossentropy", (_FROM_LOGITS,), ("SparseCategoricalCrossentropy",)),
+        *_LOSSES,
         Entry(
             "ctc",
             (
@@ -191,16 +210,42 @@ OPTIMIZERS = catalogue(
     [Entry(name, tuple(map(_of_optimizer, arguments)), (name.lower(),)) for name, arguments in OPTIMIZER_ARGUMENTS.items()]
 )
 
-METRICS = catalogue(
-    [
-        Entry("accuracy", spellings=("acc", "Accuracy")),
-        Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
-        Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
-        Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),
-        Entry("mean_squared_error", spellings=("MeanSquaredError", "mse", "MSE")),
-        Entry("mean_absolute_error", spellings=("MeanAbsoluteError", "mae", "MAE")),
-    ]
+_METRICS = (
+    Entry("accuracy", spellings=("acc", "Accuracy")),
+    Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
+    Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
+    Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),
+    Entry("top_k_categorical_accuracy", spellings=("TopKCategoricalAccuracy",)),
+    Entry("sparse_top_k_categorical_accuracy", spellings=("SparseTopKCategoricalAccuracy",)),
+    Entry("perplexity", spellings=("Perplexity",)),
+    Entry("cosine_similarity", spellings=("CosineSimilarity",)),
+    Entry("root_mean_squared_error", spellings=("RootMeanSquaredError", "rmse", "RMSE")),
+    Entry("r2_score", spellings=("R2Score",)),
+    Entry("pearson_correlation", spellings=("PearsonCorrelation",)),
+    Entry("concordance_correlation", spellings=("ConcordanceCorrelation",)),
+    Entry("true_positives", spellings=("TruePositives",)),
+    Entry("false_positives", spellings=("FalsePositives",)),
+    Entry("true_negatives", spellings=("TrueNegatives",)),
+    Entry("false_negatives", spellings=("FalseNegatives",)),
+    Entry("precision", spellings=("Precision",)),
+    Entry("recall", spellings=("Recall",)),
+    Entry("fbeta_score", spellings=("FBetaScore",)),
+    Entry("f1_score", spellings=("F1Score",)),
+    Entry("sensitivity_at_specificity", spellings=("SensitivityAtSpecificity",)),
+    Entry("specificity_at_sensitivity", spellings=("SpecificityAtSensitivity",)),
+    Entry("precision_at_recall", spellings=("PrecisionAtRecall",)),
+    Entry("recall_at_precision", spellings=("RecallAtPrecision",)),
+    Entry("auc", spellings=("AUC",)),
+    Entry("confusion_matrix"),
+    Entry("iou", spellings=("IoU",)),
+    Entry("mean_iou", spellings=("MeanIoU",)),
+    Entry("one_hot_iou", spellings=("OneHotIoU",)),
+    Entry("one_hot_mean_iou", spellings=("OneHotMeanIoU",)),
+    Entry("binary_iou", spellings=("BinaryIoU",)),
 )
+"""Metrics that are no loss, or another number than the loss of their name; a loss is a metric besides, its mean."""
+
+METRICS = catalogue([*_LOSSES, *_METRICS])
 
 FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
     {

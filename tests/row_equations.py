@@ -1,0 +1,56 @@
+"""Losses and metrics in native code, beside a model that hands its input on: rows in, each row's numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rnnspec
+from rnnspec.contract.executable import CallRequest, Executable
+from rnnspec.contract.objective import OutputObjective, RowEquations
+from rnnspec.contract.signature import Config
+
+Array = NDArray[Any]
+
+
+def config(name: str, options: Mapping[str, Any]) -> Config:
+    """A loss or a metric with arguments as JSON has them."""
+    return Config(name, tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in options.items()))
+
+
+@cache
+def handing_on(width: int, dtype: str) -> Executable:
+    """The native code of a model that gives its input."""
+    return rnnspec.compile(f"model M {{ input p: float[{width}] Activation(linear) }}", dtype=dtype)._executable  # pyright: ignore[reportPrivateUsage]
+
+
+def _request(equations: RowEquations, family: str, prediction: Array, target: Array) -> CallRequest:
+    dtype = prediction.dtype
+    columns = 1 if equations.target == "class" else prediction.shape[1]
+    chosen = {"loss": equations.config} if family == "loss" else {"metrics": (equations.config,)}
+    objective = (OutputObjective("activation", columns, **chosen),)  # pyright: ignore[reportArgumentType]
+    targets = {"activation": np.ascontiguousarray(target.reshape(-1, columns), dtype)}
+    return CallRequest({"p": np.ascontiguousarray(prediction)}, (), np.zeros(0, dtype), 0, objective=objective, targets=targets)
+
+
+def loss_rows(name: str, options: Mapping[str, Any], prediction: Array, target: Array, weights: Array) -> tuple[Array, Array]:
+    """Each row's loss (rows,), and the gradient of their weighted sum by the prediction, of its shape."""
+    native = handing_on(prediction.shape[1], prediction.dtype.name)
+    equations = native.equations("loss", config(name, options), prediction.shape[1])
+    (losses,), tape = native.record(_request(equations, "loss", prediction, target))
+    cotangent = np.ascontiguousarray(weights[:, None], prediction.dtype)
+    _, gradients = native.backward(tape, [cotangent], np.zeros(0, prediction.dtype), 0, input_gradients=True)
+    return losses[:, 0], gradients["p"]
+
+
+def metric_value(name: str, options: Mapping[str, Any], prediction: Array, target: Array, weights: Array) -> Array:
+    """The metric of all rows, with their weights: a row."""
+    native = handing_on(prediction.shape[1], prediction.dtype.name)
+    equations = native.equations("metric", config(name, options), prediction.shape[1])
+    (numbers,) = native.forward(_request(equations, "metric", prediction, target))
+    sums = (numbers.astype(np.float64) * weights[:, None]).sum(axis=0)
+    return np.ravel(native.result(equations.config, prediction.shape[1], sums) if equations.totals else sums / weights.sum())
