@@ -90,4 +90,4 @@ def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Exampl
 def _checked(inputs: CheckedInputs, each: Objective, dtype: str, y: object, weight: object, of: str) -> Targets | LabelTargets:
     if isinstance(each.loss, SequenceLoss):
         return check_labels(inputs, each.output, each.loss, y, weight, of)
-    return check_targets(inputs, each.output, dtype, each.loss, y, weight, of)
+    return check_targets(inputs, each.output, dtype, each.rule, y, weight, of)
