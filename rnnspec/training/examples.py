@@ -40,6 +40,8 @@ class Examples:
 
     def weighted_by_class(self, weights: Sequence[ClassWeights | None]) -> Examples:
         """The same data with class weights, one entry for each output with a loss, which multiply with the sample weights."""
+        if not any(weights):
+            return self
         pairs = zip(self.targets, weights, strict=True)
         return Examples(self.inputs, tuple(replace(targets, class_weights=each) for targets, each in pairs))
 
