@@ -93,7 +93,8 @@ def _plain(node: Node, locations: bool) -> Iterator[str]:
     match node:
         case FusedLoop():
             single = f", 1 by {node.tile.vectors * node.tile.wide}" if node.tile.wide > 1 else ""
-            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}"
+            block = "" if (part := node.tile.block) is None else f", blocks of {part.rows} rows by {part.tiles} tiles by {part.depth} deep"
+            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}{block}"
             yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
         case RowReduce() | ColumnReduce():
             name = "row_reduce" if isinstance(node, RowReduce) else "column_reduce"

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
-from rnnspec.backend.llvm_cpu.rows import RowAddresses, RowValues, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.rows import DepthPart, RowAddresses, RowValues, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
+from rnnspec.kernel.target import CacheBlock
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -115,9 +116,50 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
         wide = stage.tile.wide
         row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
-    if tall:
+    if tall and stage.tile.block is not None and blocks is None:
+        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block)
+    elif tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
+
+
+def _emit_cache_blocks(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, counts: Sequence[int], block: CacheBlock
+) -> None:
+    """Of a block's rows and units, a part of the depth after the other: its weights come into the caches once for all of the rows.
+
+    Each sum adds up in the same order as without blocks, only that it waits in memory between two parts.
+    """
+    writer, width = vectors.writer, stage.tile.vectors
+    (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
+    columns = width * vectors.lanes
+    row_width = block.tiles * columns * len(contract.names)
+    waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
+    parts = -(-contract.depth // block.depth) - 1
+
+    def part(some: Range, tiles: Range, start: str, stop: str, first: str | None) -> None:
+        def tile(units: UnitTile, row: str, count: int) -> None:
+            place = writer.multiply(writer.subtract(row, some[0]), row_width)
+            beside = writer.multiply(writer.subtract(units.number, tiles[0]), columns * len(contract.names))
+            sums = vectors.pointer(waiting, writer.add(place, beside))
+            TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(start, stop, sums, row_width, first))
+
+        def down(units: UnitTile) -> None:
+            row_tiles(vectors, some, counts, lambda row, count: tile(units, row, count))
+
+        unit_tiles_within(vectors, stage.units, width, tiles, down)
+
+    all_tiles = tile_count(vectors, stage.units, width)
+    last = writer.add(rows[1], block.rows - 1)
+    with (
+        writer.loop(rows[0], last, block.rows, "block") as begin,
+        writer.loop("0", str(all_tiles + block.tiles - 1), block.tiles, "block") as tile,
+    ):
+        some = begin, vectors.smin(writer.add(begin, block.rows), rows[1])
+        tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
+        with writer.loop("0", str(parts * block.depth), block.depth, "part") as start:
+            part(some, tiles, start, writer.add(start, block.depth), writer.assign(f"icmp eq i64 {start}, 0", "first"))
+        part(some, tiles, str(parts * block.depth), str(contract.depth), None)
 
 
 def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str | None:

@@ -9,7 +9,7 @@ from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import Contract, Statement, panel_bytes
-from rnnspec.kernel.target import ELEMENT_BYTES, Target, Tile
+from rnnspec.kernel.target import ELEMENT_BYTES, CacheBlock, Target, Tile
 
 MOST_ROWS = 6
 WIDEST = 4
@@ -60,6 +60,26 @@ def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, tar
     return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
 
 
+BLOCK_DEPTH, BLOCK_COLUMNS, BLOCK_SUMS = 256, 256, 2**17 + 2**16
+"""Of a block: turns over the depth, beside which loading and storing the sums takes a hundredth of the time; sums of a row, and bytes of
+all of them, which leave room in the second-level cache for the weights and the left side."""
+
+
+def cache_block(tile: Tile, depth: int, sums: int, units: int, lanes: int, target: Target) -> CacheBlock | None:
+    """The block for a contraction of which a single tile's weights fill half of the second-level cache; None for any other.
+
+    Each tile of rows would read them from beyond that cache. A block of more rows reads the weights less often, one of more units the
+    left side.
+    """
+    columns = sums * tile.vectors * lanes
+    element = target.vector_bytes // lanes
+    if tile.rows[0] == 1 or depth <= BLOCK_DEPTH or depth * columns * element <= target.second_level_bytes // 2:
+        return None
+    tiles = min(-(-units // (tile.vectors * lanes)), max(1, BLOCK_COLUMNS // columns))
+    rows = max(1, BLOCK_SUMS // (element * tiles * columns * tile.rows[0])) * tile.rows[0]
+    return CacheBlock(rows, tiles, BLOCK_DEPTH)
+
+
 def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: int) -> Tile:
     """The tile of a stage without a contraction: rows one by one, units along the memory.
 
@@ -91,7 +111,10 @@ class CpuTiling:
         """The tile for the weights' panels, see `for_panels`."""
         lanes = self.target.lanes(dtype)
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
-        return for_panels(tile, sums, weights, -(-units // lanes), self.target)
+        fitting = for_panels(tile, sums, weights, -(-units // lanes), self.target)
+        if len(contracts) > 1:
+            return fitting
+        return replace(fitting, block=cache_block(tile, contracts[0].depth, sums, units, lanes, self.target))
 
     def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:
         """The tile of a body without contractions, see `pointwise_tile`."""
