@@ -126,40 +126,67 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
 def _emit_cache_blocks(
     vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, counts: Sequence[int], block: CacheBlock
 ) -> None:
-    """Of a block's rows and units, a part of the depth after the other: its weights come into the caches once for all of the rows.
-
-    Each sum adds up in the same order as without blocks, only that it waits in memory between two parts.
-    """
+    """Some tiles of units for all rows, before the next ones; of these some rows, which stay in the caches, before the next ones."""
     writer, width = vectors.writer, stage.tile.vectors
-    (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
-    columns = width * vectors.lanes
-    row_width = block.tiles * columns * len(contract.names)
-    waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
-    parts = -(-contract.depth // block.depth) - 1
+    all_tiles = tile_count(vectors, stage.units, width)
+    emit = _whole_depth if block.depth is None else _parts_of_the_depth
+    body = emit(vectors, places, stage, counts, block)
+    last = writer.add(rows[1], block.rows - 1)
+    with (
+        writer.loop("0", str(-(-all_tiles // block.tiles) * block.tiles), block.tiles, "beside") as tile,
+        writer.loop(rows[0], last, block.rows, "block") as begin,
+    ):
+        tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
+        body((begin, vectors.smin(writer.add(begin, block.rows), rows[1])), tiles)
 
-    def part(some: Range, tiles: Range, start: str, stop: str, first: str | None) -> None:
-        def tile(units: UnitTile, row: str, count: int) -> None:
-            place = writer.multiply(writer.subtract(row, some[0]), row_width)
-            beside = writer.multiply(writer.subtract(units.number, tiles[0]), columns * len(contract.names))
-            sums = vectors.pointer(waiting, writer.add(place, beside))
-            TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(start, stop, sums, row_width, first))
 
+def _whole_depth(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+) -> Callable[[Range, Range], None]:
+    """Emits some rows of some tiles of units."""
+    width = stage.tile.vectors
+
+    def body(rows: Range, tiles: Range) -> None:
         def down(units: UnitTile) -> None:
-            row_tiles(vectors, some, counts, lambda row, count: tile(units, row, count))
+            row_tiles(vectors, rows, counts, lambda row, count: TileEmitter(vectors, places, row, count, units, width).run(stage.body))
 
         unit_tiles_within(vectors, stage.units, width, tiles, down)
 
-    all_tiles = tile_count(vectors, stage.units, width)
-    last = writer.add(rows[1], block.rows - 1)
-    with (
-        writer.loop(rows[0], last, block.rows, "block") as begin,
-        writer.loop("0", str(all_tiles + block.tiles - 1), block.tiles, "block") as tile,
-    ):
-        some = begin, vectors.smin(writer.add(begin, block.rows), rows[1])
-        tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
-        with writer.loop("0", str(parts * block.depth), block.depth, "part") as start:
-            part(some, tiles, start, writer.add(start, block.depth), writer.assign(f"icmp eq i64 {start}, 0", "first"))
-        part(some, tiles, str(parts * block.depth), str(contract.depth), None)
+    return body
+
+
+def _parts_of_the_depth(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+) -> Callable[[Range, Range], None]:
+    """Emits a part of the depth after the other for some rows of some tiles of units: the part's weights come into the caches once.
+
+    Each sum adds up in the same order as without parts, only that it waits in memory between two of them.
+    """
+    writer, width = vectors.writer, stage.tile.vectors
+    (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
+    assert block.depth is not None
+    columns = width * vectors.lanes * len(contract.names)
+    row_width = block.tiles * columns
+    waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
+    last = (-(-contract.depth // block.depth) - 1) * block.depth
+
+    def part(rows: Range, tiles: Range, turns: Range, first: str | None) -> None:
+        def tile(units: UnitTile, row: str, count: int) -> None:
+            place = writer.multiply(writer.subtract(row, rows[0]), row_width)
+            beside = writer.multiply(writer.subtract(units.number, tiles[0]), columns)
+            sums = vectors.pointer(waiting, writer.add(place, beside))
+            TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(*turns, sums, row_width, first))
+
+        unit_tiles_within(
+            vectors, stage.units, width, tiles, lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
+        )
+
+    def body(rows: Range, tiles: Range) -> None:
+        with writer.loop("0", str(last), block.depth or 0, "part") as start:
+            part(rows, tiles, (start, writer.add(start, block.depth or 0)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
+        part(rows, tiles, (str(last), str(contract.depth)), None)
+
+    return body
 
 
 def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str | None:

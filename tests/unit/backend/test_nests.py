@@ -34,7 +34,7 @@ def test_tiles_of_any_number_of_vectors_give_the_same_bits(width: int, monkeypat
 
 
 @pytest.mark.parametrize("layer", ["LSTM(21)", "GRU(21, return_sequences = true)", "Dense(37, activation = tanh)"])
-def test_a_sum_that_waits_in_memory_has_the_same_bits(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_rows_units_and_depth_change_no_bit(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows, tiles and turns, in and outside of a scan, each with a rest, from a bias or what is loaded."""
     spec = model(19, layer, "Dense(9, activation = sigmoid)")
     function = compilation(spec, host_target()).module("tensor", training=False).function("forward")
@@ -47,10 +47,10 @@ def test_a_sum_that_waits_in_memory_has_the_same_bits(layer: str, monkeypatch: p
     expected = outputs()
     assert np.isfinite(expected).all() and expected.any()
     asked: list[CacheBlock] = []
-    for block in (CacheBlock(6, 1, 2), CacheBlock(12, 2, 7), CacheBlock(60, 3, 8)):
-        monkeypatch.setattr("rnnspec.kernel.cpu.tiles.cache_block", lambda *_, block=block: asked.append(block) or block)
+    for block in (CacheBlock(6, 1, 2), CacheBlock(12, 2, 7), CacheBlock(60, 3, 8), CacheBlock(6, 2), CacheBlock(12, 1)):
+        monkeypatch.setattr("rnnspec.kernel.cpu.tiles.deep_block", lambda *_, block=block: asked.append(block) or block)
         np.testing.assert_array_equal(outputs(), expected, err_msg=str(block))
-    assert len(asked) >= 6, "no stage was given blocks"
+    assert len(asked) >= 10, "no stage was given blocks"
 
 
 OUTER = """module m

@@ -14,8 +14,9 @@ from rnnspec.kernel.cpu.tiles import (
     BLOCK_DEPTH,
     BLOCK_SUMS,
     MOST_ROWS,
-    cache_block,
     contraction_tile,
+    deep_block,
+    flat_block,
     for_panels,
     pointwise_tile,
     row_counts,
@@ -97,7 +98,26 @@ def test_weights_of_a_tile_that_fill_half_of_the_second_level_cache_come_in_bloc
     target: Target, gates: int, depth: int, units: int, block: CacheBlock | None
 ) -> None:
     lanes = target.lanes(DType.F32)
-    assert cache_block(contraction_tile(target, gates, units, lanes), depth, gates, units, lanes, target) == block
+    assert deep_block(contraction_tile(target, gates, units, lanes), depth, gates, units, lanes, target) == block
+
+
+@pytest.mark.parametrize(
+    ("target", "gates", "depth", "units", "block"),
+    [
+        (AVX2, 1, 256, 1024, CacheBlock(60, 16)),
+        (AVX512, 1, 256, 1024, CacheBlock(126, 8)),
+        (AVX2, 1, 200, 10_000, CacheBlock(78, 20)),
+        (AVX2, 1, 80, 512, CacheBlock(204, 32)),  # all weights fit
+        (AVX2, 1, 80, 16, None),  # a single tile
+        (AVX2, 1, 3000, 512, None),  # of which one fits half of the cache
+        (AVX2, 7, 80, 512, None),  # single rows
+    ],
+)
+def test_rows_and_units_come_in_blocks_that_the_second_level_cache_holds(
+    target: Target, gates: int, depth: int, units: int, block: CacheBlock | None
+) -> None:
+    lanes = target.lanes(DType.F32)
+    assert flat_block(contraction_tile(target, gates, units, lanes), depth, gates, units, lanes, target) == block
 
 
 @every_target
@@ -105,7 +125,7 @@ def test_a_block_s_sums_fit_on_the_stack_and_its_parts_are_several(target: Targe
     for gates, depth, units, dtype in itertools.product((1, 2, 4, 6), (16, 3000, 10**5), (1, 17, 300, 10**5), (DType.F32, DType.F64)):
         lanes = target.lanes(dtype)
         tile = contraction_tile(target, gates, units, lanes)
-        block = cache_block(tile, depth, gates, units, lanes, target)
+        block = deep_block(tile, depth, gates, units, lanes, target)
         if block is not None:
             sums = block.rows * block.tiles * tile.vectors * gates * target.vector_bytes
             assert sums <= BLOCK_SUMS
