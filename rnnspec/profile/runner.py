@@ -75,9 +75,7 @@ def drawn_targets(signature: Signature, batch: Batch, objective: Objective) -> d
     for each in objective:
         output = outputs[each.output]
         lead = (batch.size,) if output.index is None else (batch.size, batch.indices[output.index].time)
-        width = output.shape[-1]
-        assert isinstance(width, int)
-        values = random.integers(0, width, (*lead, 1)) if each.target == 1 else random.random((*lead, each.target))
+        values = random.integers(0, output.width, (*lead, 1)) if each.target == 1 else random.random((*lead, each.target))
         drawn[each.output] = values.astype(signature.dtype)
     return drawn
 
