@@ -157,9 +157,7 @@ class Trainer:
         for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
             output = outputs[objective.place]
             if isinstance(targets, Sequences):
-                loss, gradient = self.sequence_losses.value_and_gradient(
-                    targets, output, objective.weight, derive=gradients is not None
-                )
+                loss, gradient = self.sequence_losses.value_and_gradient(targets, output, objective.weight, derive=gradients is not None)
                 score.add_samples(loss, targets.size)
             else:
                 predictions = targets.rows(output)

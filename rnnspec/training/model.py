@@ -350,7 +350,9 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._updates
 
-    def _trainer_for(self, losses: Sequence[Loss | SequenceLoss | None] | None, weights: Sequence[float], metrics: MetricNames) -> Trainer | None:
+    def _trainer_for(
+        self, losses: Sequence[Loss | SequenceLoss | None] | None, weights: Sequence[float], metrics: MetricNames
+    ) -> Trainer | None:
         """None without a loss."""
         if losses is None:
             return None

@@ -122,9 +122,7 @@ class NativeLosses:
         with np.errstate(all="ignore"):
             return float((losses * factors).sum()), gradient
 
-    def each(
-        self, sequences: Sequences, output: Array, scales: Array, *, derive: bool = True
-    ) -> tuple[NDArray[np.float64], Array | None]:
+    def each(self, sequences: Sequences, output: Array, scales: Array, *, derive: bool = True) -> tuple[NDArray[np.float64], Array | None]:
         """The loss of each sample, float64 (samples,), and the gradient of their sum, each times its scale."""
         loss, width, output = sequences.loss, output.shape[-1], np.ascontiguousarray(output)
         steps, lengths = np.diff(sequences.starts), np.diff(sequences.label_starts)
