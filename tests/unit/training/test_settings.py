@@ -12,13 +12,14 @@ from rnnspec.frontend.catalogue import choices
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from rnnspec.training.metrics import METRICS, MetricNames
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
 from rnnspec.training.settings import A_LOSS, loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
 
 X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1).normal(size=(4, 4))
 
 OWN = "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md"
-LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy"
+LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, ctc"
 
 
 def metrics_of_one(given: object) -> MetricNames:
@@ -50,9 +51,9 @@ def test_every_spelling_of_a_spec() -> None:
         assert metrics_for(["a"], [spelling]).each == ((entry.name,),)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*LOSSES, *SEQUENCE_LOSSES])
 def test_losses_by_name(name: str) -> None:
-    assert make_loss(name) == LOSSES[name]()
+    assert make_loss(name) == {**LOSSES, **SEQUENCE_LOSSES}[name]()
 
 
 @pytest.mark.parametrize("name", [*OPTIMIZERS, "sgd", "ADAM", "adamw"])
