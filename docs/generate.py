@@ -17,6 +17,7 @@ from typing import cast
 
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands
@@ -440,7 +441,14 @@ PARTS: Mapping[str, Callable[..., str]] = {
     ),
     "regularizers": lambda _: catalogue_table(REGULARIZERS, "penalty", REGULARIZER_FORMULAS, code=True),
     "constraints": lambda _: catalogue_table(CONSTRAINTS, "after an update", CONSTRAINT_FORMULAS, code=True),
-    "losses": lambda _: catalogue_table(LOSSES, "one row's loss", LOSS_FORMULAS, code=True),
+    "losses": lambda _: catalogue_table(
+        {name: each for name, each in LOSSES.items() if each.name not in SEQUENCE_LOSSES}, "one row's loss", LOSS_FORMULAS, code=True
+    ),
+    "sequence-losses": lambda _: "\n".join(
+        f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}"
+        for each in entries(LOSSES)
+        if each.name in SEQUENCE_LOSSES
+    ),
     "optimizers": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
     ),
