@@ -41,11 +41,11 @@ def test_rows_mean_and_gradient(case: Case, dtype: str) -> None:
         return
     weights = arrays["sample_weight"][rows] if "sample_weight" in arrays else np.ones(count)
     losses, slopes = loss_rows(case.about["loss"], case.about["options"], prediction, arrays["y"][rows], weights)
-    near(losses, arrays["rows"][rows], dtype, 1e-3)
-    near((losses.astype(np.float64) * weights).sum() / count, arrays["value"], dtype, np.abs(arrays["rows"]).max(initial=1e-3))
+    near(losses, arrays["rows"][rows], dtype, 1e-2)
+    near((losses.astype(np.float64) * weights).sum() / count, arrays["value"], dtype, np.abs(arrays["rows"]).max(initial=1e-2))
     assert np.isfinite(slopes).all()
     if "gradient" in arrays:
-        near(slopes / count, arrays["gradient"][rows], dtype, 1e-2 / count)
+        near(slopes / count, arrays["gradient"][rows], dtype, 0.1 / count)
 
 
 def test_every_loss_of_the_library_has_cases() -> None:

@@ -75,6 +75,8 @@ def _reader(kind: Any) -> Read:
         return _union(tuple(map(_reader, arguments)))
     if origin is tuple:
         return _sequence(_reader(arguments[0])) if arguments[1:] == (...,) else _tuple(tuple(map(_reader, arguments)))
+    if origin is typing.Literal:
+        return _word(arguments)
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(_reader(arguments[1]))
     if kind is bytes:
@@ -94,6 +96,15 @@ def _scalar(kind: type) -> Read:
     def read(value: object) -> object:
         if type(value) is not kind:
             raise Unfit(f"expected {kind.__name__}, found {type(value).__name__}")
+        return value
+
+    return read
+
+
+def _word(words: tuple[object, ...]) -> Read:
+    def read(value: object) -> object:
+        if value not in words:
+            raise Unfit(f"expected one of {words}")
         return value
 
     return read
