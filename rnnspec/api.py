@@ -15,6 +15,7 @@ from rnnspec.compile_cache import CachedSpec, find, keep, kept_code, kept_data, 
 from rnnspec.contract.executable import Array, Executable, Family, Formula, NativeUpdate
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.objective import RowEquations
+from rnnspec.contract.sequence_loss import NativeLoss
 from rnnspec.contract.signature import ArgumentValue, Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
@@ -172,11 +173,23 @@ def _model(
     def update(formula: Formula, states: int, constants: int) -> NativeUpdate:
         return compilation().update(formula, states, constants)
 
+    def sequence_loss(name: str) -> NativeLoss:
+        return compilation().sequence_loss(name)
+
     scores = _Scores(key, compilation)
     executable: Executable = NativeExecutable(kept.signature, native, print_stage, _python_call, tuning, scores)
     if kept.signature.states:
         executable = StatefulExecutable(executable, kept.signature.states, kept.signature.dtype)
-    return Model(kept.signature, executable, kept.source, seed=seed, weights=weights, compile_update=update, restore=restored)
+    return Model(
+        kept.signature,
+        executable,
+        kept.source,
+        seed=seed,
+        weights=weights,
+        compile_update=update,
+        compile_loss=sequence_loss,
+        restore=restored,
+    )
 
 
 @frozen

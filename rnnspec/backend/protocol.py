@@ -93,6 +93,10 @@ class Backend(Protocol):
         """The update of a table's rows by an optimizer's formula, see `contract.executable.NativeUpdate`."""
         ...
 
+    def emit_sequence_loss(self, name: str, dtype: str, target: Target) -> Emitted:
+        """The loss of that name over whole sequences, see `contract.sequence_loss.NativeLoss`; InternalError if there is none."""
+        ...
+
     def emit_python_call(self, target: Target) -> Emitted:
         """A builtin function of CPython's for direct calls, see `contract.native_structs.CallRecord`."""
         ...

@@ -5,6 +5,9 @@ from __future__ import annotations
 CLASS_LOSSES = frozenset({"sparse_categorical_crossentropy"})
 """The losses whose targets are class numbers rather than one value for each of an output's units."""
 
+SEQUENCE_LOSSES = frozenset({"ctc"})
+"""The losses whose targets are a sequence of labels for each sample, beside which there are no metrics of rows."""
+
 CLASS_METRICS = frozenset({"sparse_categorical_accuracy"})
 """The metrics of such targets."""
 

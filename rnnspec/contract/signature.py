@@ -185,7 +185,8 @@ class StreamSignature:
 class TrainSettings:
     """The spec's `train` section with defaults filled in; None for a setting that the spec leaves out.
 
-    `loss`, `loss_weights` and `metrics` are for all outputs, or tuples with an entry for each output.
+    `loss`, `loss_weights`, `metrics` and `weighted_metrics` are for all outputs, or tuples with an entry for each output.
+    `class_weight`: the weights of one output's classes by their numbers, or a tuple of those of each output.
     """
 
     loss: Config | tuple[Config | None, ...] | None = None
@@ -197,6 +198,8 @@ class TrainSettings:
     validation_split: float | None = None
     shuffle: bool | None = None
     seed: int | None = None
+    weighted_metrics: tuple[Config | tuple[Config, ...] | None, ...] = ()
+    class_weight: tuple[float, ...] | tuple[tuple[float, ...] | None, ...] | None = None
 
 
 @frozen

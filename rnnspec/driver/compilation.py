@@ -14,6 +14,7 @@ from rnnspec.contract.executable import Array, Family, Formula, NativeUpdate
 from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
+from rnnspec.contract.sequence_loss import NativeLoss
 from rnnspec.contract.signature import ArgumentValue, Config, Signature, weight_ranges
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import backends, native, scores
@@ -219,6 +220,13 @@ class Compilation:
         """The native update of a table's rows by an optimizer's formula."""
         target, cache = self.machine(), ObjectCache(default_folder())
         emitted = self.backend.emit_update(formula, states, constants, self.dtype, target)
+        _, loaded = Jit().load_built(lambda: native.assembled(emitted, target, self.backend, cache))
+        return calling(loaded, emitted.symbols[0])
+
+    def sequence_loss(self, name: str) -> NativeLoss:
+        """The native function of a loss of whole sequences."""
+        target, cache = self.machine(), ObjectCache(default_folder())
+        emitted = self.backend.emit_sequence_loss(name, self.dtype, target)
         _, loaded = Jit().load_built(lambda: native.assembled(emitted, target, self.backend, cache))
         return calling(loaded, emitted.symbols[0])
 

@@ -20,6 +20,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.simplify_logarithms import SimplifyLogarithms
 from rnnspec.passes.unique_tokens import UniqueTokens
 
 CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode())
@@ -27,7 +28,15 @@ CLEAN: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), Elim
 SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), EliminateDeadCode(keep_carried=True))
 """Until sums are settled: a stream shows all states, so those that don't matter here must count there and here alike."""
 
-BOTH: tuple[Pass, ...] = (*SETTLING, MergeCarries(), HoistProjection(), MultiplyByReciprocals(), *SETTLING)
+BOTH: tuple[Pass, ...] = (
+    *SETTLING,
+    SimplifyLogarithms(),
+    EliminateDeadCode(keep_carried=True),
+    MergeCarries(),
+    HoistProjection(),
+    MultiplyByReciprocals(),
+    *SETTLING,
+)
 
 FORWARD = Pipeline((*BOTH, FoldTables(), *SETTLING, Accumulate(), EliminateDeadCode()))
 """Passes of inference."""

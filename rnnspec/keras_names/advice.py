@@ -101,7 +101,7 @@ _ARGUMENTS = {
     "batch_size": "the number of samples is left open; `batch_size` stands in `train`",
     "class_id": "",
     "dtype": 'a model has one precision: `rnnspec.compile(..., dtype="float64")` in Python, `--dtype float64` for the command',
-    "ignore_class": "a `sample_weight` of 0 takes a step out of the loss, though not out of what its sum is divided by",
+    "ignore_class": "a `sample_weight` of 0 takes a step out of the loss and of weighted metrics, though not out of the loss's divisor",
     "input_dtype": _SHAPE,
     "input_shape": _SHAPE,
     "input_tensor": "bring it a value by an arrow: `value -> Dense(4)`",
@@ -121,7 +121,6 @@ _ARGUMENTS = {
 
 _IN_TRAIN = {
     "callbacks": f"{_CALL}`model.fit(..., callbacks = [...])`",
-    "class_weight": "in Python `model.fit(..., sample_weight = weights[y])` does the same, `weights` having one number for each class",
     "jit_compile": "leave it out: a model is always compiled",
     "run_eagerly": "leave it out: a model is always compiled",
     "sample_weight": f"{_CALL}`model.fit(x, y, sample_weight = ...)`",

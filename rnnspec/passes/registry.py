@@ -22,6 +22,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.simplify_logarithms import SimplifyLogarithms
 from rnnspec.passes.unique_tokens import UniqueTokens
 
 PASSES: Mapping[str, type[Pass]] = MappingProxyType(
@@ -39,6 +40,7 @@ PASSES: Mapping[str, type[Pass]] = MappingProxyType(
             MergeCarries,
             MultiplyByReciprocals,
             PromoteSingleStep,
+            SimplifyLogarithms,
             UniqueTokens,
         )
     }

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.columns import Rows
+from rnnspec.runtime.data.validate import finite_number
+from rnnspec.training.class_weights import ClassWeights
+from rnnspec.training.labels import LabelTargets, check_labels
 from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
+from rnnspec.training.sequence_losses import SequenceLoss, Sequences
 from rnnspec.training.targets import TargetBatch, Targets, check_targets
 
 
@@ -16,7 +23,7 @@ class ExampleBatch:
     """A batch, and what each output with a loss is held against."""
 
     inputs: Batch
-    targets: tuple[TargetBatch, ...]
+    targets: tuple[TargetBatch | Sequences, ...]
 
 
 @frozen
@@ -24,12 +31,17 @@ class Examples:
     """A data set: inputs, targets and sample weights, all checked."""
 
     inputs: CheckedInputs
-    targets: tuple[Targets, ...]
+    targets: tuple[Targets | LabelTargets, ...]
 
     @property
     def samples(self) -> int:
         """The number of samples of every input and target."""
         return self.inputs.samples
+
+    def weighted_by_class(self, weights: Sequence[ClassWeights | None]) -> Examples:
+        """The same data with class weights, one entry for each output with a loss, which multiply with the sample weights."""
+        pairs = zip(self.targets, weights, strict=True)
+        return Examples(self.inputs, tuple(replace(targets, class_weights=each) for targets, each in pairs))
 
     def batch(self, rows: Rows) -> ExampleBatch:
         """The chosen samples, padded to the longest of them."""
@@ -41,11 +53,41 @@ def check_examples(inputs: CheckedInputs, trained: Sequence[Objective], dtype: s
     """The targets and sample weights for checked inputs; see `check_targets`.
 
     Where several outputs have a loss, `y` is a list with one for each, in their order, or a mapping from
-    their names; so may `sample_weight` be, which else is for all of them.
+    their names; so may `sample_weight` be, with None or no name for an output without weights, which else is for all of them.
     """
     ys, weights = by_objective("targets", trained, y), weights_by_objective(trained, sample_weight)
     targets = [
-        check_targets(inputs, each.output, dtype, each.loss, one, weight, f" of {each.label}" if each.label else "")
+        _checked(inputs, each, dtype, one, weight, f" of {each.label}" if each.label else "")
         for each, one, weight in zip(trained, ys, weights, strict=True)
     ]
     return Examples(inputs, tuple(targets))
+
+
+def held_out(given: object) -> Sequence[object]:
+    """The parts of `validation_data`: x, y, and sample weights if there are any; ValueError for anything else."""
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {type(given).__name__}")
+    values = cast(Sequence[object], given)
+    if len(values) not in (2, 3):
+        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(values)} values")
+    return values
+
+
+def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:
+    """The samples to train on, and those to validate on: the last fraction, as Keras cuts it; ValueError for none on either side."""
+    number = 0.0 if fraction is False else finite_number(fraction)
+    if number is None or not 0.0 <= number < 1.0:
+        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction!r}")
+    samples = examples.samples
+    cut = math.floor(samples * (1.0 - number))
+    if number == 0.0:
+        return range(samples), None
+    if cut in (0, samples):
+        raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
+    return range(cut), (examples, range(cut, samples))
+
+
+def _checked(inputs: CheckedInputs, each: Objective, dtype: str, y: object, weight: object, of: str) -> Targets | LabelTargets:
+    if isinstance(each.loss, SequenceLoss):
+        return check_labels(inputs, each.output, each.loss, y, weight, of)
+    return check_targets(inputs, each.output, dtype, each.loss, y, weight, of)

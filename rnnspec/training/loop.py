@@ -19,6 +19,7 @@ from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import value_and_gradient
 from rnnspec.training.objectives import Objective
 from rnnspec.training.penalties import Penalties
+from rnnspec.training.sequence_losses import NativeLosses, Sequences
 from rnnspec.training.updates import Updates
 
 
@@ -28,17 +29,30 @@ class Score:
 
     objective: Objective
     rows: int = 0
+    weight: float = 0.0
     loss: float = 0.0
-    sums: list[float] = field(default_factory=list[float])
+    sums: list[float] = field(init=False)
+    weighted_sums: list[float] = field(init=False)
 
-    def add(self, loss: float, predictions: Array, targets: Array) -> None:
-        """A batch: its mean loss, and its counted rows for the metrics."""
+    def __post_init__(self) -> None:
+        self.sums = [0.0] * len(self.objective.metrics)
+        self.weighted_sums = [0.0] * len(self.objective.weighted_metrics)
+
+    def add(self, loss: float, predictions: Array, targets: Array, weights: Array | None = None) -> None:
+        """A batch: its mean loss, and its counted rows, with their weights, for the metrics."""
         self.rows += len(predictions)
+        self.weight += len(predictions) if weights is None else float(weights.sum(dtype=np.float64))
         self.loss += loss * len(predictions)
-        if not self.sums:
-            self.sums = [0.0] * len(self.objective.metrics)
         for number, metric in enumerate(self.objective.metrics):
             self.sums[number] += float(metric.rows(predictions, targets).sum(dtype=np.float64))
+        for number, metric in enumerate(self.objective.weighted_metrics):
+            values = metric.rows(predictions, targets)
+            self.weighted_sums[number] += float((values if weights is None else values * weights).sum(dtype=np.float64))
+
+    def add_samples(self, loss: float, samples: int) -> None:
+        """A batch of a loss over whole sequences, which has no metrics of rows."""
+        self.rows += samples
+        self.loss += loss * samples
 
     @property
     def mean_loss(self) -> float:
@@ -47,9 +61,13 @@ class Score:
 
     def metrics(self) -> dict[str, float]:
         """The means by name, 0 if no row counted."""
-        prefix = f"{self.objective.label}_" if self.objective.label else ""
-        sums = self.sums or [0.0] * len(self.objective.metrics)
-        return {f"{prefix}{metric.name}": total / max(self.rows, 1) for metric, total in zip(self.objective.metrics, sums, strict=True)}
+        pairs = zip(self.objective.metrics, self.sums, strict=True)
+        return {self.objective.log_name(metric): total / max(self.rows, 1) for metric, total in pairs}
+
+    def weighted_metrics(self) -> dict[str, float]:
+        """The weighted means by name, Σ w·v / Σ w; 0 if the weights' sum is."""
+        pairs = zip(self.objective.weighted_metrics, self.weighted_sums, strict=True)
+        return {self.objective.log_name(metric, weighted=True): total / self.weight if self.weight else 0.0 for metric, total in pairs}
 
 
 class Totals:
@@ -66,13 +84,15 @@ class Totals:
         self._penalty += penalty * samples
 
     def logs(self, prefix: str = "") -> dict[str, float]:
-        """The whole loss, then each output's own if there are several, then the metrics."""
+        """The whole loss, then each output's own if there are several, then the metrics, then the weighted metrics."""
         total = sum(score.objective.weight * score.mean_loss for score in self.scores) + self._penalty / max(self._samples, 1)
         logs = {f"{prefix}loss": total}
         if len(self.scores) > 1:
             logs |= {f"{prefix}{score.objective.label}_loss": score.mean_loss for score in self.scores}
         for score in self.scores:
             logs |= {f"{prefix}{name}": value for name, value in score.metrics().items()}
+        for score in self.scores:
+            logs |= {f"{prefix}{name}": value for name, value in score.weighted_metrics().items()}
         return logs
 
 
@@ -84,6 +104,7 @@ class Trainer:
     parameters: Parameters
     objectives: tuple[Objective, ...]
     penalties: Penalties
+    sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
@@ -149,12 +170,17 @@ class Trainer:
         total = 0.0
         for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
             output = outputs[objective.place]
-            predictions = targets.rows(output)
-            loss, gradient = value_and_gradient(objective.loss, predictions, targets.targets, targets.weights)
-            score.add(loss, predictions, targets.targets)
+            if isinstance(targets, Sequences):
+                loss, gradient = self.sequence_losses.value_and_gradient(targets, output, objective.weight, derive=gradients is not None)
+                score.add_samples(loss, targets.size)
+            else:
+                predictions = targets.rows(output)
+                loss, gradient = value_and_gradient(objective.row_loss, predictions, targets.targets, targets.weights)
+                score.add(loss, predictions, targets.targets, targets.weights)
+                gradient = targets.spread(gradient * objective.weight, output)
             total += objective.weight * loss
-            if gradients is not None:
-                gradients[objective.place] = targets.spread(gradient * objective.weight, output)
+            if gradients is not None and gradient is not None:
+                gradients[objective.place] = gradient
         return total
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
+from rnnspec.training.sequence_losses import CTC as CTC
 
 EPSILON = 1e-7
 """Probabilities are clipped to EPSILON .. 1 - EPSILON before a logarithm, where the gradient is zero beyond."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
+from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.contract.tuning import Tuning
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.batches import ALL_ROWS
-from rnnspec.runtime.data.validate import finite_number, whole_number
+from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.training.losses import Loss
     from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.sequence_losses import SequenceLoss
     from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
@@ -33,7 +34,7 @@ Value = TypeVar("Value")
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
-LossChoice: TypeAlias = "str | Config | Loss"
+LossChoice: TypeAlias = "str | Config | Loss | SequenceLoss"
 MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
@@ -43,9 +44,10 @@ _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or c
 class Configuration:
     """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
 
-    losses: tuple[Loss | None, ...] | None
+    losses: tuple[Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]
     metrics: MetricNames
+    weighted_metrics: MetricNames
     optimizer: Optimizer | None
 
 
@@ -84,14 +86,17 @@ class Model(CompiledModel):
         seed: int | None = None,
         weights: Sequence[object] | Mapping[str, object] | None = None,
         compile_update: UpdateCompiler | None = None,
+        compile_loss: LossCompiler | None = None,
         restore: Restore | None = None,
     ) -> None:
-        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `restore`: for copies."""
+        """`compile_update`: without it no part of an update waits until it is needed (see `Updates`). `compile_loss`: for losses of whole
+        sequences. `restore`: for copies."""
         self._restore = restore
         self._chosen: Configuration | None = None
         super().__init__(signature, executable, source, seed=seed, weights=weights)
         self._outputs = [output.name for output in signature.outputs]
         self._compile_update = compile_update
+        self._compile_loss = compile_loss
         self._updates: Updates | None = None
         self._is_set_up = False
         train = signature.train
@@ -112,7 +117,8 @@ class Model(CompiledModel):
             self._losses = None if train.loss is None else setup.losses_for(self._outputs, train.loss)
             self._loss_weights = setup.loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
             self._metrics = setup.metrics_for(self._outputs, train.metrics)
-            self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics)
+            self._weighted_metrics = setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics")
+            self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics, self._weighted_metrics)
             if train.optimizer is not None:
                 self._set_optimizer(setup.make_optimizer(train.optimizer))
             self._is_set_up = True
@@ -123,17 +129,21 @@ class Model(CompiledModel):
         optimizer: str | Config | Optimizer | None = None,
         metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
+        weighted_metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
     ) -> None:
         """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
 
-        argument      type                                     meaning                                                       default
-        ------------  ---------------------------------------  ------------------------------------------------------------  ---------
-        loss          name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; None for    unchanged
-                                                               an output without a loss
-        optimizer     name or `Optimizer`                      "Adam", or an object of `rnnspec.training.optimizers`;        unchanged
-                                                               its state starts anew
-        metrics       list of names; list or dict by output    "accuracy" or one of `rnnspec.training.metrics`               unchanged
-        loss_weights  float; list or dict by output            factor of each loss in the sum that is trained                unchanged
+        argument          type                                     meaning                                                   default
+        ----------------  ---------------------------------------  --------------------------------------------------------  ---------
+        loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; None    unchanged
+                                                                   for an output without a loss
+        optimizer         name or `Optimizer`                      "Adam", or an object of `rnnspec.training.optimizers`;    unchanged
+                                                                   its state starts anew
+        metrics           list of names; list or dict by output    "accuracy" or one of `rnnspec.training.metrics`:          unchanged
+                                                                   means over rows, whatever they weigh
+        loss_weights      float; list or dict by output            factor of each loss in the sum that is trained            unchanged
+        weighted_metrics  as `metrics`                             means by the rows' weights, `sum(w * v) / sum(w)`; in     unchanged
+                                                                   logs `weighted_` stands before one that is in `metrics`
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets; then nothing has changed.
 
@@ -150,12 +160,14 @@ class Model(CompiledModel):
             losses = self._losses if loss is None else setup.losses_for(self._outputs, loss)
             weights = self._loss_weights if loss_weights is None else setup.loss_weights_for(self._outputs, loss_weights)
             names = self._metrics if metrics is None else setup.metrics_for(self._outputs, metrics)
-            trainer = self._trainer_for(losses, weights, names)
-            self._losses, self._loss_weights, self._metrics, self._trainer = losses, weights, names, trainer
+            weighted = self._weighted_metrics
+            if weighted_metrics is not None:
+                weighted = setup.metrics_for(self._outputs, weighted_metrics, "weighted_metrics")
+            self._trainer = self._trainer_for(losses, weights, names, weighted)
+            self._losses, self._loss_weights, self._metrics, self._weighted_metrics = losses, weights, names, weighted
             before = None if self._chosen is None else self._chosen.optimizer
-            self._chosen = Configuration(
-                losses, weights, names, before if given_optimizer is None else setup.make_optimizer(given_optimizer)
-            )
+            kept = before if given_optimizer is None else setup.make_optimizer(given_optimizer)
+            self._chosen = Configuration(losses, weights, names, weighted, kept)
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
 
@@ -177,8 +189,9 @@ class Model(CompiledModel):
                 self._set_optimizer(_anew(self._updates.optimizer))
         if (chosen := state.configuration) is not None:
             self._set_up()
-            self._losses, self._loss_weights, self._metrics = chosen.losses, chosen.loss_weights, chosen.metrics
-            self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics)
+            self._losses, self._loss_weights = chosen.losses, chosen.loss_weights
+            self._metrics, self._weighted_metrics = chosen.metrics, chosen.weighted_metrics
+            self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics, chosen.weighted_metrics)
             self._chosen = chosen
             if chosen.optimizer is not None:
                 self._set_optimizer(_anew(chosen.optimizer))
@@ -198,6 +211,7 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
         sample_weight: object = None,
+        class_weight: object = None,
         validation_mask: object = None,
         validation_lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
@@ -212,7 +226,7 @@ class Model(CompiledModel):
                             (n, time, ...), or list       the same at each step of a sequence output
         batch_size          int from 1                    samples of an update                                             spec, 32
         epochs              int from 0                    passes over all samples                                          spec, 1
-        validation_data     (x, y[, sample_weight])       samples to evaluate after each epoch                             None
+        validation_data     (x, y[, sample_weight])       samples to evaluate after each epoch, without class weights      None
         validation_split    float from 0 to below 1       fraction to evaluate instead of training on it: the last         spec, 0.0
                                                           samples, before shuffling; unused with `validation_data`
         shuffle             bool                          whether each epoch has an order of its own                       spec, True
@@ -220,14 +234,19 @@ class Model(CompiledModel):
         verbose             bool, or 0, 1, 2, "auto"      whether progress is shown                                        True
         mask                as for `forward`              steps that count                                                 None
         lengths             as for `forward`              number of steps that count, from the start                       None
-        sample_weight       (n,), or (n, time)            factors of the loss, of samples or steps                         None
+        sample_weight       (n,), (n, time), or list      factors of the loss, of samples or steps                         None
+        class_weight        dict, or list of numbers      factors of the loss, by the class of a row's target, which       spec, None
+                                                          multiply with `sample_weight`: `{1: 2.5}`, or one a class;
+                                                          a class without one weighs 1
         validation_mask     as for `forward`              steps of `validation_data` that count                            None
         validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
         callbacks           list of `Callback`            objects whose methods are called on the way, in order            None
 
-        A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y` and `sample_weight` are lists
-        with an entry for each output that has a loss, or dicts by output name; a single `sample_weight` is for all. The same seed, weights
-        and optimizer state give the same bits. ValueError, before the first step, names the argument, sample, step, value and expectation;
+        A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
+        `class_weight` are lists with an entry for each output that has a loss, or dicts by output name; None, or no name, is an output
+        without weights; a single `sample_weight` is for all. A list of weights has one array of steps a sample. The class of a row of
+        values is the place of the largest, of a single value the nearest whole number. The same seed, weights and optimizer state give
+        the same bits. ValueError, before the first step, names the argument, sample, step, value and expectation;
         also for a model without a loss or an optimizer.
 
         >>> import numpy as np
@@ -254,9 +273,10 @@ class Model(CompiledModel):
         split = _first(validation_split, train.validation_split, 0.0)
         seed = train.seed if seed is None else whole_number("seed", seed, 0)
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
-        rows, validation = _split(examples, split if validation_data is None else 0.0)
+        rows, validation = setup.split_off(examples, split if validation_data is None else 0.0)
+        examples = examples.weighted_by_class(setup.class_weights_for(trainer.objectives, class_weight, train.class_weight))
         if validation_data is not None:
-            held_out = self._examples(trainer, *_held_out(validation_data), mask=validation_mask, lengths=validation_lengths)
+            held_out = self._examples(trainer, *setup.held_out(validation_data), mask=validation_mask, lengths=validation_lengths)
             validation = held_out, range(held_out.samples)
         elif validation_mask is not None or validation_lengths is not None:
             raise ValueError("validation_mask and validation_lengths are of validation_data, and there is none")
@@ -268,10 +288,49 @@ class Model(CompiledModel):
             fit.run((history, *shown, *called))
         return history
 
-    def train_on_batch(self, x: object, y: object, sample_weight: object = None, *, mask: object = None, lengths: object = None) -> float:
-        """One update on all samples at once, as Keras's `train_on_batch`; returns the loss before the update, penalties included.
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        return_dict: Literal[False] = False,
+        *,
+        mask: object = None,
+        lengths: object = None,
+    ) -> float | list[float]: ...
 
-        `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`.
+    @overload
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        *,
+        return_dict: Literal[True],
+        mask: object = None,
+        lengths: object = None,
+    ) -> dict[str, float]: ...
+
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        return_dict: bool = False,
+        *,
+        mask: object = None,
+        lengths: object = None,
+    ) -> float | list[float] | dict[str, float]:
+        """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
+
+        `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and errors as for `fit`. The loss, penalties included, and the
+        metrics are means over this batch alone. They are a dict by name with `return_dict`. Else the loss alone is a float; with
+        metrics or several losses they are a list: the loss, each output's own, the metrics, the weighted metrics; for a model with
+        several outputs all metrics in the order of the alphabet.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -285,9 +344,69 @@ class Model(CompiledModel):
         trainer, updates = self._ready()
         from rnnspec.training import setup
 
-        batch = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True).batch(ALL_ROWS)
+        as_dict = setup.true_or_false("return_dict", return_dict)
+        examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
+        of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
+        batch = examples.weighted_by_class(of_classes).batch(ALL_ROWS)
+        totals = setup.Totals(trainer.objectives)
         with self._changing:
-            return trainer.step(batch, updates, self._draw_key(), setup.Totals(trainer.objectives))
+            trainer.step(batch, updates, self._draw_key(), totals)
+        return totals.logs() if as_dict else setup.batch_values(trainer.objectives, totals.logs())
+
+    @overload
+    def test_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        return_dict: Literal[False] = False,
+        *,
+        mask: object = None,
+        lengths: object = None,
+    ) -> float | list[float]: ...
+
+    @overload
+    def test_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        *,
+        return_dict: Literal[True],
+        mask: object = None,
+        lengths: object = None,
+    ) -> dict[str, float]: ...
+
+    def test_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        return_dict: bool = False,
+        *,
+        mask: object = None,
+        lengths: object = None,
+    ) -> float | list[float] | dict[str, float]:
+        """The loss and the metrics of all samples at once, as Keras's `test_on_batch`; the form as of `train_on_batch`.
+
+        `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> model.configure(loss="mse", metrics=["mae"])
+        >>> x, y = np.ones((4, 5, 3)), np.ones((4, 1))
+        >>> loss, error = model.test_on_batch(x, y)
+        >>> model.test_on_batch(x, y, return_dict=True) == {"loss": loss, "mean_absolute_error": error}
+        True
+        """
+        trainer = self._loss_ready()
+        from rnnspec.training import setup
+
+        as_dict = setup.true_or_false("return_dict", return_dict)
+        examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
+        logs = trainer.evaluate(examples, range(examples.samples), examples.samples)
+        return logs if as_dict else setup.batch_values(trainer.objectives, logs)
 
     def evaluate(
         self,
@@ -301,7 +420,8 @@ class Model(CompiledModel):
     ) -> dict[str, float]:
         """The loss, penalties included, and the metrics by name: means over all samples, or all unmasked steps of a sequence output.
 
-        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
+        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed. Class weights are
+        of training alone.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -345,14 +465,16 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._updates
 
-    def _trainer_for(self, losses: Sequence[Loss | None] | None, weights: Sequence[float], metrics: MetricNames) -> Trainer | None:
+    def _trainer_for(
+        self, losses: Sequence[Loss | SequenceLoss | None] | None, weights: Sequence[float], metrics: MetricNames, weighted: MetricNames
+    ) -> Trainer | None:
         """None without a loss."""
         if losses is None:
             return None
         from rnnspec.training import setup
 
-        trained = setup.objectives(self.signature.outputs, losses, weights, metrics)
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties)
+        trained = setup.objectives(self.signature.outputs, losses, weights, metrics, weighted)
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, setup.NativeLosses(self._compile_loss))
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         from rnnspec.training import setup
@@ -371,26 +493,3 @@ def _anew(optimizer: Optimizer) -> Optimizer:
 def _first(*choices: Value | None) -> Value:
     """The first that isn't None; the last must not be."""
     return next(choice for choice in choices if choice is not None)
-
-
-def _held_out(given: object) -> Sequence[object]:
-    if not isinstance(given, (list, tuple)):
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {type(given).__name__}")
-    values = cast(Sequence[object], given)
-    if len(values) not in (2, 3):
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(values)} values")
-    return values
-
-
-def _split(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:
-    """The samples to train on, and those to validate on: the last fraction, as Keras cuts it."""
-    number = 0.0 if fraction is False else finite_number(fraction)
-    if number is None or not 0.0 <= number < 1.0:
-        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction!r}")
-    samples = examples.samples
-    cut = math.floor(samples * (1.0 - number))
-    if number == 0.0:
-        return range(samples), None
-    if cut in (0, samples):
-        raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
-    return range(cut), (examples, range(cut, samples))

@@ -14,6 +14,7 @@ from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss
 from rnnspec.training.metrics import METRICS, MetricNames, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 
 Made = TypeVar("Made")
 
@@ -25,18 +26,22 @@ A_LOSS = (
     "and with classes and from_logits, True or False: see docs/language.md"
 )
 
+_ALL_LOSSES: Mapping[str, Callable[..., Loss | SequenceLoss]] = {**LOSSES, **SEQUENCE_LOSSES}
+
 _SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy", "bce": "binarycrossentropy"}
 
 
-def make_loss(given: object) -> Loss:
+def make_loss(given: object) -> Loss | SequenceLoss:
     """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or any other object."""
     if isinstance(given, (str, Config)):
-        return _make("loss", LOSSES, given)
+        return _make("loss", _ALL_LOSSES, given)
     _check_instance("loss", given)
+    if isinstance(given, SequenceLoss):
+        return given
     lacking = [name for name in _OFA_LOSS if not hasattr(given, name)]
     if len(lacking) == len(_OFA_LOSS) or not isinstance(given, Loss):
         lacks = f" It lacks {', '.join(lacking)}." if len(lacking) < len(_OFA_LOSS) else ""
-        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(LOSSES)}.{lacks} {A_LOSS}")
+        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(_ALL_LOSSES)}.{lacks} {A_LOSS}")
     for flag in ("classes", "from_logits"):
         true_or_false(f"loss {type(given).__name__}: {flag}", getattr(given, flag))
     if not callable(given.rows):
@@ -64,7 +69,7 @@ def _check_instance(what: str, given: object) -> None:
         raise ValueError(f"{what}: {name} is a class: write {name}(), with its settings in the brackets")
 
 
-def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | None, ...]:
+def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | SequenceLoss | None, ...]:
     """The loss of each output: one for all, a list in the outputs' order, or a mapping from their names; None for no loss.
 
     ValueError for anything else, and if no output has one.
@@ -86,18 +91,18 @@ def loss_weights_for(outputs: Sequence[str], given: object) -> tuple[float, ...]
     return tuple(found)
 
 
-def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:
-    """The metrics of each output, by the names of `metrics.metric`; ValueError for any other argument.
+def metrics_for(outputs: Sequence[str], given: object, what: str = "metrics") -> MetricNames:
+    """The metrics of each output, by the names of `metrics.metric`; ValueError, naming `what`, for any other argument.
 
     For one output a list of names. For several a list with one entry for each, a name, a list of names or
     None; or with one entry, for all of them; or a mapping from outputs to such entries.
     """
     of_all = False
     if isinstance(given, Mapping):
-        entries = _per_output("metrics", outputs, cast(object, given), missing=None)
+        entries = _per_output(what, outputs, cast(object, given), missing=None)
     elif not isinstance(given, (list, tuple)):
         hint = f": write [{given!r}]" if isinstance(given, str) else ""
-        raise ValueError(f"metrics: expected a list of names, got {given!r}{hint}")
+        raise ValueError(f"{what}: expected a list of names, got {given!r}{hint}")
     else:
         listed = cast(Sequence[object], given)
         if len(outputs) == 1 and not any(isinstance(entry, (list, tuple)) for entry in listed):
@@ -105,14 +110,14 @@ def metrics_for(outputs: Sequence[str], given: object) -> MetricNames:
         elif len(listed) <= 1:
             entries, of_all = [listed[0] if listed else None] * len(outputs), True
         else:
-            entries = _per_output("metrics", outputs, listed)
-    return MetricNames(tuple(_names(entry) for entry in entries), of_all)
+            entries = _per_output(what, outputs, listed)
+    return MetricNames(tuple(_names(entry, what) for entry in entries), of_all)
 
 
-def _names(entry: object) -> tuple[str, ...]:
+def _names(entry: object, what: str) -> tuple[str, ...]:
     if entry is None:
         return ()
-    return tuple(map(_metric_name, cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]))
+    return tuple(_metric_name(each, what) for each in (cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]))
 
 
 def _per_output(what: str, outputs: Sequence[str], given: object, missing: object = REQUIRED) -> list[object]:
@@ -130,10 +135,10 @@ def _per_output(what: str, outputs: Sequence[str], given: object, missing: objec
     return [given] * len(outputs)
 
 
-def _metric_name(given: object) -> str:
+def _metric_name(given: object, what: str) -> str:
     if not isinstance(given, (str, Config)):
-        _check_instance("metrics", given)
-        raise ValueError(f"metrics: expected names, got {given!r}; there are accuracy, {', '.join(METRICS)}")
+        _check_instance(what, given)
+        raise ValueError(f"{what}: expected names, got {given!r}; there are accuracy, {', '.join(METRICS)}")
     configured = Config(given) if isinstance(given, str) else given
     if configured.arguments:
         raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from rnnspec.training.callbacks import History, checked_callbacks
+from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
-from rnnspec.training.examples import Examples, check_examples
+from rnnspec.training.examples import Examples, check_examples, held_out, split_off
 from rnnspec.training.loop import Fit, Totals, Trainer
-from rnnspec.training.objectives import objectives
+from rnnspec.training.objectives import batch_values, objectives
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
+from rnnspec.training.sequence_losses import NativeLosses
 from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
 from rnnspec.training.updates import Updates
 
@@ -16,11 +18,15 @@ __all__ = [
     "Examples",
     "Fit",
     "History",
+    "NativeLosses",
     "Totals",
     "Trainer",
     "Updates",
+    "batch_values",
     "check_examples",
     "checked_callbacks",
+    "class_weights_for",
+    "held_out",
     "loss_weights_for",
     "losses_for",
     "make_optimizer",
@@ -29,5 +35,6 @@ __all__ = [
     "penalties",
     "progress",
     "shows",
+    "split_off",
     "true_or_false",
 ]

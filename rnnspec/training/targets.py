@@ -1,4 +1,4 @@
-"""Targets and sample weights of one output: checked once, cut into batches of counted rows."""
+"""Targets and weights of one output: checked once, cut into batches of counted rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
+from rnnspec.training.class_weights import ClassWeights
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
 
@@ -22,7 +23,8 @@ class TargetBatch:
     """The targets of a batch for one output, counted rows only: samples, or real steps row by row.
 
     `counted`: the counted rows' places among all rows of the output, None where all count.
-    `targets` and `weights`: of the counted rows, as the loss takes them.
+    `targets` and `weights`: of the counted rows, as the loss takes them. A weight is a row's factor in the loss and in weighted metrics:
+    a row of weight 0 still is a row that the loss is divided by, one that isn't counted is none. None: all weigh 1.
     """
 
     counted: Array | None
@@ -45,29 +47,39 @@ class TargetBatch:
 
 @frozen
 class Targets:
-    """One output's targets and sample weights, all checked."""
+    """One output's targets and sample weights, all checked.
+
+    `weights`: of samples, padded (samples,), or of steps, padded (samples, time) or ragged. `class_weights` multiply in.
+    """
 
     output: OutputSignature
     column: Column
-    weights: Array | None
+    weights: Column | None
+    class_weights: ClassWeights | None = None
 
     def batch(self, rows: Rows, batch: Batch) -> TargetBatch:
         """Of the samples that the batch was cut for."""
         if not self.output.is_sequence:
-            return TargetBatch(None, _array(self.column)[rows], None if self.weights is None else self.weights[rows])
+            return self._weighted(None, _array(self.column)[rows], None if self.weights is None else _array(self.weights)[rows])
         number = index_of(self.output)
-        column, time = self.column, batch.indices[number].time
-        targets = column.padded(rows, time) if isinstance(column, RaggedArray) else column.array[rows][:, :time]
+        time = batch.indices[number].time
+        targets = _steps(self.column, rows, time)
         targets = targets.reshape(batch.size * time, *targets.shape[2:])
         weights = None
         if self.weights is not None:
-            weights = self.weights[rows] if self.weights.ndim == 2 else self.weights[rows, None]
-            weights = np.broadcast_to(weights[:, :time], (batch.size, time)).reshape(-1)
+            weights = np.broadcast_to(_steps(self.weights, rows, time), (batch.size, time)).reshape(-1)
         real = _counted(self.output, batch.reals[number])
         if real is None:
-            return TargetBatch(None, targets, weights)
+            return self._weighted(None, targets, weights)
         counted = np.flatnonzero(real)
-        return TargetBatch(counted, targets[counted], None if weights is None else weights[counted])
+        return self._weighted(counted, targets[counted], None if weights is None else weights[counted])
+
+    def _weighted(self, counted: Array | None, targets: Array, weights: Array | None) -> TargetBatch:
+        """A batch with the sample weights of its counted rows, times their class weights."""
+        if self.class_weights is not None:
+            of_classes = self.class_weights.of(targets)
+            weights = of_classes if weights is None else weights * of_classes
+        return TargetBatch(counted, targets, weights)
 
 
 def check_targets(
@@ -78,8 +90,8 @@ def check_targets(
     `y`, for an output of width w: class numbers (samples,) or (samples, 1) if the loss takes classes,
     else values (samples, w), or (samples,) if w is 1; for a sequence output the same with a time axis
     after the samples, padded as the inputs are, or a list with one array a sample. `sample_weight`:
-    (samples,), or (samples, time) for a sequence output. Targets of steps that don't count aren't
-    looked at. ValueError names the sample, the step, the value and what was expected.
+    (samples,), or (samples, time) for a sequence output, or a list with one array of steps a sample.
+    Targets of steps that don't count aren't looked at. ValueError names the sample, the step, the value and what was expected.
     """
     width = output.shape[-1]
     if not isinstance(width, int) or len(output.shape) != 1 + output.is_sequence:
@@ -136,7 +148,11 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     tail = () if single else (1,) if loss.classes else (width,)
     column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})", "", CLASS_NAMES)
     flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
-    column = RaggedArray(flat, column.lengths)
+    return _in_step(inputs, output, RaggedArray(flat, column.lengths), what)
+
+
+def _in_step(inputs: CheckedInputs, output: OutputSignature, column: RaggedArray, what: str) -> Column:
+    """A ragged column laid out as the inputs; ValueError for a sample of another length than its input."""
     number = index_of(output)
     lengths, time = inputs.lengths_of(number), inputs.time_of(number)
     if lengths is not None and not output.flip:
@@ -177,19 +193,40 @@ def _values(column: Column, output: OutputSignature, counted: Mask | None, loss:
     return values
 
 
-def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object, what: str) -> Array | None:
+def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object, what: str) -> Column | None:
+    """Finite weights as float64, (samples,), (samples, time) or ragged."""
     if given is None:
         return None
+    column = _given_weights(inputs, output, given, what)
+    array = _array(column)
+    if (wrong := np.argwhere(~np.isfinite(array))).size:
+        entry = tuple(int(number) for number in wrong[0])
+        raise ValueError(f"{what}, {place(column, entry, sequence=True)}: expected a finite number, got {array[entry]}")
+    array = array.astype(np.float64)
+    return RaggedArray(array, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(array, borrowed=False)
+
+
+def _given_weights(inputs: CheckedInputs, output: OutputSignature, given: object, what: str) -> Column:
+    """Sample weights in the form in which they are given, their values not looked at."""
+    if output.is_sequence and is_list(given):
+        samples = cast(list[object], given)
+        if samples and (is_list(samples[0]) or getattr(samples[0], "ndim", 0)):
+            if len(samples) != inputs.samples:
+                raise ValueError(f"{what}: expected {inputs.samples} samples, got {len(samples)}")
+            return _in_step(inputs, output, ragged(samples, (), what, "shape (steps,)", ""), what)
     array = as_numbers(given, what)
     shapes = [(inputs.samples,), (inputs.samples, inputs.time_of(index_of(output)))] if output.is_sequence else [(inputs.samples,)]
     if array.shape not in shapes:
         raise ValueError(f"{what}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
-    if (wrong := np.argwhere(~np.isfinite(array))).size:
-        entry = tuple(int(number) for number in wrong[0])
-        raise ValueError(
-            f"{what}, {place(PaddedArray(array, borrowed=True), entry, sequence=True)}: expected a finite number, got {array[entry]}"
-        )
-    return array.astype(np.float64)
+    return PaddedArray(array, borrowed=True)
+
+
+def _steps(column: Column, rows: Rows, time: int) -> Array:
+    """A column's chosen samples step by step, (rows, time, ...); (rows, 1) where it has one entry a sample."""
+    if isinstance(column, RaggedArray):
+        return column.padded(rows, time)
+    chosen = column.array[rows]
+    return chosen[:, None] if chosen.ndim == 1 else chosen[:, :time]
 
 
 def index_of(output: OutputSignature) -> int:

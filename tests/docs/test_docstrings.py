@@ -29,6 +29,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.configure": rnnspec.Model.configure,
     "Model.fit": rnnspec.Model.fit,
     "Model.train_on_batch": rnnspec.Model.train_on_batch,
+    "Model.test_on_batch": rnnspec.Model.test_on_batch,
     "Model.evaluate": rnnspec.Model.evaluate,
     "training.optimizers": optimizers,
     "training.losses": losses,

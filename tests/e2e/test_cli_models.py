@@ -89,6 +89,22 @@ def test_targets_of_several_outputs(workplace: Workplace) -> None:
     )
 
 
+def test_weighted_metrics_and_class_weights_of_a_spec(workplace: Workplace) -> None:
+    """Class weights show in the lines of epochs, not in an evaluation; weighted metrics in both."""
+    text = (workplace.folder / "trend.rnn").read_text(encoding="utf-8")
+    section = "metrics    = [accuracy]\n        weighted_metrics = [accuracy]\n        class_weight = [1, 0]"
+    (workplace.folder / "weighted.rnn").write_text(text.replace("metrics    = [accuracy]", section), encoding="utf-8")
+    done = workplace.succeeds("train", "weighted.rnn", "--data", "trend.npz", "-o", "weighted.rnnc", "--seed", "0", "--epochs", "30")
+    last = [line for line in done.err.splitlines() if line.startswith("epoch 30/30")]
+    values = dict(pair.split() for pair in last[0].partition(": ")[2].split(", "))
+    assert list(values)[:3] == ["loss", "accuracy", "weighted_accuracy"]
+    assert float(values["weighted_accuracy"]) > 0.9 > float(values["accuracy"])  # nothing was learnt of class 1
+    found = dict(line.removeprefix("test ").split() for line in done.out.splitlines())
+    assert list(found) == ["accuracy", "weighted_accuracy", "loss"]
+    assert found["accuracy"] == found["weighted_accuracy"]
+    assert workplace.succeeds("evaluate", "weighted.rnnc", "--data", "trend.npz").out == done.out
+
+
 def write_heads(workplace: Workplace, train: str = "") -> None:
     """`heads.rnn`: the model of `trend.rnn` with two outputs and that train section."""
     heads = "    h = LSTM(units)\n    kind = h -> Dense(2, activation = softmax)\n    size = h -> Dense(1)\n    output kind, size\n"

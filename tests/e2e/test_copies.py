@@ -194,6 +194,7 @@ CHOSEN: dict[str, Mapping[str, Any]] = {
     "optimizer": {"optimizer": SGD(learning_rate=0.5, momentum=0.9)},
     "metrics": {"metrics": ["mse", "mae"]},
     "no metrics": {"metrics": []},
+    "weighted metrics": {"weighted_metrics": ["mse", "mae"]},
     "loss weight": {"loss_weights": 0.25},
     "all": {"loss": Scaled(2.0), "optimizer": "sgd", "metrics": ["mse"], "loss_weights": 2.0},
 }

@@ -130,7 +130,10 @@ def test_the_readme(tmp_path: Path, dtype: str, capsys: pytest.CaptureFixture[st
     }  # fmt: skip
     assert len(capsys.readouterr().out.splitlines()) == 3
 
-    assert isinstance(model.train_on_batch(X, Y), float)
+    loss, accuracy = model.train_on_batch(X, Y)
+    assert isinstance(loss, float) and 0 <= accuracy <= 1
+    assert set(model.train_on_batch(X, Y, return_dict=True)) == {"loss", "accuracy"}
+    assert len(model.test_on_batch(X, Y)) == 2
     assert set(model.evaluate(X, Y)) == {"loss", "accuracy"}
     predictions = model.predict(X)
     model.summary()
@@ -196,7 +199,7 @@ def test_gradients_are_derivatives(model: Any, dtype: str) -> None:
 
 def test_train_on_batch_lowers_the_loss(dtype: str) -> None:
     model = rnnspec.compile(SPEC, dtype=dtype, seed=0, rate=0.0)
-    losses = [model.train_on_batch(X, Y, lengths=LENGTHS) for _ in range(30)]
+    losses = [model.train_on_batch(X, Y, lengths=LENGTHS, return_dict=True)["loss"] for _ in range(30)]
     assert all(later < earlier for earlier, later in zip(losses, losses[5:], strict=False))
     assert losses[-1] < 0.5 * losses[0]
     assert model.evaluate(X, Y, lengths=LENGTHS)["loss"] < losses[-1]

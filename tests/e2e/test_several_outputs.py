@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_training_and_evaluation_as_in_keras(case: Case) -> None:
         assert sorted(before) == sorted(case.named("log"))
         for name, values in case.named("log").items():
             assert before[name] == pytest.approx(values[step], rel=1e-9, abs=1e-12), name
-        assert model.train_on_batch(x, y, weight) == pytest.approx(loss, rel=1e-9)
+        assert model.train_on_batch(x, y, weight, return_dict=True)["loss"] == pytest.approx(loss, rel=1e-9)
     for name, values in zip(case.about["weights"], case.listed("after"), strict=True):
         np.testing.assert_allclose(model.weights[name], values, rtol=0.0, atol=1e-9 * np.abs(values).max(), err_msg=name)
     after = model.evaluate(x, y, batch_size=4, sample_weight=weight)
@@ -142,6 +143,53 @@ def test_sample_weights_for_all_outputs_or_for_each() -> None:
     apart = model.evaluate(X, [WORD, SIZE], sample_weight=[None, weight])
     assert apart["word_loss"] == model.evaluate(X, [WORD, SIZE])["word_loss"]
     assert apart["size_loss"] == shared["size_loss"]
+    assert model.evaluate(X, [WORD, SIZE], sample_weight={"size": weight}) == apart
+    assert model.evaluate(X, [WORD, SIZE], sample_weight={"size": weight, "word": None}) == apart
+    assert model.evaluate(X, [WORD, SIZE], sample_weight={}) == model.evaluate(X, [WORD, SIZE])
+    held_out = (X, [WORD, SIZE], {"size": weight})
+    model.configure(optimizer=SGD(learning_rate=0.0))
+    history = model.fit(X, [WORD, SIZE], validation_data=held_out, verbose=False).history
+    assert history["val_size_loss"] == pytest.approx([apart["size_loss"]])
+
+
+def test_weighted_metrics_and_class_weights_of_each_output() -> None:
+    """From the train section, in the logs behind all metrics; the section's class weights have an entry for each output."""
+    section = "metrics      = [accuracy, mae]\n        weighted_metrics = [[accuracy], [mae, mse]]\n        class_weight = [[1, 2.5], none]"
+    model = rnnspec.compile(HEADS.replace("metrics      = [accuracy, mae]", section), dtype="float64", seed=0)
+    weight = np.arange(6.0)
+    logs = model.evaluate(X, [WORD, SIZE], sample_weight=[None, weight])
+    assert list(logs)[5:] == ["word_weighted_accuracy", "size_weighted_mean_absolute_error", "size_mean_squared_error"]
+    word, size = model.predict(X)
+    assert logs["word_weighted_accuracy"] == logs["word_accuracy"]
+    sizes = np.abs(size - SIZE).mean(axis=1)
+    assert logs["size_weighted_mean_absolute_error"] == pytest.approx((sizes * weight).sum() / weight.sum())
+    trained = model.train_on_batch(X, [WORD, SIZE], return_dict=True)
+    of_classes = np.array([1, 2.5, 1])[WORD]
+    assert trained["word_loss"] == pytest.approx((-np.log(word[np.arange(6), WORD]) * of_classes).mean())
+    assert trained["size_loss"] == pytest.approx(np.square(size - SIZE).mean())
+    names = sorted(logs)
+    order = ["loss", "word_loss", "size_loss", *(name for name in names if not name.endswith("loss"))]
+    tested = model.test_on_batch(X, [WORD, SIZE], return_dict=True)
+    assert model.test_on_batch(X, [WORD, SIZE]) == [tested[name] for name in order]
+    model.configure(loss=["sparse_categorical_crossentropy", None], metrics=[], weighted_metrics=[])
+    assert model.train_on_batch(X, WORD) > 0
+    model.configure(loss=[None, "mse"], weighted_metrics=["mse"])
+    with pytest.raises(
+        ValueError, match="output word: metric accuracy needs a loss: give the output one, or `weighted_metrics` without it"
+    ):
+        model.configure(weighted_metrics=["accuracy", None])
+
+
+def test_a_saved_model_keeps_its_weighted_metrics_and_class_weights(tmp_path: Path) -> None:
+    for written in ("[1, 2.5]", "[[1, 2.5]]", "[]"):
+        section = f"loss = sparse_categorical_crossentropy  optimizer = SGD()  weighted_metrics = [accuracy]  class_weight = {written}"
+        spec = f"model One {{ input x: float[time, 3]  GRU(4)  Dense(3, activation = softmax)  train {{ {section} }} }}"
+        model = rnnspec.compile(spec, dtype="float64", seed=0)
+        model.save(tmp_path / "one.rnnc")
+        loaded = rnnspec.load(tmp_path / "one.rnnc")
+        assert loaded.signature.train == model.signature.train
+        assert loaded.train_on_batch(X, WORD) == model.train_on_batch(X, WORD)
+        assert list(loaded.evaluate(X, WORD)) == ["loss", "accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +202,8 @@ def test_sample_weights_for_all_outputs_or_for_each() -> None:
         ([WORD + 1, SIZE], {}, "targets of word, sample 2: expected a class in 0..2, got 3; classes are counted from 0: `y - 1`"),
         ([WORD, SIZE], {"sample_weight": [np.ones(6), np.ones(5)]}, "sample_weight of size: expected shape (6,), got (5,)"),
         (
-            [WORD, SIZE], {"sample_weight": {"size": np.ones(6)}},
-            "sample_weight: the outputs with a loss are word, size; missing: word",
+            [WORD, SIZE], {"sample_weight": {"size": np.ones(6), "length": None}},
+            "sample_weight: the outputs with a loss are word, size; unknown: length",
         ),
     ],
 )  # fmt: skip

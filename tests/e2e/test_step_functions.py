@@ -47,6 +47,10 @@ MEANING: Mapping[str, Callable[..., Array]] = {
     "where({a} <= {b} or {a} > 1, sin({a}), {b})": lambda a, b: np.where((a <= b) | (a > 1), np.sin(a), b),
     "where({a} == {a}, {a}, 7)": lambda a: a,
     "where({a} != {b}, {a}, 7)": lambda a, b: a,
+    "log(clip(softmax({a}) / sum(softmax({a})), 0.0000001, 0.9999999))": (
+        lambda a: np.log(np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True))
+    ),
+    "log(clip(1 - clip(sigmoid({a}), 0.0000001, 0.9999999), 0.1, 1))": lambda a: np.log(np.maximum(1 / (1 + np.exp(a)), 0.1)),
     "positions(5) * {a}": lambda a: np.arange(5.0) * a,
     "where(positions(width({a})) == round(mean(abs({b})) * 4), {a}, -{b})": (
         lambda a, b: np.where(np.arange(5) == np.rint(4 * np.abs(b).mean(axis=-1, keepdims=True)), a, -b)
@@ -129,6 +133,7 @@ def test_names_of_the_language_are_names_of_the_ir() -> None:
         ("where(z > z and units > 9, h, z)", "z"),
         ("z * pow(2, -1) * 2", "z"),
         ("z * (width(h) / 5)", "z"),
+        ("z * [2, 3, 1][width(x) - 1]", "z"),
         ("where(width(x) == 3, z, h)", "z"),
         ("z * (positions(1) + 1)", "z"),
     ],
@@ -138,6 +143,19 @@ def test_what_is_known_when_the_spec_is_compiled_is_chosen_then(choice: str, cho
         rnnspec.compile(spec(expression), dtype="float64", seed=2) for expression in (choice.replace("z", "{a}"), f"({chosen})")
     )
     np.testing.assert_array_equal(first.forward(X), second.forward(X))
+
+
+def test_a_width_says_how_many_parts() -> None:
+    parts, whole = (
+        rnnspec.compile(
+            f"cell Case(units) {{ weight kernel [features, units] = glorot_uniform state h [units] z = x @ kernel {lines} "
+            f"h' = tanh(b) + 0 * h return h' }} model M {{ input x: float[time, {FEATURES}] Case(2) }}",
+            dtype="float64",
+            seed=2,
+        )
+        for lines in ("_a, b = split(z, width(z) if width(x) == 3 else -1)", "_a, b = split(z, 2)")
+    )
+    np.testing.assert_array_equal(parts.forward(X), whole.forward(X))
 
 
 def test_a_condition_has_a_name() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnnspec.backend.llvm_cpu import entry, objects, updates
+from rnnspec.backend.llvm_cpu import entry, objects, sequence_losses, updates
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
@@ -109,6 +109,11 @@ class LlvmCpu:
         """LLVM text of `rnnspec_update_rows`, see `updates.emit_update`."""
         _check(target)
         return Emitted(updates.emit_update(formula, states, constants, dtype, target), (updates.SYMBOL,))
+
+    def emit_sequence_loss(self, name: str, dtype: str, target: Target) -> Emitted:
+        """LLVM text of one of `sequence_losses.SYMBOLS`; InternalError for another name."""
+        _check(target)
+        return Emitted(sequence_losses.emit_sequence_loss(name, dtype, target), (sequence_losses.SYMBOLS[name],))
 
     def emit_python_call(self, target: Target) -> Emitted:
         """LLVM text of a CPython builtin; `imports` are the functions of CPython's C API in it."""

@@ -231,8 +231,12 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             return LocatedValue(choose(family, given, owner, scope), given.span)
         case argument_types.ListOf(family):
             return LocatedValue(_choose_all(family, given, owner, kind.expected, scope), given.span)
+        case argument_types.Floats():
+            if isinstance(value, tuple):
+                one = ArgumentSpec(argument.name, argument_types.Float())
+                return LocatedValue(tuple(checked(one, item, callee, scope) for item in value), given.span)
         case argument_types.PerOutput(of):
-            several = isinstance(value, tuple) and (not isinstance(of, argument_types.ListOf) or any(map(_is_list, value)))
+            several = isinstance(value, tuple) and (not kind.lists or any(map(_is_list, value)))
             if not isinstance(value, tuple) or not several:
                 return checked(ArgumentSpec(argument.name, of), given, callee, scope)
             one = ArgumentSpec(argument.name, of, optional=not isinstance(of, argument_types.Float))
@@ -345,8 +349,9 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     if name not in catalogue:
         raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
-    if family in (Family.LOSS, Family.METRIC):
-        return _of_equations(standard_library.row_equations(family is Family.METRIC)[entry.name], family, span, call, scope)
+    library = standard_library.row_equations(family is Family.METRIC) if family in (Family.LOSS, Family.METRIC) else {}
+    if entry.name in library:
+        return _of_equations(library[entry.name], family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)

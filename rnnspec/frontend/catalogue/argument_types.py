@@ -108,15 +108,30 @@ class ListOf:
 
 
 @frozen
+class Floats:
+    """A list of finite numbers."""
+
+    @property
+    def expected(self) -> str:
+        """The type in words, with the brackets."""
+        return "a list of numbers in `[` and `]`"
+
+
+@frozen
 class PerOutput:
     """One setting for all outputs, or a list with an entry for each, `none` included; a list of lists where a setting is a list."""
 
-    of: ChoiceOf | ListOf | Float
+    of: ChoiceOf | ListOf | Float | Floats
+
+    @property
+    def lists(self) -> bool:
+        """Whether a setting of one output is a list."""
+        return isinstance(self.of, ListOf | Floats)
 
     @property
     def expected(self) -> str:
         """The type in words, for one output and for all."""
-        several = "lists" if isinstance(self.of, ListOf) else "them"
+        several = "lists" if self.lists else "them"
         return f"{self.of.expected}, or a list of {several}, one for each output"
 
 
@@ -224,6 +239,7 @@ ArgumentType: TypeAlias = (
     | OneOf
     | ChoiceOf
     | ListOf
+    | Floats
     | PerOutput
     | Axes
     | RecurrentLayer

@@ -13,6 +13,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     ChoiceOf,
     Entry,
     Family,
+    Floats,
     Int,
     ListOf,
     OneOf,
@@ -179,8 +180,22 @@ _LOSSES = (
     Entry("dice", spellings=("Dice",)),
     Entry("tversky", spellings=("Tversky",)),
 )
+"""Losses of rows, each of which is a metric, too."""
 
-LOSSES = catalogue(_LOSSES)
+LOSSES = catalogue(
+    [
+        *_LOSSES,
+        Entry(
+            "ctc",
+            (
+                ArgumentSpec("reduction", OneOf(("sum_over_batch_size", "sum", "mean")), "sum_over_batch_size"),
+                ArgumentSpec("blank", Int(0), 0),
+                ArgumentSpec("zero_infinity", Flag(), False),
+            ),
+            ("CTC",),
+        ),
+    ]
+)
 
 
 def _of_optimizer(argument: OptimizerArgument) -> ArgumentSpec:
@@ -273,6 +288,8 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("loss_weights", PerOutput(Float()), None),
             ArgumentSpec("optimizer", ChoiceOf(Family.OPTIMIZER), None),
             ArgumentSpec("metrics", PerOutput(ListOf(Family.METRIC)), None),
+            ArgumentSpec("weighted_metrics", PerOutput(ListOf(Family.METRIC)), None),
+            ArgumentSpec("class_weight", PerOutput(Floats()), None),
             ArgumentSpec("batch_size", Int(), None),
             ArgumentSpec("epochs", Int(0), None),
             ArgumentSpec("validation_split", Float(0.0, 1.0, below_maximum=True), None),

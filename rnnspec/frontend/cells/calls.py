@@ -37,7 +37,7 @@ from rnnspec.frontend.cells.declared_names import every_statement
 from rnnspec.frontend.cells.equation_names import EquationNames
 from rnnspec.frontend.cells.function_advice import function_advice, split_by_widths
 from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
-from rnnspec.frontend.cells.typed_expressions import operand_of, operands_of, term_of, truth_of
+from rnnspec.frontend.cells.typed_expressions import constant_of, operand_of, operands_of, term_of, truth_of
 from rnnspec.frontend.cells.typed_terms import Operand, applied, as_term, common, fit, of_two
 from rnnspec.frontend.syntax import ast, limits
 
@@ -376,7 +376,7 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
         raise CheckError(errors.cells.SplitTargets(span=call.span, problem="takes a value and the number of parts", help=help_))
     value = term_of(call.arguments[0].value, names)
     span = call.arguments[1].span
-    count = evaluate(call.arguments[1].value, names.constants()).value
+    count = constant_of(call.arguments[1].value, names).value
     width = value.shape.dimensions[-1] if value.shape.dimensions else 0
     if isinstance(count, bool) or not isinstance(count, int):
         widths = tuple(item.value for item in count) if isinstance(count, tuple) else ()

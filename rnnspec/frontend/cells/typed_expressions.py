@@ -153,7 +153,7 @@ def _is_of_rows(left: LocatedValue, right: LocatedValue) -> bool:
 
 def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
     """A row of a matrix, the unit of a row, the element of a list; a number is a list of one."""
-    operand, place = operand_of(value, names), _place(position, names)
+    operand, place = operand_of(value, names), constant_of(position, names)
     if isinstance(operand, LocatedValue):
         if isinstance(operand.value, int | float) and not isinstance(operand.value, bool) and place.value == 0:
             return operand
@@ -170,8 +170,8 @@ def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, 
     return Zeros(shape) if isinstance(operand, Zeros) else Row(operand, place, shape)
 
 
-def _place(position: ast.Expression, names: EquationNames) -> LocatedValue:
-    """A place that is known when the spec is compiled; a whole number of any sort is an integer."""
+def constant_of(position: ast.Expression, names: EquationNames) -> LocatedValue:
+    """The value of an expression where a constant must stand; a whole number of any sort is an integer."""
     if isinstance(position, ast.Name) and position.spelling in names.values:
         return evaluate(position, names.constants())
     operand = operand_of(position, names)

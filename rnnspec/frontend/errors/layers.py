@@ -258,6 +258,31 @@ class OutputCount(Diagnostic):
 
 
 @frozen(kw_only=True)
+class ClassWeightOutputs(Diagnostic):
+    """Class weights of one output in a train section where several have a loss."""
+
+    code = "E0407"
+    title = "one list of class weights for the outputs {outputs}"
+    label = "the weights of one output's classes"
+    advice = "write a list with one for each output, `[[1, 2.5], none]`"
+
+    outputs: str
+
+
+@frozen(kw_only=True)
+class ClassWeightCount(Diagnostic):
+    """More class weights than the output has classes."""
+
+    code = "E0408"
+    title = "{found} class weights for {classes} classes"
+    label = "{output} has {classes} classes, one a unit"
+
+    found: int
+    classes: int
+    output: str
+
+
+@frozen(kw_only=True)
 class NoLoss(Diagnostic):
     """A train section in which the loss of every output is `none`."""
 
@@ -293,6 +318,33 @@ class MetricMisfit(Diagnostic):
     output: str
     wanted: str
     given: str
+
+
+@frozen(kw_only=True)
+class MetricOfRows(Diagnostic):
+    """A metric beside a loss whose targets are sequences of labels, where no row has a target of its own."""
+
+    code = "E0407"
+    title = "{metric} is a metric of rows, and the loss of {output} takes whole sequences"
+    label = "{loss} has a sequence of labels for each sample"
+    advice = "leave it out; decode what `model.predict` gives by `rnnspec.decoding`"
+
+    metric: str
+    loss: str
+    output: str
+
+
+@frozen(kw_only=True)
+class LossNeedsSequence(Diagnostic):
+    """A loss over whole sequences on an output that is one row a sample."""
+
+    code = "E0408"
+    title = "{loss} needs a sequence"
+    label = "{output} is one row a sample"
+    advice = "`return_sequences = true` in the last recurrent layer gives one a step"
+
+    loss: str
+    output: str
 
 
 @frozen(kw_only=True)

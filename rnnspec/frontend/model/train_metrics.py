@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, SEQUENCE_LOSSES, computed_metric, kind_of_targets
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import LocatedValue, Report
@@ -40,6 +40,9 @@ def _listed(entry: LocatedValue) -> tuple[LocatedValue, ...]:
 
 def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, report: Report) -> None:
     """Nothing is said of an output that has one unit for a class number, which is an error of the loss."""
+    if loss in SEQUENCE_LOSSES and isinstance(metric.value, Config):
+        report.add(errors.layers.MetricOfRows(span=metric.span, metric=metric.value.name, loss=loss, output=output.name))
+        return
     width, classes = output.value.type.features, loss in CLASS_LOSSES
     if not isinstance(metric.value, Config) or (classes and width == 1):
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
@@ -29,6 +30,13 @@ _PROBABILITIES = {
 
 _USUAL = {"binary_crossentropy": "sigmoid"}
 
+_METRICS = ("metrics", "weighted_metrics")
+
+_OF_ONE = (*_METRICS, "class_weight")
+"""The settings that are a list for one output."""
+
+_PER_OUTPUT = ("loss", "loss_weights", *_OF_ONE)
+
 
 def resolve_train(
     train: ast.Train, scope: Scope, end: tuple[Sequence[Application], Sequence[GraphOutput]] | None, report: Report
@@ -51,13 +59,16 @@ def resolve_train(
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
     if end is not None:
         applications, outputs = end
-        counted = [name for name in ("loss", "loss_weights", "metrics") if name in given and _fits(name, given[name], outputs, report)]
+        counted = [name for name in _PER_OUTPUT if name in given and _fits(name, given[name], outputs, report)]
         if "loss" in given:
             losses = _each(given["loss"], len(outputs))
             for loss, output in zip(losses, outputs, strict=False):
                 _check_loss(loss, output, applications, report)
-            if "loss" in counted and "metrics" in counted:
-                check_metrics(given["metrics"], losses, outputs, report)
+            for name in _METRICS:
+                if "loss" in counted and name in counted:
+                    check_metrics(given[name], losses, outputs, report)
+            if "loss" in counted and "class_weight" in counted:
+                _check_class_weight(given["class_weight"], losses, outputs, report)
     bindings = Bindings(given)
     return TrainSettings(
         loss=_loss(given["loss"]) if "loss" in given else None,
@@ -69,6 +80,8 @@ def resolve_train(
         validation_split=bindings.real("validation_split") if "validation_split" in given else None,
         shuffle=bindings.flag("shuffle") if "shuffle" in given else None,
         seed=bindings.whole("seed") if "seed" in given else None,
+        weighted_metrics=_metrics(given["weighted_metrics"]) if "weighted_metrics" in given else (),
+        class_weight=_class_weight(given["class_weight"]) if "class_weight" in given else None,
     )
 
 
@@ -97,6 +110,18 @@ def _weights(given: LocatedValue) -> float | tuple[float, ...]:
             raise InternalError("the loss weights weren't checked")
 
 
+def _class_weight(given: LocatedValue) -> tuple[float, ...] | tuple[tuple[float, ...] | None, ...]:
+    if not isinstance(given.value, tuple):
+        raise InternalError("the class weights weren't checked")
+    if not any(isinstance(item.value, tuple) for item in given.value):
+        return _floats(given.value)
+    return tuple(_floats(item.value) if isinstance(item.value, tuple) else None for item in given.value)
+
+
+def _floats(items: Sequence[LocatedValue]) -> tuple[float, ...]:
+    return tuple(item.value for item in items if isinstance(item.value, float))
+
+
 def _metrics(given: LocatedValue) -> tuple[Config | tuple[Config, ...] | None, ...]:
     if not isinstance(given.value, tuple):
         raise InternalError("the metrics weren't checked")
@@ -115,11 +140,11 @@ def _of_output(item: LocatedValue) -> Config | tuple[Config, ...] | None:
 
 
 def _fits(name: str, given: LocatedValue, outputs: Sequence[GraphOutput], report: Report) -> bool:
-    """Whether a list has one for each output; a list of metrics may be for all of them. If not, it's reported."""
+    """Whether a list has one for each output; a list that is one output's setting may be for all of them. If not, it's reported."""
     if not isinstance(given.value, tuple):
         return True
     items, flat = len(given.value), not any(isinstance(item.value, tuple) for item in given.value)
-    of_all = name == "metrics" and (items <= 1 or (flat and len(outputs) == 1))
+    of_all = (name in _METRICS and items <= 1) or (name in _OF_ONE and flat and len(outputs) == 1) or (name == "class_weight" and flat)
     if items != len(outputs) and not of_all:
         names = [output.name for output in outputs]
         help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"
@@ -132,6 +157,22 @@ def _fits(name: str, given: LocatedValue, outputs: Sequence[GraphOutput], report
     return True
 
 
+def _check_class_weight(given: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], report: Report) -> None:
+    """Checks class weights against the outputs with a loss: one list is for one output, and has no more weights than that has classes."""
+    entries = given.value if isinstance(given.value, tuple) else ()
+    trained = [place for place, loss in enumerate(losses) if loss.value is not None]
+    flat = not any(isinstance(entry.value, tuple) for entry in entries)
+    if flat and len(trained) > 1:
+        names = ", ".join(outputs[place].name for place in trained)
+        report.add(errors.layers.ClassWeightOutputs(span=given.span, outputs=names))
+        return
+    for place in trained:
+        entry, output = given if flat else entries[place], outputs[place]
+        width, count = output.value.type.features, len(entry.value) if isinstance(entry.value, tuple) else 0
+        if 1 < width < count:
+            report.add(errors.layers.ClassWeightCount(span=entry.span, found=count, classes=width, output=output.name))
+
+
 def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
     loss = given.value
     if loss is None:
@@ -139,6 +180,9 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     if not isinstance(loss, Config):
         raise InternalError("the loss wasn't checked")
     width = output.value.type.features
+    if loss.name in SEQUENCE_LOSSES:
+        _check_sequence_loss(loss, given.span, output, report)
+        return
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
@@ -152,6 +196,16 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
                 span=given.span, loss=loss.name, layer=layer.name, activation=ending.name, expected=expected
             )
         )
+
+
+def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, report: Report) -> None:
+    if not output.value.type.sequence:
+        report.add(errors.layers.LossNeedsSequence(span=span, loss=loss.name, output=output.name))
+    blank, width = dict(loss.arguments)["blank"], output.value.type.features
+    if isinstance(blank, int) and isinstance(width, int) and blank >= width:
+        problem = f"the blank is class {blank}, and {output.name} has the classes 0..{width - 1}"
+        help_ = "the output has one class more than there are labels"
+        report.add(errors.layers.LossWidth(span=span, loss=loss.name, problem=problem, help=help_))
 
 
 def _ending(output: GraphOutput, applications: Sequence[Application]) -> tuple[Layer | None, Config | Ending]:

@@ -85,6 +85,24 @@ BODIES: Mapping[str, tuple[str, str]] = {
         "%p = positions : WIDE[W]\n%out = broadcast %p : WIDE[batch, W]\n%q = neg %p : WIDE[W]\n%two = broadcast %q : WIDE[batch, W]",
     ),
     "positions_that_are_picked": (ROWS, PICKED),
+    "positions_that_spread_a_gradient": (
+        ROWS,
+        PICKED.replace("%out", "%d") + "\n%e = broadcast %d : WIDE[batch, W]\n%f = select %is, %e, %zeros : WIDE[batch, W]\n"
+        "%g = tanh %y : WIDE[batch, W]\n%out = mul %f, %g : WIDE[batch, W]\n%two = reduce_sum %out {axis = 0} : WIDE[W]",
+    ),
+    "positions_of_tokens": (
+        PADDED,
+        INDEX
+        + PICKED.replace("batch", "tokens")
+        .replace("%x", "%p")
+        .replace("%p = pos", "%n = pos")
+        .replace("broadcast %p", "broadcast %n")
+        .replace("%y", "%p")
+        .replace("%zeros", "%nothing")
+        .replace("%out", "%d")
+        + "\n%e = broadcast %d : WIDE[tokens, W]\n%r = select %is, %nothing, %e : WIDE[tokens, W]\n"
+        + SHOW,
+    ),
     "positions_in_parts": (
         ROWS,
         "%p = positions : WIDE[W3]\n%a = broadcast %p : WIDE[batch, W3]\n%b = concat %x, %y, %x {axis = 1} : WIDE[batch, W3]\n"

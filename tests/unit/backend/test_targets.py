@@ -237,8 +237,9 @@ MAGIC: Mapping[str, tuple[bytes, bytes]] = {"x86_64": (b"\x7fELF", b"\x3e\x00"),
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
-def test_every_target_has_an_object_for_its_own_processor(target: Target, dtype: Precision) -> None:
-    staged = compilation(SPECS["reset_before"], target, dtype)
+@pytest.mark.parametrize("name", ["reset_before", "places"])
+def test_every_target_has_an_object_for_its_own_processor(name: str, target: Target, dtype: Precision) -> None:
+    staged = compilation(SPECS[name], target, dtype)
     magic, machine = MAGIC[target.architecture]
     object_code = staged.native(Variant("backward", False)).object_code
     assert object_code.startswith(magic)

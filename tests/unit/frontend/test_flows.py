@@ -419,6 +419,10 @@ TWO_HEADS = ("h = a -> LSTM(2)", "g = a -> GRU(2)", "output h, g")
         "loss = mse metrics = [[mse, mae], none]",
         "loss = mse loss_weights = 2",
         "loss = mse loss_weights = [2, 0.5]",
+        "loss = mse metrics = [mae] weighted_metrics = [[mse, mae], none]",
+        "loss = mse class_weight = [[1, 2.5], none]",
+        "loss = [none, mse] class_weight = [1, 2.5]",
+        "class_weight = [1, 2.5]",
     ],
 )
 def test_settings_for_several_outputs(settings: str) -> None:
@@ -432,6 +436,15 @@ def test_settings_for_several_outputs(settings: str) -> None:
         ("loss = [none, none]", "E0404"),
         ("loss = mse metrics = [mse, mae, mse]", "E0402"),
         ("loss = mse loss_weights = [2, none]", "E0108"),
+        ("loss = mse weighted_metrics = [mse, mae, mse]", "E0402"),
+        ("loss = mse weighted_metrics = mse", "E0108"),
+        ("loss = [mse, none] weighted_metrics = [mse, mae]", "E0405"),
+        ("loss = mse weighted_metrics = [[sparse_categorical_accuracy], none]", "E0406"),
+        ("loss = mse class_weight = [1, 2.5]", "E0407"),
+        ("loss = mse class_weight = [[1, 2], [1, 2], [1, 2]]", "E0402"),
+        ("loss = mse class_weight = [[1, 2, 3], none]", "E0408"),
+        ("loss = mse class_weight = 2", "E0108"),
+        ("loss = mse class_weight = [[1, none], none]", "E0108"),
     ],
 )
 def test_settings_that_do_not_fit_the_outputs(settings: str, code: str) -> None:
@@ -445,6 +458,12 @@ def test_losses_in_the_order_of_the_outputs() -> None:
     assert made.train.loss == (Config("mean_squared_error"), Config("binary_crossentropy", (("from_logits", False),)))
     assert made.train.loss_weights == 2.0
     assert codes(*heads, "train { loss = categorical_crossentropy }") == ["E0403"]
+
+
+def test_class_weights_are_numbers_by_class_or_by_output() -> None:
+    for written, of_model in (("[1, 2]", (1.0, 2.0)), ("[[1, 2], none]", ((1.0, 2.0), None)), ("[]", ())):
+        assert graph(*TWO_HEADS, f"train {{ loss = [mse, none] class_weight = {written} }}").train.class_weight == of_model
+    assert graph(*TWO_HEADS, "train { loss = mse }").train.class_weight is None
 
 
 def test_a_loss_of_an_output_that_is_named() -> None:

@@ -74,7 +74,18 @@ def test_layers_show_their_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "term", ["2 * (h - x)", "-(h + x) * 2", "h - (x - 1)", "(h - x) - 1", "max(h, -x) / (1 + exp(-h))", "h * -x", "-(-h)"]
+    "term",
+    [
+        "2 * (h - x)",
+        "-(h + x) * 2",
+        "h - (x - 1)",
+        "(h - x) - 1",
+        "max(h, -x) / (1 + exp(-h))",
+        "h * -x",
+        "-(-h)",
+        "h * positions(2)",
+        "stop_gradient(h)",
+    ],
 )
 def test_a_printed_term_means_the_same_when_it_is_read_again(term: str) -> None:
     def printed(equation: str) -> str:

@@ -37,6 +37,14 @@ def test_cheap_values_are_computed_again_from_what_is_kept() -> None:
     assert chosen.recomputed == builder.operations[1:]
 
 
+def test_positions_are_computed_again() -> None:
+    builder = Builder()
+    places = builder.broadcast(builder.positions(4, DType.F32), (BATCH, 4))
+    chosen = choose(builder, [places])
+    assert chosen.saved == ()
+    assert chosen.recomputed == builder.operations
+
+
 def test_a_narrow_cheap_value_is_kept_rather_than_wide_ones() -> None:
     builder = Builder()
     x = builder.parameter(Role.INPUT, "x", ROW)

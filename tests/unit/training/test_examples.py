@@ -124,6 +124,23 @@ WRONG: dict[str, tuple[object, Loss, dict[str, Any], str]] = {
         "sample_weight, sample 1, step 1: expected a finite number, got inf",
     ),
     "weight text": ([0, 1], SPARSE, {"weight": "ab"}, "sample_weight: expected numbers, got dtype <U2"),
+    "weight list": ([0, 1], SPARSE, {"weight": [[1], [1, 2]]}, "sample_weight: not an array: the lists in it have different lengths"),
+    "weight list, samples": (FULL, MSE, {"sequence": True, "weight": [[1, 1, 1, 1]]}, "sample_weight: expected 2 samples, got 1"),
+    "weight list, steps": (
+        FULL, MSE, {"sequence": True, "x": LISTS, "weight": [[1, 1, 1, 1], [1, 1, 1]]}, "sample_weight, sample 1: expected 2 steps, got 3",
+    ),
+    "weight list, padded steps": (
+        FULL, MSE, {"sequence": True, "weight": [[1, 1, 1, 1], [1, 1, 1]]},
+        "sample_weight, sample 1: expected 4 steps as in the padded inputs, got 3",
+    ),
+    "weight list, shape": (
+        FULL, MSE, {"sequence": True, "weight": [[1, 1, 1, 1], np.ones((4, 1))]},
+        "sample_weight, sample 1: expected shape (steps,), got shape (4, 1)",
+    ),
+    "weight list, nan": (
+        FULL, MSE, {"sequence": True, "x": LISTS, "weight": [[1, 1, 1, 1], [1, np.nan]]},
+        "sample_weight, sample 1, step 1: expected a finite number, got nan",
+    ),
 }  # fmt: skip
 
 
@@ -259,6 +276,40 @@ def test_sample_weights() -> None:
     batch = examples(FULL, MSE, sequence=True, weight=weights, mask=[[0, 1, 0, 1], [1, 0, 0, 0]]).batch(np.array([1, 0]))
     assert batch.weights is not None
     assert batch.weights.tolist() == [4, 1, 3]
+
+
+@pytest.mark.parametrize("of", ["lists", "arrays", "a tuple"])
+def test_sample_weights_of_lists(of: str) -> None:
+    """One array of weights a sample, as targets may be; of the inputs' lengths, or padded as they are."""
+    weights: Any = {"lists": [[1, 2, 3, 4], [5, 6]], "arrays": [np.arange(1, 5), np.array([5.0, 6.0])], "a tuple": ((1, 2, 3, 4), (5, 6))}[
+        of
+    ]
+    found = examples(FULL, MSE, sequence=True, x=LISTS, weight=weights)
+    for rows, expected in ((slice(None), [1, 2, 3, 4, 5, 6]), (np.array([1, 0]), [5, 6, 1, 2, 3, 4]), (slice(1, 2), [5, 6])):
+        batch = found.batch(rows)
+        assert batch.weights is not None
+        assert batch.weights.tolist() == expected
+    padded = examples(FULL, MSE, sequence=True, weight=[[1, 2, 3, 4], [5, 6, 7, 8]], mask=[[0, 1, 0, 1], [1, 0, 0, 0]]).batch(slice(None))
+    assert padded.weights is not None
+    assert padded.weights.tolist() == [2, 4, 5]
+
+
+def test_lists_of_weights_of_masked_and_reversed_steps() -> None:
+    """As targets, weights lie as the output does."""
+    found = examples(FULL, MSE, sequence=True, x=LISTS, weight=[[1, 2, 3, 4], [5, 6]], mask=[[1, 0, 1, 1], [0, 1, 0, 0]])
+    batch = found.batch(slice(None))
+    assert batch.weights is not None
+    assert batch.weights.tolist() == [1, 3, 4, 6]
+    flipped = examples(FULL, MSE, sequence=True, flip=True, x=LISTS, weight=[[1, 2, 3, 4], [5, 6, 7, 8]]).batch(slice(None))
+    assert flipped.weights is not None
+    assert flipped.weights.tolist() == [1, 2, 3, 4, 7, 8]
+
+
+def test_a_first_sample_without_steps_has_no_weights() -> None:
+    x = [X[0, :0], X[1, :2]]
+    batch = examples([[], [[1, 2], [3, 4]]], MSE, sequence=True, x=x, weight=[[], [5, 6]]).batch(slice(None))
+    assert batch.weights is not None
+    assert batch.weights.tolist() == [5, 6]
 
 
 def test_targets_stay_as_they_were() -> None:
