@@ -48,9 +48,13 @@ def loss_rows(name: str, options: Mapping[str, Any], prediction: Array, target: 
 
 
 def metric_value(name: str, options: Mapping[str, Any], prediction: Array, target: Array, weights: Array) -> Array:
-    """The metric of all rows, with their weights: a row."""
-    native = handing_on(prediction.shape[1], prediction.dtype.name)
-    equations = native.equations("metric", config(name, options), prediction.shape[1])
+    """A metric of the library, of all rows with their weights: a row."""
+    return of_rows(handing_on(prediction.shape[1], prediction.dtype.name), config(name, options), prediction, target, weights)
+
+
+def of_rows(native: Executable, metric: Config, prediction: Array, target: Array, weights: Array) -> Array:
+    """A metric that a model knows, of all rows with their weights: a row."""
+    equations = native.equations("metric", metric, prediction.shape[1])
     (numbers,) = native.forward(_request(equations, "metric", prediction, target))
     sums = (numbers.astype(np.float64) * weights[:, None]).sum(axis=0)
     return np.ravel(native.result(equations.config, prediction.shape[1], sums) if equations.totals else sums / weights.sum())
