@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ Array = NDArray[Any]
 
 def config(name: str, options: Mapping[str, Any]) -> Config:
     """A loss or a metric with arguments as JSON has them."""
-    return Config(name, tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in options.items()))
+    plain = {key: tuple(cast("list[float]", value)) if isinstance(value, list) else value for key, value in options.items()}
+    return Config(name, tuple(plain.items()))
 
 
 @cache
