@@ -14,4 +14,4 @@ def evaluate(model: ArtifactPath, data: DataPath) -> None:
     loaded = api.load(model)
     file = open_data(data, loaded.signature)
     test = with_targets(file, file.for_testing, loaded.signature)
-    print_results("test", loaded.evaluate(test.x, test.y, mask=test.mask, lengths=test.lengths))
+    print_results("test", loaded.evaluate(test.x, test.y, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))

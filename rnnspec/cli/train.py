@@ -47,7 +47,8 @@ def train(
         examples.y,
         batch_size=batch_size,
         epochs=epochs,
-        validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y),
+        sample_weight=examples.weights,
+        validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y, held_out.weights),
         validation_split=validation_split,
         shuffle=shuffle,
         seed=seed,
@@ -61,4 +62,4 @@ def train(
     model.save(output)
     say(f"wrote {output}")
     if test is not None and test.y is not None:
-        print_results("test", model.evaluate(test.x, test.y, mask=test.mask, lengths=test.lengths))
+        print_results("test", model.evaluate(test.x, test.y, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))

@@ -147,7 +147,7 @@ class Scores(Protocol):
     def equations(self, family: Family, config: Config, width: int) -> RowEquations:
         """A loss or a metric of the spec or of the library, its arguments filled in, for predictions of a width.
 
-        ValueError for an unknown name, for arguments that don't fit, and for equations that don't fit the width.
+        UnknownEquations for an unknown name, ValueError for arguments that don't fit, and for equations that don't fit the width.
         """
         ...
 

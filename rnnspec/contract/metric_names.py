@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-CLASS_LOSSES = frozenset({"sparse_categorical_crossentropy"})
-"""The losses whose targets are class numbers rather than one value for each of an output's units."""
+ACCURACY = "accuracy"
+"""The name that stands for one of several metrics, by the loss and the width."""
 
 SEQUENCE_LOSSES = frozenset({"ctc"})
 """The losses whose targets are a sequence of labels for each sample, beside which there are no metrics of rows."""
 
-CLASS_METRICS = frozenset({"sparse_categorical_accuracy"})
-"""The metrics of such targets."""
+
+def is_accuracy(name: str) -> bool:
+    """Whether a name is one of those for `accuracy`."""
+    return name in (ACCURACY, "acc", "Accuracy")
 
 
 def computed_metric(name: str, width: int, classes: bool) -> str:
@@ -17,7 +19,7 @@ def computed_metric(name: str, width: int, classes: bool) -> str:
 
     `classes`: whether the targets are class numbers.
     """
-    if name != "accuracy":
+    if not is_accuracy(name):
         return name
     return "binary_accuracy" if width == 1 else "sparse_categorical_accuracy" if classes else "categorical_accuracy"
 

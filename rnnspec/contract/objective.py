@@ -18,8 +18,8 @@ TargetKind: TypeAlias = Literal["values", "probabilities", "binary", "class"]
 class RowEquations:
     """A loss or a metric for predictions of a width, as training sees it.
 
-    `unlabelled`: the class number of rows without a label, which don't count. `columns`: how many numbers a row gives, 1 but for a metric that is computed of totals. `totals`: whether its value is computed of
-    the sums over rows; else it is their mean.
+    `unlabelled`: the class number of rows without a label, which don't count. `columns`: how many numbers a row gives, 1 but for a metric
+    that is computed of totals. `totals`: whether its value is computed of the sums over rows; else it is their mean.
     """
 
     config: Config
@@ -49,6 +49,14 @@ class OutputObjective:
         names = [loss_name(self.output)] if self.loss is not None else []
         names += [metrics_name(self.output)] if self.metrics else []
         return (*names, self.output) if self.shown else tuple(names)
+
+
+class UnknownEquations(LookupError):
+    """A name that no loss, or no metric, has; `known`: those that there are."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__(known)
+        self.known = known
 
 
 Objective: TypeAlias = tuple[OutputObjective, ...]

@@ -6,9 +6,12 @@ A file holds one set, or one for each of `_train`, `_val` and `_test` at the end
 - `x`, `length`, `y`: all sequences one after the other, how long each is, and what is expected of each
   sample, or of each step.
 
+`sample_weight` may give each sample, or each step, a weight, in the forms of `y`.
+
 Where several outputs have targets each has its own: `y.word` and `y.size` in place of `y`, with a set
-`y_train.word`. A bool array `test` (samples,) cuts one set in two. `classes` may name the classes. Of other
-keys a warning tells that they aren't used.
+`y_train.word`; weights may be there for some of them, `sample_weight.word`. A bool array `test`
+(samples,) cuts one set in two. `classes` may name the classes. Of other keys a warning tells that they
+aren't used.
 """
 
 from __future__ import annotations
@@ -42,11 +45,11 @@ _MOST = 12
 _LONGEST = 80
 """Letters that a message shows of a key."""
 
-_KINDS = ("x", "y", "length", "mask")
+_KINDS = ("x", "y", "length", "mask", "sample_weight")
 
-_KEY = re.compile(r"((x|length|mask)(_train|_val|_test)?|y(_train|_val|_test)?(\..+)?|test|classes)", re.DOTALL)
+_KEY = re.compile(r"((x|length|mask)(_train|_val|_test)?|(?:y|sample_weight)(_train|_val|_test)?(\..+)?|test|classes)", re.DOTALL)
 
-_READ = "what is read is x, y, length and mask, each also with _train, _val or _test, and test and classes"
+_READ = "what is read is x, y, length, mask and sample_weight, each also with _train, _val or _test, and test and classes"
 
 Samples: TypeAlias = Array | list[Array]
 """Padded, or one array a sample."""
@@ -57,12 +60,13 @@ SampleTargets: TypeAlias = Samples | Mapping[str, Samples] | None
 
 @frozen
 class DataSet:
-    """Inputs with their targets, as `Model.fit` takes them; `mask` and `lengths` are of padded inputs only."""
+    """Inputs with their targets and sample weights, as `Model.fit` takes them; `mask` and `lengths` are of padded inputs only."""
 
     x: Samples
     y: SampleTargets
     mask: Array | None = None
     lengths: Array | None = None
+    weights: SampleTargets = None
 
     @property
     def samples(self) -> int:
@@ -81,15 +85,13 @@ class DataSet:
                 return values[rows]
             return values[rows] if isinstance(rows, slice) else [values[row] for row in rows]
 
-        y = (
-            {output: taken(values) for output, values in self.y.items()}
-            if isinstance(self.y, Mapping)
-            else None
-            if self.y is None
-            else taken(self.y)
-        )
+        def of_outputs(given: SampleTargets) -> SampleTargets:
+            if isinstance(given, Mapping):
+                return {output: taken(values) for output, values in given.items()}
+            return None if given is None else taken(given)
+
         mask, lengths = (None if values is None else values[rows] for values in (self.mask, self.lengths))
-        return DataSet(taken(self.x), y, mask, lengths)
+        return DataSet(taken(self.x), of_outputs(self.y), mask, lengths, of_outputs(self.weights))
 
     def steps_of(self, sample: int) -> int:
         """How many of a sample's steps are real by the file."""
@@ -241,25 +243,25 @@ def _array(content: Mapping[str, object], key: str) -> Array:
 
 def _data_set(name: str, arrays: Mapping[str, Array], end: str, axes: int | None) -> DataSet:
     x, lengths, mask = (arrays.get(f"{key}{end}") for key in ("x", "length", "mask"))
-    targets = _targets(name, arrays, f"y{end}")
+    targets, weights = (_targets(name, arrays, f"{key}{end}") for key in ("y", "sample_weight"))
     assert x is not None
     if x.ndim == 0:
         raise ValueError(f"{name}: x{end} is a single number")
     if lengths is not None:
         _check_lengths(name, lengths, end)
         if not _is_padded(x, lengths, axes):
-            return _one_after_the_other(name, x, lengths, mask, targets, end)
+            return _one_after_the_other(name, x, lengths, mask, targets, weights, end)
         if lengths.shape != x.shape[:1]:
             raise ValueError(f"{name}: x{end} is padded, of {len(x)} samples; length{end} has {len(lengths)}")
         if (wrong := np.flatnonzero(lengths > x.shape[1])).size:
             found = f"sample {wrong[0]} has {lengths[wrong[0]]}"
             raise ValueError(f"{name}: x{end} is padded to {x.shape[1]} steps; in length{end} {found}")
-    for key, y in targets.items():
+    for key, y in (targets | weights).items():
         if y.shape[:1] != x.shape[:1]:
             flat = lengths is None and x.ndim == (2 if axes is None else axes - 1)
             advice = f"; sequences one after the other need length{end}" if flat else ""
             raise ValueError(f"{name}: x{end} has {len(x)} samples, {key} has shape {y.shape}{advice}")
-    return DataSet(x, _by_output(targets), mask, lengths)
+    return DataSet(x, _by_output(targets), mask, lengths, _by_output(weights))
 
 
 def _check_lengths(name: str, lengths: Array, end: str) -> None:
@@ -278,22 +280,27 @@ def _is_padded(x: Array, lengths: Array, axes: int | None) -> bool:
     return fits and sum(lengths.tolist()) != len(x)
 
 
-def _one_after_the_other(name: str, x: Array, lengths: Array, mask: Array | None, targets: Mapping[str, Array], end: str) -> DataSet:
+def _one_after_the_other(
+    name: str, x: Array, lengths: Array, mask: Array | None, targets: Mapping[str, Array], weights: Mapping[str, Array], end: str
+) -> DataSet:
     if mask is not None:
         raise ValueError(f"{name}: mask{end} is for padded arrays; by its length{end}, x{end} is sequences one after the other")
     total = sum(lengths.tolist())
     if total != len(x):
         raise ValueError(f"{name}: length{end} adds up to {total} steps, x{end} has {len(x)}")
     ends = np.cumsum(lengths, dtype=np.int64)  # none is above the sum of all, which is an array's length
-    for key, y in targets.items():
-        if y.shape[:1] not in (lengths.shape, (total,)):
-            raise ValueError(f"{name}: {key} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
-    cut = {key: y if y.shape[:1] == lengths.shape else _pieces(y, ends) for key, y in targets.items()}
-    return DataSet(_pieces(x, ends), _by_output(cut))
+
+    def cut(given: Mapping[str, Array]) -> SampleTargets:
+        for key, y in given.items():
+            if y.shape[:1] not in (lengths.shape, (total,)):
+                raise ValueError(f"{name}: {key} has shape {y.shape}; expected {len(lengths)} samples or {total} steps in front")
+        return _by_output({key: y if y.shape[:1] == lengths.shape else _pieces(y, ends) for key, y in given.items()})
+
+    return DataSet(_pieces(x, ends), cut(targets), weights=cut(weights))
 
 
 def _targets(name: str, arrays: Mapping[str, Array], key: str) -> dict[str, Array]:
-    """A set's targets by their key in the file: `y` alone, or `y.` and an output's name for each."""
+    """A set's targets, or their weights, by their key in the file: `y` alone, or `y.` and an output's name for each."""
     found = {each: array for each, array in arrays.items() if each == key or each.startswith(f"{key}.")}
     if key in found and len(found) > 1:
         raise ValueError(f"{name}: {key} is for one output, {', '.join(each for each in found if each != key)} for several; it has both")

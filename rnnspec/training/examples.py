@@ -40,6 +40,8 @@ class Examples:
 
     def weighted_by_class(self, weights: Sequence[ClassWeights | None]) -> Examples:
         """The same data with class weights, one entry for each output with a loss, which multiply with the sample weights."""
+        if not any(weights):
+            return self
         pairs = zip(self.targets, weights, strict=True)
         return Examples(self.inputs, tuple(replace(targets, class_weights=each) for targets, each in pairs))
 
@@ -90,4 +92,4 @@ def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Exampl
 def _checked(inputs: CheckedInputs, each: Objective, dtype: str, y: object, weight: object, of: str) -> Targets | LabelTargets:
     if isinstance(each.loss, SequenceLoss):
         return check_labels(inputs, each.output, each.loss, y, weight, of)
-    return check_targets(inputs, each.output, dtype, each.loss, y, weight, of)
+    return check_targets(inputs, each.output, dtype, each.rule, y, weight, of)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, CallRequest, Executable
+from rnnspec.contract.executable import Array, CallRequest, Executable, Scores
+from rnnspec.contract.objective import Objective as NativeObjective
+from rnnspec.contract.objective import RowEquations, loss_name, metrics_name
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.model.random_streams import draw_key
@@ -16,38 +19,39 @@ from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
-from rnnspec.training.losses import value_and_gradient
-from rnnspec.training.objectives import Objective
+from rnnspec.training.losses import mean_of_rows, value_and_gradient
+from rnnspec.training.objectives import Objective, Tracked
 from rnnspec.training.penalties import Penalties
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
+from rnnspec.training.targets import TargetBatch
 from rnnspec.training.updates import Updates
+
+Logs: TypeAlias = dict[str, Any]
+"""Values by name: floats, and arrays of metrics with several numbers."""
 
 
 @dataclass(slots=True)
 class Score:
-    """Sums over the counted rows of one output, from which its means come."""
+    """Sums over the counted rows of one output, from which its means come; all float64."""
 
     objective: Objective
     rows: int = 0
     weight: float = 0.0
     loss: float = 0.0
-    sums: list[float] = field(init=False)
-    weighted_sums: list[float] = field(init=False)
+    sums: list[Array] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sums = [0.0] * len(self.objective.metrics)
-        self.weighted_sums = [0.0] * len(self.objective.weighted_metrics)
+        self.sums = [np.zeros(metric.of.columns if isinstance(metric.of, RowEquations) else 1) for metric in self.objective.metrics]
 
-    def add(self, loss: float, predictions: Array, targets: Array, weights: Array | None = None) -> None:
-        """A batch: its mean loss, and its counted rows, with their weights, for the metrics."""
-        self.rows += len(predictions)
-        self.weight += len(predictions) if weights is None else float(weights.sum(dtype=np.float64))
-        self.loss += loss * len(predictions)
-        for number, metric in enumerate(self.objective.metrics):
-            self.sums[number] += float(metric.rows(predictions, targets).sum(dtype=np.float64))
-        for number, metric in enumerate(self.objective.weighted_metrics):
-            values = metric.rows(predictions, targets)
-            self.weighted_sums[number] += float((values if weights is None else values * weights).sum(dtype=np.float64))
+    def add(self, loss: float, targets: TargetBatch, numbers: Sequence[Array]) -> None:
+        """A batch: its mean loss, and each counted row's numbers (rows, columns) for each metric."""
+        count, weights = targets.count, targets.weights
+        self.rows += count
+        self.weight += count if weights is None else float(weights.sum(dtype=np.float64))
+        self.loss += loss * count
+        for metric, sums, rows in zip(self.objective.metrics, self.sums, numbers, strict=True):
+            values = rows if weights is None or not metric.weighted else rows * weights[:, None]
+            sums += values.sum(axis=0, dtype=np.float64)
 
     def add_samples(self, loss: float, samples: int) -> None:
         """A batch of a loss over whole sequences, which has no metrics of rows."""
@@ -59,22 +63,24 @@ class Score:
         """0 if no row counted."""
         return self.loss / max(self.rows, 1)
 
-    def metrics(self) -> dict[str, float]:
-        """The means by name, 0 if no row counted."""
-        pairs = zip(self.objective.metrics, self.sums, strict=True)
-        return {self.objective.log_name(metric): total / max(self.rows, 1) for metric, total in pairs}
-
-    def weighted_metrics(self) -> dict[str, float]:
-        """The weighted means by name, Σ w·v / Σ w; 0 if the weights' sum is."""
-        pairs = zip(self.objective.weighted_metrics, self.weighted_sums, strict=True)
-        return {self.objective.log_name(metric, weighted=True): total / self.weight if self.weight else 0.0 for metric, total in pairs}
+    def metrics(self, scores: Scores) -> Iterator[tuple[Tracked, float | Array]]:
+        """The metrics with their values: means over rows, or by their weights, 0 if there are none; or what is computed of totals."""
+        width = self.objective.output.shape[-1]
+        for metric, sums in zip(self.objective.metrics, self.sums, strict=True):
+            if isinstance(metric.of, RowEquations) and metric.of.totals:
+                assert isinstance(width, int)
+                yield metric, scores.result(metric.of.config, width, sums)
+            else:
+                whole = self.weight if metric.weighted else self.rows
+                yield metric, float(sums[0]) / whole if whole else 0.0
 
 
 class Totals:
     """The totals of a run over batches."""
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective], known: Scores) -> None:
         self.scores = [Score(objective) for objective in objectives]
+        self._known = known
         self._samples = 0
         self._penalty = 0.0
 
@@ -83,16 +89,15 @@ class Totals:
         self._samples += samples
         self._penalty += penalty * samples
 
-    def logs(self, prefix: str = "") -> dict[str, float]:
+    def logs(self, prefix: str = "") -> Logs:
         """The whole loss, then each output's own if there are several, then the metrics, then the weighted metrics."""
         total = sum(score.objective.weight * score.mean_loss for score in self.scores) + self._penalty / max(self._samples, 1)
-        logs = {f"{prefix}loss": total}
+        logs: Logs = {f"{prefix}loss": total}
         if len(self.scores) > 1:
             logs |= {f"{prefix}{score.objective.label}_loss": score.mean_loss for score in self.scores}
-        for score in self.scores:
-            logs |= {f"{prefix}{name}": value for name, value in score.metrics().items()}
-        for score in self.scores:
-            logs |= {f"{prefix}{name}": value for name, value in score.weighted_metrics().items()}
+        values = [(metric, value) for score in self.scores for metric, value in score.metrics(self._known)]
+        logs |= {f"{prefix}{metric.name}": value for metric, value in values if not metric.weighted}
+        logs |= {f"{prefix}{metric.name}": value for metric, value in values if metric.weighted}
         return logs
 
 
@@ -104,6 +109,10 @@ class Trainer:
     parameters: Parameters
     objectives: tuple[Objective, ...]
     penalties: Penalties
+    dtype: str
+    names: tuple[str, ...]
+    """The results of a call, the activities left out."""
+    native: NativeObjective
     sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
@@ -114,17 +123,18 @@ class Trainer:
         inputs = batch.inputs
         rows = updates.catch_up(inputs.inputs)
         everything, tape = self.parameters.read(
-            lambda weights, version: self.executable.record(
-                CallRequest(inputs.inputs, inputs.indices, weights, version, training=True, key=key, activities=True)
-            ),
+            lambda weights, version: self.executable.record(self._request(batch, weights, version, training=True, key=key)),
             flushed=False,
         )
         count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
         given, updated = everything[:count], everything[count:]
         outputs, activities = self._parted(given)
-        gradients: dict[int, Array] = {}
+        gradients: dict[str, Array] = {}
         loss = self._scored(outputs, batch, totals, gradients)
-        cotangents = [gradients[place] if place in gradients else np.zeros_like(values) for place, values in enumerate(given)]
+        cotangents = [
+            gradients[name] if name in gradients else np.zeros_like(value) for name, value in zip(self.names, outputs, strict=True)
+        ]
+        cotangents += [np.zeros_like(value) for value in activities]
         penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
 
         def derived(weights: Array, version: int) -> tuple[Array, float]:
@@ -143,9 +153,9 @@ class Trainer:
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
-    def evaluate(self, examples: Examples, rows: range, batch_size: int, prefix: str = "") -> dict[str, float]:
+    def evaluate(self, examples: Examples, rows: range, batch_size: int, prefix: str = "") -> Logs:
         """The means over the given samples: of all their counted rows, however they fall into batches."""
-        totals = Totals(self.objectives)
+        totals = Totals(self.objectives, self.executable)
         for start in range(rows.start, rows.stop, batch_size):
             batch = examples.batch(slice(start, min(start + batch_size, rows.stop)))
             given, penalty = self.parameters.read(partial(self._inferred, batch))
@@ -155,9 +165,8 @@ class Trainer:
         return totals.logs(prefix)
 
     def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
-        """A batch's outputs and activities in inference, and the weights' penalty."""
-        inputs = batch.inputs
-        given = self.executable.forward(CallRequest(inputs.inputs, inputs.indices, weights, version, activities=True))
+        """A batch's results and activities in inference, and the weights' penalty."""
+        given = self.executable.forward(self._request(batch, weights, version))
         return given, self.penalties.of_weights(weights, None)
 
     def _parted(self, given: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
@@ -165,23 +174,53 @@ class Trainer:
         count = len(given) - len(self.penalties.activities)
         return given[:count], given[count:]
 
-    def _scored(self, outputs: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[int, Array] | None) -> float:
-        """The weighted sum of the outputs' losses, which are added to `totals`; its gradients go by their outputs' places."""
+    def _request(self, batch: ExampleBatch, weights: Array, version: int, *, training: bool = False, key: int = 0) -> CallRequest:
+        inputs, targets = batch.inputs, dict[str, Array]()
+        for objective, each in zip(self.objectives, batch.targets, strict=True):
+            if isinstance(each, TargetBatch) and (objective.native.loss is not None or objective.native.metrics):
+                rows = each.targets[:, None] if objective.rule.classes else each.targets
+                targets[objective.output.name] = each.placed(rows, self.dtype)
+        return CallRequest(inputs.inputs, inputs.indices, weights, version, training, key, True, self.native, targets)
+
+    def _scored(self, results: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[str, Array] | None) -> float:
+        """The weighted sum of the outputs' losses, which are added to `totals`; its gradients by the results' names."""
         total = 0.0
+        found = dict(zip(self.names, results, strict=True))
         for objective, targets, score in zip(self.objectives, batch.targets, totals.scores, strict=True):
-            output = outputs[objective.place]
+            output = objective.output.name
             if isinstance(targets, Sequences):
-                loss, gradient = self.sequence_losses.value_and_gradient(targets, output, objective.weight, derive=gradients is not None)
+                loss, gradient = self.sequence_losses.value_and_gradient(
+                    targets, found[output], objective.weight, derive=gradients is not None
+                )
                 score.add_samples(loss, targets.size)
+            elif isinstance(objective.loss, RowEquations):
+                output = loss_name(output)
+                loss, rows = mean_of_rows(targets.taken(found[output])[:, 0], targets.weights)
+                gradient = None if gradients is None else targets.placed(rows[:, None] * objective.weight, self.dtype)
+                score.add(loss, targets, self._numbers(objective, targets, found))
             else:
-                predictions = targets.rows(output)
-                loss, gradient = value_and_gradient(objective.row_loss, predictions, targets.targets, targets.weights)
-                score.add(loss, predictions, targets.targets, targets.weights)
-                gradient = targets.spread(gradient * objective.weight, output)
+                loss, rows = value_and_gradient(objective.row_loss, targets.rows(found[output]), targets.targets, targets.weights)
+                gradient = targets.spread(rows * objective.weight, found[output])
+                score.add(loss, targets, self._numbers(objective, targets, found))
             total += objective.weight * loss
             if gradients is not None and gradient is not None:
-                gradients[objective.place] = gradient
+                gradients[output] = gradient
         return total
+
+    def _numbers(self, objective: Objective, targets: TargetBatch, found: Mapping[str, Array]) -> list[Array]:
+        """Each counted row's numbers for each metric, (rows, columns)."""
+        name, start = metrics_name(objective.output.name), 0
+        columns = targets.taken(found[name]) if name in found else None
+        numbers: list[Array] = []
+        for metric in objective.metrics:
+            if isinstance(metric.of, RowEquations):
+                assert columns is not None
+                numbers.append(columns[:, start : start + metric.of.columns])
+                start += metric.of.columns
+            else:
+                rows = metric.of.rows(targets.rows(found[objective.output.name]), targets.targets)
+                numbers.append(np.asarray(rows).reshape(targets.count, 1))
+        return numbers
 
 
 @frozen
@@ -214,7 +253,7 @@ class Fit:
         for callback in callbacks:
             callback.on_epoch_begin(epoch)
         order = self.random.permutation(np.arange(self.rows.start, self.rows.stop)) if self.shuffle else None
-        totals = Totals(self.trainer.objectives)
+        totals = Totals(self.trainer.objectives, self.trainer.executable)
         for number, start in enumerate(starts):
             stop = min(start + self.batch_size, len(self.rows))
             rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]

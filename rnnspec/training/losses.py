@@ -1,32 +1,28 @@
-"""Losses with their gradients, by Keras's formulas (keras.src.losses and the JAX backend's, 3.15), in float64 inside.
+"""Losses of rows, by Keras's names and arguments (keras.src.losses, 3.15); their equations are text, `rnnspec/stdlib/losses.rnn`.
 
-A loss here looks at counted rows only, samples or real steps: the caller leaves masked steps out. `rows` takes predictions
-(rows, width) with their targets, and returns each row's loss (rows,) and its gradient (rows, width):
+A loss looks at counted rows only, samples or real steps: masked steps are left out. The objects here name one, with its arguments:
 
->>> import numpy as np
->>> from rnnspec.training.losses import BinaryCrossentropy, MeanSquaredError
->>> MeanSquaredError().rows(np.array([[1.0], [3.0]]), np.array([[0.0], [3.0]]))
-(array([1., 0.]), array([[2.],
-       [0.]]))
->>> BinaryCrossentropy(from_logits=True)
-BinaryCrossentropy(from_logits=True, classes=False)
+>>> from rnnspec.training.losses import BinaryCrossentropy, Huber
+>>> Huber(delta=2.0)
+Huber(delta=2.0)
+>>> BinaryCrossentropy(from_logits=True).config
+Config(name='binary_crossentropy', arguments=(('from_logits', True), ('label_smoothing', 0.0)))
+
+A loss of one's own is text in a spec, `loss pinball(quantile = 0.5) { ... }`, or an object in Python with `rows`, see `Loss`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
-from typing import NoReturn, Protocol, cast, runtime_checkable
+from dataclasses import fields
+from typing import Any, ClassVar, NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
-from rnnspec.training.sequence_losses import CTC as CTC
-
-EPSILON = 1e-7
-"""Probabilities are clipped to EPSILON .. 1 - EPSILON before a logarithm, where the gradient is zero beyond."""
 
 RowLoss = Callable[[Array, Array], tuple[Array, Array]]
 """(predictions (rows, width), targets) to (each row's loss (rows,), its gradient (rows, width)), float64."""
@@ -34,7 +30,7 @@ RowLoss = Callable[[Array, Array], tuple[Array, Array]]
 
 @runtime_checkable
 class Loss(Protocol):
-    """A loss over rows.
+    """A loss over rows that is written in Python, with its gradient.
 
     `classes`: whether targets are class numbers, int64 (rows,), or values, float64 (rows, width).
     `from_logits`: whether predictions are logits rather than probabilities.
@@ -70,6 +66,14 @@ def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: 
         return float(losses.sum()) / count, (gradient / count).astype(predictions.dtype)
 
 
+def mean_of_rows(losses: Array, weights: Array | None = None) -> tuple[float, Array]:
+    """The loss Σ l·w / rows, 0 if there is no row, and its derivative by each row's loss, float64 (rows,); see `value_and_gradient`."""
+    count = max(len(losses), 1)
+    factors = np.ones(len(losses)) if weights is None else weights.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return float((losses.astype(np.float64) * factors).sum()) / count, factors / count
+
+
 def _checked(loss: Loss, given: object, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """The result of a loss's `rows`, as two arrays of numbers of the right shapes; ValueError, naming the loss, for any other."""
     name = type(loss).__name__
@@ -91,132 +95,249 @@ def _checked(loss: Loss, given: object, shape: tuple[int, ...]) -> tuple[Array, 
     return made[0], made[1]
 
 
-def _check_flag(loss: Loss) -> None:
-    true_or_false(f"{type(loss).__name__}: from_logits", loss.from_logits)
+class NamedLoss:
+    """A loss whose equations are text: its name, and its arguments in its fields."""
 
-
-@clear_arguments("loss")
-@frozen
-class MeanSquaredError:
-    """mean((p - t)²) over the width."""
-
-    classes: bool = field(default=False, init=False)
-    from_logits: bool = field(default=False, init=False)
-
-    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
-        """`predictions` (rows, width) float64, `targets` like them: each row's loss (rows,) and gradient (rows, width)."""
-        difference = predictions - targets
-        return np.square(difference).mean(axis=1), 2.0 * difference / difference.shape[1]
-
-
-@clear_arguments("loss")
-@frozen
-class MeanAbsoluteError:
-    """mean(|p - t|) over the width; the gradient where they are equal is 0."""
-
-    classes: bool = field(default=False, init=False)
-    from_logits: bool = field(default=False, init=False)
-
-    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
-        """`predictions` (rows, width) float64, `targets` like them: each row's loss (rows,) and gradient (rows, width)."""
-        difference = predictions - targets
-        return np.abs(difference).mean(axis=1), np.sign(difference) / difference.shape[1]
-
-
-@clear_arguments("loss")
-@frozen
-class BinaryCrossentropy:
-    """mean(-t log p - (1 - t) log(1 - p)) over the width."""
-
-    from_logits: bool = False
-    classes: bool = field(default=False, init=False)
+    name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        _check_flag(self)
+        for each in fields(cast(Any, self)):
+            if isinstance(each.default, bool):
+                true_or_false(f"{type(self).__name__}: {each.name}", getattr(self, each.name))
 
-    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
-        """`predictions` (rows, width) float64, `targets` like them, in 0..1: each row's loss (rows,) and gradient (rows, width)."""
-        width = predictions.shape[1]
-        if self.from_logits:
-            decay = np.exp(-np.abs(predictions))
-            losses = np.maximum(predictions, 0.0) - predictions * targets + np.log1p(decay)
-            sigmoid = np.where(predictions >= 0.0, 1.0, decay) / (1.0 + decay)
-            return losses.mean(axis=1), (sigmoid - targets) / width
-        clipped, inside = _clipped(predictions)
-        losses = -(targets * np.log(clipped) + (1.0 - targets) * np.log(1.0 - clipped))
-        gradient = inside * (clipped - targets) / (clipped * (1.0 - clipped))
-        return losses.mean(axis=1), gradient / width
+    @property
+    def config(self) -> Config:
+        """The loss as the compiler looks it up."""
+        return Config(self.name, tuple((each.name, getattr(self, each.name)) for each in fields(cast(Any, self))))
 
 
-@clear_arguments("loss")
-@frozen
-class CategoricalCrossentropy:
-    """-Σ t log p over the classes, p scaled to sum 1 first; targets are one value a class."""
+@frozen(slots=False)
+class Named(NamedLoss):
+    """A loss by its name, with what arguments were given: one of the spec's own, or one of the library."""
 
-    from_logits: bool = False
-    classes: bool = field(default=False, init=False)
+    given: Config
 
-    def __post_init__(self) -> None:
-        _check_flag(self)
-
-    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
-        """`predictions` (rows, width) float64, `targets` like them, often one-hot: each row's loss (rows,) and gradient (rows, width)."""
-        if self.from_logits:
-            logarithms = _log_softmax(predictions)
-            return -(targets * logarithms).sum(axis=1), np.exp(logarithms) * targets.sum(axis=1, keepdims=True) - targets
-        total = predictions.sum(axis=1, keepdims=True)
-        scaled = predictions / total
-        clipped, inside = _clipped(scaled)
-        by_scaled = -inside * targets / clipped
-        gradient = (by_scaled - (by_scaled * scaled).sum(axis=1, keepdims=True)) / total
-        return -(targets * np.log(clipped)).sum(axis=1), gradient
+    @property
+    def config(self) -> Config:
+        """The name with its arguments."""
+        return self.given
 
 
 @clear_arguments("loss")
-@frozen
-class SparseCategoricalCrossentropy:
-    """-log p of the target's class, p scaled to sum 1 first; targets are class numbers."""
+@frozen(slots=False)
+class MeanSquaredError(NamedLoss):
+    """Squared differences."""
 
+    name: ClassVar[str] = "mean_squared_error"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class MeanAbsoluteError(NamedLoss):
+    """Absolute differences."""
+
+    name: ClassVar[str] = "mean_absolute_error"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class MeanAbsolutePercentageError(NamedLoss):
+    """Absolute differences in percent of the target."""
+
+    name: ClassVar[str] = "mean_absolute_percentage_error"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class MeanSquaredLogarithmicError(NamedLoss):
+    """Squared differences of log(1 + value), for values of 0 and above."""
+
+    name: ClassVar[str] = "mean_squared_logarithmic_error"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Huber(NamedLoss):
+    """Squared where the error is small, absolute where it is large (Huber 1964)."""
+
+    name: ClassVar[str] = "huber"
+    delta: float = 1.0
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class LogCosh(NamedLoss):
+    """Log(cosh(error)), in a form that doesn't overflow."""
+
+    name: ClassVar[str] = "log_cosh"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Pinball(NamedLoss):
+    """A quantile's loss (Koenker and Bassett 1978): 0.5 is half the absolute difference."""
+
+    name: ClassVar[str] = "pinball"
+    quantile: float = 0.5
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class CosineSimilarity(NamedLoss):
+    """The cosine of the angle between the rows, with a minus."""
+
+    name: ClassVar[str] = "cosine_similarity"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Hinge(NamedLoss):
+    """The margin of 1 around the boundary; a target is -1 or 1, and 0 counts as -1."""
+
+    name: ClassVar[str] = "hinge"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class SquaredHinge(NamedLoss):
+    """The square of the hinge."""
+
+    name: ClassVar[str] = "squared_hinge"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class CategoricalHinge(NamedLoss):
+    """The margin of 1 between the target's class and the largest other one (Crammer and Singer 2001)."""
+
+    name: ClassVar[str] = "categorical_hinge"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Poisson(NamedLoss):
+    """A Poisson distribution's negative log-likelihood, without what the prediction doesn't change."""
+
+    name: ClassVar[str] = "poisson"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class KLDivergence(NamedLoss):
+    """The divergence from prediction to target (Kullback and Leibler 1951)."""
+
+    name: ClassVar[str] = "kl_divergence"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class BinaryCrossentropy(NamedLoss):
+    """Each unit a probability of its own."""
+
+    name: ClassVar[str] = "binary_crossentropy"
     from_logits: bool = False
-    classes: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        _check_flag(self)
-
-    def rows(self, predictions: Array, targets: Array) -> tuple[Array, Array]:
-        """`predictions` (rows, width) float64, `targets` int (rows,): each row's loss (rows,) and gradient (rows, width)."""
-        row = np.arange(len(predictions))
-        if self.from_logits:
-            logarithms = _log_softmax(predictions)
-            gradient = np.exp(logarithms)
-            gradient[row, targets] -= 1.0
-            return -logarithms[row, targets], gradient
-        total = predictions.sum(axis=1)
-        clipped, inside = _clipped(predictions[row, targets] / total)
-        gradient = np.repeat((inside / total)[:, None], predictions.shape[1], axis=1)
-        gradient[row, targets] -= inside / (clipped * total)
-        return -np.log(clipped), gradient
+    label_smoothing: float = 0.0
 
 
-def _clipped(probabilities: Array) -> tuple[Array, Array]:
-    """The clipped probabilities, and 1 where clipping left them alone."""
-    clipped = np.clip(probabilities, EPSILON, 1.0 - EPSILON)
-    return clipped, (clipped == probabilities).astype(np.float64)
+@clear_arguments("loss")
+@frozen(slots=False)
+class BinaryFocalCrossentropy(NamedLoss):
+    """A binary crossentropy that counts what is already right less (Lin et al. 2017)."""
+
+    name: ClassVar[str] = "binary_focal_crossentropy"
+    apply_class_balancing: bool = False
+    alpha: float = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: float = 0.0
 
 
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+@clear_arguments("loss")
+@frozen(slots=False)
+class CategoricalCrossentropy(NamedLoss):
+    """The crossentropy of a distribution over the classes, often one-hot."""
+
+    name: ClassVar[str] = "categorical_crossentropy"
+    from_logits: bool = False
+    label_smoothing: float = 0.0
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {
-    "mean_squared_error": MeanSquaredError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "binary_crossentropy": BinaryCrossentropy,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+@clear_arguments("loss")
+@frozen(slots=False)
+class CategoricalFocalCrossentropy(NamedLoss):
+    """A categorical crossentropy that counts what is already right less (Lin et al. 2017)."""
+
+    name: ClassVar[str] = "categorical_focal_crossentropy"
+    alpha: float = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class SparseCategoricalCrossentropy(NamedLoss):
+    """The crossentropy of one class."""
+
+    name: ClassVar[str] = "sparse_categorical_crossentropy"
+    from_logits: bool = False
+    ignore_class: int | None = None
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class CategoricalGeneralizedCrossEntropy(NamedLoss):
+    """Between a crossentropy and an absolute error, for labels that may be wrong (Zhang and Sabuncu 2018)."""
+
+    name: ClassVar[str] = "categorical_generalized_cross_entropy"
+    q: float = 0.5
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Dice(NamedLoss):
+    """1 less the overlap of the row (Milletari et al. 2016)."""
+
+    name: ClassVar[str] = "dice"
+
+
+@clear_arguments("loss")
+@frozen(slots=False)
+class Tversky(NamedLoss):
+    """1 less the row's overlap, with weights for what is missed and what is too much (Salehi et al. 2017)."""
+
+    name: ClassVar[str] = "tversky"
+    alpha: float = 0.5
+    beta: float = 0.5
+
+
+LOSSES: dict[str, type[NamedLoss]] = {
+    made.name: made
+    for made in (
+        MeanSquaredError,
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+        MeanSquaredLogarithmicError,
+        Huber,
+        LogCosh,
+        Pinball,
+        CosineSimilarity,
+        Hinge,
+        SquaredHinge,
+        CategoricalHinge,
+        Poisson,
+        KLDivergence,
+        BinaryCrossentropy,
+        BinaryFocalCrossentropy,
+        CategoricalCrossentropy,
+        CategoricalFocalCrossentropy,
+        SparseCategoricalCrossentropy,
+        CategoricalGeneralizedCrossEntropy,
+        Dice,
+        Tversky,
+    )
 }
-"""By Keras's names; arguments: from_logits, for the crossentropies."""
+"""By the names in a spec."""
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -1,36 +1,71 @@
-"""Metrics as means over counted rows, by Keras's formulas (keras.src.metrics, 3.15)."""
+"""Metrics, by Keras's names and arguments (keras.src.metrics, 3.15); their equations are text, `rnnspec/stdlib/metrics.rnn`.
+
+A metric is a mean over counted rows, or is computed of sums over them. The objects here name one, with its arguments; every loss is a
+metric, too, the mean of its rows:
+
+>>> from rnnspec.training.metrics import Precision
+>>> Precision(thresholds=0.7)
+Precision(thresholds=0.7, top_k=None, class_id=None)
+
+A metric of one's own is text in a spec, `metric hits { ... }`, or an object in Python with `name` and `rows`, see `Metric`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NoReturn, TypeAlias
-
-import numpy as np
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, NoReturn, Protocol, cast, runtime_checkable
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.metric_names import CLASS_METRICS, computed_metric, kind_of_targets
+from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
-from rnnspec.training.constructors import absent
-from rnnspec.training.losses import Loss
+from rnnspec.training.constructors import absent, clear_arguments, true_or_false
 
-RowMetric: TypeAlias = Callable[[Array, Array], Array]
-"""(predictions (rows, width), targets as the loss takes them) to each row's value (rows,)."""
+Numbers = float | Sequence[float] | None
 
 
-@frozen
-class Metric:
-    """A named mean over rows. Sample weights don't enter, as in Keras's `metrics`."""
+@runtime_checkable
+class Metric(Protocol):
+    """A metric that is written in Python: a mean over rows."""
 
-    name: str
-    rows: RowMetric
+    @property
+    def name(self) -> str:
+        """The name in logs."""
+        ...
+
+    def rows(self, predictions: Array, targets: Array) -> Array:
+        """Each row's value, (rows,), of predictions (rows, width) and targets as the output's loss takes them."""
+        ...
+
+
+class NamedMetric:
+    """A metric whose equations are text: its name, and its arguments in its fields."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for each in fields(cast(Any, self)):
+            if isinstance(each.default, bool):
+                true_or_false(f"{type(self).__name__}: {each.name}", getattr(self, each.name))
+
+    @property
+    def config(self) -> Config:
+        """The metric as the compiler looks it up."""
+        given: list[tuple[str, Any]] = [(each.name, getattr(self, each.name)) for each in fields(cast(Any, self))]
+        return Config(
+            self.name,
+            tuple(
+                (name, tuple(map(float, cast(Sequence[Any], value))) if isinstance(value, list | tuple) else value) for name, value in given
+            ),
+        )
 
 
 @frozen
 class MetricNames:
-    """The metrics of each output, by name. `of_all`: one list for all outputs, which counts for those with a loss."""
+    """The metrics of each output. `of_all`: one list for all outputs, which counts for those with a loss."""
 
-    each: tuple[tuple[str, ...], ...]
+    each: tuple[tuple[Config | Metric, ...], ...]
     of_all: bool = False
 
 
@@ -42,53 +77,341 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return unknown_name(kind, name, known)
 
 
-def metric(name: str, loss: Loss, width: int) -> Metric:
-    """The metric of that name beside a loss whose predictions have `width` values a row.
+@clear_arguments("metric")
+@frozen(slots=False)
+class BinaryAccuracy(NamedMetric):
+    """The share of units on the target's side of the threshold."""
 
-    Binary accuracy's threshold is 0.5, and 0 for logits, which is the same decision. ValueError for an
-    unknown name, or one that needs other targets than the loss.
+    name: ClassVar[str] = "binary_accuracy"
+    threshold: float = 0.5
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class CategoricalAccuracy(NamedMetric):
+    """1 where the largest prediction is at the largest target."""
+
+    name: ClassVar[str] = "categorical_accuracy"
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class SparseCategoricalAccuracy(NamedMetric):
+    """1 where the largest prediction is at the target's class."""
+
+    name: ClassVar[str] = "sparse_categorical_accuracy"
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class TopKCategoricalAccuracy(NamedMetric):
+    """1 where the largest target is among the k largest predictions."""
+
+    name: ClassVar[str] = "top_k_categorical_accuracy"
+    k: float = 5.0
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class SparseTopKCategoricalAccuracy(NamedMetric):
+    """1 where the target's class is among the k largest predictions, or among the first k class numbers that are predicted."""
+
+    name: ClassVar[str] = "sparse_top_k_categorical_accuracy"
+    k: float = 5.0
+    from_sorted_ids: bool = False
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class Perplexity(NamedMetric):
+    """The exponential of the mean crossentropy (Jelinek et al. 1977)."""
+
+    name: ClassVar[str] = "perplexity"
+    from_logits: bool = False
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class CosineSimilarity(NamedMetric):
+    """The cosine of the angle between the rows."""
+
+    name: ClassVar[str] = "cosine_similarity"
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class RootMeanSquaredError(NamedMetric):
+    """The root of the mean of squared differences."""
+
+    name: ClassVar[str] = "root_mean_squared_error"
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class R2Score(NamedMetric):
+    """The share of the targets' variance that the predictions explain (Wright 1921).
+
+    With `num_regressors` it is the adjusted one, where each unit of each row is a sample, as in Keras.
     """
-    name_of_rows = computed_metric(name, width, loss.classes)
-    if name_of_rows not in METRICS:
-        raise ValueError(unknown("metric", name, ("accuracy", *METRICS)))
-    if (name_of_rows in CLASS_METRICS) != loss.classes:
-        wanted, given = kind_of_targets(not loss.classes), kind_of_targets(loss.classes)
-        raise ValueError(f"metric {name} needs targets that are {wanted}, the loss takes {given}")
-    if name_of_rows == "binary_accuracy":
-        return Metric(name, _binary_accuracy(0.0 if loss.from_logits else 0.5))
-    return Metric(name, METRICS[name_of_rows])
+
+    name: ClassVar[str] = "r2_score"
+    class_aggregation: str | None = "uniform_average"
+    num_regressors: float = 0.0
 
 
-def _binary_accuracy(threshold: float) -> RowMetric:
-    def rows(predictions: Array, targets: Array) -> Array:
-        return ((predictions > threshold) == targets).mean(axis=1)
+@clear_arguments("metric")
+@frozen(slots=False)
+class PearsonCorrelation(NamedMetric):
+    """The correlation of the row's units (Pearson 1895)."""
 
-    return rows
-
-
-def _categorical_accuracy(predictions: Array, targets: Array) -> Array:
-    return (predictions.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
+    name: ClassVar[str] = "pearson_correlation"
 
 
-def _sparse_categorical_accuracy(predictions: Array, targets: Array) -> Array:
-    return (predictions.argmax(axis=1) == targets).astype(np.float64)
+@clear_arguments("metric")
+@frozen(slots=False)
+class ConcordanceCorrelation(NamedMetric):
+    """The agreement of the row's units (Lin 1989), as Keras has it: its covariance takes the prediction's mean for both."""
+
+    name: ClassVar[str] = "concordance_correlation"
 
 
-def _mean_squared_error(predictions: Array, targets: Array) -> Array:
-    return np.square(predictions - targets).mean(axis=1)
+@clear_arguments("metric")
+@frozen(slots=False)
+class TruePositives(NamedMetric):
+    """How many units are said to be 1 and are."""
+
+    name: ClassVar[str] = "true_positives"
+    thresholds: Numbers = None
 
 
-def _mean_absolute_error(predictions: Array, targets: Array) -> Array:
-    return np.abs(predictions - targets).mean(axis=1)
+@clear_arguments("metric")
+@frozen(slots=False)
+class FalsePositives(NamedMetric):
+    """How many units are said to be 1 and aren't."""
+
+    name: ClassVar[str] = "false_positives"
+    thresholds: Numbers = None
 
 
-METRICS: dict[str, RowMetric] = {
-    "binary_accuracy": _binary_accuracy(0.5),
-    "categorical_accuracy": _categorical_accuracy,
-    "sparse_categorical_accuracy": _sparse_categorical_accuracy,
-    "mean_squared_error": _mean_squared_error,
-    "mean_absolute_error": _mean_absolute_error,
+@clear_arguments("metric")
+@frozen(slots=False)
+class TrueNegatives(NamedMetric):
+    """How many units are said to be 0 and are."""
+
+    name: ClassVar[str] = "true_negatives"
+    thresholds: Numbers = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class FalseNegatives(NamedMetric):
+    """How many units are said to be 0 and aren't."""
+
+    name: ClassVar[str] = "false_negatives"
+    thresholds: Numbers = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class Precision(NamedMetric):
+    """The share of what is said to be 1 that is. With `top_k` it is the k largest that are said to be 1."""
+
+    name: ClassVar[str] = "precision"
+    thresholds: Numbers = None
+    top_k: int | None = None
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class Recall(NamedMetric):
+    """The share of what is 1 that is said to be."""
+
+    name: ClassVar[str] = "recall"
+    thresholds: Numbers = None
+    top_k: int | None = None
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class FBetaScore(NamedMetric):
+    """Each class's F score, or their mean."""
+
+    name: ClassVar[str] = "fbeta_score"
+    average: str | None = None
+    beta: float = 1.0
+    threshold: float | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class F1Score(NamedMetric):
+    """The F score that weighs precision and recall alike."""
+
+    name: ClassVar[str] = "f1_score"
+    average: str | None = None
+    threshold: float | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class SensitivityAtSpecificity(NamedMetric):
+    """The best recall of the 1s at thresholds that find that share of the 0s."""
+
+    name: ClassVar[str] = "sensitivity_at_specificity"
+    specificity: float
+    num_thresholds: float = 200.0
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class SpecificityAtSensitivity(NamedMetric):
+    """The best share of 0s at thresholds that find that share of the 1s."""
+
+    name: ClassVar[str] = "specificity_at_sensitivity"
+    sensitivity: float
+    num_thresholds: float = 200.0
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class PrecisionAtRecall(NamedMetric):
+    """The best precision at thresholds with that recall."""
+
+    name: ClassVar[str] = "precision_at_recall"
+    recall: float
+    num_thresholds: float = 200.0
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class RecallAtPrecision(NamedMetric):
+    """The best recall at thresholds with that precision."""
+
+    name: ClassVar[str] = "recall_at_precision"
+    precision: float
+    num_thresholds: float = 200.0
+    class_id: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class AUC(NamedMetric):
+    """The area under a curve of thresholds: ROC (Green and Swets 1966), PR (Davis and Goadrich 2006) or PRGAIN (Flach and Kull 2015).
+
+    `thresholds` of one's own rise. With `multi_label` each unit has its own curve.
+    """
+
+    name: ClassVar[str] = "auc"
+    num_thresholds: float = 200.0
+    curve: str = "ROC"
+    summation_method: str = "interpolation"
+    thresholds: Numbers = None
+    multi_label: bool = False
+    label_weights: Numbers = None
+    from_logits: bool = False
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class ConfusionMatrix(NamedMetric):
+    """How often each class was predicted for each: the numbers of the first true class, those of the second, and so on."""
+
+    name: ClassVar[str] = "confusion_matrix"
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class IoU(NamedMetric):
+    """The overlap of the listed classes with sparse_y_pred = false."""
+
+    name: ClassVar[str] = "iou"
+    num_classes: float
+    target_class_ids: Sequence[float]
+    ignore_class: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class MeanIoU(NamedMetric):
+    """The overlap of all classes with sparse_y_pred = false."""
+
+    name: ClassVar[str] = "mean_iou"
+    num_classes: float
+    ignore_class: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class OneHotIoU(NamedMetric):
+    """The overlap of the listed classes, targets one-hot."""
+
+    name: ClassVar[str] = "one_hot_iou"
+    num_classes: float
+    target_class_ids: Sequence[float]
+    ignore_class: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class OneHotMeanIoU(NamedMetric):
+    """The overlap of all classes, targets one-hot."""
+
+    name: ClassVar[str] = "one_hot_mean_iou"
+    num_classes: float
+    ignore_class: int | None = None
+
+
+@clear_arguments("metric")
+@frozen(slots=False)
+class BinaryIoU(NamedMetric):
+    """The overlap of 0s and 1s, unit by unit."""
+
+    name: ClassVar[str] = "binary_iou"
+    target_class_ids: int | None = None
+    threshold: float = 0.5
+
+
+METRICS: dict[str, type[NamedMetric]] = {
+    made.name: made
+    for made in (
+        BinaryAccuracy,
+        CategoricalAccuracy,
+        SparseCategoricalAccuracy,
+        TopKCategoricalAccuracy,
+        SparseTopKCategoricalAccuracy,
+        Perplexity,
+        CosineSimilarity,
+        RootMeanSquaredError,
+        R2Score,
+        PearsonCorrelation,
+        ConcordanceCorrelation,
+        TruePositives,
+        FalsePositives,
+        TrueNegatives,
+        FalseNegatives,
+        Precision,
+        Recall,
+        FBetaScore,
+        F1Score,
+        SensitivityAtSpecificity,
+        SpecificityAtSensitivity,
+        PrecisionAtRecall,
+        RecallAtPrecision,
+        AUC,
+        ConfusionMatrix,
+        IoU,
+        MeanIoU,
+        OneHotIoU,
+        OneHotMeanIoU,
+        BinaryIoU,
+    )
 }
+"""By the names in a spec."""
 
 
 def __getattr__(name: str) -> NoReturn:

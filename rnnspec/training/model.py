@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
     from rnnspec.training.examples import Examples
     from rnnspec.training.loop import Trainer
-    from rnnspec.training.losses import Loss
+    from rnnspec.training.losses import Loss, NamedLoss
     from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
     from rnnspec.training.sequence_losses import SequenceLoss
@@ -44,7 +44,7 @@ _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or c
 class Configuration:
     """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
 
-    losses: tuple[Loss | SequenceLoss | None, ...] | None
+    losses: tuple[NamedLoss | Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]
     metrics: MetricNames
     weighted_metrics: MetricNames
@@ -348,7 +348,7 @@ class Model(CompiledModel):
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
         of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
         batch = examples.weighted_by_class(of_classes).batch(ALL_ROWS)
-        totals = setup.Totals(trainer.objectives)
+        totals = setup.Totals(trainer.objectives, trainer.executable)
         with self._changing:
             trainer.step(batch, updates, self._draw_key(), totals)
         return totals.logs() if as_dict else setup.batch_values(trainer.objectives, totals.logs())
@@ -466,15 +466,22 @@ class Model(CompiledModel):
         return trainer, self._updates
 
     def _trainer_for(
-        self, losses: Sequence[Loss | SequenceLoss | None] | None, weights: Sequence[float], metrics: MetricNames, weighted: MetricNames
+        self,
+        losses: Sequence[NamedLoss | Loss | SequenceLoss | None] | None,
+        weights: Sequence[float],
+        metrics: MetricNames,
+        weighted: MetricNames,
     ) -> Trainer | None:
         """None without a loss."""
         if losses is None:
             return None
         from rnnspec.training import setup
 
-        trained = setup.objectives(self.signature.outputs, losses, weights, metrics, weighted)
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, setup.NativeLosses(self._compile_loss))
+        trained = setup.objectives(self.signature.outputs, losses, weights, metrics, weighted, self._executable)
+        native = setup.native_objective(trained)
+        names = tuple(name for each in native for name in each.results) if native else tuple(self._outputs)
+        sequences = setup.NativeLosses(self._compile_loss)
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, names, native, sequences)
 
     def _set_optimizer(self, optimizer: Optimizer) -> None:
         from rnnspec.training import setup

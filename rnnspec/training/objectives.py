@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import cast
 
-from rnnspec.contract.signature import OutputSignature
+from rnnspec.contract.executable import Family, Scores
+from rnnspec.contract.metric_names import ACCURACY, computed_metric, is_accuracy, kind_of_targets
+from rnnspec.contract.objective import Objective as NativeObjective
+from rnnspec.contract.objective import OutputObjective, RowEquations, UnknownEquations
+from rnnspec.contract.signature import Config, OutputSignature
 from rnnspec.diagnostics import InternalError, name_faults
 from rnnspec.frozen import frozen
-from rnnspec.training.losses import Loss
-from rnnspec.training.metrics import Metric, MetricNames, metric
+from rnnspec.training.losses import Loss, NamedLoss
+from rnnspec.training.metrics import Metric, MetricNames, unknown
 from rnnspec.training.sequence_losses import SequenceLoss
+from rnnspec.training.target_rules import TargetRule
+
+
+@frozen
+class Tracked:
+    """A metric of an output under its name in logs: equations, or an object in Python. `weighted`: by the rows' weights."""
+
+    name: str
+    of: RowEquations | Metric
+    weighted: bool
 
 
 @frozen
@@ -19,64 +35,135 @@ class Objective:
     """The objective of one output with a loss.
 
     `place`: among the model's outputs. `label`: stands before its name in logs and messages, and is
-    empty where the model has one output. `metrics` are means over rows, `weighted_metrics` means by the rows' weights.
+    empty where the model has one output. `loss`: equations, or an object in Python; `rule`: what it says of targets.
     """
 
     place: int
     output: OutputSignature
     label: str
-    loss: Loss | SequenceLoss
+    loss: RowEquations | Loss | SequenceLoss
+    rule: TargetRule
     weight: float
-    metrics: tuple[Metric, ...]
-    weighted_metrics: tuple[Metric, ...] = ()
-
-    def log_name(self, metric: Metric, *, weighted: bool = False) -> str:
-        """The metric's name in logs; as in Keras, `weighted_` is put before a weighted one only if there is an unweighted namesake."""
-        twice = weighted and any(metric.name == other.name for other in self.metrics)
-        return f"{f'{self.label}_' if self.label else ''}{'weighted_' if twice else ''}{metric.name}"
+    metrics: tuple[Tracked, ...]
 
     @property
     def row_loss(self) -> Loss:
-        """The loss, of an output whose targets are rows."""
-        if isinstance(self.loss, SequenceLoss):
-            raise InternalError(f"the loss {self.loss.name} takes whole sequences")
+        """The loss, of one that is an object in Python."""
+        if isinstance(self.loss, RowEquations | SequenceLoss):
+            raise InternalError(f"the loss of {self.output.name} is no object with rows")
         return self.loss
+
+    @property
+    def native(self) -> OutputObjective:
+        """What native code computes: a loss and metrics that are equations; for the others it gives the output."""
+        width = self.output.shape[-1]
+        assert isinstance(width, int)
+        equations = tuple(metric.of.config for metric in self.metrics if isinstance(metric.of, RowEquations))
+        loss = self.loss.config if isinstance(self.loss, RowEquations) else None
+        shown = loss is None or any(not isinstance(metric.of, RowEquations) for metric in self.metrics)
+        return OutputObjective(self.output.name, 1 if self.rule.classes else width, loss, equations, shown)
+
+
+def native_objective(objectives: Sequence[Objective]) -> NativeObjective:
+    """What native code computes for all; empty where that is the model's outputs alone."""
+    made = tuple(objective.native for objective in objectives)
+    return made if any(each.loss is not None or each.metrics for each in made) else ()
 
 
 def objectives(
     outputs: Sequence[OutputSignature],
-    losses: Sequence[Loss | SequenceLoss | None],
+    losses: Sequence[NamedLoss | Loss | SequenceLoss | None],
     weights: Sequence[float],
     metrics: MetricNames,
     weighted_metrics: MetricNames,
+    scores: Scores,
 ) -> tuple[Objective, ...]:
-    """The objectives of the outputs with a loss; ValueError for a metric that doesn't fit its output, or whose output has no loss."""
+    """The objectives of the outputs with a loss, whose names `scores` looks up.
+
+    ValueError for an unknown name, for a metric that doesn't fit its output, and for one whose output has no loss.
+    """
     found: list[Objective] = []
     kinds = {"metrics": metrics, "weighted_metrics": weighted_metrics}
     for place, (output, loss, weight) in enumerate(zip(outputs, losses, weights, strict=True)):
         if loss is None:
             for kind, names in kinds.items():
                 if names.each[place] and not names.of_all:
-                    first = names.each[place][0]
+                    first = _name_of(names.each[place][0])
                     raise ValueError(f"output {output.name}: metric {first} needs a loss: give the output one, or `{kind}` without it")
             continue
         label = output.name if len(outputs) > 1 else ""
         width = cast(int, output.shape[-1])
         try:
-            made = [_metrics(loss, output, width, names.each[place]) for names in kinds.values()]
+            found.append(_objective(place, output, label, loss, weight, width, [each.each[place] for each in kinds.values()], scores))
         except ValueError as error:
             raise ValueError(f"output {label}: {error}" if label else str(error)) from None
-        found.append(Objective(place, output, label, loss, weight, *made))
     return tuple(found)
 
 
-def _metrics(loss: Loss | SequenceLoss, output: OutputSignature, width: int, names: Sequence[str]) -> tuple[Metric, ...]:
-    if not isinstance(loss, SequenceLoss):
-        return tuple(metric(name, loss, width) for name in names)
-    loss.check_output(is_sequence=output.is_sequence, width=width)
-    if names:
-        raise ValueError(f"metric {names[0]} is one of rows, the loss {loss.name} takes whole sequences of labels")
-    return ()
+def _objective(
+    place: int,
+    output: OutputSignature,
+    label: str,
+    loss: NamedLoss | Loss | SequenceLoss,
+    weight: float,
+    width: int,
+    metrics: Sequence[Sequence[Config | Metric]],
+    scores: Scores,
+) -> Objective:
+    if isinstance(loss, SequenceLoss):
+        loss.check_output(is_sequence=output.is_sequence, width=width)
+        for given in (*metrics[0], *metrics[1]):
+            raise ValueError(f"metric {_name_of(given)} is one of rows, the loss {loss.name} takes whole sequences of labels")
+        return Objective(place, output, label, loss, TargetRule("class", loss.name), weight, ())
+    if isinstance(loss, NamedLoss):
+        known = _equations("loss", loss.config, width, scores)
+        rule = TargetRule(known.target, known.config.name, known.unlabelled)
+        from_logits = dict(known.config.arguments).get("from_logits") is True
+    else:
+        known = loss
+        rule = TargetRule("class" if loss.classes else "values", type(loss).__name__)
+        from_logits = loss.from_logits
+    prefix = f"{label}_" if label else ""
+    tracked: list[Tracked] = []
+    for weighted, given in enumerate(metrics):
+        for each in given:
+            made = _metric(each, rule, width, scores, from_logits=from_logits)
+            name = ACCURACY if isinstance(each, Config) and is_accuracy(each.name) else _name_of(made)
+            name = f"{prefix}{name}"
+            if any(name == other.name and not other.weighted for other in tracked) and weighted:
+                name = f"{prefix}weighted_{name.removeprefix(prefix)}"
+            taken = {other.name for other in tracked}
+            number = next(number for number in itertools.count() if (f"{name}_{number}" if number else name) not in taken)
+            tracked.append(Tracked(f"{name}_{number}" if number else name, made, bool(weighted)))
+    return Objective(place, output, label, known, rule, weight, tuple(tracked))
+
+
+def _metric(given: Config | Metric, rule: TargetRule, width: int, scores: Scores, *, from_logits: bool) -> RowEquations | Metric:
+    """A metric beside a loss; ValueError for one that needs other targets.
+
+    Binary accuracy's threshold is 0.5, and 0 for logits, which is the same decision.
+    """
+    if not isinstance(given, Config):
+        return given
+    name = computed_metric(given.name, width, rule.classes)
+    made = _equations("metric", Config(name, given.arguments), width, scores)
+    if (made.target == "class") != rule.classes:
+        wanted, found = kind_of_targets(not rule.classes), kind_of_targets(rule.classes)
+        raise ValueError(f"metric {given.name} needs targets that are {wanted}, the loss takes {found}")
+    if made.config == Config("binary_accuracy", (("threshold", 0.5),)) and from_logits:
+        return replace(made, config=Config("binary_accuracy", (("threshold", 0.0),)))
+    return made
+
+
+def _equations(family: Family, config: Config, width: int, scores: Scores) -> RowEquations:
+    try:
+        return scores.equations(family, config, width)
+    except UnknownEquations as error:
+        raise ValueError(unknown(family, config.name, error.known)) from None
+
+
+def _name_of(given: Config | Metric | RowEquations) -> str:
+    return given.config.name if isinstance(given, RowEquations) else given.name
 
 
 def by_objective(what: str, trained: Sequence[Objective], given: object, *, complete: bool = True) -> list[object]:

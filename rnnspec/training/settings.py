@@ -11,8 +11,8 @@ from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.constructors import true_or_false
-from rnnspec.training.losses import LOSSES, Loss
-from rnnspec.training.metrics import METRICS, MetricNames, unknown
+from rnnspec.training.losses import LOSSES, Loss, Named, NamedLoss
+from rnnspec.training.metrics import METRICS, Metric, MetricNames, NamedMetric, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 
@@ -26,22 +26,33 @@ A_LOSS = (
     "and with classes and from_logits, True or False: see docs/language.md"
 )
 
-_ALL_LOSSES: Mapping[str, Callable[..., Loss | SequenceLoss]] = {**LOSSES, **SEQUENCE_LOSSES}
+_SHORT = {
+    "mse": "meansquarederror",
+    "mae": "meanabsoluteerror",
+    "mape": "meanabsolutepercentageerror",
+    "msle": "meansquaredlogarithmicerror",
+    "bce": "binarycrossentropy",
+    "kld": "kldivergence",
+    "logcosherror": "logcosh",
+}
 
-_SHORT = {"mse": "meansquarederror", "mae": "meanabsoluteerror", "acc": "accuracy", "bce": "binarycrossentropy"}
 
-
-def make_loss(given: object) -> Loss | SequenceLoss:
-    """The loss of that name, or the loss itself; ValueError for an unknown name or argument, or any other object."""
+def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
+    """The loss of that name, or the loss itself; ValueError for any other object. Names of equations are looked up with their output."""
     if isinstance(given, (str, Config)):
-        return _make("loss", _ALL_LOSSES, given)
+        configured = Config(given) if isinstance(given, str) else given
+        if _known_as(configured.name, SEQUENCE_LOSSES) is not None:
+            return _make("loss", SEQUENCE_LOSSES, given)
+        known = _known_as(configured.name, LOSSES)
+        return Named(Config(known or configured.name, configured.arguments))
     _check_instance("loss", given)
-    if isinstance(given, SequenceLoss):
+    if isinstance(given, (NamedLoss, SequenceLoss)):
         return given
     lacking = [name for name in _OFA_LOSS if not hasattr(given, name)]
     if len(lacking) == len(_OFA_LOSS) or not isinstance(given, Loss):
         lacks = f" It lacks {', '.join(lacking)}." if len(lacking) < len(_OFA_LOSS) else ""
-        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {', '.join(_ALL_LOSSES)}.{lacks} {A_LOSS}")
+        names = ", ".join((*LOSSES, *SEQUENCE_LOSSES))
+        raise ValueError(f"loss: expected a name or a loss, got {given!r}; the names are {names}.{lacks} {A_LOSS}")
     for flag in ("classes", "from_logits"):
         true_or_false(f"loss {type(given).__name__}: {flag}", getattr(given, flag))
     if not callable(given.rows):
@@ -69,7 +80,7 @@ def _check_instance(what: str, given: object) -> None:
         raise ValueError(f"{what}: {name} is a class: write {name}(), with its settings in the brackets")
 
 
-def losses_for(outputs: Sequence[str], given: object) -> tuple[Loss | SequenceLoss | None, ...]:
+def losses_for(outputs: Sequence[str], given: object) -> tuple[NamedLoss | Loss | SequenceLoss | None, ...]:
     """The loss of each output: one for all, a list in the outputs' order, or a mapping from their names; None for no loss.
 
     ValueError for anything else, and if no output has one.
@@ -114,10 +125,11 @@ def metrics_for(outputs: Sequence[str], given: object, what: str = "metrics") ->
     return MetricNames(tuple(_names(entry, what) for entry in entries), of_all)
 
 
-def _names(entry: object, what: str) -> tuple[str, ...]:
+def _names(entry: object, what: str) -> tuple[Config | Metric, ...]:
     if entry is None:
         return ()
-    return tuple(_metric_name(each, what) for each in (cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]))
+    listed = cast(Sequence[object], entry) if isinstance(entry, (list, tuple)) else [entry]
+    return tuple(_metric(each, what) for each in listed)
 
 
 def _per_output(what: str, outputs: Sequence[str], given: object, missing: object = REQUIRED) -> list[object]:
@@ -135,14 +147,18 @@ def _per_output(what: str, outputs: Sequence[str], given: object, missing: objec
     return [given] * len(outputs)
 
 
-def _metric_name(given: object, what: str) -> str:
-    if not isinstance(given, (str, Config)):
-        _check_instance(what, given)
-        raise ValueError(f"{what}: expected names, got {given!r}; there are accuracy, {', '.join(METRICS)}")
-    configured = Config(given) if isinstance(given, str) else given
-    if configured.arguments:
-        raise ValueError(f"metric {configured.name} takes no arguments, got {dict(configured.arguments)}")
-    return _known_as(configured.name, ("accuracy", *METRICS)) or configured.name
+def _metric(given: object, what: str) -> Config | Metric:
+    """A metric by its name, or an object in Python."""
+    if isinstance(given, (str, Config)):
+        configured = Config(given) if isinstance(given, str) else given
+        known = _known_as(configured.name, (*METRICS, *LOSSES))
+        return Config(known or configured.name, configured.arguments)
+    _check_instance(what, given)
+    if isinstance(given, (NamedMetric, NamedLoss)):
+        return given.config
+    if isinstance(given, Metric) and callable(given.rows):
+        return given
+    raise ValueError(f"{what}: expected names, or objects with `name` and `rows`, got {given!r}; there are accuracy, {', '.join(METRICS)}")
 
 
 def _known_as(spelled: str, known: Iterable[str]) -> str | None:

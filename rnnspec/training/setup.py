@@ -7,7 +7,7 @@ from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
 from rnnspec.training.examples import Examples, check_examples, held_out, split_off
 from rnnspec.training.loop import Fit, Totals, Trainer
-from rnnspec.training.objectives import batch_values, objectives
+from rnnspec.training.objectives import batch_values, native_objective, objectives
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
 from rnnspec.training.sequence_losses import NativeLosses
@@ -31,6 +31,7 @@ __all__ = [
     "losses_for",
     "make_optimizer",
     "metrics_for",
+    "native_objective",
     "objectives",
     "penalties",
     "progress",

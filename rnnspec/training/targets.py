@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+import math
+from typing import assert_never, cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
@@ -14,8 +16,8 @@ from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
 from rnnspec.training.class_weights import ClassWeights
-from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
+from rnnspec.training.target_rules import TargetRule
 
 
 @frozen
@@ -25,11 +27,36 @@ class TargetBatch:
     `counted`: the counted rows' places among all rows of the output, None where all count.
     `targets` and `weights`: of the counted rows, as the loss takes them. A weight is a row's factor in the loss and in weighted metrics:
     a row of weight 0 still is a row that the loss is divided by, one that isn't counted is none. None: all weigh 1.
+    `shape`: of all rows, (samples,) or (samples, time). `flip`: the output shows its steps in reversed order.
     """
 
     counted: Array | None
     targets: Array
     weights: Array | None
+    shape: tuple[int, ...]
+    flip: bool = False
+
+    @property
+    def count(self) -> int:
+        """The number of counted rows."""
+        return len(self.targets)
+
+    def placed(self, rows: Array, dtype: DTypeLike) -> Array:
+        """Counted rows (rows, width) at their places, (samples, width) or (samples, time, width), the others 0.
+
+        Steps are in the order of the output's own layer, also where it shows them reversed.
+        """
+        if self.counted is None:
+            result: Array = np.ascontiguousarray(rows, dtype).reshape(*self.shape, rows.shape[1])
+        else:
+            result = np.zeros((math.prod(self.shape), rows.shape[1]), dtype)
+            result[self.counted] = rows
+            result = result.reshape(*self.shape, rows.shape[1])
+        return np.ascontiguousarray(result[:, ::-1]) if self.flip else result
+
+    def taken(self, placed: Array) -> Array:
+        """The counted rows of what `placed` would place, (rows, width)."""
+        return self.rows(placed[:, ::-1] if self.flip else placed)
 
     def rows(self, output: Array) -> Array:
         """The counted rows of the batch's output, (rows, width)."""
@@ -49,18 +76,21 @@ class TargetBatch:
 class Targets:
     """One output's targets and sample weights, all checked.
 
-    `weights`: of samples, padded (samples,), or of steps, padded (samples, time) or ragged. `class_weights` multiply in.
+    `weights`: of samples, padded (samples,), or of steps, padded (samples, time) or ragged. `class_weights` multiply in. `unlabelled`: the
+    class number of rows that don't count.
     """
 
     output: OutputSignature
     column: Column
     weights: Column | None
     class_weights: ClassWeights | None = None
+    unlabelled: int | None = None
 
     def batch(self, rows: Rows, batch: Batch) -> TargetBatch:
         """Of the samples that the batch was cut for."""
         if not self.output.is_sequence:
-            return self._weighted(None, _array(self.column)[rows], None if self.weights is None else _array(self.weights)[rows])
+            targets = _array(self.column)[rows]
+            return self._counted(None, targets, None if self.weights is None else _array(self.weights)[rows], targets.shape[:1])
         number = index_of(self.output)
         time = batch.indices[number].time
         targets = _steps(self.column, rows, time)
@@ -68,22 +98,28 @@ class Targets:
         weights = None
         if self.weights is not None:
             weights = np.broadcast_to(_steps(self.weights, rows, time), (batch.size, time)).reshape(-1)
-        real = _counted(self.output, batch.reals[number])
-        if real is None:
-            return self._weighted(None, targets, weights)
-        counted = np.flatnonzero(real)
-        return self._weighted(counted, targets[counted], None if weights is None else weights[counted])
+        return self._counted(_counted(self.output, batch.reals[number]), targets, weights, (batch.size, time))
 
-    def _weighted(self, counted: Array | None, targets: Array, weights: Array | None) -> TargetBatch:
+    def _counted(self, real: Mask | None, targets: Array, weights: Array | None, shape: tuple[int, ...]) -> TargetBatch:
+        """The batch of the rows that are real and have a label."""
+        if self.unlabelled is not None:
+            labelled: Mask = targets != self.unlabelled
+            real = labelled if real is None else real.reshape(-1) & labelled
+        if real is None:
+            return self._weighted(None, targets, weights, shape)
+        counted = np.flatnonzero(real)
+        return self._weighted(counted, targets[counted], None if weights is None else weights[counted], shape)
+
+    def _weighted(self, counted: Array | None, targets: Array, weights: Array | None, shape: tuple[int, ...]) -> TargetBatch:
         """A batch with the sample weights of its counted rows, times their class weights."""
         if self.class_weights is not None:
             of_classes = self.class_weights.of(targets)
             weights = of_classes if weights is None else weights * of_classes
-        return TargetBatch(counted, targets, weights)
+        return TargetBatch(counted, targets, weights, shape, self.output.flip)
 
 
 def check_targets(
-    inputs: CheckedInputs, output: OutputSignature, dtype: str, loss: Loss, y: object, sample_weight: object = None, of: str = ""
+    inputs: CheckedInputs, output: OutputSignature, dtype: str, rule: TargetRule, y: object, sample_weight: object = None, of: str = ""
 ) -> Targets:
     """The targets and sample weights of one output for checked inputs; `of` says in messages which, where there are several.
 
@@ -99,40 +135,45 @@ def check_targets(
     what = f"targets{of}"
     if y is None:
         raise ValueError(f"{what}: none are given; a loss holds each sample's output against one")
-    column = _column(inputs, output, width, loss, y, what)
+    column = _column(inputs, output, width, rule, y, what)
     counted: Mask | None = None
     if output.is_sequence:
         number = index_of(output)
         counted = _counted(output, inputs.present_steps(number) if isinstance(column, RaggedArray) else inputs.real_steps(number))
     name = "" if isinstance(column, RaggedArray) else as_written("y", y)
     values = (
-        _classes(column, output, counted, width, what, name) if loss.classes else _values(column, output, counted, loss, dtype, what, name)
+        _classes(column, output, counted, rule, width, what, name)
+        if rule.classes
+        else _values(column, output, counted, rule, dtype, what, name)
     )
     checked = RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
-    return Targets(output, checked, _sample_weight(inputs, output, sample_weight, f"sample_weight{of}"))
+    weights = _sample_weight(inputs, output, sample_weight, f"sample_weight{of}")
+    return Targets(output, checked, weights, unlabelled=rule.unlabelled)
 
 
-def _column(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Loss, y: object, what: str) -> Column:
+def _column(inputs: CheckedInputs, output: OutputSignature, width: int, rule: TargetRule, y: object, what: str) -> Column:
     """The targets with one entry (classes) or `width` entries (values) a row, their values not looked at."""
     if output.is_sequence and is_list(y):
-        column = _ragged_targets(inputs, output, width, loss, cast(list[object], y), what)
+        column = _ragged_targets(inputs, output, width, rule, cast(list[object], y), what)
         if column is not None:
             return column
     array = as_numbers(y, what, CLASS_NAMES)
     lead = (inputs.samples, inputs.time_of(index_of(output))) if output.is_sequence else (inputs.samples,)
-    if loss.classes:
+    if rule.classes:
         wanted, fits = f"{lead}", array.shape in (lead, (*lead, 1))
         shape = lead
     else:
         wanted, fits = f"{(*lead, width)}", array.shape == (*lead, width) or (width == 1 and array.shape == lead)
         shape = (*lead, width)
     if not fits:
-        hint = hint_for_shape(loss, width, lead, output.is_sequence, array.shape, as_written("y", y))
+        hint = hint_for_shape(rule, width, lead, output.is_sequence, array.shape, as_written("y", y))
         raise ValueError(f"{what}: expected shape {wanted}, got {array.shape}{hint}")
     return PaddedArray(array.reshape(shape), borrowed=True)
 
 
-def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, loss: Loss, y: list[object], what: str) -> Column | None:
+def _ragged_targets(
+    inputs: CheckedInputs, output: OutputSignature, width: int, rule: TargetRule, y: list[object], what: str
+) -> Column | None:
     """A list with one array a sample as a column laid out as the inputs; None for an empty list."""
     if len(y) != inputs.samples:
         raise ValueError(f"{what}: expected {inputs.samples} samples, got {len(y)}")
@@ -143,11 +184,11 @@ def _ragged_targets(inputs: CheckedInputs, output: OutputSignature, width: int, 
     single = len(shape) == 1
     if not shape:
         raise ValueError(f"{what}, sample {first}: expected a list or an array with a target for each step, got a number; {ONE_STEP}")
-    if single and not loss.classes and width != 1 and shape != (0,):
+    if single and not rule.classes and width != 1 and shape != (0,):
         raise ValueError(f"{what}, sample {first}: expected shape (steps, {width}), got {shape}")
-    tail = () if single else (1,) if loss.classes else (width,)
+    tail = () if single else (1,) if rule.classes else (width,)
     column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})", "", CLASS_NAMES)
-    flat = column.flat.reshape(-1) if loss.classes else column.flat.reshape(-1, width)
+    flat = column.flat.reshape(-1) if rule.classes else column.flat.reshape(-1, width)
     return _in_step(inputs, output, RaggedArray(flat, column.lengths), what)
 
 
@@ -166,28 +207,37 @@ def _in_step(inputs: CheckedInputs, output: OutputSignature, column: RaggedArray
     return PaddedArray(column.padded(ALL_ROWS, time), borrowed=False)
 
 
-def _classes(column: Column, output: OutputSignature, counted: Mask | None, width: int, what: str, y: str) -> Array:
+def _classes(column: Column, output: OutputSignature, counted: Mask | None, rule: TargetRule, width: int, what: str, y: str) -> Array:
     """Class numbers as int64, 0 where they don't count."""
     values = _array(column)
     wrong = (values < 0) | (values >= width)
     if values.dtype.kind == "f":
         wrong |= values != np.floor(values)
+    if rule.unlabelled is not None:
+        wrong &= values != rule.unlabelled
     wrong_and_counted = wrong if counted is None else wrong & counted
     hint = hint_for_classes(values if counted is None else values[counted], width, y) if wrong_and_counted.any() else ""
     _refuse(column, output, wrong_and_counted, f"a class in 0..{width - 1}", what, hint)
     return np.where(wrong, 0, values).astype(np.int64)
 
 
-def _values(column: Column, output: OutputSignature, counted: Mask | None, loss: Loss, dtype: str, what: str, y: str) -> Array:
+def _values(column: Column, output: OutputSignature, counted: Mask | None, rule: TargetRule, dtype: str, what: str, y: str) -> Array:
     """Values in the model's dtype, unchecked and unread where they don't count."""
     with np.errstate(over="ignore"):
         values: Array = _array(column).astype(dtype, copy=False)
-    if isinstance(loss, (BinaryCrossentropy, CategoricalCrossentropy)):
-        wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
-    else:
-        wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
+    match rule.kind:
+        case "probabilities":
+            wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
+        case "binary":
+            wrong, expected = (values != 0) & (values != 1), "0 or 1"
+        case "values":
+            wrong, expected = ~np.isfinite(values), f"a finite {dtype}"
+        case "class":
+            raise InternalError("class numbers aren't values")
+        case _:
+            assert_never(rule.kind)
     wrong = wrong if counted is None else wrong & counted[..., None]
-    yes_and_no = isinstance(loss, BinaryCrossentropy) and wrong.any()
+    yes_and_no = rule.is_yes_or_no and wrong.any()
     hint = hint_for_probabilities(values if counted is None else values[counted], y) if yes_and_no else ""
     _refuse(column, output, wrong, expected, what, hint)
     return values

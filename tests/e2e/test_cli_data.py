@@ -76,7 +76,7 @@ def test_keys_that_are_not_used_are_told(tagger: Workplace) -> None:
     write(tagger, x_train=X, y_train=Y, lengths_train=LENGTHS, y_test=Y)
     done = tagger.succeeds("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc")
     told = "lengths_train (did you mean `length_train`?), y_test (there is no x_test)"
-    assert done.err.startswith(f"warning: data.npz: not used: {told}; what is read is x, y, length and mask, ")
+    assert done.err.startswith(f"warning: data.npz: not used: {told}; what is read is x, y, length, mask and sample_weight, ")
     assert done.out == ""
 
 

@@ -105,6 +105,27 @@ def test_weighted_metrics_and_class_weights_of_a_spec(workplace: Workplace) -> N
     assert workplace.succeeds("evaluate", "weighted.rnnc", "--data", "trend.npz").out == done.out
 
 
+def test_sample_weights_of_a_data_file(workplace: Workplace) -> None:
+    """They are of training, validation and evaluation alike."""
+    text = (workplace.folder / "trend.rnn").read_text(encoding="utf-8")
+    text = text.replace("[accuracy]", "[accuracy]  weighted_metrics = [accuracy]")
+    (workplace.folder / "weighted.rnn").write_text(text, encoding="utf-8")
+    with np.load(workplace.folder / "trend.npz") as data:
+        given = dict(data)
+    given |= {f"{key}_val": given[f"{key}_test"] for key in ("x", "y", "length") if f"{key}_test" in given}
+    for part in ("train", "val", "test"):
+        given[f"sample_weight_{part}"] = np.where(given[f"y_{part}"] == 0, 1.0, 0.0)
+    np.savez(workplace.folder / "weighted.npz", **given)
+    done = workplace.succeeds("train", "weighted.rnn", "--data", "weighted.npz", "-o", "weighted.rnnc", "--seed", "0", "--epochs", "30")
+    line = next(line for line in done.err.splitlines() if line.startswith("epoch 30/30"))
+    values = {name: float(value) for name, value in (pair.split() for pair in line.partition(": ")[2].split(", "))}
+    found = {name: float(value) for name, value in (each.removeprefix("test ").split() for each in done.out.splitlines())}
+    for weighted, plain in (("weighted_accuracy", "accuracy"), ("val_weighted_accuracy", "val_accuracy")):
+        assert values[weighted] > 0.9 > values[plain]
+    assert found == {name: values[f"val_{name}"] for name in found}
+    assert workplace.succeeds("evaluate", "weighted.rnnc", "--data", "weighted.npz").out == done.out
+
+
 def write_heads(workplace: Workplace, train: str = "") -> None:
     """`heads.rnn`: the model of `trend.rnn` with two outputs and that train section."""
     heads = "    h = LSTM(units)\n    kind = h -> Dense(2, activation = softmax)\n    size = h -> Dense(1)\n    output kind, size\n"

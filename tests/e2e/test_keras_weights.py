@@ -1,8 +1,10 @@
-"""Sample weights, class weights and weighted metrics against Keras 3.15: every logged number under Keras's name."""
+"""Weights of Keras's models, taken over as the language's page says: the model then gives what Keras's gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,75 +12,63 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
-from rnnspec.training.optimizers import SGD
-from tests.keras_cases import Case, load
+from rnnspec.interop.keras import weights_for
+from tests.docs.markdown import blocks
+from tests.keras_names import FEATURES, value, values_in
 
-CASES = load("weights")
-BATCH = 4
-
-
-def made(case: Case) -> Any:
-    model = rnnspec.compile(case.about["spec"], dtype="float64")
-    assert list(model.weights) == case.about["weights"]
-    model.set_weights(case.listed("weight"))
-    model.configure(optimizer=SGD(learning_rate=0.1), **case.about["settings"])
-    return model
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "fixtures" / "keras" / "names_of_weights.json").read_text())
+(SNIPPET,) = (block.text for block in blocks("python") if "keras_model.weights" in block.text)
 
 
-def given(case: Case) -> tuple[NDArray[np.float64], dict[str, Any], dict[str, Any], dict[int, float] | None]:
-    """Inputs, targets, sample weights and class weights."""
-    y = {name: values.astype(int) if name == "word" and case.about["sparse"] else values for name, values in case.named("y").items()}
-    weights = case.named("sample_weight")
-    if len(y) == 1:  # the layer that a single output comes from has its name from the spec
-        y, weights = ({"word": next(iter(of.values()), None)} for of in (y, weights))
-    of_classes = {int(key): value for key, value in case.about["class_weight"]} or None
-    return case.arrays["x"], y, {"sample_weight": weights if any(each is not None for each in weights.values()) else None}, of_classes
+@dataclass(frozen=True)
+class Weight:
+    """What is looked at of one of Keras's."""
+
+    path: str
+    array: NDArray[np.float64]
+
+    def numpy(self) -> NDArray[np.float64]:
+        return self.array
 
 
-def close(found: Mapping[str, float], expected: Mapping[str, Any]) -> None:
-    for name, value in expected.items():
-        assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+@dataclass(frozen=True)
+class KerasModel:
+    weights: list[Weight]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_batches_and_evaluation_as_in_keras(case: Case) -> None:
-    """Three updates, then a batch that is tested, and the mean over batches of 4, 4 and 3."""
-    model = made(case)
-    x, y, weight, of_classes = given(case)
-    for step in range(len(case.arrays["log/loss"])):
-        logs = model.train_on_batch(x, y, **weight, class_weight=of_classes, return_dict=True)
-        close(logs, {name: values[step] for name, values in case.named("log").items()})
-        assert sorted(logs) == sorted(case.about["logged"])
-    for name, values in zip(case.about["weights"], case.listed("after"), strict=True):
-        np.testing.assert_allclose(model.weights[name], values, rtol=0.0, atol=1e-9 * np.abs(values).max(), err_msg=name)
-    tested = model.test_on_batch(x, y, **weight, return_dict=True)
-    assert sorted(tested) == sorted(case.named("tested"))
-    close(tested, case.named("tested"))
-    close(model.evaluate(x, y, batch_size=BATCH, **weight), case.named("evaluated"))
+def model_of(layers: str, *, integer: bool = False) -> Any:
+    of = "int[time]" if integer else f"float[time, {FEATURES}]"
+    return rnnspec.compile(f"model M {{ input x: {of} {layers} }}", dtype="float64")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_batchs_list_is_in_keras_order(case: Case) -> None:
-    """Where a metric is in both lists, Keras's list has the unweighted one twice, and the other one at the end."""
-    model = made(case)
-    x, y, weight, of_classes = given(case)
-    for _ in case.arrays["log/loss"]:
-        model.train_on_batch(x, y, **weight, class_weight=of_classes)
-    expected = case.arrays["listed"].tolist()
-    plain, weighted = (case.about["settings"].get(name, []) for name in ("metrics", "weighted_metrics"))
-    for twice in {*plain} & {*weighted} if len(case.named("y")) == 1 else ():
-        del expected[1 + len(plain) + weighted.index(twice)]
-    assert model.test_on_batch(x, y, **weight) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_snippet_of_the_page_takes_them_over(case: dict[str, Any]) -> None:
+    model = model_of(case["spec"], integer=case["integer"])
+    weights = [Weight(path, value(path, tuple(shape), place)) for place, (path, shape) in enumerate(case["weights"])]
+    exec(SNIPPET, {"model": model, "keras_model": KerasModel(weights)})
+    np.testing.assert_allclose(model.predict(values_in(integer=case["integer"])), case["output"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "history/loss" in case.arrays], ids=lambda case: case.name)
-def test_epochs_and_validation_as_in_keras(case: Case) -> None:
-    """Class weights count in training alone; sample weights come with the validation data."""
-    model = made(case)
-    x, y, weight, of_classes = given(case)
-    held_out = (x, y, weight["sample_weight"])
-    options: dict[str, Any] = {"batch_size": BATCH, "epochs": 2, "shuffle": False, "verbose": False, "validation_data": held_out}
-    history = model.fit(x, y, **weight, class_weight=of_classes, **options).history
-    assert sorted(history) == sorted(case.named("history"))
-    for name, values in case.named("history").items():
-        np.testing.assert_allclose(history[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+def paths(*given: str) -> list[Weight]:
+    return [Weight(path, np.full(2, place)) for place, path in enumerate(given)]
+
+
+def test_layers_that_are_not_in_both() -> None:
+    for other in ("lstm/lstm_cell/kernel", "gru_x/kernel", "kernel"):
+        with pytest.raises(ValueError, match=r"^the layers with weights are gru, dense; in Keras they are "):
+            weights_for(["gru/kernel", "dense/kernel"], paths("sequential/gru/gru_cell/kernel", other))
+    with pytest.raises(ValueError, match=r"^the layers with weights are gru, gru_1; in Keras they are gru_1, gru_2, gru_3$"):
+        weights_for(["gru/kernel", "gru_1/kernel"], paths("gru_1/kernel", "gru_2/kernel", "gru_3/kernel"))
+
+
+def test_weights_that_are_not_in_both() -> None:
+    for other in ("gru/gru_cell/recurrent_kernel", "gru/gru_cell/kernel"):
+        with pytest.raises(ValueError, match=r"^the weights gru/kernel, gru/bias are gru/gru_cell/kernel, gru/gru_cell/\w+ in Keras$"):
+            weights_for(["gru/kernel", "gru/bias"], paths("gru/gru_cell/kernel", other))
+
+
+def test_names_go_before_numbers() -> None:
+    found = weights_for(["a_2/kernel", "a_1/kernel"], paths("net/a_1/kernel", "net/a_2/kernel"))
+    assert {name: array[0] for name, array in found.items()} == {"a_1/kernel": 0, "a_2/kernel": 1}
+    found = weights_for(["a/kernel", "a_1/kernel"], paths("a_10/kernel", "a_9/kernel"))
+    assert {name: array[0] for name, array in found.items()} == {"a/kernel": 1, "a_1/kernel": 0}

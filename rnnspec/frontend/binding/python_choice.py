@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rnnspec.contract.objective import UnknownEquations
 from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.diagnostics import no_such_name
 from rnnspec.frontend.binding.bind import checked, equation_arguments, located, plain
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Family
@@ -17,7 +17,7 @@ _NOWHERE = Span(SourceFile("", ""), 0, 0)
 
 
 def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquations) -> Config:
-    """The member of the family with every argument; ValueError for an unknown name and for arguments that don't fit."""
+    """The member of the family with every argument; UnknownEquations for an unknown name, ValueError for arguments that don't fit."""
     kind = Family.LOSS if family == "loss" else Family.METRIC
     catalogue = FAMILIES[kind]
     metric = kind is Family.METRIC
@@ -25,7 +25,7 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
     if declared is None and given.name in catalogue:
         declared = standard_library.row_equations(metric).get(catalogue[given.name].name)
     if declared is None:
-        raise ValueError(no_such_name(family, given.name, (*own.of(kind), *catalogue)))
+        raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
     arguments = {argument.name: argument for argument in equation_arguments(declared)}
     named = dict(given.arguments)
     if unknown := named.keys() - arguments.keys():

@@ -70,7 +70,7 @@ class _Lowering:
         for each in self._objective:
             output = next(output for output in self._graph.outputs if output.name == each.output)
             with self._b.at(made.get(output.value.number, UNKNOWN)):
-                flow, target = self._flows[output.value.number], self._targets[each.output]
+                flow, target = self._flows[output.value.number], self._targets.get(each.output)
                 outputs += objectives.results(self._tools, each, flow, target, self._graph.own)
         for output in () if self._objective else self._graph.outputs:
             with self._b.at(made.get(output.value.number, UNKNOWN)):
@@ -96,6 +96,8 @@ class _Lowering:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)
         for each in self._objective:
+            if each.loss is None and not each.metrics:
+                continue
             output = next(output for output in self._graph.outputs if output.name == each.output)
             shape = (BATCH, *output.value.type.shape[:-1], each.target)
             name = target_name(each.output)

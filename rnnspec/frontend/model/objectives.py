@@ -21,15 +21,17 @@ from rnnspec.ir.ops import Result, Role, Value
 from rnnspec.ir.types import DType, TensorType
 
 
-def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value, own: OwnEquations) -> Iterator[tuple[str, Value]]:
+def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value | None, own: OwnEquations) -> Iterator[tuple[str, Value]]:
     """The results of an output's objective, under their names; `target` is padded, [batch, w] or [batch, time, w], as the output is.
 
     Its steps are in the order of the layer's own: a sequence that is shown reversed isn't turned round.
     """
     computed = tools.computed(flow)
     builder = tools.builder
-    rows = target if isinstance(computed, RowValue) else builder.pack(target, tools.index(computed.steps))
-    values = {"prediction": computed.value, "target": builder.stop_gradient(rows)}
+    values = {"prediction": computed.value}
+    if target is not None:
+        rows = target if isinstance(computed, RowValue) else builder.pack(target, tools.index(computed.steps))
+        values["target"] = builder.stop_gradient(rows)
 
     def padded(value: Value) -> Value:
         return value if isinstance(computed, RowValue) else tools.padded(tools.sequence(value, computed.steps))

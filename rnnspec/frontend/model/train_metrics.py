@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from rnnspec.contract.metric_names import CLASS_LOSSES, CLASS_METRICS, SEQUENCE_LOSSES, computed_metric, kind_of_targets
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES, computed_metric, kind_of_targets
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.values import LocatedValue, Report
+from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report
+from rnnspec.frontend.cells.row_functions import is_own, metric_steps, target_kind
 from rnnspec.frontend.graph.graph import GraphOutput
+from rnnspec.frontend.syntax import standard_library
 
 
-def check_metrics(metrics: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], report: Report) -> None:
+def check_metrics(
+    metrics: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], own: OwnEquations, report: Report
+) -> None:
     """Checks metrics against losses, an entry of each for each output; metrics for all outputs count where there is a loss."""
     entries = metrics.value if isinstance(metrics.value, tuple) else ()
     if not entries:
@@ -22,7 +27,7 @@ def check_metrics(metrics: LocatedValue, losses: Sequence[LocatedValue], outputs
     for entry, loss, output in zip(each * len(outputs) if of_all else each, losses, outputs, strict=True):
         if isinstance(loss.value, Config):
             for metric in _listed(entry):
-                _check_metric(metric, loss.value.name, output, report)
+                _check_metric(metric, loss.value.name, output, own, report)
         elif _listed(entry) and not of_all:
             report.add(errors.layers.MetricWithoutLoss(span=entry.span, output=output.name))
 
@@ -38,15 +43,25 @@ def _listed(entry: LocatedValue) -> tuple[LocatedValue, ...]:
             return ()
 
 
-def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, report: Report) -> None:
+def takes_classes(loss: str, own: OwnEquations) -> bool:
+    """Whether a loss's targets are class numbers."""
+    return target_kind(standard_library.losses(own.losses)[loss]) == "class"
+
+
+def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, own: OwnEquations, report: Report) -> None:
     """Nothing is said of an output that has one unit for a class number, which is an error of the loss."""
     if loss in SEQUENCE_LOSSES and isinstance(metric.value, Config):
         report.add(errors.layers.MetricOfRows(span=metric.span, metric=metric.value.name, loss=loss, output=output.name))
         return
-    width, classes = output.value.type.features, loss in CLASS_LOSSES
+    width, classes = output.value.type.features, takes_classes(loss, own)
     if not isinstance(metric.value, Config) or (classes and width == 1):
         return
     name = metric.value.name
-    if (computed_metric(name, width, classes) in CLASS_METRICS) != classes:
+    known = computed_metric(name, width, classes)
+    declared = standard_library.row_equations(True, own.losses, own.metrics)[known]
+    if is_own(declared, own):
+        with report.catching():
+            metric_steps(replace(metric.value, name=known), width, own)
+    if (target_kind(declared) == "class") != classes:
         wanted, given = kind_of_targets(not classes), kind_of_targets(classes)
         report.add(errors.layers.MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))

@@ -11,8 +11,9 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.bind import Bindings, checked
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import LocatedValue, Report, Scope
+from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
+from rnnspec.frontend.cells.row_functions import loss_step
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
@@ -63,10 +64,10 @@ def resolve_train(
         if "loss" in given:
             losses = _each(given["loss"], len(outputs))
             for loss, output in zip(losses, outputs, strict=False):
-                _check_loss(loss, output, applications, report)
+                _check_loss(loss, output, applications, scope.own, report)
             for name in _METRICS:
                 if "loss" in counted and name in counted:
-                    check_metrics(given[name], losses, outputs, report)
+                    check_metrics(given[name], losses, outputs, scope.own, report)
             if "loss" in counted and "class_weight" in counted:
                 _check_class_weight(given["class_weight"], losses, outputs, report)
     bindings = Bindings(given)
@@ -173,7 +174,7 @@ def _check_class_weight(given: LocatedValue, losses: Sequence[LocatedValue], out
             report.add(errors.layers.ClassWeightCount(span=entry.span, found=count, classes=width, output=output.name))
 
 
-def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
+def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence[Application], own: OwnEquations, report: Report) -> None:
     loss = given.value
     if loss is None:
         return
@@ -186,7 +187,10 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
-    if loss.name not in _PROBABILITIES or dict(loss.arguments)["from_logits"]:
+    if loss.name in own.losses:
+        with report.catching():
+            loss_step(loss, width, own)
+    if loss.name not in _PROBABILITIES or dict(loss.arguments).get("from_logits"):
         return
     layer, ending = _ending(output, applications)
     if layer is not None and isinstance(ending, Config) and ending.name not in _PROBABILITIES[loss.name]:

@@ -76,7 +76,7 @@ def _reader(kind: Any) -> Read:
     if origin is tuple:
         return _sequence(_reader(arguments[0])) if arguments[1:] == (...,) else _tuple(tuple(map(_reader, arguments)))
     if origin is typing.Literal:
-        return _word(arguments)
+        return _one_of(arguments)
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(_reader(arguments[1]))
     if kind is bytes:
@@ -101,10 +101,10 @@ def _scalar(kind: type) -> Read:
     return read
 
 
-def _word(words: tuple[object, ...]) -> Read:
+def _one_of(words: tuple[object, ...]) -> Read:
     def read(value: object) -> object:
         if value not in words:
-            raise Unfit(f"expected one of {words}")
+            raise Unfit(f"expected one of {words}, found {value!r}")
         return value
 
     return read

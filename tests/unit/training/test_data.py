@@ -60,6 +60,43 @@ def test_ragged_with_a_target_for_each_step(path: Path) -> None:
     assert listed(load_data(path).for_training.y) == [[0, 1], [], [2, 3, 4, 5]]
 
 
+def test_sample_weights(path: Path) -> None:
+    """In the forms of targets: of samples or steps, of a set, of one of several outputs."""
+    np.savez(path, x=X, y=np.arange(4), sample_weight=np.arange(4) / 2, test=[False, True, False, True])
+    data = load_data(path)
+    assert np.asarray(data.for_training.weights).tolist() == [0.0, 1.0]
+    assert np.asarray(data.for_testing.weights).tolist() == [0.5, 1.5]
+    np.savez(path, x=FLAT, length=[2, 0, 4], y=np.arange(6), sample_weight=np.arange(6) / 2)
+    assert listed(load_data(path).for_training.weights) == [[0.0, 0.5], [], [1.0, 1.5, 2.0, 2.5]]
+    np.savez(path, **{"x_train": FLAT, "length_train": [2, 0, 4], "y_train.word": np.arange(6), "sample_weight_train.word": [1, 2, 3]})
+    weights = load_data(path).for_training.weights
+    assert isinstance(weights, dict)
+    assert np.asarray(weights["word"]).tolist() == [1, 2, 3]
+    np.savez(path, x=X, y=np.arange(4))
+    assert load_data(path).for_training.weights is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X, "sample_weight": np.ones(3)}, "x has 4 samples, sample_weight has shape (3,)"),
+        (
+            {"x": FLAT, "length": [2, 0, 4], "sample_weight": np.ones(4)},
+            "sample_weight has shape (4,); expected 3 samples or 6 steps in front",
+        ),
+        (
+            {"x": X, "sample_weight": np.ones(4), "sample_weight.word": np.ones(4)},
+            "sample_weight is for one output, sample_weight.word for several; it has both",
+        ),
+    ],
+)
+def test_sample_weights_that_do_not_fit(path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError) as raised:
+        load_data(path)
+    assert str(raised.value) == f"{path}: {message}"
+
+
 def test_targets_of_several_outputs(path: Path) -> None:
     """Each of a sample or of a step; no set takes another's."""
     np.savez(path, **{"x": FLAT, "length": [2, 0, 4], "y.word": [7, 8, 9], "y.tags": np.arange(6), "y_train.other": [1]})
@@ -225,7 +262,7 @@ def test_nothing_is_unpickled(path: Path) -> None:
         load_data(path)
 
 
-READ = "what is read is x, y, length and mask, each also with _train, _val or _test, and test and classes"
+READ = "what is read is x, y, length, mask and sample_weight, each also with _train, _val or _test, and test and classes"
 UNUSED: dict[str, tuple[list[str], str]] = {
     "misspelt": (["x_train", "y_train", "lengths_train"], "lengths_train (did you mean `length_train`?)"),
     "capital": (["x", "Y"], "Y (did you mean `y`?)"),
