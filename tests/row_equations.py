@@ -59,3 +59,16 @@ def of_rows(native: Executable, metric: Config, prediction: Array, target: Array
     (numbers,) = native.forward(_request(equations, "metric", prediction, target))
     sums = (numbers.astype(np.float64) * weights[:, None]).sum(axis=0)
     return np.ravel(native.result(equations.config, prediction.shape[1], sums) if equations.totals else sums / weights.sum())
+
+
+def written(name: str, options: Mapping[str, Any]) -> str:
+    """A loss or a metric as a spec names it."""
+    given = ", ".join(f"{key} = {_literal(value)}" for key, value in options.items())
+    return f"{name}({given})" if given else name
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, cast('list[object]', value)))}]"
+    words = {"None": "none", "True": "true", "False": "false"}
+    return f'"{value}"' if isinstance(value, str) else words.get(str(value), str(value))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import rnnspec
 from rnnspec.frontend.catalogue.choices import LOSSES
 from rnnspec.frontend.syntax import standard_library
 from tests.keras_cases import Case, load
-from tests.row_equations import loss_rows
+from tests.row_equations import loss_rows, written
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 CASES = load("every_loss")
@@ -46,6 +47,27 @@ def test_rows_mean_and_gradient(case: Case, dtype: str) -> None:
     assert np.isfinite(slopes).all()
     if "gradient" in arrays:
         near(slopes / count, arrays["gradient"][rows], dtype, 0.1 / count)
+
+
+@pytest.mark.every(3)
+@pytest.mark.filterwarnings("ignore:warning.W0401.")  # Dense gives any numbers; here they are probabilities
+@pytest.mark.parametrize("case", [case for case in CASES if "mask" in case.arrays], ids=lambda case: case.name)
+def test_a_model_trains_by_it(case: Case) -> None:
+    """Through a Dense that is the identity: its bias moves by the sum of the gradients of all rows, its kernel by their products."""
+    arrays = case.arrays
+    prediction, mask = arrays["prediction"], arrays["mask"].astype(bool)
+    width = prediction.shape[-1]
+    loss = written(case.about["loss"], case.about["options"])
+    train = f"train {{ loss = {loss} optimizer = SGD(learning_rate = 1) }}"
+    model = rnnspec.compile(f"model M {{ input p: float[time, {width}] Dense({width}) {train} }}", dtype="float64")
+    model.set_weights([np.eye(width), np.zeros(width)])
+    y = arrays["y"].astype(int) if arrays["y"].ndim == 2 else arrays["y"]
+    found = model.train_on_batch(prediction, y, sample_weight=arrays.get("sample_weight"), mask=mask)
+    near(np.asarray(found), arrays["value"], "float64", 1e-2)
+    kernel, bias = model.weights.values()
+    slopes = arrays["gradient"].reshape(-1, width)
+    near(-bias, slopes.sum(axis=0), "float64", 0.1)
+    near(np.eye(width) - kernel, prediction.reshape(-1, width).T @ slopes, "float64", 0.1)
 
 
 def test_every_loss_of_the_library_has_cases() -> None:
