@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from rnnspec.contract.executable import Array, Family
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
 from rnnspec.contract.signature import Config
 from rnnspec.frontend.binding.python_choice import config_of
@@ -50,7 +51,9 @@ def objective_of(graph: Graph) -> Objective:
     each = losses if isinstance(losses, tuple) else (losses,) * len(graph.outputs)
     made: list[OutputObjective] = []
     for output, loss in zip(graph.outputs, each, strict=True):
-        if loss is not None:
+        if loss is not None and loss.name in SEQUENCE_LOSSES:
+            made.append(OutputObjective(output.name, 0, shown=True))
+        elif loss is not None:
             declared = standard_library.losses(graph.own.losses)[loss.name]
             made.append(OutputObjective(output.name, target_width(declared, output.value.type.features), loss))
-    return tuple(made)
+    return tuple(made) if any(each.loss is not None for each in made) else ()

@@ -65,11 +65,9 @@ class Score:
 
     def metrics(self, scores: Scores) -> Iterator[tuple[Tracked, float | Array]]:
         """The metrics with their values: means over rows, or by their weights, 0 if there are none; or what is computed of totals."""
-        width = self.objective.output.shape[-1]
         for metric, sums in zip(self.objective.metrics, self.sums, strict=True):
             if isinstance(metric.of, RowEquations) and metric.of.totals:
-                assert isinstance(width, int)
-                yield metric, scores.result(metric.of.config, width, sums)
+                yield metric, scores.result(metric.of.config, self.objective.output.width, sums)
             else:
                 whole = self.weight if metric.weighted else self.rows
                 yield metric, float(sums[0]) / whole if whole else 0.0
@@ -210,11 +208,10 @@ class Trainer:
     def _numbers(self, objective: Objective, targets: TargetBatch, found: Mapping[str, Array]) -> list[Array]:
         """Each counted row's numbers for each metric, (rows, columns)."""
         name, start = metrics_name(objective.output.name), 0
-        columns = targets.taken(found[name]) if name in found else None
+        columns = targets.taken(found[name]) if name in found else np.zeros((targets.count, 0))
         numbers: list[Array] = []
         for metric in objective.metrics:
             if isinstance(metric.of, RowEquations):
-                assert columns is not None
                 numbers.append(columns[:, start : start + metric.of.columns])
                 start += metric.of.columns
             else:

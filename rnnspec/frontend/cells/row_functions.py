@@ -9,7 +9,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import located
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.cells import calls
-from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
+from rnnspec.frontend.cells.cell_ir import CellState, Joined, Spread, Step, Term, TermShape, Variable, operands
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast, standard_library
@@ -48,14 +48,14 @@ def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
 
 
 def loss_step(loss: Config, width: int, own: OwnEquations) -> Step:
-    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it."""
+    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it. They give a row of 1."""
     declared = standard_library.losses(own.losses)[loss.name]
     value, names = _run(declared, loss, width, own)
     if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
         expected = "one number that depends on the prediction, such as a `mean`"
         place = f"what the loss `{loss.name}` returns"
         raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
-    return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), value)
+    return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), _number_of_row(value))
 
 
 @frozen
@@ -79,7 +79,7 @@ def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
         if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
             expected = "one number of a row, or something computed of `total(...)`"
             raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
-        return MetricSteps(Step(metric.name, width, (), (), tuple(assignments), value), None)
+        return MetricSteps(Step(metric.name, width, (), (), tuple(assignments), _number_of_row(value)), None)
     late = set(totals)
     for assignment in assignments:
         if not late.isdisjoint(_read(assignment.value)):
@@ -97,6 +97,12 @@ def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
     rows = Step(metric.name, width, (), (), early, Joined(tuple(totals.values()), TermShape((width_of_all,), True)))
     states = tuple(CellState(name, total.shape.dimensions[0]) for name, total in totals.items())
     return MetricSteps(rows, Step(metric.name, width, (), states, (*constants, *results), value))
+
+
+def _number_of_row(term: Term) -> Term:
+    """A row's number as a row of width 1."""
+    shape = TermShape((1,), True)
+    return term if term.shape == shape else Spread(term, shape)
 
 
 def _read(term: Term) -> Iterator[str]:

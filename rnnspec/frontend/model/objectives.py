@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from rnnspec.contract.objective import OutputObjective, loss_name, metrics_name
 from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.binding.values import OwnEquations
-from rnnspec.frontend.cells.cell_ir import Step, TermShape
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps
-from rnnspec.frontend.cells.typed_terms import fit
 from rnnspec.frontend.lowering.cell_step import StepLowering
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, RowValue
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.interpret import Array, interpret
+from rnnspec.ir.interpret import Array, Packing, interpret
 from rnnspec.ir.ops import Result, Role, Value
 from rnnspec.ir.types import DType, TensorType
 
@@ -36,33 +33,22 @@ def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value 
     def padded(value: Value) -> Value:
         return value if isinstance(computed, RowValue) else tools.padded(tools.sequence(value, computed.steps))
 
-    width = tools.width(computed.value)
-    count = builder.tensor(computed.value).shape[0]
-    assert isinstance(width, int)
+    width, count = tools.features(computed.value), builder.tensor(computed.value).shape[0]
     if objective.loss is not None:
-        yield loss_name(objective.output), padded(tools.run(row_of(loss_step(objective.loss, width, own)), dict(values), count))
+        yield loss_name(objective.output), padded(tools.run(loss_step(objective.loss, width, own), dict(values), count))
     if objective.metrics:
-        numbers = [tools.run(row_of(metric_steps(metric, width, own).rows), dict(values), count) for metric in objective.metrics]
+        numbers = [tools.run(metric_steps(metric, width, own).rows, dict(values), count) for metric in objective.metrics]
         side_by_side = builder.concat(numbers, 1) if len(numbers) > 1 else numbers[0]
         yield metrics_name(objective.output), padded(builder.stop_gradient(side_by_side))
     if objective.shown:
         yield objective.output, tools.exit(flow)
 
 
-def row_of(step: Step) -> Step:
-    """The step with a row as its output: a number is a row of width 1."""
-    width = (step.output.shape.dimensions or (1,))[0]
-    if step.output.shape == TermShape((width,), True):
-        return step
-    row = fit(step.output, width)
-    assert row is not None
-    return Step(step.cell, step.features, step.weights, step.states, step.assignments, row, step.output_location)
-
-
 def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) -> Array:
     """The value of a metric from its totals, side by side, in float64: a row."""
     step = metric_steps(metric, width, own).result
-    assert step is not None
+    if step is None:
+        raise InternalError(f"the metric {metric.name} has no totals")
     builder = Builder()
     size = sum(state.width for state in step.states)
     given = builder.parameter(Role.INPUT, "totals", TensorType(DType.F64, (size,)))
@@ -71,5 +57,6 @@ def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) 
     value = StepLowering(builder, DType.F64, {}, values, {}).value_of(step)
     function = builder.function("result", [Result(Role.OUTPUT, "value", value)])
     value = interpret(function, {"totals": totals})[Role.OUTPUT, "value"]
-    assert isinstance(value, np.ndarray)
+    if isinstance(value, Packing):
+        raise InternalError(f"the metric {metric.name} gives an index")
     return value
