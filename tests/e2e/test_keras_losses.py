@@ -84,3 +84,10 @@ def test_pinball_is_least_at_the_quantile(quantile: float) -> None:
     one = np.ones(len(targets))
     means = [loss_rows("pinball", {"quantile": quantile}, np.full_like(targets, guess), targets, one)[0].mean() for guess in guesses]
     assert np.isclose(guesses[np.argmin(means)], np.quantile(targets, quantile), atol=1e-12)
+
+
+def test_alpha_may_be_a_list_with_one_for_each_class() -> None:
+    prediction, targets, one = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]), np.eye(3)[[2, 0]], np.ones(2)
+    plain, _ = loss_rows("categorical_focal_crossentropy", {"alpha": 1.0}, prediction, targets, one)
+    each, _ = loss_rows("categorical_focal_crossentropy", {"alpha": [0.25, 0.5, 2.0]}, prediction, targets, one)
+    np.testing.assert_allclose(each, plain * [2.0, 0.25], rtol=1e-12)
