@@ -16,13 +16,17 @@ from rnnspec.frontend.model.objectives import metric_result
 from rnnspec.frontend.syntax import ast, standard_library
 
 
-def equations(own: OwnEquations, family: Family, given: Config, width: int) -> RowEquations:
+def equations(graph: Graph, family: Family, given: Config, width: int) -> RowEquations:
     """A loss or a metric, its arguments filled in, for predictions of a width; ValueError as `contract.executable.Scores` has it."""
+    own = graph.own
     config = config_of(family, given, own)
     try:
         if family == "loss":
-            loss_step(config, width, own)
-            return RowEquations(config, *_target(standard_library.losses(own.losses)[config.name], config), 1)
+            step, declared = loss_step(config, width, own), standard_library.losses(own.losses)[config.name]
+            losses = graph.train.loss if isinstance(graph.train.loss, tuple) else (graph.train.loss,)
+            if step.weights and config not in losses:
+                raise ValueError(f"loss {config.name} has weights of its own, which are the model's: it stands in the spec's train section")
+            return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states))
         steps = metric_steps(config, width, own)
     except CheckError as fault:
         raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
