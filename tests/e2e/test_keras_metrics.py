@@ -61,9 +61,9 @@ def test_a_model_evaluates_it(case: Case) -> None:
 
 
 def test_every_metric_of_the_library_has_cases() -> None:
-    """A loss is a metric, too; `accuracy` is one of three by the targets and the width."""
+    """A loss of rows is a metric, too; `accuracy` is one of three by the targets and the width."""
     held = {case.about["metric"] for case in CASES}
-    metrics, all_ = {*standard_library.metrics({})}, {*standard_library.row_equations(True)}
+    metrics, all_ = {*standard_library.metrics({})}, {*standard_library.row_equations(True)} - {"crf"}
     assert metrics - OURS <= held <= all_ - OURS
     assert {entry.name for entry in METRICS.values()} == all_ | {"accuracy"}
 
