@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -46,6 +47,25 @@ def loss_rows(name: str, options: Mapping[str, Any], prediction: Array, target: 
     cotangent = np.ascontiguousarray(weights[:, None], prediction.dtype)
     _, gradients = native.backward(tape, [cotangent], np.zeros(0, prediction.dtype), 0, input_gradients=True)
     return losses[:, 0], gradients["p"]
+
+
+def equation_rows(objective: OutputObjective, prediction: Array, target: Array) -> tuple[tuple[Array, ...], Array]:
+    """What an objective's loss and metrics give for each row, (rows, columns), and the loss's derivative by the prediction, of its shape."""
+    if not len(prediction):
+        one = np.ones((1, prediction.shape[1]), prediction.dtype)
+        numbers, slopes = equation_rows(objective, one, np.zeros((1, target.shape[1])))
+        return tuple(each[:0] for each in numbers), slopes[:0]
+    native = handing_on(prediction.shape[1], prediction.dtype.name)
+    alone = replace(objective, output="activation", shown=False)
+    targets = {"activation": np.ascontiguousarray(target, prediction.dtype)}
+    none = np.zeros(0, prediction.dtype)
+    request = CallRequest({"p": np.ascontiguousarray(prediction)}, (), none, 0, objective=(alone,), targets=targets)
+    if objective.loss is None:
+        return native.forward(request), np.zeros_like(prediction)
+    numbers, tape = native.record(request)
+    ones = [np.ones_like(each) for each in numbers]
+    _, gradients = native.backward(tape, ones, none, 0, input_gradients=True)
+    return numbers, gradients["p"]
 
 
 def metric_value(name: str, options: Mapping[str, Any], prediction: Array, target: Array, weights: Array) -> Array:

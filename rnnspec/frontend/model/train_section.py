@@ -184,12 +184,13 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     if loss.name in SEQUENCE_LOSSES:
         _check_sequence_loss(loss, given.span, output, applications, report)
         return
-    if width == 1 and "categorical" in loss.name:
-        help_ = "for two classes and one output there is binary_crossentropy"
-        report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
     if loss.name in own.losses:
         with report.catching():
             loss_step(loss, width, own)
+        return
+    if width == 1 and "categorical" in loss.name:
+        help_ = "for two classes and one output there is binary_crossentropy"
+        report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
     if loss.name not in _PROBABILITIES or dict(loss.arguments).get("from_logits"):
         return
     layer, ending = _ending(output, applications)
