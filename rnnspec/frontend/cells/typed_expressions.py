@@ -133,7 +133,7 @@ def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
     if sign in ("and", "or"):
         return _logical(expression, names)
     left, right = operands_of([expression.left, expression.right], names)
-    if isinstance(left, LocatedValue) and isinstance(right, LocatedValue):
+    if isinstance(left, LocatedValue) and isinstance(right, LocatedValue) and not _is_of_rows(left, right):
         return binary(
             sign, LocatedValue(left.value, expression.left.span), LocatedValue(right.value, expression.right.span), span, names.scope
         )
@@ -144,6 +144,11 @@ def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
         shape = common(sign, left_term.shape, right_term.shape, span)
         return Compared(COMPARISONS[sign], left_term, right_term, shape)
     return pair(Elementwise(sign), left_term, right_term, span)
+
+
+def _is_of_rows(left: LocatedValue, right: LocatedValue) -> bool:
+    """Whether two known values are computed with as rows: a list is one, and only `none` is compared with it as it is."""
+    return any(isinstance(side.value, tuple) for side in (left, right)) and None not in (left.value, right.value)
 
 
 def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
