@@ -99,9 +99,9 @@ def name_or_refusal(name: str) -> object:
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("made", [*LOSSES.values(), *METRICS.values()])
+@pytest.mark.parametrize("made", [each for each in (*LOSSES.values(), *METRICS.values()) if each.name != "crf"])
 def test_objects_name_equations_with_all_their_arguments(made: Any) -> None:
-    """Those of the declaration, in its order and with its defaults."""
+    """Those of the declaration, in its order and with its defaults; all but those with weights, which are a model's."""
     needed = {name: 1 for name, each in inspect.signature(made).parameters.items() if each.default is each.empty}
     config = made(**(needed | ({"target_class_ids": [0]} if "target_class_ids" in needed else {}))).config
     family: Family = "loss" if made in LOSSES.values() else "metric"
