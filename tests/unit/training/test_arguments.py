@@ -175,7 +175,11 @@ class WrongFlag(Loss):
         (make_optimizer, Adam, "optimizer: Adam is a class: write Adam()"),
         (make_optimizer, print, "optimizer: expected a name or an optimizer, got <built-in function print>"),
         (lambda given: metrics_for(["a"], given), "mse", "metrics: expected a list of names, got 'mse': write ['mse']"),
-        (lambda given: metrics_for(["a"], given), [print], "metrics: expected names, or objects with `name` and `rows`, got <built-in function print>; there are accuracy"),
+        (
+            lambda given: metrics_for(["a"], given),
+            [print],
+            "metrics: expected names, or objects with `name` and `rows`, got <built-in function print>; there are accuracy",
+        ),
         (lambda given: metrics_for(["a"], given), [MeanSquaredError], "metrics: MeanSquaredError is a class"),
     ],
 )
@@ -242,7 +246,10 @@ def test_losses_of_sequences_take_what_a_spec_does_in_its_order(name: str) -> No
         (lambda: MeanSquaredError("sum"), "MeanSquaredError: too many arguments without a name, 1; those that need none: none"),
         (lambda: MeanSquaredError(reduction="sum"), "MeanSquaredError: Keras has the argument reduction, this version doesn't; a loss is"),
         (lambda: BinaryCrossentropy(False, 0.1, 1), "BinaryCrossentropy: too many arguments without a name, 3"),
-        (lambda: BinaryCrossentropy(axis=1), "BinaryCrossentropy: Keras has the argument axis, this version doesn't; the last axis is taken"),
+        (
+            lambda: BinaryCrossentropy(axis=1),
+            "BinaryCrossentropy: Keras has the argument axis, this version doesn't; the last axis is taken",
+        ),
         (lambda: Precision(name="p"), "Precision: Keras has the argument name, this version doesn't; leave it out"),
         (lambda: Precision(tresholds=0.1), "Precision has no argument tresholds; did you mean `thresholds`? it has thresholds, top_k"),
     ],
