@@ -34,7 +34,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
-from rnnspec.frontend.cells.equation_names import EquationNames
+from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
 from rnnspec.frontend.cells.typed_expressions import operand_of, term_of
 from rnnspec.frontend.cells.typed_terms import as_term, fit
@@ -167,7 +167,8 @@ class _Instance:
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
         x = Variable("x", TermShape((features,), True))
         library = functions(self._scope.own.functions)
-        self._names = EquationNames(self._scope, {"x": x}, set(), equation_targets(self._definition), library, call)
+        targets, hoisted = equation_targets(self._definition), Hoisted(report)
+        self._names = EquationNames(self._scope, {"x": x}, set(), targets, library, call, hoisted=hoisted)
         self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
@@ -323,7 +324,7 @@ class _Instance:
                     if target.spelling not in self._constants:
                         self._names.values.setdefault(target.spelling, None)
         if not returned:
-            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
+            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, owner=f"the cell {self._definition.name.text}"))
 
     def _equation(self, equation: ast.Equation) -> None:
         for target in equation.targets:

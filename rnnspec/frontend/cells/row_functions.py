@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import located
-from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
+from rnnspec.frontend.binding.values import CheckError, OwnEquations, Report, Scope
 from rnnspec.frontend.cells import calls
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
@@ -21,13 +21,15 @@ NOWHERE = Span(SourceFile("", ""), 0, 0)
 """The place of what no spec says."""
 
 
-def activation_step(activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE) -> Step:
+def activation_step(
+    activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE, report: Report | None = None
+) -> Step:
     """The equations of an activation of `x`, a row of a width; `CheckError`, with the place of its `use`, where they don't fit it.
 
-    The result is as wide as `x`.
+    The result is as wide as `x`. `report`: counts the statements.
     """
     x = Variable("x", TermShape((width,), True))
-    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call)
+    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call, hoisted=Hoisted(report))
     callee = ast.Identifier(use, activation.name)
     value = as_term(calls.activated(activation, x, ast.Call(use, callee, ()), names), use)
     spread = fit(value, width)
@@ -47,10 +49,13 @@ def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
     return 1 if target_kind(declared) == "class" else width
 
 
-def loss_step(loss: Config, width: int, own: OwnEquations) -> Step:
-    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it."""
+def loss_step(loss: Config, width: int, own: OwnEquations, report: Report | None = None) -> Step:
+    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it.
+
+    `report`: counts the statements.
+    """
     declared = standard_library.losses(own.losses)[loss.name]
-    value, names = _run(declared, loss, width, own)
+    value, names = _run(declared, loss, width, own, report)
     if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
         expected = "one number that depends on the prediction, such as a `mean`"
         place = f"what the loss `{loss.name}` returns"
@@ -69,10 +74,10 @@ class MetricSteps:
     result: Step | None
 
 
-def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
-    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
+def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report | None = None) -> MetricSteps:
+    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it. `report`: counts the statements."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
-    value, names = _run(declared, metric, width, own)
+    value, names = _run(declared, metric, width, own, report)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
     if not totals:
@@ -109,7 +114,9 @@ def _read(term: Term) -> Iterator[str]:
         pending.extend(operands(each))
 
 
-def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations) -> tuple[Term, EquationNames]:
+def _run(
+    declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations, report: Report | None
+) -> tuple[Term, EquationNames]:
     """The value that a loss or a metric returns, and the names of its equations."""
     parameters = {name: located(value, declared.name.span) for name, value in given.arguments}
     library = standard_library.functions(own.functions if is_own(declared, own) else {})
@@ -117,11 +124,11 @@ def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEqu
     values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
     owner = f"the {type(declared).__name__.lower()} `{given.name}`"
     targets = calls.targets_of(declared.statements)
-    totals = isinstance(declared, ast.Metric)
-    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, Hoisted(sums=totals))
+    hoisted = Hoisted(report, sums=isinstance(declared, ast.Metric))
+    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, hoisted)
     value = calls.run(declared, declared.statements, names)
     if value is None:
-        raise CheckError(errors.cells.NoReturn(span=declared.name.span, cell=given.name))
+        raise CheckError(errors.cells.NoReturn(span=declared.name.span, owner=f"the {type(declared).__name__.lower()} {given.name}"))
     return as_term(value, declared.name.span), names
 
 

@@ -188,8 +188,8 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
     if loss.name in own.losses:
-        with report.catching():
-            loss_step(loss, width, own)
+        with report.catching(), report.within(given.span):
+            loss_step(loss, width, own, report)
     if loss.name not in _PROBABILITIES or dict(loss.arguments).get("from_logits"):
         return
     layer, ending = _ending(output, applications)
