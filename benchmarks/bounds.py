@@ -52,8 +52,8 @@ def _rates(found: Profile) -> str:
 
 def _profiled(work: Workload, seconds: float) -> Profile:
     compiled = compilation_of(work.spec, parameters=work.parameters)
-    x = draw(work)["x"]
-    real = np.count_nonzero(x) / x.size if work.kind == "text" else 1.0
+    x = draw(work)[work.inputs[0]]
+    real = np.count_nonzero(x) / x.size if x.dtype == np.int32 else 1.0
     return profile(compiled, batch=work.batch, time=work.time, real=real, training=work.train, seconds=seconds)
 
 

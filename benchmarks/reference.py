@@ -24,8 +24,10 @@ def reference(work: Workload, data: Mapping[str, Array], weights: Mapping[str, A
     tree, _ = parse_all(read_spec(work.spec))
     graph = resolve(tree, work.parameters)
     compilation = Compilation(tree, graph, "float64")
-    x = data["x"][..., None] if work.kind == "text" else data["x"]
-    arguments: Named = {"x": x, "x.mask": np.ones(x.shape[:2], bool)}
+    arguments: Named = {}
+    for name in work.inputs:
+        given = data[name]
+        arguments |= {name: given[..., None] if given.dtype == np.int32 else given, f"{name}.mask": np.ones(given.shape[:2], bool)}
     exact: Named = {name: weight.astype(np.float64) for name, weight in weights.items()}
     if not work.train:
         results = interpret(compilation.module("tensor", False).function("forward"), {**arguments, **exact})
@@ -33,12 +35,15 @@ def reference(work: Workload, data: Mapping[str, Array], weights: Mapping[str, A
     (loss,) = losses_for(["dense"], graph.train.loss or "")
     assert loss is not None
     module = compilation.module("tensor.backward", True)
-    targets = data["y"].astype(np.int64 if loss.classes else np.float64)
+    y = data["y"].astype(np.int64 if loss.classes else np.float64)
+    counted = (data["x"] != 0).reshape(-1) if work.kind == "tags" else slice(None)
+    targets = (y.reshape(-1) if loss.classes else y)[counted]
     adam = Adam(exact)
     losses: list[float] = []
     for _ in range(TRAIN_STEPS):
         output, kept = _recorded(module, {**arguments, **exact})
-        value, cotangent = value_and_gradient(loss, output, targets)
+        rows, cotangent = output.reshape(-1, output.shape[-1]), np.zeros_like(output)
+        value, cotangent.reshape(rows.shape)[counted] = value_and_gradient(loss, rows[counted], targets)
         losses.append(value)
         adam.update(exact, _gradient(module, {**arguments, **exact, **kept, "dense": cotangent}))
     return np.array(losses)

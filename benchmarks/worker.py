@@ -36,8 +36,8 @@ class Worker:
         with np.load(data) as arrays:
             held = {key: arrays[key] for key in arrays.files}
         self._work = workload(name)
-        self._x, self._y = held["x"], held["y"]
-        weights = [held[f"w{number}"] for number in range(len(held) - 2)]
+        self._inputs, self._y = tuple(held[given] for given in self._work.inputs), held["y"]
+        weights = [held[f"w{number}"] for number in range(len(held) - len(self._inputs) - 1)]
         self._settings = settings(self._peer, Task(self._work, weights))
         return list(self._settings)
 
@@ -54,15 +54,16 @@ class Worker:
 
     def _results(self, call: Call, first: Array) -> Array:
         if self._work.train:
-            return np.array([first, *(call(self._x, self._y) for _ in range(TRAIN_STEPS - 1))], np.float64)
+            return np.array([first, *(call(*self._arguments()) for _ in range(TRAIN_STEPS - 1))], np.float64)
         if self._work.kind == "stream":
-            return np.stack([first, *(np.asarray(call(self._x[:, step])) for step in range(1, self._work.time))], axis=1)
+            (x,) = self._inputs
+            return np.stack([first, *(np.asarray(call(x[:, step])) for step in range(1, self._work.time))], axis=1)
         return first
 
     def _arguments(self) -> tuple[Array, ...]:
         if self._work.train:
-            return self._x, self._y
-        return (self._x[:, 0].copy(),) if self._work.kind == "stream" else (self._x,)
+            return *self._inputs, self._y
+        return (self._inputs[0][:, 0].copy(),) if self._work.kind == "stream" else self._inputs
 
     def time(self, setting: str, seconds: float, processor: bool) -> tuple[list[float], float]:
         """Seconds a call, or a step of one that takes several, measured for so long and twice at least; the share of a core that it had.

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Cell: TypeAlias = Literal["lstm", "gru", "peephole_lstm", "layer_norm_lstm"]
+Kind: TypeAlias = Literal["stream", "samples", "sequences", "classes", "text", "language", "translation", "tags"]
 
 SPECS = Path(__file__).parent / "specs"
-CLASSES = 10
+CLASSES, TAGS = 10, 17
+LAYERS_OF_A_STACK = 3
 TRAIN_STEPS = 4
 """Steps of training whose losses are compared: the second one is the first to depend on the gradient."""
 
@@ -26,12 +28,14 @@ class Workload:
     `kind`: "stream" is LSTM(units) -> Dense(1) a step at a time with the state kept, "samples" the same as native
     code calls it, `time` steps one after the other, "sequences" a cell that gives all its states, "classes" a cell
     with a Dense(10) behind its last one, "text" an embedding, an LSTM in one or both `directions` and a Dense(1),
-    masked where an id is 0. `time`: the padded one; `real`: the longest text's. `train`: forward, backward and
-    Adam, rather than inference.
+    masked where an id is 0, "tags" the same with a Dense(17) at each word. "language": an embedding, an LSTM and a
+    Dense over the vocabulary at each step, "translation" two of these, an encoder and a decoder with attention.
+    `stacked`: three cells on each other. `time`: the padded one; `real`: the longest text's. `train`: forward,
+    backward and Adam, rather than inference.
     """
 
     name: str
-    kind: Literal["stream", "samples", "sequences", "classes", "text"]
+    kind: Kind
     batch: int
     time: int
     features: int
@@ -42,6 +46,7 @@ class Workload:
     real: int = 200
     threads: int = 1
     directions: int = 2
+    stacked: bool = False
 
     @property
     def spec(self) -> Path:
@@ -51,9 +56,11 @@ class Workload:
             case "text":
                 return SPECS / ("text.rnn" if self.directions == 2 else "text_forward.rnn")
             case "sequences":
-                return SPECS / f"{self.cell}.rnn"
+                return SPECS / f"{self.cell}{'_stack' if self.stacked else ''}.rnn"
             case "classes":
-                return SPECS / f"{self.cell}_classes.rnn"
+                return SPECS / f"{self.cell}{'_stack' if self.stacked else ''}_classes.rnn"
+            case "language" | "translation" | "tags":
+                return SPECS / f"{self.kind}.rnn"
 
     @property
     def parameters(self) -> Mapping[str, int]:
@@ -61,21 +68,32 @@ class Workload:
         sizes = {"units": self.units}
         if self.kind not in ("stream", "samples"):
             sizes["features"] = self.features
-        if self.kind == "text":
+        if self.vocabulary:
             sizes["vocabulary"] = self.vocabulary
         return sizes
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The spec's, in its order."""
+        return ("source", "target") if self.kind == "translation" else ("x",)
 
     @property
     def work(self) -> str:
         """What it does, in words."""
         cell = {"lstm": "LSTM", "gru": "GRU", "peephole_lstm": "peephole LSTM", "layer_norm_lstm": "LayerNorm LSTM"}[self.cell]
-        encoder = f"Bidirectional({cell}({self.units}))" if self.directions == 2 else f"{cell}({self.units})"
+        single = f"{cell}({self.units})"
+        encoder = f"Bidirectional({single})" if self.directions == 2 else single
+        several = f"{LAYERS_OF_A_STACK} {single}" if self.stacked else single
+        embedding = f"Embedding({self.vocabulary}, {self.features})"
         layers = {
-            "stream": f"{self.features} → {cell}({self.units}) → Dense(1), one step, state kept",
-            "samples": f"{self.features} → {cell}({self.units}) → Dense(1), one step, state kept, called by native code",
-            "sequences": f"{self.features} → {cell}({self.units}), all states",
-            "classes": f"{self.features} → {cell}({self.units}) → Dense({CLASSES})",
-            "text": f"Embedding({self.vocabulary}, {self.features}) → {encoder} → Dense(1)",
+            "stream": f"{self.features} → {single} → Dense(1), one step, state kept",
+            "samples": f"{self.features} → {single} → Dense(1), one step, state kept, called by native code",
+            "sequences": f"{self.features} → {several}, all states",
+            "classes": f"{self.features} → {several} → Dense({CLASSES})",
+            "text": f"{embedding} → {encoder} → Dense(1)",
+            "language": f"{embedding} → {single} → Dense({self.vocabulary})",
+            "translation": f"two {embedding} → {single}, the second with Attention → Dense({self.vocabulary})",
+            "tags": f"{embedding} → {encoder} → Dense({TAGS})",
         }[self.kind]
         size = f"batch {self.batch}" if self.kind in ("stream", "samples") else f"batch {self.batch}, T {self.time}"
         return f"{layers}, {size}{', training' if self.train else ''}"
@@ -91,6 +109,7 @@ W4A = Workload("W4a", "text", 32, 200, 128, 64, vocabulary=20000)
 W5A = Workload("W5a-train", "classes", 32, 100, 80, 128, train=True)
 W6A = replace(W3A, name="W6a", cell="peephole_lstm")
 W6B = replace(W3A, name="W6b", cell="layer_norm_lstm")
+W7D = Workload("W7d", "sequences", 64, 50, 80, 256, stacked=True)
 
 _ROWS: Sequence[Workload] = (
     Workload("W1a", "stream", 1, 50, 1, 20),
@@ -113,6 +132,11 @@ _ROWS: Sequence[Workload] = (
     W6B,
     replace(W5A, name="W6b-train", cell="layer_norm_lstm"),
     replace(W4A, name="W4a-padded", time=2000),
+    Workload("W7a", "language", 20, 35, 200, 200, vocabulary=10_000, train=True),
+    Workload("W7b", "translation", 32, 25, 128, 256, vocabulary=8000, train=True),
+    replace(W4A, name="W7c", kind="tags", units=100, train=True),
+    W7D,
+    replace(W7D, name="W7d-train", kind="classes", train=True),
     *(Workload(f"T{time}", "sequences", 1, time, 80, 64) for time in (10, 100, 1000, 10_000, 100_000)),
 )
 
@@ -123,8 +147,8 @@ LENGTHS = ("T10", "T100", "T1000", "T10000", "T100000")
 WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W2c", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b"),
-    "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train"),
+    "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W2c", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b", "W7d"),
+    "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train", "W7a", "W7b", "W7c", "W7d-train"),
     "threads": ("W2c@2", "W3a@2", "W4a@2", "W5a-train@2"),
     "scaling": ("W4a", "W4a-padded", *LENGTHS),
 }
@@ -138,13 +162,27 @@ def workload(name: str) -> Workload:
 
 
 def draw(work: Workload) -> dict[str, Array]:
-    """`x`, and `y` for training; from the sizes alone. With this seed 49 % of a text's 200 steps are real."""
+    """The inputs, and `y` for training; from the sizes alone. With this seed 49 % of a text's 200 steps are real."""
     random = np.random.default_rng(2)
-    if work.kind == "text":
-        lengths = np.clip(np.exp(random.normal(np.log(90), 0.6, work.batch)), 10, work.real).astype(int)
-        frequent = np.exp(random.random((work.batch, work.real)) * np.log(work.vocabulary)).astype(np.int32)
-        x = np.zeros((work.batch, work.time), np.int32)
-        x[:, : work.real] = np.where(np.arange(work.real) < lengths[:, None], frequent, 0)
-        return {"x": x, "y": random.integers(0, 2, (work.batch, 1)).astype(np.float32)}
-    x = random.normal(size=(work.batch, work.time, work.features)).astype(np.float32)
-    return {"x": x, "y": random.integers(0, CLASSES, work.batch).astype(np.int32)}
+    match work.kind:
+        case "text" | "tags":
+            lengths = np.clip(np.exp(random.normal(np.log(90), 0.6, work.batch)), 10, work.real).astype(int)
+            x = np.zeros((work.batch, work.time), np.int32)
+            x[:, : work.real] = np.where(np.arange(work.real) < lengths[:, None], _words(random, work, work.real), 0)
+            if work.kind == "text":
+                return {"x": x, "y": random.integers(0, 2, (work.batch, 1)).astype(np.float32)}
+            return {"x": x, "y": random.integers(0, TAGS, x.shape).astype(np.int32)}
+        case "language":
+            words = _words(random, work, work.time + 1)
+            return {"x": words[:, :-1].copy(), "y": words[:, 1:].copy()}
+        case "translation":
+            source, words = _words(random, work, work.time), _words(random, work, work.time + 1)
+            return {"source": source, "target": words[:, :-1].copy(), "y": words[:, 1:].copy()}
+        case "stream" | "samples" | "sequences" | "classes":
+            x = random.normal(size=(work.batch, work.time, work.features)).astype(np.float32)
+            return {"x": x, "y": random.integers(0, CLASSES, work.batch).astype(np.int32)}
+
+
+def _words(random: np.random.Generator, work: Workload, time: int) -> Array:
+    """Ids from 1 on, (batch, time): the r-th is drawn as often as 1 / r says."""
+    return np.exp(random.random((work.batch, time)) * np.log(work.vocabulary)).astype(np.int32)

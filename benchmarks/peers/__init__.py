@@ -10,7 +10,9 @@ from typing import Any, TypeAlias, cast
 from benchmarks.workloads import Array, Workload
 
 Call: TypeAlias = Callable[..., Any]
-"""What is timed: x to the outputs, numpy to numpy; of a training step (x, y) to the loss; of a stream one step's x to its output."""
+"""What is timed: x to the outputs, numpy to numpy; of a training step (x, y) to the loss; of a stream one step's x to its output.
+
+A workload with several inputs has them in the place of x, one after the other."""
 
 Settings: TypeAlias = Mapping[str, Callable[[], Call]]
 """The ways in which a peer can do a workload, exactly all of them; the fastest one counts. Each call begins from the given weights."""

@@ -12,14 +12,14 @@ from jax import lax
 from jax import numpy as jnp
 
 from benchmarks.peers import Call, Settings, Task
-from benchmarks.workloads import Array
+from benchmarks.workloads import LAYERS_OF_A_STACK, Array
 
 Traced: TypeAlias = Any
 Step: TypeAlias = Callable[[Traced, Traced, Traced], tuple[Traced, Traced]]
 """(z, h, c) to (h, c)."""
 
-Forward: TypeAlias = Callable[[Sequence[Traced], Traced], Traced]
-"""(weights, x) to the output."""
+Forward: TypeAlias = Callable[..., Traced]
+"""(weights, the inputs one by one) to the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,14 @@ def settings(task: Task) -> Settings:
         return {}
     if work.kind == "stream":
         return {"jit": lambda: streaming(task)}
-    network = {"text": text, "sequences": sequences, "classes": classes}[work.kind]
+    network = {
+        "text": text,
+        "tags": tags,
+        "language": language,
+        "translation": translation,
+        "sequences": sequences,
+        "classes": classes,
+    }[work.kind]
     finish = training if work.train else predicting
 
     def setting(scan: Scan) -> Callable[[], Call]:
@@ -59,14 +66,15 @@ def predicting(forward: Forward, task: Task) -> Call:
 
 
 def training(forward: Forward, task: Task) -> Call:
-    def loss(weights: Sequence[Traced], x: Traced, y: Traced) -> Traced:
-        output = forward(weights, x)
-        if y.ndim == 1:
-            return -jnp.take_along_axis(jax.nn.log_softmax(output), y[:, None], 1).mean()
-        return (jnp.maximum(output, 0) - output * y + jnp.log1p(jnp.exp(-jnp.abs(output)))).mean()
+    def loss(weights: Sequence[Traced], y: Traced, *inputs: Traced) -> Traced:
+        output = forward(weights, *inputs)
+        if task.work.kind == "text":
+            return (jnp.maximum(output, 0) - output * y + jnp.log1p(jnp.exp(-jnp.abs(output)))).mean()
+        losses = -jnp.take_along_axis(jax.nn.log_softmax(output), y[..., None], -1)[..., 0]
+        return losses.mean(where=inputs[0] != 0 if task.work.kind == "tags" else None)
 
-    def step(weights: Traced, means: Traced, variances: Traced, count: Traced, x: Traced, y: Traced) -> Traced:
-        value, gradients = jax.value_and_grad(loss)(weights, x, y)
+    def step(weights: Traced, means: Traced, variances: Traced, count: Traced, y: Traced, *inputs: Traced) -> Traced:
+        value, gradients = jax.value_and_grad(loss)(weights, y, *inputs)
         rate = 0.001 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
         means = [mean + 0.1 * (gradient - mean) for mean, gradient in zip(means, gradients, strict=True)]
         variances = [variance + 0.001 * (gradient * gradient - variance) for variance, gradient in zip(variances, gradients, strict=True)]
@@ -79,9 +87,9 @@ def training(forward: Forward, task: Task) -> Call:
     zeros = [np.zeros_like(weight) for weight in task.weights]
     state = jax.device_put((list(task.weights), zeros, zeros, np.float32(1)))
 
-    def call(x: Array, y: Array) -> float:
+    def call(*given: Array) -> float:
         nonlocal state
-        value, state = compiled(*state, x, y)
+        value, state = compiled(*state, given[-1], *given[:-1])
         return float(jax.block_until_ready((value, state))[0])
 
     return call
@@ -106,26 +114,80 @@ def streaming(task: Task) -> Call:
 
 
 def sequences(task: Task, scan: Scan) -> Forward:
-    return lambda weights, x: run(task, weights, x.swapaxes(0, 1), scan)[1].swapaxes(0, 1)
-
-
-def classes(task: Task, scan: Scan) -> Forward:
-    return lambda weights, x: run(task, weights[:-2], x.swapaxes(0, 1), scan)[0] @ weights[-2] + weights[-1]
-
-
-def text(task: Task, scan: Scan) -> Forward:
-    def forward(weights: Sequence[Traced], ids: Traced) -> Traced:
-        table, *rest = weights
-        ids = ids.swapaxes(0, 1)
-        words, mask = table[ids], ids[:, :, None] != 0
-        last = [run(task, rest[3 * way : 3 * way + 3], words, scan, mask, reverse=way == 1)[0] for way in range(task.work.directions)]
-        return jnp.concatenate(last, 1) @ rest[-2] + rest[-1]
+    def forward(weights: Sequence[Traced], x: Traced) -> Traced:
+        return stack(task, weights, x.swapaxes(0, 1), scan)[1].swapaxes(0, 1)
 
     return forward
 
 
-def run(task: Task, weights: Sequence[Traced], x: Traced, scan: Scan, mask: Traced = None, reverse: bool = False) -> Traced:
-    """The last state and all of them, from x (time, batch, features)."""
+def classes(task: Task, scan: Scan) -> Forward:
+    def forward(weights: Sequence[Traced], x: Traced) -> Traced:
+        return stack(task, weights[:-2], x.swapaxes(0, 1), scan)[0] @ weights[-2] + weights[-1]
+
+    return forward
+
+
+def stack(task: Task, weights: Sequence[Traced], x: Traced, scan: Scan) -> tuple[Traced, Traced]:
+    """The last output and all of them; of several layers on each other where the workload has them."""
+    below = LAYERS_OF_A_STACK - 1 if task.work.stacked else 0
+    for number in range(below):
+        x = run(task, weights[3 * number : 3 * number + 3], x, scan)[1]
+    return run(task, weights[3 * below :], x, scan)
+
+
+def text(task: Task, scan: Scan) -> Forward:
+    def forward(weights: Sequence[Traced], ids: Traced) -> Traced:
+        last = [last for last, _ in both_ways(task, weights, ids, scan)]
+        return jnp.concatenate(last, 1) @ weights[-2] + weights[-1]
+
+    return forward
+
+
+def tags(task: Task, scan: Scan) -> Forward:
+    def forward(weights: Sequence[Traced], ids: Traced) -> Traced:
+        every = [every for _, every in both_ways(task, weights, ids, scan)]
+        return (jnp.concatenate(every, 2) @ weights[-2] + weights[-1]).swapaxes(0, 1)
+
+    return forward
+
+
+def both_ways(task: Task, weights: Sequence[Traced], ids: Traced, scan: Scan) -> list[tuple[Traced, Traced]]:
+    """A text's layer in each of its directions, masked where an id is 0."""
+    table, *rest = weights
+    ids = ids.swapaxes(0, 1)
+    words, mask = table[ids], ids[:, :, None] != 0
+    return [run(task, rest[3 * way : 3 * way + 3], words, scan, mask, reverse=way == 1) for way in range(task.work.directions)]
+
+
+def language(task: Task, scan: Scan) -> Forward:
+    def forward(weights: Sequence[Traced], ids: Traced) -> Traced:
+        _, every = run(task, weights[1:4], weights[0][ids.T], scan)
+        return every.swapaxes(0, 1) @ weights[-2] + weights[-1]
+
+    return forward
+
+
+def translation(task: Task, scan: Scan) -> Forward:
+    def forward(weights: Sequence[Traced], source: Traced, target: Traced) -> Traced:
+        state, encoded = run_from(task, weights[1:4], weights[0][source.T], scan)
+        _, decoded = run_from(task, weights[5:8], weights[4][target.T], scan, state)
+        decoded, encoded = decoded.swapaxes(0, 1), encoded.swapaxes(0, 1)
+        seen = jax.nn.softmax(decoded @ encoded.swapaxes(1, 2)) @ encoded
+        return jnp.concatenate([decoded, seen], 2) @ weights[-2] + weights[-1]
+
+    return forward
+
+
+def run(task: Task, weights: Sequence[Traced], x: Traced, scan: Scan, mask: Traced = None, reverse: bool = False) -> tuple[Traced, Traced]:
+    """The last output and all of them, from x (time, batch, features); none but the last of a text's."""
+    (last, _), every = run_from(task, weights, x, scan, mask=mask, reverse=reverse)
+    return last, every
+
+
+def run_from(
+    task: Task, weights: Sequence[Traced], x: Traced, scan: Scan, state: Traced = None, *, mask: Traced = None, reverse: bool = False
+) -> tuple[Traced, Traced]:
+    """The last state and all outputs; from zeros without a `state`."""
     project, step = {"lstm": lstm, "gru": gru, "peephole_lstm": peephole_lstm, "layer_norm_lstm": layer_norm_lstm}[task.work.cell](weights)
     zeros = jnp.zeros((x.shape[1], task.work.units))
 
@@ -137,8 +199,7 @@ def run(task: Task, weights: Sequence[Traced], x: Traced, scan: Scan, mask: Trac
         return tuple(after), None if task.work.kind == "text" else after[0]
 
     given = project(x) if scan.hoisted else x
-    (last, _), every = lax.scan(body, (zeros, zeros), (given, mask), reverse=reverse, unroll=scan.unroll)
-    return last, every
+    return lax.scan(body, (zeros, zeros) if state is None else state, (given, mask), reverse=reverse, unroll=scan.unroll)
 
 
 def lstm(weights: Sequence[Traced]) -> tuple[Callable[[Traced], Traced], Step]:

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks.peers import Call, Settings, Task
-from benchmarks.workloads import CLASSES, Array
+from benchmarks.workloads import CLASSES, LAYERS_OF_A_STACK, Array
 
 Tensor: TypeAlias = Any
 Step: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
@@ -20,7 +20,7 @@ Step: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
 
 
 def settings(task: Task) -> Settings:
-    if task.work.kind == "samples":
+    if task.work.kind in ("samples", "language", "translation", "tags"):
         return {}
     if task.work.kind == "stream":
         return {"jit of stateless_call": lambda: streaming(task)}
@@ -89,8 +89,13 @@ def network(task: Task) -> Any:
             y = layers.Dense(1)((layers.Bidirectional(encoder) if work.directions == 2 else encoder)(y))
         case "sequences" | "classes":
             x = keras.Input((work.time, work.features), work.batch)
-            y = recurrent(task, return_sequences=sequence)(x)
+            y = x
+            for _ in range(LAYERS_OF_A_STACK - 1 if work.stacked else 0):
+                y = recurrent(task, return_sequences=True)(y)
+            y = recurrent(task, return_sequences=sequence)(y)
             y = y if sequence else layers.Dense(CLASSES)(y)
+        case "language" | "translation" | "tags":
+            raise ValueError(f"no network for {work.kind}")
     model = keras.Model(x, y)
     model.set_weights(task.weights)
     return model

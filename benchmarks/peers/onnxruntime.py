@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 
 from benchmarks.peers import Call, Settings, Task
-from benchmarks.workloads import Array
+from benchmarks.workloads import LAYERS_OF_A_STACK, Array
 
 Input: TypeAlias = tuple[str, Any, Sequence[int]]
 """Name, element type, shape."""
@@ -102,8 +102,11 @@ def ordered(weight: Array, cell: str) -> Array:
 def sequences(task: Task) -> Call:
     work, graph = task.work, Graph()
     steps = graph.add("Transpose", "x", perm=(1, 0, 2))
-    graph.recurrent(task, steps, [task.weights], ["states"])
-    graph.add("Transpose", graph.add("Squeeze", "states", np.array([1])), perm=(1, 0, 2), outputs=["y"])
+    for number in range(LAYERS_OF_A_STACK if work.stacked else 1):
+        states = f"states{number}"
+        graph.recurrent(task, steps, [task.weights[3 * number : 3 * number + 3] if work.stacked else task.weights], [states])
+        steps = graph.add("Squeeze", states, np.array([1]))
+    graph.add("Transpose", steps, perm=(1, 0, 2), outputs=["y"])
     session = graph.session(task, [("x", onnx.TensorProto.FLOAT, (work.batch, work.time, work.features))], ["y"])
     return running(session)
 

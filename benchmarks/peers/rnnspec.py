@@ -16,6 +16,8 @@ def settings(task: Task) -> Settings:
             return model.stream().step
         if work.kind == "samples":
             return native_loop(model, work.time)
+        if len(work.inputs) > 1:
+            return lambda *given: model.train_on_batch(given[:-1], given[-1])
         return model.train_on_batch if work.train else model.forward
 
     return {"as it is": build}

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from benchmarks.peers import Call, Settings, Task
+from benchmarks.workloads import LAYERS_OF_A_STACK
 
 Tensor: TypeAlias = Any
 
@@ -20,10 +21,14 @@ GATES = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """From x to what the loss takes, and what is trained."""
+    """From the inputs to what the loss takes, a row for each target, and what is trained.
 
-    forward: Callable[[Tensor], Tensor]
+    `targets`: (y, the inputs) to the targets of these rows; None where y is already.
+    """
+
+    forward: Callable[..., Tensor]
     parameters: Sequence[Tensor]
+    targets: Callable[..., Tensor] | None = None
 
 
 def settings(task: Task) -> Settings:
@@ -36,6 +41,14 @@ def settings(task: Task) -> Settings:
     finish = training if work.train else predicting
     if work.kind == "text":
         return {"packed": lambda: finish(packed_text(task)), "flipped": lambda: finish(flipped_text(task))}
+    if work.kind == "tags":
+        return {"packed": lambda: finish(packed_tags(task)), "flipped": lambda: finish(flipped_tags(task))}
+    if work.kind in ("language", "translation"):
+        network = language if work.kind == "language" else translation
+        return {
+            "batch first": lambda: finish(network(task, batch_first=True)),
+            "time first": lambda: finish(network(task, batch_first=False)),
+        }
     if work.cell in GATES:
         return {"its layer": lambda: finish(own_layer(task))}
     return {
@@ -56,10 +69,11 @@ def training(network: Network) -> Call:
     adam = torch.optim.Adam(network.parameters, lr=0.001, fused=True)
     steps = 0
 
-    def call(x: Tensor, y: Tensor) -> float:
+    def call(*given: Tensor) -> float:
         nonlocal steps
         steps += 1
-        output, target = network.forward(torch.from_numpy(x)), torch.from_numpy(y)
+        *inputs, y = map(torch.from_numpy, given)
+        output, target = network.forward(*inputs), y if network.targets is None else network.targets(y, *inputs)
         if target.ndim == 1:
             loss = functional.cross_entropy(output, target.long())
         else:
@@ -96,11 +110,21 @@ def streaming(task: Task, *, trace: bool) -> Call:
 
 
 def own_layer(task: Task) -> Network:
-    layer = recurrent(task, task.weights[:3])
+    """One layer, or several on each other."""
+    stack = [task.weights[3 * number : 3 * number + 3] for number in range(LAYERS_OF_A_STACK if task.work.stacked else 1)]
+    layer = recurrent(task, *stack, stacked=task.work.stacked)
+
+    def outputs(x: Tensor) -> Tensor:
+        return layer(x)[0]
+
     if not task.work.train:
-        return Network(lambda x: layer(x)[0], [])
-    dense = parameters(task.weights[3:])
-    return Network(lambda x: layer(x)[0][:, -1] @ dense[0] + dense[1], [*layer.parameters(), *dense])
+        return Network(outputs, [])
+    dense = parameters(task.weights[-2:])
+
+    def forward(x: Tensor) -> Tensor:
+        return outputs(x)[:, -1] @ dense[0] + dense[1]
+
+    return Network(forward, [*layer.parameters(), *dense])
 
 
 def packed_text(task: Task) -> Network:
@@ -135,6 +159,98 @@ def flipped_text(task: Task) -> Network:
     return Network(forward, [table, *(weight for layer in layers for weight in layer.parameters()), kernel, bias])
 
 
+def packed_tags(task: Task) -> Network:
+    """A tag for each word of a packed sequence, whose data has one row a word."""
+    (table,), dense = parameters(task.weights[:1]), linear(*task.weights[-2:])
+    layer = recurrent(task, *directions(task))
+
+    def packed(ids: Tensor, values: Tensor) -> Tensor:
+        return torch.nn.utils.rnn.pack_padded_sequence(values, (ids != 0).sum(1), batch_first=True, enforce_sorted=False)
+
+    def forward(ids: Tensor) -> Tensor:
+        words = packed(ids, ids)
+        embedded = torch.nn.utils.rnn.PackedSequence(functional.embedding(words.data, table), *words[1:])
+        return dense(layer(embedded)[0].data)
+
+    def targets(y: Tensor, ids: Tensor) -> Tensor:
+        return packed(ids, y).data
+
+    return Network(forward, [table, *layer.parameters(), *dense.parameters()], targets)
+
+
+def flipped_tags(task: Task) -> Network:
+    """Padded: the backward direction reads each text turned around, and its outputs are turned back."""
+    (table,), dense = parameters(task.weights[:1]), linear(*task.weights[-2:])
+    layers = [recurrent(task, weights) for weights in directions(task)]
+
+    def forward(ids: Tensor) -> Tensor:
+        real = ids != 0
+        last = real.sum(1) - 1
+        steps = torch.arange(int(last.max()) + 1)
+        ids, real = ids[:, : len(steps)], real[:, : len(steps)]
+        turned = (last[:, None] - steps).clamp(min=0)
+        forth, _ = layers[0](functional.embedding(ids, table))
+        back, _ = layers[1](functional.embedding(ids.gather(1, turned), table))
+        rows = torch.arange(len(ids))[:, None]
+        return dense(torch.cat([forth, back[rows, turned]], 2)[real])
+
+    def targets(y: Tensor, ids: Tensor) -> Tensor:
+        return y[ids != 0]
+
+    trained = [table, *(weight for layer in layers for weight in layer.parameters()), *dense.parameters()]
+    return Network(forward, trained, targets)
+
+
+def language(task: Task, *, batch_first: bool) -> Network:
+    (table,), dense = parameters(task.weights[:1]), linear(*task.weights[-2:])
+    layer = recurrent(task, task.weights[1:4], batch_first=batch_first)
+
+    def forward(ids: Tensor) -> Tensor:
+        words = functional.embedding(ids if batch_first else ids.T, table)
+        return dense(layer(words)[0].flatten(0, 1))
+
+    return Network(forward, [table, *layer.parameters(), *dense.parameters()], each_step(batch_first))
+
+
+def translation(task: Task, *, batch_first: bool) -> Network:
+    """Its weights in Keras's order: both embeddings and both layers in the order of the spec."""
+    of_source, *encoding = task.weights[:4]
+    of_target, *decoding = task.weights[4:8]
+    tables, dense = parameters([of_source, of_target]), linear(*task.weights[-2:])
+    encoder, decoder = (recurrent(task, weights, batch_first=batch_first) for weights in (encoding, decoding))
+
+    def turned(steps: Tensor) -> Tensor:
+        return steps if batch_first else steps.transpose(0, 1)
+
+    def forward(source: Tensor, target: Tensor) -> Tensor:
+        ids = [source, target] if batch_first else [source.T, target.T]
+        words = [functional.embedding(text, table) for text, table in zip(ids, tables, strict=True)]
+        encoded, state = encoder(words[0])
+        decoded, _ = decoder(words[1], state)
+        seen = functional.scaled_dot_product_attention(turned(decoded), turned(encoded), turned(encoded), scale=1.0)
+        return dense(torch.cat([decoded, turned(seen)], 2).flatten(0, 1))
+
+    trained = [*tables, *encoder.parameters(), *decoder.parameters(), *dense.parameters()]
+    return Network(forward, trained, each_step(batch_first))
+
+
+def each_step(batch_first: bool) -> Callable[..., Tensor]:
+    """The targets of all steps in the order of the output's rows."""
+
+    def targets(y: Tensor, *inputs: Tensor) -> Tensor:
+        return (y if batch_first else y.T).flatten()
+
+    return targets
+
+
+def linear(kernel: Any, bias: Any) -> Any:
+    layer = torch.nn.Linear(*kernel.shape)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(kernel).T)
+        layer.bias.copy_(torch.from_numpy(bias))
+    return layer
+
+
 def directions(task: Task) -> list[Sequence[Any]]:
     """The weights of each direction of a text's layer."""
     return [task.weights[1 + 3 * way : 4 + 3 * way] for way in range(task.work.directions)]
@@ -148,7 +264,7 @@ def loop(task: Task, *, traced: bool) -> Network:
     project, step = cell(work.units)
     step = step if traced else torch.compile(step)
 
-    def forward(x: Tensor, *weights: Tensor) -> Tensor:
+    def whole(x: Tensor, *weights: Tensor) -> Tensor:
         h = c = torch.zeros(len(x), work.units)
         outputs: list[Tensor] = []
         for z in project(x, *weights[:count]).unbind(1):
@@ -157,8 +273,12 @@ def loop(task: Task, *, traced: bool) -> Network:
         return h @ weights[-2] + weights[-1] if work.train else torch.stack(outputs, 1)
 
     if traced:
-        forward = torch.jit.trace(forward, (torch.zeros(work.batch, work.time, work.features), *weights), check_trace=False)
-    return Network(lambda x: forward(x, *weights), weights)
+        whole = torch.jit.trace(whole, (torch.zeros(work.batch, work.time, work.features), *weights), check_trace=False)
+
+    def forward(x: Tensor) -> Tensor:
+        return whole(x, *weights)
+
+    return Network(forward, weights)
 
 
 def peephole_lstm(units: int) -> tuple[Any, Any]:
@@ -190,18 +310,24 @@ def parameters(weights: Sequence[Any]) -> list[Tensor]:
     return [torch.nn.Parameter(torch.tensor(weight)) for weight in weights]
 
 
-def recurrent(task: Task, *directions: Sequence[Any]) -> Any:
-    """`nn.LSTM` or `nn.GRU` with Keras's kernel, recurrent kernel and bias; an LSTM's one bias is PyTorch's first."""
+def recurrent(task: Task, *sets: Sequence[Any], stacked: bool = False, batch_first: bool = True) -> Any:
+    """`nn.LSTM` or `nn.GRU` with Keras's kernel, recurrent kernel and bias; an LSTM's one bias is PyTorch's first.
+
+    Two sets of them are two directions, or with `stacked` several are layers on each other.
+    """
     work = task.work
     layer_type = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[work.cell]
-    layer = layer_type(work.features, work.units, batch_first=True, bidirectional=len(directions) == 2)
+    features, units = sets[0][0].shape[0], work.units
+    shape = {"num_layers": len(sets)} if stacked else {"bidirectional": len(sets) == 2}
+    layer = layer_type(features, units, batch_first=batch_first, **shape)
     blocks = GATES[work.cell]
 
     def ordered(weight: Tensor) -> Tensor:
         parts = weight.chunk(len(blocks), -1)
         return torch.cat([parts[block] for block in blocks], -1)
 
-    for suffix, weights in zip(("l0", "l0_reverse"), directions, strict=False):
+    suffixes = [f"l{number}" for number in range(len(sets))] if stacked else ["l0", "l0_reverse"][: len(sets)]
+    for suffix, weights in zip(suffixes, sets, strict=True):
         kernel, recurrent_kernel, bias = (torch.from_numpy(weight) for weight in weights)
         biases = bias if bias.ndim == 2 else torch.stack([bias, torch.zeros_like(bias)])
         named = {"weight_ih": ordered(kernel).T, "weight_hh": ordered(recurrent_kernel).T}
@@ -209,7 +335,6 @@ def recurrent(task: Task, *directions: Sequence[Any]) -> Any:
         with torch.no_grad():
             for name, weight in named.items():
                 getattr(layer, f"{name}_{suffix}").copy_(weight)
-    if work.cell == "lstm":  # its second bias stays zero: Adam would train the two as one of twice the rate
-        for suffix in ("l0", "l0_reverse")[: len(directions)]:
+        if work.cell == "lstm":  # its second bias stays zero: Adam would train the two as one of twice the rate
             getattr(layer, f"bias_hh_{suffix}").requires_grad_(False)
     return layer

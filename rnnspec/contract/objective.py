@@ -20,6 +20,7 @@ class RowEquations:
 
     `unlabelled`: the class number of rows without a label, which don't count. `columns`: how many numbers a row gives, 1 but for a metric
     that is computed of totals. `totals`: whether its value is computed of the sums over rows; else it is their mean.
+    `of_sequences`: whether a loss is one of a whole sequence, a number for each sample.
     """
 
     config: Config
@@ -27,6 +28,7 @@ class RowEquations:
     unlabelled: int | None
     columns: int
     totals: bool = False
+    of_sequences: bool = False
 
 
 @frozen

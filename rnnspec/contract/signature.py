@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from rnnspec.contract.dimensions import Dim, Windows
+from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 
 Extent: TypeAlias = Dim
@@ -115,6 +116,14 @@ class OutputSignature:
     """In reversed time order (a bare go_backwards with return_sequences): its mask is flipped with it."""
     hold: bool = False
     """Masked steps repeat the last real one."""
+
+    @property
+    def width(self) -> int:
+        """The number of units, which is fixed."""
+        last = self.shape[-1]
+        if not isinstance(last, int):
+            raise InternalError(f"output {self.name} has no fixed number of units")
+        return last
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from numpy.typing import DTypeLike
 
@@ -82,7 +83,8 @@ def compile_for(
     if not compilation.signature.stream.refusal:
         wanted.append(Variant("stream", False))
     if compilation.signature.train.loss is not None:
-        wanted += [Variant("record", True, shared=True), Variant("backward", True, input_gradients=False, shared=True)]
+        training = Variant("record", True, shared=True, objective=compilation.objective)
+        wanted += [training, replace(training, name="backward", input_gradients=False)]
     sizes = {each.name: len(compilation.native(each).object_code) for each in wanted}
     return CompiledFor(machine.name, machine.architecture, machine.object_format, sizes)
 

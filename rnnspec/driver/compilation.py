@@ -175,7 +175,7 @@ class Compilation:
 
     def equations(self, family: Family, config: Config, width: int) -> RowEquations:
         """A loss or a metric, see `contract.executable.Scores`."""
-        return scores.equations(self.graph.own, family, config, width)
+        return scores.equations(self.graph, family, config, width)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """The value of a metric that is computed of totals."""

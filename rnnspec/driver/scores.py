@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from rnnspec.contract.executable import Array, Family
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
 from rnnspec.contract.signature import Config
 from rnnspec.frontend.binding.python_choice import config_of
@@ -15,13 +16,17 @@ from rnnspec.frontend.model.objectives import metric_result
 from rnnspec.frontend.syntax import ast, standard_library
 
 
-def equations(own: OwnEquations, family: Family, given: Config, width: int) -> RowEquations:
+def equations(graph: Graph, family: Family, given: Config, width: int) -> RowEquations:
     """A loss or a metric, its arguments filled in, for predictions of a width; ValueError as `contract.executable.Scores` has it."""
+    own = graph.own
     config = config_of(family, given, own)
     try:
         if family == "loss":
-            loss_step(config, width, own)
-            return RowEquations(config, *_target(standard_library.losses(own.losses)[config.name], config), 1)
+            step, declared = loss_step(config, width, own), standard_library.losses(own.losses)[config.name]
+            losses = graph.train.loss if isinstance(graph.train.loss, tuple) else (graph.train.loss,)
+            if step.weights and config not in losses:
+                raise ValueError(f"loss {config.name} has weights of its own, which are the model's: it stands in the spec's train section")
+            return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states))
         steps = metric_steps(config, width, own)
     except CheckError as fault:
         raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
@@ -50,7 +55,9 @@ def objective_of(graph: Graph) -> Objective:
     each = losses if isinstance(losses, tuple) else (losses,) * len(graph.outputs)
     made: list[OutputObjective] = []
     for output, loss in zip(graph.outputs, each, strict=True):
-        if loss is not None:
+        if loss is not None and loss.name in SEQUENCE_LOSSES:
+            made.append(OutputObjective(output.name, 0, shown=True))
+        elif loss is not None:
             declared = standard_library.losses(graph.own.losses)[loss.name]
             made.append(OutputObjective(output.name, target_width(declared, output.value.type.features), loss))
-    return tuple(made)
+    return tuple(made) if any(each.loss is not None for each in made) else ()

@@ -287,7 +287,7 @@ class BlockScheduler:
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
-        tile = tiling.beside_weights(tile, contracts, sums, units, dtype)
+        tile = tiling.beside_weights(tile, contracts, sums, rows, units, dtype)
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
     def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:

@@ -37,6 +37,7 @@ from rnnspec.kernel.nodes import (
     Store,
     TimeBlock,
 )
+from rnnspec.kernel.target import Tile
 
 INDENT = "  "
 
@@ -94,7 +95,7 @@ def _plain(node: Node, locations: bool) -> Iterator[str]:
     match node:
         case FusedLoop():
             single = f", 1 by {node.tile.vectors * node.tile.wide}" if node.tile.wide > 1 else ""
-            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}"
+            tile = f"{'/'.join(map(str, node.tile.rows))} rows by {node.tile.vectors} vectors{single}{_cache_block(node.tile)}"
             yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
         case RowReduce() | ColumnReduce():
             name = "row_reduce" if isinstance(node, RowReduce) else "column_reduce"
@@ -138,6 +139,12 @@ def _state(state: CarryBuffers) -> Iterator[str]:
     how = "in place" if state.following == state.current else f"then {state.following}"
     final = "" if state.final is None else f", leaves to {state.final}"
     yield f"state {state.current}[{state.width}] {how}, enters from {state.init or 'zeros'}{final}"
+
+
+def _cache_block(tile: Tile) -> str:
+    if (block := tile.block) is None:
+        return ""
+    return f", blocks of {block.rows} rows by {block.tiles} tiles{'' if block.depth is None else f' by {block.depth} deep'}"
 
 
 def _body(body: Sequence[Statement]) -> tuple[str, ...]:

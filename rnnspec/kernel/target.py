@@ -121,12 +121,26 @@ def machine_target(architecture: str, features: Collection[str]) -> Target:
 
 
 @frozen
+class CacheBlock:
+    """A part of a contraction that stays in the caches: `rows` rows, `tiles` tiles of units, and `depth` turns over the depth or all.
+
+    Between two parts of the depth the sums wait in memory.
+    """
+
+    rows: int
+    tiles: int
+    depth: int | None = None
+
+
+@frozen
 class Tile:
     """`rows`: the row counts that code is made for, largest first, 1 last; `vectors` of units side by side.
 
     `wide`: how many tiles of units a single row takes at once, where one alone has too few sums to keep the processor busy.
+    `block`: None where all rows and units are one.
     """
 
     rows: tuple[int, ...]
     vectors: int
     wide: int = 1
+    block: CacheBlock | None = None

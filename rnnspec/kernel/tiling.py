@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.ir.types import DType
 from rnnspec.kernel.nodes import Contract, Statement
 from rnnspec.kernel.target import Target, Tile
@@ -22,7 +23,7 @@ class Tiling(Protocol):
         """Of a loop that has so many sums under way for each of its units."""
         ...
 
-    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, units: int, dtype: DType) -> Tile:
+    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
         """That tile, now that the contractions are known, for the weights that they read; its `rows` and `vectors` stay."""
         ...
 

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.executable import Array, CallRequest
+from rnnspec.contract.objective import Objective
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.data.batches import Batch
@@ -32,7 +33,10 @@ class Runner:
         self._training = training
         self._weights = drawn_weights(signature)
         self._version = 0
-        self._given_out = len(signature.outputs) + len(signature.activities)
+        self._objective = compilation.objective if training else ()
+        self._targets = drawn_targets(signature, batch, self._objective)
+        results = sum(len(each.results) for each in self._objective) if self._objective else len(signature.outputs)
+        self._given_out = results + len(signature.activities)
         self._cotangents: list[Array] = []
 
     @property
@@ -44,7 +48,15 @@ class Runner:
         """What a prediction runs, or a step of training, in which the weights are new each time; all that it gives."""
         self._version += self._training
         request = CallRequest(
-            self._inputs, self._indices, self._weights, self._version, self._training, key=int(self._training), activities=self._training
+            self._inputs,
+            self._indices,
+            self._weights,
+            self._version,
+            self._training,
+            key=int(self._training),
+            activities=self._training,
+            objective=self._objective,
+            targets=self._targets,
         )
         if not self._training:
             return self._executable.forward(request)
@@ -54,6 +66,18 @@ class Runner:
             self._cotangents = [random.standard_normal(output.shape).astype(output.dtype) for output in outputs[: self._given_out]]
         gradient, _ = self._executable.backward(tape, self._cotangents, self._weights, self._version, input_gradients=False)
         return (*outputs, gradient)
+
+
+def drawn_targets(signature: Signature, batch: Batch, objective: Objective) -> dict[str, Array]:
+    """Targets of outputs with a loss: class numbers, or numbers from 0 to 1."""
+    random, drawn = np.random.default_rng(0), dict[str, Array]()
+    outputs = {output.name: output for output in signature.outputs}
+    for each in objective:
+        output = outputs[each.output]
+        lead = (batch.size,) if output.index is None else (batch.size, batch.indices[output.index].time)
+        values = random.integers(0, output.width, (*lead, 1)) if each.target == 1 else random.random((*lead, each.target))
+        drawn[each.output] = values.astype(signature.dtype)
+    return drawn
 
 
 def drawn_weights(signature: Signature) -> Array:

@@ -37,39 +37,39 @@ class Score:
     objective: Objective
     rows: int = 0
     weight: float = 0.0
+    losses: int = 0
     loss: float = 0.0
     sums: list[Array] = field(init=False)
 
     def __post_init__(self) -> None:
         self.sums = [np.zeros(metric.of.columns if isinstance(metric.of, RowEquations) else 1) for metric in self.objective.metrics]
 
-    def add(self, loss: float, targets: TargetBatch, numbers: Sequence[Array]) -> None:
-        """A batch: its mean loss, and each counted row's numbers (rows, columns) for each metric."""
+    def add(self, loss: float, losses: int, targets: TargetBatch, numbers: Sequence[Array]) -> None:
+        """A batch: the mean of so many losses, and each counted row's numbers (rows, columns) for each metric."""
         count, weights = targets.count, targets.weights
         self.rows += count
         self.weight += count if weights is None else float(weights.sum(dtype=np.float64))
-        self.loss += loss * count
+        self.losses += losses
+        self.loss += loss * losses
         for metric, sums, rows in zip(self.objective.metrics, self.sums, numbers, strict=True):
             values = rows if weights is None or not metric.weighted else rows * weights[:, None]
             sums += values.sum(axis=0, dtype=np.float64)
 
     def add_samples(self, loss: float, samples: int) -> None:
         """A batch of a loss over whole sequences, which has no metrics of rows."""
-        self.rows += samples
+        self.losses += samples
         self.loss += loss * samples
 
     @property
     def mean_loss(self) -> float:
         """0 if no row counted."""
-        return self.loss / max(self.rows, 1)
+        return self.loss / max(self.losses, 1)
 
     def metrics(self, scores: Scores) -> Iterator[tuple[Tracked, float | Array]]:
         """The metrics with their values: means over rows, or by their weights, 0 if there are none; or what is computed of totals."""
-        width = self.objective.output.shape[-1]
         for metric, sums in zip(self.objective.metrics, self.sums, strict=True):
             if isinstance(metric.of, RowEquations) and metric.of.totals:
-                assert isinstance(width, int)
-                yield metric, scores.result(metric.of.config, width, sums)
+                yield metric, scores.result(metric.of.config, self.objective.output.width, sums)
             else:
                 whole = self.weight if metric.weighted else self.rows
                 yield metric, float(sums[0]) / whole if whole else 0.0
@@ -195,13 +195,19 @@ class Trainer:
                 score.add_samples(loss, targets.size)
             elif isinstance(objective.loss, RowEquations):
                 output = loss_name(output)
-                loss, rows = mean_of_rows(targets.taken(found[output])[:, 0], targets.weights)
-                gradient = None if gradients is None else targets.placed(rows[:, None] * objective.weight, self.dtype)
-                score.add(loss, targets, self._numbers(objective, targets, found))
+                if objective.loss.of_sequences:
+                    losses = found[output][:, 0]
+                    loss, rows = mean_of_rows(losses, targets.weights_of_samples())
+                    gradient = (rows[:, None] * objective.weight).astype(self.dtype)
+                else:
+                    losses = targets.taken(found[output])[:, 0]
+                    loss, rows = mean_of_rows(losses, targets.weights)
+                    gradient = None if gradients is None else targets.placed(rows[:, None] * objective.weight, self.dtype)
+                score.add(loss, len(losses), targets, self._numbers(objective, targets, found))
             else:
                 loss, rows = value_and_gradient(objective.row_loss, targets.rows(found[output]), targets.targets, targets.weights)
                 gradient = targets.spread(rows * objective.weight, found[output])
-                score.add(loss, targets, self._numbers(objective, targets, found))
+                score.add(loss, targets.count, targets, self._numbers(objective, targets, found))
             total += objective.weight * loss
             if gradients is not None and gradient is not None:
                 gradients[output] = gradient
@@ -210,11 +216,10 @@ class Trainer:
     def _numbers(self, objective: Objective, targets: TargetBatch, found: Mapping[str, Array]) -> list[Array]:
         """Each counted row's numbers for each metric, (rows, columns)."""
         name, start = metrics_name(objective.output.name), 0
-        columns = targets.taken(found[name]) if name in found else None
+        columns = targets.taken(found[name]) if name in found else np.zeros((targets.count, 0))
         numbers: list[Array] = []
         for metric in objective.metrics:
             if isinstance(metric.of, RowEquations):
-                assert columns is not None
                 numbers.append(columns[:, start : start + metric.of.columns])
                 start += metric.of.columns
             else:

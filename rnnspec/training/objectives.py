@@ -56,12 +56,10 @@ class Objective:
     @property
     def native(self) -> OutputObjective:
         """What native code computes: a loss and metrics that are equations; for the others it gives the output."""
-        width = self.output.shape[-1]
-        assert isinstance(width, int)
         equations = tuple(metric.of.config for metric in self.metrics if isinstance(metric.of, RowEquations))
         loss = self.loss.config if isinstance(self.loss, RowEquations) else None
         shown = loss is None or any(not isinstance(metric.of, RowEquations) for metric in self.metrics)
-        return OutputObjective(self.output.name, 1 if self.rule.classes else width, loss, equations, shown)
+        return OutputObjective(self.output.name, 1 if self.rule.classes else self.output.width, loss, equations, shown)
 
 
 def native_objective(objectives: Sequence[Objective]) -> NativeObjective:
@@ -92,7 +90,7 @@ def objectives(
                     raise ValueError(f"output {output.name}: metric {first} needs a loss: give the output one, or `{kind}` without it")
             continue
         label = output.name if len(outputs) > 1 else ""
-        width = cast(int, output.shape[-1])
+        width = output.width
         try:
             found.append(_objective(place, output, label, loss, weight, width, [each.each[place] for each in kinds.values()], scores))
         except ValueError as error:

@@ -41,6 +41,15 @@ class TargetBatch:
         """The number of counted rows."""
         return len(self.targets)
 
+    def weights_of_samples(self) -> Array | None:
+        """The weight of each sample, (samples,): the mean of its counted steps', 0 without any; None: all weigh 1."""
+        if self.weights is None:
+            return None
+        steps = math.prod(self.shape[1:])
+        samples = (np.arange(len(self.weights)) if self.counted is None else self.counted) // steps
+        counts = np.bincount(samples, minlength=self.shape[0])
+        return np.bincount(samples, self.weights, self.shape[0]) / np.maximum(counts, 1)
+
     def placed(self, rows: Array, dtype: DTypeLike) -> Array:
         """Counted rows (rows, width) at their places, (samples, width) or (samples, time, width), the others 0.
 

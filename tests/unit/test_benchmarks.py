@@ -23,7 +23,11 @@ from benchmarks.worker import Worker
 from benchmarks.workloads import GROUPS, WORKLOADS, Workload, draw, workload
 from rnnspec.driver import commands
 
-SHAPES = [work for work in WORKLOADS.values() if work.name in ("W1a", "W2b", "W3g", "W4a", "W4a-train", "W6a", "W6b-train")]
+SHAPES = [
+    work
+    for work in WORKLOADS.values()
+    if work.name in ("W1a", "W2b", "W3g", "W4a", "W4a-train", "W6a", "W6b-train", "W7a", "W7b", "W7c", "W7d")
+]
 every_shape = pytest.mark.parametrize("work", SHAPES, ids=lambda work: work.name)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
-from rnnspec.backend.llvm_cpu.rows import RowAddresses, RowValues, TileEmitter, UnitTile
+from rnnspec.backend.llvm_cpu.rows import DepthPart, RowAddresses, RowValues, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
+from rnnspec.kernel.target import CacheBlock
 
 Range: TypeAlias = tuple[str, str]
 """The first and last + 1."""
@@ -115,9 +116,77 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
         wide = stage.tile.wide
         row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
-    if tall:
+    if tall and stage.tile.block is not None and blocks is None:
+        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block)
+    elif tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
+
+
+def _emit_cache_blocks(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, counts: Sequence[int], block: CacheBlock
+) -> None:
+    """Some tiles of units for all rows, before the next ones; of these some rows, which stay in the caches, before the next ones."""
+    writer, width = vectors.writer, stage.tile.vectors
+    all_tiles = tile_count(vectors, stage.units, width)
+    emit = _whole_depth if block.depth is None else _parts_of_the_depth
+    body = emit(vectors, places, stage, counts, block)
+    last = writer.add(rows[1], block.rows - 1)
+    with (
+        writer.loop("0", str(-(-all_tiles // block.tiles) * block.tiles), block.tiles, "beside") as tile,
+        writer.loop(rows[0], last, block.rows, "block") as begin,
+    ):
+        tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
+        body((begin, vectors.smin(writer.add(begin, block.rows), rows[1])), tiles)
+
+
+def _whole_depth(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+) -> Callable[[Range, Range], None]:
+    """Emits some rows of some tiles of units."""
+    width = stage.tile.vectors
+
+    def body(rows: Range, tiles: Range) -> None:
+        def down(units: UnitTile) -> None:
+            row_tiles(vectors, rows, counts, lambda row, count: TileEmitter(vectors, places, row, count, units, width).run(stage.body))
+
+        unit_tiles_within(vectors, stage.units, width, tiles, down)
+
+    return body
+
+
+def _parts_of_the_depth(
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+) -> Callable[[Range, Range], None]:
+    """Emits a part of the depth after the other for some rows of some tiles of units: the part's weights come into the caches once.
+
+    Each sum adds up in the same order as without parts, only that it waits in memory between two of them.
+    """
+    writer, width = vectors.writer, stage.tile.vectors
+    (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
+    assert block.depth is not None
+    columns = width * vectors.lanes * len(contract.names)
+    row_width = block.tiles * columns
+    waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
+    last = (-(-contract.depth // block.depth) - 1) * block.depth
+
+    def part(rows: Range, tiles: Range, turns: Range, first: str | None) -> None:
+        def tile(units: UnitTile, row: str, count: int) -> None:
+            place = writer.multiply(writer.subtract(row, rows[0]), row_width)
+            beside = writer.multiply(writer.subtract(units.number, tiles[0]), columns)
+            sums = vectors.pointer(waiting, writer.add(place, beside))
+            TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(*turns, sums, row_width, first))
+
+        unit_tiles_within(
+            vectors, stage.units, width, tiles, lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
+        )
+
+    def body(rows: Range, tiles: Range) -> None:
+        with writer.loop("0", str(last), block.depth or 0, "part") as start:
+            part(rows, tiles, (start, writer.add(start, block.depth or 0)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
+        part(rows, tiles, (str(last), str(contract.depth)), None)
+
+    return body
 
 
 def _goes_back(vectors: Vectors, places: RowAddresses, stage: FusedLoop) -> str | None:

@@ -9,12 +9,28 @@ from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import Outer
 from rnnspec.kernel.target import CACHE_LINE
 
-ROWS_AT_ONCE, LEFT_BYTES = 256, 2**17 + 2**16
-"""Rows of both sides, and bytes of the left one, that are copied at once: the left side's stay in the second-level cache, a tile of
+MOST_ROWS, LEFT_BYTES = 256, 2**17 + 2**16
+"""Rows of both sides, and bytes of the left one, that are copied at once at most: the left side's stay in the second-level cache, a tile of
 the right side's in the first-level one. Where they lie their distance is often a power of two, and then caches keep few of them."""
 
 ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""
+
+
+def parts_of(height: int, element_bytes: int) -> tuple[int, int]:
+    """Rows of both sides, and rows of the result, that are copied at once.
+
+    For each part of the result's rows the right side is copied anew; for each chunk of the sides' rows the result is loaded and stored.
+    """
+    held, tall = LEFT_BYTES // element_bytes, ROW_COUNTS[0]
+    best, least = (1, height), float("inf")
+    for parts in range(1, -(-height // tall) + 1):
+        at_once = -(-height // (parts * tall)) * tall
+        rows = min(MOST_ROWS, held // at_once)
+        moved = parts + height / rows if rows else float("inf")
+        if moved < least:
+            best, least = (rows, at_once), moved
+    return best
 
 
 def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Range, rows: str) -> None:
@@ -22,14 +38,18 @@ def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Rang
     writer, target = vectors.writer, vectors.target
     per_tile = max(1, min(4 if target.registers >= 32 else 2, node.units // vectors.lanes))
     counts = tuple(count for count in ROW_COUNTS if count <= node.height)
-    row_tiles(vectors, height, (1,), lambda row, _: _zero_row(vectors, places, node, row))
-    at_once = LEFT_BYTES // (ROWS_AT_ONCE * vectors.bytes)
-    left = writer.assign(f"alloca [{ROWS_AT_ONCE * at_once} x {vectors.element}], align {target.vector_bytes}", "left")
-    right = writer.assign(f"alloca [{ROWS_AT_ONCE * per_tile} x {vectors.type}], align {target.vector_bytes}", "right")
+    chunk_rows, at_once = parts_of(node.height, vectors.bytes)
+    left = writer.assign(f"alloca [{chunk_rows * at_once} x {vectors.element}], align {target.vector_bytes}", "left")
+    right = writer.assign(f"alloca [{chunk_rows * per_tile} x {vectors.type}], align {target.vector_bytes}", "right")
+    zeros = writer.assign(f"alloca {vectors.type}, align {target.vector_bytes}", "zeros")
+    vectors.store("zeroinitializer", zeros)
+    with writer.when(writer.assign(f"icmp sle i64 {rows}, 0")):
+        row_tiles(vectors, height, (1,), lambda row, _: _zero_row(vectors, places, node, row))
     # A loop goes on while a whole step fits: the last one may be smaller here.
-    chunks, parts = writer.add(rows, ROWS_AT_ONCE - 1), writer.add(height[1], at_once - 1)
-    with writer.loop("0", chunks, ROWS_AT_ONCE, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
-        chunk = _Chunk(vectors, places, node, first, vectors.smin(writer.subtract(rows, first), str(ROWS_AT_ONCE)), part, left, right)
+    chunks, parts = writer.add(rows, chunk_rows - 1), writer.add(height[1], at_once - 1)
+    with writer.loop("0", chunks, chunk_rows, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
+        copied = vectors.smin(writer.subtract(rows, first), str(chunk_rows))
+        chunk = _Chunk(vectors, places, node, first, copied, chunk_rows, part, left, right, zeros)
         heights = part, vectors.smin(writer.add(part, at_once), height[1])
         row_tiles(vectors, heights, counts, chunk.copy_left)
 
@@ -50,7 +70,7 @@ def _zero_row(vectors: Vectors, places: RowAddresses, node: Outer, row: str) -> 
 
 @frozen(slots=False)
 class _Chunk:
-    """`rows` rows of both sides from `first` on, for the rows of the result from `part` on, and where they are copied to.
+    """`rows` rows of both sides from `first` on, `most` at most, for the rows of the result from `part` on, and where they are copied to.
 
     `left`: tile by tile of the result's rows, each row's elements of a tile next to each other. `right`: row by row of a tile of units.
     """
@@ -60,9 +80,11 @@ class _Chunk:
     node: Outer
     first: str
     rows: str
+    most: int
     part: str
     left: str
     right: str
+    zeros: str
 
     def copy_left(self, height: str, count: int) -> None:
         vectors, writer = self.vectors, self.vectors.writer
@@ -86,8 +108,8 @@ class _Chunk:
                 vectors.store(column, self._right_of(row, units, vector))
 
     def add(self, units: UnitTile, height: str, count: int) -> None:
-        """All rows of the chunk to one tile of the result."""
-        vectors, writer = self.vectors, self.vectors.writer
+        """All rows of the chunk to one tile of the result, from zeros in the first chunk; meanwhile the next tile's sums come."""
+        vectors, writer, target = self.vectors, self.vectors.writer, self.vectors.target
         keys = [(offset, vector) for offset in range(count) for vector in range(units.vectors)]
         result = TileEmitter(vectors, self.places, height, count, units, 1)
         addresses = {
@@ -95,7 +117,14 @@ class _Chunk:
             for offset, vector in keys
         }
         lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
-        start = [(vectors.type, vectors.load(addresses[key], lanes[key[1]])) for key in keys]
+        is_first = writer.assign(f"icmp eq i64 {self.first}, 0")
+        kept = {key: writer.assign(f"select i1 {is_first}, ptr {self.zeros}, ptr {addresses[key]}", "p") for key in keys}
+        start = [(vectors.type, vectors.load(kept[key], lanes[key[1]])) for key in keys]
+        further = count * self.places.buffers[self.node.target.buffer].width
+        line = max(1, CACHE_LINE // target.vector_bytes)
+        for offset, vector in keys:
+            if vector % line == 0:
+                vectors.prefetch(vectors.pointer(addresses[offset, vector], str(further)), written=True)
         left = self._left_of(height)
         fetched, width = self._fetched(units, height, count), self.places.buffers[self.node.right.buffer].width
         with writer.carrying_loop("0", self.rows, 1, start, "r") as (row, registers, following):
@@ -117,7 +146,7 @@ class _Chunk:
         width = self.places.buffers[self.node.right.buffer].width
         following = writer.add(units.start, units.vectors * vectors.lanes)
         is_last = writer.assign(f"icmp sge i64 {following}, {self.node.units}")
-        place = writer.assign(f"select i1 {is_last}, i64 {ROWS_AT_ONCE * width}, i64 {following}")
+        place = writer.assign(f"select i1 {is_last}, i64 {self.most * width}, i64 {following}")
         line = CACHE_LINE // vectors.bytes
         lines = -(-units.vectors * vectors.lanes // line)
         if lines > 1:
@@ -129,7 +158,7 @@ class _Chunk:
     def _left_of(self, height: str) -> str:
         """Where a tile of the result's rows begins."""
         writer = self.vectors.writer
-        return self.vectors.pointer(self.left, writer.multiply(writer.subtract(height, self.part), ROWS_AT_ONCE))
+        return self.vectors.pointer(self.left, writer.multiply(writer.subtract(height, self.part), self.most))
 
     def _right_of(self, row: str, units: UnitTile, vector: int) -> str:
         writer, lanes = self.vectors.writer, self.vectors.lanes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from rnnspec.backend.llvm_cpu.elementwise import emit_elementwise
 from rnnspec.backend.llvm_cpu.vectors import Vectors
@@ -39,6 +39,24 @@ class UnitTile:
         return self.last if vector == self.vectors - 1 else full
 
 
+_Adding: TypeAlias = Callable[[str, str, Sequence[str], str | None], list[str]]
+"""The sums after the turns from the first number to the last, from the given sums; in each turn a line comes from an address on."""
+
+
+@frozen(slots=False)
+class DepthPart:
+    """Turns `start` to `stop` - 1 of a tile's only contraction, whose sums are in memory from `sums` on, rows `row_width` apart.
+
+    `first`: an i1, whether no turns came before; None in the last part, after which the tile's other statements follow.
+    """
+
+    start: str
+    stop: str
+    sums: str
+    row_width: int
+    first: str | None
+
+
 @dataclass
 class TileEmitter:
     """Statements for `count` rows from row `row` on and one tile of units."""
@@ -56,15 +74,24 @@ class TileEmitter:
     """Whether the tile has a contraction, which takes long enough for prefetched lines to arrive."""
     _pointers: dict[tuple[Access, int], str] = field(default_factory=dict[tuple[Access, int], str])
 
-    def run(self, body: Sequence[Statement]) -> None:
-        """Emits contractions for all rows at once, then their users row by row, so that few values are alive."""
+    def run(self, body: Sequence[Statement], part: DepthPart | None = None) -> None:
+        """Emits contractions for all rows at once, then their users row by row, so that few values are alive.
+
+        `part`: of the contraction; its users belong to the last one.
+        """
         early, late = _around_contractions(body)
         first = next((statement for statement in early if isinstance(statement, Contract)), None)
         fetch = next((statement for statement in body if isinstance(statement, Prefetch) and statement.rows == self.count), None)
         self._contracts = first is not None
         self._rows = range(self.count)
         for statement in early:
-            if isinstance(statement, Contract) and statement is first:
+            if isinstance(statement, Contract) and part is not None:
+                if part.first is None:
+                    self._fetch_written(body)
+                self._contract_part(statement, part)
+                if part.first is not None:
+                    return
+            elif isinstance(statement, Contract) and statement is first:
                 self._fetch_written(body)
                 self._contract(statement, fetch)
             else:
@@ -204,11 +231,8 @@ class TileEmitter:
         offset = self.vectors.writer.add(self.units.start, vector * self.vectors.lanes)
         return self.vectors.pointer(self.row_pointer(access, row), offset)
 
-    def _contract(self, statement: Contract, fetch: Prefetch | None = None) -> None:
-        """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
-
-        In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
-        """
+    def _adding(self, statement: Contract) -> _Adding:
+        """Emits a contraction's addresses; what it returns emits turns over the depth, all sums in registers."""
         vectors, writer = self.vectors, self.vectors.writer
         gates, lanes = len(statement.names), vectors.lanes
         block = self.panel_vectors * gates * lanes
@@ -218,7 +242,7 @@ class TileEmitter:
             for number in range(-(-self.units.vectors // self.panel_vectors))
         ]
         left = [self.row_pointer(statement.left, row) for row in range(self.count)]
-        keys = [(gate, row, vector) for row in range(self.count) for vector in range(self.units.vectors) for gate in range(gates)]
+        keys = self._keys(statement)
 
         def add(start: str, stop: str, sums: Sequence[str], fetched: str | None) -> list[str]:
             """The sums after some turns, in each of which a line comes from `fetched` on."""
@@ -240,22 +264,62 @@ class TileEmitter:
                     following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
             return registers
 
-        sums: list[str] = []
-        for gate, row, vector in keys:
-            init = statement.inits[gate]
-            sums.append("zeroinitializer" if init is None else self.values[init, row, vector])
+        return add
+
+    def _keys(self, statement: Contract) -> list[tuple[int, int, int]]:
+        """Gate, row and vector of each of a tile's sums, in their order in memory."""
+        vectors, gates = range(self.units.vectors), range(len(statement.names))
+        return [(gate, row, vector) for row in range(self.count) for vector in vectors for gate in gates]
+
+    def _inits(self, statement: Contract) -> list[str]:
+        """What each sum starts from."""
+        inits = ((statement.inits[gate], row, vector) for gate, row, vector in self._keys(statement))
+        return ["zeroinitializer" if init is None else self.values[init, row, vector] for init, row, vector in inits]
+
+    def _contract_part(self, statement: Contract, part: DepthPart) -> None:
+        """Some of the turns over the depth, from sums in memory; in parts before the last one, back there."""
+        vectors = self.vectors
+        a_row = self.units.vectors * len(statement.names)
+        addresses = [
+            vectors.pointer(part.sums, str(row * part.row_width + place * vectors.lanes))
+            for row in range(self.count)
+            for place in range(a_row)
+        ]
+        sums = [vectors.load(address) for address in addresses]
+        if part.first is not None:
+            starts = zip(self._inits(statement), sums, strict=True)
+            sums = [
+                vectors.writer.assign(f"select i1 {part.first}, {vectors.type} {start}, {vectors.type} {kept}") for start, kept in starts
+            ]
+        sums = self._adding(statement)(part.start, part.stop, sums, None)
+        if part.first is None:
+            self._set_sums(statement, sums)
+            return
+        for register, address in zip(sums, addresses, strict=True):
+            vectors.store(register, address)
+
+    def _set_sums(self, statement: Contract, sums: Sequence[str]) -> None:
+        for (gate, row, vector), register in zip(self._keys(statement), sums, strict=True):
+            self.values[statement.names[gate], row, vector] = register
+
+    def _contract(self, statement: Contract, fetch: Prefetch | None = None) -> None:
+        """The loop over the depth, all accumulators in registers; with `fetch` in parts, one for each buffer.
+
+        In turns that are left then, what lies behind the left side is fetched: more code, for none, would cost more.
+        """
+        vectors, writer = self.vectors, self.vectors.writer
+        add, sums = self._adding(statement), self._inits(statement)
         if fetch is None:
             sums = add("0", str(statement.depth), sums, None)
         else:
             edges, addresses = self._fetched(fetch, statement.depth)
-            addresses += left[: len(edges) - 1 - len(addresses)]
+            addresses += [self.row_pointer(statement.left, row) for row in range(len(edges) - 1 - len(addresses))]
             carried = [(vectors.type, register) for register in sums]
             with writer.carrying_loop("0", str(len(addresses)), 1, carried, "part") as (part, registers, following):
                 start, stop = (writer.select_by_index("i64", part, [str(edge) for edge in some]) for some in (edges[:-1], edges[1:]))
                 following.extend(add(start, stop, registers, writer.select_by_index("ptr", part, addresses)))
             sums = registers
-        for (gate, row, vector), register in zip(keys, sums, strict=True):
-            self.values[statement.names[gate], row, vector] = register
+        self._set_sums(statement, sums)
 
     def _fetched(self, fetch: Prefetch, depth: int) -> tuple[list[int], list[str]]:
         """The turns at which another buffer begins, from 0 to the depth, and where each is fetched from, a line in each turn.

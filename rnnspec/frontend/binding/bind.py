@@ -349,9 +349,10 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     if name not in catalogue:
         raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
     entry = catalogue[name]
-    library = standard_library.row_equations(family is Family.METRIC) if family in (Family.LOSS, Family.METRIC) else {}
-    if entry.name in library:
-        return _of_equations(library[entry.name], family, span, call, scope)
+    if family in (Family.LOSS, Family.METRIC):
+        declared = standard_library.row_equations(family is Family.METRIC).get(entry.name)
+        if declared is not None:  # not for `accuracy`, which stands for one of several, and for what is native
+            return _of_equations(declared, family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)

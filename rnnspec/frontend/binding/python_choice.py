@@ -33,10 +33,9 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
         raise ValueError(f"{family} {given.name}: no argument {sorted(unknown)[0]}; {has}")
     found: list[tuple[str, ArgumentValue]] = []
     for name, argument in arguments.items():
-        if name not in named and argument.default is REQUIRED:
-            raise ValueError(f"{family} {given.name}: {name} is missing")
         value = named.get(name, argument.default)
-        assert value is not REQUIRED
+        if value is REQUIRED:
+            raise ValueError(f"{family} {given.name}: {name} is missing")
         try:
             fitting = checked(argument, located(value, _NOWHERE), given.name, Scope({}))
         except CheckError as fault:

@@ -185,6 +185,7 @@ _LOSSES = (
 LOSSES = catalogue(
     [
         *_LOSSES,
+        Entry("crf", spellings=("CRF",)),
         Entry(
             "ctc",
             (

@@ -25,7 +25,7 @@ def faults(declared: ast.Equations) -> Iterator[Diagnostic]:
     yield from _parameters(declared)
     if not isinstance(declared, ast.Function):
         yield from _target(declared)
-    yield from _statements(declared.statements)
+    yield from _statements(declared.statements, stepwise=isinstance(declared, ast.Loss) and has_states(declared))
     if not any(isinstance(each, ast.Return) for each in every_statement(declared.statements)):
         yield errors.cells.NoReturn(span=declared.name.span, owner=f"the {type(declared).__name__.lower()} {declared.name.text}")
     read = set(names_read(declared.statements))
@@ -75,8 +75,13 @@ def _target(declared: ast.Loss | ast.Metric) -> Iterator[Diagnostic]:
         yield errors.names.UnknownName(span=unlabelled.span, name=unlabelled.text, expected=expected, help=help_)
 
 
-def _statements(statements: Sequence[ast.CellStatement]) -> Iterator[Diagnostic]:
-    """What can't stand in equations of a row, and the first statement that isn't reached."""
+def has_states(declared: ast.Loss) -> bool:
+    """Whether a loss is one of a whole sequence, whose equations are those of a step."""
+    return any(isinstance(statement, ast.States) for statement in every_statement(declared.statements))
+
+
+def _statements(statements: Sequence[ast.CellStatement], *, stepwise: bool) -> Iterator[Diagnostic]:
+    """What can't stand in equations of a row, and the first statement that isn't reached. `stepwise`: they are those of a step."""
     ended = False
     for statement in statements:
         if ended:
@@ -84,17 +89,20 @@ def _statements(statements: Sequence[ast.CellStatement]) -> Iterator[Diagnostic]
             return
         match statement:
             case ast.Weight() | ast.States():
-                word = "weight" if isinstance(statement, ast.Weight) else "state"
-                yield errors.syntax.MisplacedStatement(span=statement.span, word=word, reason=f"`{word}` is a statement of a cell")
+                if not stepwise:
+                    word = "weight" if isinstance(statement, ast.Weight) else "state"
+                    reason = f"`{word}` is a statement of a cell, and of a loss with states"
+                    yield errors.syntax.MisplacedStatement(span=statement.span, word=word, reason=reason)
             case ast.When(body=body, otherwise=otherwise):
                 sides = [body.statements] if otherwise is None else [body.statements, otherwise.statements]
                 for side in sides:
-                    yield from _statements(side)
+                    yield from _statements(side, stepwise=stepwise)
                 ended = otherwise is not None and all(map(_ends, sides))
             case ast.Return():
                 ended = True
             case ast.Equation(targets=targets):
-                yield from (errors.cells.NotAState(span=each.span, name=each.text) for each in targets if each.primed)
+                if not stepwise:
+                    yield from (errors.cells.NotAState(span=each.span, name=each.text) for each in targets if each.primed)
 
 
 def _ends(statements: Sequence[ast.CellStatement]) -> bool:

@@ -26,6 +26,7 @@ from rnnspec.frontend.cells.cell_ir import (
     CellWeight,
     Combined,
     Compared,
+    Condition,
     Step,
     Term,
     TermShape,
@@ -34,6 +35,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
+from rnnspec.frontend.cells.equation_checks import OF_A_LOSS
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
 from rnnspec.frontend.cells.typed_expressions import operand_of, term_of
@@ -151,13 +153,16 @@ def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[
     return arguments
 
 
-def instantiate(cell: BoundCell, features: int, report: Report) -> Step | None:
-    """The cell's step for inputs of `features` features; None where something is wrong, which is reported."""
-    return _Instance(cell, features, report).step()
+def instantiate(cell: BoundCell, features: int, report: Report, rows: Mapping[str, int] | None = None) -> Step | None:
+    """The cell's step for inputs of `features` features; None where something is wrong, which is reported.
+
+    `rows`: what a step reads instead of `x`, with the widths.
+    """
+    return _Instance(cell, features, report, {"x": features} if rows is None else rows).step()
 
 
 class _Instance:
-    def __init__(self, cell: BoundCell, features: int, report: Report) -> None:
+    def __init__(self, cell: BoundCell, features: int, report: Report, rows: Mapping[str, int]) -> None:
         self._cell = cell
         self._definition = cell.definition
         self._features = features
@@ -165,11 +170,14 @@ class _Instance:
         width = LocatedValue(features, cell.definition.name.span)
         self._scope = replace(cell.scope, parameters={**cell.scope.parameters, "features": width})
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
-        x = Variable("x", TermShape((features,), True))
+        read: dict[str, Term | Condition | None] = {name: Variable(name, TermShape((width,), True)) for name, width in rows.items()}
         library = functions(self._scope.own.functions)
         targets, hoisted = equation_targets(self._definition), Hoisted(report)
-        self._names = EquationNames(self._scope, {"x": x}, set(), targets, library, call, hoisted=hoisted)
-        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in PREDEFINED.items()}
+        kind = "cell" if "x" in rows else "loss"
+        self._owner = f"the {kind} {cell.definition.name.text}"
+        self._names = EquationNames(self._scope, read, set(), targets, library, call, f"this {kind}", hoisted)
+        predefined = PREDEFINED if "x" in rows else {**OF_A_LOSS, "features": PREDEFINED["features"]}
+        self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in predefined.items()}
         self._weights: list[CellWeight] = []
         self._weight_spans: dict[str, Span] = {}
         self._states: dict[str, CellState | None] = {}
@@ -324,7 +332,7 @@ class _Instance:
                     if target.spelling not in self._constants:
                         self._names.values.setdefault(target.spelling, None)
         if not returned:
-            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, owner=f"the cell {self._definition.name.text}"))
+            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, owner=self._owner))
 
     def _equation(self, equation: ast.Equation) -> None:
         for target in equation.targets:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.bind import located
-from rnnspec.frontend.binding.values import CheckError, OwnEquations, Report, Scope
+from rnnspec.frontend.binding.bind import Bindings, located
+from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, OwnEquations, Report, Scope
 from rnnspec.frontend.cells import calls
-from rnnspec.frontend.cells.cell_ir import CellState, Joined, Step, Term, TermShape, Variable, operands
+from rnnspec.frontend.cells.cell_ir import CellState, Joined, Spread, Step, Term, TermShape, Variable, operands
+from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
+from rnnspec.frontend.cells.instantiate import BoundCell, instantiate
 from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.frontend.syntax.standard_library import Library
@@ -50,17 +53,37 @@ def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
 
 
 def loss_step(loss: Config, width: int, own: OwnEquations, report: Report | None = None) -> Step:
-    """The equations of a loss of `prediction`, a row of a width, and `target`; `CheckError` where they don't fit it.
+    """The equations of a loss of `prediction`, a row of a width, and `target`, which give a row of 1; `CheckError` where they don't fit it.
 
-    `report`: counts the statements.
+    With states they are a step's, and what they give after a sequence's last one is the sequence's loss. `report`: counts the statements.
     """
     declared = standard_library.losses(own.losses)[loss.name]
+    if has_states(declared):
+        return _sequence_step(declared, loss, width, own, report)
     value, names = _run(declared, loss, width, own, report)
+    _check_number(declared, loss, value)
+    return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), _number_of_row(value))
+
+
+def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations, whole: Report | None) -> Step:
+    """The equations of one step, which are a cell's but for the names that they read."""
+    parameters = {name: located(value, declared.name.span) for name, value in loss.arguments}
+    scope = Scope(parameters, own=own if is_own(declared, own) else NOTHING_OWN)
+    definition = ast.Cell(declared.span, declared.name, declared.parameters, declared.statements)
+    report = Report(whole)
+    bound = BoundCell(definition, scope, Bindings({}), ast.Call(declared.name.span, declared.name, ()))
+    step = instantiate(bound, width, report, {"prediction": width, "target": target_width(declared, width)})
+    if step is None:
+        raise report.fault()
+    _check_number(declared, loss, step.output)
+    return replace(step, output=_number_of_row(step.output))
+
+
+def _check_number(declared: ast.Loss, loss: Config, value: Term) -> None:
     if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
         expected = "one number that depends on the prediction, such as a `mean`"
         place = f"what the loss `{loss.name}` returns"
         raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
-    return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), value)
 
 
 @frozen
@@ -84,7 +107,7 @@ def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report |
         if value.shape.dimensions not in ((), (1,)) or not value.shape.stepwise:
             expected = "one number of a row, or something computed of `total(...)`"
             raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected=expected, found=str(value.shape)))
-        return MetricSteps(Step(metric.name, width, (), (), tuple(assignments), value), None)
+        return MetricSteps(Step(metric.name, width, (), (), tuple(assignments), _number_of_row(value)), None)
     late = set(totals)
     for assignment in assignments:
         if not late.isdisjoint(_read(assignment.value)):
@@ -102,6 +125,12 @@ def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report |
     rows = Step(metric.name, width, (), (), early, Joined(tuple(totals.values()), TermShape((width_of_all,), True)))
     states = tuple(CellState(name, total.shape.dimensions[0]) for name, total in totals.items())
     return MetricSteps(rows, Step(metric.name, width, (), states, (*constants, *results), value))
+
+
+def _number_of_row(term: Term) -> Term:
+    """A row's number as a row of width 1."""
+    shape = TermShape((1,), True)
+    return term if term.shape == shape else Spread(term, shape)
 
 
 def _read(term: Term) -> Iterator[str]:

@@ -205,6 +205,14 @@ class GraphOutput:
 
 
 @frozen
+class LossWeights:
+    """The weights of an output's loss, in the loss's order, trained with the model's."""
+
+    output: str
+    weights: tuple[LayerWeight, ...]
+
+
+@frozen
 class Drop:
     """An operand whose mask, if a caller gives one, a layer drops; `layer` and `place` as they are told, `advice` a sentence."""
 
@@ -225,6 +233,8 @@ class Graph:
     train: TrainSettings
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
     drops: tuple[Drop, ...] = field(default=(), compare=False)
+    losses: tuple[LossWeights, ...] = ()
+    """The weights of losses that have some."""
     own: OwnEquations = field(default_factory=OwnEquations, compare=False)
     """The spec's functions, losses and metrics."""
 
@@ -235,5 +245,6 @@ class Graph:
 
     @property
     def weights(self) -> Iterator[LayerWeight]:
-        """All layers' weights, in Keras's order."""
-        return (weight for layer in self.layers for weight in layer.weights)
+        """All layers' weights, in Keras's order, and then those of losses."""
+        yield from (weight for layer in self.layers for weight in layer.weights)
+        yield from (weight for loss in self.losses for weight in loss.weights)

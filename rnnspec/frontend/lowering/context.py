@@ -47,10 +47,8 @@ class Tools:
 
     def activated(self, activation: Config, value: Value) -> Value:
         """The value after an activation of the catalogue."""
-        rows, width = self.builder.tensor(value).shape
-        if not isinstance(width, int):
-            raise InternalError(f"an activation of %{value.name}, whose width isn't fixed")
-        return self.run(self.equations(activation, width), {"x": value}, rows)
+        rows = self.builder.tensor(value).shape[0]
+        return self.run(self.equations(activation, self.features(value)), {"x": value}, rows)
 
     def run(self, step: Step, values: dict[str, Value], rows: Dim) -> Value:
         """The result of equations of rows without weights."""
@@ -148,6 +146,13 @@ class Tools:
     def sequence(self, value: Value, steps: StepMask) -> PackedSequence:
         """Tokens as a sequence whose masked steps hold 0."""
         return PackedSequence(value, self.constant(0.0, (1, self.width(value))), steps)
+
+    def features(self, value: Value) -> int:
+        """The number of features of a value that was checked to have a fixed one."""
+        width = self.width(value)
+        if not isinstance(width, int):
+            raise InternalError(f"%{value.name} has no fixed number of features")
+        return width
 
     def width(self, value: Value) -> Dim:
         """The number of features, the last dimension."""

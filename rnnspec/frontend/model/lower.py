@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
-from rnnspec.contract.objective import Objective, target_name
+from rnnspec.contract.objective import Objective, OutputObjective, target_name
 from rnnspec.frontend.cells.row_functions import activation_step
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
@@ -72,7 +72,7 @@ class _Lowering:
             output = next(output for output in self._graph.outputs if output.name == each.output)
             with self._b.at(made.get(output.value.number, UNKNOWN)):
                 flow, target = self._flows[output.value.number], self._targets.get(each.output)
-                outputs += objectives.results(self._tools, each, flow, target, self._graph.own)
+                outputs += objectives.results(self._tools, each, flow, target, self._graph.own, self._loss_weights(each))
         for output in () if self._objective else self._graph.outputs:
             with self._b.at(made.get(output.value.number, UNKNOWN)):
                 outputs.append((output.name, self._tools.exit(self._flows[output.value.number])))
@@ -108,9 +108,17 @@ class _Lowering:
             self._b.location = locations[owner.name]
             self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
         self._b.location = UNKNOWN
+        for weight in (weight for each in self._objective for weight in self._loss_weights(each)):
+            self._weights[weight.path] = self._b.parameter(Role.WEIGHT, weight.path, TensorType(self._dtype, _matrix_shape(weight)))
         if self._training and any(rules_of(layer).draws(layer) for layer in self._graph.layers):
             return self._b.parameter(Role.KEY, f"{self._graph.inputs[0].name}.key", TensorType(DType.I32, ()))
         return None
+
+    def _loss_weights(self, objective: OutputObjective) -> tuple[LayerWeight, ...]:
+        """The weights of an output's loss."""
+        if objective.loss is None:
+            return ()
+        return next((loss.weights for loss in self._graph.losses if loss.output == objective.output), ())
 
     def _index(self, steps: StepMask | StepPairs) -> Value:
         """The packing index of a sequence's real steps, or of pairs of two sequences' steps."""

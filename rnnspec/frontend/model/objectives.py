@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
 
 from rnnspec.contract.objective import OutputObjective, loss_name, metrics_name
 from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.binding.values import OwnEquations
-from rnnspec.frontend.cells.cell_ir import Step, TermShape
+from rnnspec.frontend.cells.cell_ir import Step
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps
-from rnnspec.frontend.cells.typed_terms import fit
+from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.lowering.cell_step import StepLowering
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Flow, RowValue
+from rnnspec.frontend.lowering.sequence_values import Computed, Flow, RowValue
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.interpret import Array, interpret
+from rnnspec.ir.interpret import Array, Packing, interpret
 from rnnspec.ir.ops import Result, Role, Value
-from rnnspec.ir.types import DType, TensorType
+from rnnspec.ir.types import BATCH, DType, TensorType
 
 
-def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value | None, own: OwnEquations) -> Iterator[tuple[str, Value]]:
+def weights_of(loss: Config, output: str, width: int, own: OwnEquations) -> tuple[LayerWeight, ...]:
+    """The weights of an output's loss, under "crf/dense/transitions"."""
+    return tuple(
+        LayerWeight(f"{loss.name}/{output}/{weight.name}", weight.shape, weight.initializer, weight.trainable)
+        for weight in loss_step(loss, width, own).weights
+    )
+
+
+def results(
+    tools: Tools,
+    objective: OutputObjective,
+    flow: Flow,
+    target: Value | None,
+    own: OwnEquations,
+    weights: Sequence[LayerWeight],
+) -> Iterator[tuple[str, Value]]:
     """The results of an output's objective, under their names; `target` is padded, [batch, w] or [batch, time, w], as the output is.
 
-    Its steps are in the order of the layer's own: a sequence that is shown reversed isn't turned round.
+    Its steps are in the order of the layer's own: a sequence that is shown reversed isn't turned round. `weights`: those of the loss.
     """
     computed = tools.computed(flow)
     builder = tools.builder
@@ -36,33 +50,40 @@ def results(tools: Tools, objective: OutputObjective, flow: Flow, target: Value 
     def padded(value: Value) -> Value:
         return value if isinstance(computed, RowValue) else tools.padded(tools.sequence(value, computed.steps))
 
-    width = tools.width(computed.value)
-    count = builder.tensor(computed.value).shape[0]
-    assert isinstance(width, int)
-    if objective.loss is not None:
-        yield loss_name(objective.output), padded(tools.run(row_of(loss_step(objective.loss, width, own)), dict(values), count))
+    width, count = tools.features(computed.value), builder.tensor(computed.value).shape[0]
+    if objective.loss is not None and (step := loss_step(objective.loss, width, own)).states:
+        yield loss_name(objective.output), _of_sequences(tools, step, weights, computed, values)
+    elif objective.loss is not None:
+        yield loss_name(objective.output), padded(tools.run(loss_step(objective.loss, width, own), dict(values), count))
     if objective.metrics:
-        numbers = [tools.run(row_of(metric_steps(metric, width, own).rows), dict(values), count) for metric in objective.metrics]
+        numbers = [tools.run(metric_steps(metric, width, own).rows, dict(values), count) for metric in objective.metrics]
         side_by_side = builder.concat(numbers, 1) if len(numbers) > 1 else numbers[0]
         yield metrics_name(objective.output), padded(builder.stop_gradient(side_by_side))
     if objective.shown:
         yield objective.output, tools.exit(flow)
 
 
-def row_of(step: Step) -> Step:
-    """The step with a row as its output: a number is a row of width 1."""
-    width = (step.output.shape.dimensions or (1,))[0]
-    if step.output.shape == TermShape((width,), True):
-        return step
-    row = fit(step.output, width)
-    assert row is not None
-    return Step(step.cell, step.features, step.weights, step.states, step.assignments, row, step.output_location)
+def _of_sequences(tools: Tools, step: Step, weights: Sequence[LayerWeight], flow: Computed, rows: Mapping[str, Value]) -> Value:
+    """The loss of each sequence, [batch, 1]: what the equations give after its last real step, and 0 where there is none."""
+    if isinstance(flow, RowValue):
+        raise InternalError(f"the loss {step.cell} takes sequences")
+    builder, index = tools.builder, tools.index(flow.steps)
+    starts = [tools.constant(0.0, (BATCH, width)) for width in (*(state.width for state in step.states), 1)]
+    names = [*(state.name for state in step.states), "loss"]
+    inits = [builder.sort_rows(start, index) for start in starts]
+    scan = builder.scan(index, inits, list(rows.values()), carried_names=names, slice_names=list(rows))
+    values = dict(zip((*(state.name for state in step.states), *rows), (*scan.carried[:-1], *scan.slices), strict=True))
+    own = {weight.name: tools.weights[full.path] for weight, full in zip(step.weights, weights, strict=True)}
+    after, loss = StepLowering(scan, tools.dtype, own, values, {}).run(step)
+    result = scan.finish([*after, loss], [], final_names=[f"{name}_final" for name in names])
+    return builder.restore_rows(result.finals[-1], index)
 
 
 def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) -> Array:
     """The value of a metric from its totals, side by side, in float64: a row."""
     step = metric_steps(metric, width, own).result
-    assert step is not None
+    if step is None:
+        raise InternalError(f"the metric {metric.name} has no totals")
     builder = Builder()
     size = sum(state.width for state in step.states)
     given = builder.parameter(Role.INPUT, "totals", TensorType(DType.F64, (size,)))
@@ -71,5 +92,6 @@ def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) 
     value = StepLowering(builder, DType.F64, {}, values, {}).value_of(step)
     function = builder.function("result", [Result(Role.OUTPUT, "value", value)])
     value = interpret(function, {"totals": totals})[Role.OUTPUT, "value"]
-    assert isinstance(value, np.ndarray)
+    if isinstance(value, Packing):
+        raise InternalError(f"the metric {metric.name} gives an index")
     return value

@@ -9,17 +9,19 @@ from typing import assert_never
 
 from rnnspec.contract.dimensions import Name
 from rnnspec.contract.location import location_of_span
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.signature import Extent, TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
-from rnnspec.frontend.binding.values import CheckError, Enough, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report, Scope, Symbol, describe
 from rnnspec.frontend.cells.name_clashes import clashes
-from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, StepMask
+from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights, StepMask
 from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.layers.registry import rules_of
+from rnnspec.frontend.model import objectives
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
 from rnnspec.frontend.model.own_declarations import OwnDeclarations
@@ -128,7 +130,28 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     flows.finish(outputs_named=named is not None)
     warn_of_dropped(applications, builder.spans, report)
     drops = callers_drops(applications, builder.spans, outputs)
-    return Graph(model.name.text, tuple(inputs), applications, outputs, settings, report.warnings, drops, definitions.own)
+    return Graph(
+        model.name.text,
+        tuple(inputs),
+        applications,
+        outputs,
+        settings,
+        report.warnings,
+        drops,
+        _loss_weights(settings, outputs, definitions.own),
+        definitions.own,
+    )
+
+
+def _loss_weights(settings: TrainSettings, outputs: tuple[GraphOutput, ...], own: OwnEquations) -> tuple[LossWeights, ...]:
+    """The weights of each output's loss, if it has some."""
+    losses = settings.loss if isinstance(settings.loss, tuple) else (settings.loss,) * len(outputs)
+    made: list[LossWeights] = []
+    for loss, output in zip(losses, outputs, strict=True):
+        if loss is not None and loss.name not in SEQUENCE_LOSSES:
+            weights = objectives.weights_of(loss, output.name, output.value.type.features, own)
+            made += [LossWeights(output.name, weights)] if weights else []
+    return tuple(made)
 
 
 def _statements(model: ast.Model, flows: ModelBuilder, report: Report) -> tuple[ast.Train | None, ast.Outputs | None]:

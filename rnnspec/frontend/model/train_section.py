@@ -206,7 +206,7 @@ def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, report: 
     if not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=span, loss=loss.name, output=output.name))
     blank, width = dict(loss.arguments)["blank"], output.value.type.features
-    if isinstance(blank, int) and isinstance(width, int) and blank >= width:
+    if isinstance(blank, int) and blank >= width:
         problem = f"the blank is class {blank}, and {output.name} has the classes 0..{width - 1}"
         help_ = "the output has one class more than there are labels"
         report.add(errors.layers.LossWidth(span=span, loss=loss.name, problem=problem, help=help_))

@@ -95,7 +95,7 @@ MISPLACED: Mapping[tuple[str, str], str] = MappingProxyType(
         **{(owner, "REPEAT"): "`repeat` repeats layers, in a model or a block" for owner in ("CELL", *_EQUATIONS)},
         **{(owner, "TRAIN"): "`train` belongs into the model" for owner in ("CELL", *_EQUATIONS)},
         **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in ("MODEL", "BLOCK") for word in ("WEIGHT", "STATE", "WHEN")},
-        **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in _EQUATIONS for word in ("WEIGHT", "STATE")},
+        **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in ("_FUNCTION", "_METRIC") for word in ("WEIGHT", "STATE")},
         **{(owner, word): f"`{word.lower().strip('_')}` can't stand in another one's braces" for owner in DECLARATIONS
            for word in ("MODEL", "BLOCK", "CELL", "IMPORT", *_EQUATIONS)},
     }

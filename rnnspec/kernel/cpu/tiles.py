@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rnnspec.contract.dimensions import ROWS, Dim
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import registers_of
 from rnnspec.kernel.nodes import Contract, Statement, panel_bytes
-from rnnspec.kernel.target import ELEMENT_BYTES, Target, Tile
+from rnnspec.kernel.target import ELEMENT_BYTES, CacheBlock, Target, Tile
 
 MOST_ROWS = 6
 WIDEST = 4
@@ -60,6 +61,40 @@ def for_panels(tile: Tile, gates: int, bytes_of_a_vector: int, vectors: int, tar
     return replace(tile, wide=min(tile.wide, max(fitting, keeping_up)))
 
 
+BLOCK_DEPTH, BLOCK_COLUMNS, BLOCK_SUMS = 256, 256, 2**17 + 2**16
+"""Of a part: turns over the depth, beside which loading and storing the sums takes a hundredth of the time; sums of a row, and bytes of
+all of them, which leave room in the second-level cache for the weights and the left side."""
+
+
+def flat_block(tile: Tile, depth: int, sums: int, units: int, lanes: int, target: Target) -> CacheBlock | None:
+    """The block of which half of the second-level cache holds the weights, and an eighth of it the left side.
+
+    All rows go through a tile of units before the next one: where they don't fit that cache, they would come from beyond it for each.
+    None where a single tile has all units, or more weights than that.
+    """
+    tall, a_row = tile.rows[0], depth * (target.vector_bytes // lanes)
+    all_tiles = -(-units // (tile.vectors * lanes))
+    tiles = min(all_tiles, target.second_level_bytes // 2 // (a_row * sums * tile.vectors * lanes))
+    if tall == 1 or tiles < 2:
+        return None
+    return CacheBlock(max(1, target.second_level_bytes // 8 // (a_row * tall)) * tall, tiles)
+
+
+def deep_block(tile: Tile, depth: int, sums: int, units: int, lanes: int, target: Target) -> CacheBlock | None:
+    """The block for a contraction of which a single tile's weights fill half of the second-level cache; None for any other.
+
+    Each tile of rows would read them from beyond that cache. A block of more rows reads the weights less often, one of more units the
+    left side.
+    """
+    columns = sums * tile.vectors * lanes
+    element = target.vector_bytes // lanes
+    if tile.rows[0] == 1 or depth <= BLOCK_DEPTH or depth * columns * element <= target.second_level_bytes // 2:
+        return None
+    tiles = min(-(-units // (tile.vectors * lanes)), max(1, BLOCK_COLUMNS // columns))
+    rows = max(1, BLOCK_SUMS // (element * tiles * columns * tile.rows[0])) * tile.rows[0]
+    return CacheBlock(rows, tiles, BLOCK_DEPTH)
+
+
 def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: int) -> Tile:
     """The tile of a stage without a contraction: rows one by one, units along the memory.
 
@@ -87,11 +122,15 @@ class CpuTiling:
         """The tile of a contraction of `sums` products for `units` columns, see `contraction_tile`."""
         return contraction_tile(self.target, sums, units, self.target.lanes(dtype))
 
-    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, units: int, dtype: DType) -> Tile:
-        """The tile for the weights' panels, see `for_panels`."""
+    def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
+        """The tile for the weights' panels, see `for_panels`, and its blocks. A step's left side is in a cache: it was just written."""
         lanes = self.target.lanes(dtype)
         weights = panel_bytes(contracts, lanes, ELEMENT_BYTES[dtype])
-        return for_panels(tile, sums, weights, -(-units // lanes), self.target)
+        fitting = for_panels(tile, sums, weights, -(-units // lanes), self.target)
+        block = deep_block(tile, contracts[0].depth, sums, units, lanes, self.target) if len(contracts) == 1 else None
+        if block is None and rows != ROWS:
+            block = flat_block(tile, sum(contract.depth for contract in contracts), sums, units, lanes, self.target)
+        return replace(fitting, block=block)
 
     def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:
         """The tile of a body without contractions, see `pointwise_tile`."""

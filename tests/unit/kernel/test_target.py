@@ -10,8 +10,18 @@ import pytest
 from rnnspec.contract.target_names import TARGET_NAMES
 from rnnspec.ir.types import DType
 from rnnspec.kernel.cpu.register_pressure import COEFFICIENTS
-from rnnspec.kernel.cpu.tiles import MOST_ROWS, contraction_tile, for_panels, pointwise_tile, row_counts
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target, Tile, machine_target
+from rnnspec.kernel.cpu.tiles import (
+    BLOCK_DEPTH,
+    BLOCK_SUMS,
+    MOST_ROWS,
+    contraction_tile,
+    deep_block,
+    flat_block,
+    for_panels,
+    pointwise_tile,
+    row_counts,
+)
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, CacheBlock, Target, Tile, machine_target
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
@@ -70,6 +80,56 @@ def test_a_single_row_has_enough_sums_to_keep_up_with_the_second_level_cache() -
     tile = contraction_tile(AVX2, 3, 128, 8)
     assert (tile.vectors, tile.wide) == (1, 3)
     assert for_panels(tile, 3, 3 * 128 * 8 * 4, 16, AVX2).wide == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "gates", "depth", "units", "block"),
+    [
+        (AVX512, 1, 10_000, 200, CacheBlock(192, 4, 256)),  # what a large vocabulary gives back to 200 units
+        (AVX2, 1, 10_000, 200, CacheBlock(234, 13, 256)),
+        (AVX2, 1, 10_000, 8000, CacheBlock(192, 16, 256)),
+        (AVX512, 1, 200, 10_000, None),  # 50 KB of weights a tile
+        (AVX512, 4, 1024, 1024, None),
+        (AVX512, 4, 4096, 1024, CacheBlock(192, 4, 256)),
+        (AVX2, 7, 10_000, 64, None),  # a single row reads all weights once as it is
+    ],
+)
+def test_weights_of_a_tile_that_fill_half_of_the_second_level_cache_come_in_blocks(
+    target: Target, gates: int, depth: int, units: int, block: CacheBlock | None
+) -> None:
+    lanes = target.lanes(DType.F32)
+    assert deep_block(contraction_tile(target, gates, units, lanes), depth, gates, units, lanes, target) == block
+
+
+@pytest.mark.parametrize(
+    ("target", "gates", "depth", "units", "block"),
+    [
+        (AVX2, 1, 256, 1024, CacheBlock(60, 16)),
+        (AVX512, 1, 256, 1024, CacheBlock(126, 8)),
+        (AVX2, 1, 200, 10_000, CacheBlock(78, 20)),
+        (AVX2, 1, 80, 512, CacheBlock(204, 32)),  # all weights fit
+        (AVX2, 1, 80, 16, None),  # a single tile
+        (AVX2, 1, 3000, 512, None),  # of which one fits half of the cache
+        (AVX2, 7, 80, 512, None),  # single rows
+    ],
+)
+def test_rows_and_units_come_in_blocks_that_the_second_level_cache_holds(
+    target: Target, gates: int, depth: int, units: int, block: CacheBlock | None
+) -> None:
+    lanes = target.lanes(DType.F32)
+    assert flat_block(contraction_tile(target, gates, units, lanes), depth, gates, units, lanes, target) == block
+
+
+@every_target
+def test_a_block_s_sums_fit_on_the_stack_and_its_parts_are_several(target: Target) -> None:
+    for gates, depth, units, dtype in itertools.product((1, 2, 4, 6), (16, 3000, 10**5), (1, 17, 300, 10**5), (DType.F32, DType.F64)):
+        lanes = target.lanes(dtype)
+        tile = contraction_tile(target, gates, units, lanes)
+        block = deep_block(tile, depth, gates, units, lanes, target)
+        if block is not None:
+            sums = block.rows * block.tiles * tile.vectors * gates * target.vector_bytes
+            assert sums <= BLOCK_SUMS
+            assert block.rows % tile.rows[0] == 0 and block.depth == BLOCK_DEPTH < depth
 
 
 @every_target
