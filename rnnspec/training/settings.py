@@ -25,6 +25,7 @@ A_LOSS = (
     "and with classes and from_logits, True or False: see docs/language.md"
 )
 
+
 def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
     """The loss of that name, or the loss itself; ValueError for any other object. Names of equations are looked up with their output."""
     if isinstance(given, (str, Config)):

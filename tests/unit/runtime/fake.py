@@ -109,7 +109,11 @@ class FakeExecutable:
         index, batch = tape.indices[0] if tape.indices else None, len(x)
         count = self._row_count(batch, index)
         rows = tape.residuals[: count * len(kernel)].reshape(count, len(kernel))
-        shape = (batch, index.time, kernel.shape[1]) if index is not None and self.signature.outputs[0].is_sequence else (batch, kernel.shape[1])
+        shape = (
+            (batch, index.time, kernel.shape[1])
+            if index is not None and self.signature.outputs[0].is_sequence
+            else (batch, kernel.shape[1])
+        )
         y = tape.residuals[rows.size : rows.size + math.prod(shape)].reshape(shape)
         dy = np.zeros_like(y)
         for objective in tape.objective:

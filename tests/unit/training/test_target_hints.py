@@ -39,9 +39,7 @@ CASES: dict[str, tuple[Loss, int, bool, Any, Any]] = {
 def check(loss: Loss, width: int, sequence: bool, y: object) -> np.ndarray:
     made_for = signature(sequence=sequence, width=width)
     inputs = check_inputs(made_for, X)
-    return (
-        check_examples(inputs, trained(made_for.outputs, [loss]), "float32", y).batch(slice(0, 4)).targets[0].targets
-    )
+    return check_examples(inputs, trained(made_for.outputs, [loss]), "float32", y).batch(slice(0, 4)).targets[0].targets
 
 
 @pytest.mark.parametrize("name", CASES)
