@@ -21,7 +21,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.equation_names import EquationNames
-from rnnspec.frontend.cells.function_advice import part_of_row
+from rnnspec.frontend.cells.function_advice import unit_of_row
 from rnnspec.frontend.cells.typed_terms import Operand, as_term, common, pair, product
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -124,7 +124,8 @@ def _logical(expression: ast.Binary, names: EquationNames) -> Operand:
         return right if isinstance(right, Compared | Combined) else LocatedValue(truth_of(expression.right, names), span)
     right = operand_of(expression.right, names)
     if isinstance(right, Compared | Combined):
-        return Combined(not decisive, left, right, common(expression.operator, left.shape, right.shape, span))
+        comparisons = sum(side.comparisons if isinstance(side, Combined) else 1 for side in (left, right))
+        return Combined(not decisive, left, right, common(expression.operator, left.shape, right.shape, span), comparisons)
     return LocatedValue(decisive, span) if truth_of(expression.right, names) is decisive else left
 
 
@@ -163,7 +164,7 @@ def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, 
         raise CheckError(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
     count, matrix = operand.shape.dimensions[0], len(operand.shape.dimensions) == 2
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
-        help_ = "" if matrix else part_of_row(place, value.span.text, count, names.known() | names.targets)
+        help_ = "" if matrix else unit_of_row(place, value.span.text, count)
         problem = f"{describe(place)} is no {'row' if matrix else 'unit'} of {operand.shape}"
         raise CheckError(errors.cells.IndexMisuse(span=position.span, problem=problem, help=help_))
     shape = TermShape(operand.shape.dimensions[1:] or (1,), operand.shape.stepwise)

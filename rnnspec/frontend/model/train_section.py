@@ -185,8 +185,8 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         _check_sequence_loss(loss, given.span, output, applications, report)
         return
     if loss.name in own.losses:
-        with report.catching():
-            loss_step(loss, width, own)
+        with report.catching(), report.within(given.span):
+            loss_step(loss, width, own, report)
         return
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
