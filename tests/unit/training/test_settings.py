@@ -34,6 +34,7 @@ X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1)
 OWN = "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md"
 LOSS_NAMES = ", ".join((*LOSSES, *SEQUENCE_LOSSES))
 ALL_LOSSES = ", ".join(dict.fromkeys(entry.name for entry in choices.LOSSES.values()))
+ALL_METRICS = ", ".join(("accuracy", "crossentropy", *METRICS))
 EXECUTABLE = FakeExecutable(signature())
 
 
@@ -177,7 +178,7 @@ def test_an_optimizer_is_copied() -> None:
         (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, Config("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
         (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy': write ['accuracy']"),
-        (metrics_of_one, [5], f"metrics: expected names, or objects with `name` and `rows`, got 5; there are accuracy, {', '.join(METRICS)}"),
+        (metrics_of_one, [5], f"metrics: expected names, or objects with `name` and `rows`, got 5; there are {ALL_METRICS}"),
         (
             metric_of, Config("accuracy", (("threshold", 0.5),)), "metric accuracy takes no arguments, got {'threshold': 0.5}",
         ),
