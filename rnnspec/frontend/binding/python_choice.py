@@ -6,11 +6,10 @@ from typing import Literal
 
 from rnnspec.contract.objective import UnknownEquations
 from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.frontend.binding.bind import checked, equation_arguments, located, plain
+from rnnspec.frontend.binding.bind import checked, declared_equations, equation_arguments, located, plain
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
-from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.source import SourceFile, Span
 
 _NOWHERE = Span(SourceFile("", ""), 0, 0)
@@ -20,10 +19,7 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
     """The member of the family with every argument; UnknownEquations for an unknown name, ValueError for arguments that don't fit."""
     kind = Family.LOSS if family == "loss" else Family.METRIC
     catalogue = FAMILIES[kind]
-    metric = kind is Family.METRIC
-    declared: ast.Equations | None = own.of(kind).get(given.name) or (own.losses.get(given.name) if metric else None)
-    if declared is None and given.name in catalogue:
-        declared = standard_library.row_equations(metric).get(catalogue[given.name].name)
+    declared = declared_equations(kind, given.name, own)
     if declared is None:
         raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
     arguments = {argument.name: argument for argument in equation_arguments(declared)}
