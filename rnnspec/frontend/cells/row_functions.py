@@ -105,6 +105,9 @@ class MetricSteps:
 def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report | None = None) -> MetricSteps:
     """The equations of a metric for predictions of a width; `CheckError` where they don't fit it. `report`: counts the statements."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
+    if isinstance(declared, ast.Loss) and has_states(declared):
+        place, found = f"the metric `{metric.name}`", "a loss of whole sequences"
+        raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected="equations of a row", found=found))
     value, names = _run(declared, metric, width, own, report)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
