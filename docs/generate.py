@@ -18,6 +18,7 @@ from typing import cast
 from docs.library_text import declared
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands
@@ -429,7 +430,12 @@ PARTS: Mapping[str, Callable[..., str]] = {
     ),
     "regularizers": lambda _: catalogue_table(REGULARIZERS, "penalty", REGULARIZER_FORMULAS, code=True),
     "constraints": lambda _: catalogue_table(CONSTRAINTS, "after an update", CONSTRAINT_FORMULAS, code=True),
-    "losses": lambda _: library_table("losses", "loss", LOSSES),
+    "losses": lambda _: library_table("losses", "loss", {name: each for name, each in LOSSES.items() if each.name not in SEQUENCE_LOSSES}),
+    "sequence-losses": lambda _: "\n".join(
+        f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}"
+        for each in entries(LOSSES)
+        if each.name in SEQUENCE_LOSSES
+    ),
     "optimizers": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
     ),

@@ -348,10 +348,6 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
         more = {*scope.own.of(family), *(() if call else scope.parameters)}
         raise CheckError(keras_advice.unknown_choice(family, name, span, more, _as_python(name)))
     entry = catalogue[name]
-    if family in (Family.LOSS, Family.METRIC):
-        declared = standard_library.row_equations(family is Family.METRIC).get(entry.name)
-        if declared is not None:  # not for `accuracy`, which stands for one of several, and for what is native
-            return _of_equations(declared, family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)

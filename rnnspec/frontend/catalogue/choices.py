@@ -213,6 +213,7 @@ OPTIMIZERS = catalogue(
 
 _METRICS = (
     Entry("accuracy", spellings=("acc", "Accuracy")),
+    Entry("crossentropy", spellings=("ce",)),
     Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
     Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
     Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rnnspec.contract.metric_names import SEQUENCE_LOSSES, is_accuracy
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES, computed_name
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS
@@ -42,7 +42,7 @@ def _name(declared: ast.Equations) -> Iterator[Diagnostic]:
         case ast.Loss():
             owner = "a loss of whole sequences" if name in SEQUENCE_LOSSES else ""
         case ast.Metric():
-            owner = "the metric that fits its loss" if is_accuracy(name) else ""
+            owner = "the metric that fits its loss" if computed_name(name) is not None else ""
     if owner:
         yield errors.names.DuplicateName(span=declared.name.span, name=name, owner=owner)
 

@@ -386,6 +386,20 @@ class MaskDropped(Diagnostic):
 
 
 @frozen(kw_only=True)
+class LossExpectsLogits(Diagnostic):
+    """A loss that takes logits on an output whose activation gives probabilities, of which it would take the softmax again."""
+
+    code = "W0402"
+    title = "{loss} expects logits, but {layer} ends with {activation}"
+    label = "takes the softmax itself"
+    advice = "leave the activation out"
+
+    loss: str
+    layer: str
+    activation: str
+
+
+@frozen(kw_only=True)
 class LossExpectsProbabilities(Diagnostic):
     """A cross-entropy of probabilities on an output whose activation gives none, without `from_logits`."""
 

@@ -57,7 +57,7 @@ def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, own: Own
     if not isinstance(metric.value, Config) or (classes and width == 1):
         return
     name = metric.value.name
-    known = computed_metric(name, width, classes)
+    known = name if name in own.metrics or name in own.losses else computed_metric(name, width, classes)
     declared = standard_library.row_equations(True, own.losses, own.metrics)[known]
     if is_own(declared, own):
         with report.catching(), report.within(metric.span):
