@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.contract.metric_names import COMPUTED, SEQUENCE_LOSSES
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import SpecError
 from rnnspec.frontend.binding.python_choice import config_of
@@ -406,10 +407,9 @@ class TestLibrary:
         assert [fault.message for fault in equation_checks.faults(each) if not own] == []
 
     def test_names_of_the_catalogue_are_the_texts(self) -> None:
-        sequences = {"ctc"}
-        assert {entry.name for entry in LOSSES.values()} == {*standard_library.losses({}), *sequences}
+        assert {entry.name for entry in LOSSES.values()} == {*standard_library.losses({}), *SEQUENCE_LOSSES}
         of_rows = {name for name, each in standard_library.losses({}).items() if not equation_checks.has_states(each)}
-        assert {entry.name for entry in METRICS.values()} == {*standard_library.metrics({}), *of_rows, "accuracy"}
+        assert {entry.name for entry in METRICS.values()} == {*standard_library.metrics({}), *of_rows, *COMPUTED}
 
     def test_one_declaration_of_a_file_is_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         read: list[str] = []
@@ -428,7 +428,7 @@ class TestLibrary:
         assert text.splitlines()[line - 1].startswith("loss huber(")
 
     def test_a_step_is_printed(self) -> None:
-        config = config_of("loss", Config("hinge"), NOTHING_OWN)
+        config = config_of("loss", Config("hinge"), NOTHING_OWN, 2, classes=False)
         lines = list(step_lines(loss_step(config, 2, NOTHING_OWN)))
         assert lines[0].startswith("hinge.sign = where(target == 0, ")
 
