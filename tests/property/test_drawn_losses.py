@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -129,7 +128,8 @@ def check_slope(case: Case) -> None:
     random = np.random.default_rng(len(case.drawn.text))
     along = random.normal(size=case.prediction.shape)
     values = [
-        interpreted(forward, case.arguments(case.prediction + step * along, "float64"))[name] for step in (-STEP, -STEP / 2, 0, STEP / 2, STEP)
+        interpreted(forward, case.arguments(case.prediction + step * along, "float64"))[name]
+        for step in (-STEP, -STEP / 2, 0, STEP / 2, STEP)
     ]
     loss = Module("Case", (stopped(forward),))
     slope = run_backward(differentiate(loss), case.arguments(case.prediction, "float64"), {name: np.ones_like(values[0])})["p"]
