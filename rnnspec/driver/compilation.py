@@ -173,9 +173,9 @@ class Compilation:
         """The objective of the spec's train section, for texts; empty without a loss."""
         return scores.objective_of(self.graph)
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """A loss or a metric, see `contract.executable.Scores`."""
-        return scores.equations(self.graph, family, config, width)
+        return scores.equations(self.graph, family, config, width, classes)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """The value of a metric that is computed of totals."""

@@ -16,10 +16,10 @@ from rnnspec.frontend.model.objectives import metric_result
 from rnnspec.frontend.syntax import ast, standard_library
 
 
-def equations(graph: Graph, family: Family, given: Config, width: int) -> RowEquations:
+def equations(graph: Graph, family: Family, given: Config, width: int, classes: bool) -> RowEquations:
     """A loss or a metric, its arguments filled in, for predictions of a width; ValueError as `contract.executable.Scores` has it."""
     own = graph.own
-    config = config_of(family, given, own)
+    config = config_of(family, given, own, width, classes)
     try:
         if family == "loss":
             step, declared = loss_step(config, width, own), standard_library.losses(own.losses)[config.name]

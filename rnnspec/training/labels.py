@@ -81,10 +81,10 @@ def _padded(inputs: CheckedInputs, y: object, what: str) -> Array:
 
 def _labels(values: Array, loss: SequenceLoss, width: int, what: str) -> RaggedArray:
     """The labels before each sample's padding, all of them classes but the blank."""
-    samples, longest = values.shape
+    longest = int(values.shape[1])
     padding = (values == loss.blank) | (values == _PADDING)
-    behind = np.where(padding.all(axis=1), longest, np.argmin(padding[:, ::-1], axis=1)) if longest else np.zeros(samples, np.int64)
-    lengths = (longest - behind).astype(np.int64)
+    last = np.where(padding, -1, np.arange(longest)).max(axis=1, initial=-1)
+    lengths: NDArray[np.int64] = last.astype(np.int64) + 1
     there = np.arange(longest) < lengths[:, None]
     wrong = there & ~((values >= 0) & (values < width) & (values == np.floor(values)) & (values != loss.blank))
     if wrong.any():
@@ -110,7 +110,7 @@ def _check_steps(inputs: CheckedInputs, output: OutputSignature, labels: RaggedA
     if (short := np.flatnonzero(labels.lengths + repeated > steps)).size:
         sample = int(short[0])
         count, again, there = int(labels.lengths[sample]), int(repeated[sample]), int(steps[sample])
-        blanks = f", of which {again} equal the one before" if again else ""
+        blanks = f", of which {again} equal the one before," if again else ""
         raise ValueError(
             f"{what}, sample {sample}: {count} labels{blanks} need {count + again} steps, and {there} are real; "
             "`zero_infinity = true` of the loss leaves such samples out"

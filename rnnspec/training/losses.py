@@ -23,6 +23,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
 from rnnspec.training.constructors import absent, clear_arguments, true_or_false
+from rnnspec.training.sequence_losses import CTC as CTC
 
 RowLoss = Callable[[Array, Array], tuple[Array, Array]]
 """(predictions (rows, width), targets) to (each row's loss (rows,), its gradient (rows, width)), float64."""
@@ -311,6 +312,18 @@ class Tversky(NamedLoss):
     beta: float = 0.5
 
 
+@clear_arguments("loss")
+@frozen(slots=False)
+class CRF(NamedLoss):
+    """The negative log-likelihood of a linear-chain conditional random field (Lafferty et al. 2001), a loss of sequences.
+
+    Its weights, scores of neighbours and, with `boundaries`, of first and last steps, are the model's: it stands in the spec's train section.
+    """
+
+    name: ClassVar[str] = "crf"
+    boundaries: bool = True
+
+
 LOSSES: dict[str, type[NamedLoss]] = {
     made.name: made
     for made in (
@@ -335,6 +348,7 @@ LOSSES: dict[str, type[NamedLoss]] = {
         CategoricalGeneralizedCrossEntropy,
         Dice,
         Tversky,
+        CRF,
     )
 }
 """By the names in a spec."""

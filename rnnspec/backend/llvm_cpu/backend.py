@@ -113,6 +113,8 @@ class LlvmCpu:
     def emit_sequence_loss(self, name: str, dtype: str, target: Target) -> Emitted:
         """LLVM text of one of `sequence_losses.SYMBOLS`; InternalError for another name."""
         _check(target)
+        if name not in sequence_losses.SYMBOLS:
+            raise InternalError(f"there is no loss of sequences named {name}")
         return Emitted(sequence_losses.emit_sequence_loss(name, dtype, target), (sequence_losses.SYMBOLS[name],))
 
     def emit_python_call(self, target: Target) -> Emitted:

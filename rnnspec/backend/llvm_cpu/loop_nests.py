@@ -119,31 +119,39 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
         row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
     if tall and stage.tile.block is not None and blocks is None:
-        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block)
+        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block, back)
     elif tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
 
 
 def _emit_cache_blocks(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors,
+    places: RowAddresses,
+    stage: FusedLoop,
+    rows: Range,
+    counts: Sequence[int],
+    block: CacheBlock,
+    back: str | None,
 ) -> None:
     """Some tiles of units for all rows, before the next ones; of these some rows, which stay in the caches, before the next ones."""
     writer, width = vectors.writer, stage.tile.vectors
     all_tiles = tile_count(vectors, stage.units, width)
     emit = _whole_depth if block.depth is None else _parts_of_the_depth
-    body = emit(vectors, places, stage, counts, block)
+    body = emit(vectors, places, stage, counts, block, back)
+    stop = str(-(-all_tiles // block.tiles) * block.tiles)
     last = writer.add(rows[1], block.rows - 1)
     with (
-        writer.loop("0", str(-(-all_tiles // block.tiles) * block.tiles), block.tiles, "beside") as tile,
+        writer.loop("0", stop, block.tiles, "beside") as turn,
         writer.loop(rows[0], last, block.rows, "block") as begin,
     ):
+        tile = _turned(vectors, back, "0", stop, turn, block.tiles)
         tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
         body((begin, vectors.smin(writer.add(begin, block.rows), rows[1])), tiles)
 
 
 def _whole_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits some rows of some tiles of units."""
     width = stage.tile.vectors
@@ -152,13 +160,13 @@ def _whole_depth(
         def down(units: UnitTile) -> None:
             row_tiles(vectors, rows, counts, lambda row, count: TileEmitter(vectors, places, row, count, units, width).run(stage.body))
 
-        unit_tiles_within(vectors, stage.units, width, tiles, down)
+        unit_tiles_within(vectors, stage.units, width, tiles, down, back=back)
 
     return body
 
 
 def _parts_of_the_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits a part of the depth after the other for some rows of some tiles of units: the part's weights come into the caches once.
 
@@ -180,7 +188,12 @@ def _parts_of_the_depth(
             TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(*turns, sums, row_width, first))
 
         unit_tiles_within(
-            vectors, stage.units, width, tiles, lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
+            vectors,
+            stage.units,
+            width,
+            tiles,
+            lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count)),
+            back=back,
         )
 
     def body(rows: Range, tiles: Range) -> None:

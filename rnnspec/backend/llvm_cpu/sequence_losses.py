@@ -17,7 +17,7 @@ LANES = (2, 4, 8)
 
 
 def emit_sequence_loss(name: str, dtype: str, target: Target) -> str:
-    """The function of a loss as LLVM text; its arguments are described at `ctc_text`, and KeyError for another name."""
+    """The function of a loss as LLVM text; `ctc_text` describes its arguments."""
     lanes = min(max(target.vector_bytes // 8, LANES[0]), LANES[-1])
     text = _TEXTS[name](dtype, lanes)
     prelude = math_prelude(("exp", "log"), "f64", (1, lanes), target.fused_multiply_add)

@@ -99,6 +99,8 @@ def unary(sign: str, operand: LocatedValue, span: Span, scope: Scope) -> Located
 def binary(sign: str, left: LocatedValue, right: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
     """Arithmetic and comparison; a quotient of integers that divide is an integer."""
     if sign in ("==", "!="):
+        if None in (left.value, right.value):
+            return LocatedValue((left.value is right.value) is (sign == "=="), span)
         return LocatedValue((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
     if sign == "@":
         raise CheckError(

@@ -11,7 +11,7 @@ from rnnspec.frontend.binding.bind import Bindings, located
 from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, OwnEquations, Report, Scope
 from rnnspec.frontend.cells import calls
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Spread, Step, Term, TermShape, Variable, operands
-from rnnspec.frontend.cells.declared_names import every_statement
+from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.instantiate import BoundCell, instantiate
 from rnnspec.frontend.cells.typed_terms import as_term, fit
@@ -24,13 +24,15 @@ NOWHERE = Span(SourceFile("", ""), 0, 0)
 """The place of what no spec says."""
 
 
-def activation_step(activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE) -> Step:
+def activation_step(
+    activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE, report: Report | None = None
+) -> Step:
     """The equations of an activation of `x`, a row of a width; `CheckError`, with the place of its `use`, where they don't fit it.
 
-    The result is as wide as `x`.
+    The result is as wide as `x`. `report`: counts the statements.
     """
     x = Variable("x", TermShape((width,), True))
-    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call)
+    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call, hoisted=Hoisted(report))
     callee = ast.Identifier(use, activation.name)
     value = as_term(calls.activated(activation, x, ast.Call(use, callee, ()), names), use)
     spread = fit(value, width)
@@ -50,30 +52,25 @@ def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
     return 1 if target_kind(declared) == "class" else width
 
 
-def loss_step(loss: Config, width: int, own: OwnEquations) -> Step:
+def loss_step(loss: Config, width: int, own: OwnEquations, report: Report | None = None) -> Step:
     """The equations of a loss of `prediction`, a row of a width, and `target`, which give a row of 1; `CheckError` where they don't fit it.
 
-    With states they are a step's, and what they give after a sequence's last one is the sequence's loss.
+    With states they are a step's, and what they give after a sequence's last one is the sequence's loss. `report`: counts the statements.
     """
     declared = standard_library.losses(own.losses)[loss.name]
     if has_states(declared):
-        return _sequence_step(declared, loss, width, own)
-    value, names = _run(declared, loss, width, own)
+        return _sequence_step(declared, loss, width, own, report)
+    value, names = _run(declared, loss, width, own, report)
     _check_number(declared, loss, value)
     return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), _number_of_row(value))
 
 
-def has_states(declared: ast.Loss) -> bool:
-    """Whether a loss is one of a whole sequence."""
-    return any(isinstance(statement, ast.States) for statement in every_statement(declared.statements))
-
-
-def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations) -> Step:
+def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations, whole: Report | None) -> Step:
     """The equations of one step, which are a cell's but for the names that they read."""
     parameters = {name: located(value, declared.name.span) for name, value in loss.arguments}
     scope = Scope(parameters, own=own if is_own(declared, own) else NOTHING_OWN)
     definition = ast.Cell(declared.span, declared.name, declared.parameters, declared.statements)
-    report = Report()
+    report = Report(whole)
     bound = BoundCell(definition, scope, Bindings({}), ast.Call(declared.name.span, declared.name, ()))
     step = instantiate(bound, width, report, {"prediction": width, "target": target_width(declared, width)})
     if step is None:
@@ -100,10 +97,10 @@ class MetricSteps:
     result: Step | None
 
 
-def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
-    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
+def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report | None = None) -> MetricSteps:
+    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it. `report`: counts the statements."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
-    value, names = _run(declared, metric, width, own)
+    value, names = _run(declared, metric, width, own, report)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
     if not totals:
@@ -146,7 +143,9 @@ def _read(term: Term) -> Iterator[str]:
         pending.extend(operands(each))
 
 
-def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations) -> tuple[Term, EquationNames]:
+def _run(
+    declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations, report: Report | None
+) -> tuple[Term, EquationNames]:
     """The value that a loss or a metric returns, and the names of its equations."""
     parameters = {name: located(value, declared.name.span) for name, value in given.arguments}
     library = standard_library.functions(own.functions if is_own(declared, own) else {})
@@ -154,11 +153,11 @@ def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEqu
     values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
     owner = f"the {type(declared).__name__.lower()} `{given.name}`"
     targets = calls.targets_of(declared.statements)
-    totals = isinstance(declared, ast.Metric)
-    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, Hoisted(sums=totals))
+    hoisted = Hoisted(report, sums=isinstance(declared, ast.Metric))
+    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, hoisted)
     value = calls.run(declared, declared.statements, names)
     if value is None:
-        raise CheckError(errors.cells.NoReturn(span=declared.name.span, cell=given.name))
+        raise CheckError(errors.cells.NoReturn(span=declared.name.span, owner=f"the {type(declared).__name__.lower()} {given.name}"))
     return as_term(value, declared.name.span), names
 
 

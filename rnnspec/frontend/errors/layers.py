@@ -324,7 +324,7 @@ class MetricMisfit(Diagnostic):
 class MetricOfRows(Diagnostic):
     """A metric beside a loss whose targets are sequences of labels, where no row has a target of its own."""
 
-    code = "E0407"
+    code = "E0409"
     title = "{metric} is a metric of rows, and the loss of {output} takes whole sequences"
     label = "{loss} has a sequence of labels for each sample"
     advice = "leave it out; decode what `model.predict` gives by `rnnspec.decoding`"
@@ -338,7 +338,7 @@ class MetricOfRows(Diagnostic):
 class LossNeedsSequence(Diagnostic):
     """A loss over whole sequences on an output that is one row a sample."""
 
-    code = "E0408"
+    code = "E0410"
     title = "{loss} needs a sequence"
     label = "{output} is one row a sample"
     advice = "`return_sequences = true` in the last recurrent layer gives one a step"
@@ -383,6 +383,20 @@ class MaskDropped(Diagnostic):
     label = "from here on masked steps count as real ones"
 
     layer: str
+
+
+@frozen(kw_only=True)
+class LossExpectsLogits(Diagnostic):
+    """A loss that takes logits on an output whose activation gives probabilities, of which it would take the softmax again."""
+
+    code = "W0402"
+    title = "{loss} expects logits, but {layer} ends with {activation}"
+    label = "takes the softmax itself"
+    advice = "leave the activation out"
+
+    loss: str
+    layer: str
+    activation: str
 
 
 @frozen(kw_only=True)

@@ -182,14 +182,15 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         raise InternalError("the loss wasn't checked")
     width = output.value.type.features
     if loss.name in SEQUENCE_LOSSES:
-        _check_sequence_loss(loss, given.span, output, report)
+        _check_sequence_loss(loss, given.span, output, applications, report)
+        return
+    if loss.name in own.losses:
+        with report.catching(), report.within(given.span):
+            loss_step(loss, width, own, report)
         return
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
-    if loss.name in own.losses:
-        with report.catching():
-            loss_step(loss, width, own)
     if loss.name not in _PROBABILITIES or dict(loss.arguments).get("from_logits"):
         return
     layer, ending = _ending(output, applications)
@@ -202,7 +203,7 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         )
 
 
-def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, report: Report) -> None:
+def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, applications: Sequence[Application], report: Report) -> None:
     if not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=span, loss=loss.name, output=output.name))
     blank, width = dict(loss.arguments)["blank"], output.value.type.features
@@ -210,6 +211,9 @@ def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, report: 
         problem = f"the blank is class {blank}, and {output.name} has the classes 0..{width - 1}"
         help_ = "the output has one class more than there are labels"
         report.add(errors.layers.LossWidth(span=span, loss=loss.name, problem=problem, help=help_))
+    layer, ending = _ending(output, applications)
+    if layer is not None and isinstance(ending, Config) and ending.name in _PROBABILITIES["categorical_crossentropy"]:
+        report.add(errors.layers.LossExpectsLogits(span=span, loss=loss.name, layer=layer.name, activation=ending.name))
 
 
 def _ending(output: GraphOutput, applications: Sequence[Application]) -> tuple[Layer | None, Config | Ending]:

@@ -11,6 +11,7 @@ import pytest
 from rnnspec.backend.llvm_cpu.backend import INFERENCE, LlvmCpu
 from rnnspec.backend.protocol import SCHEDULE, Backend, Emitted
 from rnnspec.contract.executable import Formula
+from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.driver.compilation import Compilation, python_call, target_named
@@ -104,6 +105,9 @@ class Toy:
     def emit_update(self, formula: Formula, states: int, constants: int, dtype: str, target: Target) -> Emitted:
         return Emitted(f"update {dtype}", ("toy_update",))
 
+    def emit_sequence_loss(self, name: str, dtype: str, target: Target) -> Emitted:
+        return Emitted(f"{name} {dtype}", ("toy_loss",))
+
     def emit_python_call(self, target: Target) -> Emitted:
         return Emitted("call", ("toy_call",), ("toy_import",))
 
@@ -157,6 +161,7 @@ def test_the_processor_s_texts_say_what_they_define() -> None:
     for options in ({"shared": False}, {"timed": True}):
         assert backend.emit(kernels, **options).symbols == plain
     emitted = [backend.emit(kernels), backend.emit_update(Adam().formula, 2, 4, "float32", AVX2), backend.emit_python_call(AVX2)]
+    emitted += [backend.emit_sequence_loss(name, dtype, AVX2) for name in SEQUENCE_LOSSES for dtype in ("float32", "float64")]
     for each in emitted:
         assert all(f"@{symbol}(" in each.text for symbol in (*each.symbols, *each.imports))
         assert backend.assemble(each.text, AVX2).startswith(b"\x7fELF")
@@ -174,10 +179,16 @@ def test_addresses_of_another_width_are_refused() -> None:
     for make in (
         lambda: compilation.print("llvm"),
         lambda: LlvmCpu().emit_update(Adam().formula, 2, 4, "float32", narrow),
+        lambda: LlvmCpu().emit_sequence_loss("ctc", "float32", narrow),
         lambda: LlvmCpu().emit_python_call(narrow),
     ):
         with pytest.raises(InternalError, match="avx2: addresses of 32 bits, where 64 are counted with"):
             make()
+
+
+def test_a_loss_that_does_not_exist() -> None:
+    with pytest.raises(InternalError, match="there is no loss of sequences named mse"):
+        LlvmCpu().emit_sequence_loss("mse", "float32", AVX2)
 
 
 def test_a_text_that_does_not_exist() -> None:

@@ -19,6 +19,7 @@ from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, RMSprop
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
 from rnnspec.training.settings import loss_weights_for, make_loss, make_optimizer, metrics_for
 from tests.unit.runtime.fake import model, signature
 
@@ -211,9 +212,9 @@ def test_optimizers_by_position() -> None:
     assert RMSprop(0.1, 0.8) == RMSprop(learning_rate=0.1, rho=0.8)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*LOSSES, *SEQUENCE_LOSSES])
 def test_losses_take_what_a_spec_does_in_its_order(name: str) -> None:
-    parameters = inspect.signature(LOSSES[name]).parameters
+    parameters = inspect.signature({**LOSSES, **SEQUENCE_LOSSES}[name]).parameters
     assert list(parameters) == [each.name for each in SPECS_LOSSES[name].arguments]
 
 
