@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
 from rnnspec.backend.llvm_cpu.rows import DepthPart, RowAddresses, RowValues, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
 from rnnspec.kernel.target import CacheBlock
 
@@ -243,9 +245,16 @@ def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
 
 PARTIAL_RESULTS = 4
 
+LONGEST_CHAIN = 16
+"""The most terms that a wide row's sum adds one after the other to a partial result; of more, sums of about as many as their own number
+are added, so that an error grows with the root of the row's width."""
+
 
 def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, rows: Range) -> None:
-    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
+    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end.
+
+    A long sum falls into blocks of tiles, each added up by itself.
+    """
     writer, lanes = vectors.writer, vectors.lanes
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
     full, rest = divmod(node.units, beside * lanes)
@@ -260,20 +269,37 @@ def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, row
             combined[vector] = vectors.combine(node.kind, partial[vector], value)
         return combined
 
+    def over(same: RowValues, first: str, stop: str) -> list[str]:
+        """Partial results of whole tiles."""
+        start = [(vectors.type, vectors.identity(node.kind))] * beside
+        with writer.carrying_loop(first, stop, 1, start, "tile") as (number, registers, following):
+            following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+        return list(registers)
+
     with writer.loop(*rows, hint="r") as row:
         same = RowValues.emit(vectors, places, row, node.body)
         partial = [vectors.identity(node.kind)] * beside
-        if full:
+        if node.kind is ReduceKind.SUM and full > LONGEST_CHAIN:
+            block = math.isqrt(full - 1) + 1
+            blocks = -(-full // block)
             start = [(vectors.type, register) for register in partial]
-            with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
-                following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
-            partial = list(registers)
+            with writer.carrying_loop("0", str(blocks * block), block, start, "block") as (first, totals, following):
+                sums = over(same, first, _smaller(vectors, writer.add(first, block), full))
+                following.extend(vectors.combine(node.kind, total, each) for total, each in zip(totals, sums, strict=True))
+            partial = list(totals)
+        elif full:
+            partial = over(same, "0", str(full))
         if rest:
             used = -(-rest // lanes)
             partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
         scalar = vectors.reduce_lanes(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
+
+
+def _smaller(vectors: Vectors, number: str, bound: int) -> str:
+    vectors.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
+    return vectors.writer.assign(f"call i64 @llvm.smin.i64(i64 {number}, i64 {bound})", "stop")
 
 
 def emit_column_reduce(vectors: Vectors, places: RowAddresses, node: ColumnReduce, tiles: Range, rows: str) -> None:
