@@ -32,7 +32,7 @@ def reference(work: Workload, data: Mapping[str, Array], weights: Mapping[str, A
         results = interpret(compilation.module("tensor", False).function("forward"), {**arguments, **exact})
         return next(np.asarray(value) for (role, _), value in results.items() if role is Role.OUTPUT)
     module = compilation.module("tensor.backward", True, objective=compilation.objective)
-    if not compilation.objective[0].loss:
+    if not compilation.objective:
         return _of_sequences(compilation, module, data, arguments, exact)
     y = data["y"].astype(np.float64)
     target = compilation.objective[0].target
