@@ -21,10 +21,11 @@ from rnnspec.runtime.storage import model_file
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
+    from rnnspec.training.choices import LossChoice, MetricChoice
     from rnnspec.training.examples import Examples
     from rnnspec.training.loop import Trainer
     from rnnspec.training.losses import Loss, NamedLoss
-    from rnnspec.training.metrics import Metric, MetricNames, NamedMetric
+    from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
     from rnnspec.training.sequence_losses import SequenceLoss
     from rnnspec.training.updates import Updates
@@ -33,10 +34,6 @@ Value = TypeVar("Value")
 
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
-
-LossChoice: TypeAlias = "str | Config | NamedLoss | Loss | SequenceLoss"
-OneMetric: TypeAlias = "str | Config | NamedMetric | NamedLoss | Metric"
-MetricChoice: TypeAlias = "OneMetric | Sequence[OneMetric] | None"
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
