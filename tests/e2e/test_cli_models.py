@@ -47,6 +47,18 @@ def test_evaluate_repeats_what_train_said(trained: Workplace) -> None:
     assert re.search(r"^test loss \d+\.\d+$", done.out, re.MULTILINE)
 
 
+def test_metrics_of_the_spec_and_of_several_numbers_are_shown(workplace: Workplace) -> None:
+    """As a list in a line; what a spec declares is in the model's file."""
+    own = "metric sure of class { return max(prediction) }\n" + SPEC.replace("[accuracy]", "[confusion_matrix, sure, accuracy]")
+    (workplace.folder / "own.rnn").write_text(own, encoding="utf-8")
+    assert own.count("sure") == 2
+    done = workplace.succeeds("train", "own.rnn", "--data", "trend.npz", "-o", "own.rnnc", "--seed", "0", "--epochs", "2")
+    assert re.search(r"^test confusion_matrix \[(\d+\.0000(, )?){4}\]$", done.out, re.MULTILINE)
+    assert re.search(r"^test sure 0\.\d+$", done.out, re.MULTILINE)
+    again = workplace.succeeds("evaluate", "own.rnnc", "--data", "trend.npz").out
+    assert again.splitlines() == [line for line in done.out.splitlines() if line.startswith("test ")]
+
+
 def test_predict_writes_outputs(trained: Workplace, tmp_path: Path) -> None:
     trained.succeeds("predict", "trend.rnnc", "--data", "trend.npz", "-o", tmp_path / "predictions.npz")
     with np.load(tmp_path / "predictions.npz") as predictions:
