@@ -15,6 +15,7 @@ PATH = re.compile(r"`((?:rnnspec|tests|docs|templates)/[\w./-]*)`")
 
 EXPECTED = {
     "An elementwise operation",
+    "A function, an activation",
     "An operation with a structure",
     "A layer",
     "An argument of a layer",
