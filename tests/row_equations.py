@@ -50,7 +50,7 @@ def loss_rows(name: str, options: Mapping[str, Any], prediction: Array, target: 
 
 
 def equation_rows(objective: OutputObjective, prediction: Array, target: Array) -> tuple[tuple[Array, ...], Array]:
-    """What an objective's loss and metrics give for each row, (rows, columns), and the loss's derivative by the prediction, of its shape."""
+    """What an objective's loss and metrics give for each row, (rows, columns), and the loss's derivative by the prediction."""
     if not len(prediction):
         one = np.ones((1, prediction.shape[1]), prediction.dtype)
         numbers, slopes = equation_rows(objective, one, np.zeros((1, target.shape[1])))

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import cast
+from typing import Any, cast
 
 from rnnspec.contract.executable import Family, Scores
 from rnnspec.contract.metric_names import computed_name, kind_of_targets
@@ -138,7 +138,7 @@ def _objective(
 def _metric(given: Config | Metric, rule: TargetRule, width: int, scores: Scores, *, from_logits: bool) -> RowEquations | Metric:
     """A metric beside a loss; ValueError for one that needs other targets.
 
-    Binary accuracy's threshold is 0.5, and 0 for logits, which is the same decision. `crossentropy` is one of logits beside a loss of logits.
+    Beside a loss of logits binary accuracy's threshold of 0.5 is 0, which is the same decision, and `crossentropy` is one of logits.
     """
     if not isinstance(given, Config):
         return given
@@ -204,7 +204,7 @@ def weights_by_objective(trained: Sequence[Objective], given: object) -> list[ob
     return [given] * len(trained) if shared else by_objective("sample_weight", trained, cast(object, given), complete=False)
 
 
-def batch_values(trained: Sequence[Objective], logs: Mapping[str, float]) -> float | list[float]:
+def batch_values(trained: Sequence[Objective], logs: Mapping[str, Any]) -> float | list[Any]:
     """The values of a batch's `logs` as Keras's `train_on_batch` lists them; the loss alone if there is nothing else.
 
     The whole loss, each output's own if there are several, the metrics, the weighted metrics. The metrics of a model with several

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from rnnspec.contract.arguments import REQUIRED
+from rnnspec.contract.metric_names import COMPUTED
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.validate import finite_number
@@ -144,7 +145,9 @@ def _metric(given: object, what: str) -> Config | Metric:
         return given.config
     if isinstance(given, Metric) and callable(given.rows):
         return given
-    raise ValueError(f"{what}: expected names, or objects with `name` and `rows`, got {given!r}; there are accuracy, {', '.join(METRICS)}")
+    raise ValueError(
+        f"{what}: expected names, or objects with `name` and `rows`, got {given!r}; there are {', '.join((*COMPUTED, *METRICS))}"
+    )
 
 
 def _known_as(spelled: str, known: Iterable[str]) -> str | None:

@@ -137,8 +137,10 @@ def _emit_cache_blocks(
     """Some tiles of units for all rows, before the next ones; of these some rows, which stay in the caches, before the next ones."""
     writer, width = vectors.writer, stage.tile.vectors
     all_tiles = tile_count(vectors, stage.units, width)
-    emit = _whole_depth if block.depth is None else _parts_of_the_depth
-    body = emit(vectors, places, stage, counts, block, back)
+    if block.depth is None:
+        body = _whole_depth(vectors, places, stage, counts, back)
+    else:
+        body = _parts_of_the_depth(vectors, places, stage, counts, block, block.depth, back)
     stop = str(-(-all_tiles // block.tiles) * block.tiles)
     last = writer.add(rows[1], block.rows - 1)
     with (
@@ -151,7 +153,7 @@ def _emit_cache_blocks(
 
 
 def _whole_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, back: str | None
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits some rows of some tiles of units."""
     width = stage.tile.vectors
@@ -166,7 +168,7 @@ def _whole_depth(
 
 
 def _parts_of_the_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, back: str | None
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, depth: int, back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits a part of the depth after the other for some rows of some tiles of units: the part's weights come into the caches once.
 
@@ -174,11 +176,10 @@ def _parts_of_the_depth(
     """
     writer, width = vectors.writer, stage.tile.vectors
     (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
-    assert block.depth is not None
     columns = width * vectors.lanes * len(contract.names)
     row_width = block.tiles * columns
     waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
-    last = (-(-contract.depth // block.depth) - 1) * block.depth
+    last = (-(-contract.depth // depth) - 1) * depth
 
     def part(rows: Range, tiles: Range, turns: Range, first: str | None) -> None:
         def tile(units: UnitTile, row: str, count: int) -> None:
@@ -187,18 +188,14 @@ def _parts_of_the_depth(
             sums = vectors.pointer(waiting, writer.add(place, beside))
             TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(*turns, sums, row_width, first))
 
-        unit_tiles_within(
-            vectors,
-            stage.units,
-            width,
-            tiles,
-            lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count)),
-            back=back,
-        )
+        def down(units: UnitTile) -> None:
+            row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
+
+        unit_tiles_within(vectors, stage.units, width, tiles, down, back=back)
 
     def body(rows: Range, tiles: Range) -> None:
-        with writer.loop("0", str(last), block.depth or 0, "part") as start:
-            part(rows, tiles, (start, writer.add(start, block.depth or 0)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
+        with writer.loop("0", str(last), depth, "part") as start:
+            part(rows, tiles, (start, writer.add(start, depth)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
         part(rows, tiles, (str(last), str(contract.depth)), None)
 
     return body

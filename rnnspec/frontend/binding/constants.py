@@ -123,10 +123,12 @@ def _number(given: LocatedValue, sign: str, scope: Scope) -> int | float:
     return given.value
 
 
-def _plain(given: LocatedValue, sign: str, scope: Scope) -> int | float | bool | str | None:
+def _plain(given: LocatedValue, sign: str, scope: Scope) -> int | float | bool | str | tuple[object, ...] | None:
     if given.value is None or isinstance(given.value, int | float | str):
         return given.value
-    raise _unfit(given, f"`{sign}` compares numbers, texts, true, false and none", scope)
+    if isinstance(given.value, tuple):
+        return tuple(_plain(item, sign, scope) for item in given.value)
+    raise _unfit(given, f"`{sign}` compares numbers, texts, true, false, none and lists of them", scope)
 
 
 def _unfit(given: LocatedValue, needed: str, scope: Scope) -> CheckError:

@@ -7,12 +7,11 @@ from typing import Literal
 from rnnspec.contract.metric_names import computed_metric
 from rnnspec.contract.objective import UnknownEquations
 from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.frontend.binding.bind import checked, equation_arguments, located, plain
+from rnnspec.frontend.binding.bind import checked, declared_equations, equation_arguments, located, plain
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.entries import Catalogue
-from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.source import SourceFile, Span
 
 _NOWHERE = Span(SourceFile("", ""), 0, 0)
@@ -25,13 +24,12 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
     """
     kind = Family.LOSS if family == "loss" else Family.METRIC
     catalogue = FAMILIES[kind]
-    metric = kind is Family.METRIC
-    declared: ast.Equations | None = own.of(kind).get(given.name) or (own.losses.get(given.name) if metric else None)
+    declared = declared_equations(kind, given.name, own)
     if declared is None and (name := _spelled(given.name, catalogue)) is not None:
-        chosen = computed_metric(name, width, classes) if metric else name
+        chosen = computed_metric(name, width, classes) if kind is Family.METRIC else name
         if chosen != name and given.arguments:
             raise ValueError(f"metric {name} takes no arguments, got {dict(given.arguments)}")
-        declared = standard_library.row_equations(metric).get(chosen)
+        declared = declared_equations(kind, chosen, own)
     if declared is None:
         raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
     arguments = {argument.name: argument for argument in equation_arguments(declared)}

@@ -80,6 +80,9 @@ def call(call: ast.Call, names: EquationNames) -> Operand:
         return _reduce(call, argument, names)
     if name in _SPECIAL:
         return _SPECIAL[name](call, names)
+    spelled = ACTIVATIONS[name].name if name in ACTIVATIONS else name
+    if names.functions.is_own(spelled):
+        return _function(names.functions[spelled], call, names)
     if name in ACTIVATIONS:
         return _activation(call, names)
     if name in names.functions:
@@ -88,7 +91,7 @@ def call(call: ast.Call, names: EquationNames) -> Operand:
         raise CheckError(
             errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
         )
-    instead, every = function_advice(name, names.scope.parameters)
+    instead, every = function_advice(name, {*names.scope.parameters, *names.functions})
     raise CheckError(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
 
 
@@ -103,7 +106,16 @@ def _parameter_call(call: ast.Call, names: EquationNames) -> Operand:
         place = f"a call of `{name}`"
         raise CheckError(errors.cells.UnfitOperand(span=call.callee.span, place=place, expected="an activation", found=describe(value)))
     (argument,) = _positional(call, 1)
-    return activated(value, term_of(argument, names), call, names)
+    operand = term_of(argument, names)
+    result = as_term(activated(value, operand, call, names), call.span)
+    width = operand.shape.dimensions[-1:]
+    if result.shape.dimensions not in ((), (1,), operand.shape.dimensions):
+        place, expected = f"the activation `{value.name}`", f"{list(width)}, as wide as its value"
+        here = (Label(given.span, "given here"),)
+        raise CheckError(
+            errors.cells.UnfitOperand(span=call.callee.span, place=place, expected=expected, found=str(result.shape), secondary=here)
+        )
+    return result
 
 
 def activated(activation: Config, value: Term, call: ast.Call, names: EquationNames) -> Operand:
@@ -159,8 +171,17 @@ def _function(function: ast.Function, call: ast.Call, names: EquationNames) -> O
             problem = f"gets `{name}` twice"
             raise CheckError(errors.cells.FunctionMisuse(span=span, function=function.name.text, problem=problem))
         given[name] = argument.value
-    found = dict(zip(given, operands_of(list(given.values()), names), strict=True))
-    return _called(function, found, call, names)
+    activations = {name: evaluate(value, names.constants()) for name, value in given.items() if _is_activation(value, names)}
+    values = [name for name in given if name not in activations]
+    found = dict(zip(values, operands_of([given[name] for name in values], names), strict=True))
+    return _called(function, activations | found, call, names)
+
+
+def _is_activation(argument: ast.Expression, names: EquationNames) -> bool:
+    """Whether an argument is the name of a function, which a parameter can be called by, and no other name of the equations."""
+    if not isinstance(argument, ast.Name) or argument.spelling in names.known() | names.targets:
+        return False
+    return argument.spelling in names.functions or argument.spelling in ACTIVATIONS
 
 
 def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call, names: EquationNames) -> Operand:
@@ -181,7 +202,7 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
         if name in given:
             operand = given[name]
         elif parameter.default is not None:
-            operand = evaluate(parameter.default, inner.constants())
+            operand = evaluate(parameter.default, scope)
         else:
             problem = f"needs a value for `{name}`"
             raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))

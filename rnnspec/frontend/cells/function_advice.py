@@ -99,7 +99,7 @@ _FOREIGN = frozenset({"acos", "arccos", "asin", "atan", "atan2", "atanh", "asinh
 def function_advice(name: str, more: Collection[str]) -> tuple[str, ...]:
     """Advice on an unknown function `name`: first the likely intended function or a substitute, then a list of all functions.
 
-    `more`: names of the cell's parameters, which may hold activations.
+    `more`: names of parameters, which may hold activations, and of functions that are text.
     """
     every = f"there are {', '.join(sorted(FUNCTIONS - ACTIVATIONS.keys()))}, and the activations {', '.join(sorted(ACTIVATIONS))}"
     return (_first(name, more), every)

@@ -42,6 +42,11 @@ def activation_step(
     return Step(activation.name, width, (), (), tuple(names.hoisted.assignments), spread)
 
 
+def library_activation(activation: Config, width: int) -> Step:
+    """The equations of an activation of the library, whatever functions a spec has."""
+    return activation_step(activation, width, standard_library.functions({}))
+
+
 def target_kind(declared: ast.Loss | ast.Metric) -> str:
     """What a loss or a metric says of its target."""
     return "values" if declared.target is None else declared.target.text
@@ -100,6 +105,9 @@ class MetricSteps:
 def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report | None = None) -> MetricSteps:
     """The equations of a metric for predictions of a width; `CheckError` where they don't fit it. `report`: counts the statements."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
+    if isinstance(declared, ast.Loss) and has_states(declared):
+        place, found = f"the metric `{metric.name}`", "a loss of whole sequences"
+        raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected="equations of a row", found=found))
     value, names = _run(declared, metric, width, own, report)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
@@ -112,6 +120,10 @@ def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report |
     for assignment in assignments:
         if not late.isdisjoint(_read(assignment.value)):
             late.update(assignment.targets)
+    if not all(late.isdisjoint(_read(total)) for total in totals.values()):
+        raise CheckError(
+            errors.cells.UnfitOperand(span=declared.name.span, place="`total`", expected="a value of a row", found="a total of totals")
+        )
     mixed = [each.value for each in assignments if not late.isdisjoint(each.targets)] + [value]
     if any(term.shape.stepwise for term in mixed) or late.isdisjoint(_read(value)):
         found = "something that depends on a row"

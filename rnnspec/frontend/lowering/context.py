@@ -46,9 +46,8 @@ class Tools:
         return self.builder.constant(value, TensorType(self.dtype, shape))
 
     def activated(self, activation: Config, value: Value) -> Value:
-        """The value after an activation of the catalogue."""
-        rows = self.builder.tensor(value).shape[0]
-        return self.run(self.equations(activation, self.features(value)), {"x": value}, rows)
+        """The value after an activation, a function of the spec or of the library."""
+        return self.run(self.equations(activation, self.features(value)), {"x": value}, self.builder.tensor(value).shape[0])
 
     def run(self, step: Step, values: dict[str, Value], rows: Dim) -> Value:
         """The result of equations of rows without weights."""

@@ -69,11 +69,12 @@ DECLARATIONS = ("MODEL", "CELL", "BLOCK", "TRAIN", "_FUNCTION", "_LOSS", "_METRI
 
 HEADS: Mapping[str, str] = MappingProxyType(
     {
-        word: f"it is written `{word} f {{ return ... }}`, or `{word} f(a = 1) {{ return ... }}` with parameters"
-        for word in ("loss", "metric")
+        **{word: f"it is written `{word} f {{ return ... }}`, or `{word} f(a = 1) {{ return ... }}` with parameters"
+           for word in ("loss", "metric")},
+        "of": "it is written `of class {`; `of class except a {` names the parameter that holds the class of rows without a label",
     }
-)
-"""Words that begin a declaration, and are plain names where its head isn't right."""
+)  # fmt: skip
+"""Words of the head of a declaration, which are plain names where it isn't right."""
 
 _OF_A_CELL = "`{word}` is a statement of a cell"
 

@@ -367,7 +367,7 @@ class _Recovery:
                 return "an equation gives a name its one value: `h' = h + x`"
             case _ if _is_word(token) and "NAME" in choices:
                 return f"`{token}` is a word of the language and can't be a name"
-            case "NAME" if "MODEL" in choices and token in advice.HEADS:
+            case "NAME" if choices & {"MODEL", "LBRACE"} and token in advice.HEADS:
                 return advice.HEADS[str(token)]
             case _ if self._tokens[first].type == "NAME":
                 return advice.WORDS.get(str(self._tokens[first]), "")

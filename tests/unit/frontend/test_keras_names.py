@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rnnspec.contract.metric_names import COMPUTED, SEQUENCE_LOSSES
 from rnnspec.diagnostics import Diagnostic, SpecError
 from rnnspec.driver import commands
 from rnnspec.frontend import errors
@@ -107,7 +108,7 @@ def arguments() -> Iterator[tuple[str, str, str]]:
 def known_arguments(family: str, callee: str) -> set[str]:
     if callee in FILES:
         return {parameter.name.text for parameter in standard_cell(callee).parameters} | {option.name for option in SEQUENCE_OPTIONS}
-    if family in ("loss", "metric") and callee not in ("accuracy", "ctc"):
+    if family in ("loss", "metric") and callee not in COMPUTED.keys() | SEQUENCE_LOSSES:
         return {parameter.name.text for parameter in row_equations(family == "metric")[callee].parameters}
     entry = LAYERS[callee] if family == "layer" else FAMILIES[Family(family)][callee]
     return {argument.name for argument in entry.arguments}

@@ -168,7 +168,7 @@ class FakeExecutable:
         def placed(numbers: Array) -> Array:
             found = np.zeros((len(rows), numbers.shape[1]), output.dtype)
             found[real] = numbers
-            return found.reshape(*output.shape[:-1], -1)
+            return found.reshape(*output.shape[:-1], numbers.shape[1])
 
         results: list[Array] = []
         if objective.loss is not None or objective.metrics:
