@@ -34,7 +34,7 @@ Value = TypeVar("Value")
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
-LossChoice: TypeAlias = "str | Config | Loss | SequenceLoss"
+LossChoice: TypeAlias = "str | Config | NamedLoss | Loss | SequenceLoss"
 MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"

@@ -219,7 +219,7 @@ def run(owner: ast.Equations, statements: Sequence[ast.CellStatement], names: Eq
                     return returned
             case ast.Weight() | ast.States():
                 word = "weight" if isinstance(statement, ast.Weight) else "state"
-                reason = f"`{word}` is a statement of a cell"
+                reason = f"`{word}` is a statement of a cell, and of a loss with states"
                 raise CheckError(errors.syntax.MisplacedStatement(span=statement.span, word=word, reason=reason))
             case _:
                 assert_never(statement)

@@ -70,6 +70,12 @@ def has_states(declared: ast.Loss) -> bool:
 
 def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations) -> Step:
     """The equations of one step, which are a cell's but for the names that they read."""
+    if declared.unlabelled is not None:
+        expected, help_ = "a loss of rows", "steps without a label are left out by a mask"
+        found = "a loss with states"
+        raise CheckError(
+            errors.cells.UnfitOperand(span=declared.unlabelled.span, place="`except`", expected=expected, found=found, help=help_)
+        )
     parameters = {name: located(value, declared.name.span) for name, value in loss.arguments}
     scope = Scope(parameters, own=own if is_own(declared, own) else NOTHING_OWN)
     definition = ast.Cell(declared.span, declared.name, declared.parameters, declared.statements)
@@ -103,6 +109,8 @@ class MetricSteps:
 def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
     """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
+    if isinstance(declared, ast.Loss) and has_states(declared):
+        raise CheckError(errors.layers.LossAsMetric(span=declared.name.span, loss=metric.name))
     value, names = _run(declared, metric, width, own)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"

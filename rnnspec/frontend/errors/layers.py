@@ -324,7 +324,7 @@ class MetricMisfit(Diagnostic):
 class MetricOfRows(Diagnostic):
     """A metric beside a loss whose targets are sequences of labels, where no row has a target of its own."""
 
-    code = "E0407"
+    code = "E0409"
     title = "{metric} is a metric of rows, and the loss of {output} takes whole sequences"
     label = "{loss} has a sequence of labels for each sample"
     advice = "leave it out; decode what `model.predict` gives by `rnnspec.decoding`"
@@ -335,16 +335,41 @@ class MetricOfRows(Diagnostic):
 
 
 @frozen(kw_only=True)
+class LossAsMetric(Diagnostic):
+    """A loss over whole sequences among the metrics, which are of rows."""
+
+    code = "E0412"
+    title = "the loss {loss} is no metric"
+    label = "has states, so that it is of whole sequences, and a metric is of rows"
+
+    loss: str
+
+
+@frozen(kw_only=True)
 class LossNeedsSequence(Diagnostic):
     """A loss over whole sequences on an output that is one row a sample."""
 
-    code = "E0408"
+    code = "E0410"
     title = "{loss} needs a sequence"
     label = "{output} is one row a sample"
     advice = "`return_sequences = true` in the last recurrent layer gives one a step"
 
     loss: str
     output: str
+
+
+@frozen(kw_only=True)
+class LossMisfit(Diagnostic):
+    """A loss over whole sequences on an output whose rows aren't what it takes them for."""
+
+    code = "E0411"
+    title = "{loss} doesn't fit the rows of {output}, which have {width} values"
+    label = "{problem}"
+
+    loss: str
+    output: str
+    width: int
+    problem: str
 
 
 @frozen(kw_only=True)

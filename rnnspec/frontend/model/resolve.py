@@ -138,7 +138,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         settings,
         report.warnings,
         drops,
-        _loss_weights(settings, outputs, definitions.own),
+        _loss_weights(settings, outputs, definitions.own) if report.count == 0 else (),
         definitions.own,
     )
 
