@@ -21,6 +21,11 @@ class Field(NamedTuple):
     last: Array
 
 
+def of_steps(field: Field, real: Array) -> Field:
+    """The field of some of the steps, one after the other; `real`: bools (steps,)."""
+    return Field(field.prediction[real], field.transitions, field.first, field.last)
+
+
 def score(field: Field, labels: Sequence[int]) -> float:
     """The score of one sequence of classes."""
     if not labels:

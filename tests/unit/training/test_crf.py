@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec.decoding import crf_decode
 from rnnspec.training.losses import CRF
-from tests.crf_reference import Array, Field, by_sequences
+from tests.crf_reference import Array, Field, by_sequences, of_steps
 
 WEIGHTS = ("transitions", "first", "last")
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -72,7 +72,7 @@ def losses_of(prediction: Array, labels: Array, weights: Mapping[str, Array], re
     """Each sample's loss, of its real steps."""
     real = np.ones(labels.shape, bool) if real is None else real
     each = zip(fields(prediction, weights), labels, real, strict=True)
-    return np.array([by_sequences(field._replace(prediction=field.prediction[own]), row[own].tolist())[0] for field, row, own in each])
+    return np.array([by_sequences(of_steps(field, own), row[own].tolist())[0] for field, row, own in each])
 
 
 def gradients_of(prediction: Array, labels: Array, weights: Mapping[str, Array], real: Array) -> dict[str, Array]:
@@ -80,7 +80,7 @@ def gradients_of(prediction: Array, labels: Array, weights: Mapping[str, Array],
     samples = len(labels)
     found = {"prediction": np.zeros(prediction.shape), **{name: np.zeros(weights[name].shape) for name in weights}}
     for sample, (field, row, own) in enumerate(zip(fields(prediction, weights), labels, real, strict=True)):
-        _, gradient = by_sequences(field._replace(prediction=field.prediction[own]), row[own].tolist())
+        _, gradient = by_sequences(of_steps(field, own), row[own].tolist())
         found["prediction"][sample, own] = gradient.prediction / samples
         for name in weights:
             found[name] += getattr(gradient, name) / samples
