@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Cell: TypeAlias = Literal["lstm", "gru", "peephole_lstm", "layer_norm_lstm"]
-Kind: TypeAlias = Literal["stream", "samples", "sequences", "classes", "text", "language", "translation", "tags"]
+Kind: TypeAlias = Literal["stream", "samples", "sequences", "classes", "text", "language", "translation", "tags", "speech"]
 
 SPECS = Path(__file__).parent / "specs"
-CLASSES, TAGS = 10, 17
+CLASSES, TAGS, LETTERS = 10, 17, 29
+LABELS = 40
+"""Of the longest sequence of labels in "speech"."""
 LAYERS_OF_A_STACK = 3
 TRAIN_STEPS = 4
 """Steps of training whose losses are compared: the second one is the first to depend on the gradient."""
@@ -30,6 +32,7 @@ class Workload:
     with a Dense(10) behind its last one, "text" an embedding, an LSTM in one or both `directions` and a Dense(1),
     masked where an id is 0, "tags" the same with a Dense(17) at each word. "language": an embedding, an LSTM and a
     Dense over the vocabulary at each step, "translation" two of these, an encoder and a decoder with attention.
+    "speech": an LSTM in both directions and a Dense(29) at each step, by connectionist temporal classification.
     `stacked`: three cells on each other. `time`: the padded one; `real`: the longest text's. `train`: forward,
     backward and Adam, rather than inference.
     """
@@ -59,7 +62,7 @@ class Workload:
                 return SPECS / f"{self.cell}{'_stack' if self.stacked else ''}.rnn"
             case "classes":
                 return SPECS / f"{self.cell}{'_stack' if self.stacked else ''}_classes.rnn"
-            case "language" | "translation" | "tags":
+            case "language" | "translation" | "tags" | "speech":
                 return SPECS / f"{self.kind}.rnn"
 
     @property
@@ -93,6 +96,7 @@ class Workload:
             "text": f"{embedding} → {encoder} → Dense(1)",
             "language": f"{embedding} → {single} → Dense({self.vocabulary})",
             "translation": f"two {embedding} → {single}, the second with Attention → Dense({self.vocabulary})",
+            "speech": f"{self.features} → {encoder} → Dense({LETTERS}), CTC",
             "tags": f"{embedding} → {encoder} → Dense({TAGS})",
         }[self.kind]
         size = f"batch {self.batch}" if self.kind in ("stream", "samples") else f"batch {self.batch}, T {self.time}"
@@ -136,6 +140,7 @@ _ROWS: Sequence[Workload] = (
     Workload("W7b", "translation", 32, 25, 128, 256, vocabulary=8000, train=True),
     replace(W4A, name="W7c", kind="tags", units=100, train=True),
     W7D,
+    Workload("W7e", "speech", 16, 200, 40, 128, train=True),
     replace(W7D, name="W7d-train", kind="classes", train=True),
     *(Workload(f"T{time}", "sequences", 1, time, 80, 64) for time in (10, 100, 1000, 10_000, 100_000)),
 )
@@ -148,7 +153,7 @@ WORKLOADS: Mapping[str, Workload] = {row.name: row for row in _ROWS}
 
 GROUPS: Mapping[str, Sequence[str]] = {
     "inference": ("W1a", "W1c", *NATIVE, "W2a", "W2b", "W2c", "W3a", "W3b", "W3g", "W4a", "W4b", "W6a", "W6b", "W7d"),
-    "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train", "W7a", "W7b", "W7c", "W7d-train"),
+    "training": ("W4a-train", "W4b-train", "W5a-train", "W5b-train", "W6a-train", "W6b-train", "W7a", "W7b", "W7c", "W7d-train", "W7e"),
     "threads": ("W2c@2", "W3a@2", "W4a@2", "W5a-train@2"),
     "scaling": ("W4a", "W4a-padded", *LENGTHS),
 }
@@ -178,6 +183,11 @@ def draw(work: Workload) -> dict[str, Array]:
         case "translation":
             source, words = _words(random, work, work.time), _words(random, work, work.time + 1)
             return {"source": source, "target": words[:, :-1].copy(), "y": words[:, 1:].copy()}
+        case "speech":
+            x = random.normal(size=(work.batch, work.time, work.features)).astype(np.float32)
+            lengths = random.integers(LABELS // 2, LABELS + 1, work.batch)
+            labels = random.integers(1, LETTERS, (work.batch, LABELS))
+            return {"x": x, "y": np.where(np.arange(LABELS) < lengths[:, None], labels, 0).astype(np.int32)}
         case "stream" | "samples" | "sequences" | "classes":
             x = random.normal(size=(work.batch, work.time, work.features)).astype(np.float32)
             return {"x": x, "y": random.integers(0, CLASSES, work.batch).astype(np.int32)}

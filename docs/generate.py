@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from docs.library_text import declared
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
@@ -37,7 +38,7 @@ from rnnspec.frontend.catalogue.choices import (
 )
 from rnnspec.frontend.catalogue.entries import Catalogue
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
-from rnnspec.frontend.cells.functions import ELEMENTARY, FUNCTIONS, PAIRS, REDUCTIONS
+from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows
 from rnnspec.frontend.syntax.parser import parse
@@ -93,15 +94,6 @@ FORMULAS: Mapping[str, str] = {
 `excess` is the number that makes `sparsemax` sum to 1.
 """
 
-LOSS_FORMULAS: Mapping[str, str] = {
-    "mean_squared_error": "mean((p - t)**2)",
-    "mean_absolute_error": "mean(abs(p - t))",
-    "binary_crossentropy": "mean(-t * log(p) - (1 - t) * log(1 - p))",
-    "categorical_crossentropy": "-sum(t * log(p / sum(p)))",
-    "sparse_categorical_crossentropy": "-log(p[t] / sum(p))",
-}
-"""One row's loss: p is what the model gives, t the target. A test computes with them."""
-
 REGULARIZER_FORMULAS: Mapping[str, str] = {
     "L1": "l1 * abs(w).sum()",
     "L2": "l2 * (w**2).sum()",
@@ -117,15 +109,6 @@ CONSTRAINT_FORMULAS: Mapping[str, str] = {
     "MinMaxNorm": "w * (rate * clip(n, min_value, max_value) + (1 - rate) * n) / (n + 1e-7)",
 }
 """What becomes of a weight w, n being its norms along the axis. A test computes with them."""
-
-METRIC_WORDS: Mapping[str, str] = {
-    "accuracy": "binary for one output, sparse categorical for targets that are class numbers, else categorical",
-    "binary_accuracy": "the share of outputs on the target's side of 0.5 (of 0 for a loss from logits)",
-    "categorical_accuracy": "1 where the largest output is the largest target",
-    "sparse_categorical_accuracy": "1 where the largest output is the target's class",
-    "mean_squared_error": "mean((p - t)**2)",
-    "mean_absolute_error": "mean(abs(p - t))",
-}
 
 SETTING_WORDS: Mapping[str, str] = {
     "loss": "what training makes small",
@@ -399,6 +382,12 @@ def catalogue_table(catalogue: Catalogue, heading: str, words: Mapping[str, str]
     return table(("name, with its arguments", "also written", heading), rows)
 
 
+def library_table(file: str, kind: str, catalogue: Catalogue) -> str:
+    """The losses or metrics in a file of the standard library, by its text."""
+    rows = [(f"`{each.head}`", spellings(catalogue[each.name]), each.target, each.words) for each in declared(file, kind)]
+    return table(("name, with its arguments", "also written", "targets", f"the {kind}"), rows)
+
+
 def not_yet(_: str, family: str) -> str:
     """The members of one of Keras's families that a spec can't name, one name each."""
     here = {*LAYERS, *FILES} if family == "layer" else set(FAMILIES[Family(family)])
@@ -441,9 +430,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     ),
     "regularizers": lambda _: catalogue_table(REGULARIZERS, "penalty", REGULARIZER_FORMULAS, code=True),
     "constraints": lambda _: catalogue_table(CONSTRAINTS, "after an update", CONSTRAINT_FORMULAS, code=True),
-    "losses": lambda _: catalogue_table(
-        {name: each for name, each in LOSSES.items() if each.name not in SEQUENCE_LOSSES}, "one row's loss", LOSS_FORMULAS, code=True
-    ),
+    "losses": lambda _: library_table("losses", "loss", {name: each for name, each in LOSSES.items() if each.name not in SEQUENCE_LOSSES}),
     "sequence-losses": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}"
         for each in entries(LOSSES)
@@ -452,14 +439,17 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "optimizers": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
     ),
-    "metrics": lambda _: catalogue_table(METRICS, "one row's value", METRIC_WORDS, code=False),
+    "metrics": lambda _: library_table("metrics", "metric", METRICS),
+    "library-functions": lambda _: table(
+        ("function", "value"), [(f"`{each.head}`", each.words) for each in declared("functions", "function")]
+    ),
     "settings": lambda _: table(
         ("setting", "what it may be", "what it does"),
         [(f"`{name}`", expected(each), SETTING_WORDS[name]) for name, each in SETTINGS.items()],
     ),
     "functions": lambda _: table(
         ("function", "value"),
-        [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS) | ELEMENTARY | set(REDUCTIONS) | set(PAIRS))],
+        [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS))],
     ),
     "llvm-passes": lambda _: "\n" + "".join(f"- `{name}`\n" for name in PASSES) + "\n",
     "bounds": lambda _: table(

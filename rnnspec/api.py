@@ -199,15 +199,15 @@ class _Scores:
     key: str | None
     compilation: Callable[[], Compilation]
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """See `contract.executable.Scores`."""
 
         def build() -> RowEquations:
-            return _uncollected(lambda: self.compilation().equations(family, config, width))
+            return _uncollected(lambda: self.compilation().equations(family, config, width, classes=classes))
 
         if self.key is None:
             return build()
-        return kept_data(RowEquations, ObjectCache.key(self.key, "equations", family, repr(config), str(width)), build)
+        return kept_data(RowEquations, ObjectCache.key(self.key, "equations", family, repr(config), str(width), str(classes)), build)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """See `contract.executable.Scores`."""

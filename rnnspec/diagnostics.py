@@ -209,7 +209,7 @@ def listed(known: Iterable[str]) -> str:
     """Advice that names all there are, or, where that is too much to read, says where they stand."""
     names = sorted(known)
     if len(names) <= _MOST_LISTED:
-        return f"there are {', '.join(names)}"
+        return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
     return "docs/language.md lists what there is"
 
 

@@ -35,7 +35,7 @@ class Scan:
 
 def settings(task: Task) -> Settings:
     work = task.work
-    if work.kind == "samples":
+    if work.kind in ("samples", "speech"):
         return {}
     if work.kind == "stream":
         return {"jit": lambda: streaming(task)}

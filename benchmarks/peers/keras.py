@@ -20,7 +20,7 @@ Step: TypeAlias = Callable[..., tuple[Tensor, Tensor]]
 
 
 def settings(task: Task) -> Settings:
-    if task.work.kind in ("samples", "language", "translation", "tags"):
+    if task.work.kind in ("samples", "language", "translation", "tags", "speech"):
         return {}
     if task.work.kind == "stream":
         return {"jit of stateless_call": lambda: streaming(task)}
@@ -94,7 +94,7 @@ def network(task: Task) -> Any:
                 y = recurrent(task, return_sequences=True)(y)
             y = recurrent(task, return_sequences=sequence)(y)
             y = y if sequence else layers.Dense(CLASSES)(y)
-        case "language" | "translation" | "tags":
+        case "language" | "translation" | "tags" | "speech":
             raise ValueError(f"no network for {work.kind}")
     model = keras.Model(x, y)
     model.set_weights(task.weights)

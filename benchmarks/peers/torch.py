@@ -43,6 +43,8 @@ def settings(task: Task) -> Settings:
         return {"packed": lambda: finish(packed_text(task)), "flipped": lambda: finish(flipped_text(task))}
     if work.kind == "tags":
         return {"packed": lambda: finish(packed_tags(task)), "flipped": lambda: finish(flipped_tags(task))}
+    if work.kind == "speech":
+        return {"its layer": lambda: finish(speech(task))}
     if work.kind in ("language", "translation"):
         network = language if work.kind == "language" else translation
         return {
@@ -74,7 +76,9 @@ def training(network: Network) -> Call:
         steps += 1
         *inputs, y = map(torch.from_numpy, given)
         output, target = network.forward(*inputs), y if network.targets is None else network.targets(y, *inputs)
-        if target.ndim == 1:
+        if target.ndim == 2 and not target.is_floating_point():
+            loss = connectionist(output, target)
+        elif target.ndim == 1:
             loss = functional.cross_entropy(output, target.long())
         else:
             loss = functional.binary_cross_entropy_with_logits(output, target)
@@ -199,6 +203,22 @@ def flipped_tags(task: Task) -> Network:
 
     trained = [table, *(weight for layer in layers for weight in layer.parameters()), *dense.parameters()]
     return Network(forward, trained, targets)
+
+
+def speech(task: Task) -> Network:
+    """Logarithms of probabilities, time first, as the library's loss takes them."""
+    layer, dense = recurrent(task, task.weights[:3], task.weights[3:6]), linear(*task.weights[-2:])
+
+    def forward(x: Tensor) -> Tensor:
+        return functional.log_softmax(dense(layer(x)[0]), 2).transpose(0, 1)
+
+    return Network(forward, [*layer.parameters(), *dense.parameters()])
+
+
+def connectionist(output: Tensor, labels: Tensor) -> Tensor:
+    """The mean over samples; labels are padded with the blank, 0."""
+    steps = torch.full((len(labels),), len(output))
+    return functional.ctc_loss(output, labels, steps, (labels != 0).sum(1), reduction="sum") / len(labels)
 
 
 def language(task: Task, *, batch_first: bool) -> Network:

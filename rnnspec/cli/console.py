@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.theme import Theme
 
 from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
+from rnnspec.training.progress import value_text
 
 
 class DiagnosticHighlighter(RegexHighlighter):
@@ -131,6 +132,6 @@ def report_internal_error(error: Exception) -> None:
     print_diagnostics(f"error: {text}\nIt happened in {' > '.join(places[-4:])}.")
 
 
-def print_results(name: str, means: Mapping[str, float]) -> None:
+def print_results(name: str, means: Mapping[str, Any]) -> None:
     """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"."""
-    print_text("\n".join(f"{name} {key} {means[key]:.4f}" for key in sorted(means, key=lambda key: key == "loss")))
+    print_text("\n".join(f"{name} {key} {value_text(means[key])}" for key in sorted(means, key=lambda key: key == "loss")))

@@ -144,8 +144,11 @@ Family: TypeAlias = Literal["loss", "metric"]
 class Scores(Protocol):
     """The losses and metrics of a model's spec, and those of the library."""
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """A loss or a metric of the spec or of the library, its arguments filled in, for predictions of a width.
+
+        `classes`: whether a metric's targets are class numbers, which the one behind `accuracy` depends on. A name is the spec's own, or
+        one of the library in any spelling.
 
         UnknownEquations for an unknown name, ValueError for arguments that don't fit, and for equations that don't fit the width.
         """

@@ -1,27 +1,40 @@
-"""Metrics and losses by name: the metric behind `accuracy`, and the form of targets that each needs."""
+"""Metrics and losses by name: the metrics behind `accuracy` and `crossentropy`, and the form of targets that each needs."""
 
 from __future__ import annotations
 
-ACCURACY = "accuracy"
-"""The name that stands for one of several metrics, by the loss and the width."""
+from types import MappingProxyType
+
+COMPUTED = MappingProxyType(
+    {
+        "accuracy": ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"),
+        "crossentropy": ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+    }
+)
+"""Names that stand for one of several metrics, by the width and the targets: of one unit, of several, of class numbers."""
+
+SHORT = MappingProxyType({"acc": "accuracy", "ce": "crossentropy"})
 
 SEQUENCE_LOSSES = frozenset({"ctc"})
 """The losses whose targets are a sequence of labels for each sample, beside which there are no metrics of rows."""
 
 
-def is_accuracy(name: str) -> bool:
-    """Whether a name is one of those for `accuracy`."""
-    return name in (ACCURACY, "acc", "Accuracy")
+def computed_name(name: str) -> str | None:
+    """The one of `COMPUTED` that a spelling stands for; None for the name of anything else."""
+    plain = name.lower()
+    found = SHORT.get(plain, plain)
+    return found if found in COMPUTED else None
 
 
 def computed_metric(name: str, width: int, classes: bool) -> str:
-    """The metric behind `accuracy`, as Keras resolves it, for predictions (rows, `width`); any other name is returned unchanged.
+    """The metric behind `accuracy` or `crossentropy`, as Keras resolves it, for predictions (rows, `width`); any other name as it is.
 
     `classes`: whether the targets are class numbers.
     """
-    if not is_accuracy(name):
+    found = computed_name(name)
+    if found is None:
         return name
-    return "binary_accuracy" if width == 1 else "sparse_categorical_accuracy" if classes else "categorical_accuracy"
+    one, several, of_classes = COMPUTED[found]
+    return one if width == 1 else of_classes if classes else several
 
 
 def kind_of_targets(classes: bool) -> str:

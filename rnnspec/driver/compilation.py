@@ -24,6 +24,7 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.graph_printer import print_ast, print_graph
 from rnnspec.frontend.model.lower import Precision, lower
+from rnnspec.frontend.model.objectives import result_function
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.signature import signature
 from rnnspec.frontend.model.summary import layer_rows
@@ -126,6 +127,7 @@ class Compilation:
     backend: Backend = backends.DEFAULT
     _modules: dict[tuple[str, bool, bool, Objective], Module] = field(default_factory=dict[tuple[str, bool, bool, Objective], Module])
     _recordings: dict[tuple[bool, bool, Objective], Kernels] = field(default_factory=dict[tuple[bool, bool, Objective], Kernels])
+    _results: dict[tuple[Config, int], Function] = field(default_factory=dict[tuple[Config, int], Function])
 
     @cached_property
     def signature(self) -> Signature:
@@ -173,13 +175,15 @@ class Compilation:
         """The objective of the spec's train section, for texts; empty without a loss."""
         return scores.objective_of(self.graph)
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """A loss or a metric, see `contract.executable.Scores`."""
-        return scores.equations(self.graph, family, config, width)
+        return scores.equations(self.graph, family, config, width, classes)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """The value of a metric that is computed of totals."""
-        return scores.result(self.graph.own, metric, width, totals)
+        if (metric, width) not in self._results:
+            self._results[metric, width] = result_function(metric, width, self.graph.own)
+        return scores.result(self._results[metric, width], totals)
 
     def machine(self) -> Target:
         """The target that code is made for; ValueError if this machine is to be it and none is described that it could be."""

@@ -20,6 +20,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.scalarize_picks import ScalarizePicks
 from rnnspec.passes.simplify_logarithms import SimplifyLogarithms
 from rnnspec.passes.unique_tokens import UniqueTokens
 
@@ -31,6 +32,7 @@ SETTLING: tuple[Pass, ...] = (Canonicalize(), EliminateCommonSubexpressions(), E
 BOTH: tuple[Pass, ...] = (
     *SETTLING,
     SimplifyLogarithms(),
+    ScalarizePicks(),
     EliminateDeadCode(keep_carried=True),
     MergeCarries(),
     HoistProjection(),

@@ -9,17 +9,18 @@ from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
 from rnnspec.contract.signature import Config
 from rnnspec.frontend.binding.python_choice import config_of
-from rnnspec.frontend.binding.values import CheckError, OwnEquations
+from rnnspec.frontend.binding.values import CheckError
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps, target_kind, target_width
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.objectives import metric_result
 from rnnspec.frontend.syntax import ast, standard_library
+from rnnspec.ir.ops import Function
 
 
-def equations(graph: Graph, family: Family, given: Config, width: int) -> RowEquations:
+def equations(graph: Graph, family: Family, given: Config, width: int, classes: bool) -> RowEquations:
     """A loss or a metric, its arguments filled in, for predictions of a width; ValueError as `contract.executable.Scores` has it."""
     own = graph.own
-    config = config_of(family, given, own)
+    config = config_of(family, given, own, width, classes)
     try:
         if family == "loss":
             step, declared = loss_step(config, width, own), standard_library.losses(own.losses)[config.name]
@@ -42,9 +43,9 @@ def _target(declared: ast.Loss | ast.Metric, config: Config) -> tuple[TargetKind
     return cast(TargetKind, target_kind(declared)), None if unlabelled is None else int(unlabelled)
 
 
-def result(own: OwnEquations, metric: Config, width: int, totals: Array) -> float | Array:
-    """The value of a metric from its totals; an array for one of several numbers."""
-    value = metric_result(metric, width, own, totals)
+def result(function: Function, totals: Array) -> float | Array:
+    """The value of a metric from its totals, see `result_function`; an array for one of several numbers."""
+    value = metric_result(function, totals)
     return float(value[0]) if value.shape == (1,) else value
 
 

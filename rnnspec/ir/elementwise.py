@@ -180,7 +180,7 @@ class BinaryRow:
 
     `left_identity`, `right_identity`: the constant that, on that side, leaves the other one as it is.
     `inverted`: the spelling of the operation that it becomes with its right side inverted, a + -b = a - b and a / b = a * (1 / b).
-    `negating`: the constant that makes it the negation of the other side.
+    `negating`: the constant that makes it the negation of the other side. `absorbing`: the constant that it is then, whatever the other side.
     `on_flags`: the operands are i1.
     """
 
@@ -194,6 +194,7 @@ class BinaryRow:
     right_identity: float | None = None
     inverted: str | None = None
     negating: float | None = None
+    absorbing: float | None = None
     on_flags: bool = False
 
 
@@ -336,11 +337,19 @@ class BinaryKind(Enum):
     """NaN if either side is NaN, as `numpy.maximum`. At a tie the gradient goes to the right: it doesn't commute."""
     MIN = BinaryRow("min", np.minimum, _minimum, Cost.CHEAP, Law.IDEMPOTENT)
     AND = BinaryRow(
-        *("and", np.logical_and, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT), left_identity=1.0, right_identity=1.0, on_flags=True
+        *("and", np.logical_and, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
+        left_identity=1.0,
+        right_identity=1.0,
+        absorbing=0.0,
+        on_flags=True,
     )
     """On i1 only."""
     OR = BinaryRow(
-        *("or", np.logical_or, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT), left_identity=0.0, right_identity=0.0, on_flags=True
+        *("or", np.logical_or, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
+        left_identity=0.0,
+        right_identity=0.0,
+        absorbing=1.0,
+        on_flags=True,
     )
     """On i1 only."""
 

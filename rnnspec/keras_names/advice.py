@@ -59,13 +59,7 @@ _OF_IMAGES = (
 
 _LOSS = "where it is the model's loss, it is among the results by itself, as `loss`"
 
-_METRICS = {
-    "BinaryCrossentropy": _LOSS,
-    "CategoricalCrossentropy": _LOSS,
-    "SparseCategoricalCrossentropy": _LOSS,
-    "crossentropy": _LOSS,
-    "RootMeanSquaredError": "it is the square root of `mean_squared_error`",
-}
+_METRICS = {"crossentropy": _LOSS}
 
 _OPTIMIZERS = {
     "LossScaleOptimizer": "float32 and float64 need no scaling: leave it out",
@@ -99,21 +93,20 @@ _ARGUMENTS = {
     "axis": "the last axis is taken",
     "batch_shape": _SHAPE,
     "batch_size": "the number of samples is left open; `batch_size` stands in `train`",
-    "class_id": "",
     "dtype": 'a model has one precision: `rnnspec.compile(..., dtype="float64")` in Python, `--dtype float64` for the command',
-    "ignore_class": "a `sample_weight` of 0 takes a step out of the loss and of weighted metrics, though not out of the loss's divisor",
     "input_dtype": _SHAPE,
     "input_shape": _SHAPE,
     "input_tensor": "bring it a value by an arrow: `value -> Dense(4)`",
-    "label_smoothing": "smooth the targets: `y * (1 - s) + s / classes`, for one column `y * (1 - s) + s / 2`",
     "lora_alpha": _GIVEN,
     "mask": f"{_CALL}`model.fit(x, y, mask = ...)`; in the spec `Masking` and `mask_zero` mask",
     "name": "leave it out: only layers have names",
+    "num_labels": "it is the output's width",
     "optional": "every input is needed",
     "quantization_config": _GIVEN,
     "reduction": "a loss is the mean over the samples, or over all real steps",
     "sparse": "inputs are plain arrays",
-    "threshold": "it is 0.5 here",
+    "sparse_y_pred": "a prediction has a number for each class, of which the largest is taken",
+    "sparse_y_true": "`iou` and `mean_iou` take class numbers, `one_hot_iou` and `one_hot_mean_iou` one-hot targets",
     "trainable": "layers are trained; a weight of your own cell isn't if `frozen` is behind it",
     "training": f"{_CALL}`fit` trains, `predict` doesn't, and `model.forward(x, training = True)` does as training does",
     "use_cudnn": _GIVEN,

@@ -24,7 +24,7 @@ class Tiling(Protocol):
         ...
 
     def beside_weights(self, tile: Tile, contracts: Sequence[Contract], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
-        """That tile, now that the contractions are known, for the weights that they read; its `rows` and `vectors` stay."""
+        """That tile, now that the contractions over `rows` rows are known, for what they read; its `rows` and `vectors` stay."""
         ...
 
     def pointwise(self, units: int, body: Sequence[Statement], dtype: DType) -> Tile:

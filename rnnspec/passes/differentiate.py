@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
-from rnnspec.contract.dimensions import Size
+from rnnspec.contract.dimensions import Dim, Size
 from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
+from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.names import Names
-from rnnspec.ir.ops import Function, Module, Operation, Parameter, Result, Role, Scan, Value
+from rnnspec.ir.ops import Function, Module, Operation, Pairs, Parameter, Result, Role, Scan, Value
 from rnnspec.ir.traverse import defined_values, location_of, operands_of, rename, results_of
 from rnnspec.ir.types import IndexType, TensorType
 from rnnspec.passes.activity import active_values
@@ -80,7 +82,8 @@ class _Reversal:
         needed.update(self._shape_witnesses(gradients, needed))
         parameters = tuple(p.value for p in self._forward.parameters if p.role not in (Role.WEIGHT, Role.KEY))
         order = [p.value for p in self._forward.parameters] + [value for operation in operations for value in results_of(operation)]
-        residuals = choose_residuals(parameters, operations, [value for value in order if value in needed], _size)
+        pairs = {index_type(operation.result.type).tokens for operation in operations if isinstance(operation, Pairs)}
+        residuals = choose_residuals(parameters, operations, [value for value in order if value in needed], partial(_size, pairs=pairs))
         return self._assemble(operations, residuals, cotangents, gradients)
 
     def _cotangent(self, result: Result) -> Value:
@@ -169,6 +172,6 @@ def _read(operations: Iterable[Operation], results: Iterable[Result]) -> set[Val
     return read - {value for operation in listed for value in results_of(operation)}
 
 
-def _size(value: Value) -> int | None:
-    """Bytes, symbolic dimensions being long; None for masks, which are always computed again."""
-    return 1 if isinstance(value.type, IndexType) else size_of(value.type)
+def _size(value: Value, pairs: Container[Dim]) -> int | None:
+    """Bytes, symbolic dimensions being long, and those of `pairs` longer; None for masks, which are always computed again."""
+    return 1 if isinstance(value.type, IndexType) else size_of(value.type, pairs)

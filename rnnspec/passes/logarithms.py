@@ -22,19 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import numpy as np
-
 from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import (
     Binary,
     BinaryKind,
     Broadcast,
-    Compare,
-    CompareKind,
     Constant,
     Operation,
-    Positions,
     Reduce,
     ReduceKind,
     Select,
@@ -43,7 +38,7 @@ from rnnspec.ir.ops import (
     Value,
 )
 from rnnspec.ir.traverse import results_of
-from rnnspec.ir.types import DType
+from rnnspec.passes.picks import Pick, number_of, pick_of
 
 DEEPEST = 32
 """The most operations between a logarithm and what it is made of."""
@@ -103,11 +98,7 @@ class Logarithms:
 
     def number(self, value: Value) -> float | None:
         """The number that a constant is in its own element type; None of any other value."""
-        match self.defined.get(value):
-            case Constant(result, number):
-                return float(np.float32(number)) if Builder.tensor(result).dtype is DType.F32 else number
-            case _:
-                return None
+        return number_of(value, self.defined)
 
     def is_divided_again(self, operation: Operation) -> bool:
         """Whether a row that its sum has divided before is divided by its sum, which is 1 up to its rounding."""
@@ -191,44 +182,9 @@ class Logarithms:
                 return False
 
     def _picked(self, total: Reduce) -> None:
-        match self.defined.get(total.operand):
-            case Select(chosen, flags, picked, others) if (
-                self.number(others) == 0.0 and total.axis == len(Builder.tensor(chosen).shape) - 1 and self._is_one_position(flags)
-            ):
-                self._derive(
-                    self.forms, total.result, lambda w: _log_of_picked(w, total, flags, w.log(picked), others), self.forms.get(picked)
-                )
-            case _:
-                pass
-
-    def _is_one_position(self, flags: Value) -> bool:
-        """Whether at most one unit of a row is flagged: the one at a place that the row has."""
-        match self.defined.get(flags):
-            case Compare(_, CompareKind.EQ, left, right):
-                return any(self._are_positions(place) and self._is_of_rows(number) for place, number in ((left, right), (right, left)))
-            case _:
-                return False
-
-    def _are_positions(self, value: Value) -> bool:
-        """Each unit's own place; of more units than one, of which a single position could stand for all."""
-        match self.defined.get(value):
-            case Broadcast(_, operand):
-                same_width = Builder.tensor(operand).shape[-1:] == Builder.tensor(value).shape[-1:]
-                return same_width and isinstance(self.defined.get(operand), Positions)
-            case Positions():
-                return True
-            case _:
-                return False
-
-    def _is_of_rows(self, value: Value) -> bool:
-        """One number for all units of a row."""
-        match self.defined.get(value):
-            case Constant():
-                return True
-            case Broadcast(_, operand):
-                return Builder.tensor(operand).shape[-1:] in ((), (1,))
-            case _:
-                return False
+        pick = pick_of(total, self.defined)
+        if pick is not None:
+            self._derive(self.forms, total.result, lambda w: _log_of_picked(w, total, pick), self.forms.get(pick.row))
 
 
 @dataclass
@@ -278,9 +234,9 @@ def _log_sigmoid(b: Builder, x: Value, *, complement: bool) -> Value:
     return b.sub(ramp, b.log1p(b.exp(b.min(x, negative))))
 
 
-def _log_of_picked(w: LogarithmWriter, total: Reduce, flags: Value, logarithms: Value, zeros: Value) -> Value:
+def _log_of_picked(w: LogarithmWriter, total: Reduce, pick: Pick) -> Value:
     """The flagged element of each row; minus infinity where there is none."""
     b = w.b
-    picked = b.reduce_sum(b.select(flags, logarithms, zeros), total.axis)
-    count = b.reduce_sum(b.select(flags, b.constant_like(1.0, zeros), zeros), total.axis)
+    picked = b.reduce_sum(b.select(pick.flags, w.log(pick.row), pick.zeros), total.axis)
+    count = b.reduce_sum(b.select(pick.flags, b.constant_like(1.0, pick.zeros), pick.zeros), total.axis)
     return b.select(b.greater(count, b.constant_like(0.0, count)), picked, b.constant_like(-math.inf, count))

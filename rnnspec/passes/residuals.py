@@ -8,10 +8,11 @@ reads; among equal cuts the latest, which repeats least.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from math import prod
 from typing import TypeAlias
 
+from rnnspec.contract.dimensions import Dim
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import Cost as CostClass
@@ -29,6 +30,7 @@ from rnnspec.ir.ops import (
     Reshape,
     Select,
     Split,
+    Take,
     Unary,
     Value,
     Window,
@@ -41,6 +43,9 @@ Cost: TypeAlias = Callable[[Value], int | None]
 
 SYMBOLIC_LENGTH = 1024
 """What a symbolic dimension counts for when sizes are compared."""
+
+PAIRS_OF_A_TOKEN = 16
+"""How many times as long the dimension of two sequences' pairs is."""
 
 BYTES: Mapping[DType, int] = {DType.F32: 4, DType.F64: 8, DType.I32: 4}
 """Of the element types that are kept: an i1 is always computed again."""
@@ -59,9 +64,14 @@ REPEATING: Mapping[CostClass, int | None] = {
 """As `repeating`, of elementwise operations by their cost class."""
 
 
-def repeating(operation: Operation) -> int | None:
-    """The cost of computing an operation again, in kept bytes for each element; None if it must not be repeated."""
+def repeating(operation: Operation, ids: Operation | None = None) -> int | None:
+    """The cost of computing an operation again, in kept bytes for each element; None if it must not be repeated.
+
+    `ids`: what makes the ids by which it looks rows up. A sequence's rows are looked up by many pairs each, and lie in the caches.
+    """
     match operation:
+        case Take() if isinstance(ids, PairTokens):
+            return 0
         case Constant() | Positions() | Compare() | Select() | Broadcast() | Reshape() | Split() | Concat() | Random():
             return 0
         case Window() | PairTokens() | DistinctIds():
@@ -72,10 +82,11 @@ def repeating(operation: Operation) -> int | None:
             return None
 
 
-def size_of(type_: TensorType) -> int | None:
-    """The bytes of a tensor, as a cost: symbolic dimensions count as long; None for an i1."""
+def size_of(type_: TensorType, pairs: Container[Dim] = ()) -> int | None:
+    """The bytes of a tensor, as a cost: symbolic dimensions count as long, those of `pairs` as longer; None for an i1."""
     width = BYTES.get(type_.dtype)
-    return None if width is None else width * prod(dim if isinstance(dim, int) else SYMBOLIC_LENGTH for dim in type_.shape)
+    lengths = (dim if isinstance(dim, int) else SYMBOLIC_LENGTH * (PAIRS_OF_A_TOKEN if dim in pairs else 1) for dim in type_.shape)
+    return None if width is None else width * prod(lengths)
 
 
 def elements_of(value: Value) -> int:
@@ -109,7 +120,8 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
             if value in parameters:
                 network.connect(SOURCE, ("in", value), UNBOUNDED)
             continue
-        again = 0 if all(cost(result) is None for result in results_of(operation)) else repeating(operation)
+        ids = defined_by.get(operation.ids) if isinstance(operation, Take) else None
+        again = 0 if all(cost(result) is None for result in results_of(operation)) else repeating(operation, ids)
         if again is None:
             network.connect(SOURCE, ("in", value), UNBOUNDED)
             continue

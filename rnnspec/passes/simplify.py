@@ -100,6 +100,8 @@ def _binary(operation: Binary, defined: Definitions) -> Simpler:
     for constant, other in ((first, right), (second, left)):
         if constant is not None and constant == row.negating:
             return Unary(operation.result, NEGATION, other)
+        if constant is not None and constant == row.absorbing:
+            return Constant(operation.result, constant)
     return _signed_sum(operation, defined) if row.linear is Linearity.TOGETHER else None
 
 

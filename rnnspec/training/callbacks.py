@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from rnnspec.training.constructors import absent
 
@@ -29,7 +29,7 @@ class Callback:
     """The hooks that `fit` calls; a subclass overrides the ones that it needs.
 
     Logs are means over the epoch so far: `loss`, the metrics by name, and at an epoch's end the same
-    with `val_` in front if there is validation data.
+    with `val_` in front if there is validation data. They are floats, and arrays for metrics of several numbers.
     """
 
     def on_train_begin(self, epochs: int, batches: int) -> None:
@@ -38,10 +38,10 @@ class Callback:
     def on_epoch_begin(self, epoch: int) -> None:
         """Before an epoch, counted from 0."""
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+    def on_batch_end(self, batch: int, logs: Mapping[str, Any]) -> None:
         """After an update, counted from 0 in its epoch."""
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """After an epoch and its validation."""
 
     def on_train_end(self) -> None:
@@ -52,10 +52,10 @@ class History(Callback):
     """The record that `fit` returns. `history`: for each log's name a list with one value an epoch. `epoch`: the epochs' numbers."""
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Appends the epoch's number and its `logs`."""
         self.epoch.append(epoch)
         for name, value in logs.items():

@@ -259,13 +259,16 @@ class Fit:
             callback.on_epoch_begin(epoch)
         order = self.random.permutation(np.arange(self.rows.start, self.rows.stop)) if self.shuffle else None
         totals = Totals(self.trainer.objectives, self.trainer.executable)
+        watching = [callback for callback in callbacks if type(callback).on_batch_end is not Callback.on_batch_end]
         for number, start in enumerate(starts):
             stop = min(start + self.batch_size, len(self.rows))
             rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]
             key = draw_key(self.random)
             self.trainer.step(self.examples.batch(rows), self.updates, key, totals)
-            for callback in callbacks:
-                callback.on_batch_end(number, totals.logs())
+            if watching:
+                logs = totals.logs()
+                for callback in watching:
+                    callback.on_batch_end(number, logs)
         logs = totals.logs()
         if self.validation is not None:
             examples, held_out = self.validation

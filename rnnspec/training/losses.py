@@ -317,7 +317,7 @@ class Tversky(NamedLoss):
 class CRF(NamedLoss):
     """The negative log-likelihood of a linear-chain conditional random field (Lafferty et al. 2001), a loss of sequences.
 
-    Its weights, scores of neighbours and, with `boundaries`, of first and last steps, are the model's: it stands in the spec's train section.
+    Its weights, scores of neighbours and, with `boundaries`, of first and last steps, are the model's: it stands in the train section.
     """
 
     name: ClassVar[str] = "crf"

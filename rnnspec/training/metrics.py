@@ -108,7 +108,7 @@ class TopKCategoricalAccuracy(NamedMetric):
     """1 where the largest target is among the k largest predictions."""
 
     name: ClassVar[str] = "top_k_categorical_accuracy"
-    k: float = 5.0
+    k: int = 5
 
 
 @clear_arguments("metric")
@@ -117,7 +117,7 @@ class SparseTopKCategoricalAccuracy(NamedMetric):
     """1 where the target's class is among the k largest predictions, or among the first k class numbers that are predicted."""
 
     name: ClassVar[str] = "sparse_top_k_categorical_accuracy"
-    k: float = 5.0
+    k: int = 5
     from_sorted_ids: bool = False
 
 
@@ -128,6 +128,7 @@ class Perplexity(NamedMetric):
 
     name: ClassVar[str] = "perplexity"
     from_logits: bool = False
+    ignore_class: int | None = None
 
 
 @clear_arguments("metric")
@@ -156,7 +157,7 @@ class R2Score(NamedMetric):
 
     name: ClassVar[str] = "r2_score"
     class_aggregation: str | None = "uniform_average"
-    num_regressors: float = 0.0
+    num_regressors: int = 0
 
 
 @clear_arguments("metric")
@@ -261,7 +262,7 @@ class SensitivityAtSpecificity(NamedMetric):
 
     name: ClassVar[str] = "sensitivity_at_specificity"
     specificity: float
-    num_thresholds: float = 200.0
+    num_thresholds: int = 200
     class_id: int | None = None
 
 
@@ -272,7 +273,7 @@ class SpecificityAtSensitivity(NamedMetric):
 
     name: ClassVar[str] = "specificity_at_sensitivity"
     sensitivity: float
-    num_thresholds: float = 200.0
+    num_thresholds: int = 200
     class_id: int | None = None
 
 
@@ -283,7 +284,7 @@ class PrecisionAtRecall(NamedMetric):
 
     name: ClassVar[str] = "precision_at_recall"
     recall: float
-    num_thresholds: float = 200.0
+    num_thresholds: int = 200
     class_id: int | None = None
 
 
@@ -294,7 +295,7 @@ class RecallAtPrecision(NamedMetric):
 
     name: ClassVar[str] = "recall_at_precision"
     precision: float
-    num_thresholds: float = 200.0
+    num_thresholds: int = 200
     class_id: int | None = None
 
 
@@ -307,7 +308,7 @@ class AUC(NamedMetric):
     """
 
     name: ClassVar[str] = "auc"
-    num_thresholds: float = 200.0
+    num_thresholds: int = 200
     curve: str = "ROC"
     summation_method: str = "interpolation"
     thresholds: Numbers = None
@@ -330,8 +331,8 @@ class IoU(NamedMetric):
     """The overlap of the listed classes with sparse_y_pred = false."""
 
     name: ClassVar[str] = "iou"
-    num_classes: float
-    target_class_ids: Sequence[float]
+    num_classes: int
+    target_class_ids: int | Sequence[int]
     ignore_class: int | None = None
 
 
@@ -341,7 +342,7 @@ class MeanIoU(NamedMetric):
     """The overlap of all classes with sparse_y_pred = false."""
 
     name: ClassVar[str] = "mean_iou"
-    num_classes: float
+    num_classes: int
     ignore_class: int | None = None
 
 
@@ -351,8 +352,8 @@ class OneHotIoU(NamedMetric):
     """The overlap of the listed classes, targets one-hot."""
 
     name: ClassVar[str] = "one_hot_iou"
-    num_classes: float
-    target_class_ids: Sequence[float]
+    num_classes: int
+    target_class_ids: int | Sequence[int]
     ignore_class: int | None = None
 
 
@@ -362,7 +363,7 @@ class OneHotMeanIoU(NamedMetric):
     """The overlap of all classes, targets one-hot."""
 
     name: ClassVar[str] = "one_hot_mean_iou"
-    num_classes: float
+    num_classes: int
     ignore_class: int | None = None
 
 
@@ -372,7 +373,7 @@ class BinaryIoU(NamedMetric):
     """The overlap of 0s and 1s, unit by unit."""
 
     name: ClassVar[str] = "binary_iou"
-    target_class_ids: int | None = None
+    target_class_ids: int | Sequence[int] | None = None
     threshold: float = 0.5
 
 

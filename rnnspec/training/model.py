@@ -299,7 +299,7 @@ class Model(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
-    ) -> float | list[float]: ...
+    ) -> float | list[Any]: ...
 
     @overload
     def train_on_batch(
@@ -312,7 +312,7 @@ class Model(CompiledModel):
         return_dict: Literal[True],
         mask: object = None,
         lengths: object = None,
-    ) -> dict[str, float]: ...
+    ) -> dict[str, Any]: ...
 
     def train_on_batch(
         self,
@@ -324,7 +324,7 @@ class Model(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
-    ) -> float | list[float] | dict[str, float]:
+    ) -> float | list[Any] | dict[str, Any]:
         """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
 
         `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and errors as for `fit`. The loss, penalties included, and the
@@ -363,7 +363,7 @@ class Model(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
-    ) -> float | list[float]: ...
+    ) -> float | list[Any]: ...
 
     @overload
     def test_on_batch(
@@ -375,7 +375,7 @@ class Model(CompiledModel):
         return_dict: Literal[True],
         mask: object = None,
         lengths: object = None,
-    ) -> dict[str, float]: ...
+    ) -> dict[str, Any]: ...
 
     def test_on_batch(
         self,
@@ -386,7 +386,7 @@ class Model(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
-    ) -> float | list[float] | dict[str, float]:
+    ) -> float | list[Any] | dict[str, Any]:
         """The loss and the metrics of all samples at once, as Keras's `test_on_batch`; the form as of `train_on_batch`.
 
         `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
@@ -417,7 +417,7 @@ class Model(CompiledModel):
         sample_weight: object = None,
         mask: object = None,
         lengths: object = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """The loss, penalties included, and the metrics by name: means over all samples, or all unmasked steps of a sequence output.
 
         `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed. Class weights are

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import cast
+from typing import Any, cast
 
 from rnnspec.contract.executable import Family, Scores
-from rnnspec.contract.metric_names import ACCURACY, computed_metric, is_accuracy, kind_of_targets
+from rnnspec.contract.metric_names import computed_name, kind_of_targets
 from rnnspec.contract.objective import Objective as NativeObjective
 from rnnspec.contract.objective import OutputObjective, RowEquations, UnknownEquations
 from rnnspec.contract.sequence_loss import sequence_problem
@@ -132,8 +132,7 @@ def _objective(
     for weighted, given in enumerate(metrics):
         for each in given:
             made = _metric(each, rule, width, scores, from_logits=from_logits)
-            name = ACCURACY if isinstance(each, Config) and is_accuracy(each.name) else _name_of(made)
-            name = f"{prefix}{name}"
+            name = f"{prefix}{_name_in_logs(each, made)}"
             if any(name == other.name and not other.weighted for other in tracked) and weighted:
                 name = f"{prefix}weighted_{name.removeprefix(prefix)}"
             taken = {other.name for other in tracked}
@@ -145,23 +144,35 @@ def _objective(
 def _metric(given: Config | Metric, rule: TargetRule, width: int, scores: Scores, *, from_logits: bool) -> RowEquations | Metric:
     """A metric beside a loss; ValueError for one that needs other targets.
 
-    Binary accuracy's threshold is 0.5, and 0 for logits, which is the same decision.
+    Beside a loss of logits binary accuracy's threshold of 0.5 is 0, which is the same decision, and `crossentropy` is one of logits.
     """
     if not isinstance(given, Config):
         return given
-    name = computed_metric(given.name, width, rule.classes)
-    made = _equations("metric", Config(name, given.arguments), width, scores)
+    made = _equations("metric", given, width, scores, classes=rule.classes)
     if (made.target == "class") != rule.classes:
         wanted, found = kind_of_targets(not rule.classes), kind_of_targets(rule.classes)
         raise ValueError(f"metric {given.name} needs targets that are {wanted}, the loss takes {found}")
     if made.config == Config("binary_accuracy", (("threshold", 0.5),)) and from_logits:
         return replace(made, config=Config("binary_accuracy", (("threshold", 0.0),)))
+    if _is_computed(given, made) and from_logits and "from_logits" in dict(made.config.arguments):
+        return _equations("metric", Config(made.config.name, (("from_logits", True),)), width, scores, classes=rule.classes)
     return made
 
 
-def _equations(family: Family, config: Config, width: int, scores: Scores) -> RowEquations:
+def _is_computed(given: Config, made: RowEquations) -> bool:
+    """Whether a metric's name stands for one of several, and isn't that of equations."""
+    return computed_name(given.name) is not None and given.name != made.config.name
+
+
+def _name_in_logs(given: Config | Metric, made: RowEquations | Metric) -> str:
+    if isinstance(given, Config) and isinstance(made, RowEquations) and _is_computed(given, made):
+        return computed_name(given.name) or given.name
+    return _name_of(made)
+
+
+def _equations(family: Family, config: Config, width: int, scores: Scores, *, classes: bool = False) -> RowEquations:
     try:
-        return scores.equations(family, config, width)
+        return scores.equations(family, config, width, classes=classes)
     except UnknownEquations as error:
         raise ValueError(unknown(family, config.name, error.known)) from None
 
@@ -199,7 +210,7 @@ def weights_by_objective(trained: Sequence[Objective], given: object) -> list[ob
     return [given] * len(trained) if shared else by_objective("sample_weight", trained, cast(object, given), complete=False)
 
 
-def batch_values(trained: Sequence[Objective], logs: Mapping[str, float]) -> float | list[float]:
+def batch_values(trained: Sequence[Objective], logs: Mapping[str, Any]) -> float | list[Any]:
     """The values of a batch's `logs` as Keras's `train_on_batch` lists them; the loss alone if there is nothing else.
 
     The whole loss, each output's own if there are several, the metrics, the weighted metrics. The metrics of a model with several

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from rnnspec.contract.executable import Array
 from rnnspec.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_SHOWN = 10
+"""The most numbers of a metric that a line has."""
 
 
 def progress(console: Console | None = None) -> Callback:
@@ -30,7 +37,7 @@ class EpochLines(Callback):
         """Notes the number of epochs."""
         self._epochs = epochs
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Prints the epoch's line."""
         self._console.out(epoch_line(epoch, self._epochs, logs), highlight=False)
 
@@ -53,11 +60,11 @@ class ProgressBar(Callback):
         self._task = self._progress.add_task("training", total=epochs * batches)
         self._progress.start()
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+    def on_batch_end(self, batch: int, logs: Mapping[str, Any]) -> None:
         """Moves the bar, and shows the epoch's means so far."""
         self._progress.update(self._task, advance=1, description=_values(logs))
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Prints the epoch's line above the bar."""
         self._console.print(epoch_line(epoch, self._epochs, logs), markup=False, highlight=False)
 
@@ -66,10 +73,19 @@ class ProgressBar(Callback):
         self._progress.stop()
 
 
-def epoch_line(epoch: int, epochs: int, logs: Mapping[str, float]) -> str:
+def epoch_line(epoch: int, epochs: int, logs: Mapping[str, Any]) -> str:
     """For the epoch counted from 0: "epoch 3/60: loss 0.4123, accuracy 0.9012"."""
     return f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}: {_values(logs)}"
 
 
-def _values(logs: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+def _values(logs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value_text(value)}" for name, value in logs.items())
+
+
+def value_text(value: float | Array) -> str:
+    """The value of a loss or a metric in a line; of one with many numbers the first ones, and how many there are."""
+    if np.ndim(value) == 0:
+        return f"{value:.4f}"
+    numbers = [f"{number:.4f}" for number in cast("Array", value)[:_SHOWN]]
+    rest = len(cast("Array", value)) - len(numbers)
+    return f"[{', '.join(numbers)}{f', and {rest} more' if rest else ''}]"

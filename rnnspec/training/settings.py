@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from rnnspec.contract.arguments import REQUIRED
+from rnnspec.contract.metric_names import COMPUTED
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.validate import finite_number
@@ -18,23 +19,12 @@ from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 
 Made = TypeVar("Made")
 
-
 _OFA_LOSS = ("rows", "classes", "from_logits")
 
 A_LOSS = (
     "A loss of your own is an object with a method rows(predictions, targets), which gives each row's loss and its gradient, "
     "and with classes and from_logits, True or False: see docs/language.md"
 )
-
-_SHORT = {
-    "mse": "meansquarederror",
-    "mae": "meanabsoluteerror",
-    "mape": "meanabsolutepercentageerror",
-    "msle": "meansquaredlogarithmicerror",
-    "bce": "binarycrossentropy",
-    "kld": "kldivergence",
-    "logcosherror": "logcosh",
-}
 
 
 def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
@@ -43,8 +33,7 @@ def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
         configured = Config(given) if isinstance(given, str) else given
         if _known_as(configured.name, SEQUENCE_LOSSES) is not None:
             return _make("loss", SEQUENCE_LOSSES, given)
-        known = _known_as(configured.name, LOSSES)
-        return Named(Config(known or configured.name, configured.arguments))
+        return Named(configured)
     _check_instance("loss", given)
     if isinstance(given, (NamedLoss, SequenceLoss)):
         return given
@@ -150,21 +139,21 @@ def _per_output(what: str, outputs: Sequence[str], given: object, missing: objec
 def _metric(given: object, what: str) -> Config | Metric:
     """A metric by its name, or an object in Python."""
     if isinstance(given, (str, Config)):
-        configured = Config(given) if isinstance(given, str) else given
-        known = _known_as(configured.name, (*METRICS, *LOSSES))
-        return Config(known or configured.name, configured.arguments)
+        return Config(given) if isinstance(given, str) else given
     _check_instance(what, given)
     if isinstance(given, (NamedMetric, NamedLoss)):
         return given.config
     if isinstance(given, Metric) and callable(given.rows):
         return given
-    raise ValueError(f"{what}: expected names, or objects with `name` and `rows`, got {given!r}; there are accuracy, {', '.join(METRICS)}")
+    raise ValueError(
+        f"{what}: expected names, or objects with `name` and `rows`, got {given!r}; there are {', '.join((*COMPUTED, *METRICS))}"
+    )
 
 
 def _known_as(spelled: str, known: Iterable[str]) -> str | None:
-    """The name among `known` that Keras's function, class or short form of it stands for."""
+    """The name among `known` that is spelled so but for capitals and underscores."""
     plain = _plain(spelled)
-    return next((name for name in known if _plain(name) == _SHORT.get(plain, plain)), None)
+    return next((name for name in known if _plain(name) == plain), None)
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import rnnspec
 from rnnspec.frontend.cells import function_advice
-from rnnspec.frontend.cells.function_advice import part_of_row, split_by_widths
+from rnnspec.frontend.cells.function_advice import split_by_widths, unit_of_row
 
 SAME: dict[str, str] = dict(vars(function_advice)["_SAME"])
 
@@ -120,7 +120,6 @@ def test_parts_of_other_widths() -> None:
 
 
 def test_a_unit_of_a_row() -> None:
-    assert part_of_row(1, "x", 3, {"a", "c"}) == "write `b, d, e = split(x, 3)`: `d` is the unit at 1"
-    assert part_of_row(-1, "x", 3, ()) == "write `a, b, c = split(x, 3)`: `c` is the unit at -1"
-    assert part_of_row(7, "x", 3, ()) == "`split` gives the parts of a row, equal ones; 3 parts are its units"
-    assert part_of_row(0, "x", 1, ()) == ""
+    assert unit_of_row(-1, "x", 3) == "write `x[2]`"
+    assert unit_of_row(7, "x", 3) == "its units are numbered from 0 to 2"
+    assert unit_of_row(True, "x", 3) == "its units are numbered from 0 to 2"

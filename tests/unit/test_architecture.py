@@ -53,7 +53,7 @@ MAY_KNOW: dict[str, set[str]] = {
     SYNTAX: LOW | {"frontend", ERRORS},
     BINDING: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, "keras_names"},
     CELLS: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, BINDING, "keras_names"},
-    GRAPH: LOW | {CELLS},
+    GRAPH: LOW | {BINDING, CELLS},
     LOWERING: LOW | {CELLS, GRAPH, "ir"},
     LAYERS: LOW | {"frontend", ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, "ir"},
     MODEL: LOW | {"frontend", *FRONTEND, "ir"},

@@ -27,9 +27,9 @@ SLIPS = [
 ]
 
 OTHERS = [
-    ("AUC", METRICS),
+    ("Sum", METRICS),
     ("TextVectorization", LAYERS),
-    ("mean_squared_logarithmic_error", LOSSES),
+    ("circle", LOSSES),
     ("constants", ["bias_constraint", "kernel_constraint"]),
     ("Normalization", LAYERS),
     ("sin", FUNCTIONS),
@@ -41,7 +41,6 @@ OTHERS = [
     ("relu7", ACTIVATIONS),
     ("beta_3", ["beta_1", "beta_2"]),
     ("Transformer", LAYERS),
-    ("hinge", LOSSES),
     ("Maximun", ["Minimum"]),
     ("h", ["x", "c"]),
 ]

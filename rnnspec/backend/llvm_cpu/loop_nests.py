@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
 from rnnspec.backend.llvm_cpu.rows import DepthPart, RowAddresses, RowValues, TileEmitter, UnitTile
 from rnnspec.backend.llvm_cpu.vectors import Vectors
+from rnnspec.ir.ops import ReduceKind
 from rnnspec.kernel.nodes import ColumnReduce, Contract, FusedLoop, RowReduce, Store, panel_bytes
 from rnnspec.kernel.target import CacheBlock
 
@@ -117,31 +119,41 @@ def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: R
         row_tiles(vectors, (start, rows[1]), (1,), lambda row, count: over_units(wide, lambda units: tile(row, count, units)))
 
     if tall and stage.tile.block is not None and blocks is None:
-        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block)
+        _emit_cache_blocks(vectors, places, stage, (rows[0], _rest(vectors, rows, tall)), tall, stage.tile.block, back)
     elif tall:
         over_units(1, lambda units: row_tiles(vectors, rows, tall, lambda row, count: tile(row, count, units)))
     single_rows(_rest(vectors, rows, tall))
 
 
 def _emit_cache_blocks(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors,
+    places: RowAddresses,
+    stage: FusedLoop,
+    rows: Range,
+    counts: Sequence[int],
+    block: CacheBlock,
+    back: str | None,
 ) -> None:
     """Some tiles of units for all rows, before the next ones; of these some rows, which stay in the caches, before the next ones."""
     writer, width = vectors.writer, stage.tile.vectors
     all_tiles = tile_count(vectors, stage.units, width)
-    emit = _whole_depth if block.depth is None else _parts_of_the_depth
-    body = emit(vectors, places, stage, counts, block)
+    if block.depth is None:
+        body = _whole_depth(vectors, places, stage, counts, back)
+    else:
+        body = _parts_of_the_depth(vectors, places, stage, counts, block, block.depth, back)
+    stop = str(-(-all_tiles // block.tiles) * block.tiles)
     last = writer.add(rows[1], block.rows - 1)
     with (
-        writer.loop("0", str(-(-all_tiles // block.tiles) * block.tiles), block.tiles, "beside") as tile,
+        writer.loop("0", stop, block.tiles, "beside") as turn,
         writer.loop(rows[0], last, block.rows, "block") as begin,
     ):
+        tile = _turned(vectors, back, "0", stop, turn, block.tiles)
         tiles = tile, vectors.smin(writer.add(tile, block.tiles), str(all_tiles))
         body((begin, vectors.smin(writer.add(begin, block.rows), rows[1])), tiles)
 
 
 def _whole_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits some rows of some tiles of units."""
     width = stage.tile.vectors
@@ -150,13 +162,13 @@ def _whole_depth(
         def down(units: UnitTile) -> None:
             row_tiles(vectors, rows, counts, lambda row, count: TileEmitter(vectors, places, row, count, units, width).run(stage.body))
 
-        unit_tiles_within(vectors, stage.units, width, tiles, down)
+        unit_tiles_within(vectors, stage.units, width, tiles, down, back=back)
 
     return body
 
 
 def _parts_of_the_depth(
-    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock
+    vectors: Vectors, places: RowAddresses, stage: FusedLoop, counts: Sequence[int], block: CacheBlock, depth: int, back: str | None
 ) -> Callable[[Range, Range], None]:
     """Emits a part of the depth after the other for some rows of some tiles of units: the part's weights come into the caches once.
 
@@ -164,11 +176,10 @@ def _parts_of_the_depth(
     """
     writer, width = vectors.writer, stage.tile.vectors
     (contract,) = (statement for statement in stage.body if isinstance(statement, Contract))
-    assert block.depth is not None
     columns = width * vectors.lanes * len(contract.names)
     row_width = block.tiles * columns
     waiting = writer.assign(f"alloca [{block.rows * row_width} x {vectors.element}], align {vectors.target.vector_bytes}", "sums")
-    last = (-(-contract.depth // block.depth) - 1) * block.depth
+    last = (-(-contract.depth // depth) - 1) * depth
 
     def part(rows: Range, tiles: Range, turns: Range, first: str | None) -> None:
         def tile(units: UnitTile, row: str, count: int) -> None:
@@ -177,13 +188,14 @@ def _parts_of_the_depth(
             sums = vectors.pointer(waiting, writer.add(place, beside))
             TileEmitter(vectors, places, row, count, units, width).run(stage.body, DepthPart(*turns, sums, row_width, first))
 
-        unit_tiles_within(
-            vectors, stage.units, width, tiles, lambda units: row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
-        )
+        def down(units: UnitTile) -> None:
+            row_tiles(vectors, rows, counts, lambda row, count: tile(units, row, count))
+
+        unit_tiles_within(vectors, stage.units, width, tiles, down, back=back)
 
     def body(rows: Range, tiles: Range) -> None:
-        with writer.loop("0", str(last), block.depth or 0, "part") as start:
-            part(rows, tiles, (start, writer.add(start, block.depth or 0)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
+        with writer.loop("0", str(last), depth, "part") as start:
+            part(rows, tiles, (start, writer.add(start, depth)), writer.assign(f"icmp eq i64 {start}, 0", "first"))
         part(rows, tiles, (str(last), str(contract.depth)), None)
 
     return body
@@ -233,9 +245,16 @@ def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
 
 PARTIAL_RESULTS = 4
 
+LONGEST_CHAIN = 16
+"""The most terms that a wide row's sum adds one after the other to a partial result; of more, sums of about as many as their own number
+are added, so that an error grows with the root of the row's width."""
+
 
 def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, rows: Range) -> None:
-    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end."""
+    """Up to four vectors of partial results for each row, so that none waits for its last addition, joined at the row's end.
+
+    A long sum falls into blocks of tiles, each added up by itself.
+    """
     writer, lanes = vectors.writer, vectors.lanes
     beside = max(1, min(PARTIAL_RESULTS, node.units // lanes))
     full, rest = divmod(node.units, beside * lanes)
@@ -250,20 +269,37 @@ def emit_row_reduce(vectors: Vectors, places: RowAddresses, node: RowReduce, row
             combined[vector] = vectors.combine(node.kind, partial[vector], value)
         return combined
 
+    def over(same: RowValues, first: str, stop: str) -> list[str]:
+        """Partial results of whole tiles."""
+        start = [(vectors.type, vectors.identity(node.kind))] * beside
+        with writer.carrying_loop(first, stop, 1, start, "tile") as (number, registers, following):
+            following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
+        return list(registers)
+
     with writer.loop(*rows, hint="r") as row:
         same = RowValues.emit(vectors, places, row, node.body)
         partial = [vectors.identity(node.kind)] * beside
-        if full:
+        if node.kind is ReduceKind.SUM and full > LONGEST_CHAIN:
+            block = math.isqrt(full - 1) + 1
+            blocks = -(-full // block)
             start = [(vectors.type, register) for register in partial]
-            with writer.carrying_loop("0", str(full), 1, start, "tile") as (number, registers, following):
-                following.extend(part(same, UnitTile(writer.multiply(number, beside * lanes), number, beside, lanes), registers))
-            partial = list(registers)
+            with writer.carrying_loop("0", str(blocks * block), block, start, "block") as (first, totals, following):
+                sums = over(same, first, _smaller(vectors, writer.add(first, block), full))
+                following.extend(vectors.combine(node.kind, total, each) for total, each in zip(totals, sums, strict=True))
+            partial = list(totals)
+        elif full:
+            partial = over(same, "0", str(full))
         if rest:
             used = -(-rest // lanes)
             partial = part(same, UnitTile(str(full * beside * lanes), str(full), used, rest - (used - 1) * lanes), partial)
         scalar = vectors.reduce_lanes(node.kind, reduce(lambda left, right: vectors.combine(node.kind, left, right), partial))
         emitter = TileEmitter(vectors, places, row, 1, UnitTile("0", "0", 1, 1), 1)
         writer.do(f"store {vectors.element} {scalar}, ptr {emitter.row_pointer(node.target, 0)}, align {vectors.bytes}")
+
+
+def _smaller(vectors: Vectors, number: str, bound: int) -> str:
+    vectors.library.declarations["declare i64 @llvm.smin.i64(i64, i64)"] = None
+    return vectors.writer.assign(f"call i64 @llvm.smin.i64(i64 {number}, i64 {bound})", "stop")
 
 
 def emit_column_reduce(vectors: Vectors, places: RowAddresses, node: ColumnReduce, tiles: Range, rows: str) -> None:

@@ -9,9 +9,10 @@ from rnnspec.frozen import frozen
 from rnnspec.kernel.nodes import Outer
 from rnnspec.kernel.target import CACHE_LINE
 
-MOST_ROWS, LEFT_BYTES = 256, 2**17 + 2**16
+MOST_ROWS, LEFT_BYTES = 192, 2**17 + 2**16
 """Rows of both sides, and bytes of the left one, that are copied at once at most: the left side's stay in the second-level cache, a tile of
-the right side's in the first-level one. Where they lie their distance is often a power of two, and then caches keep few of them."""
+the right side's in the first-level one, with the next tile, which is fetched meanwhile. Where they lie their distance is often a power of
+two, and then caches keep few of them."""
 
 ROW_COUNTS = (6, 2, 1)
 """Rows of the result in a tile: few are left for the smaller ones, in which each sum waits for its last turn."""

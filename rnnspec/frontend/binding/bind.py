@@ -12,7 +12,7 @@ from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, neare
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, Report, Scope, Symbol, Value, describe
+from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, OwnEquations, Report, Scope, Symbol, Value, describe
 from rnnspec.frontend.catalogue import argument_types
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
@@ -340,25 +340,35 @@ def choose(family: Family, given: LocatedValue, owner: str, scope: Scope) -> Con
 
 def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope: Scope) -> Config:
     catalogue = FAMILIES[family]
-    if (own := scope.own.of(family).get(name)) is not None:
-        return _of_equations(own, family, span, call, scope)
-    if family is Family.METRIC and (own := scope.own.losses.get(name)) is not None:
-        return _of_equations(own, family, span, call, scope)
+    if (declared := declared_equations(family, name, scope.own)) is not None:
+        return _of_equations(declared, family, span, call, scope)
     if (refusal := REFUSALS.get(family, {}).get(name)) is not None:
         raise CheckError(errors.names.ChoiceRefused(span=span, family=family.value, name=name, reason=refusal.reason, help=refusal.advice))
     if name not in catalogue:
-        raise CheckError(keras_advice.unknown_choice(family, name, span, () if call else scope.parameters, _as_python(name)))
+        more = {*scope.own.of(family), *(() if call else scope.parameters)}
+        raise CheckError(keras_advice.unknown_choice(family, name, span, more, _as_python(name)))
     entry = catalogue[name]
-    if family in (Family.LOSS, Family.METRIC):
-        declared = standard_library.row_equations(family is Family.METRIC).get(entry.name)
-        if declared is not None:  # not for `accuracy`, which stands for one of several, and for what is native
-            return _of_equations(declared, family, span, call, scope)
     report = Report()
     nothing = ast.Call(span, ast.Identifier(span, name), ())
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
     if bindings is None:
         raise report.fault()
     return Config(entry.name, bindings.plain())
+
+
+def declared_equations(family: Family, name: str, own: OwnEquations) -> ast.Equations | None:
+    """The function, the loss or the metric of a name: a spec's own, then a loss or a metric of the library, by any of its spellings.
+
+    A library's one goes by its catalogue's name, so that a spec's own of that name takes its place under every spelling.
+    """
+    catalogue, metric = FAMILIES[family], family is Family.METRIC
+    for each in (name, catalogue[name].name) if name in catalogue else (name,):
+        declared = own.of(family).get(each) or (own.losses.get(each) if metric else None)
+        if declared is not None:
+            return declared
+    if name not in catalogue or family not in (Family.LOSS, Family.METRIC):
+        return None
+    return standard_library.row_equations(metric).get(catalogue[name].name)
 
 
 def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast.Call | None, scope: Scope) -> Config:

@@ -99,6 +99,8 @@ def unary(sign: str, operand: LocatedValue, span: Span, scope: Scope) -> Located
 def binary(sign: str, left: LocatedValue, right: LocatedValue, span: Span, scope: Scope) -> LocatedValue:
     """Arithmetic and comparison; a quotient of integers that divide is an integer."""
     if sign in ("==", "!="):
+        if None in (left.value, right.value):
+            return LocatedValue((left.value is right.value) is (sign == "=="), span)
         return LocatedValue((_plain(left, sign, scope) == _plain(right, sign, scope)) is (sign == "=="), span)
     if sign == "@":
         raise CheckError(
@@ -121,10 +123,12 @@ def _number(given: LocatedValue, sign: str, scope: Scope) -> int | float:
     return given.value
 
 
-def _plain(given: LocatedValue, sign: str, scope: Scope) -> int | float | bool | str | None:
+def _plain(given: LocatedValue, sign: str, scope: Scope) -> int | float | bool | str | tuple[object, ...] | None:
     if given.value is None or isinstance(given.value, int | float | str):
         return given.value
-    raise _unfit(given, f"`{sign}` compares numbers, texts, true, false and none", scope)
+    if isinstance(given.value, tuple):
+        return tuple(_plain(item, sign, scope) for item in given.value)
+    raise _unfit(given, f"`{sign}` compares numbers, texts, true, false, none and lists of them", scope)
 
 
 def _unfit(given: LocatedValue, needed: str, scope: Scope) -> CheckError:

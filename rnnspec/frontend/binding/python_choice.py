@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rnnspec.contract.metric_names import computed_metric
 from rnnspec.contract.objective import UnknownEquations
 from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.frontend.binding.bind import checked, equation_arguments, located, plain
+from rnnspec.frontend.binding.bind import checked, declared_equations, equation_arguments, located, plain
 from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
-from rnnspec.frontend.syntax import ast, standard_library
+from rnnspec.frontend.catalogue.entries import Catalogue
 from rnnspec.source import SourceFile, Span
 
 _NOWHERE = Span(SourceFile("", ""), 0, 0)
 
 
-def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquations) -> Config:
-    """The member of the family with every argument; UnknownEquations for an unknown name, ValueError for arguments that don't fit."""
+def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquations, width: int, classes: bool) -> Config:
+    """The member of the family with every argument, beside predictions of a width and targets that may be class numbers.
+
+    UnknownEquations for an unknown name, ValueError for arguments that don't fit.
+    """
     kind = Family.LOSS if family == "loss" else Family.METRIC
     catalogue = FAMILIES[kind]
-    metric = kind is Family.METRIC
-    declared: ast.Equations | None = own.of(kind).get(given.name) or (own.losses.get(given.name) if metric else None)
-    if declared is None and given.name in catalogue:
-        declared = standard_library.row_equations(metric).get(catalogue[given.name].name)
+    declared = declared_equations(kind, given.name, own)
+    if declared is None and (name := _spelled(given.name, catalogue)) is not None:
+        chosen = computed_metric(name, width, classes) if kind is Family.METRIC else name
+        if chosen != name and given.arguments:
+            raise ValueError(f"metric {name} takes no arguments, got {dict(given.arguments)}")
+        declared = declared_equations(kind, chosen, own)
     if declared is None:
         raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
     arguments = {argument.name: argument for argument in equation_arguments(declared)}
@@ -42,3 +48,15 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
             raise ValueError(f"{family} {given.name}: {fault.diagnostics[0].message}") from None
         found.append((name, plain(fitting)))
     return Config(declared.name.text, tuple(found))
+
+
+def _spelled(name: str, catalogue: Catalogue) -> str | None:
+    """The name of the entry that is spelled so but for capitals and underscores; None if there is none."""
+    if name in catalogue:
+        return catalogue[name].name
+    plain = _plain(name)
+    return next((entry.name for spelling, entry in catalogue.items() if _plain(spelling) == plain), None)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

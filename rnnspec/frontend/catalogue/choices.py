@@ -213,6 +213,7 @@ OPTIMIZERS = catalogue(
 
 _METRICS = (
     Entry("accuracy", spellings=("acc", "Accuracy")),
+    Entry("crossentropy", spellings=("ce",)),
     Entry("binary_accuracy", spellings=("BinaryAccuracy",)),
     Entry("categorical_accuracy", spellings=("CategoricalAccuracy",)),
     Entry("sparse_categorical_accuracy", spellings=("SparseCategoricalAccuracy",)),
@@ -230,7 +231,7 @@ _METRICS = (
     Entry("false_negatives", spellings=("FalseNegatives",)),
     Entry("precision", spellings=("Precision",)),
     Entry("recall", spellings=("Recall",)),
-    Entry("fbeta_score", spellings=("FBetaScore",)),
+    Entry("fbeta_score", spellings=("FBetaScore", "f_beta_score")),
     Entry("f1_score", spellings=("F1Score",)),
     Entry("sensitivity_at_specificity", spellings=("SensitivityAtSpecificity",)),
     Entry("specificity_at_sensitivity", spellings=("SpecificityAtSensitivity",)),
@@ -238,11 +239,11 @@ _METRICS = (
     Entry("recall_at_precision", spellings=("RecallAtPrecision",)),
     Entry("auc", spellings=("AUC",)),
     Entry("confusion_matrix"),
-    Entry("iou", spellings=("IoU",)),
-    Entry("mean_iou", spellings=("MeanIoU",)),
-    Entry("one_hot_iou", spellings=("OneHotIoU",)),
-    Entry("one_hot_mean_iou", spellings=("OneHotMeanIoU",)),
-    Entry("binary_iou", spellings=("BinaryIoU",)),
+    Entry("iou", spellings=("IoU", "io_u")),
+    Entry("mean_iou", spellings=("MeanIoU", "mean_io_u")),
+    Entry("one_hot_iou", spellings=("OneHotIoU", "one_hot_io_u")),
+    Entry("one_hot_mean_iou", spellings=("OneHotMeanIoU", "one_hot_mean_io_u")),
+    Entry("binary_iou", spellings=("BinaryIoU", "binary_io_u")),
 )
 """Metrics that are no loss, or another number than the loss of their name; a loss is a metric besides, its mean."""
 

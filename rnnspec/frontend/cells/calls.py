@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.contract.signature import Config
-from rnnspec.diagnostics import Label, nearest
+from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import bind, choose, located
 from rnnspec.frontend.binding.constants import evaluate
@@ -33,13 +33,14 @@ from rnnspec.frontend.cells.cell_ir import (
     TermShape,
     Variable,
 )
-from rnnspec.frontend.cells.declared_names import every_statement
+from rnnspec.frontend.cells.declared_names import every_statement, names_read
 from rnnspec.frontend.cells.equation_names import EquationNames
 from rnnspec.frontend.cells.function_advice import function_advice, split_by_widths
-from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS
+from rnnspec.frontend.cells.functions import ELEMENTARY, PAIRS, REDUCTIONS, TOTAL
 from rnnspec.frontend.cells.typed_expressions import constant_of, operand_of, operands_of, term_of, truth_of
 from rnnspec.frontend.cells.typed_terms import Operand, applied, as_term, common, fit, of_two
 from rnnspec.frontend.syntax import ast, limits
+from rnnspec.source import Span
 
 
 def _where(call: ast.Call, names: EquationNames) -> Operand:
@@ -53,6 +54,8 @@ def _where(call: ast.Call, names: EquationNames) -> Operand:
         place, help_ = "the first value of `where`", "a comparison is one, such as `v > 0`"
         found = str(condition.shape)
         raise CheckError(errors.cells.UnfitOperand(span=expressions[0].span, place=place, expected="a condition", found=found, help=help_))
+    if isinstance(condition, Combined):
+        names.hoisted.walk(call.span, condition.comparisons)
     sides = common("where", first.shape, second.shape, call.span)
     return Choice(condition, first, second, common("where", condition.shape, sides, call.span))
 
@@ -77,6 +80,9 @@ def call(call: ast.Call, names: EquationNames) -> Operand:
         return _reduce(call, argument, names)
     if name in _SPECIAL:
         return _SPECIAL[name](call, names)
+    spelled = ACTIVATIONS[name].name if name in ACTIVATIONS else name
+    if names.functions.is_own(spelled):
+        return _function(names.functions[spelled], call, names)
     if name in ACTIVATIONS:
         return _activation(call, names)
     if name in names.functions:
@@ -85,7 +91,7 @@ def call(call: ast.Call, names: EquationNames) -> Operand:
         raise CheckError(
             errors.names.ChoiceRefused(span=call.callee.span, family="activation", name=name, reason=refusal.reason, help=refusal.advice)
         )
-    instead, every = function_advice(name, names.scope.parameters)
+    instead, every = function_advice(name, {*names.scope.parameters, *names.functions})
     raise CheckError(errors.cells.UnknownFunction(span=call.callee.span, name=name, instead=instead, help=every))
 
 
@@ -100,7 +106,16 @@ def _parameter_call(call: ast.Call, names: EquationNames) -> Operand:
         place = f"a call of `{name}`"
         raise CheckError(errors.cells.UnfitOperand(span=call.callee.span, place=place, expected="an activation", found=describe(value)))
     (argument,) = _positional(call, 1)
-    return activated(value, term_of(argument, names), call, names)
+    operand = term_of(argument, names)
+    result = as_term(activated(value, operand, call, names), call.span)
+    width = operand.shape.dimensions[-1:]
+    if result.shape.dimensions not in ((), (1,), operand.shape.dimensions):
+        place, expected = f"the activation `{value.name}`", f"{list(width)}, as wide as its value"
+        here = (Label(given.span, "given here"),)
+        raise CheckError(
+            errors.cells.UnfitOperand(span=call.callee.span, place=place, expected=expected, found=str(result.shape), secondary=here)
+        )
+    return result
 
 
 def activated(activation: Config, value: Term, call: ast.Call, names: EquationNames) -> Operand:
@@ -118,7 +133,7 @@ def _total(call: ast.Call, names: EquationNames) -> Operand:
     (argument,) = _positional(call, 1)
     if not names.hoisted.sums:
         problem = "is the sum over all rows, of which a metric's result is computed"
-        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function="total", problem=problem))
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=TOTAL, problem=problem))
     term = as_term(operand_of(argument, names), argument.span)
     row = fit(term, (term.shape.dimensions or (1,))[0])
     if row is None:
@@ -156,8 +171,17 @@ def _function(function: ast.Function, call: ast.Call, names: EquationNames) -> O
             problem = f"gets `{name}` twice"
             raise CheckError(errors.cells.FunctionMisuse(span=span, function=function.name.text, problem=problem))
         given[name] = argument.value
-    found = dict(zip(given, operands_of(list(given.values()), names), strict=True))
-    return _called(function, found, call, names)
+    activations = {name: evaluate(value, names.constants()) for name, value in given.items() if _is_activation(value, names)}
+    values = [name for name in given if name not in activations]
+    found = dict(zip(values, operands_of([given[name] for name in values], names), strict=True))
+    return _called(function, activations | found, call, names)
+
+
+def _is_activation(argument: ast.Expression, names: EquationNames) -> bool:
+    """Whether an argument is the name of a function, which a parameter can be called by, and no other name of the equations."""
+    if not isinstance(argument, ast.Name) or argument.spelling in names.known() | names.targets:
+        return False
+    return argument.spelling in names.functions or argument.spelling in ACTIVATIONS
 
 
 def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call, names: EquationNames) -> Operand:
@@ -178,7 +202,7 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
         if name in given:
             operand = given[name]
         elif parameter.default is not None:
-            operand = evaluate(parameter.default, inner.constants())
+            operand = evaluate(parameter.default, scope)
         else:
             problem = f"needs a value for `{name}`"
             raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))
@@ -188,11 +212,16 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
     try:
         result = run(function, function.statements, inner)
     except CheckError as fault:
-        here = Label(call.callee.span, "called here")
-        raise CheckError(*(replace(each, secondary=(*each.secondary, here)) for each in fault.diagnostics)) from fault
+        raise CheckError(*(_told_with(each, call.callee.span) for each in fault.diagnostics)) from fault
     if result is None:
-        raise CheckError(errors.cells.NoReturn(span=function.name.span, cell=function.name.text))
+        raise CheckError(errors.cells.NoReturn(span=function.name.span, owner=f"the function {function.name.text}"))
     return result
+
+
+def _told_with(fault: Diagnostic, call: Span) -> Diagnostic:
+    """A fault with the place of a call, each place once: a function may call itself."""
+    here = Label(call, "called here")
+    return fault if call == fault.span or here in fault.secondary else replace(fault, secondary=(*fault.secondary, here))
 
 
 def _bind(name: str, operand: Operand, names: EquationNames) -> None:
@@ -218,9 +247,7 @@ def run(owner: ast.Equations, statements: Sequence[ast.CellStatement], names: Eq
                 if returned is not None:
                     return returned
             case ast.Weight() | ast.States():
-                word = "weight" if isinstance(statement, ast.Weight) else "state"
-                reason = f"`{word}` is a statement of a cell, and of a loss with states"
-                raise CheckError(errors.syntax.MisplacedStatement(span=statement.span, word=word, reason=reason))
+                raise AlreadyReported
             case _:
                 assert_never(statement)
     return None
@@ -230,7 +257,7 @@ def _equation(owner: ast.Equations, equation: ast.Equation, names: EquationNames
     value = equation.value
     for target in equation.targets:
         if target.primed:
-            raise CheckError(errors.cells.NotAState(span=target.span, name=target.text, help=""))
+            raise AlreadyReported
         if target.text in names.values or target.text in names.scope.parameters:
             raise CheckError(errors.cells.AssignedTwice(span=target.span, name=target.text))
     if isinstance(value, ast.Call) and value.callee.text == "split":
@@ -259,33 +286,7 @@ def targets_of(statements: Sequence[ast.CellStatement]) -> frozenset[str]:
 @cache
 def _reads(function: ast.Function) -> Mapping[str, int]:
     """How often each name stands in a function's text."""
-    counts: Counter[str] = Counter()
-    pending: list[ast.Expression] = []
-    for statement in every_statement(function.statements):
-        match statement:
-            case ast.Equation() | ast.Return():
-                pending.append(statement.value)
-            case _:
-                pass
-    while pending:
-        match pending.pop():
-            case ast.Name(text=text):
-                counts[text] += 1
-            case ast.Call(arguments=arguments):
-                pending += [argument.value for argument in arguments]
-            case ast.Unary(operand=operand):
-                pending.append(operand)
-            case ast.Binary(left=left, right=right):
-                pending += [left, right]
-            case ast.Conditional() as choice:
-                pending += [choice.on_true, choice.condition, choice.on_false]
-            case ast.Subscript(value=value, position=position):
-                pending += [value, position]
-            case ast.List(items=items):
-                pending += items
-            case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing():
-                pass
-    return counts
+    return Counter(names_read(function.statements))
 
 
 def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
@@ -400,6 +401,6 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
 
 
 _SPECIAL: Mapping[str, Callable[[ast.Call, EquationNames], Operand]] = MappingProxyType(
-    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, "total": _total, "positions": _positions, "width": _width}
+    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, TOTAL: _total, "positions": _positions, "width": _width}
 )
 """Functions whose arguments have a form of their own."""

@@ -205,6 +205,8 @@ class Combined:
     left: Condition
     right: Condition
     shape: TermShape
+    comparisons: int
+    """In both sides, those of conditions that a name stands for at each place."""
 
 
 Condition: TypeAlias = Compared | Combined

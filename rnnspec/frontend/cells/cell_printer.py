@@ -31,8 +31,9 @@ from rnnspec.frontend.cells.cell_ir import (
 
 
 def step_lines(step: Step) -> Iterator[str]:
-    """The states with their widths, the assignments, the output."""
-    yield "state " + ", ".join(f"{state.name} [{state.width}]" for state in step.states)
+    """The states with their widths, if there are some, the assignments, the output."""
+    if step.states:
+        yield "state " + ", ".join(f"{state.name} [{state.width}]" for state in step.states)
     yield from (_assignment(assignment) for assignment in step.assignments)
     yield f"return {print_term(step.output)}"
 

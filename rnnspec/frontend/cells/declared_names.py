@@ -1,4 +1,4 @@
-"""Declarations of a cell before its parameters have values: declared names, and parameters used as widths."""
+"""Declarations of equations before their parameters have values: declared names, names read, and parameters used as widths."""
 
 from __future__ import annotations
 
@@ -15,6 +15,41 @@ def every_statement(statements: Sequence[ast.CellStatement]) -> Iterator[ast.Cel
             yield from every_statement([inner for side in sides if side is not None for inner in side.statements])
         else:
             yield statement
+
+
+def names_read(statements: Sequence[ast.CellStatement]) -> Iterator[str]:
+    """The names in equations and conditions, as often as they stand there, callees included."""
+    pending: list[ast.Expression] = []
+    blocks = [statements]
+    while blocks:
+        for statement in blocks.pop():
+            match statement:
+                case ast.Equation() | ast.Return():
+                    pending.append(statement.value)
+                case ast.When(condition=condition, body=body, otherwise=otherwise):
+                    pending.append(condition)
+                    blocks += [side.statements for side in (body, otherwise) if side is not None]
+                case ast.Weight() | ast.States():
+                    pass
+    while pending:
+        match pending.pop():
+            case ast.Name(text=text):
+                yield text
+            case ast.Call(callee=callee, arguments=arguments):
+                yield callee.text
+                pending += [argument.value for argument in arguments]
+            case ast.Unary(operand=operand):
+                pending.append(operand)
+            case ast.Binary(left=left, right=right):
+                pending += [left, right]
+            case ast.Conditional() as choice:
+                pending += [choice.on_true, choice.condition, choice.on_false]
+            case ast.Subscript(value=value, position=position):
+                pending += [value, position]
+            case ast.List(items=items):
+                pending += items
+            case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing():
+                pass
 
 
 def width_names(definition: ast.Cell) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnspec.contract.location import Location, location_of_span
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.values import CheckError, Scope
+from rnnspec.frontend.binding.values import CheckError, Report, Scope
 from rnnspec.frontend.cells.cell_ir import Assignment, Condition, Literal, Term, Variable, WeightTerm, Zeros
 from rnnspec.frontend.cells.typed_terms import Operand
 from rnnspec.frontend.syntax import ast, limits
@@ -19,20 +19,23 @@ from rnnspec.source import Span
 class Hoisted:
     """The assignments of one body of equations, those of functions that it calls before the equation that calls them.
 
-    `taken`: how often each name was given. `statements`: of functions, each counted at each call. `sums`: whether there may be sums over
-    rows, and `totals`: each row's part in each of them, by its name.
+    `report`: of the model, which counts statements of functions with those of all else. `sums`: whether there may be sums over rows, and
+    `totals`: each row's part in each of them, by its name. `taken`: how often each name was given. `statements`: of functions, each
+    counted at each call.
     """
 
+    report: Report | None = None
     sums: bool = False
     totals: dict[str, Term] = field(default_factory=dict[str, Term])
-
     assignments: list[Assignment] = field(default_factory=list[Assignment])
     taken: dict[str, int] = field(default_factory=dict[str, int])
     statements: int = 0
 
-    def walk(self, span: Span) -> None:
-        """Counts a statement of a function that is called; `CheckError` above the limit."""
-        self.statements += 1
+    def walk(self, span: Span, statements: int = 1) -> None:
+        """Counts a statement of a function that is called, or as many as it stands for; `CheckError` or `Enough` above the limit."""
+        if self.report is not None:
+            self.report.walk(span, statements)
+        self.statements += statements
         if self.statements > limits.STATEMENTS:
             raise CheckError(errors.limits.TooManyStatements(span=span, limit=limits.STATEMENTS))
 

@@ -99,7 +99,7 @@ _FOREIGN = frozenset({"acos", "arccos", "asin", "atan", "atan2", "atanh", "asinh
 def function_advice(name: str, more: Collection[str]) -> tuple[str, ...]:
     """Advice on an unknown function `name`: first the likely intended function or a substitute, then a list of all functions.
 
-    `more`: names of the cell's parameters, which may hold activations.
+    `more`: names of parameters, which may hold activations, and of functions that are text.
     """
     every = f"there are {', '.join(sorted(FUNCTIONS - ACTIVATIONS.keys()))}, and the activations {', '.join(sorted(ACTIVATIONS))}"
     return (_first(name, more), every)
@@ -125,14 +125,11 @@ _MOST_NAMES = 12
 _LONGEST_VALUE = 20
 
 
-def part_of_row(place: object, value: str, width: int, taken: Collection[str]) -> str:
-    """Advice on `value[place]` of a row: its units are parts of `split`. `taken`: names that mean something already."""
-    if width < 2:
-        return ""
-    names = _names(width, taken)
-    if isinstance(place, bool) or not isinstance(place, int) or not -width <= place < width or not names:
-        return f"`split` gives the parts of a row, equal ones; {width} parts are its units"
-    return f"write `{', '.join(names)} = split({_shown(value)}, {width})`: `{names[place]}` is the unit at {place}"
+def unit_of_row(place: object, value: str, width: int) -> str:
+    """Advice on `value[place]` of a row that has no such unit."""
+    if isinstance(place, int) and not isinstance(place, bool) and -width <= place < 0:
+        return f"write `{_shown(value)}[{place + width}]`"
+    return f"its units are numbered from 0 to {width - 1}"
 
 
 def split_by_widths(widths: Sequence[object], value: str, width: int, targets: int, taken: Collection[str]) -> str:

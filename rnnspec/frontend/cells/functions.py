@@ -1,4 +1,4 @@
-"""The functions that a cell's equations can call, besides the activations of the catalogue."""
+"""The functions of the language, which equations can call besides those that are text."""
 
 from __future__ import annotations
 
@@ -16,4 +16,10 @@ REDUCTIONS = {kind.value: kind for kind in Reduction}
 PAIRS = {kind.value: kind for kind in (Elementwise.MIN, Elementwise.MAX, Elementwise.POW)}
 """Of two values, elementwise."""
 
+TOTAL = "total"
+"""The sum of a row over all rows, of metrics alone."""
+
 FUNCTIONS = frozenset({*ELEMENTARY, *REDUCTIONS, *PAIRS, *ACTIVATIONS, "clip", "concat", "positions", "split", "where", "width"})
+
+RESERVED = (FUNCTIONS - ACTIVATIONS.keys()) | (ELEMENTARY & ACTIVATIONS.keys()) | {TOTAL, "linear"}
+"""Names that no function of a spec can have. `linear` is what a layer without an activation has."""

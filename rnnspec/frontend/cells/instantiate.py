@@ -35,8 +35,9 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.declared_names import computed_names, equation_targets, width_names
-from rnnspec.frontend.cells.equation_names import EquationNames
-from rnnspec.frontend.cells.name_clashes import OF_A_LOSS, PREDEFINED, is_unused
+from rnnspec.frontend.cells.equation_checks import OF_A_LOSS
+from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
+from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
 from rnnspec.frontend.cells.typed_expressions import operand_of, term_of
 from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast
@@ -171,7 +172,10 @@ class _Instance:
         self._constants_only = replace(self._scope, computed=frozenset(computed_names(self._definition)) - self._scope.parameters.keys())
         read: dict[str, Term | Condition | None] = {name: Variable(name, TermShape((width,), True)) for name, width in rows.items()}
         library = functions(self._scope.own.functions)
-        self._names = EquationNames(self._scope, read, set(), equation_targets(self._definition), library, call)
+        targets, hoisted = equation_targets(self._definition), Hoisted(report)
+        kind = "cell" if "x" in rows else "loss"
+        self._owner = f"the {kind} {cell.definition.name.text}"
+        self._names = EquationNames(self._scope, read, set(), targets, library, call, f"this {kind}", hoisted)
         predefined = PREDEFINED if "x" in rows else {**OF_A_LOSS, "features": PREDEFINED["features"]}
         self._owners: dict[str, tuple[str, Span | None]] = {name: (owner, None) for name, owner in predefined.items()}
         self._weights: list[CellWeight] = []
@@ -328,7 +332,7 @@ class _Instance:
                     if target.spelling not in self._constants:
                         self._names.values.setdefault(target.spelling, None)
         if not returned:
-            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, cell=self._definition.name.text))
+            self._report.add(errors.cells.NoReturn(span=self._definition.name.span, owner=self._owner))
 
     def _equation(self, equation: ast.Equation) -> None:
         for target in equation.targets:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.diagnostics import Diagnostic, Label, nearest
+from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly, NotYet
-from rnnspec.frontend.catalogue.choices import ACTIVATIONS
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
-
-OF_A_LOSS = {"prediction": "the model's output", "target": "what the output is held against"}
-
-TARGETS = ("values", "probabilities", "binary", "class")
-"""What can be said of a target: any numbers, numbers in 0 .. 1, 0 or 1, or one class number."""
 
 PREDEFINED = {"x": "the step's input", "features": "the input's width"}
 
@@ -40,29 +34,6 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.Duplicate
             yield errors.names.DuplicateName(
                 span=span, name=name, owner="another parameter", secondary=(Label(places[name], "declared here"),)
             )
-        places.setdefault(name, span)
-
-
-def clashes_of_equations(definition: ast.Equations) -> Iterator[Diagnostic]:
-    """Diagnostics for names of a function, a loss or a metric, or of its parameters, that hide other names; and for another target."""
-    if isinstance(definition, ast.Function):
-        if definition.name.text in FUNCTIONS - ACTIVATIONS.keys():
-            yield errors.names.DuplicateName(span=definition.name.span, name=definition.name.text, owner="a function of the language")
-        predefined: dict[str, str] = {}
-    else:
-        predefined = OF_A_LOSS
-        if definition.target is not None and definition.target.text not in TARGETS:
-            help_ = nearest(definition.target.text, TARGETS)
-            expected = f"a target is one of {', '.join(TARGETS)}"
-            yield errors.names.UnknownName(span=definition.target.span, name=definition.target.text, expected=expected, help=help_)
-    places: dict[str, Span] = {}
-    for parameter in definition.parameters:
-        name, span = parameter.name.text, parameter.name.span
-        if name in predefined:
-            yield errors.names.DuplicateName(span=span, name=name, owner=predefined[name])
-        elif name in places:
-            secondary = (Label(places[name], "declared here"),)
-            yield errors.names.DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary)
         places.setdefault(name, span)
 
 

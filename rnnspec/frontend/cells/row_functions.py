@@ -11,7 +11,7 @@ from rnnspec.frontend.binding.bind import Bindings, located
 from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, OwnEquations, Report, Scope
 from rnnspec.frontend.cells import calls
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Spread, Step, Term, TermShape, Variable, operands
-from rnnspec.frontend.cells.declared_names import every_statement
+from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.instantiate import BoundCell, instantiate
 from rnnspec.frontend.cells.typed_terms import as_term, fit
@@ -24,13 +24,15 @@ NOWHERE = Span(SourceFile("", ""), 0, 0)
 """The place of what no spec says."""
 
 
-def activation_step(activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE) -> Step:
+def activation_step(
+    activation: Config, width: int, functions: Library[ast.Function], use: Span = NOWHERE, report: Report | None = None
+) -> Step:
     """The equations of an activation of `x`, a row of a width; `CheckError`, with the place of its `use`, where they don't fit it.
 
-    The result is as wide as `x`.
+    The result is as wide as `x`. `report`: counts the statements.
     """
     x = Variable("x", TermShape((width,), True))
-    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call)
+    names = EquationNames(Scope({}), {"x": x}, set(), frozenset(), functions, calls.call, hoisted=Hoisted(report))
     callee = ast.Identifier(use, activation.name)
     value = as_term(calls.activated(activation, x, ast.Call(use, callee, ()), names), use)
     spread = fit(value, width)
@@ -38,6 +40,11 @@ def activation_step(activation: Config, width: int, functions: Library[ast.Funct
         place, expected = f"the activation `{activation.name}`", f"[{width}], as wide as its value"
         raise CheckError(errors.cells.UnfitOperand(span=use, place=place, expected=expected, found=str(value.shape)))
     return Step(activation.name, width, (), (), tuple(names.hoisted.assignments), spread)
+
+
+def library_activation(activation: Config, width: int) -> Step:
+    """The equations of an activation of the library, whatever functions a spec has."""
+    return activation_step(activation, width, standard_library.functions({}))
 
 
 def target_kind(declared: ast.Loss | ast.Metric) -> str:
@@ -50,25 +57,20 @@ def target_width(declared: ast.Loss | ast.Metric, width: int) -> int:
     return 1 if target_kind(declared) == "class" else width
 
 
-def loss_step(loss: Config, width: int, own: OwnEquations) -> Step:
+def loss_step(loss: Config, width: int, own: OwnEquations, report: Report | None = None) -> Step:
     """The equations of a loss of `prediction`, a row of a width, and `target`, which give a row of 1; `CheckError` where they don't fit it.
 
-    With states they are a step's, and what they give after a sequence's last one is the sequence's loss.
+    With states they are a step's, and what they give after a sequence's last one is the sequence's loss. `report`: counts the statements.
     """
     declared = standard_library.losses(own.losses)[loss.name]
     if has_states(declared):
-        return _sequence_step(declared, loss, width, own)
-    value, names = _run(declared, loss, width, own)
+        return _sequence_step(declared, loss, width, own, report)
+    value, names = _run(declared, loss, width, own, report)
     _check_number(declared, loss, value)
     return Step(loss.name, width, (), (), tuple(names.hoisted.assignments), _number_of_row(value))
 
 
-def has_states(declared: ast.Loss) -> bool:
-    """Whether a loss is one of a whole sequence."""
-    return any(isinstance(statement, ast.States) for statement in every_statement(declared.statements))
-
-
-def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations) -> Step:
+def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations, whole: Report | None) -> Step:
     """The equations of one step, which are a cell's but for the names that they read."""
     if declared.unlabelled is not None:
         expected, help_ = "a loss of rows", "steps without a label are left out by a mask"
@@ -79,7 +81,7 @@ def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquatio
     parameters = {name: located(value, declared.name.span) for name, value in loss.arguments}
     scope = Scope(parameters, own=own if is_own(declared, own) else NOTHING_OWN)
     definition = ast.Cell(declared.span, declared.name, declared.parameters, declared.statements)
-    report = Report()
+    report = Report(whole)
     bound = BoundCell(definition, scope, Bindings({}), ast.Call(declared.name.span, declared.name, ()))
     step = instantiate(bound, width, report, {"prediction": width, "target": target_width(declared, width)})
     if step is None:
@@ -106,12 +108,13 @@ class MetricSteps:
     result: Step | None
 
 
-def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
-    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it."""
+def metric_steps(metric: Config, width: int, own: OwnEquations, report: Report | None = None) -> MetricSteps:
+    """The equations of a metric for predictions of a width; `CheckError` where they don't fit it. `report`: counts the statements."""
     declared = standard_library.row_equations(True, own.losses, own.metrics)[metric.name]
     if isinstance(declared, ast.Loss) and has_states(declared):
-        raise CheckError(errors.layers.LossAsMetric(span=declared.name.span, loss=metric.name))
-    value, names = _run(declared, metric, width, own)
+        place, found = f"the metric `{metric.name}`", "a loss of whole sequences"
+        raise CheckError(errors.cells.UnfitOperand(span=declared.name.span, place=place, expected="equations of a row", found=found))
+    value, names = _run(declared, metric, width, own, report)
     totals, assignments = names.hoisted.totals, names.hoisted.assignments
     place = f"what the metric `{metric.name}` returns"
     if not totals:
@@ -123,6 +126,10 @@ def metric_steps(metric: Config, width: int, own: OwnEquations) -> MetricSteps:
     for assignment in assignments:
         if not late.isdisjoint(_read(assignment.value)):
             late.update(assignment.targets)
+    if not all(late.isdisjoint(_read(total)) for total in totals.values()):
+        raise CheckError(
+            errors.cells.UnfitOperand(span=declared.name.span, place="`total`", expected="a value of a row", found="a total of totals")
+        )
     mixed = [each.value for each in assignments if not late.isdisjoint(each.targets)] + [value]
     if any(term.shape.stepwise for term in mixed) or late.isdisjoint(_read(value)):
         found = "something that depends on a row"
@@ -154,7 +161,9 @@ def _read(term: Term) -> Iterator[str]:
         pending.extend(operands(each))
 
 
-def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations) -> tuple[Term, EquationNames]:
+def _run(
+    declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations, report: Report | None
+) -> tuple[Term, EquationNames]:
     """The value that a loss or a metric returns, and the names of its equations."""
     parameters = {name: located(value, declared.name.span) for name, value in given.arguments}
     library = standard_library.functions(own.functions if is_own(declared, own) else {})
@@ -162,11 +171,11 @@ def _run(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEqu
     values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
     owner = f"the {type(declared).__name__.lower()} `{given.name}`"
     targets = calls.targets_of(declared.statements)
-    totals = isinstance(declared, ast.Metric)
-    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, Hoisted(sums=totals))
+    hoisted = Hoisted(report, sums=isinstance(declared, ast.Metric))
+    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, hoisted)
     value = calls.run(declared, declared.statements, names)
     if value is None:
-        raise CheckError(errors.cells.NoReturn(span=declared.name.span, cell=given.name))
+        raise CheckError(errors.cells.NoReturn(span=declared.name.span, owner=f"the {type(declared).__name__.lower()} {given.name}"))
     return as_term(value, declared.name.span), names
 
 

@@ -21,7 +21,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Zeros,
 )
 from rnnspec.frontend.cells.equation_names import EquationNames
-from rnnspec.frontend.cells.function_advice import part_of_row
+from rnnspec.frontend.cells.function_advice import unit_of_row
 from rnnspec.frontend.cells.typed_terms import Operand, as_term, common, pair, product
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -124,7 +124,8 @@ def _logical(expression: ast.Binary, names: EquationNames) -> Operand:
         return right if isinstance(right, Compared | Combined) else LocatedValue(truth_of(expression.right, names), span)
     right = operand_of(expression.right, names)
     if isinstance(right, Compared | Combined):
-        return Combined(not decisive, left, right, common(expression.operator, left.shape, right.shape, span))
+        comparisons = sum(side.comparisons if isinstance(side, Combined) else 1 for side in (left, right))
+        return Combined(not decisive, left, right, common(expression.operator, left.shape, right.shape, span), comparisons)
     return LocatedValue(decisive, span) if truth_of(expression.right, names) is decisive else left
 
 
@@ -133,7 +134,7 @@ def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
     if sign in ("and", "or"):
         return _logical(expression, names)
     left, right = operands_of([expression.left, expression.right], names)
-    if isinstance(left, LocatedValue) and isinstance(right, LocatedValue):
+    if isinstance(left, LocatedValue) and isinstance(right, LocatedValue) and not _is_of_rows(left, right):
         return binary(
             sign, LocatedValue(left.value, expression.left.span), LocatedValue(right.value, expression.right.span), span, names.scope
         )
@@ -144,6 +145,11 @@ def _binary(expression: ast.Binary, names: EquationNames) -> Operand:
         shape = common(sign, left_term.shape, right_term.shape, span)
         return Compared(COMPARISONS[sign], left_term, right_term, shape)
     return pair(Elementwise(sign), left_term, right_term, span)
+
+
+def _is_of_rows(left: LocatedValue, right: LocatedValue) -> bool:
+    """Whether two known values are computed with as rows: a list is one, and only `none` is compared with it as it is."""
+    return any(isinstance(side.value, tuple) for side in (left, right)) and None not in (left.value, right.value)
 
 
 def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, span: Span) -> Operand:
@@ -158,7 +164,7 @@ def _row(value: ast.Expression, position: ast.Expression, names: EquationNames, 
         raise CheckError(errors.cells.IndexMisuse(span=value.span, problem=f"this is {operand.shape}"))
     count, matrix = operand.shape.dimensions[0], len(operand.shape.dimensions) == 2
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
-        help_ = "" if matrix else part_of_row(place, value.span.text, count, names.known() | names.targets)
+        help_ = "" if matrix else unit_of_row(place, value.span.text, count)
         problem = f"{describe(place)} is no {'row' if matrix else 'unit'} of {operand.shape}"
         raise CheckError(errors.cells.IndexMisuse(span=position.span, problem=problem, help=help_))
     shape = TermShape(operand.shape.dimensions[1:] or (1,), operand.shape.stepwise)

@@ -80,18 +80,18 @@ class UnusedWeight(Diagnostic):
 
 @frozen(kw_only=True)
 class NoReturn(Diagnostic):
-    """A cell without an output: its statements end without a `return`."""
+    """A cell, a function, a loss or a metric whose statements end without a `return`. `owner`: its kind and its name."""
 
     code = "E0307"
-    title = "the cell {cell} returns nothing"
+    title = "{owner} returns nothing"
     label = "needs a `return`"
 
-    cell: str
+    owner: str
 
 
 @frozen(kw_only=True)
 class AfterReturn(Diagnostic):
-    """An unreachable statement of a cell."""
+    """An unreachable statement of a cell, a function, a loss or a metric."""
 
     code = "E0308"
     title = "a statement after `return`"
@@ -147,10 +147,10 @@ class StateWidth(Diagnostic):
 
 @frozen(kw_only=True)
 class IndexMisuse(Diagnostic):
-    """An index into something other than a weight matrix, or a row number out of its range."""
+    """An index into something other than a matrix, a row or a list, or one out of its range."""
 
     code = "E0313"
-    title = "only the rows of a weight matrix can be indexed"
+    title = "an index takes a row of a matrix, or a unit of a row"
     label = "{problem}"
 
     problem: str
@@ -158,7 +158,7 @@ class IndexMisuse(Diagnostic):
 
 @frozen(kw_only=True)
 class UnknownFunction(Diagnostic):
-    """A call of a function that neither the language nor the cell's parameters define."""
+    """A call of a function that neither the language, the library nor the spec defines, and that is no parameter."""
 
     code = "E0314"
     title = "unknown function `{name}`"
@@ -205,12 +205,12 @@ class NoState(Diagnostic):
 
 @frozen(kw_only=True)
 class StepCondition(Diagnostic):
-    """A branch on a value of the step; only compile-time constants choose between variants of a cell."""
+    """A branch on a value of the step; only compile-time constants choose between variants of equations."""
 
     code = "E0318"
     title = "a choice that depends on the step"
     label = "not known when the spec is compiled"
-    advice = "`if`, `when` and `not` choose between variants of a cell; inside a step use `where`, `min`, `max` and `clip`"
+    advice = "`if`, `when` and `not` choose between variants of equations; inside a step use `where`, `min`, `max` and `clip`"
 
 
 @frozen(kw_only=True)
@@ -276,7 +276,7 @@ class TooLarge(Diagnostic):
 
 @frozen(kw_only=True)
 class UnusedEquation(Diagnostic):
-    """An equation of a cell that nothing reads; names that begin with `_` are exempt."""
+    """An equation that nothing reads; names that begin with `_` are exempt."""
 
     code = "W0301"
     title = "`{name}` is never read"

@@ -335,17 +335,6 @@ class MetricOfRows(Diagnostic):
 
 
 @frozen(kw_only=True)
-class LossAsMetric(Diagnostic):
-    """A loss over whole sequences among the metrics, which are of rows."""
-
-    code = "E0412"
-    title = "the loss {loss} is no metric"
-    label = "has states, so that it is of whole sequences, and a metric is of rows"
-
-    loss: str
-
-
-@frozen(kw_only=True)
 class LossNeedsSequence(Diagnostic):
     """A loss over whole sequences on an output that is one row a sample."""
 

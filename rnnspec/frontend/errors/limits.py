@@ -73,7 +73,7 @@ class TooManyStatements(Diagnostic):
     code = "E0706"
     title = "written out, the model has more than {limit} statements"
     label = "the limit is reached here"
-    advice = "what is in a block, a repeat or a cell counts at each of its uses, and a long statement counts several times"
+    advice = "what is in a block, a repeat, a cell or a function counts at each of its uses, and a long statement counts several times"
 
     limit: int
 

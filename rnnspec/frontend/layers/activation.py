@@ -12,6 +12,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.printed_values import configured
 from rnnspec.frontend.binding.values import CheckError, describe
+from rnnspec.frontend.cells.row_functions import library_activation
 from rnnspec.frontend.graph.graph import GraphValue
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers import rules
@@ -54,7 +55,15 @@ def _check_activation(checks: ShapeRules, name: str, bindings: Bindings, call: a
 
 
 def _lower_activation(tools: Tools, layer: Activation, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    return (tools.at_every_step(operands[0], lambda value: tools.activated(layer.activation, value)),)
+    named = FIXED.get(layer.kind, layer.kind) is None
+
+    def activated(value: Value) -> Value:
+        if named:
+            return tools.activated(layer.activation, value)
+        step = library_activation(layer.activation, tools.features(value))
+        return tools.run(step, {"x": value}, tools.builder.tensor(value).shape[0])
+
+    return (tools.at_every_step(operands[0], activated),)
 
 
 ACTIVATION = LayerRules(

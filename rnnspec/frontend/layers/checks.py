@@ -74,7 +74,7 @@ class ShapeRules:
         """The argument `activation`; `CheckError` for a function of the spec that doesn't fit a row of the width."""
         activation = bindings.configured("activation")
         if activation.name in self._own:
-            activation_step(activation, width, functions(self._own), bindings.given("activation").span)
+            activation_step(activation, width, functions(self._own), bindings.given("activation").span, self.report)
         return activation
 
     def numbers(self, call: ast.Call, operand: GraphValue) -> int:

@@ -8,13 +8,10 @@ from dataclasses import replace
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.cells.cell_ir import Step
-from rnnspec.frontend.cells.row_functions import activation_step
 from rnnspec.frontend.graph.graph import StepMask, StepPairs
 from rnnspec.frontend.lowering.cell_step import StepLowering
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
-from rnnspec.frontend.syntax import ast
-from rnnspec.frontend.syntax.standard_library import Library
 from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
@@ -29,7 +26,7 @@ class Tools:
     `index`: the packing index of steps or pairs. `draws`: the random numbers of training. `streaming`: recurrent layers go on
     where the call before ended. `updates`: new values of weights by path; `states`: what calls carry, by name, as it is after
     the layers so far. `activities`: the results that activity regularizers look at; None where nobody asks for them.
-    `functions`: what activations are.
+    `equations`: an activation's, for a row's width.
     """
 
     builder: Builder
@@ -42,16 +39,15 @@ class Tools:
     updates: dict[str, Value]
     states: dict[str, Value]
     activities: list[Value] | None
-    functions: Library[ast.Function]
+    equations: Callable[[Config, int], Step]
 
     def constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
         """Of the model's dtype."""
         return self.builder.constant(value, TensorType(self.dtype, shape))
 
     def activated(self, activation: Config, value: Value) -> Value:
-        """The value after an activation of the catalogue."""
-        rows = self.builder.tensor(value).shape[0]
-        return self.run(activation_step(activation, self.features(value), self.functions), {"x": value}, rows)
+        """The value after an activation, a function of the spec or of the library."""
+        return self.run(self.equations(activation, self.features(value)), {"x": value}, self.builder.tensor(value).shape[0])
 
     def run(self, step: Step, values: dict[str, Value], rows: Dim) -> Value:
         """The result of equations of rows without weights."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Literal, TypeAlias
 
 from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.objective import Objective, OutputObjective, target_name
+from rnnspec.frontend.cells.row_functions import activation_step
 from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.layers.registry import rules_of
@@ -55,9 +57,8 @@ class _Lowering:
         self._masked: dict[Windowed, Value] = {}
         draws = Draws(self._b, self._parameters())
         observed_values: list[Value] | None = [] if observed else None
-        self._tools = Tools(
-            self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, functions(graph.own.functions)
-        )
+        equations = partial(activation_step, functions=functions(graph.own.functions))
+        self._tools = Tools(self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, equations)
 
     def function(self) -> Function:
         for application in self._graph.applications:

@@ -16,7 +16,7 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, RowValue
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.interpret import Array, Packing, interpret
-from rnnspec.ir.ops import Result, Role, Value
+from rnnspec.ir.ops import Function, Result, Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 
 
@@ -82,8 +82,8 @@ def _of_sequences(tools: Tools, step: Step, weights: Sequence[LayerWeight], flow
     return builder.restore_rows(result.finals[-1], index)
 
 
-def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) -> Array:
-    """The value of a metric from its totals, side by side, in float64: a row."""
+def result_function(metric: Config, width: int, own: OwnEquations) -> Function:
+    """The value of a metric, a row, as a function of its totals, side by side, in float64."""
     step = metric_steps(metric, width, own).result
     if step is None:
         raise InternalError(f"the metric {metric.name} has no totals")
@@ -93,8 +93,12 @@ def metric_result(metric: Config, width: int, own: OwnEquations, totals: Array) 
     parts = builder.split(given, [state.width for state in step.states], 0) if len(step.states) > 1 else [given]
     values = {state.name: part for state, part in zip(step.states, parts, strict=True)}
     value = StepLowering(builder, DType.F64, {}, values, {}).value_of(step)
-    function = builder.function("result", [Result(Role.OUTPUT, "value", value)])
+    return builder.function("result", [Result(Role.OUTPUT, "value", value)])
+
+
+def metric_result(function: Function, totals: Array) -> Array:
+    """The value that a metric's `result_function` gives."""
     value = interpret(function, {"totals": totals})[Role.OUTPUT, "value"]
     if isinstance(value, Packing):
-        raise InternalError(f"the metric {metric.name} gives an index")
+        raise InternalError("a metric gives an index")
     return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import OwnEquations, Report
-from rnnspec.frontend.cells.name_clashes import clashes_of_equations
+from rnnspec.frontend.cells.equation_checks import faults
 from rnnspec.frontend.syntax import ast
 
 
@@ -22,7 +22,11 @@ class OwnDeclarations:
 
     def declare(self, declaration: ast.Equations, report: Report) -> None:
         """Keeps a declaration under its name; reports a name that its kind has already, and names in it that mean something else."""
+        for fault in faults(declaration):
+            report.add(fault)
         name = declaration.name
+        parameters = {parameter.name.text: parameter for parameter in reversed(declaration.parameters)}
+        declaration = replace(declaration, parameters=tuple(reversed(parameters.values())))
         match declaration:
             case ast.Function():
                 first = self.functions.setdefault(name.text, declaration)
@@ -35,8 +39,6 @@ class OwnDeclarations:
         if first is not declaration:
             secondary = (Label(first.name.span, "declared here"),)
             report.add(errors.names.DuplicateDeclaration(span=name.span, name=name.text, secondary=secondary))
-        for clash in clashes_of_equations(declaration):
-            report.add(clash)
 
     def declared(self) -> OwnEquations:
         """What was declared."""

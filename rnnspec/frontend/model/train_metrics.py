@@ -57,11 +57,11 @@ def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, own: Own
     if not isinstance(metric.value, Config) or (classes and width == 1):
         return
     name = metric.value.name
-    known = computed_metric(name, width, classes)
+    known = name if name in own.metrics or name in own.losses else computed_metric(name, width, classes)
     declared = standard_library.row_equations(True, own.losses, own.metrics)[known]
     if is_own(declared, own):
-        with report.catching():
-            metric_steps(replace(metric.value, name=known), width, own)
+        with report.catching(), report.within(metric.span):
+            metric_steps(replace(metric.value, name=known), width, own, report)
     if (target_kind(declared) == "class") != classes:
         wanted, given = kind_of_targets(not classes), kind_of_targets(classes)
         report.add(errors.layers.MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))

@@ -14,7 +14,8 @@ from rnnspec.frontend.binding.bind import Bindings, checked
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
-from rnnspec.frontend.cells.row_functions import has_states, loss_step
+from rnnspec.frontend.cells.equation_checks import has_states
+from rnnspec.frontend.cells.row_functions import loss_step
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
@@ -187,12 +188,13 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         return
     if has_states(standard_library.losses(own.losses)[loss.name]) and not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=given.span, loss=loss.name, output=output.name))
+    if loss.name in own.losses:
+        with report.catching(), report.within(given.span):
+            loss_step(loss, width, own, report)
+        return
     if width == 1 and "categorical" in loss.name:
         help_ = "for two classes and one output there is binary_crossentropy"
         report.add(errors.layers.LossWidth(span=given.span, loss=loss.name, problem=f"{output.name} has {width} output", help=help_))
-    if loss.name in own.losses:
-        with report.catching():
-            loss_step(loss, width, own)
     if loss.name not in _PROBABILITIES or dict(loss.arguments).get("from_logits"):
         return
     layer, ending = _ending(output, applications)

@@ -52,7 +52,10 @@ SIGNS: Mapping[str, str] = MappingProxyType(
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("for", "while", "loop"), "there are no loops: `repeat 3 { ... }` repeats the layers of a model or a block"),
-        **dict.fromkeys(("def", "fn", "func", "function", "lambda", "class"), "what is used again is a `cell` or a `block`"),
+        **dict.fromkeys(
+            ("def", "fn", "func", "function", "lambda"), "a function is written `function f(x) = x * x`; layers are used again as a `block`"
+        ),
+        "class": "what is used again is a `cell`, a `block` or a `function`",
         **dict.fromkeys(("let", "var", "const", "val"), "a name needs no word before it: `a = ...`"),
         **dict.fromkeys(("elif", "switch", "case", "match"), "a choice is written `when condition { ... } else { when ... { ... } }`"),
         **dict.fromkeys(("from", "include", "use"), 'cells and blocks of another file come with `import "cells.rnn"`'),
@@ -61,7 +64,21 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 """Words that begin a statement in other languages, and are plain names here."""
 
+DECLARATIONS = ("MODEL", "CELL", "BLOCK", "TRAIN", "_FUNCTION", "_LOSS", "_METRIC")
+"""What has braces of its own, by the first token."""
+
+HEADS: Mapping[str, str] = MappingProxyType(
+    {
+        **{word: f"it is written `{word} f {{ return ... }}`, or `{word} f(a = 1) {{ return ... }}` with parameters"
+           for word in ("loss", "metric")},
+        "of": "it is written `of class {`; `of class except a {` names the parameter that holds the class of rows without a label",
+    }
+)  # fmt: skip
+"""Words of the head of a declaration, which are plain names where it isn't right."""
+
 _OF_A_CELL = "`{word}` is a statement of a cell"
+
+_EQUATIONS = ("_FUNCTION", "_LOSS", "_METRIC")
 
 MISPLACED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -71,13 +88,17 @@ MISPLACED: Mapping[tuple[str, str], str] = MappingProxyType(
         ("BLOCK", "TRAIN"): "`train` belongs into the model",
         ("CELL", "INPUT"): "a cell's input is `x`, with `features` numbers a step: it needs no `input`",
         ("CELL", "OUTPUT"): "a cell gives what stands behind `return`",
-        ("CELL", "SHARED"): "`shared` layers belong into a model or a block",
-        ("CELL", "REPEAT"): "`repeat` repeats layers, in a model or a block",
-        ("CELL", "TRAIN"): "`train` belongs into the model",
         ("MODEL", "RETURN"): "a model's outputs are named by `output`; without it the last value is the output",
+        ("_FUNCTION", "INPUT"): "a function works on its parameters: it needs no `input`",
+        **{(owner, "INPUT"): "its equations read `prediction` and `target`: it needs no `input`" for owner in ("_LOSS", "_METRIC")},
+        **{(owner, "OUTPUT"): "what stands behind `return` is the value" for owner in _EQUATIONS},
+        **{(owner, "SHARED"): "`shared` layers belong into a model or a block" for owner in ("CELL", *_EQUATIONS)},
+        **{(owner, "REPEAT"): "`repeat` repeats layers, in a model or a block" for owner in ("CELL", *_EQUATIONS)},
+        **{(owner, "TRAIN"): "`train` belongs into the model" for owner in ("CELL", *_EQUATIONS)},
         **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in ("MODEL", "BLOCK") for word in ("WEIGHT", "STATE", "WHEN")},
-        **{(owner, word): f"`{word.lower()}` can't stand in another one's braces" for owner in ("MODEL", "BLOCK", "CELL", "TRAIN")
-           for word in ("MODEL", "BLOCK", "CELL", "IMPORT")},
+        **{(owner, word): _OF_A_CELL.format(word=word.lower()) for owner in ("_FUNCTION", "_METRIC") for word in ("WEIGHT", "STATE")},
+        **{(owner, word): f"`{word.lower().strip('_')}` can't stand in another one's braces" for owner in DECLARATIONS
+           for word in ("MODEL", "BLOCK", "CELL", "IMPORT", *_EQUATIONS)},
     }
 )  # fmt: skip
 """Statements that are in another kind of declaration than theirs, both by the names of their tokens."""

@@ -14,8 +14,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from rnnspec.diagnostics import Diagnostic, Label, SpecError
 from rnnspec.frontend import errors
-from rnnspec.frontend.syntax import ast, lark_tables, limits
-from rnnspec.frontend.syntax.advice import CALLED, LENGTH, MISPLACED, NAMED, ONE_VALUE, PARTS, POWER, SHAPES, SIGNS, SLICE, WORDS
+from rnnspec.frontend.syntax import advice, ast, lark_tables, limits
 from rnnspec.frontend.syntax.build_ast import Parsed, TreeBuilder
 from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
@@ -121,7 +120,7 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
         return errors.syntax.UnclosedText(span=Span(source, start, len(text) if line_end < 0 else line_end))
     part = _PART.match(text, start)
     if part and start and (_WORD.fullmatch(text, start - 1, start) or text[start - 1] in ")]"):
-        return errors.syntax.UnexpectedCharacter(span=Span(source, start, part.end()), found=f"`{part.group()[:40]}`", help=PARTS)
+        return errors.syntax.UnexpectedCharacter(span=Span(source, start, part.end()), found=f"`{part.group()[:40]}`", help=advice.PARTS)
     number = _NUMBER_LIKE.match(text, start)
     if number:
         return errors.syntax.MalformedNumber(span=Span(source, start, number.end()), found=number.group()[:40])
@@ -134,7 +133,7 @@ def _unlexable(source: SourceFile, start: int) -> Diagnostic:
     found = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
     stop = start + 1 + (character in _DOUBLED and text.startswith(character, start + 1))
     found = found if stop == start + 1 else f"`{character}{character}`"
-    help_ = LENGTH if character == "?" and _in_dimensions(text, start) else SIGNS.get(character, "")
+    help_ = advice.LENGTH if character == "?" and _in_dimensions(text, start) else advice.SIGNS.get(character, "")
     return errors.syntax.UnexpectedCharacter(span=Span(source, start, stop), found=found, help=help_)
 
 
@@ -304,11 +303,11 @@ class _Recovery:
             if token.type in ("LPAR", "LESS"):
                 return None
             element = "int" if before == "int" else "float"
-            name, help_ = str(self._tokens[place - 3]), SHAPES[element]
+            name, help_ = str(self._tokens[place - 3]), advice.SHAPES[element]
             return errors.syntax.Scalar(span=self._span(before), name=name, element=element, help=help_)
         if (word := self._reserved(place, choices)) is not None:
             return errors.syntax.ReservedWord(span=self._span(word), word=str(word))
-        reason = MISPLACED.get((self._owner(place), token.type), "")
+        reason = advice.MISPLACED.get((self._owner(place), token.type), "")
         begins = self._may_begin(place) or (before is not None and before.type == "LBRACE")
         if reason and begins and _ends_statement(parser, 1):
             return errors.syntax.MisplacedStatement(span=self._span(token), word=str(token), reason=reason)
@@ -331,7 +330,7 @@ class _Recovery:
         for earlier in range(place - 1, -1, -1):
             token = self._tokens[earlier]
             depth += (token.type == "RBRACE") - (token.type == "LBRACE")
-            if depth < 0 and token.type in ("MODEL", "CELL", "BLOCK", "TRAIN"):
+            if depth < 0 and token.type in advice.DECLARATIONS:
                 return token.type
         return ""
 
@@ -345,31 +344,33 @@ class _Recovery:
         first = next((each for each in range(place, -1, -1) if each == 0 or self._may_begin(each)), 0)
         match token.type:
             case "TIMES" if text.startswith("*", start - 1):
-                return POWER
+                return advice.POWER
             case "OVER" if text.startswith("//", start) or text.startswith("//", start - 1):
                 return "a quotient is `a / b`; a comment begins with `#`"
             case "COMMA" if "RPAR" in choices and "NAME" not in choices:
                 return "several values in one are a list, in square brackets: `[20, 12]`"
             case "COMMA" if before is not None and before.type == "RPAR":
-                return ONE_VALUE
+                return advice.ONE_VALUE
             case "IF" if "WHEN" in choices:
                 return "statements are chosen with `when condition { ... } else { ... }`"
             case "LPAR" if before is not None and before.type == "RPAR":
-                return CALLED
+                return advice.CALLED
             case "LPAR" if choices == {"LSQB"}:
                 return "dimensions stand in square brackets: `float[time, 12]`"
             case "COLON" if _in_dimensions(text, start):
-                return LENGTH
+                return advice.LENGTH
             case "COLON" if "RSQB" in choices:
-                return SLICE
+                return advice.SLICE
             case "COLON" if {"ASSIGN", "RPAR"} <= choices:
-                return NAMED
+                return advice.NAMED
             case "PLUS" | "MINUS" | "TIMES" | "OVER" if text.startswith("=", start + 1):
                 return "an equation gives a name its one value: `h' = h + x`"
             case _ if _is_word(token) and "NAME" in choices:
                 return f"`{token}` is a word of the language and can't be a name"
-            case _ if place > first:
-                return WORDS.get(str(self._tokens[first]), "")
+            case "NAME" if choices & {"MODEL", "LBRACE"} and token in advice.HEADS:
+                return advice.HEADS[str(token)]
+            case _ if self._tokens[first].type == "NAME":
+                return advice.WORDS.get(str(self._tokens[first]), "")
             case _:
                 return ""
 
@@ -437,6 +438,7 @@ _STARTS = (
     ({"NAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE", "PRIMED", "LPAR", "LSQB", "MINUS", "NOT"}, ["a value"]),
     ({"INPUT", "TRAIN", "NAME", "REPEAT", "LSQB"}, ["a layer", "`input`", "`train`"]),
     ({"WEIGHT", "STATE", "RETURN", "NAME", "PRIMED"}, ["`weight`", "`state`", "an equation", "`return`"]),
+    ({"RETURN", "NAME", "PRIMED"}, ["an equation", "`return`"]),
     ({"MODEL", "CELL", "BLOCK", "IMPORT"}, ["`model`", "`cell`"]),
     ({"NAME", "PRIMED"}, ["a name"]),
     ({"NAME", "LSQB", "REPEAT"}, ["a layer"]),

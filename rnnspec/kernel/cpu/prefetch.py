@@ -40,13 +40,18 @@ def prefetch(function: KernelFunction, lanes: int) -> KernelFunction:
 
 
 def _fetching(loop: ScanLoop, widths: Mapping[str, int], lanes: int) -> ScanLoop:
-    busy = [node for node in loop.body if isinstance(node, FusedLoop) and _products(node)]
+    busy = [node for node in loop.body if isinstance(node, FusedLoop) and _products(node) and not _is_parted(node)]
     buffers = _of_tokens(loop, widths)
     if not busy or not buffers:
         return loop
     chosen = max(busy, key=_products)
     fetch = Prefetch(buffers, loop.reverse, chosen.tile.rows[0], -(-chosen.units // (chosen.tile.vectors * lanes)))
     return replace(loop, body=tuple(replace(node, body=(fetch, *chosen.body)) if node is chosen else node for node in loop.body))
+
+
+def _is_parted(stage: FusedLoop) -> bool:
+    """Whether a part of the depth is added after the other: its tiles of rows come again for each."""
+    return stage.tile.block is not None and stage.tile.block.depth is not None
 
 
 def _products(stage: FusedLoop) -> int:

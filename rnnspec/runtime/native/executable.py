@@ -183,9 +183,9 @@ class NativeExecutable:
         outputs, _ = function.call(given, tape.indices, batch, times, self._dtype, weights, version, tape.residuals)
         return gradient, outputs
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """A loss or a metric, see `contract.executable.Executable`."""
-        return self._known_scores().equations(family, config, width)
+        return self._known_scores().equations(family, config, width, classes=classes)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """The value of a metric that is computed of totals."""

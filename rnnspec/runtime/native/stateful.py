@@ -88,9 +88,9 @@ class StatefulExecutable:
         """The inner executable's printed stage."""
         return self._inner.inspect(stage, after)
 
-    def equations(self, family: Family, config: Config, width: int) -> RowEquations:
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         """The inner executable's."""
-        return self._inner.equations(family, config, width)
+        return self._inner.equations(family, config, width, classes=classes)
 
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         """The inner executable's."""

@@ -10,6 +10,7 @@ import pytest
 
 from rnnspec.backend.llvm_cpu.backend import INFERENCE, LlvmCpu
 from rnnspec.backend.protocol import SCHEDULE, Backend, Emitted
+from rnnspec.contract.dimensions import Dim
 from rnnspec.contract.executable import Formula
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.native_function import Space
@@ -43,7 +44,7 @@ class OneByOne:
     def contraction(self, sums: int, units: int, dtype: DType) -> Tile:
         return Tile((1,), 1)
 
-    def beside_weights(self, tile: Tile, contracts: tuple[Contract, ...], sums: int, units: int, dtype: DType) -> Tile:
+    def beside_weights(self, tile: Tile, contracts: tuple[Contract, ...], sums: int, rows: Dim, units: int, dtype: DType) -> Tile:
         return tile
 
     def pointwise(self, units: int, body: tuple[Statement, ...], dtype: DType) -> Tile:

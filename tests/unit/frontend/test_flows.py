@@ -455,7 +455,8 @@ def test_losses_in_the_order_of_the_outputs() -> None:
     heads = ["h = a -> LSTM(2)", "g = h -> Dense(3, softmax)", "f = h -> Dense(1, sigmoid)", "output f, g"]
     assert warned(graph(*heads, "train { loss = [binary_crossentropy, categorical_crossentropy] }")) == []
     made = graph(*heads, "train { loss = [mse, binary_crossentropy] loss_weights = 2 }")
-    assert made.train.loss == (Config("mean_squared_error"), Config("binary_crossentropy", (("from_logits", False),)))
+    probability = Config("binary_crossentropy", (("from_logits", False), ("label_smoothing", 0.0)))
+    assert made.train.loss == (Config("mean_squared_error"), probability)
     assert made.train.loss_weights == 2.0
     assert codes(*heads, "train { loss = categorical_crossentropy }") == ["E0403"]
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from rnnspec.contract.metric_names import COMPUTED, SEQUENCE_LOSSES
 from rnnspec.diagnostics import Diagnostic, SpecError
 from rnnspec.driver import commands
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
-from rnnspec.frontend.syntax.standard_library import FILES, standard_cell
+from rnnspec.frontend.syntax.standard_library import FILES, row_equations, standard_cell
 from rnnspec.keras_names import names
 from rnnspec.resources import read_resource
 from tests.keras_cases import FOLDER
@@ -107,6 +108,8 @@ def arguments() -> Iterator[tuple[str, str, str]]:
 def known_arguments(family: str, callee: str) -> set[str]:
     if callee in FILES:
         return {parameter.name.text for parameter in standard_cell(callee).parameters} | {option.name for option in SEQUENCE_OPTIONS}
+    if family in ("loss", "metric") and callee not in COMPUTED.keys() | SEQUENCE_LOSSES:
+        return {parameter.name.text for parameter in row_equations(family == "metric")[callee].parameters}
     entry = LAYERS[callee] if family == "layer" else FAMILIES[Family(family)][callee]
     return {argument.name for argument in entry.arguments}
 

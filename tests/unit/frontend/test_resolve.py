@@ -299,7 +299,7 @@ def test_the_train_section() -> None:
             head="(rate = 0.5)",
         )
     ).train
-    assert train.loss == Config("categorical_crossentropy", (("from_logits", False),))
+    assert train.loss == Config("categorical_crossentropy", (("from_logits", False), ("label_smoothing", 0.0)))
     assert train.metrics == (Config("accuracy"), Config("mean_squared_error"))
     assert train.optimizer is not None
     assert dict(train.optimizer.arguments)["learning_rate"] == 0.5

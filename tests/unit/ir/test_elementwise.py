@@ -174,6 +174,8 @@ def test_laws_of_two_operands(kind: BinaryKind) -> None:
             repeated = np.full_like(x, constant)
             assert (row.right_identity == constant) == np.array_equal(f(x, repeated), x)
             assert (row.left_identity == constant) == np.array_equal(f(repeated, x), x)
+            if row.absorbing == constant:
+                assert np.all(f(x, repeated) == constant) and np.all(f(repeated, x) == constant)
         if row.negating is not None:
             np.testing.assert_array_equal(f(x, np.full_like(x, row.negating)), -x)
         assert (row.linear is Linearity.TOGETHER) == np.array_equal(f(2 * x, 2 * y), 2 * f(x, y)) or row.linear is not Linearity.TOGETHER

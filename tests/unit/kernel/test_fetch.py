@@ -28,6 +28,7 @@ from rnnspec.kernel.nodes import (
     Store,
 )
 from rnnspec.kernel.target import Tile
+from tests.unit.kernel.scheduled import contractions, model, scheduled
 
 LANES = 8
 BUFFERS = tuple(Buffer(name, Space.TAPE, DType.F32, TOKENS, 64) for name in ("x", "y", "z", "w"))
@@ -109,3 +110,11 @@ def test_short_rows_are_not_fetched() -> None:
 def test_nests_outside_of_a_scan_stay_as_they_are() -> None:
     function = KernelFunction("f", DType.F32, BUFFERS, (elementwise(at("x"), at("y")), contraction("y")))
     assert prefetch(function, LANES) == function
+
+
+def test_a_contraction_in_parts_of_its_depth_fetches_nothing() -> None:
+    """Its tiles of rows come again for each part, and would fetch the same each time."""
+    (loop,) = (node for node in scheduled(model(3, "LSTM(1100)"), "backward").function.nodes if isinstance(node, ScanLoop))
+    (deep,) = (node for node in loop.body if isinstance(node, FusedLoop) and contractions(node))
+    assert deep.tile.block is not None and deep.tile.block.depth is not None
+    assert not any(isinstance(statement, Prefetch) for statement in deep.body)

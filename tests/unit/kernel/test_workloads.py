@@ -16,7 +16,7 @@ from rnnspec.kernel.count import NOTHING, Count, count
 from rnnspec.kernel.cpu.tiles import contraction_tile
 from rnnspec.kernel.loop_nests import nests_of
 from rnnspec.kernel.nodes import FusedLoop
-from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Target
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, CacheBlock, Target
 from rnnspec.runtime.native.executable import Variant
 from tests.unit.kernel.scheduled import contractions, stores, the_scan
 
@@ -86,6 +86,22 @@ def test_a_step_of_training_multiplies_each_distinct_word_of_the_text_model_once
     recurrences = 2 * 2 * 64 * 256
     assert coefficient_of(TOKENS, recorded) == recurrences
     assert coefficient_of(TOKENS, backward) == 2 * recurrences
+
+
+def test_attention_keeps_no_row_of_units_for_a_pair() -> None:
+    """The rows of both sequences, which pairs look up, are fewer: pairs keep their weights alone."""
+    function = made("translation.rnn", vocabulary=50, features=8, units=16).kernels(TRAINING[1]).function
+    pairs = {buffer.rows for buffer in function.buffers if buffer.name.startswith("index.pair_")}
+    assert len(pairs) == 1
+    tape = [buffer for buffer in function.buffers if buffer.space is Space.TAPE and buffer.rows in pairs]
+    assert tape and {buffer.width for buffer in tape} == {1}
+
+
+def test_a_large_vocabulary_gives_its_gradient_back_in_blocks_of_its_depth() -> None:
+    """The panels of a tile are 640 KB, more than a second-level cache has for them."""
+    function = made("language.rnn", vocabulary=10_000, features=200, units=200).kernels(TRAINING[2]).function
+    deep = [node for node in function.nodes if isinstance(node, FusedLoop) and any(each.depth == 10_000 for each in contractions(node))]
+    assert [node.tile.block for node in deep] == [CacheBlock(234, 13, 256)]
 
 
 @every_target

@@ -89,6 +89,21 @@ def test_two_operands_that_are_one_or_constants(kind: BinaryKind) -> None:
     assert kept(lambda b, x, y: b.add(x, b.binary(kind, b.constant_like(0.5, x), b.constant_like(2.0, x)))) == ["add"]
 
 
+@pytest.mark.parametrize("kind", [BinaryKind.AND, BinaryKind.OR])
+@pytest.mark.parametrize("on_left", [False, True])
+def test_a_flag_that_decides_leaves_no_other(kind: BinaryKind, on_left: bool) -> None:
+    """A constant i1 is in no register: what reads it is gone."""
+
+    def made(b: Builder, x: Value, y: Value) -> Value:
+        ones, zeros = b.constant_like(1.0, x), b.constant_like(0.0, x)
+        known = b.less(ones, zeros) if kind is BinaryKind.AND else b.less(zeros, ones)
+        unknown = b.less(x, zeros)
+        flags = b.binary(kind, known, unknown) if on_left else b.binary(kind, unknown, known)
+        return b.select(flags, x, b.neg(x))
+
+    assert kept(made) == (["neg"] if kind is BinaryKind.AND else [])
+
+
 def test_the_only_position_is_zero() -> None:
     def made(width: int) -> list[str]:
         return kept(lambda b, x, y: b.max(x, b.broadcast_like(b.neg(b.positions(width, DType.F64)), x)))

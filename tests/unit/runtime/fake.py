@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from rnnspec.contract.dimensions import Name
-from rnnspec.contract.executable import Array, CallRequest, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape
 from rnnspec.contract.model_source import LayerRow, ModelSource
+from rnnspec.contract.objective import RowEquations, loss_name
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import (
     Config,
@@ -22,7 +24,12 @@ from rnnspec.contract.signature import (
     WeightSignature,
 )
 from rnnspec.contract.thread_count import ThreadCount
+from rnnspec.training.losses import Loss, NamedLoss
+from rnnspec.training.metrics import MetricNames
 from rnnspec.training.model import Model
+from rnnspec.training.objectives import Objective, objectives
+from rnnspec.training.sequence_losses import SequenceLoss
+from tests.row_equations import equation_rows, handing_on
 
 FEATURES, WIDTH, VOCABULARY = 3, 4, 10
 GLOROT, ZEROS = Config("glorot_uniform"), Config("zeros")
@@ -55,7 +62,8 @@ def signature(
 class FakeExecutable:
     """Dense on the mean of a row's real steps, or with `sequence` on every real step (held); half dropout of the inputs in training.
 
-    Ids are looked up as one-hot rows. `calls` keeps the inputs and the indices of every call.
+    Ids are looked up as one-hot rows. `calls` keeps the inputs and the indices of every call. Losses and metrics are the library's own, on
+    the rows that are real.
     """
 
     def __init__(self, made_for: Signature, softmax: bool = False) -> None:
@@ -66,12 +74,21 @@ class FakeExecutable:
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         self.calls.append(("forward", request.inputs, request.indices))
-        return (self._run(request)[0],)
+        output, _ = self._run(request)
+        return self._scored(request, output)[0]
 
     def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         self.calls.append(("record", request.inputs, request.indices))
         output, rows = self._run(request)
-        return (output,), NativeTape.of(request, np.concatenate([rows.reshape(-1), output.reshape(-1)]), request.indices)
+        results, slopes = self._scored(request, output)
+        residuals = np.concatenate([rows.reshape(-1), output.reshape(-1), slopes.reshape(-1)])
+        return results, NativeTape.of(request, residuals, request.indices)
+
+    def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
+        return handing_on(width, "float64").equations(family, config, width, classes=classes)
+
+    def result(self, metric: Config, width: int, totals: Array) -> float | Array:
+        return handing_on(width, "float64").result(metric, width, totals)
 
     def stream(self, request: CallRequest) -> tuple[Array, ...]:
         raise NotImplementedError
@@ -86,15 +103,29 @@ class FakeExecutable:
         input_gradients: bool,
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
-        (dy,) = cotangents
         kernel, _ = self._weights(weights)
         spec = self.signature.inputs[0]
         x = tape.inputs[spec.name]
         index, batch = tape.indices[0] if tape.indices else None, len(x)
         count = self._row_count(batch, index)
         rows = tape.residuals[: count * len(kernel)].reshape(count, len(kernel))
+        shape = (
+            (batch, index.time, kernel.shape[1])
+            if index is not None and self.signature.outputs[0].is_sequence
+            else (batch, kernel.shape[1])
+        )
+        y = tape.residuals[rows.size : rows.size + math.prod(shape)].reshape(shape)
+        dy = np.zeros_like(y)
+        for objective in tape.objective:
+            of_results = dict(zip(objective.results, cotangents, strict=True))
+            if objective.loss is not None:
+                slopes = tape.residuals[rows.size + y.size :].reshape(shape)
+                dy += self._turned(of_results[loss_name(objective.output)]) * slopes
+            if objective.shown:
+                dy += of_results[objective.output]
+        if not tape.objective:
+            (dy,) = cotangents
         if self.softmax:
-            y = tape.residuals[rows.size :].reshape(dy.shape)
             dy = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
         d_rows = dy
         if self.signature.outputs[0].is_sequence:
@@ -119,6 +150,33 @@ class FakeExecutable:
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         return f"{stage} after {after}"
+
+    def _turned(self, steps: Array) -> Array:
+        """The output's order of steps from the layer's own, or back."""
+        return steps[:, ::-1] if self.signature.outputs[0].flip else steps
+
+    def _scored(self, request: CallRequest, output: Array) -> tuple[tuple[Array, ...], Array]:
+        """The results, and the derivative of each row's loss by the output, of its shape."""
+        slopes = np.zeros_like(output)
+        if not request.objective:
+            return (output,), slopes
+        (objective,) = request.objective
+        width = output.shape[-1]
+        rows = self._turned(output).reshape(-1, width)
+        real = request.indices[0].source if output.ndim == 3 else np.arange(len(rows))
+
+        def placed(numbers: Array) -> Array:
+            found = np.zeros((len(rows), numbers.shape[1]), output.dtype)
+            found[real] = numbers
+            return found.reshape(*output.shape[:-1], numbers.shape[1])
+
+        results: list[Array] = []
+        if objective.loss is not None or objective.metrics:
+            target = request.targets[objective.output].reshape(len(rows), objective.target)[real]
+            numbers, of_rows = equation_rows(objective, rows[real], target)
+            results += [placed(each) for each in numbers]
+            slopes = self._turned(placed(of_rows))
+        return (*results, output) if objective.shown else tuple(results), slopes
 
     def _weights(self, weights: Array) -> tuple[Array, Array]:
         (rows, width), _ = (weight.shape for weight in self.signature.weights)
@@ -159,6 +217,12 @@ class FakeExecutable:
             y = np.exp(y - y.max(axis=-1, keepdims=True))
             y /= y.sum(axis=-1, keepdims=True)
         return y.astype(weights.dtype), rows
+
+
+def trained(outputs: Sequence[OutputSignature], losses: Sequence[NamedLoss | Loss | SequenceLoss | None]) -> tuple[Objective, ...]:
+    """The objectives of outputs with these losses of the library, and without metrics."""
+    none = MetricNames(((),) * len(outputs))
+    return objectives(outputs, losses, [1.0] * len(outputs), none, none, FakeExecutable(signature()))
 
 
 SOURCE = ModelSource("Fake", "model Fake() {}\n", {"units": 4}, "float64", (LayerRow("dense", "Dense", "(batch, 4)", "-", 16),))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 
@@ -48,6 +48,7 @@ class Tree:
     inner: tuple[Tree, ...] = ()
     chosen: Leaf | tuple[Leaf | None, ...] | None = None
     number: float = 0.5
+    word: Literal["one", "two"] = "one"
 
 
 TREE = Tree(
@@ -69,7 +70,7 @@ TREE = Tree(
         replace(TREE, rows=Tokens(3) * 40 + STEPS * 60 + Name("steps") + BATCH * Name("steps") + 5),
         replace(TREE, chosen=Leaf("one")),
         replace(TREE, chosen=(None, Leaf("two"))),
-        replace(TREE, number=float("inf")),
+        replace(TREE, number=float("inf"), word="two"),
         replace(TREE, number=1e-310, leaves=(), arguments=(), named={}),
     ],
 )
@@ -119,6 +120,8 @@ def plain(**changed: object) -> bytes:
         plain(inner=[{}]),
         plain(number="0.5"),
         plain(number=1),
+        plain(word="three"),
+        plain(word=["one"]),
     ],
 )
 def test_other_text_is_unfit(content: bytes) -> None:

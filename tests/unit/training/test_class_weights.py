@@ -12,19 +12,20 @@ from rnnspec.contract.signature import OutputSignature
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.class_weights import ClassWeights, class_weights_for
 from rnnspec.training.examples import check_examples
-from rnnspec.training.losses import LOSSES, Loss
+from rnnspec.training.losses import MeanSquaredError, NamedLoss, SparseCategoricalCrossentropy
 from rnnspec.training.objectives import Objective
-from tests.unit.runtime.fake import signature
+from tests.unit.runtime.fake import signature, trained
 
-MSE, SPARSE = LOSSES["mean_squared_error"](), LOSSES["sparse_categorical_crossentropy"]()
+MSE, SPARSE = MeanSquaredError(), SparseCategoricalCrossentropy()
 
 
-def objective(name: str = "dense", width: int = 3, loss: Loss = SPARSE, label: str = "", place: int = 0) -> Objective:
-    return Objective(place, OutputSignature(name, (width,)), label, loss, 1.0, ())
+def objective(width: int = 3, loss: NamedLoss = SPARSE) -> Objective:
+    (made,) = trained([OutputSignature("dense", (width,))], [loss])
+    return made
 
 
 ONE = [objective()]
-TWO = [objective("word", 3, label="word"), objective("size", 1, MSE, "size", place=2)]
+TWO = trained([OutputSignature("word", (3,)), OutputSignature("none", (2,)), OutputSignature("size", (1,))], [SPARSE, None, MSE])
 
 
 def weighed(given: object, targets: object, of: Objective = ONE[0]) -> list[float]:
@@ -88,7 +89,7 @@ SEVERAL = "class_weight: expected a list or a mapping with the class weights of 
 
 
 @pytest.mark.parametrize(
-    ("trained", "given", "message"),
+    ("of", "given", "message"),
     [
         (ONE, {3: 1.0}, "class_weight: there is no class 3: output dense has the classes 0..2"),
         (ONE, [1, 2, 3, 4], "class_weight: there is no class 3: output dense has the classes 0..2"),
@@ -113,9 +114,9 @@ SEVERAL = "class_weight: expected a list or a mapping with the class weights of 
         (TWO, [None, {1: None}], "class_weight of size, class 1: expected a finite number, got None"),
     ],
 )  # fmt: skip
-def test_refusal(trained: Any, given: object, message: str) -> None:
+def test_refusal(of: Any, given: object, message: str) -> None:
     with pytest.raises(ValueError) as raised:
-        class_weights_for(trained, given)
+        class_weights_for(of, given)
     assert str(raised.value) == message
 
 
@@ -125,9 +126,9 @@ def test_class_weights_multiply_with_sample_weights_of_any_form(weight: Any) -> 
     made_for = signature(sequence=True, width=2)
     x = np.arange(24.0).reshape(2, 4, 3)
     inputs = check_inputs(made_for, [x[0], x[1, :2]], mask=[[1, 1, 0, 1], [1, 1, 0, 0]])
-    trained = [replace(objective(width=2), output=made_for.outputs[0])]
-    found = check_examples(inputs, trained, "float64", [[0, 1, -9, 1], [1, 0]], weight).weighted_by_class(
-        class_weights_for(trained, {1: 10.0})
+    chosen = [replace(objective(width=2), output=made_for.outputs[0])]
+    found = check_examples(inputs, chosen, "float64", [[0, 1, -9, 1], [1, 0]], weight).weighted_by_class(
+        class_weights_for(chosen, {1: 10.0})
     )
     (batch,) = found.batch(np.array([1, 0])).targets
     assert batch.weights is not None
@@ -137,8 +138,8 @@ def test_class_weights_multiply_with_sample_weights_of_any_form(weight: Any) -> 
 
 def test_examples_without_class_weights_keep_none() -> None:
     made_for = signature()
-    trained = [replace(objective(width=4), output=made_for.outputs[0])]
-    found = check_examples(check_inputs(made_for, np.ones((2, 4, 3))), trained, "float64", [0, 1]).weighted_by_class((None,))
+    chosen = [replace(objective(width=4), output=made_for.outputs[0])]
+    found = check_examples(check_inputs(made_for, np.ones((2, 4, 3))), chosen, "float64", [0, 1]).weighted_by_class((None,))
     (batch,) = found.batch(slice(None)).targets
     assert batch.weights is None
 

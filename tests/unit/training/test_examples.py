@@ -15,10 +15,9 @@ from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.examples import Examples, check_examples
-from rnnspec.training.losses import LOSSES, Loss
-from rnnspec.training.objectives import Objective
+from rnnspec.training.losses import LOSSES, Loss, NamedLoss
 from rnnspec.training.targets import TargetBatch
-from tests.unit.runtime.fake import signature
+from tests.unit.runtime.fake import signature, trained
 
 X = np.arange(24.0).reshape(2, 4, 3)
 LISTS = [X[0], X[1, :2]]
@@ -44,7 +43,7 @@ class Found:
 
 def examples(
     y: object,
-    loss: Loss,
+    loss: NamedLoss | Loss,
     *,
     x: object = X,
     sequence: bool = False,
@@ -57,8 +56,8 @@ def examples(
     return checked(check_inputs(made_for, x, **steps), made_for.outputs[0], loss, y, weight)
 
 
-def checked(inputs: CheckedInputs, output: OutputSignature, loss: Loss, y: object, weight: object = None) -> Found:
-    return Found(check_examples(inputs, [Objective(0, output, "", loss, 1.0, ())], "float32", y, weight))
+def checked(inputs: CheckedInputs, output: OutputSignature, loss: NamedLoss | Loss, y: object, weight: object = None) -> Found:
+    return Found(check_examples(inputs, trained([output], [loss]), "float32", y, weight))
 
 
 FULL = np.zeros((2, 4, 2))

@@ -128,7 +128,7 @@ def test_an_output_of_one_row_is_refused() -> None:
     ("arguments", "message"),
     [
         ({"loss": "learned"}, "loss learned has weights of its own, which a model has for the outputs that have this loss"),
-        ({"metrics": ["learned"]}, "metric learned: the loss learned is no metric"),
+        ({"metrics": ["learned"]}, r"metric learned: the metric `learned` needs equations of a row"),
     ],
 )
 def test_from_python_a_loss_with_weights_is_refused(arguments: dict[str, Any], message: str) -> None:

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rnnspec.contract.signature import Config, TrainSettings
+from rnnspec.contract.executable import Family
+from rnnspec.contract.objective import RowEquations
+from rnnspec.contract.signature import Config, OutputSignature, TrainSettings
 from rnnspec.frontend.catalogue import choices
-from rnnspec.training.losses import LOSSES, BinaryCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
-from rnnspec.training.metrics import METRICS, MetricNames
+from rnnspec.training.losses import (
+    LOSSES,
+    BinaryCrossentropy,
+    Huber,
+    KLDivergence,
+    Loss,
+    MeanSquaredError,
+    NamedLoss,
+    SparseCategoricalCrossentropy,
+)
+from rnnspec.training.metrics import METRICS, BinaryAccuracy, MetricNames
+from rnnspec.training.objectives import objectives
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
-from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 from rnnspec.training.settings import A_LOSS, loss_weights_for, losses_for, make_loss, make_optimizer, metrics_for
-from tests.unit.runtime.fake import model, signature
+from tests.unit.runtime.fake import FakeExecutable, model, signature, trained
 
 X, Y = np.random.default_rng(0).normal(size=(4, 5, 3)), np.random.default_rng(1).normal(size=(4, 4))
 
 OWN = "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md"
-LOSS_NAMES = "mean_squared_error, mean_absolute_error, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, ctc"
+LOSS_NAMES = ", ".join((*LOSSES, *SEQUENCE_LOSSES))
+ALL_LOSSES = ", ".join(dict.fromkeys(entry.name for entry in choices.LOSSES.values()))
+ALL_METRICS = ", ".join(("accuracy", "crossentropy", *METRICS))
+EXECUTABLE = FakeExecutable(signature())
 
 
 def metrics_of_one(given: object) -> MetricNames:
     return metrics_for(["a"], given)
+
+
+def loss_of(given: object, width: int = 4) -> RowEquations | Loss | SequenceLoss:
+    """What an output of a width with this loss is trained by."""
+    (objective,) = trained([OutputSignature("dense", (width,))], [make_loss(given)])
+    return objective.loss
+
+
+def metric_of(given: object, width: int = 4, *, loss: str = "mse") -> tuple[str, Config]:
+    """The name in logs and the equations of the only metric."""
+    none, outputs = MetricNames(((),)), [OutputSignature("dense", (width,))]
+    (objective,) = objectives(outputs, [make_loss(loss)], [1.0], metrics_of_one([given]), none, EXECUTABLE)
+    (tracked,) = objective.metrics
+    assert isinstance(tracked.of, RowEquations)
+    return tracked.name, tracked.of.config
 
 
 @pytest.mark.parametrize(
@@ -33,27 +64,90 @@ def metrics_of_one(given: object) -> MetricNames:
         ("MSE", MeanSquaredError()),
         ("MeanSquaredError", MeanSquaredError()),
         ("mean_squared_error", MeanSquaredError()),
+        ("kullback_leibler_divergence", KLDivergence()),
+        (Config("Huber", (("delta", 2),)), Huber(delta=2.0)),
         (Config("binary_crossentropy", (("from_logits", True),)), BinaryCrossentropy(from_logits=True)),
         (SparseCategoricalCrossentropy(), SparseCategoricalCrossentropy()),
     ],
 )
-def test_loss(given: Any, expected: object) -> None:
-    assert make_loss(given) == expected
+def test_loss(given: Any, expected: NamedLoss) -> None:
+    found = loss_of(given)
+    assert isinstance(found, RowEquations)
+    assert found == loss_of(expected)
+    assert found.config == expected.config
 
 
 def test_every_spelling_of_a_spec() -> None:
     """What a train section accepts, `configure` does, and both mean the same."""
     for spelling, entry in choices.LOSSES.items():
-        assert make_loss(spelling) == make_loss(entry.name)
+        find = make_loss if entry.name in SEQUENCE_LOSSES else loss_of
+        if entry.name != "crf":  # whose weights are a model's
+            assert find(spelling) == find(entry.name)
     for spelling, entry in choices.OPTIMIZERS.items():
         assert make_optimizer(spelling) == make_optimizer(entry.name)
     for spelling, entry in choices.METRICS.items():
-        assert metrics_for(["a"], [spelling]).each == ((entry.name,),)
+        assert name_or_refusal(spelling) == name_or_refusal(entry.name)
 
 
-@pytest.mark.parametrize("name", [*LOSSES, *SEQUENCE_LOSSES])
-def test_losses_by_name(name: str) -> None:
-    assert make_loss(name) == {**LOSSES, **SEQUENCE_LOSSES}[name]()
+def name_or_refusal(name: str) -> object:
+    """What a metric without arguments is called in logs, beside a loss of values or of classes; or what it lacks."""
+    for loss in ("mse", "sparse_categorical_crossentropy"):
+        try:
+            return metric_of(name, loss=loss)
+        except ValueError as error:
+            if "needs targets" not in str(error):
+                return str(error).replace(name, "it")
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("made", [each for each in (*LOSSES.values(), *METRICS.values()) if each.name != "crf"])
+def test_objects_name_equations_with_all_their_arguments(made: Any) -> None:
+    """Those of the declaration, in its order and with its defaults; all but those with weights, which are a model's."""
+    needed = {name: 1 for name, each in inspect.signature(made).parameters.items() if each.default is each.empty}
+    config = made(**(needed | ({"target_class_ids": [0]} if "target_class_ids" in needed else {}))).config
+    family: Family = "loss" if made in LOSSES.values() else "metric"
+    assert EXECUTABLE.equations(family, config, 4).config == config
+    assert EXECUTABLE.equations(family, Config(made.__name__, tuple(config.arguments[: len(needed)])), 4).config == config
+
+
+@pytest.mark.parametrize(
+    ("loss", "width", "accuracy", "crossentropy"),
+    [
+        ("binary_crossentropy", 1, "binary_accuracy", "binary_crossentropy"),
+        ("mean_squared_error", 1, "binary_accuracy", "binary_crossentropy"),
+        ("binary_crossentropy", 3, "categorical_accuracy", "categorical_crossentropy"),
+        ("categorical_crossentropy", 3, "categorical_accuracy", "categorical_crossentropy"),
+        ("mean_squared_error", 3, "categorical_accuracy", "categorical_crossentropy"),
+        ("sparse_categorical_crossentropy", 3, "sparse_categorical_accuracy", "sparse_categorical_crossentropy"),
+    ],
+)
+def test_names_that_stand_for_one_of_several_metrics(loss: str, width: int, accuracy: str, crossentropy: str) -> None:
+    """As Keras resolves them, by the width and the targets."""
+    for spelling in ("accuracy", "acc", "Accuracy"):
+        name, config = metric_of(spelling, width, loss=loss)
+        assert (name, config.name) == ("accuracy", accuracy)
+    for spelling in ("crossentropy", "ce"):
+        name, config = metric_of(spelling, width, loss=loss)
+        assert (name, config.name) == ("crossentropy", crossentropy)
+        assert dict(config.arguments)["from_logits"] is False
+
+
+def test_metrics_beside_a_loss_of_logits() -> None:
+    """A threshold of even odds is 0, and `crossentropy` is one of logits; a metric that says what it is stays as it is."""
+    logits = Config("binary_crossentropy", (("from_logits", True),))
+    for name, given, argument in (
+        ("accuracy", "accuracy", ("threshold", 0.0)),
+        ("binary_accuracy", "binary_accuracy", ("threshold", 0.0)),
+        ("binary_accuracy", BinaryAccuracy(threshold=0.7), ("threshold", 0.7)),
+        ("crossentropy", "ce", ("from_logits", True)),
+        ("binary_crossentropy", "bce", ("from_logits", False)),
+    ):
+        none, outputs = MetricNames(((),)), [OutputSignature("dense", (1,))]
+        (objective,) = objectives(outputs, [make_loss(logits)], [1.0], metrics_of_one([given]), none, EXECUTABLE)
+        (tracked,) = objective.metrics
+        assert isinstance(tracked.of, RowEquations)
+        assert tracked.name == name
+        assert argument in tracked.of.config.arguments
 
 
 @pytest.mark.parametrize("name", [*OPTIMIZERS, "sgd", "ADAM", "adamw"])
@@ -73,8 +167,10 @@ def test_an_optimizer_is_copied() -> None:
 @pytest.mark.parametrize(
     ("make", "given", "message"),
     [
-        (make_loss, "hinge", f"Keras has the loss hinge, this version doesn't: {OWN}; there are {LOSS_NAMES}"),
-        (make_loss, "MeanSqaredError", f"no loss is called MeanSqaredError; did you mean `mean_squared_error`? there are {LOSS_NAMES}"),
+        (loss_of, "Circle", f"Keras has the loss Circle, this version doesn't: {OWN}; there are {ALL_LOSSES}"),
+        (loss_of, "MeanSqaredError", f"no loss is called MeanSqaredError; did you mean `mean_squared_error`? there are {ALL_LOSSES}"),
+        (loss_of, Config("Huber", (("dleta", 2.0),)), "loss Huber: no argument dleta; it has delta"),
+        (metric_of, "precision_at_recall", "metric precision_at_recall: recall is missing"),
         (make_optimizer, "Adan", "no optimizer is called Adan; did you mean `Adam`? there are SGD, RMSprop, Adam, AdamW"),
         (make_loss, 5, f"loss: expected a name or a loss, got 5; the names are {LOSS_NAMES}. {A_LOSS}"),
         (make_loss, None, f"loss: expected a name or a loss, got None; the names are {LOSS_NAMES}. {A_LOSS}"),
@@ -82,9 +178,9 @@ def test_an_optimizer_is_copied() -> None:
         (make_optimizer, 0.1, "optimizer: expected a name or an optimizer, got 0.1; the names are SGD, RMSprop, Adam, AdamW"),
         (make_optimizer, Config("SGD", (("momentum", 2.0),)), "SGD: momentum: expected a finite number from 0 to 1, got 2.0"),
         (metrics_of_one, "accuracy", "metrics: expected a list of names, got 'accuracy': write ['accuracy']"),
-        (metrics_of_one, [5], f"metrics: expected names, got 5; there are accuracy, {', '.join(METRICS)}"),
+        (metrics_of_one, [5], f"metrics: expected names, or objects with `name` and `rows`, got 5; there are {ALL_METRICS}"),
         (
-            metrics_of_one, (Config("accuracy", (("threshold", 0.5),)),), "metric accuracy takes no arguments, got {'threshold': 0.5}",
+            metric_of, Config("accuracy", (("threshold", 0.5),)), "metric accuracy takes no arguments, got {'threshold': 0.5}",
         ),
     ],
 )  # fmt: skip
@@ -103,33 +199,33 @@ def test_classes_are_no_losses_and_arguments_are_checked() -> None:
         make_optimizer(Config("SGD", (("beta", 1.0),)))
 
 
-MSE, MAE = "mean_squared_error", "mean_absolute_error"
-
-
 @pytest.mark.parametrize(
     ("outputs", "given", "expected"),
     [
-        ("a", ["mse", "acc", Config(MAE)], [(MSE, "accuracy", MAE)]),
+        ("a", ["mse", "acc", Config("mae")], [("mse", "acc", "mae")]),
         ("a", (), [()]),
-        ("a", [["mse", "mae"]], [(MSE, MAE)]),
-        ("a", {"a": "mse"}, [(MSE,)]),
+        ("a", [["mse", "mae"]], [("mse", "mae")]),
+        ("a", {"a": "mse"}, [("mse",)]),
         ("ab", [], [(), ()]),
-        ("ab", ["mse"], [(MSE,), (MSE,)]),
-        ("ab", [["mse", "mae"]], [(MSE, MAE), (MSE, MAE)]),
-        ("ab", ["mse", "mae"], [(MSE,), (MAE,)]),
-        ("ab", [["mse", "mae"], None], [(MSE, MAE), ()]),
-        ("ab", {"b": ["mae"]}, [(), (MAE,)]),
+        ("ab", ["mse"], [("mse",), ("mse",)]),
+        ("ab", [["mse", "mae"]], [("mse", "mae"), ("mse", "mae")]),
+        ("ab", ["mse", "mae"], [("mse",), ("mae",)]),
+        ("ab", [["mse", "mae"], None], [("mse", "mae"), ()]),
+        ("ab", {"b": ["mae"]}, [(), ("mae",)]),
     ],
 )
 def test_metrics_by_output(outputs: str, given: object, expected: object) -> None:
     """Keras's rule: a list as long as there are outputs has one entry for each."""
-    assert metrics_for(list(outputs), given).each == tuple(map(tuple, expected))
+    found = metrics_for(list(outputs), given).each
+    assert [tuple(each.name for each in metrics) for metrics in found] == expected
 
 
 def test_losses_and_their_weights_by_output() -> None:
     both = ["a", "b"]
-    assert losses_for(both, "mse") == (MeanSquaredError(), MeanSquaredError())
-    assert losses_for(both, ["mse", None]) == losses_for(both, {"b": None, "a": "mse"}) == (MeanSquaredError(), None)
+    mse = MeanSquaredError()
+    assert losses_for(both, mse) == (mse, mse)
+    assert losses_for(both, [mse, None]) == losses_for(both, {"b": None, "a": mse}) == (mse, None)
+    assert losses_for(both, "mse") == (make_loss("mse"), make_loss("mse"))
     assert loss_weights_for(both, 2) == (2.0, 2.0)
     assert loss_weights_for(both, [1, 0.5]) == loss_weights_for(both, {"b": 0.5}) == (1.0, 0.5)
 
@@ -189,7 +285,7 @@ def test_metrics_may_come_before_the_loss() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"loss": "hinge"},
+        {"loss": "circle"},
         {"loss": "mae", "optimizer": "Lion"},
         {"loss": "mae", "metrics": ["f1"]},
         {"optimizer": "Adam", "metrics": "accuracy"},
@@ -225,7 +321,7 @@ def test_a_new_optimizer_starts_anew_and_a_new_loss_leaves_it() -> None:
 
 def test_the_train_section_is_checked_when_the_model_is_made() -> None:
     for train, message in (
-        (TrainSettings(loss=Config("hinge")), "Keras has the loss hinge"),
+        (TrainSettings(loss=Config("circle")), "Keras has the loss circle"),
         (TrainSettings(Config("mean_squared_error"), metrics=(Config("f1"),)), "no metric is called f1"),
         (TrainSettings(optimizer=Config("Lion")), "Keras has the optimizer Lion"),
     ):

@@ -10,8 +10,7 @@ import pytest
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.examples import check_examples
 from rnnspec.training.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
-from rnnspec.training.objectives import Objective
-from tests.unit.runtime.fake import signature
+from tests.unit.runtime.fake import signature, trained
 
 X = np.ones((4, 5, 3), np.float32)
 CLASSES = np.array([0, 2, 1, 2])
@@ -40,9 +39,7 @@ CASES: dict[str, tuple[Loss, int, bool, Any, Any]] = {
 def check(loss: Loss, width: int, sequence: bool, y: object) -> np.ndarray:
     made_for = signature(sequence=sequence, width=width)
     inputs = check_inputs(made_for, X)
-    return (
-        check_examples(inputs, [Objective(0, made_for.outputs[0], "", loss, 1.0, ())], "float32", y).batch(slice(0, 4)).targets[0].targets
-    )
+    return check_examples(inputs, trained(made_for.outputs, [loss]), "float32", y).batch(slice(0, 4)).targets[0].targets
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -74,6 +71,6 @@ def test_missing_targets_are_told() -> None:
     with pytest.raises(ValueError, match="targets: none are given; a loss holds"):
         check(MeanSquaredError(), 3, False, None)
     made_for = signature()
-    both = [Objective(0, made_for.outputs[0], name, MeanSquaredError(), 1.0, ()) for name in ("a", "b")]
+    both = trained(made_for.outputs * 2, [MeanSquaredError()] * 2)
     with pytest.raises(ValueError, match="targets: none are given; expected a list or a mapping with one for each of dense, dense"):
         check_examples(check_inputs(made_for, np.ones((2, 4, 3), np.float32)), both, "float32", None)

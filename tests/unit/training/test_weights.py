@@ -222,10 +222,10 @@ def test_testing_a_batch_needs_no_optimizer() -> None:
     ("given", "message"),
     [
         ("accuracy", "weighted_metrics: expected a list of names, got 'accuracy': write ['accuracy']"),
-        ([5], "weighted_metrics: expected names, got 5; there are accuracy, "),
+        ([5], "weighted_metrics: expected names, or objects with `name` and `rows`, got 5; there are accuracy, "),
         ({"a": "mae"}, "weighted_metrics: the outputs are dense; unknown: a"),
         (["f1"], "no metric is called f1"),
-        (["mse"], "metric mean_squared_error needs targets that are one value for each output, the loss takes class numbers"),
+        (["mse"], "metric mse needs targets that are one value for each output, the loss takes class numbers"),
     ],
 )
 def test_weighted_metrics_that_are_refused_change_nothing(given: Any, message: str) -> None:
