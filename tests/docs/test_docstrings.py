@@ -40,6 +40,7 @@ EXAMPLES: dict[str, Any] = {
     "decoding": decoding,
     "decoding.ctc_greedy_decode": decoding.ctc_greedy_decode,
     "decoding.ctc_beam_decode": decoding.ctc_beam_decode,
+    "decoding.crf_decode": decoding.crf_decode,
 }
 """Docstrings with an example, by the name that a user calls. An example sees only the names that it imports itself."""
 
