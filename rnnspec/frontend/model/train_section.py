@@ -13,13 +13,14 @@ from rnnspec.frontend.binding.bind import Bindings, checked
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
+from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.row_functions import loss_step
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import Ending
 from rnnspec.frontend.model.train_metrics import check_metrics
-from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.source import Span
 
 _PROBABILITIES = {
@@ -183,6 +184,9 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     width = output.value.type.features
     if loss.name in SEQUENCE_LOSSES:
         _check_sequence_loss(loss, given.span, output, applications, report)
+        return
+    if has_states(standard_library.losses(own.losses)[loss.name]) and not output.value.type.sequence:
+        report.add(errors.layers.LossNeedsSequence(span=given.span, loss=loss.name, output=output.name))
         return
     if loss.name in own.losses:
         with report.catching(), report.within(given.span):
