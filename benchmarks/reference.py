@@ -13,8 +13,7 @@ from rnnspec.driver.source_files import parse_all, read_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.ir.interpret import interpret
 from rnnspec.ir.ops import Module, Role
-from rnnspec.training.losses import value_and_gradient
-from rnnspec.training.settings import losses_for
+from rnnspec.training.sequence_losses import CTC, NativeLosses, Sequences
 
 Named = dict[str, Array]
 
@@ -32,19 +31,41 @@ def reference(work: Workload, data: Mapping[str, Array], weights: Mapping[str, A
     if not work.train:
         results = interpret(compilation.module("tensor", False).function("forward"), {**arguments, **exact})
         return next(np.asarray(value) for (role, _), value in results.items() if role is Role.OUTPUT)
-    (loss,) = losses_for(["dense"], graph.train.loss or "")
-    assert loss is not None
-    module = compilation.module("tensor.backward", True)
-    y = data["y"].astype(np.int64 if loss.classes else np.float64)
-    counted = (data["x"] != 0).reshape(-1) if work.kind == "tags" else slice(None)
-    targets = (y.reshape(-1) if loss.classes else y)[counted]
+    module = compilation.module("tensor.backward", True, objective=compilation.objective)
+    if not compilation.objective:
+        return _of_sequences(compilation, module, data, arguments, exact)
+    y = data["y"].astype(np.float64)
+    target = compilation.objective[0].target
+    counted = np.ones(1, bool)
+    if y.ndim > 1 and work.kind == "tags":
+        counted = (data["x"] != 0)[..., None]
+    arguments["target/dense"] = y[..., None] if target == 1 and y.shape[-1:] != (1,) else y
+    adam = Adam(exact)
+    losses: list[float] = []
+    for _ in range(TRAIN_STEPS):
+        rows, kept = _recorded(module, {**arguments, **exact})
+        count = np.broadcast_to(counted, rows.shape).sum()
+        losses.append(float((rows * counted).sum() / count))
+        adam.update(exact, _gradient(module, {**arguments, **exact, **kept, "loss/dense": np.broadcast_to(counted / count, rows.shape)}))
+    return np.array(losses)
+
+
+def _of_sequences(compilation: Compilation, module: Module, data: Mapping[str, Array], arguments: Named, exact: Named) -> Array:
+    """The losses of a spec with connectionist temporal classification, whose native function is given outputs in float64."""
+    native = NativeLosses(compilation.sequence_loss)
+    labels: Array = data["y"]
+    samples, steps = int(data["x"].shape[0]), int(data["x"].shape[1])
+    starts: Array = np.arange(samples + 1) * steps
+    label_starts: Array = np.append(0, np.cumsum((labels != 0).sum(axis=1)))
+    flat = labels[labels != 0].astype(np.int32)
+    sequences = Sequences(CTC(), np.arange(samples * steps), starts, flat, label_starts, None)
     adam = Adam(exact)
     losses: list[float] = []
     for _ in range(TRAIN_STEPS):
         output, kept = _recorded(module, {**arguments, **exact})
-        rows, cotangent = output.reshape(-1, output.shape[-1]), np.zeros_like(output)
-        value, cotangent.reshape(rows.shape)[counted] = value_and_gradient(loss, rows[counted], targets)
-        losses.append(value)
+        loss, cotangent = native.value_and_gradient(sequences, output)
+        assert cotangent is not None
+        losses.append(loss)
         adam.update(exact, _gradient(module, {**arguments, **exact, **kept, "dense": cotangent}))
     return np.array(losses)
 

@@ -23,6 +23,7 @@ EXPECTED = {
     "A pass over kernels",
     "An optimizer",
     "A loss",
+    "A metric",
     "A target",
     "A back end, or another output",
     "A schedule: how a function becomes loop nests",
