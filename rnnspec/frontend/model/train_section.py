@@ -188,6 +188,7 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         return
     if has_states(standard_library.losses(own.losses)[loss.name]) and not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=given.span, loss=loss.name, output=output.name))
+        return
     if loss.name in own.losses:
         with report.catching(), report.within(given.span):
             loss_step(loss, width, own, report)
