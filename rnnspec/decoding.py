@@ -1,4 +1,4 @@
-"""Decoding of what a model gives that was trained by `ctc`: from a class for each step to labels.
+"""Decoding of what a model gives that was trained by a loss of sequences, `ctc` or `crf`: from rows of classes to labels.
 
 >>> import numpy as np
 >>> from rnnspec.decoding import ctc_beam_decode, ctc_greedy_decode
@@ -30,8 +30,8 @@ _END = -1
 class Decoded(NamedTuple):
     """The labels of each sample, as Keras's `ops.ctc_decode` gives them.
 
-    `paths`: int32 (paths, samples, steps), the labels of the best path first, with -1 behind them. `scores`: float64 (samples, paths);
-    of a beam each path's log-probability, of greedy decoding the negative sum of the predictions that were chosen.
+    `paths`: int32 (paths, samples, steps), the labels of the best path first, with -1 behind them. `scores`: float64 (samples, paths),
+    each path's log-probability; of greedy decoding the negative sum of the predictions that were chosen.
     """
 
     paths: NDArray[np.int32]
@@ -116,6 +116,89 @@ def ctc_beam_decode(
             paths[place, sample, : len(labels)] = labels
             scores[sample, place] = score
     return Decoded(paths, scores)
+
+
+def crf_decode(
+    prediction: object,
+    transitions: object,
+    first: object = None,
+    last: object = None,
+    *,
+    lengths: object = None,
+    mask: object = None,
+) -> Decoded:
+    """The likeliest class of each step under a linear-chain conditional random field, by Viterbi's algorithm (Forney 1973).
+
+    argument     shape, type                meaning                                                         default
+    -----------  -------------------------  --------------------------------------------------------------  --------
+    prediction   (samples, steps, classes)  scores, as the loss `crf` takes them: what `predict` gives      required
+    transitions  (classes, classes)         scores of neighbours, from a step's class to the next one's     required
+    first, last  (classes,)                 scores of a sequence's first and last class                     0
+    lengths      (samples,), int            how many steps count, from the start                            all
+    mask         (samples, steps), bool     the steps that count, neighbours where only others lie between  all
+
+    The weights are those of the loss: "crf/dense/transitions", "crf/dense/first" and "crf/dense/last" in `model.weights`, for the output
+    `dense`. A score of -inf rules a class or a pair out. `paths` has one path, with the classes of the steps that count one after
+    the other; of equally likely ones that with the lower class where they differ last. Its score is -inf where every path is ruled
+    out. ValueError as for `ctc_greedy_decode`, and for weights that don't fit.
+
+    >>> import numpy as np
+    >>> import rnnspec
+    >>> from rnnspec.decoding import crf_decode
+    >>> spec = "model Tagger { input x: float[time, 2]  Dense(2)  train { loss = crf  optimizer = Adam(0.1) } }"
+    >>> model = rnnspec.compile(spec, seed=1)
+    >>> random = np.random.default_rng(0)
+    >>> y = (np.arange(9) + random.integers(2, size=(64, 1))) % 2  # two classes that take turns, and noise
+    >>> x = np.eye(2)[y] + random.normal(size=(64, 9, 2))
+    >>> _ = model.fit(x, y, epochs=30, verbose=False)
+    >>> prediction = model.predict(x)
+    >>> transitions, first, last = (model.weights[f"crf/dense/{name}"] for name in ("transitions", "first", "last"))
+    >>> decoded = crf_decode(prediction, transitions, first, last)
+    >>> bool((decoded.paths[0] == y).mean() > 0.95), bool((prediction.argmax(axis=2) == y).mean() > 0.95)
+    (True, False)
+    """
+    values, real = _checked(prediction, lengths, mask, 0)
+    classes = values.shape[2]
+    pairs = _weight("transitions", transitions, (classes, classes))
+    start = np.zeros(classes) if first is None else _weight("first", first, (classes,))
+    end = np.zeros(classes) if last is None else _weight("last", last, (classes,))
+    paths = np.full((1, *values.shape[:2]), _END, np.int32)
+    scores = np.zeros((len(values), 1))
+    for sample, (rows, counts) in enumerate(zip(values, real, strict=True)):
+        own, scores[sample, 0] = _viterbi(rows[counts], pairs, start, end)
+        paths[0, sample, : len(own)] = own
+    return Decoded(paths, scores)
+
+
+def _weight(name: str, given: object, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """A weight of a random field in float64, each score a number or -inf."""
+    values: NDArray[Any] = as_numbers(given, name).astype(np.float64)
+    if values.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
+    if (wrong := np.argwhere(~(values < np.inf))).size:
+        entry = tuple(int(number) for number in wrong[0])
+        raise ValueError(f"{name}[{', '.join(map(str, entry))}]: expected a number, got {values[entry]}")
+    return values
+
+
+def _viterbi(rows: Array, transitions: Array, first: Array, last: Array) -> tuple[list[int], float]:
+    """The likeliest classes of one sample (steps, classes), with their log-probability."""
+    if not len(rows):
+        return [], 0.0
+    best = total = rows[0] + first
+    origins: list[NDArray[np.intp]] = []
+    for row in rows[1:]:
+        paths = best[:, None] + transitions
+        origins.append(paths.argmax(axis=0))
+        best = paths.max(axis=0) + row
+        total = np.logaddexp.reduce(total[:, None] + transitions, axis=0) + row
+    best, whole = best + last, float(np.logaddexp.reduce(total + last))
+    label = int(best.argmax())
+    labels = [label]
+    for origin in reversed(origins):
+        label = int(origin[label])
+        labels.append(label)
+    return labels[::-1], float(best.max()) - whole if whole > -np.inf else -np.inf
 
 
 def _likeliest(logs: Array, width: int, blank: int) -> list[tuple[list[int], float]]:

@@ -20,7 +20,8 @@ class RowEquations:
 
     `unlabelled`: the class number of rows without a label, which don't count. `columns`: how many numbers a row gives, 1 but for a metric
     that is computed of totals. `totals`: whether its value is computed of the sums over rows; else it is their mean.
-    `of_sequences`: whether a loss is one of a whole sequence, a number for each sample.
+    `of_sequences`: whether a loss is one of a whole sequence, a number for each sample. `outputs`: of a loss with weights, those of the
+    model's outputs for which it has them; None of a loss without.
     """
 
     config: Config
@@ -29,6 +30,7 @@ class RowEquations:
     columns: int
     totals: bool = False
     of_sequences: bool = False
+    outputs: tuple[str, ...] | None = None
 
 
 @frozen

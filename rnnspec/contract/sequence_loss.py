@@ -1,4 +1,4 @@
-"""Protocols of the losses of whole sequences: the driver compiles them, training calls them."""
+"""Losses of whole sequences: protocols of those that the driver compiles and training calls, and the outputs that they fit."""
 
 from __future__ import annotations
 
@@ -25,3 +25,13 @@ def ctc_scratch(classes: int, steps: int, labels: int) -> int:
     width = states + MOST_LANES - 1  # rounded up from an odd number
     padded = width + 2
     return classes + MOST_LANES + 2 * padded + width + steps * (1 + width) + (steps + 1) * padded
+
+
+def blank_problem(blank: int, width: int) -> str:
+    """Why rows of `width` classes have no class for the blank of connectionist temporal classification, in words; empty if they do."""
+    return "" if blank < width else f"the blank is class {blank}, and the classes are 0..{width - 1}"
+
+
+def sequence_problem(loss: str) -> str:
+    """Why an output of one row a sample has no loss over whole sequences, in words."""
+    return f"loss {loss} needs a sequence, and the output is one row a sample: `return_sequences = true` gives one a step"

@@ -24,10 +24,9 @@ def equations(graph: Graph, family: Family, given: Config, width: int, classes: 
     try:
         if family == "loss":
             step, declared = loss_step(config, width, own), standard_library.losses(own.losses)[config.name]
-            losses = graph.train.loss if isinstance(graph.train.loss, tuple) else (graph.train.loss,)
-            if step.weights and config not in losses:
-                raise ValueError(f"loss {config.name} has weights of its own, which are the model's: it stands in the spec's train section")
-            return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states))
+            outputs = tuple(output.name for output, loss in zip(graph.outputs, _losses(graph), strict=True) if loss == config)
+            with_weights = outputs if step.weights else None
+            return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states), outputs=with_weights)
         steps = metric_steps(config, width, own)
     except CheckError as fault:
         raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
@@ -50,12 +49,16 @@ def result(function: Function, totals: Array) -> float | Array:
     return float(value[0]) if value.shape == (1,) else value
 
 
+def _losses(graph: Graph) -> tuple[Config | None, ...]:
+    """The loss of each output by the train section."""
+    losses = graph.train.loss
+    return losses if isinstance(losses, tuple) else (losses,) * len(graph.outputs)
+
+
 def objective_of(graph: Graph) -> Objective:
     """The objective of a graph's train section."""
-    losses = graph.train.loss
-    each = losses if isinstance(losses, tuple) else (losses,) * len(graph.outputs)
     made: list[OutputObjective] = []
-    for output, loss in zip(graph.outputs, each, strict=True):
+    for output, loss in zip(graph.outputs, _losses(graph), strict=True):
         if loss is not None and loss.name in SEQUENCE_LOSSES:
             made.append(OutputObjective(output.name, 0, shown=True))
         elif loss is not None:

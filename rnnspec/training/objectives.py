@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Family, Scores
 from rnnspec.contract.metric_names import computed_name, kind_of_targets
 from rnnspec.contract.objective import Objective as NativeObjective
 from rnnspec.contract.objective import OutputObjective, RowEquations, UnknownEquations
+from rnnspec.contract.sequence_loss import sequence_problem
 from rnnspec.contract.signature import Config, OutputSignature
 from rnnspec.diagnostics import InternalError, name_faults
 from rnnspec.frozen import frozen
@@ -115,6 +116,11 @@ def _objective(
         return Objective(place, output, label, loss, TargetRule("class", loss.name), weight, ())
     if isinstance(loss, NamedLoss):
         known = _equations("loss", loss.config, width, scores)
+        if known.of_sequences and not output.is_sequence:
+            raise ValueError(sequence_problem(known.config.name))
+        if known.outputs is not None and output.name not in known.outputs:
+            where = "which a model has for the outputs that have this loss, with the same arguments, in the spec's train section"
+            raise ValueError(f"loss {known.config.name} has weights of its own, {where}")
         rule = TargetRule(known.target, known.config.name, known.unlabelled)
         from_logits = dict(known.config.arguments).get("from_logits") is True
     else:

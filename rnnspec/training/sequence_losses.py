@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.sequence_loss import LossCompiler, NativeLoss, ctc_scratch
+from rnnspec.contract.sequence_loss import LossCompiler, NativeLoss, blank_problem, ctc_scratch, sequence_problem
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.validate import whole_number
@@ -62,9 +62,9 @@ class CTC:
     def check_output(self, *, is_sequence: bool, width: int) -> None:
         """ValueError for an output that isn't a sequence, or whose rows have no class for the blank."""
         if not is_sequence:
-            raise ValueError("loss ctc needs a sequence, and the output is one row a sample: `return_sequences = true` gives one a step")
-        if self.blank >= width:
-            raise ValueError(f"loss ctc: the blank is class {self.blank}, and the output has the classes 0..{width - 1}")
+            raise ValueError(sequence_problem(self.name))
+        if problem := blank_problem(self.blank, width):
+            raise ValueError(f"loss {self.name}: {problem}")
 
     def factors(self, lengths: NDArray[np.int64], weights: Array | None) -> NDArray[np.float64]:
         """The factors of each sample's loss in the whole one, float64 (samples,); `lengths`: how many labels each sample has."""

@@ -1,4 +1,4 @@
-"""Decoding against Keras's, and against the sum over all paths."""
+"""Decoding against Keras's, and against all paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnspec.decoding import ctc_beam_decode, ctc_greedy_decode
+from rnnspec.decoding import crf_decode, ctc_beam_decode, ctc_greedy_decode
+from tests.crf_reference import Field, all_scores
 from tests.ctc_reference import collapsed, log_softmax
 
 CASES = [case for case in json.loads((Path(__file__).parents[1] / "fixtures" / "ctc" / "keras.json").read_text()) if "kind" in case]
@@ -99,3 +100,53 @@ def test_what_does_not_fit_is_named(arguments: dict[str, Any], message: str) -> 
     given = {"prediction": np.zeros((1, 3, 4))} | arguments
     with pytest.raises(ValueError, match=f"^{message}$"):
         ctc_beam_decode(**given)
+
+
+@pytest.mark.parametrize(("steps", "classes"), [(1, 1), (1, 3), (6, 2), (5, 4)])
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_likeliest_classes_of_a_random_field(steps: int, classes: int, ends: bool) -> None:
+    random = np.random.default_rng(steps)
+    prediction, transitions = random.normal(size=(3, steps + 2, classes)), random.normal(size=(classes, classes))
+    first, last = random.normal(size=(2, classes)) * ends
+    mask = np.array([random.permutation(steps + 2) < steps for _ in range(3)])
+    weights = (transitions, first, last) if ends else (transitions,)
+    decoded = crf_decode(np.where(mask[..., None], prediction, np.nan), *weights, mask=mask)
+    assert decoded.paths.shape == (1, 3, steps + 2)
+    for sample in range(3):
+        scores = all_scores(Field(prediction[sample][mask[sample]], transitions, first, last))
+        best = max(scores, key=lambda labels: scores[labels])
+        assert decoded.labels[sample] == list(best)
+        assert decoded.scores[sample, 0] == pytest.approx(scores[best] - np.logaddexp.reduce(list(scores.values())), rel=1e-12, abs=1e-12)
+    none = crf_decode(prediction, *weights, lengths=[0, 0, 0])
+    assert (none.labels, none.scores.tolist()) == ([[], [], []], [[0.0], [0.0], [0.0]])
+
+
+def test_a_length_is_a_mask_from_the_start() -> None:
+    random = np.random.default_rng(0)
+    prediction, transitions = random.normal(size=(2, 5, 3)), random.normal(size=(3, 3))
+    decoded = crf_decode(prediction, transitions, lengths=[2, 5])
+    assert decoded.labels[0] == crf_decode(prediction[:1, :2], transitions).labels[0]
+    assert decoded.paths[0, 0, 2:].tolist() == [-1, -1, -1]
+
+
+def test_what_is_ruled_out_is_in_no_path() -> None:
+    transitions = np.array([[-np.inf, 0.0], [0.0, 0.0]])  # from 0 to itself, which equal scores would give
+    decoded = crf_decode(np.zeros((1, 4, 2)), transitions)
+    assert decoded.labels == [[1, 0, 1, 0]]
+    assert decoded.scores[0, 0] == pytest.approx(-np.log(8), rel=1e-12), "of eight sequences without two zeros in a row"
+    assert crf_decode(np.zeros((1, 4, 2)), transitions, [-np.inf, 0], [-np.inf, 0]).labels == [[1, 1, 0, 1]]
+    assert crf_decode(np.zeros((1, 2, 2)), np.full((2, 2), -np.inf)).scores.tolist() == [[-np.inf]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"transitions": np.zeros(3)}, r"transitions: expected shape \(3, 3\), got \(3,\)"),
+        ({"transitions": np.full((3, 3), np.nan)}, r"transitions\[0, 0\]: expected a number, got nan"),
+        ({"first": np.zeros((3, 1))}, r"first: expected shape \(3,\), got \(3, 1\)"),
+        ({"last": [0, np.inf, 0]}, r"last\[1\]: expected a number, got inf"),
+    ],
+)
+def test_weights_of_a_random_field_that_do_not_fit_are_named(weights: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        crf_decode(np.zeros((1, 2, 3)), **{"transitions": np.zeros((3, 3)), **weights})

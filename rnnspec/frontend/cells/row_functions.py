@@ -72,6 +72,12 @@ def loss_step(loss: Config, width: int, own: OwnEquations, report: Report | None
 
 def _sequence_step(declared: ast.Loss, loss: Config, width: int, own: OwnEquations, whole: Report | None) -> Step:
     """The equations of one step, which are a cell's but for the names that they read."""
+    if declared.unlabelled is not None:
+        expected, help_ = "a loss of rows", "steps without a label are left out by a mask"
+        found = "a loss with states"
+        raise CheckError(
+            errors.cells.UnfitOperand(span=declared.unlabelled.span, place="`except`", expected=expected, found=found, help=help_)
+        )
     parameters = {name: located(value, declared.name.span) for name, value in loss.arguments}
     scope = Scope(parameters, own=own if is_own(declared, own) else NOTHING_OWN)
     definition = ast.Cell(declared.span, declared.name, declared.parameters, declared.statements)

@@ -348,6 +348,20 @@ class LossNeedsSequence(Diagnostic):
 
 
 @frozen(kw_only=True)
+class LossMisfit(Diagnostic):
+    """A loss over whole sequences on an output whose rows aren't what it takes them for."""
+
+    code = "E0411"
+    title = "{loss} doesn't fit the rows of {output}, which have {width} values"
+    label = "{problem}"
+
+    loss: str
+    output: str
+    width: int
+    problem: str
+
+
+@frozen(kw_only=True)
 class LossWidth(Diagnostic):
     """A loss over classes on an output that has one unit only."""
 

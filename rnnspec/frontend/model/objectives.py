@@ -64,14 +64,17 @@ def results(
 
 
 def _of_sequences(tools: Tools, step: Step, weights: Sequence[LayerWeight], flow: Computed, rows: Mapping[str, Value]) -> Value:
-    """The loss of each sequence, [batch, 1]: what the equations give after its last real step, and 0 where there is none."""
+    """The loss of each sequence, [batch, 1]: what the equations give after its last real step, and 0 where there is none.
+
+    A sequence that is shown reversed is walked as it is shown, so that a step's neighbours are those that a reader sees.
+    """
     if isinstance(flow, RowValue):
         raise InternalError(f"the loss {step.cell} takes sequences")
     builder, index = tools.builder, tools.index(flow.steps)
     starts = [tools.constant(0.0, (BATCH, width)) for width in (*(state.width for state in step.states), 1)]
     names = [*(state.name for state in step.states), "loss"]
     inits = [builder.sort_rows(start, index) for start in starts]
-    scan = builder.scan(index, inits, list(rows.values()), carried_names=names, slice_names=list(rows))
+    scan = builder.scan(index, inits, list(rows.values()), reverse=flow.flip, carried_names=names, slice_names=list(rows))
     values = dict(zip((*(state.name for state in step.states), *rows), (*scan.carried[:-1], *scan.slices), strict=True))
     own = {weight.name: tools.weights[full.path] for weight, full in zip(step.weights, weights, strict=True)}
     after, loss = StepLowering(scan, tools.dtype, own, values, {}).run(step)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.contract.model_source import LayerRow, MaskRow
-from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, StepMask
+from rnnspec.frontend.graph.graph import Application, Graph, GraphTensor, LossWeights, StepMask
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import MaskedSteps, MaskFate
 from rnnspec.frontend.model.mask_warnings import dropped
@@ -28,7 +28,7 @@ _MASKED_STEPS: Mapping[MaskedSteps, str] = MappingProxyType(
 
 
 def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:
-    """One row a layer: type, output shape, what becomes of the mask, number of weights."""
+    """One row a layer: type, output shape, what becomes of the mask, number of weights; then one for each loss that has weights."""
     rows: dict[str, LayerRow] = {}
     for application in graph.applications:
         layer = application.layer
@@ -36,7 +36,13 @@ def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:
         weights = sum(prod(weight.shape) for weight in layer.weights)
         row = LayerRow(layer.name, rules_of(layer).show(layer).kind, shapes, _mask(application), weights)
         rows.setdefault(layer.name, row)
-    return tuple(rows.values())
+    return (*rows.values(), *(_loss_row(loss) for loss in graph.losses))
+
+
+def _loss_row(loss: LossWeights) -> LayerRow:
+    """The row of an output's loss, under the name that its weights begin with."""
+    name = loss.weights[0].path.rpartition("/")[0]
+    return LayerRow(name, "loss", "(batch, 1)", "", sum(prod(weight.shape) for weight in loss.weights))
 
 
 def mask_rows(graph: Graph) -> tuple[MaskRow, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
+from rnnspec.contract.sequence_loss import blank_problem
 from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
@@ -13,13 +14,14 @@ from rnnspec.frontend.binding.bind import Bindings, checked
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
+from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.row_functions import loss_step
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import Ending
 from rnnspec.frontend.model.train_metrics import check_metrics
-from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.source import Span
 
 _PROBABILITIES = {
@@ -184,6 +186,8 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
     if loss.name in SEQUENCE_LOSSES:
         _check_sequence_loss(loss, given.span, output, applications, report)
         return
+    if has_states(standard_library.losses(own.losses)[loss.name]) and not output.value.type.sequence:
+        report.add(errors.layers.LossNeedsSequence(span=given.span, loss=loss.name, output=output.name))
     if loss.name in own.losses:
         with report.catching(), report.within(given.span):
             loss_step(loss, width, own, report)
@@ -207,10 +211,8 @@ def _check_sequence_loss(loss: Config, span: Span, output: GraphOutput, applicat
     if not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=span, loss=loss.name, output=output.name))
     blank, width = dict(loss.arguments)["blank"], output.value.type.features
-    if isinstance(blank, int) and blank >= width:
-        problem = f"the blank is class {blank}, and {output.name} has the classes 0..{width - 1}"
-        help_ = "the output has one class more than there are labels"
-        report.add(errors.layers.LossWidth(span=span, loss=loss.name, problem=problem, help=help_))
+    if isinstance(blank, int) and (problem := blank_problem(blank, width)):
+        report.add(errors.layers.LossMisfit(span=span, loss=loss.name, output=output.name, width=width, problem=problem))
     layer, ending = _ending(output, applications)
     if layer is not None and isinstance(ending, Config) and ending.name in _PROBABILITIES["categorical_crossentropy"]:
         report.add(errors.layers.LossExpectsLogits(span=span, loss=loss.name, layer=layer.name, activation=ending.name))

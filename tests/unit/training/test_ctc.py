@@ -152,6 +152,26 @@ def test_masks_with_gaps_close_up() -> None:
     assert model.evaluate(x, labels, mask=mask)["loss"] == pytest.approx(expected(model, x, labels, mask).mean(), rel=1e-12)
 
 
+def test_the_steps_of_windows_and_of_token_ids_are_counted() -> None:
+    """The convolution halves the steps; 0 is no token."""
+    random = np.random.default_rng(0)
+    spec = SPEC.replace("Dense(classes)", "Conv1D(6, 3, strides = 2, carry_mask = true)\n    Dense(classes)")
+    model = rnnspec.compile(spec, dtype="float64", seed=1)
+    x = [random.normal(size=(steps, 3)) for steps in (11, 7, 20)]
+    labels = [[1, 2], [3], [1, 1, 2]]
+    each = [by_states(rows[:steps], own)[0] for rows, steps, own in zip(model.predict(x), (5, 3, 9), labels, strict=True)]
+    assert model.evaluate(x, labels)["loss"] == pytest.approx(np.mean(each), rel=1e-12)
+    with pytest.raises(ValueError, match=r"^targets, sample 0: 4 labels, of which 3 equal the one before, need 7 steps, and 5 are real; "):
+        model.evaluate(x, [[1] * 4, [3], [1]])
+
+    spec = SPEC.replace("float[time, 3]", "int[time]").replace("Dense(classes)", "Embedding(9, classes, mask_zero = true)")
+    model = rnnspec.compile(spec, dtype="float64", seed=1)
+    ids = random.integers(0, 9, (4, 8))
+    labels = [[1], [2, 3], [], [1]]
+    each = [by_states(rows[own != 0], label)[0] for rows, own, label in zip(model.predict(ids), ids, labels, strict=True)]
+    assert model.evaluate(ids, labels)["loss"] == pytest.approx(np.mean(each), rel=1e-12)
+
+
 def test_a_backward_output_is_read_in_its_own_order() -> None:
     spec = SPEC.replace("Dense(classes)", "GRU(classes, go_backwards = true, return_sequences = true)")
     model = rnnspec.compile(spec, dtype="float64", seed=1)
@@ -306,7 +326,7 @@ def test_a_loss_that_does_not_fit_its_output_is_refused_in_python_too() -> None:
     with pytest.raises(ValueError, match=r"^loss ctc needs a sequence, and the output is one row a sample: "):
         model.configure(loss="ctc")
     model = rnnspec.compile(SPEC, seed=1)
-    with pytest.raises(ValueError, match=r"^loss ctc: the blank is class 4, and the output has the classes 0\.\.3$"):
+    with pytest.raises(ValueError, match=r"^loss ctc: the blank is class 4, and the classes are 0\.\.3$"):
         model.configure(loss=CTC(blank=4))
     with pytest.raises(ValueError, match=r"^metric accuracy is one of rows, the loss ctc takes whole sequences of labels$"):
         model.configure(metrics=["accuracy"])
