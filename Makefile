@@ -31,7 +31,7 @@ check: $(VENV)/.installed-test
 MODELS := 2000
 fuzz: $(VENV)/.installed-test
 	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
-	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py
+	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py tests/property/test_drawn_losses.py
 
 # Interrupts, forks and other threads at any moment, SOAK times as often as the tests have them.
 SOAK := 63

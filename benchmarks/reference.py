@@ -56,8 +56,8 @@ def _of_sequences(compilation: Compilation, module: Module, data: Mapping[str, A
     labels: Array = data["y"]
     samples, steps = int(data["x"].shape[0]), int(data["x"].shape[1])
     starts: Array = np.arange(samples + 1) * steps
-    label_starts: Array = np.arange(samples + 1) * int(labels.shape[1])
-    flat = labels.reshape(-1).astype(np.int32)
+    label_starts: Array = np.append(0, np.cumsum((labels != 0).sum(axis=1)))
+    flat = labels[labels != 0].astype(np.int32)
     sequences = Sequences(CTC(), np.arange(samples * steps), starts, flat, label_starts, None)
     adam = Adam(exact)
     losses: list[float] = []

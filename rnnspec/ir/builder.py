@@ -173,6 +173,10 @@ class Builder:
         """The cosine of radians."""
         return self.unary(UnaryKind.COS, operand, name)
 
+    def floor(self, operand: Value, name: str | None = None) -> Value:
+        """The largest whole number that isn't above."""
+        return self.unary(UnaryKind.FLOOR, operand, name)
+
     def stop_gradient(self, operand: Value, name: str | None = None) -> Value:
         """The operand, a constant to derivatives."""
         return self.unary(UnaryKind.STOP_GRADIENT, operand, name)

@@ -180,7 +180,8 @@ class BinaryRow:
 
     `left_identity`, `right_identity`: the constant that, on that side, leaves the other one as it is.
     `inverted`: the spelling of the operation that it becomes with its right side inverted, a + -b = a - b and a / b = a * (1 / b).
-    `negating`: the constant that makes it the negation of the other side. `absorbing`: the constant that it is then, whatever the other side.
+    `negating`: the constant that makes it the negation of the other side.
+    `absorbing`: the constant that the result is, too, whatever the other side.
     `on_flags`: the operands are i1.
     """
 

@@ -22,7 +22,6 @@ from rnnspec.ir.ops import (
     Scan,
     Select,
     Unary,
-    UnaryKind,
     Value,
 )
 from rnnspec.ir.traverse import location_of, operands_of, replace_operands, results_of, substitute
@@ -131,7 +130,7 @@ class _Rewriter:
             return _Element(pick, type_, source, builder.constant(number, type_), self.defined, builder).of(pick.row)
         place = builder.stop_gradient(_of_rows(pick.number, type_, self.defined, builder))
         zero = builder.constant(0.0, type_)
-        whole = builder.equal(builder.unary(UnaryKind.FLOOR, place), place)
+        whole = builder.equal(builder.floor(place), place)
         below = builder.less(place, builder.constant(float(width), type_))
         inside = builder.and_(whole, builder.and_(builder.greater_equal(place, zero), below))
         # A class that isn't inside counts as 0, so that gradients stay finite that are multiplied by 0.

@@ -8,7 +8,7 @@ Huber(delta=2.0)
 >>> BinaryCrossentropy(from_logits=True).config
 Config(name='binary_crossentropy', arguments=(('from_logits', True), ('label_smoothing', 0.0)))
 
-A loss of one's own is text in a spec, `loss pinball(quantile = 0.5) { ... }`, or an object in Python with `rows`, see `Loss`.
+A loss of one's own is text in a spec, `loss tilted(quantile = 0.5) { ... }`, or an object in Python with `rows`, see `Loss`.
 """
 
 from __future__ import annotations

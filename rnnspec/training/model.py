@@ -21,6 +21,7 @@ from rnnspec.runtime.storage import model_file
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
+    from rnnspec.training.choices import LossChoice, MetricChoice
     from rnnspec.training.examples import Examples
     from rnnspec.training.loop import Trainer
     from rnnspec.training.losses import Loss, NamedLoss
@@ -33,9 +34,6 @@ Value = TypeVar("Value")
 
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
-
-LossChoice: TypeAlias = "str | Config | NamedLoss | Loss | SequenceLoss"
-MetricChoice: TypeAlias = str | Config | Sequence[str | Config] | None
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
@@ -135,14 +133,14 @@ class Model(CompiledModel):
 
         argument          type                                     meaning                                                   default
         ----------------  ---------------------------------------  --------------------------------------------------------  ---------
-        loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; None    unchanged
-                                                                   for an output without a loss
+        loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; the     unchanged
+                                                                   spec's own by name; None for an output without a loss
         optimizer         name or `Optimizer`                      "Adam", or an object of `rnnspec.training.optimizers`;    unchanged
                                                                    its state starts anew
-        metrics           list of names; list or dict by output    "accuracy" or one of `rnnspec.training.metrics`:          unchanged
-                                                                   means over rows, whatever they weigh
+        metrics           list of names; list or dict by output    "accuracy", or an object of `rnnspec.training.metrics`;   unchanged
+                                                                   of all rows alike, whatever they weigh
         loss_weights      float; list or dict by output            factor of each loss in the sum that is trained            unchanged
-        weighted_metrics  as `metrics`                             means by the rows' weights, `sum(w * v) / sum(w)`; in     unchanged
+        weighted_metrics  as `metrics`                             of rows by their weights, `sum(w * v) / sum(w)`; in       unchanged
                                                                    logs `weighted_` stands before one that is in `metrics`
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets; then nothing has changed.
@@ -216,7 +214,7 @@ class Model(CompiledModel):
         validation_lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
     ) -> History:
-        """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's means by name.
+        """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's loss and metrics by name.
 
         argument            shape, type                   meaning                                                          default
         ------------------  ----------------------------  ---------------------------------------------------------------  ----------
@@ -418,10 +416,10 @@ class Model(CompiledModel):
         mask: object = None,
         lengths: object = None,
     ) -> dict[str, Any]:
-        """The loss, penalties included, and the metrics by name: means over all samples, or all unmasked steps of a sequence output.
+        """The loss, penalties included, and the metrics by name: of all samples, or all unmasked steps of a sequence output.
 
         `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed. Class weights are
-        of training alone.
+        of training alone. Values are floats, those of metrics with several numbers float64 arrays (numbers,).
 
         >>> import numpy as np
         >>> import rnnspec

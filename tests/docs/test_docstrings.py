@@ -15,7 +15,7 @@ from docs.generate import ROOT
 from rnnspec import decoding
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
-from rnnspec.training import callbacks, losses, optimizers, sequence_losses
+from rnnspec.training import callbacks, losses, metrics, optimizers, sequence_losses
 
 EXAMPLES: dict[str, Any] = {
     "rnnspec.compile": rnnspec.compile,
@@ -34,6 +34,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.evaluate": rnnspec.Model.evaluate,
     "training.optimizers": optimizers,
     "training.losses": losses,
+    "training.metrics": metrics,
     "training.sequence_losses": sequence_losses,
     "training.callbacks": callbacks,
     "decoding": decoding,

@@ -15,6 +15,7 @@ PATH = re.compile(r"`((?:rnnspec|tests|docs|templates)/[\w./-]*)`")
 
 EXPECTED = {
     "An elementwise operation",
+    "A function, an activation",
     "An operation with a structure",
     "A layer",
     "An argument of a layer",
@@ -22,6 +23,7 @@ EXPECTED = {
     "A pass over kernels",
     "An optimizer",
     "A loss",
+    "A metric",
     "A target",
     "A back end, or another output",
     "A schedule: how a function becomes loop nests",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,25 @@ def test_a_spec_compiles_and_runs(block: Block) -> None:
     cotangents = [np.arange(output.size, dtype=output.dtype).reshape(output.shape) for output in several]
     gradients = model.backward(tape, cotangents if len(several) > 1 else cotangents[0])
     assert any(gradient.any() for gradient in gradients.weights.values())
+
+
+OWN = [block for block in distinct(blocks("rnn")) if re.search(r"^(loss|metric) ", block.text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("block", OWN, ids=str)
+def test_a_spec_with_losses_of_its_own_trains(block: Block) -> None:
+    model = rnnspec.compile(block.text, seed=0)
+    (source,) = model.signature.inputs
+    x = np.ones((4, *(extent if isinstance(extent, int) else 3 for extent in source.shape)), np.int32 if source.integer else np.float32)
+    prediction = model.predict(x)
+    target = prediction[..., 0] * 0 + 1 if " of class" in block.text else (prediction > 0.5).astype(np.float32)
+    losses = [model.fit(x, target, epochs=1, verbose=0).history["loss"][0] for _ in range(20)]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_losses_and_metrics_of_their_own_are_on_the_pages() -> None:
+    assert len(OWN) >= 4
 
 
 @pytest.mark.parametrize(("place", "kind", "spec", "shown"), FAULTS, ids=[place for place, *_ in FAULTS])

@@ -136,7 +136,7 @@ def drawn_losses(draw: st.DrawFn) -> DrawnLoss:
     rows = ["prediction", "prediction", "target" if of != "class" else "(prediction * 0.5)", "positions(width(prediction)) * 0.125"]
     narrow = ["factor"] + (["pick(prediction, target)", "pick(log_softmax(prediction), target)"] if of == "class" else [])
 
-    def body(last: str) -> str:
+    def equations(last: str) -> str:
         names, lines = [*rows, *narrow], list[str]()
         for number in range(draw(st.integers(0, 2))):
             lines.append(f"r{number} = {expression(names, 2)}")
@@ -144,8 +144,8 @@ def drawn_losses(draw: st.DrawFn) -> DrawnLoss:
         returned = last.replace("{}", " + ".join([expression(names, 2), "prediction", *names[len(rows) :]]))
         return "".join(f"    {line}\n" for line in [*lines, f"return {returned}"])
 
-    loss = body(draw(st.sampled_from(["sum({})", "mean({})", "max({}) + 0.25 * min({})", "-pick({}, 0)"])))
-    each = body(draw(st.sampled_from(["mean({})", "sum({}) * 0.5"])))
+    loss = equations(draw(st.sampled_from(["sum({})", "mean({})", "max({}) + 0.25 * min({})", "-pick({}, 0)"])))
+    each = equations(draw(st.sampled_from(["mean({})", "sum({}) * 0.5"])))
     row = f"tanh({expression([*rows, *narrow], 2)} + prediction)"
     kind = f" of {of}"
     text = (

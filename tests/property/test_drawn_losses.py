@@ -32,7 +32,7 @@ STEP = 1e-5
 OUTPUT = "activation"
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
 MODELS = int(os.environ["FUZZ_MODELS"]) if FUZZ else examples(16, 60)
-slowly = settings(suppress_health_check=list(HealthCheck))
+slowly = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ KINDS = {each.__name__: each for each in (UnaryKind, BinaryKind, CompareKind)}
 
 IR_ROW, METHOD, CODE_ROW = "ir/elementwise.py", "ir/builder.py", "backend/llvm_cpu/elementwise.py"
 
-LAWS = {"passes/logarithms.py", "passes/scalarize_picks.py"}
+LAWS = {"passes/logarithms.py", "passes/picks.py", "passes/scalarize_picks.py", "passes/simplify_logarithms.py"}
 """Laws between several kinds, which are no kind's row, such as that the logarithm of a product is a sum of logarithms."""
 
 
