@@ -419,3 +419,12 @@ def test_a_large_table_is_updated_late_beside_them() -> None:
     assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-10)
     for name, value in of_loss(small).items():
         np.testing.assert_allclose(value, of_loss(large)[name], rtol=0, atol=1e-12)
+
+
+def test_class_weights_are_weights_of_steps() -> None:
+    prediction, weights, labels = drawn(4, 5, 3)
+    model = scores(4, 5, 3)
+    set_scores(model, prediction, weights)
+    of_classes = np.array([0.5, 2.0, 1.0])
+    each = losses_of(prediction, labels, weights) * of_classes[labels].mean(axis=1)
+    assert model.train_on_batch(ids(4, 5), labels, class_weight=dict(enumerate(of_classes))) == pytest.approx(each.mean(), rel=1e-12)
