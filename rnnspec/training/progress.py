@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rnnspec.contract.executable import Array
 from rnnspec.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from rnnspec.contract.executable import Array
 
 
 _SHOWN = 10
@@ -84,8 +83,8 @@ def _values(logs: Mapping[str, Any]) -> str:
 
 def value_text(value: float | Array) -> str:
     """The value of a loss or a metric in a line; of one with many numbers the first ones, and how many there are."""
-    if np.ndim(value) == 0:
+    if isinstance(value, float) or value.ndim == 0:
         return f"{value:.4f}"
-    numbers = [f"{number:.4f}" for number in cast("Array", value)[:_SHOWN]]
-    rest = len(cast("Array", value)) - len(numbers)
+    numbers = [f"{number:.4f}" for number in value[:_SHOWN]]
+    rest = len(value) - len(numbers)
     return f"[{', '.join(numbers)}{f', and {rest} more' if rest else ''}]"

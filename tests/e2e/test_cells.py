@@ -600,7 +600,7 @@ error[E0318]: a choice that depends on the step
  7 |     h' = h if h @ skip > 0 else tanh(x @ kernel + h @ recurrent_kernel)
    |               ^^^^^^^^^^^^ not known when the spec is compiled
    |
-   = help: `if`, `when` and `not` choose between variants of a cell; inside a step use `where`, `min`, `max` and `clip`
+   = help: `if`, `when` and `not` choose between variants of equations; inside a step use `where`, `min`, `max` and `clip`
    = help: `where(condition, a, b)` chooses in every step
 """,
     ),

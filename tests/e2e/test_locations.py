@@ -13,7 +13,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation, build
 from rnnspec.driver.pipelines import LOWER, PIPELINES
-from rnnspec.frontend.lowering import context as lowering
+from rnnspec.frontend.lowering.context import Tools
 from rnnspec.ir.ops import Constant, Function, Matmul, Operation, Scan
 from rnnspec.ir.parser import parse_module
 from rnnspec.ir.printer import print_module
@@ -137,7 +137,7 @@ def test_an_internal_error_names_the_line(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(*_: object) -> object:
         raise InternalError("nothing works")
 
-    monkeypatch.setattr(lowering, "emit", broken)
+    monkeypatch.setattr(Tools, "run", broken)
     with pytest.raises(InternalError, match=r"^nothing works, in what comes from lines\.rnn:19\n"):
         compilation(SPEC).module("tensor", False)
 

@@ -19,6 +19,7 @@ REACHED: dict[tuple[str, str], str] = {
     ("e2e/test_extreme_losses.py", "_executable"): "the numbers of single rows: `evaluate` reports their means",
     ("e2e/test_lists_in_equations.py", "_executable"): "the numbers of single rows: `evaluate` reports their means",
     ("property/test_drawn_losses.py", "_executable"): "the module of an objective, for the interpreter",
+    ("property/test_invariance_of_losses.py", "_executable"): "the bits of single rows: `evaluate` reports their means",
     ("row_equations.py", "_executable"): "the numbers of single rows and their gradients: `evaluate` reports the rows' means",
     ("unit/frontend/test_functions.py", "_declared"): "a process that hasn't parsed the library yet",
     ("unit/passes/test_residuals.py", "_Network"): "how many rounds a cut takes, of which each is linear",

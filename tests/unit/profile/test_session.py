@@ -116,7 +116,8 @@ def test_the_runner_computes_what_the_model_does() -> None:
 def test_the_profile_has_every_nest_and_its_work(name: str, training: bool) -> None:
     spec = compilation_of(SPECS[name])
     found = profiled(SPECS[name], training=training)
-    asked = [Variant("record", True, activities=bool(spec.signature.activities))] if training else [Variant("forward", False)]
+    recorded = Variant("record", True, activities=bool(spec.signature.activities), objective=spec.objective)
+    asked = [recorded] if training else [Variant("forward", False)]
     if training:
         asked.append(replace(asked[0], name="backward", input_gradients=False))
     natives = [spec.native(wanted) for wanted in asked]
