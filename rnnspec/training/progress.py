@@ -83,7 +83,7 @@ def _values(logs: Mapping[str, Any]) -> str:
 
 def value_text(value: float | Array) -> str:
     """The value of a loss or a metric in a line; of one with many numbers the first ones, and how many there are."""
-    if isinstance(value, float) or value.ndim == 0:
+    if isinstance(value, int | float) or value.ndim == 0:
         return f"{value:.4f}"
     numbers = [f"{number:.4f}" for number in value[:_SHOWN]]
     rest = len(value) - len(numbers)
