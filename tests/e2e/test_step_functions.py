@@ -51,7 +51,7 @@ MEANING: Mapping[str, Callable[..., Array]] = {
         lambda a: np.log(np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True))
     ),
     "log(clip(1 - clip(sigmoid({a}), 0.0000001, 0.9999999), 0.1, 1))": lambda a: np.log(np.maximum(1 / (1 + np.exp(a)), 0.1)),
-    "sigmoid({a}) + {b}": lambda a, b: 1 / (1 + np.exp(-a)) + b,
+    "sigmoid({a}) * {b}": lambda a, b: b / (1 + np.exp(-a)),
     "tanh({a}) * {b}": lambda a, b: np.tanh(a) * b,
     "positions(5) * {a}": lambda a: np.arange(5.0) * a,
     "where(positions(width({a})) == round(mean(abs({b})) * 4), {a}, -{b})": (
