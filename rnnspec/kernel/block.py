@@ -187,7 +187,7 @@ class BlockScheduler:
                 for node in nodes:
                     self.levels.append((level, replace(node, location=fused((node.location, location_of(operation))))))
         self._stages()
-        return tuple(node for _, node in sorted(self.levels, key=lambda pair: pair[0]))
+        return tuple(node for _, node in sorted(self.levels, key=lambda pair: (pair[0], not _is_over_samples(pair[1]))))
 
     def destinations(self, value: Value) -> Sequence[Storage]:
         """The storage to which a value is written: the wanted ones, or a new buffer."""
@@ -433,3 +433,8 @@ class BlockScheduler:
                 pending.append((value, True))
                 pending += ((operand, False) for operand in reversed(operands_of(operation)))
         return tuple({results_of(operation)[0]: operation for operation in found.values()}.values())
+
+
+def _is_over_samples(node: Node) -> bool:
+    """Whether a nest is over the rows of samples: first of its level, it doesn't part nests over tokens that may take turns."""
+    return isinstance(node, FusedLoop) and node.rows == BATCH

@@ -388,8 +388,8 @@ func @f(input %x: f32[batch, 2], input %y: f32[batch, 3], weight %w: f32[5, 4], 
 def test_a_reduction_waits_for_a_concatenation_that_is_stored_for_another_s_sake() -> None:
     """A matmul's left side: the reduction of its squares comes after it, not beside it. What is repeated waits for its own product."""
     _, function = scheduled(REDUCED)
-    assert [type(node) for node in function.nodes] == [FusedLoop, FusedLoop, RowReduce, FusedLoop, FusedLoop]
-    _, _, reduction, _, last = function.nodes
+    assert [type(node) for node in function.nodes] == [FusedLoop, FusedLoop, FusedLoop, RowReduce, FusedLoop]
+    _, _, _, reduction, last = function.nodes
     assert isinstance(reduction, RowReduce) and isinstance(last, FusedLoop)
     assert [statement.access.buffer for statement in reduction.body if isinstance(statement, Load)] == ["both"]
     assert [(load.access.buffer, load.access.splat) for load in last.body if isinstance(load, Load)] == [("2", True), ("4", True)]
