@@ -146,7 +146,7 @@ FUNCTION_WORDS: Mapping[str, str] = {
     "max": "`max(v)`, over the units: a row of width 1; `max(a, b)`, the larger one, elementwise",
     "min": "`min(v)`, over the units: a row of width 1; `min(a, b)`, the smaller one, elementwise",
     "clip": "`clip(v, low, high)`, which is `min(max(v, low), high)`",
-    "concat": "`concat(a, b, ...)`, rows one after the other",
+    "concat": "`concat(a, b, ...)`, rows one after the other; a number is a row of one",
     "split": "`a, b = split(v, 2)`, equal parts of the last axis, one for each name on the left",
 }
 

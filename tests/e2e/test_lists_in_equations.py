@@ -14,6 +14,10 @@ METRICS = """
         return total(where(prediction > levels * 2 - levels, 1, 0)) / total(1)
     }
 
+    metric above_either(low = 0.25, high = 0.5) {
+        return total(where(prediction > concat(low, high), 1, 0)) / total(1)
+    }
+
     metric above_one(levels = none) {
         when levels == none {
             return total(where(prediction > 0.5, 1, 0))
@@ -39,6 +43,10 @@ def test_a_list_is_a_row() -> None:
 @pytest.mark.parametrize(("levels", "count"), [(None, 2.0), ((0.0, 0.2), 3.0), (0.7, 1.0)])
 def test_a_list_isnt_none_and_a_number_is_a_list_of_one(levels: float | tuple[float, ...] | None, count: float) -> None:
     np.testing.assert_array_equal(value("above_one", levels=levels), [count])
+
+
+def test_numbers_one_after_the_other_are_a_row() -> None:
+    np.testing.assert_array_equal(value("above_either"), value("above"))
 
 
 def test_what_is_no_list_of_numbers_is_refused() -> None:

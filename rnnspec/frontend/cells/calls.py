@@ -29,6 +29,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Joined,
     Positions,
     Reduced,
+    Spread,
     Term,
     TermShape,
     Variable,
@@ -358,7 +359,8 @@ def _concat(call: ast.Call, names: EquationNames) -> Term:
     if not arguments:
         raise CheckError(errors.cells.FunctionMisuse(span=call.span, function="concat", problem="takes one value or more"))
     operands = operands_of(arguments, names)
-    parts = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
+    terms = [as_term(operand, argument.span) for operand, argument in zip(operands, arguments, strict=True)]
+    parts = [term if term.shape.dimensions else Spread(term, TermShape((1,), term.shape.stepwise)) for term in terms]
     for part, argument in zip(parts, arguments, strict=True):
         if len(part.shape.dimensions) != 1:
             raise CheckError(
