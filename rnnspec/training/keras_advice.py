@@ -30,6 +30,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         return f"Keras has the {kind} {name}, this version doesn't{f': {advice}' if advice else ''}; {there_are}"
     if (others := families_of(name)) and kind not in others:
         return f"{name} is {'an' if others[0][0] in 'aeiou' else 'a'} {others[0]} and no {kind}; {there_are}"
+    called = name.partition("(")[0].strip()
+    if called != name and called in names:
+        return f"{called} is the name of a {kind}, and `{name}` isn't: arguments stand in the spec, or are those of an object"
     guess = nearest(name, names, foreign_spellings(kind, names))
     return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}{there_are}"
 

@@ -174,6 +174,15 @@ def test_unknown_names_are_told_with_those_of_the_spec() -> None:
         model.configure(loss="mse", metrics=["distnce"])
 
 
+def test_a_call_is_told_from_a_name() -> None:
+    """A text in Python has no arguments, which a spec's own losses get in its `train` section alone."""
+    model = rnnspec.compile(f"{TEXT} model M {{ input x: float[time, 3]  LSTM(2) }}", seed=3)
+    with pytest.raises(ValueError, match=r"^squares is the name of a loss, and `squares\(2\)` isn't: arguments stand in the spec"):
+        model.configure(loss="squares(2)")
+    with pytest.raises(ValueError, match=r"^precision is the name of a metric, and `precision\(top_k=1\)` isn't"):
+        model.configure(loss="mse", metrics=["precision(top_k=1)"])
+
+
 # Metrics of several numbers
 
 

@@ -7,7 +7,7 @@ from math import gcd
 from types import MappingProxyType
 
 from rnnspec.diagnostics import nearest
-from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS, LOSSES, METRICS
 from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax.advice import CHOICE
@@ -114,6 +114,8 @@ def _first(name: str, more: Collection[str]) -> str:
         return "layers work between steps, in a model or a block; in a cell write the equation, such as `x @ kernel + bias`"
     if name in INITIALIZERS:
         return f"an initializer is what a weight begins with: `weight w [units] = {name}`"
+    if name in LOSSES or name in METRICS:
+        return "a loss or a metric isn't called: write its equations, in a `function` if there are several places for them"
     if name in functions() or name in _FOREIGN:
         return "this version has no such function"
     return nearest(name, {*FUNCTIONS, *more}, functions() | _FOREIGN | _SAME.keys() | _OTHERWISE.keys())

@@ -414,6 +414,20 @@ class LossExpectsLogits(Diagnostic):
 
 
 @frozen(kw_only=True)
+class MetricFromLogits(Diagnostic):
+    """A metric that reads an output as logits beside a loss that reads it as probabilities, or the other way round."""
+
+    code = "W0403"
+    title = "`from_logits` of {metric} isn't that of {loss}"
+    label = "reads what the model gives in another way than its loss"
+    advice = "write `from_logits = {written}` here, as in the loss"
+
+    metric: str
+    loss: str
+    written: str
+
+
+@frozen(kw_only=True)
 class LossExpectsProbabilities(Diagnostic):
     """A cross-entropy of probabilities on an output whose activation gives none, without `from_logits`."""
 

@@ -13,6 +13,8 @@ from rnnspec.frontend.cells.row_functions import is_own, metric_steps, target_ki
 from rnnspec.frontend.graph.graph import GraphOutput
 from rnnspec.frontend.syntax import standard_library
 
+_LOGITS = "from_logits"
+
 
 def check_metrics(
     metrics: LocatedValue, losses: Sequence[LocatedValue], outputs: Sequence[GraphOutput], own: OwnEquations, report: Report
@@ -27,7 +29,7 @@ def check_metrics(
     for entry, loss, output in zip(each * len(outputs) if of_all else each, losses, outputs, strict=True):
         if isinstance(loss.value, Config):
             for metric in _listed(entry):
-                _check_metric(metric, loss.value.name, output, own, report)
+                _check_metric(metric, loss.value, output, own, report)
         elif _listed(entry) and not of_all:
             report.add(errors.layers.MetricWithoutLoss(span=entry.span, output=output.name))
 
@@ -48,8 +50,9 @@ def takes_classes(loss: str, own: OwnEquations) -> bool:
     return target_kind(standard_library.losses(own.losses)[loss]) == "class"
 
 
-def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, own: OwnEquations, report: Report) -> None:
+def _check_metric(metric: LocatedValue, beside: Config, output: GraphOutput, own: OwnEquations, report: Report) -> None:
     """Nothing is said of an output that has one unit for a class number, which is an error of the loss."""
+    loss = beside.name
     if loss in SEQUENCE_LOSSES and isinstance(metric.value, Config):
         report.add(errors.layers.MetricOfRows(span=metric.span, metric=metric.value.name, loss=loss, output=output.name))
         return
@@ -65,3 +68,6 @@ def _check_metric(metric: LocatedValue, loss: str, output: GraphOutput, own: Own
     if (target_kind(declared) == "class") != classes:
         wanted, given = kind_of_targets(not classes), kind_of_targets(classes)
         report.add(errors.layers.MetricMisfit(span=metric.span, metric=name, loss=loss, output=output.name, wanted=wanted, given=given))
+    logits = dict(metric.value.arguments).get(_LOGITS)
+    if logits is not None and logits != dict(beside.arguments).get(_LOGITS, logits):
+        report.add(errors.layers.MetricFromLogits(span=metric.span, metric=name, loss=loss, written=str(not logits).lower()))

@@ -64,6 +64,9 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 """Words that begin a statement in other languages, and are plain names here."""
 
+TOP_LEVEL = ("model", "cell", "block", "function", "loss", "metric", "import")
+"""Words that begin a declaration."""
+
 DECLARATIONS = ("MODEL", "CELL", "BLOCK", "TRAIN", "_FUNCTION", "_LOSS", "_METRIC")
 """What has braces of its own, by the first token."""
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from rnnspec.diagnostics import Diagnostic, Label, SpecError
+from rnnspec.diagnostics import Diagnostic, Label, SpecError, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import advice, ast, lark_tables, limits
 from rnnspec.frontend.syntax.build_ast import Parsed, TreeBuilder
@@ -336,7 +336,9 @@ class _Recovery:
 
     def _unexpected(self, token: Token, place: int, parser: _Parser) -> Diagnostic:
         help_ = self._advice(token, place, parser.accepts())
-        return errors.syntax.UnexpectedText(span=self._span(token), found=_shown(token), expected=_expected(parser), help=help_)
+        return errors.syntax.UnexpectedText(
+            span=self._span(token), found=_shown(token), expected=_expected(parser, _shown(token)), help=help_
+        )
 
     def _advice(self, token: Token, place: int, choices: set[str]) -> str:
         text, start = self._source.text, token.start_pos or 0
@@ -369,6 +371,8 @@ class _Recovery:
                 return f"`{token}` is a word of the language and can't be a name"
             case "NAME" if choices & {"MODEL", "LBRACE"} and token in advice.HEADS:
                 return advice.HEADS[str(token)]
+            case "NAME" if "MODEL" in choices and token not in advice.WORDS:
+                return nearest(str(token), advice.TOP_LEVEL)
             case _ if self._tokens[first].type == "NAME":
                 return advice.WORDS.get(str(self._tokens[first]), "")
             case _:
@@ -439,7 +443,7 @@ _STARTS = (
     ({"INPUT", "TRAIN", "NAME", "REPEAT", "LSQB"}, ["a layer", "`input`", "`train`"]),
     ({"WEIGHT", "STATE", "RETURN", "NAME", "PRIMED"}, ["`weight`", "`state`", "an equation", "`return`"]),
     ({"RETURN", "NAME", "PRIMED"}, ["an equation", "`return`"]),
-    ({"MODEL", "CELL", "BLOCK", "IMPORT"}, ["`model`", "`cell`"]),
+    ({"MODEL", "CELL", "BLOCK", "IMPORT"}, [f"`{word}`" for word in advice.TOP_LEVEL]),
     ({"NAME", "PRIMED"}, ["a name"]),
     ({"NAME", "LSQB", "REPEAT"}, ["a layer"]),
 )
@@ -453,8 +457,8 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
-def _expected(parser: _Parser) -> str:
-    """The tokens that could stand here, in words: groups by their name, operators only where nothing else fits."""
+def _expected(parser: _Parser, found: str = "") -> str:
+    """The tokens that could stand here other than that `found`, in words: groups by their name, operators only if nothing else fits."""
     choices = parser.accepts() - {"$END"}
     phrases: list[str] = []
     for group, words in _STARTS:
@@ -463,6 +467,7 @@ def _expected(parser: _Parser) -> str:
             choices -= group
     choices = choices - _OPERATORS or choices
     phrases += [_SPELLINGS[name] for name in sorted(choices) if name in _SPELLINGS]
+    phrases = [phrase for phrase in phrases if phrase != found]
     match phrases:
         case []:
             return "expected an operator"
