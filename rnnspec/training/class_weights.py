@@ -15,6 +15,7 @@ from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.objectives import Objective
+from rnnspec.training.sequence_losses import SequenceLoss
 
 _FORMS = "expected a mapping from class numbers to weights, or a list with a weight for each class"
 
@@ -86,6 +87,8 @@ def _class_weights(objective: Objective, given: object) -> ClassWeights | None:
     if given is None:
         return None
     what = f"class_weight of {objective.label}" if objective.label else "class_weight"
+    if isinstance(objective.loss, SequenceLoss):
+        raise ValueError(f"{what}: the loss {objective.loss.name} takes whole sequences of labels, which are of no one class")
     if isinstance(given, Mapping):
         pairs = list(cast(Mapping[object, object], given).items())
     else:

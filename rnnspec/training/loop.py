@@ -20,6 +20,7 @@ from rnnspec.signals import ready_to_defer
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
+from rnnspec.training.metrics import values_of_rows
 from rnnspec.training.objectives import Objective, Tracked
 from rnnspec.training.penalties import Penalties
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
@@ -48,12 +49,13 @@ class Score:
         """A batch: the mean of so many losses, and each counted row's numbers (rows, columns) for each metric."""
         count, weights = targets.count, targets.weights
         self.rows += count
-        self.weight += count if weights is None else float(weights.sum(dtype=np.float64))
         self.losses += losses
         self.loss += loss * losses
-        for metric, sums, rows in zip(self.objective.metrics, self.sums, numbers, strict=True):
-            values = rows if weights is None or not metric.weighted else rows * weights[:, None]
-            sums += values.sum(axis=0, dtype=np.float64)
+        with np.errstate(all="ignore"):  # numbers that aren't finite are shown as they are
+            self.weight += count if weights is None else float(weights.sum(dtype=np.float64))
+            for metric, sums, rows in zip(self.objective.metrics, self.sums, numbers, strict=True):
+                values = rows if weights is None or not metric.weighted else rows * weights[:, None]
+                sums += values.sum(axis=0, dtype=np.float64)
 
     def add_samples(self, loss: float, samples: int) -> None:
         """A batch of a loss over whole sequences, which has no metrics of rows."""
@@ -223,8 +225,7 @@ class Trainer:
                 numbers.append(columns[:, start : start + metric.of.columns])
                 start += metric.of.columns
             else:
-                rows = metric.of.rows(targets.rows(found[objective.output.name]), targets.targets)
-                numbers.append(np.asarray(rows).reshape(targets.count, 1))
+                numbers.append(values_of_rows(metric.of, targets.rows(found[objective.output.name]), targets.targets))
         return numbers
 
 

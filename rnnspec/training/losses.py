@@ -60,7 +60,7 @@ def value_and_gradient(loss: Loss, predictions: Array, targets: Array, weights: 
     """
     count = max(len(predictions), 1)
     with np.errstate(all="ignore"):
-        losses, gradient = _checked(loss, loss.rows(predictions.astype(np.float64), targets), predictions.shape)
+        losses, gradient = _checked(loss, loss.rows(predictions.astype(np.float64), targets.copy()), predictions.shape)
         if weights is not None:
             losses = losses * weights
             gradient = gradient * weights[:, None]

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, NoReturn, Protocol, cast, runtime_checkable
 
+import numpy as np
+
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
@@ -39,6 +41,24 @@ class Metric(Protocol):
         ...
 
 
+def values_of_rows(metric: Metric, predictions: Array, targets: Array) -> Array:
+    """Each row's value of a metric in Python, (rows, 1); ValueError, naming the metric, for anything but a number a row.
+
+    The metric gets copies: what it writes into them is its own.
+    """
+    given: object = metric.rows(predictions.copy(), targets.copy())
+    expected = f"expected each row's value, shape {predictions.shape[:1]}"
+    try:
+        values: Array = np.asarray(given)
+    except (ValueError, TypeError, RuntimeError):
+        raise ValueError(f"metric {metric.name}: what rows gave is no array; {expected}") from None
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"metric {metric.name}: rows gave an array of dtype {values.dtype}; {expected}")
+    if values.shape not in (predictions.shape[:1], (len(predictions), 1)):
+        raise ValueError(f"metric {metric.name}: rows gave shape {values.shape}; {expected}")
+    return values.reshape(len(predictions), 1)
+
+
 class NamedMetric:
     """A metric whose equations are text: its name, and its arguments in its fields."""
 
@@ -55,9 +75,7 @@ class NamedMetric:
         given: list[tuple[str, Any]] = [(each.name, getattr(self, each.name)) for each in fields(cast(Any, self))]
         return Config(
             self.name,
-            tuple(
-                (name, tuple(map(float, cast(Sequence[Any], value))) if isinstance(value, list | tuple) else value) for name, value in given
-            ),
+            tuple((name, tuple(cast(Sequence[Any], value)) if isinstance(value, list | tuple) else value) for name, value in given),
         )
 
 

@@ -82,6 +82,7 @@ def objectives(
     ValueError for an unknown name, for a metric that doesn't fit its output, and for one whose output has no loss.
     """
     found: list[Objective] = []
+    taken = {"loss", *(f"{output.name}_loss" for output in outputs if len(outputs) > 1)}
     kinds = {"metrics": metrics, "weighted_metrics": weighted_metrics}
     for place, (output, loss, weight) in enumerate(zip(outputs, losses, weights, strict=True)):
         if loss is None:
@@ -93,7 +94,9 @@ def objectives(
         label = output.name if len(outputs) > 1 else ""
         width = output.width
         try:
-            found.append(_objective(place, output, label, loss, weight, width, [each.each[place] for each in kinds.values()], scores))
+            found.append(
+                _objective(place, output, label, loss, weight, width, [each.each[place] for each in kinds.values()], scores, taken)
+            )
         except ValueError as error:
             raise ValueError(f"output {label}: {error}" if label else str(error)) from None
     return tuple(found)
@@ -108,7 +111,9 @@ def _objective(
     width: int,
     metrics: Sequence[Sequence[Config | Metric]],
     scores: Scores,
+    taken: set[str],
 ) -> Objective:
+    """The objective of one output; `taken`: the names in logs so far, to which its metrics' are added."""
     if isinstance(loss, SequenceLoss):
         loss.check_output(is_sequence=output.is_sequence, width=width)
         for given in (*metrics[0], *metrics[1]):
@@ -135,9 +140,9 @@ def _objective(
             name = f"{prefix}{_name_in_logs(each, made)}"
             if any(name == other.name and not other.weighted for other in tracked) and weighted:
                 name = f"{prefix}weighted_{name.removeprefix(prefix)}"
-            taken = {other.name for other in tracked}
             number = next(number for number in itertools.count() if (f"{name}_{number}" if number else name) not in taken)
             tracked.append(Tracked(f"{name}_{number}" if number else name, made, bool(weighted)))
+            taken.add(tracked[-1].name)
     return Objective(place, output, label, known, rule, weight, tuple(tracked))
 
 

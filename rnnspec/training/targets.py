@@ -55,11 +55,13 @@ class TargetBatch:
 
         Steps are in the order of the output's own layer, also where it shows them reversed.
         """
+        with np.errstate(over="ignore"):  # of weights beyond the dtype
+            converted = rows.astype(dtype, copy=False)
         if self.counted is None:
-            result: Array = np.ascontiguousarray(rows, dtype).reshape(*self.shape, rows.shape[1])
+            result: Array = np.ascontiguousarray(converted).reshape(*self.shape, rows.shape[1])
         else:
             result = np.zeros((math.prod(self.shape), rows.shape[1]), dtype)
-            result[self.counted] = rows
+            result[self.counted] = converted
             result = result.reshape(*self.shape, rows.shape[1])
         return np.ascontiguousarray(result[:, ::-1]) if self.flip else result
 

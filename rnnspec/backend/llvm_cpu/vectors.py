@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from ctypes import c_float
 from dataclasses import dataclass, field
 
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
@@ -58,9 +59,9 @@ class Vectors:
         return f"v{self.lanes}{self.dtype.value}"
 
     def constant(self, value: float) -> str:
-        """A float constant, exact: LLVM takes the bits of a double."""
+        """A float constant, exact: LLVM takes the bits of a double. What is beyond float32 is infinity there, as in numpy."""
         if self.dtype is DType.F32:
-            value = struct.unpack("<f", struct.pack("<f", value))[0]
+            value = c_float(value).value
         return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
     def vector(self, value: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
+
+import numpy as np
 
 from rnnspec.contract.metric_names import computed_metric
 from rnnspec.contract.objective import UnknownEquations
@@ -33,7 +35,7 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
     if declared is None:
         raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
     arguments = {argument.name: argument for argument in equation_arguments(declared)}
-    named = dict(given.arguments)
+    named = {name: _plain_value(f"{family} {given.name}: {name}", value) for name, value in given.arguments}
     if unknown := named.keys() - arguments.keys():
         has = f"it has {', '.join(arguments)}" if arguments else "it has none"
         raise ValueError(f"{family} {given.name}: no argument {sorted(unknown)[0]}; {has}")
@@ -48,6 +50,18 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
             raise ValueError(f"{family} {given.name}: {fault.diagnostics[0].message}") from None
         found.append((name, plain(fitting)))
     return Config(declared.name.text, tuple(found))
+
+
+def _plain_value(what: str, given: object) -> ArgumentValue:
+    """A value of Python or numpy as an argument has it, lists as tuples; ValueError, naming `what`, for what no argument can be."""
+    value = cast(object, given.tolist()) if isinstance(given, np.ndarray | np.generic) else given
+    if isinstance(value, list | tuple):
+        return tuple(_plain_value(what, each) for each in cast("list[object]", value))
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ValueError(f"{what}: expected numbers, a text, True, False or None, got {type(cast(object, given)).__name__}")
+    if isinstance(value, int) and value.bit_length() > 1000:
+        raise ValueError(f"{what}: a number that is too large")
+    return value
 
 
 def _spelled(name: str, catalogue: Catalogue) -> str | None:
