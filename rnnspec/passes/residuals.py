@@ -111,6 +111,7 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
     nor the operations define are free: the backward pass has them too.
     """
     defined_by = definitions(operations)
+    fixed = _fixed(parameters, operations, defined_by)
     network = _Network()
     for value in _ancestors(needed, defined_by):
         price = cost(value)
@@ -121,7 +122,8 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
                 network.connect(SOURCE, ("in", value), UNBOUNDED)
             continue
         ids = defined_by.get(operation.ids) if isinstance(operation, Take) else None
-        again = 0 if all(cost(result) is None for result in results_of(operation)) else repeating(operation, ids)
+        free = value in fixed or all(cost(result) is None for result in results_of(operation))
+        again = 0 if free else repeating(operation, ids)
         if again is None:
             network.connect(SOURCE, ("in", value), UNBOUNDED)
             continue
@@ -146,6 +148,21 @@ def choose_residuals(parameters: Sequence[Value], operations: Sequence[Operation
     saved = tuple(value for value in order if value in cut and value not in repeated)
     recomputed = tuple(operation for operation in operations if any(result in repeated for result in results_of(operation)))
     return Residuals(saved, recomputed)
+
+
+def _fixed(parameters: Sequence[Value], operations: Sequence[Operation], defined_by: Mapping[Value, Operation]) -> set[Value]:
+    """What is computed, element by element, of what the backward pass has too, such as weights: it is computed once for all calls.
+
+    Kept, it would be no weight any more, and a matrix product's right side has to be made of weights.
+    """
+    fixed: set[Value] = set()
+    for operation in operations:
+        of_fixed = all(operand in fixed or (operand not in defined_by and operand not in parameters) for operand in operands_of(operation))
+        if of_fixed and isinstance(
+            operation, Constant | Positions | Unary | Binary | Compare | Select | Broadcast | Reshape | Split | Concat
+        ):
+            fixed.update(results_of(operation))
+    return fixed
 
 
 def _ancestors(values: Collection[Value], defined_by: dict[Value, Operation]) -> tuple[Value, ...]:

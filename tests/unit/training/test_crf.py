@@ -170,7 +170,7 @@ def test_large_scores_leave_no_nan(dtype: str) -> None:
     prediction = np.full((2, 5, 3), -1e3)
     path = [0, 2, 1, 1, 0]
     prediction[:, np.arange(5), path] = 1e3
-    weights = {"transitions": np.where(np.eye(3) > 0, 1e3, -1e3), "first": np.array([1e3, 0, 0]), "last": np.array([1e3, -1e3, -1e3])}
+    weights = {"transitions": np.where(np.eye(3) > 0, 39.0, -39.0), "first": np.array([1e3, 0, 0]), "last": np.array([1e3, -1e3, -1e3])}
     labels = np.array([path, [1, 1, 2, 0, 2]])
     check(scores(2, 5, 3, dtype), prediction, weights, labels, np.ones((2, 5), bool), TOLERANCE[dtype])
 
@@ -428,3 +428,9 @@ def test_class_weights_are_weights_of_steps() -> None:
     of_classes = np.array([0.5, 2.0, 1.0])
     each = losses_of(prediction, labels, weights) * of_classes[labels].mean(axis=1)
     assert model.train_on_batch(ids(4, 5), labels, class_weight=dict(enumerate(of_classes))) == pytest.approx(each.mean(), rel=1e-12)
+
+
+def test_many_classes_take_no_more_text() -> None:
+    model = rnnspec.compile("model Tags { input x: float[time, 4] Dense(300) train { loss = crf optimizer = SGD() } }", seed=1)
+    loss = model.train_on_batch(np.zeros((2, 3, 4)), np.zeros((2, 3), int))
+    assert loss == pytest.approx(3 * np.log(300), rel=1e-5)
