@@ -53,6 +53,7 @@ MEANING: Mapping[str, Callable[..., Array]] = {
     "log(clip(1 - clip(sigmoid({a}), 0.0000001, 0.9999999), 0.1, 1))": lambda a: np.log(np.maximum(1 / (1 + np.exp(a)), 0.1)),
     "sigmoid({a}) * {b}": lambda a, b: b / (1 + np.exp(-a)),
     "tanh({a}) * {b}": lambda a, b: np.tanh(a) * b,
+    "softplus(0.5) * gelu(-1) * ({a} + {b})": lambda a, b: np.log1p(np.exp(0.5)) * -0.15865525393145707 * (a + b),
     "positions(5) * {a}": lambda a: np.arange(5.0) * a,
     "where(positions(width({a})) == round(mean(abs({b})) * 4), {a}, -{b})": (
         lambda a, b: np.where(np.arange(5) == np.rint(4 * np.abs(b).mean(axis=-1, keepdims=True)), a, -b)
@@ -116,7 +117,7 @@ def test_a_stream_gives_the_bits_of_the_whole_sequence(expression: str) -> None:
 
 def test_every_function_of_the_language_is_here() -> None:
     called = {expression.partition("(")[0] for expression in MEANING}
-    assert called == ELEMENTARY | PAIRS.keys() | {"positions", "where"}
+    assert called == ELEMENTARY | PAIRS.keys() | {"positions", "softplus", "where"}
 
 
 def test_names_of_the_language_are_names_of_the_ir() -> None:

@@ -27,6 +27,7 @@ from rnnspec.frontend.cells.cell_ir import (
     Compared,
     Elementwise,
     Joined,
+    Literal,
     Positions,
     Reduced,
     Spread,
@@ -126,7 +127,8 @@ def activated(activation: Config, value: Term, call: ast.Call, names: EquationNa
         return applied(name, value, call.span)
     given = {key: located(each, call.span) for key, each in activation.arguments}
     function = names.functions[name]
-    return _called(function, {function.parameters[0].name.text: value, **given}, call, names)
+    known = LocatedValue(value.value, call.span) if isinstance(value, Literal) else value
+    return _called(function, {function.parameters[0].name.text: known, **given}, call, names)
 
 
 def _total(call: ast.Call, names: EquationNames) -> Operand:
