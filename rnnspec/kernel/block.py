@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rnnspec.contract.dimensions import BATCH, ROWS, Dim, Steps, value_of
-from rnnspec.contract.location import Location, fused, told_with
+from rnnspec.contract.location import Location, fused, shown, told_with
 from rnnspec.contract.native_function import Space
 from rnnspec.diagnostics import InternalError
 from rnnspec.ir.inference import index as index_type
@@ -187,6 +187,8 @@ class BlockScheduler:
                 for node in nodes:
                     self.levels.append((level, replace(node, location=fused((node.location, location_of(operation))))))
         self._stages()
+        for _, node in self.levels:
+            _check_size(node)
         return tuple(node for _, node in sorted(self.levels, key=lambda pair: (pair[0], not _is_over_samples(pair[1]))))
 
     def destinations(self, value: Value) -> Sequence[Storage]:
@@ -438,3 +440,19 @@ class BlockScheduler:
 def _is_over_samples(node: Node) -> bool:
     """Whether a nest is over the rows of samples: first of its level, it doesn't part nests over tokens that may take turns."""
     return isinstance(node, FusedLoop) and node.rows == BATCH
+
+
+MOST_VALUES = 60_000
+"""The most vectors that are computed at once in a nest: what registers don't hold lies on the stack, of which a thread has 8 MB or so."""
+
+
+def _check_size(node: Node) -> None:
+    """Refuses a nest that a thread's stack may not hold: ValueError, with the lines that it comes from."""
+    if not isinstance(node, FusedLoop | RowReduce | ColumnReduce):
+        return
+    at_once = max(node.tile.rows) * node.tile.vectors if isinstance(node, FusedLoop) else 1
+    if len(node.body) * at_once > MOST_VALUES:
+        raise ValueError(
+            f"{shown(node.location)}: written out, this takes {len(node.body)} operations for each row, more than native code can hold; "
+            "a product with a matrix, or fewer units that are read one by one, takes fewer"
+        )
