@@ -108,9 +108,14 @@ def replace_operands(operation: Operation, mapping: Mapping[Value, Value]) -> Op
 
 def replace_in_region(region: Region, mapping: Mapping[Value, Value]) -> Region:
     """The region reading `mapping[v]` wherever it read v; its parameters stay."""
+    return with_operations(region, tuple(replace_operands(operation, mapping) for operation in region.operations), mapping)
+
+
+def with_operations(region: Region, operations: tuple[Operation, ...], mapping: Mapping[Value, Value]) -> Region:
+    """The region of other operations, yielding `mapping[v]` wherever it yielded v; its parameters stay."""
     return replace(
         region,
-        operations=tuple(replace_operands(operation, mapping) for operation in region.operations),
+        operations=operations,
         carries=substitute(region.carries, mapping),
         stacks=substitute(region.stacks, mapping),
         sums=substitute(region.sums, mapping),

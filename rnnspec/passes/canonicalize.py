@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from rnnspec.frozen import frozen
-from rnnspec.ir.ops import Function, Module, Operation, Region, Scan, Value
-from rnnspec.ir.traverse import replace_operands, results_of, substitute
+from rnnspec.ir.ops import Function, Module, Operation, Scan, Value
+from rnnspec.ir.traverse import replace_operands, results_of, with_operations
 from rnnspec.passes.rewrite import rewrite_functions
 from rnnspec.passes.simplify import simplify
 
@@ -51,7 +51,8 @@ class _Rewriter:
         for operation in operations:
             current = replace_operands(operation, self.renamed)
             if isinstance(current, Scan):
-                current = replace(current, region=self._region(current.region))
+                body = self.operations(current.region.operations)
+                current = replace(current, region=with_operations(current.region, body, self.renamed))
             while True:
                 simpler = simplify(current, self.defined)
                 if simpler is None:
@@ -63,13 +64,3 @@ class _Rewriter:
                     break
                 current = simpler
         return tuple(kept)
-
-    def _region(self, region: Region) -> Region:
-        operations = self.operations(region.operations)
-        return replace(
-            region,
-            operations=operations,
-            carries=substitute(region.carries, self.renamed),
-            stacks=substitute(region.stacks, self.renamed),
-            sums=substitute(region.sums, self.renamed),
-        )

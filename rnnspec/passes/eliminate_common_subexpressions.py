@@ -11,7 +11,7 @@ from rnnspec.frozen import frozen
 from rnnspec.ir.elementwise import Law
 from rnnspec.ir.inference import is_fixed
 from rnnspec.ir.ops import Binary, Function, Module, Operation, Scan, Value
-from rnnspec.ir.traverse import located, location_of, replace_operands, results_of, substitute
+from rnnspec.ir.traverse import located, location_of, replace_operands, results_of, with_operations
 from rnnspec.ir.types import TensorType
 from rnnspec.passes.rewrite import rewrite_functions
 
@@ -64,18 +64,8 @@ def _everywhere(operation: Operation, shared: Mapping[Value, Sequence[Location]]
 
 def _scan(scan: Scan, seen: Seen, renamed: dict[Value, Value]) -> Scan:
     visible = {key: results for key, results in seen.items() if all(_is_visible(result) for result in results)}
-    region = scan.region
-    operations = _operations(region.operations, visible, renamed)
-    return replace(
-        scan,
-        region=replace(
-            region,
-            operations=operations,
-            carries=substitute(region.carries, renamed),
-            stacks=substitute(region.stacks, renamed),
-            sums=substitute(region.sums, renamed),
-        ),
-    )
+    operations = _operations(scan.region.operations, visible, renamed)
+    return replace(scan, region=with_operations(scan.region, operations, renamed))
 
 
 def _is_visible(value: Value) -> bool:

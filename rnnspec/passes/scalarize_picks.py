@@ -18,13 +18,12 @@ from rnnspec.ir.ops import (
     Function,
     Module,
     Operation,
-    Region,
     Scan,
     Select,
     Unary,
     Value,
 )
-from rnnspec.ir.traverse import location_of, operands_of, replace_operands, results_of, substitute
+from rnnspec.ir.traverse import location_of, operands_of, replace_operands, results_of, with_operations
 from rnnspec.ir.types import DType, TensorType
 from rnnspec.passes.picks import Pick, are_positions, is_of_rows, number_of, pick_of
 from rnnspec.passes.rewrite import rewrite_functions
@@ -78,7 +77,8 @@ class _Rewriter:
         for operation in operations:
             current = replace_operands(operation, self.renamed)
             if isinstance(current, Scan):
-                current = replace(current, region=self._region(current.region))
+                body = self.operations(current.region.operations)
+                current = replace(current, region=with_operations(current.region, body, self.renamed))
             pick = pick_of(current, self.defined)
             if pick is not None and self._source(pick.row).row != pick.row:
                 with builder.at(location_of(current)):
@@ -87,16 +87,6 @@ class _Rewriter:
                 builder.append(current)
                 self._learn(current)
         return builder.operations
-
-    def _region(self, region: Region) -> Region:
-        operations = self.operations(region.operations)
-        return replace(
-            region,
-            operations=operations,
-            carries=substitute(region.carries, self.renamed),
-            stacks=substitute(region.stacks, self.renamed),
-            sums=substitute(region.sums, self.renamed),
-        )
 
     def _source(self, row: Value) -> _Source:
         return self.sources.get(row, _Source(row))

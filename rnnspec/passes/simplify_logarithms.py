@@ -9,8 +9,8 @@ from typing import ClassVar
 from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.names import Names
-from rnnspec.ir.ops import Binary, Function, Module, Operation, Region, Scan, Unary, UnaryKind, Value
-from rnnspec.ir.traverse import location_of, replace_operands, results_of, substitute
+from rnnspec.ir.ops import Binary, Function, Module, Operation, Scan, Unary, UnaryKind, Value
+from rnnspec.ir.traverse import location_of, replace_operands, results_of, with_operations
 from rnnspec.passes.logarithms import Logarithms, LogarithmWriter
 from rnnspec.passes.rewrite import rewrite_functions
 
@@ -54,7 +54,8 @@ class _Rewriter:
         for operation in operations:
             current = replace_operands(operation, self.renamed)
             if isinstance(current, Scan):
-                current = replace(current, region=self._region(current.region))
+                body = self.operations(current.region.operations)
+                current = replace(current, region=with_operations(current.region, body, self.renamed))
             instead = self._instead(current, writer)
             if instead is None:
                 builder.append(current)
@@ -62,16 +63,6 @@ class _Rewriter:
             else:
                 self.renamed[results_of(current)[0]] = instead
         return builder.operations
-
-    def _region(self, region: Region) -> Region:
-        operations = self.operations(region.operations)
-        return replace(
-            region,
-            operations=operations,
-            carries=substitute(region.carries, self.renamed),
-            stacks=substitute(region.stacks, self.renamed),
-            sums=substitute(region.sums, self.renamed),
-        )
 
     def _instead(self, operation: Operation, writer: LogarithmWriter) -> Value | None:
         """What an operation's result is equal to, if there is something simpler."""
