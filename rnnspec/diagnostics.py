@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -94,6 +95,10 @@ def _place(span: Span) -> dict[str, object]:
 
 class SpecWarning(UserWarning):
     """The warnings of a spec that compiles, as rendered diagnostics."""
+
+
+class StateWarning(UserWarning):
+    """Samples that would go on with the states of other samples."""
 
 
 class MaskWarning(UserWarning):
@@ -274,3 +279,11 @@ def _columns(text: str) -> int:
     return sum(
         0 if unicodedata.category(c) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _printable(text)
     )
+
+
+def caller_level() -> int:
+    """The number of frames up to the first one outside of the package, for `warnings.warn`."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -40,6 +40,7 @@ def train(
     test = file.sets.get("test")
     if test is not None and test.y is not None:
         with_targets(file, test, model.signature)
+        model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
     model.fit(
@@ -62,4 +63,5 @@ def train(
     model.save(output)
     say(f"wrote {output}")
     if test is not None and test.y is not None:
-        print_results("test", model.evaluate(test.x, test.y, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))
+        model.reset_states()
+        print_results("test", model.evaluate(test.x, test.y, batch_size, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))

@@ -196,6 +196,14 @@ class Executable(Scores, Protocol):
         """
         ...
 
+    def apart(self) -> Executable:
+        """The same code with states of its own, from zeros; without states that calls carry over, this executable itself."""
+        ...
+
+    def check_samples(self, samples: int, batch_size: int) -> None:
+        """ValueError if calls that carry states over couldn't take so many samples in batches of that size, one after the other."""
+        ...
+
     def stream(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs of one step, then the states after it; `inputs` with the states before it."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -116,6 +116,10 @@ class Trainer:
     """The results of a call, the activities left out."""
     native: NativeObjective
     sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
+
+    def apart(self) -> Trainer:
+        """The same with states of its own, from zeros: for a validation that training's states take no part in."""
+        return replace(self, executable=self.executable.apart())
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
@@ -273,6 +277,6 @@ class Fit:
         logs = totals.logs()
         if self.validation is not None:
             examples, held_out = self.validation
-            logs |= self.trainer.evaluate(examples, held_out, self.batch_size, "val_")
+            logs |= self.trainer.apart().evaluate(examples, held_out, self.batch_size, "val_")
         for callback in callbacks:
             callback.on_epoch_end(epoch, logs)

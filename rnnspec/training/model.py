@@ -118,7 +118,7 @@ class Model(CompiledModel):
             self._weighted_metrics = setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics")
             self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics, self._weighted_metrics)
             if train.optimizer is not None:
-                self._set_optimizer(setup.make_optimizer(train.optimizer))
+                self._set_optimizer(train.optimizer)
             self._is_set_up = True
 
     def configure(
@@ -184,7 +184,7 @@ class Model(CompiledModel):
         if state.tuning != self.tuning:
             self.tuning = state.tuning
             if self._updates is not None:
-                self._set_optimizer(_anew(self._updates.optimizer))
+                self._set_optimizer(self._updates.optimizer)
         if (chosen := state.configuration) is not None:
             self._set_up()
             self._losses, self._loss_weights = chosen.losses, chosen.loss_weights
@@ -192,7 +192,7 @@ class Model(CompiledModel):
             self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics, chosen.weighted_metrics)
             self._chosen = chosen
             if chosen.optimizer is not None:
-                self._set_optimizer(_anew(chosen.optimizer))
+                self._set_optimizer(chosen.optimizer)
 
     def fit(
         self,
@@ -278,6 +278,7 @@ class Model(CompiledModel):
             validation = held_out, range(held_out.samples)
         elif validation_mask is not None or validation_lengths is not None:
             raise ValueError("validation_mask and validation_lengths are of validation_data, and there is none")
+        setup.check_states(self.signature, trainer.executable, rows, validation, batch_size, shuffled)
         history = setup.History()
         with self._changing:
             with self._drawing:
@@ -431,6 +432,7 @@ class Model(CompiledModel):
         trainer = self._loss_ready()
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
         size = whole_number("batch_size", _first(batch_size, self.signature.train.batch_size, 32), 1)
+        trainer.executable.check_samples(examples.samples, size)
         return trainer.evaluate(examples, range(examples.samples), size)
 
     def _examples(
@@ -481,18 +483,13 @@ class Model(CompiledModel):
         sequences = setup.NativeLosses(self._compile_loss)
         return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, names, native, sequences)
 
-    def _set_optimizer(self, optimizer: Optimizer) -> None:
+    def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
+        """A new one without state."""
         from rnnspec.training import setup
 
+        made = setup.make_optimizer(optimizer)
         self._parameters.flush()
-        self._updates = setup.Updates(optimizer, self._parameters, self._compile_update, self.tuning)
-
-
-def _anew(optimizer: Optimizer) -> Optimizer:
-    """The optimizer without its state."""
-    from rnnspec.training import setup
-
-    return setup.make_optimizer(optimizer)
+        self._updates = setup.Updates(made, self._parameters, self._compile_update, self.tuning)
 
 
 def _first(*choices: Value | None) -> Value:

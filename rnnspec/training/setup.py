@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.training.call_states import check_states
 from rnnspec.training.callbacks import History, checked_callbacks
 from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
@@ -24,6 +25,7 @@ __all__ = [
     "Updates",
     "batch_values",
     "check_examples",
+    "check_states",
     "checked_callbacks",
     "class_weights_for",
     "held_out",

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.backward": CompiledModel.backward,
     "Model.predict": CompiledModel.predict,
     "Model.stream": CompiledModel.stream,
+    "Model.check_samples": CompiledModel.check_samples,
     "Model.save": CompiledModel.save,
     "Model.set_weights": CompiledModel.set_weights,
     "Stream.step": Stream.step,

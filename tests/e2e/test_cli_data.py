@@ -254,3 +254,24 @@ def test_an_old_files_mode_is_kept(tagger: Workplace, mode: int) -> None:
         path.chmod(mode)
         tagger.succeeds(*words, "-o", name)
         assert (path.stat().st_size > 0, path.stat().st_mode & 0o777) == (True, mode)
+
+
+def test_a_stateful_model_is_checked_before_it_is_trained(workplace: Workplace) -> None:
+    """The training set and the test set; what is tested starts from zeros."""
+    spec = "model Lanes { input x: float[time, 2]  LSTM(3, stateful = true, return_sequences = true)  Dense(2)\n" + (
+        "    train { loss = mse  optimizer = SGD(learning_rate = 0.1)  batch_size = 2  shuffle = false } }"
+    )
+    (workplace.folder / "lanes.rnn").write_text(spec, encoding="utf-8")
+    call = ("train", "lanes.rnn", "-d", "data.npz", "-o", "new.rnnc", "--seed", "1")
+    write(workplace, x_train=X, y_train=Y)
+    refused = workplace.refuses(*call)
+    assert "5 samples in batches of 2 end with one of 1; a batch_size of 1 divides them, or leave 1 out" in refused
+    write(workplace, x_train=X[:4], y_train=Y[:4], x_test=X[:3], y_test=Y[:3])
+    refused = workplace.refuses(*call)
+    assert "3 samples in batches of 2 end with one of 1" in refused
+    assert not (workplace.folder / "new.rnnc").exists()
+    write(workplace, x_train=X[:4], y_train=Y[:4], x_test=X[:1], y_test=Y[:1])
+    done = workplace.succeeds(*call)
+    fresh = rnnspec.load(workplace.folder / "new.rnnc")
+    fresh.reset_states()
+    assert f"test loss {fresh.evaluate(X[:1], Y[:1])['loss']:.4f}" in done.out

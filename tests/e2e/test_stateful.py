@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnspec
+from rnnspec.diagnostics import StateWarning
 from rnnspec.training.model import Model
 
 Array = NDArray[Any]
@@ -165,10 +166,79 @@ def test_training_carries_and_can_start_anew() -> None:
     assert history == pytest.approx([first, second], rel=1e-6)
 
 
-def test_fit_needs_batches_of_one_size() -> None:
-    model = compiled("GRU(4, stateful = true) Dense(1) train { loss = mse optimizer = Adam() }")
-    with pytest.raises(ValueError, match="goes on with the 3 samples of its first call, got 1"):
-        model.fit(X, np.zeros((BATCH, 1), np.float32), batch_size=3, verbose=False)
+TRAINED = "GRU(4, stateful = true) Dense(1) train { loss = mse optimizer = SGD(0.1) }"
+SAMPLES = np.random.default_rng(3).normal(size=(10, TIME, 3))
+TARGETS = np.random.default_rng(4).normal(size=(10, 1))
+
+
+def fit(model: Model, samples: int = 8, **options: Any) -> dict[str, list[Any]]:
+    given: dict[str, Any] = {"batch_size": 4, "shuffle": False, "verbose": False, **options}
+    return model.fit(SAMPLES[:samples], TARGETS[:samples], **given).history
+
+
+SIZES = {
+    "fit": (lambda model: fit(model, 10), "10 samples in batches of 4 end with one of 2; a batch_size of 2 divides them, or leave 2 out"),
+    "a split": (lambda model: fit(model, validation_split=0.25), "6 samples in batches of 4 end with one of 2; a batch_size of 3 divides"),
+    "a split's validation": (
+        lambda model: fit(model, 10, validation_split=0.6, batch_size=4),
+        "validation: a stateful model .* 6 samples in batches of 4 end with one of 2",
+    ),
+    "validation": (
+        lambda model: fit(model, validation_data=(SAMPLES[:5], TARGETS[:5])),
+        "validation: a stateful model .* 5 samples in batches of 4 end with one of 1; a batch_size of 1 divides them, or leave 1 out",
+    ),
+    "evaluate": (lambda model: model.evaluate(SAMPLES, TARGETS, batch_size=3), "10 samples in batches of 3 end with one of 1"),
+    "predict": (lambda model: model.predict(SAMPLES, batch_size=3), "10 samples in batches of 3 end with one of 1"),
+}
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_sizes_of_batches_are_checked_before_the_first(case: str) -> None:
+    """A weight or a state that a first batch has moved is lost to who meant another size."""
+    model, (call, message) = compiled(TRAINED), SIZES[case]
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        call(model)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+    assert np.array_equal(model.forward(SAMPLES[:3]), compiled(TRAINED).forward(SAMPLES[:3])), "no state was begun"
+
+
+def test_states_of_an_earlier_call_fix_the_size_of_fit() -> None:
+    model = compiled(TRAINED)
+    model.predict(SAMPLES[:2])
+    before = model.get_weights()
+    message = r"goes on with the 2 samples of its first call, got 4; a batch_size of 2 goes on with them; reset_states\(\) starts anew"
+    with pytest.raises(ValueError, match=message):
+        fit(model)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+    fit(model, batch_size=2)
+    model.reset_states()
+    fit(model)
+
+
+@pytest.mark.parametrize("given", ["data", "split"])
+def test_validation_has_states_of_its_own(given: str) -> None:
+    """Each epoch's validation begins from zeros, with any number of samples, and training goes on as if there were none."""
+    plain, watched = compiled(TRAINED), compiled(TRAINED)
+    held_out = SAMPLES[8:], TARGETS[8:]
+    for epoch in range(2):
+        alone = fit(plain)
+        history = fit(watched, validation_data=held_out) if given == "data" else fit(watched, 10, validation_split=0.2)
+        assert history["loss"] == alone["loss"], epoch
+        assert all(np.array_equal(*pair) for pair in zip(plain.get_weights(), watched.get_weights(), strict=True))
+        fresh = compiled(TRAINED)
+        fresh.set_weights(watched.get_weights())
+        assert history["val_loss"] == [fresh.evaluate(*held_out)["loss"]]
+    assert np.array_equal(plain.forward(SAMPLES[:4]), watched.forward(SAMPLES[:4]))
+
+
+def test_a_shuffled_stateful_fit_is_warned_of() -> None:
+    model = compiled(TRAINED)
+    with pytest.warns(StateWarning, match="each goes on with the states that another sample has left. shuffle=False"):
+        fit(model, shuffle=None)
+    with pytest.warns(StateWarning):
+        fit(compiled(TRAINED.replace("SGD(0.1)", "SGD(0.1) shuffle = true")), shuffle=None)
+    fit(compiled(TRAINED.replace("SGD(0.1)", "SGD(0.1) shuffle = false")), shuffle=None)
 
 
 def test_a_file_has_no_states(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 
 import numpy as np
 
 from rnnspec.contract.signature import Signature
-from rnnspec.diagnostics import MaskWarning
+from rnnspec.diagnostics import MaskWarning, caller_level
 from rnnspec.runtime.data.batches import CheckedInputs
 from rnnspec.runtime.data.columns import RaggedArray
 
@@ -26,7 +25,7 @@ class DroppedMasks:
             if left_out is not None and inputs.real_steps(dropped.index) is not None:
                 warnings.warn(
                     MaskWarning(left_out.format(name=name, drops=f"{dropped.layer} ({dropped.place})") + dropped.advice),
-                    stacklevel=_level(),
+                    stacklevel=caller_level(),
                 )
                 self._untold.pop((dropped, name), None)
 
@@ -46,11 +45,3 @@ def _left_out(inputs: CheckedInputs, name: str) -> str | None:
     if isinstance(column, RaggedArray) and np.any(column.lengths < sequence.time):
         return DIFFERENT
     return MASKED if sequence.given is not None and not sequence.given.all() else None
-
-
-def _level() -> int:
-    """The number of frames up to the first one outside of the package, for `warnings.warn`."""
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "rnnspec":
-        level, frame = level + 1, frame.f_back
-    return level

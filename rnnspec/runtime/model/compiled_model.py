@@ -244,6 +244,7 @@ class CompiledModel:
             self._calls.repeat(x, known)
             return self._given_out(self._inferred(known))
         inputs = self._checked(x, mask, lengths, at_once=False)
+        self._executable.check_samples(inputs.samples, batch_size)
         if is_bare and inputs.samples <= batch_size:
             batch = inputs.batch()
             self._calls.keep(x, batch)
@@ -275,6 +276,14 @@ class CompiledModel:
         """Sets the states of stateful layers back to zeros; the next call may have another number of samples."""
         if isinstance(self._executable, StatefulExecutable):
             self._executable.reset()
+
+    def check_samples(self, samples: int, batch_size: int = 32) -> None:
+        """ValueError if a stateful model, from states of zeros on, couldn't take so many samples in batches of that size.
+
+        >>> import rnnspec
+        >>> rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8, stateful = true) }", seed=1).check_samples(64, batch_size=16)
+        """
+        self._executable.apart().check_samples(samples, batch_size)
 
     def summary(self) -> None:
         """Prints the layer table: names, types, output shapes, masks and numbers of weights."""

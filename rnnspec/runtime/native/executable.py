@@ -149,6 +149,13 @@ class NativeExecutable:
         outputs, _ = self._run(Variant("stream", False), request, request.indices)
         return outputs
 
+    def apart(self) -> NativeExecutable:
+        """This executable: no state is carried over."""
+        return self
+
+    def check_samples(self, samples: int, batch_size: int) -> None:
+        """Nothing: calls take any number of samples."""
+
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall:
         """One step's call with memory of its own."""
         sizes = call_sizes(*self._lengths(inputs), indices)

@@ -48,6 +48,26 @@ class StatefulExecutable:
         with self._next_turn():
             self._states = {}
 
+    def apart(self) -> StatefulExecutable:
+        """The same code with states of its own, from zeros."""
+        return StatefulExecutable(self._inner, self._signatures, self._dtype.name)
+
+    def check_samples(self, samples: int, batch_size: int) -> None:
+        """ValueError, with what would do, for batches of several sizes, and for another size than the states have."""
+        size, over = min(batch_size, samples), samples % batch_size if samples > batch_size else 0
+        if over:
+            divisor = next(number for number in range(batch_size, 0, -1) if samples % number == 0)
+            raise ValueError(
+                f"a stateful model goes on from each batch to the next one's same samples: {samples} samples in batches of {batch_size} "
+                f"end with one of {over}; a batch_size of {divisor} divides them, or leave {over} out"
+            )
+        held = len(next(iter(self._states.values()))) if self._states else size
+        if held != size:
+            fits = f"; a batch_size of {held} goes on with them" if held and samples % held == 0 else ""
+            raise ValueError(
+                f"a stateful model goes on with the {held} samples of its first call, got {size}{fits}; reset_states() starts anew"
+            )
+
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The model's outputs, without the states; ValueError for another number of samples than the first call's."""
         with self._next_turn():

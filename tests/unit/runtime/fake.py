@@ -84,6 +84,12 @@ class FakeExecutable:
         residuals = np.concatenate([rows.reshape(-1), output.reshape(-1), slopes.reshape(-1)])
         return results, NativeTape.of(request, residuals, request.indices)
 
+    def apart(self) -> FakeExecutable:
+        return self
+
+    def check_samples(self, samples: int, batch_size: int) -> None:
+        pass
+
     def equations(self, family: Family, config: Config, width: int, *, classes: bool = False) -> RowEquations:
         return handing_on(width, "float64").equations(family, config, width, classes=classes)
 
