@@ -117,6 +117,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "metrics": "what is reported beside the loss: means over rows, whatever they weigh",
     "weighted_metrics": "the same by the rows' weights, `sum(w * v) / sum(w)`",
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
+    "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "batch_size": "samples in one update; 32 if not set",
     "epochs": "passes over the data; 1 if not set",
     "validation_split": "the last fraction of the samples is validated on; 0 if not set",

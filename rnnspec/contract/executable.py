@@ -38,6 +38,8 @@ class CallRequest(NamedTuple):
     activities: bool = False
     objective: Objective = ()
     targets: Mapping[str, Array] = NO_TARGETS
+    carrying: bool = False
+    """Whether all states of the signature's stream are carried, instead of the stateful layers' alone."""
 
 
 @frozen
@@ -56,11 +58,13 @@ class NativeTape:
     activities: bool
     objective: Objective = ()
     lent: object = None
+    carrying: bool = False
 
     @classmethod
     def of(cls, request: CallRequest, residuals: Array, indices: Sequence[PackedIndex], lent: object = None) -> NativeTape:
         """The tape of a request; `indices`: the request's, and those that the recorded call has made besides."""
-        return cls(residuals, request.inputs, tuple(indices), request.training, request.key, request.activities, request.objective, lent)
+        asked = request.training, request.key, request.activities, request.objective
+        return cls(residuals, request.inputs, tuple(indices), *asked, lent, request.carrying)
 
 
 Self = TypeVar("Self")
@@ -198,6 +202,17 @@ class Executable(Scores, Protocol):
 
     def apart(self) -> Executable:
         """The same code with states of its own, from zeros; without states that calls carry over, this executable itself."""
+        ...
+
+    def carrying(self) -> Executable:
+        """The same code for one sequence after the other in parts: calls carry over the states of all layers.
+
+        States that this executable carries over go on from here, all others begin with zeros. Only for a model that can stream.
+        """
+        ...
+
+    def go_on_from(self, other: Executable) -> None:
+        """Takes over the states of one that `carrying` gave; without states that calls carry over, nothing."""
         ...
 
     def check_samples(self, samples: int, batch_size: int) -> None:

@@ -209,6 +209,7 @@ class TrainSettings:
     seed: int | None = None
     weighted_metrics: tuple[Config | tuple[Config, ...] | None, ...] = ()
     class_weight: tuple[float, ...] | tuple[tuple[float, ...] | None, ...] | None = None
+    truncate: int | None = None
 
 
 @frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict, cast
 
 import numpy as np
@@ -70,6 +70,10 @@ def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
     return backend.targets[name]
 
 
+def _asked(wanted: Variant) -> Asked:
+    return Asked(activities=wanted.activities, objective=wanted.objective, carrying=wanted.carrying)
+
+
 @frozen
 class Compiled:
     """A compiled spec as the runtime needs it.
@@ -107,10 +111,11 @@ def build(
 
 
 class Asked(TypedDict):
-    """What a function computes besides, or in the place of, the outputs; see `lower`."""
+    """What a function computes besides, or in the place of, the outputs; see `lower`, and `Variant` for `carrying`."""
 
     activities: bool
     objective: Objective
+    carrying: bool
 
 
 @dataclass
@@ -125,8 +130,10 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     backend: Backend = backends.DEFAULT
-    _modules: dict[tuple[str, bool, bool, Objective], Module] = field(default_factory=dict[tuple[str, bool, bool, Objective], Module])
-    _recordings: dict[tuple[bool, bool, Objective], Kernels] = field(default_factory=dict[tuple[bool, bool, Objective], Kernels])
+    _modules: dict[tuple[str, bool, bool, Objective, bool], Module] = field(
+        default_factory=dict[tuple[str, bool, bool, Objective, bool], Module]
+    )
+    _recordings: dict[Variant, Kernels] = field(default_factory=dict[Variant, Kernels])
     _results: dict[tuple[Config, int], Function] = field(default_factory=dict[tuple[Config, int], Function])
 
     @cached_property
@@ -135,16 +142,23 @@ class Compilation:
         return signature(self.graph, self.dtype)
 
     def module(
-        self, stage: str, training: bool, after: str | None = None, *, activities: bool = False, objective: Objective = ()
+        self,
+        stage: str,
+        training: bool,
+        after: str | None = None,
+        *,
+        activities: bool = False,
+        objective: Objective = (),
+        carrying: bool = False,
     ) -> Module:
-        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest."""
-        streaming = stage == "tensor.stream"
+        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest, and `Variant` for `carrying`."""
+        streaming = carrying or stage == "tensor.stream"
         if streaming and self.signature.stream.refusal:
             raise ValueError(f"model {self.signature.model} can't stream: {self.signature.stream.refusal}")
         if after is not None:
             lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, objective=objective)
             return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
-        key = stage, training, activities, objective
+        key = stage, training, activities, objective, carrying
         if key not in self._modules:
             lowered = lower(
                 self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities, objective=objective
@@ -154,7 +168,7 @@ class Compilation:
 
     def function(self, wanted: Variant) -> Function:
         """The tensor-IR function behind a native one."""
-        options = Asked(activities=wanted.activities, objective=wanted.objective)
+        options = _asked(wanted)
         match wanted.name:
             case "forward":
                 return self.module("tensor", wanted.training, **options).function("forward")
@@ -202,10 +216,10 @@ class Compilation:
 
     def _recording(self, wanted: Variant, after: str | None) -> Kernels:
         """The kernels of the recorded call that goes with a function."""
-        key = wanted.training, wanted.activities, wanted.objective
+        key = replace(wanted, name="record", input_gradients=True, shared=False)
         if after is None and key in self._recordings:
             return self._recordings[key]
-        module = self.module("tensor.backward", wanted.training, activities=wanted.activities, objective=wanted.objective)
+        module = self.module("tensor.backward", wanted.training, **_asked(wanted))
         forward, backward = module.function("forward"), module.function("backward")
         found = self.backend.schedule(forward, self.machine(), self._offsets(), "kernel.backward", reader=backward, after=after)
         if after is None:

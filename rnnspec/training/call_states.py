@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from rnnspec.contract.executable import Executable
 from rnnspec.contract.signature import Signature
+from rnnspec.contract.truncation import truncation_problem
 from rnnspec.diagnostics import StateWarning, caller_level
+from rnnspec.runtime.data.validate import whole_number
 from rnnspec.training.examples import Examples
+from rnnspec.training.objectives import Objective
+from rnnspec.training.sequence_losses import SequenceLoss
 
 SHUFFLED = (
     "the samples of a stateful model are shuffled: each goes on with the states that another sample has left. "
     "shuffle=False keeps their order; in a spec it is `shuffle = false`, in the command `--no-shuffle`"
 )
+
+
+def checked_truncate(signature: Signature, objectives: Sequence[Objective], given: int | None) -> int:
+    """The steps of a part, 0 for whole sequences; ValueError for a model that can't be trained in parts, and for another number."""
+    steps = whole_number("truncate", 0 if given is None else given, 0)
+    whole = [each.output.name for each in objectives if isinstance(each.loss, SequenceLoss) or getattr(each.loss, "of_sequences", False)]
+    if steps and (problem := truncation_problem(signature, [each.output.name for each in objectives], whole)):
+        raise ValueError(f"truncate: model {signature.model} can't be trained by truncated back-propagation: {problem}")
+    return steps
 
 
 def check_states(

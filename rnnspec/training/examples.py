@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.class_weights import ClassWeights
@@ -49,6 +49,17 @@ class Examples:
         """The chosen samples, padded to the longest of them."""
         batch = self.inputs.batch(rows, full_time=any(targets.output.flip for targets in self.targets))
         return ExampleBatch(batch, tuple(targets.batch(rows, batch) for targets in self.targets))
+
+    def parts(self, rows: Rows, steps: int) -> Iterator[ExampleBatch]:
+        """The chosen samples in parts of so many steps, those without a real step left out; every output is a sequence of one length."""
+        inputs = self.inputs.chosen(rows)
+        time = next(iter(inputs.sequences.values())).time
+        targets = [each.chosen(rows, time) for each in self.targets if isinstance(each, Targets)]
+        for start in range(0, time, steps):
+            part = inputs.between(start, start + steps)
+            if part.has_real_steps:
+                batch = part.batch()
+                yield ExampleBatch(batch, tuple(each.between(start, start + steps).batch(ALL_ROWS, batch) for each in targets))
 
 
 def check_examples(inputs: CheckedInputs, trained: Sequence[Objective], dtype: str, y: object, sample_weight: object = None) -> Examples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -116,10 +116,26 @@ class Trainer:
     """The results of a call, the activities left out."""
     native: NativeObjective
     sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
+    truncate: int = 0
+    """The steps of a part of a sequence, behind which gradients are cut; 0: sequences are whole."""
 
     def apart(self) -> Trainer:
         """The same with states of its own, from zeros: for a validation that training's states take no part in."""
         return replace(self, executable=self.executable.apart())
+
+    def train(self, examples: Examples, rows: Rows, updates: Updates, draw: Callable[[], int], totals: Totals) -> None:
+        """An update on the chosen samples, or one on each part of their sequences, which goes on with the states of the part before.
+
+        `draw`: draws the key of an update.
+        """
+        if not self.truncate:
+            self.step(examples.batch(rows), updates, draw(), totals)
+            return
+        carrying = self.executable.carrying()
+        apart = replace(self, executable=carrying)
+        for part in examples.parts(rows, self.truncate):
+            apart.step(part, updates, draw(), totals)
+        self.executable.go_on_from(carrying)
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
         """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
@@ -268,8 +284,7 @@ class Fit:
         for number, start in enumerate(starts):
             stop = min(start + self.batch_size, len(self.rows))
             rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]
-            key = draw_key(self.random)
-            self.trainer.step(self.examples.batch(rows), self.updates, key, totals)
+            self.trainer.train(self.examples, rows, self.updates, partial(draw_key, self.random), totals)
             if watching:
                 logs = totals.logs()
                 for callback in watching:

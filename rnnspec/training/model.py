@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
@@ -10,24 +11,20 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
-from rnnspec.contract.tuning import Tuning
-from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
+from rnnspec.training.configuration import Beside, Configuration
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
     from rnnspec.training.choices import LossChoice, MetricChoice
     from rnnspec.training.examples import Examples
     from rnnspec.training.loop import Trainer
-    from rnnspec.training.losses import Loss, NamedLoss
-    from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
-    from rnnspec.training.sequence_losses import SequenceLoss
     from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
@@ -36,32 +33,6 @@ Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
 
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
-
-
-@frozen
-class Configuration:
-    """The arguments of `configure`; `optimizer` without its state, None if it is the spec's."""
-
-    losses: tuple[NamedLoss | Loss | SequenceLoss | None, ...] | None
-    loss_weights: tuple[float, ...]
-    metrics: MetricNames
-    weighted_metrics: MetricNames
-    optimizer: Optimizer | None
-
-
-@frozen
-class Beside:
-    """The parts of a model's copy beside its file.
-
-    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, and what `configure` chose, if it
-    was called.
-    """
-
-    seed: int
-    random: dict[str, Any] | None
-    threads: int | None
-    tuning: Tuning
-    configuration: Configuration | None
 
 
 class Model(CompiledModel):
@@ -112,11 +83,14 @@ class Model(CompiledModel):
             if self._is_set_up:  # by another thread, which may have trained since
                 return
             self._penalties = setup.penalties(self.signature)
-            self._losses = None if train.loss is None else setup.losses_for(self._outputs, train.loss)
-            self._loss_weights = setup.loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights)
-            self._metrics = setup.metrics_for(self._outputs, train.metrics)
-            self._weighted_metrics = setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics")
-            self._trainer = self._trainer_for(self._losses, self._loss_weights, self._metrics, self._weighted_metrics)
+            self._configured = Configuration(
+                None if train.loss is None else setup.losses_for(self._outputs, train.loss),
+                setup.loss_weights_for(self._outputs, 1.0 if train.loss_weights is None else train.loss_weights),
+                setup.metrics_for(self._outputs, train.metrics),
+                setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics"),
+                truncate=train.truncate,
+            )
+            self._trainer = self._trainer_for(self._configured)
             if train.optimizer is not None:
                 self._set_optimizer(train.optimizer)
             self._is_set_up = True
@@ -128,6 +102,7 @@ class Model(CompiledModel):
         metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
         weighted_metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
+        truncate: int | None = None,
     ) -> None:
         """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
 
@@ -142,8 +117,11 @@ class Model(CompiledModel):
         loss_weights      float; list or dict by output            factor of each loss in the sum that is trained            unchanged
         weighted_metrics  as `metrics`                             of rows by their weights, `sum(w * v) / sum(w)`; in       unchanged
                                                                    logs `weighted_` stands before one that is in `metrics`
+        truncate          int from 0                               steps of a part of each sequence: gradients end there,    unchanged
+                                                                   and weights are updated; 0: whole sequences
 
-        ValueError for an unknown name, or for a metric whose output has no loss or one with other targets; then nothing has changed.
+        ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, or a model that `truncate`
+        isn't for; then nothing has changed.
 
         >>> import rnnspec
         >>> from rnnspec.training.optimizers import Adam
@@ -155,17 +133,21 @@ class Model(CompiledModel):
 
         given_optimizer = None if optimizer is None else setup.make_optimizer(optimizer)
         with self._changing:
-            losses = self._losses if loss is None else setup.losses_for(self._outputs, loss)
-            weights = self._loss_weights if loss_weights is None else setup.loss_weights_for(self._outputs, loss_weights)
-            names = self._metrics if metrics is None else setup.metrics_for(self._outputs, metrics)
-            weighted = self._weighted_metrics
+            chosen = self._configured
+            if loss is not None:
+                chosen = replace(chosen, losses=setup.losses_for(self._outputs, loss))
+            if loss_weights is not None:
+                chosen = replace(chosen, loss_weights=setup.loss_weights_for(self._outputs, loss_weights))
+            if metrics is not None:
+                chosen = replace(chosen, metrics=setup.metrics_for(self._outputs, metrics))
             if weighted_metrics is not None:
-                weighted = setup.metrics_for(self._outputs, weighted_metrics, "weighted_metrics")
-            self._trainer = self._trainer_for(losses, weights, names, weighted)
-            self._losses, self._loss_weights, self._metrics, self._weighted_metrics = losses, weights, names, weighted
-            before = None if self._chosen is None else self._chosen.optimizer
-            kept = before if given_optimizer is None else setup.make_optimizer(given_optimizer)
-            self._chosen = Configuration(losses, weights, names, weighted, kept)
+                chosen = replace(chosen, weighted_metrics=setup.metrics_for(self._outputs, weighted_metrics, "weighted_metrics"))
+            if given_optimizer is not None:
+                chosen = replace(chosen, optimizer=setup.make_optimizer(given_optimizer))
+            if truncate is not None:
+                chosen = replace(chosen, truncate=truncate)
+            self._trainer = self._trainer_for(chosen)
+            self._configured = self._chosen = chosen
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
 
@@ -187,10 +169,8 @@ class Model(CompiledModel):
                 self._set_optimizer(self._updates.optimizer)
         if (chosen := state.configuration) is not None:
             self._set_up()
-            self._losses, self._loss_weights = chosen.losses, chosen.loss_weights
-            self._metrics, self._weighted_metrics = chosen.metrics, chosen.weighted_metrics
-            self._trainer = self._trainer_for(chosen.losses, chosen.loss_weights, chosen.metrics, chosen.weighted_metrics)
-            self._chosen = chosen
+            self._trainer = self._trainer_for(chosen)
+            self._configured = self._chosen = chosen
             if chosen.optimizer is not None:
                 self._set_optimizer(chosen.optimizer)
 
@@ -326,7 +306,8 @@ class Model(CompiledModel):
     ) -> float | list[Any] | dict[str, Any]:
         """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
 
-        `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and errors as for `fit`. The loss, penalties included, and the
+        With `truncate` it is an update on each part of the sequences. `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and
+        errors as for `fit`. The loss, penalties included, and the
         metrics are means over this batch alone. They are a dict by name with `return_dict`. Else the loss alone is a float; with
         metrics or several losses they are a list: the loss, each output's own, the metrics, the weighted metrics; for a model with
         several outputs all metrics in the order of the alphabet.
@@ -346,10 +327,10 @@ class Model(CompiledModel):
         as_dict = setup.true_or_false("return_dict", return_dict)
         examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
         of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
-        batch = examples.weighted_by_class(of_classes).batch(ALL_ROWS)
+        examples = examples.weighted_by_class(of_classes)
         totals = setup.Totals(trainer.objectives, trainer.executable)
         with self._changing:
-            trainer.step(batch, updates, self._draw_key(), totals)
+            trainer.train(examples, ALL_ROWS, updates, self._draw_key, totals)
         return totals.logs() if as_dict else setup.batch_values(trainer.objectives, totals.logs())
 
     @overload
@@ -465,23 +446,21 @@ class Model(CompiledModel):
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._updates
 
-    def _trainer_for(
-        self,
-        losses: Sequence[NamedLoss | Loss | SequenceLoss | None] | None,
-        weights: Sequence[float],
-        metrics: MetricNames,
-        weighted: MetricNames,
-    ) -> Trainer | None:
+    def _trainer_for(self, by: Configuration) -> Trainer | None:
         """None without a loss."""
-        if losses is None:
-            return None
         from rnnspec.training import setup
 
-        trained = setup.objectives(self.signature.outputs, losses, weights, metrics, weighted, self._executable)
+        if by.losses is None:
+            setup.checked_truncate(self.signature, (), by.truncate)
+            return None
+        scores = by.losses, by.loss_weights, by.metrics, by.weighted_metrics
+        trained = setup.objectives(self.signature.outputs, *scores, self._executable)
+        truncate = setup.checked_truncate(self.signature, trained, by.truncate)
         native = setup.native_objective(trained)
         names = tuple(name for each in native for name in each.results) if native else tuple(self._outputs)
         sequences = setup.NativeLosses(self._compile_loss)
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, names, native, sequences)
+        dtype = self.signature.dtype
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, dtype, names, native, sequences, truncate)
 
     def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
         """A new one without state."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnnspec.training.call_states import check_states
+from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callbacks import History, checked_callbacks
 from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
@@ -27,6 +27,7 @@ __all__ = [
     "check_examples",
     "check_states",
     "checked_callbacks",
+    "checked_truncate",
     "class_weights_for",
     "held_out",
     "loss_weights_for",

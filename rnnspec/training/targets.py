@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import assert_never, cast
 
 import numpy as np
@@ -110,6 +111,18 @@ class Targets:
         if self.weights is not None:
             weights = np.broadcast_to(_steps(self.weights, rows, time), (batch.size, time)).reshape(-1)
         return self._counted(_counted(self.output, batch.reals[number]), targets, weights, (batch.size, time))
+
+    def chosen(self, rows: Rows, time: int) -> Targets:
+        """Those of the chosen samples alone, of a sequence output, each `time` steps long."""
+        weights = None if self.weights is None else PaddedArray(_steps(self.weights, rows, time), borrowed=False)
+        return replace(self, column=PaddedArray(_steps(self.column, rows, time), borrowed=False), weights=weights)
+
+    def between(self, start: int, stop: int) -> Targets:
+        """These steps of targets that `chosen` gave."""
+        weights = self.weights
+        if weights is not None and _array(weights).shape[1] > 1:
+            weights = PaddedArray(_array(weights)[:, start:stop], borrowed=False)
+        return replace(self, column=PaddedArray(_array(self.column)[:, start:stop], borrowed=False), weights=weights)
 
     def _counted(self, real: Mask | None, targets: Array, weights: Array | None, shape: tuple[int, ...]) -> TargetBatch:
         """The batch of the rows that are real and have a label."""

@@ -297,6 +297,7 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("validation_split", Float(0.0, 1.0, below_maximum=True), None),
             ArgumentSpec("shuffle", Flag(), None),
             ArgumentSpec("seed", Int(0), None),
+            ArgumentSpec("truncate", Int(0), None),
         )
     }
 )

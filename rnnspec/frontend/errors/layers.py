@@ -348,6 +348,18 @@ class LossNeedsSequence(Diagnostic):
 
 
 @frozen(kw_only=True)
+class TruncateRefused(Diagnostic):
+    """A model whose sequences can't be trained part by part."""
+
+    code = "E0412"
+    title = "this model can't be trained by truncated back-propagation"
+    label = "{problem}"
+    advice = "leave `truncate` out: gradients then go through whole sequences"
+
+    problem: str
+
+
+@frozen(kw_only=True)
 class LossMisfit(Diagnostic):
     """A loss over whole sequences on an output whose rows aren't what it takes them for."""
 

@@ -27,6 +27,7 @@ from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
 from rnnspec.frontend.model.own_declarations import OwnDeclarations
 from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, ModelBuilder
 from rnnspec.frontend.model.train_section import resolve_train
+from rnnspec.frontend.model.truncation import check_truncate
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.source import Span
@@ -130,7 +131,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     flows.finish(outputs_named=named is not None)
     warn_of_dropped(applications, builder.spans, report)
     drops = callers_drops(applications, builder.spans, outputs)
-    return Graph(
+    graph = Graph(
         model.name.text,
         tuple(inputs),
         applications,
@@ -141,6 +142,9 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         _loss_weights(settings, outputs, definitions.own) if report.count == 0 else (),
         definitions.own,
     )
+    if train is not None and report.count == 0:
+        check_truncate(graph, train, report)
+    return graph
 
 
 def _loss_weights(settings: TrainSettings, outputs: tuple[GraphOutput, ...], own: OwnEquations) -> tuple[LossWeights, ...]:

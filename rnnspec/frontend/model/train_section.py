@@ -85,6 +85,7 @@ def resolve_train(
         seed=bindings.whole("seed") if "seed" in given else None,
         weighted_metrics=_metrics(given["weighted_metrics"]) if "weighted_metrics" in given else (),
         class_weight=_class_weight(given["class_weight"]) if "class_weight" in given else None,
+        truncate=bindings.whole("truncate") if "truncate" in given else None,
     )
 
 

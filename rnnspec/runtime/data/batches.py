@@ -94,6 +94,39 @@ class CheckedInputs:
             indices.append(self._packed(index, real, size, times, indices))
         return Batch(size, inputs, tuple(indices), tuple(reals), self._borrowed(rows))
 
+    def chosen(self, rows: Rows) -> CheckedInputs:
+        """The chosen samples alone, padded to the longest of them."""
+        times = self._times(rows, False)
+        columns: dict[str, Column] = {}
+        sequences: dict[str, SequenceInput] = {}
+        for name, column in self.columns.items():
+            own = column.padded(rows, times[name]) if isinstance(column, RaggedArray) else column.array[rows]
+            columns[name] = PaddedArray(own, borrowed=False)
+        for name, sequence in self.sequences.items():
+            column, time = self.columns[name], times[name]
+            present = {values: _padded_steps(column, real, rows, time) for values, real in sequence.present.items()}
+            sequences[name] = SequenceInput(sequence.extent, time, None, present)
+        samples = len(range(*rows.indices(self.samples))) if isinstance(rows, slice) else len(rows)
+        return CheckedInputs(samples, columns, sequences, self.indices, self.ids)
+
+    def between(self, start: int, stop: int) -> CheckedInputs:
+        """These steps of each sequence, of padded inputs of one length, as `chosen` gives them."""
+        columns: dict[str, Column] = {}
+        sequences: dict[str, SequenceInput] = {}
+        for name, column in self.columns.items():
+            array = column.flat if isinstance(column, RaggedArray) else column.array
+            columns[name] = PaddedArray(np.ascontiguousarray(array[:, start:stop]) if name in self.sequences else array, borrowed=False)
+        for name, sequence in self.sequences.items():
+            present = {values: None if real is None else _unless_all(real[:, start:stop]) for values, real in sequence.present.items()}
+            sequences[name] = SequenceInput(sequence.extent, min(stop, sequence.time) - start, None, present)
+        return CheckedInputs(self.samples, columns, sequences, self.indices, self.ids)
+
+    @property
+    def has_real_steps(self) -> bool:
+        """Whether any step of any sample counts in any of the sequences."""
+        masks = [real for sequence in self.sequences.values() for real in sequence.present.values()]
+        return any(real is None or real.any() for real in masks)
+
     def _cut(self, name: str, column: PaddedArray, rows: Rows) -> Array:
         """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
         chosen = column.array[rows]
@@ -261,6 +294,17 @@ class CheckedInputs:
         return frozenset(
             name for name, column in self.columns.items() if isinstance(column, PaddedArray) and column.borrowed and name not in self.ids
         )
+
+
+def _padded_steps(column: Column, real: Mask | None, rows: Rows, time: int) -> Mask | None:
+    """The real steps of the chosen samples, (rows, time); None where all are."""
+    if isinstance(column, RaggedArray):
+        return _unless_all(column.grid(rows, time) if real is None else column.padded(rows, time, real))
+    return None if real is None else _unless_all(real[rows])
+
+
+def _unless_all(real: Mask) -> Mask | None:
+    return None if real.all() else real
 
 
 def full_index(batch: int, time: int) -> PackedIndex:

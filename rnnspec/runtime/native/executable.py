@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape, Scores
+from rnnspec.contract.executable import Array, CallRequest, Executable, Family, NativeTape, Scores
 from rnnspec.contract.native_function import STATE, NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.packing import PackedIndex
@@ -24,6 +24,7 @@ from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BufferPool, LoadedFunction, PooledBuffer
 from rnnspec.runtime.native.memory import call_sizes, with_distinct
 from rnnspec.runtime.native.prepared_call import NativePreparedCall
+from rnnspec.runtime.native.stateful import StatefulExecutable
 
 
 @frozen
@@ -32,6 +33,7 @@ class Variant:
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
     with what activity regularizers look at. `shared`: with an entry point for several threads. `objective`: in the place of the outputs.
+    `carrying`: with the states of all layers carried over calls.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Variant:
     activities: bool = False
     shared: bool = False
     objective: Objective = ()
+    carrying: bool = False
 
 
 class NativeExecutable:
@@ -62,6 +65,7 @@ class NativeExecutable:
         self._outputs = tuple(output.name for output in signature.outputs)
         self._updates = signature.updates
         self._activities = tuple(activity.name for activity in signature.activities)
+        self._signature = signature
         self._states = tuple(f"{STATE}{state.name}" for state in signature.states)
         self._streamed = tuple(f"{STATE}{state.name}" for state in signature.stream.states)
         lengths = ((source.name, source.shape[0]) for source in signature.inputs if source.is_sequence)
@@ -112,13 +116,13 @@ class NativeExecutable:
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The outputs, padded, newly allocated; then updates and states."""
-        wanted = Variant("forward", request.training, activities=request.activities, objective=request.objective)
+        wanted = _asked("forward", request)
         outputs, _ = self._run(wanted, request, request.indices)
         return outputs
 
     def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape for `backward`."""
-        wanted = Variant("record", request.training, activities=request.activities, objective=request.objective)
+        wanted = _asked("record", request)
         known = with_distinct(request.indices, self._function(wanted).function.distinct, request.inputs)
         outputs, tape = self._run(wanted, request, known)
         return outputs, NativeTape.of(request, NO_BYTES if tape is None else tape.bytes, known, tape)
@@ -137,7 +141,7 @@ class NativeExecutable:
         function = self._function(wanted)
         outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, request.weights, request.version)
         updates = self._updates if wanted.training else ()
-        states = self._streamed if wanted.name == "stream" else self._states
+        states = self._streamed if wanted.name == "stream" or wanted.carrying else self._states
         return tuple(outputs[name] for name in (*self._given_out(wanted.activities, wanted.objective), *updates, *states)), tape
 
     def _given_out(self, activities: bool, objective: Objective) -> tuple[str, ...]:
@@ -152,6 +156,13 @@ class NativeExecutable:
     def apart(self) -> NativeExecutable:
         """This executable: no state is carried over."""
         return self
+
+    def carrying(self) -> StatefulExecutable:
+        """The same code with the states of all layers carried over calls, from zeros."""
+        return StatefulExecutable(self, self._signature.stream.states, self._signature.dtype, carrying=True)
+
+    def go_on_from(self, other: Executable) -> None:
+        """Nothing: no state is carried over."""
 
     def check_samples(self, samples: int, batch_size: int) -> None:
         """Nothing: calls take any number of samples."""
@@ -179,7 +190,7 @@ class NativeExecutable:
         gradient: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """The weights' gradient, flat as `weights`, and the float inputs' (empty unless asked for)."""
-        function = self._function(Variant("backward", tape.training, input_gradients, tape.activities, objective=tape.objective))
+        function = self._function(replace(_asked("backward", tape), input_gradients=input_gradients))
         gradient = np.zeros_like(weights) if gradient is None else gradient
         given = {
             ("cotangent", name): array for name, array in zip(self._given_out(tape.activities, tape.objective), cotangents, strict=True)
@@ -206,3 +217,8 @@ class NativeExecutable:
     def inspect(self, stage: str, after: str | None = None) -> str:
         """The printed form of a stage."""
         return self._print_stage(stage, after)
+
+
+def _asked(name: str, given: CallRequest | NativeTape) -> Variant:
+    """The variant of a function that a call asks for."""
+    return Variant(name, given.training, activities=given.activities, objective=given.objective, carrying=given.carrying)

@@ -20,8 +20,10 @@ class StatefulExecutable:
     The first call fixes the number of samples, until `reset`. Implements `contract.executable.Executable`.
     """
 
-    def __init__(self, inner: Executable, states: Sequence[StateSignature], dtype: str) -> None:
+    def __init__(self, inner: Executable, states: Sequence[StateSignature], dtype: str, *, carrying: bool = False) -> None:
+        """`carrying`: the states are those of a stream, not of stateful layers alone."""
         self._inner = inner
+        self._carrying = carrying
         self._signatures = tuple(states)
         self._dtype = np.dtype(dtype)
         self._states: dict[str, Array] = {}
@@ -50,7 +52,20 @@ class StatefulExecutable:
 
     def apart(self) -> StatefulExecutable:
         """The same code with states of its own, from zeros."""
-        return StatefulExecutable(self._inner, self._signatures, self._dtype.name)
+        return StatefulExecutable(self._inner, self._signatures, self._dtype.name, carrying=self._carrying)
+
+    def carrying(self) -> Executable:
+        """The same code with the states of all layers carried over calls: from here, or from zeros."""
+        made = self._inner.carrying()
+        made.go_on_from(self)
+        return made
+
+    def go_on_from(self, other: Executable) -> None:
+        """Takes over the other's states of the layers that this one carries them for."""
+        if isinstance(other, StatefulExecutable):
+            names = {state.name for state in self._signatures}
+            with self._next_turn():
+                self._states = {name: value for name, value in other._states.items() if name in names}
 
     def check_samples(self, samples: int, batch_size: int) -> None:
         """ValueError, with what would do, for batches of several sizes, and for another size than the states have."""
@@ -120,13 +135,14 @@ class StatefulExecutable:
         """The request with the states that the last call left."""
         inputs = request.inputs
         samples = len(next(iter(inputs.values())))
-        states = self._states or zero_states(self._signatures, samples, self._dtype)
-        known = len(next(iter(states.values())))
+        states = zero_states(self._signatures, samples, self._dtype) if len(self._states) < len(self._signatures) else {}
+        states |= self._states
+        known = len(next(iter(self._states.values()))) if self._states else samples
         if known != samples:
             raise ValueError(
                 f"a stateful model goes on with the {known} samples of its first call, got {samples}; reset_states() starts anew"
             )
-        return CallRequest({**inputs, **states}, *request[1:])
+        return request._replace(inputs={**inputs, **states}, carrying=self._carrying)
 
     def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
         count = len(outputs) - len(self._signatures)

@@ -87,6 +87,12 @@ class FakeExecutable:
     def apart(self) -> FakeExecutable:
         return self
 
+    def carrying(self) -> FakeExecutable:
+        return self
+
+    def go_on_from(self, other: object) -> None:
+        pass
+
     def check_samples(self, samples: int, batch_size: int) -> None:
         pass
 
