@@ -1,12 +1,14 @@
-"""Frozen dataclasses that cost a start little: the standard library compiles six functions for each of them, `frozen` one."""
+"""Frozen dataclasses that cost a start little: of the six functions that the standard library compiles for each, `frozen` has one, late."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from functools import cache, partial
 from operator import attrgetter
 from reprlib import recursive_repr
-from typing import Any, TypeVar, dataclass_transform, overload
+from types import CodeType, FunctionType
+from typing import Any, TypeAlias, TypeVar, dataclass_transform, overload
 
 Node = TypeVar("Node")
 
@@ -44,7 +46,7 @@ def frozen(
         ready: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots, weakref_slot=weakref_slot)(cls)
         if eq:
             _compare_by(ready, [member.name for member in fields(ready) if member.compare])
-        ready.__init__ = _initializer(ready)
+        ready.__init__ = _InitializerInWaiting(ready)
         return ready
 
     return made if cls is None else made(cls)
@@ -96,30 +98,69 @@ def _compare_by(cls: Any, names: list[str]) -> None:
         cls.__hash__ = __hash__
 
 
+class _InitializerInWaiting:
+    """The `__init__` of a class until it is first asked for: of many classes a process makes no object."""
+
+    def __init__(self, cls: Any) -> None:
+        self._cls = cls
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        method = self._cls.__dict__["__init__"]
+        if method is self:
+            method = self._cls.__init__ = _initializer(self._cls)
+        return method if instance is None else partial(method, instance)
+
+
+_Place: TypeAlias = tuple[bool, bool, bool, bool]
+"""The facts about a field that `__init__` depends on beside its name: is it given, is it by name, has it a default, or a maker of one."""
+
+
 def _initializer(cls: Any) -> Callable[..., None]:
-    """`__init__`: compiled, since objects are made often."""
-    names: dict[str, Any] = {"_set": _set, "_MISSING": MISSING}
+    """`__init__`: compiled, since objects are made often, once for all classes whose fields differ in their names alone."""
+    members = fields(cls)
+    values: dict[str, Any] = {"_set": _set, "_MISSING": MISSING}
+    shape: list[_Place] = []
+    given: list[Any] = []
+    by_name: dict[str, Any] = {}
+    for number, member in enumerate(members):
+        default, factory = member.default is not MISSING, member.default_factory is not MISSING
+        shape.append((member.init, bool(member.kw_only), default, factory))
+        if default or factory:
+            values[f"d{number}"] = member.default if default else member.default_factory
+            if member.init and member.kw_only:
+                by_name[member.name] = member.default
+            elif member.init:
+                given.append(member.default)
+    code = _code(tuple(shape), hasattr(cls, "__post_init__"))
+    names = {f"f{number}": member.name for number, member in enumerate(members)}
+    own = code.replace(
+        co_varnames=tuple(names.get(name, name) for name in code.co_varnames),
+        co_consts=tuple(names.get(each, each) if isinstance(each, str) else each for each in code.co_consts),
+        co_qualname=f"{cls.__qualname__}.__init__",
+    )
+    method = FunctionType(own, values, "__init__", tuple(given))
+    method.__kwdefaults__ = by_name
+    method.__annotations__ = {member.name: member.type for member in members if member.init} | {"return": None}
+    return method
+
+
+@cache
+def _code(shape: tuple[_Place, ...], post: bool) -> CodeType:
+    """The code of an `__init__` of fields f0, f1 and so on; d0, d1 and so on are their defaults, or what makes these."""
     given: list[str] = []
     by_name: list[str] = []
     body: list[str] = []
-    for member in fields(cls):
-        name, default = member.name, f"_default_{member.name}"
-        parameter, value = name, name if member.init else None
-        if member.default is not MISSING:
-            names[default] = member.default
-            parameter, value = f"{name}={default}", value or default
-        elif member.default_factory is not MISSING:
-            names[default] = member.default_factory
-            parameter, value = f"{name}=_MISSING", f"{default}() if {name} is _MISSING else {name}" if value else f"{default}()"
-        if member.init:
-            (by_name if member.kw_only else given).append(parameter)
+    for number, (is_given, is_by_name, default, factory) in enumerate(shape):
+        name = f"f{number}"
+        value = f"d{number}()" if factory else f"d{number}" if default else ""
+        if is_given:
+            (by_name if is_by_name else given).append(f"{name}=None" if value else name)
+            value = f"{value} if {name} is _MISSING else {name}" if factory else name
         if value:
             body.append(f"_set(self, {name!r}, {value})")
-    if hasattr(cls, "__post_init__"):
+    if post:
         body.append("self.__post_init__()")
     parameters = ", ".join(["self", *given, *(["*", *by_name] if by_name else [])])
+    names: dict[str, Any] = {}
     exec("\n ".join([f"def __init__({parameters}):", *(body or ["pass"])]), names)
-    method = names["__init__"]
-    method.__qualname__ = f"{cls.__qualname__}.__init__"
-    method.__annotations__ = {member.name: member.type for member in fields(cls) if member.init} | {"return": None}
-    return method
+    return names["__init__"].__code__

@@ -124,6 +124,30 @@ def test_arguments_are_refused_as_ever() -> None:
         Styled(1, 2, [], "h", "bold")  # type: ignore[misc]
 
 
+def test_an_initializer_waits_for_the_first_object_and_is_shared() -> None:
+    """A start defines hundreds of classes and makes objects of some."""
+
+    @frozen
+    class One:
+        f1: int
+        d0: list[int] = field(default_factory=list[int])
+        _set: int = 3
+
+    @frozen
+    class Other:
+        x: int
+        y: dict[str, int] = field(default_factory=dict[str, int])
+        z: int = 4
+
+    assert not any(inspect.isfunction(vars(each)["__init__"]) for each in (One, Other))
+    assert repr(One(1)).endswith("One(f1=1, d0=[], _set=3)")
+    assert repr(Other(z=1, x=2)).endswith("Other(x=2, y={}, z=1)")
+    first, second = vars(One)["__init__"], vars(Other)["__init__"]
+    assert inspect.isfunction(first)
+    assert first.__code__.co_code == second.__code__.co_code
+    assert list(inspect.signature(Other).parameters) == ["x", "y", "z"]
+
+
 def test_fields_of_ancestors_come_first() -> None:
     styled = Styled(1, style="bold")
     assert repr(styled) == "Styled(start=1, end=7, names=[], length=6, fixed=3, made=[], style='bold', width=1.0)"
