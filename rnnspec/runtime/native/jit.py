@@ -1,4 +1,4 @@
-"""Object bytes to callable functions, through LLVM's LLJIT."""
+"""Object bytes to callable functions: linked by `elf`, or through LLVM's LLJIT where it can't be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from rnnspec.frozen import frozen
-from rnnspec.locks import in_llvm
+from rnnspec.locks import LLVM, in_llvm
+from rnnspec.runtime.native.elf import image_of
+from rnnspec.runtime.native.processor import processor_of_linux
 from rnnspec.runtime.storage.object_cache import ObjectCache, default_folder
 
 NativeCall = Callable[..., None]
@@ -63,31 +65,39 @@ Code = TypeVar("Code", bound=Assembled)
 
 
 class Jit:
-    """One LLJIT instance; each loaded object is a library of its own, unloaded some time after its `Loaded` is gone."""
+    """A linker; each loaded object is a library of its own, unloaded some time after its `Loaded` is gone.
+
+    LLVM is imported, and its one LLJIT instance made, for the first object that `elf` leaves to it.
+    """
 
     def __init__(self) -> None:
-        import llvmlite.binding as llvm
-
-        self._llvm = llvm
-        self._lljit = in_llvm(self._created)
-
-    def _created(self) -> Any:
-        _unload()
-        llvm = self._llvm
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-        lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
-        _kept[weakref.ref(self, _gone.append)] = lljit
-        return lljit
+        self._lljit: Any = None
 
     def load(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int] | None = None) -> Loaded:
         """Links an object, with `imports` and their addresses, and looks its symbols up; `Unloadable` if that can't be done."""
-        return in_llvm(lambda: self._linked(object_code, symbols, imports or {}))
+        return in_llvm(lambda: self._loaded(object_code, symbols, imports or {}))
+
+    def _loaded(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> Loaded:
+        while _gone:
+            _kept.pop(_gone.popleft(), None)
+        image = image_of(object_code, symbols, imports)
+        if image is None:
+            return self._linked(object_code, symbols, imports)
+        loaded = Loaded(image.addresses)
+        _kept[weakref.ref(loaded, _gone.append)] = image
+        return loaded
 
     def _linked(self, object_code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> Loaded:
-        _unload()
-        builder = self._llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        """By LLVM."""
+        import llvmlite.binding as llvm
+
+        if self._lljit is None:
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+            self._lljit = llvm.create_lljit_compiler(machine, suppress_errors=True)
+            _kept[weakref.ref(self, _gone.append)] = self._lljit
+        builder = llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
         for name, place in imports.items():
             builder.import_symbol(name, place)
         for symbol in symbols:
@@ -113,13 +123,9 @@ class Jit:
 
 _numbers = itertools.count()
 _kept: dict[weakref.ref[Any], object] = {}
-"""LLVM's side of each `Jit` and `Loaded`. It goes when another one is made: destructors may run anywhere, and swallow interrupts."""
+"""The code of each `Loaded`, and LLVM's side of it. It goes when another one is made: destructors may run anywhere, and LLVM's swallow
+interrupts."""
 _gone: deque[weakref.ref[Any]] = deque()
-
-
-def _unload() -> None:
-    while _gone:
-        _kept.pop(_gone.popleft(), None)
 
 
 def _prototype(symbol: str) -> Callable[[int], NativeCall]:
@@ -137,6 +143,11 @@ class Loaded:
 @cache
 def host_identity() -> str:
     """The facts that object code depends on beside the compiler: this machine's processor, and the version of LLVM."""
+    processor = processor_of_linux()
+    if processor is not None:
+        with LLVM:  # a fork waits for who imports
+            import llvmlite
+        return f"{llvmlite.__version__} {processor}"
     import llvmlite.binding as llvm
 
     return in_llvm(
