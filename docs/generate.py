@@ -38,6 +38,7 @@ from rnnspec.frontend.catalogue.choices import (
 )
 from rnnspec.frontend.catalogue.entries import Catalogue
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.catalogue.texts import TEXT
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows
@@ -116,6 +117,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "optimizer": "how the weights follow the gradient",
     "metrics": "what is reported beside the loss: means over rows, whatever they weigh",
     "weighted_metrics": "the same by the rows' weights, `sum(w * v) / sum(w)`",
+    "classes": "the names of the output's classes in the order of their numbers, of one unit those of 0 and 1",
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "batch_size": "samples in one update; 32 if not set",
@@ -424,6 +426,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "layer": layer,
     "not-yet": not_yet,
     "sequence-options": lambda _: arguments(SEQUENCE_OPTIONS),
+    "text": lambda _: arguments(TEXT),
     "masks": masks,
     "activations": lambda _: catalogue_table(ACTIVATIONS, "value", FORMULAS, code=True),
     "initializers": lambda _: table(

@@ -80,7 +80,9 @@ def compile(
         with LLVM:
             from rnnspec.driver import source_files
         raise source_files.told(spec, error) from None
-    return _model(source, given, dtype, seed, weights, tuning=checked_tuning(tuning))
+    model = _model(source, given, dtype, seed, weights, tuning=checked_tuning(tuning))
+    model.take_texts(source.path, None)
+    return model
 
 
 def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
@@ -113,7 +115,9 @@ def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Mod
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
-        return _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
+        model = _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
+        model.take_texts(source.path, saved.texts)
+        return model
     except SpecError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:

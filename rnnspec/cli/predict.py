@@ -26,7 +26,8 @@ def predict(
     from rnnspec.cli.data import open_data
     from rnnspec.cli.tables import prediction_table
     from rnnspec.files import write_atomically
-    from rnnspec.interop.predictions import CSV, as_csv, check_format, encode, real_steps
+    from rnnspec.interop.predictions import CSV, as_csv, check_format, encode
+    from rnnspec.runtime.data.class_names import real_steps
     from rnnspec.runtime.data.validate import check_inputs
 
     refuse_overwriting(output, model, data)

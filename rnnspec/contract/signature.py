@@ -29,16 +29,35 @@ class Config:
 
 
 @frozen
+class TextSignature:
+    """How the texts of an input become ids, with Keras's words: see `runtime.data.tokens` and `runtime.data.texts`.
+
+    `standardize`: None for texts as they are. `maxlen`: the most tokens of a text, which the side `truncating` loses what is more than
+    that; None for any number. `padding`: the side of the zeros before or behind a text, where the number of steps is fixed.
+    `vocabulary`: the path of a file from the spec's folder, named in the spec's line `line`; None for one that `adapt` makes.
+    """
+
+    standardize: str | None
+    split: str
+    maxlen: int | None
+    padding: str
+    truncating: str
+    vocabulary: str | None
+    line: int
+
+
+@frozen
 class InputSignature:
     """An input. `shape` without the batch: (features,) for a row, (time, features) or, of ids, (time,) for a sequence.
 
-    `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs.
+    `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs. `text`: of an input of ids that takes texts.
     """
 
     name: str
     shape: tuple[Extent, ...]
     integer: bool = False
     vocabulary: int | None = None
+    text: TextSignature | None = None
 
     @property
     def is_sequence(self) -> bool:
@@ -210,6 +229,8 @@ class TrainSettings:
     weighted_metrics: tuple[Config | tuple[Config, ...] | None, ...] = ()
     class_weight: tuple[float, ...] | tuple[tuple[float, ...] | None, ...] | None = None
     truncate: int | None = None
+    classes: tuple[str, ...] | tuple[tuple[str, ...] | None, ...] | None = None
+    """The names of one output's classes in the order of their numbers, or a tuple of those of each output."""
 
 
 @frozen

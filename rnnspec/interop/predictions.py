@@ -12,8 +12,8 @@ from itertools import product
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import OutputSignature, Signature
-from rnnspec.runtime.data.batches import CheckedInputs, Mask
+from rnnspec.contract.signature import OutputSignature
+from rnnspec.runtime.data.batches import Mask
 
 CSV, NPY, NPZ = ".csv", ".npy", ".npz"
 
@@ -26,15 +26,6 @@ def check_format(ending: str, outputs: Sequence[OutputSignature]) -> None:
     rows = {(output.is_sequence, output.index, output.flip, output.shape[0] if output.is_sequence else None) for output in outputs}
     if ending == CSV and len(rows) > 1:
         raise ValueError(f"a {CSV} file has one line for all outputs, and {names} don't have the same steps: write {NPZ}")
-
-
-def real_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | None]:
-    """Of each output, the steps that count in a loss, (samples, time); None where all do, and for one that is no sequence."""
-    found: list[Mask | None] = []
-    for output in signature.outputs:
-        real = None if output.index is None or not output.is_sequence else inputs.real_steps(output.index)
-        found.append(real[:, ::-1] if real is not None and output.flip else real)
-    return found
 
 
 def encode(ending: str, outputs: Sequence[OutputSignature], arrays: Sequence[Array], real: Mask | None = None) -> bytes:

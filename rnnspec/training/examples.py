@@ -9,6 +9,7 @@ from typing import cast
 
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
+from rnnspec.runtime.data.class_names import ClassNames
 from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.class_weights import ClassWeights
@@ -62,15 +63,23 @@ class Examples:
                 yield ExampleBatch(batch, tuple(each.between(start, start + steps).batch(ALL_ROWS, batch) for each in targets))
 
 
-def check_examples(inputs: CheckedInputs, trained: Sequence[Objective], dtype: str, y: object, sample_weight: object = None) -> Examples:
+def check_examples(
+    inputs: CheckedInputs,
+    trained: Sequence[Objective],
+    dtype: str,
+    y: object,
+    sample_weight: object = None,
+    classes: ClassNames | None = None,
+) -> Examples:
     """The targets and sample weights for checked inputs; see `check_targets`.
 
     Where several outputs have a loss, `y` is a list with one for each, in their order, or a mapping from
     their names; so may `sample_weight` be, with None or no name for an output without weights, which else is for all of them.
+    Names of classes become the numbers that `classes` knows them by.
     """
     ys, weights = by_objective("targets", trained, y), weights_by_objective(trained, sample_weight)
     targets = [
-        _checked(inputs, each, dtype, one, weight, f" of {each.label}" if each.label else "")
+        _checked(inputs, each, dtype, _numbers(each, one, classes), weight, f" of {each.label}" if each.label else "")
         for each, one, weight in zip(trained, ys, weights, strict=True)
     ]
     return Examples(inputs, tuple(targets))
@@ -98,6 +107,14 @@ def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Exampl
     if cut in (0, samples):
         raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
     return range(cut), (examples, range(cut, samples))
+
+
+def _numbers(each: Objective, y: object, classes: ClassNames | None) -> object:
+    """Targets, class names as numbers, or as the rows that a loss over probabilities takes."""
+    if classes is None:
+        return y
+    rows = not isinstance(each.loss, SequenceLoss) and not each.rule.classes and each.output.width > 1
+    return classes.numbers(each.output, y, f"targets of {each.label}" if each.label else "targets", rows=rows)
 
 
 def _checked(inputs: CheckedInputs, each: Objective, dtype: str, y: object, weight: object, of: str) -> Targets | LabelTargets:

@@ -432,7 +432,7 @@ class Model(CompiledModel):
         inputs = self._checked(x, mask, lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
-        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight)
+        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight, self._classes)
 
     def _loss_ready(self) -> Trainer:
         self._set_up()

@@ -26,6 +26,8 @@ EXAMPLES: dict[str, Any] = {
     "Model.stream": CompiledModel.stream,
     "Model.check_samples": CompiledModel.check_samples,
     "Model.save": CompiledModel.save,
+    "Model.adapt": CompiledModel.adapt,
+    "Model.predict_classes": CompiledModel.predict_classes,
     "Model.set_weights": CompiledModel.set_weights,
     "Stream.step": Stream.step,
     "Model.configure": rnnspec.Model.configure,

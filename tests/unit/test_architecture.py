@@ -17,7 +17,7 @@ import rnnspec
 ROOT = Path(rnnspec.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
 
-GROUND = {"version", "frozen", "resources", "source", "diagnostics", "files", "file_kinds", "spec_files", "signals", "locks"}
+GROUND = {"version", "frozen", "resources", "source", "diagnostics", "files", "file_kinds", "spec_files", "text_lists", "signals", "locks"}
 
 LOW = GROUND | {"contract"}
 """What every room may know. `contract` is the plain data, and the protocols, between the compiler and the runtime; it knows neither."""
@@ -40,6 +40,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "locks": {"signals"},
     "diagnostics": {"frozen", "source", "version"},
     "spec_files": {"source", "files", "file_kinds"},
+    "text_lists": set(),
     "contract": {"frozen", "locks", "source", "diagnostics"},
     "ir": LOW,
     "passes": LOW | {"ir"},

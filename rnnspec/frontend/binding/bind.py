@@ -254,6 +254,12 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
         case argument_types.LayerName():
             if isinstance(value, str) and _LABEL.fullmatch(value) and len(value) <= 100:
                 return given
+        case argument_types.Text():
+            if isinstance(value, str) and value:
+                return given
+        case argument_types.Texts():
+            if isinstance(value, tuple) and (texts := _texts(value)):
+                return LocatedValue(texts, given.span)
         case argument_types.Int(minimum, maximum):
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
@@ -302,6 +308,13 @@ def _unchanged(
     raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
+
+
+def _texts(items: tuple[LocatedValue, ...]) -> tuple[LocatedValue, ...]:
+    """Texts, and names as texts; none if something else is among them, or one twice."""
+    texts = tuple(LocatedValue(item.value.name, item.span) if isinstance(item.value, Symbol) else item for item in items)
+    plain_texts = [item.value for item in texts if isinstance(item.value, str) and item.value]
+    return texts if len(plain_texts) == len(items) == len(set(plain_texts)) else ()
 
 
 def _is_number(given: LocatedValue) -> bool:

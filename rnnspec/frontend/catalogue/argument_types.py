@@ -71,6 +71,28 @@ class LayerName:
 
 
 @frozen
+class Text:
+    """A text in quotes."""
+
+    expected_text: str
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return self.expected_text
+
+
+@frozen
+class Texts:
+    """A list of different texts, or of names, which stand for themselves."""
+
+    @property
+    def expected(self) -> str:
+        """In words, with an example."""
+        return 'a list of different names such as `[negative, "very good"]`'
+
+
+@frozen
 class OneOf:
     """One of a few words, written bare or as a text."""
 
@@ -121,12 +143,12 @@ class Floats:
 class PerOutput:
     """One setting for all outputs, or a list with an entry for each, `none` included; a list of lists where a setting is a list."""
 
-    of: ChoiceOf | ListOf | Float | Floats
+    of: ChoiceOf | ListOf | Float | Floats | Texts
 
     @property
     def lists(self) -> bool:
         """Whether a setting of one output is a list."""
-        return isinstance(self.of, ListOf | Floats)
+        return isinstance(self.of, ListOf | Floats | Texts)
 
     @property
     def expected(self) -> str:
@@ -236,6 +258,8 @@ ArgumentType: TypeAlias = (
     | Float
     | Flag
     | LayerName
+    | Text
+    | Texts
     | OneOf
     | ChoiceOf
     | ListOf

@@ -18,6 +18,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     ListOf,
     OneOf,
     PerOutput,
+    Texts,
 )
 from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue, later
 
@@ -292,6 +293,7 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("metrics", PerOutput(ListOf(Family.METRIC)), None),
             ArgumentSpec("weighted_metrics", PerOutput(ListOf(Family.METRIC)), None),
             ArgumentSpec("class_weight", PerOutput(Floats()), None),
+            ArgumentSpec("classes", PerOutput(Texts()), None),
             ArgumentSpec("batch_size", Int(), None),
             ArgumentSpec("epochs", Int(0), None),
             ArgumentSpec("validation_split", Float(0.0, 1.0, below_maximum=True), None),

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnspec.frontend.errors import cells, flows, layers, limits, names, shapes, syntax, weights
+    from rnnspec.frontend.errors import cells, flows, layers, limits, names, shapes, syntax, texts, weights
 
-__all__ = ["cells", "flows", "layers", "limits", "names", "shapes", "syntax", "weights"]
+__all__ = ["cells", "flows", "layers", "limits", "names", "shapes", "syntax", "texts", "weights"]
 
 
 def __getattr__(name: str) -> ModuleType:

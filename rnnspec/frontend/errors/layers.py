@@ -9,11 +9,11 @@ from rnnspec.frozen import frozen
 
 @frozen(kw_only=True)
 class UnknownElement(Diagnostic):
-    """An element type other than `float` and `int`."""
+    """An element type other than `float`, `int` and `text`."""
 
     code = "E0201"
     title = "unknown element type `{name}`"
-    label = "`float` for numbers, `int` for token ids"
+    label = "`float` for numbers, `int` for token ids, `text` for texts"
 
     name: str
 
@@ -276,6 +276,19 @@ class ClassWeightCount(Diagnostic):
     code = "E0408"
     title = "{found} class weights for {classes} classes"
     label = "{output} has {classes} classes, one a unit"
+
+    found: int
+    classes: int
+    output: str
+
+
+@frozen(kw_only=True)
+class ClassNameCount(Diagnostic):
+    """Another number of class names than the output has classes."""
+
+    code = "E0412"
+    title = "{found} class names for {classes} classes"
+    label = "{output} has {classes} classes: one a unit, or two where there is one unit"
 
     found: int
     classes: int

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.location import UNKNOWN, Location
-from rnnspec.contract.signature import Extent, TrainSettings
+from rnnspec.contract.signature import Extent, TextSignature, TrainSettings
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.binding.values import OwnEquations
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
@@ -189,11 +189,13 @@ class Application:
 
 @frozen
 class GraphInput:
-    """An input of the model. `location`: its declaration in the spec."""
+    """An input of the model. `location`: its declaration in the spec. `text`, `max_tokens`: of one that takes texts."""
 
     name: str
     value: GraphValue
     location: Location = field(default=UNKNOWN, compare=False)
+    text: TextSignature | None = None
+    max_tokens: int | None = None
 
 
 @frozen

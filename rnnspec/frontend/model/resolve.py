@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from rnnspec.contract.dimensions import Name
 from rnnspec.contract.location import location_of_span
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
-from rnnspec.contract.signature import Extent, TrainSettings
+from rnnspec.contract.signature import TrainSettings
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, SpecError
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
-from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report
 from rnnspec.frontend.cells.name_clashes import clashes
-from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights, StepMask
+from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights
 from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.model import objectives
+from rnnspec.frontend.model.inputs import check_tokens, input_type, text_of
 from rnnspec.frontend.model.layer_count import first_too_many
 from rnnspec.frontend.model.mask_warnings import callers_drops, warn_of_dropped
 from rnnspec.frontend.model.own_declarations import OwnDeclarations
@@ -31,8 +29,6 @@ from rnnspec.frontend.model.truncation import check_truncate
 from rnnspec.frontend.syntax import ast, limits
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.source import Span
-
-_RESERVED_EXTENTS = re.compile(r"batch|rows|tokens(_\d+)?")
 
 
 def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = None) -> Graph:
@@ -103,11 +99,13 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     declared: dict[str, tuple[Span, GraphTensor]] = {}
     values: list[GraphValue | None] = []
     for item in items:
-        type_ = _input(item, scope, report)
+        type_, text, max_tokens = input_type(item, scope, report), None, None
+        if type_ is not None:
+            text, max_tokens = text_of(item, type_, scope, report)
         values.append(None if type_ is None else builder.value(type_))
         if type_ is not None and (value := values[-1]) is not None:
             declared[item.name.text] = item.element.span.to(item.span), type_
-            inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span)))
+            inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span), text, max_tokens))
     start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
     flows = ModelBuilder(builder, definitions, scope, LayerNames(), InputSpans(declared), start)
     for item, value in zip(items, values, strict=True):
@@ -123,6 +121,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     outputs = _outputs(model, named, flows, tuple(builder.applications), report) if complete else ()
     complete = report.count == 0
     applications = tuple(builder.applications)
+    check_tokens(items, inputs, applications, report)
     settings = TrainSettings()
     if train is not None:
         settings = resolve_train(train, scope, (applications, outputs) if complete else None, report)
@@ -227,36 +226,3 @@ def _made_name(value: GraphValue, applications: tuple[Application, ...]) -> str:
             names = rules_of(application.layer).results(application.layer)
             return f"{application.layer.name}/{names[application.results.index(value)]}" if names else application.layer.name
     raise InternalError(f"value {value.number} comes from nowhere")
-
-
-def _input(item: ast.Input, scope: Scope, report: Report) -> GraphTensor | None:
-    with report.catching():
-        element = item.element.text
-        if element not in ("float", "int"):
-            raise CheckError(errors.layers.UnknownElement(span=item.element.span, name=element))
-        extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
-        ids = element == "int"
-        limit = 1 if ids else 2
-        if not 1 <= len(extents) <= limit:
-            dimensions = "one dimension" if ids else "one or two dimensions"
-            problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
-            raise CheckError(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
-        name = item.name.text
-        steps = StepMask(((name, ()),)) if ids or len(extents) == 2 else None
-        return GraphTensor(extents, steps, ids=ids, source=name)
-    return None
-
-
-def _extent(expression: ast.Expression, scope: Scope) -> Extent:
-    value = evaluate(expression, scope).value
-    if isinstance(value, Symbol) and not _RESERVED_EXTENTS.fullmatch(value.name):
-        return Name(value.name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
-        return value
-    if isinstance(value, Symbol):
-        problem = f"`{value.name}` has another meaning" + (": the batch dimension is implicit" if value.name == "batch" else "")
-    else:
-        problem = f"a dimension is a name or a whole number of at least 1, not {describe(value)}"
-    raise CheckError(errors.layers.UnfitInput(span=expression.span, problem=problem))

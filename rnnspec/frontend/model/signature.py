@@ -20,6 +20,7 @@ from rnnspec.contract.signature import (
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphValue, StepMask, StepPairs
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import MaskedSteps
+from rnnspec.frontend.model.inputs import tables_of
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
@@ -45,11 +46,12 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
 
 
 def _input(source: GraphInput, graph: Graph) -> InputSignature:
-    """An input of ids has the vocabulary of the smallest Embedding that it flows into."""
+    """An input of ids has the vocabulary of the smallest Embedding that it flows into, or a smaller one of `max_tokens`."""
     value = source.value
-    tables = [rules_of(each.layer).table(each.layer) for each in graph.applications if value in each.operands]
-    vocabularies = [table.shape[0] for table in tables if table is not None]
-    return InputSignature(source.name, value.type.shape, value.type.ids, min(vocabularies, default=None))
+    vocabularies = [table.shape[0] for table in tables_of(value, graph.applications)]
+    if source.max_tokens is not None:
+        vocabularies.append(source.max_tokens)
+    return InputSignature(source.name, value.type.shape, value.type.ids, min(vocabularies, default=None), source.text)
 
 
 def _weights(graph: Graph) -> Iterator[WeightSignature]:

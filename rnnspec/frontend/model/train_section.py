@@ -35,7 +35,7 @@ _USUAL = {"binary_crossentropy": "sigmoid"}
 
 _METRICS = ("metrics", "weighted_metrics")
 
-_OF_ONE = (*_METRICS, "class_weight")
+_OF_ONE = (*_METRICS, "class_weight", "classes")
 """The settings that are a list for one output."""
 
 _PER_OUTPUT = ("loss", "loss_weights", *_OF_ONE)
@@ -62,7 +62,9 @@ def resolve_train(
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
     if end is not None:
         applications, outputs = end
-        counted = [name for name in _PER_OUTPUT if name in given and _fits(name, given[name], outputs, report)]
+        if "classes" in given and _fits("classes", given["classes"], outputs, report):
+            _check_class_names(given["classes"], outputs, report)
+        counted = [name for name in _PER_OUTPUT if name != "classes" and name in given and _fits(name, given[name], outputs, report)]
         if "loss" in given:
             losses = _each(given["loss"], len(outputs))
             for loss, output in zip(losses, outputs, strict=False):
@@ -86,6 +88,7 @@ def resolve_train(
         weighted_metrics=_metrics(given["weighted_metrics"]) if "weighted_metrics" in given else (),
         class_weight=_class_weight(given["class_weight"]) if "class_weight" in given else None,
         truncate=bindings.whole("truncate") if "truncate" in given else None,
+        classes=_class_names(given["classes"]) if "classes" in given else None,
     )
 
 
@@ -122,6 +125,28 @@ def _class_weight(given: LocatedValue) -> tuple[float, ...] | tuple[tuple[float,
     return tuple(_floats(item.value) if isinstance(item.value, tuple) else None for item in given.value)
 
 
+def _class_names(given: LocatedValue) -> tuple[str, ...] | tuple[tuple[str, ...] | None, ...]:
+    entries = given.value if isinstance(given.value, tuple) else ()
+    if not any(isinstance(entry.value, tuple) for entry in entries):
+        return _names(entries)
+    return tuple(_names(entry.value) if isinstance(entry.value, tuple) else None for entry in entries)
+
+
+def _names(items: Sequence[LocatedValue]) -> tuple[str, ...]:
+    return tuple(item.value for item in items if isinstance(item.value, str))
+
+
+def _check_class_names(given: LocatedValue, outputs: Sequence[GraphOutput], report: Report) -> None:
+    """Checks the names of classes against the outputs: a list alone is for all of them."""
+    entries = given.value if isinstance(given.value, tuple) else ()
+    flat = not any(isinstance(entry.value, tuple) for entry in entries)
+    for place, output in enumerate(outputs):
+        entry, width = given if flat else entries[place], output.value.type.features
+        found = len(entry.value) if isinstance(entry.value, tuple) else 0
+        if found and found != max(width, 2):
+            report.add(errors.layers.ClassNameCount(span=entry.span, found=found, classes=max(width, 2), output=output.name))
+
+
 def _floats(items: Sequence[LocatedValue]) -> tuple[float, ...]:
     return tuple(item.value for item in items if isinstance(item.value, float))
 
@@ -148,7 +173,11 @@ def _fits(name: str, given: LocatedValue, outputs: Sequence[GraphOutput], report
     if not isinstance(given.value, tuple):
         return True
     items, flat = len(given.value), not any(isinstance(item.value, tuple) for item in given.value)
-    of_all = (name in _METRICS and items <= 1) or (name in _OF_ONE and flat and len(outputs) == 1) or (name == "class_weight" and flat)
+    of_all = (
+        (name in _METRICS and items <= 1)
+        or (name in _OF_ONE and flat and len(outputs) == 1)
+        or (name in ("class_weight", "classes") and flat)
+    )
     if items != len(outputs) and not of_all:
         names = [output.name for output in outputs]
         help_ = f"write one for each of {', '.join(names)}, in this order" if len(names) > 1 else "write one without a list"

@@ -132,11 +132,15 @@ class Parameter(Node):
 
 @frozen
 class Input(Node):
-    """`name: element[dimensions]` of an `input` statement; the batch dimension is implicit."""
+    """`name: element[dimensions](arguments)` of an `input` statement; the batch dimension is implicit.
+
+    `settings`: what is in the parentheses, as a call of the element; None without them.
+    """
 
     name: Identifier
     element: Identifier
     dimensions: tuple[Expression, ...]
+    settings: Call | None = None
 
 
 @frozen

@@ -93,8 +93,13 @@ class TreeBuilder:
                 return self._flow_statement(tree)
 
     def _input(self, tree: Parsed) -> ast.Input:
-        name, element, dimensions = tree.children
-        return ast.Input(self._span(tree), self._identifier(name), self._identifier(element), self._dimensions(dimensions))
+        name, element, dimensions, *settings = tree.children
+        kind = self._identifier(element)
+        arguments = [child for each in settings for child in _tree(each).children]
+        call = None
+        if arguments:
+            call = ast.Call(self._span(_tree(settings[0])), kind, tuple(self._argument(_tree(each)) for each in arguments))
+        return ast.Input(self._span(tree), self._identifier(name), kind, self._dimensions(dimensions), call)
 
     def _setting(self, tree: Parsed) -> ast.Setting:
         name, value = tree.children

@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.syntax import ast
-from rnnspec.frontend.syntax.expression_layout import call_text, expression_text, wrapped
+from rnnspec.frontend.syntax.expression_layout import argument_text, call_text, expression_text, wrapped
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
@@ -286,8 +286,10 @@ def _lines(item: Statement | ast.Import, width: int, head: str) -> list[str]:
         case ast.Import():
             return [f'import "{item.path.value}"']
         case ast.Inputs():
-            inputs = [f"{each.name.text}: {each.element.text}{_dimensions(each.dimensions)}" for each in item.items]
-            return wrapped("input ", inputs, "", width)
+            *others, last = item.items
+            if others or last.settings is None:
+                return wrapped("input ", [_input(each) + _settings(each) for each in item.items], "", width)
+            return wrapped(f"input {_input(last)}(", [argument_text(each) for each in last.settings.arguments], ")", width)
         case ast.Setting():
             return _assigned(f"{head}= ", item.value, "", width)
         case ast.Weight():
@@ -351,6 +353,14 @@ def _choices(head: str, value: ast.Conditional) -> list[str]:
         lines.append(f"{start}{expression_text(rest.on_true, 1)} if {expression_text(rest.condition, 1)}")
         rest = rest.on_false
     return [*lines, f"{' ' * len(head)}else {expression_text(rest)}"]
+
+
+def _input(item: ast.Input) -> str:
+    return f"{item.name.text}: {item.element.text}{_dimensions(item.dimensions)}"
+
+
+def _settings(item: ast.Input) -> str:
+    return "" if item.settings is None else f"({', '.join(map(argument_text, item.settings.arguments))})"
 
 
 def _dimensions(dimensions: Sequence[ast.Expression]) -> str:

@@ -15,8 +15,10 @@ from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.class_names import ClassNames, real_steps, texts_of
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
+from rnnspec.runtime.data.texts import TextInputs
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
@@ -58,6 +60,8 @@ class CompiledModel:
         self.source = source
         self._executable = executable
         self._dropped_masks = DroppedMasks(signature)
+        self._texts = TextInputs(signature)
+        self._classes = ClassNames(signature)
         require_memory(signature, drawn=weights is None)
         self._parameters = Parameters(signature.weights, signature.dtype)
         self._calls = CallCache(signature, executable, self._parameters)
@@ -255,6 +259,77 @@ class CompiledModel:
         ]
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
+    def predict_classes(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
+        """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.
+
+        It is the place of the largest output, of an output of one unit whether that is above one half. An array (samples,) of str or
+        int64; of a sequence output a list with an array of steps for each sample. Arguments and errors as for `predict`.
+
+        >>> import rnnspec
+        >>> spec = "model Tone { input t: text[time]  Embedding(9, 4, mask_zero = true)  LSTM(4)  Dense(2, activation = softmax) }"
+        >>> model = rnnspec.compile(spec, seed=1)
+        >>> model.adapt(["so good", "so bad"])
+        >>> model.set_classes(["negative", "positive"])
+        >>> model.predict_classes(["good"])[0] in model.classes["dense"]
+        True
+        """
+        inputs = self._checked(x, mask, lengths, at_once=False)
+        given = self.predict(x, batch_size, mask=mask, lengths=lengths)
+        signatures = self.signature.outputs
+        found: list[Any] = []
+        for output, values, real in zip(
+            signatures, given if len(signatures) > 1 else (given,), real_steps(self.signature, inputs), strict=True
+        ):
+            classes = self._classes.of_predictions(output, values)
+            found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
+        return self._given_out(tuple(found))
+
+    def adapt(self, texts: object) -> None:
+        """Makes the vocabulary of an input of texts: the most frequent tokens of these, as Keras's `TextVectorization.adapt`.
+
+        `texts`: a list, or another iterable, of str; a dict of them by input if there are several inputs of texts. There are at most as
+        many tokens as `max_tokens`, or the layer that looks them up, leaves room for, two ids of which stand for padding (0) and for
+        tokens that aren't in the vocabulary (1). ValueError for anything but texts; then nothing has changed.
+
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tone { input t: text[time]  Embedding(5, 4, mask_zero = true)  LSTM(4) }", seed=1)
+        >>> model.adapt(["A good film.", "A bad film!", "A film"])
+        >>> model.get_vocabulary()
+        ['', '[UNK]', 'film', 'a', 'good']
+        >>> model.predict(["A film with a plot"]).shape
+        (1, 4)
+        """
+        with self._changing:
+            self._texts.adapt(texts)
+
+    def get_vocabulary(self, name: str | None = None) -> list[str]:
+        """The token of each id, of the input of texts with that name, or of the only one; empty if there is no vocabulary yet."""
+        vocabulary = self._texts.vocabularies.get(self._texts.named(name))
+        return [] if vocabulary is None else vocabulary.all_tokens
+
+    def set_vocabulary(self, tokens: Sequence[str], name: str | None = None) -> None:
+        """Replaces the vocabulary of an input of texts: its tokens from id 2 on, or all that `get_vocabulary` gave.
+
+        ValueError for tokens that are empty, come twice, or are more than the model has ids for; then nothing has changed.
+        """
+        if isinstance(tokens, str) or not isinstance(tokens, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"vocabulary: expected a list of tokens, got {type(tokens).__name__}")
+        with self._changing:
+            self._texts.set(self._texts.named(name), tokens, "vocabulary")
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the outputs' classes by output, in the order of their numbers; those of an output without names are missing."""
+        return dict(self._classes.names)
+
+    def set_classes(self, names: Sequence[str], output: str | None = None) -> None:
+        """Names the classes of an output, or of the only one, in the order of their numbers; of an output of one unit those of 0 and 1.
+
+        ValueError for names that are empty, come twice, or aren't as many as there are classes; then nothing has changed.
+        """
+        with self._changing:
+            self._classes.set(list(names) if not isinstance(names, str) else names, output)
+
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.
 
@@ -310,7 +385,23 @@ class CompiledModel:
 
     def _artifact(self) -> model_file.Artifact:
         source = self.source
-        return model_file.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies())
+        texts = texts_of(self._texts.vocabularies, self._classes.names)
+        return model_file.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies(), texts)
+
+    def take_texts(self, path: str, saved: Mapping[str, Sequence[str]] | None) -> None:
+        """Takes the vocabularies and class names of a model's file, or reads the vocabularies that the spec at `path` names.
+
+        `saved`: those of the file; None for a spec. ValueError for a list that doesn't fit, or can't be read.
+        """
+        if saved is None:
+            self._texts.read_files(path)
+            return
+        for key, texts in saved.items():
+            kind, _, name = key.partition("/")
+            if kind == "vocabulary":
+                self._texts.set(name, texts, f"{key}.txt")
+            else:
+                self._classes.set(texts, name, f"{key}.txt")
 
     def _randomness(self) -> tuple[int, dict[str, Any] | None]:
         """The seed, and where the stream of random numbers is; None if it is at its beginning."""
@@ -339,7 +430,7 @@ class CompiledModel:
 
     def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
         """The checked inputs, see `check_inputs`; warns, once, of masks that the model drops."""
-        inputs = check_inputs(self.signature, x, mask, lengths, at_once=at_once)
+        inputs = check_inputs(self.signature, self._texts.encoded(x), mask, lengths, at_once=at_once)
         self._dropped_masks.tell(inputs)
         return inputs
 

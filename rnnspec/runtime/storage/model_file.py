@@ -1,5 +1,7 @@
 """A compiled model as one file, `.rnnc`: a zip of the spec's text, the weights as safetensors and a manifest.
 
+Beside them may lie lists of texts, a line each: `vocabulary/review.txt` of an input of texts, `classes/dense.txt` of an output.
+
 There is no code and no pickle in it, so that opening a stranger's file is safe; loading compiles the
 spec again. Everything read is bounded by the file's own size, and that by the machine's memory, and checked against the manifest.
 """
@@ -11,13 +13,16 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from rnnspec import text_lists
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import ArgumentValue
 from rnnspec.diagnostics import InternalError
@@ -27,11 +32,13 @@ from rnnspec.frozen import frozen
 from rnnspec.signals import deferred
 from rnnspec.version import __version__
 
-FORMAT = 1
-"""The newest format this version reads, and the one it writes."""
+FORMAT = 2
+"""The newest format this version reads. It writes 1 where there are no lists of texts."""
 
 SPEC, WEIGHTS, MANIFEST = "model.rnn", "weights.safetensors", "manifest.json"
 _MEMBERS = (MANIFEST, SPEC, WEIGHTS)
+_LIST = re.compile(r"((?:vocabulary|classes)/.+)\.txt", re.DOTALL)
+"""The members that are lists of texts, with what the list is of."""
 _MANIFEST_LIMIT = 2**24
 _MOST_DEEP = 8
 """Lists inside of each other that a parameter may have."""
@@ -46,13 +53,17 @@ class ArtifactError(ValueError):
 
 @frozen
 class Artifact:
-    """The contents of a `.rnnc`: spec, parameters, dtype and weights, enough to compile the model again."""
+    """The contents of a `.rnnc`: spec, parameters, dtype and weights, enough to compile the model again.
+
+    `texts`: lists of different texts by `vocabulary/` and an input's name, or `classes/` and an output's.
+    """
 
     name: str
     text: str
     parameters: Mapping[str, ArgumentValue]
     dtype: str
     weights: Mapping[str, Array]
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 class Readable(Protocol):
@@ -138,8 +149,9 @@ def encode(artifact: Artifact) -> bytes:
 
     weights = {name: np.asarray(value, order="C") for name, value in artifact.weights.items()}
     members = {SPEC: artifact.text.encode(), WEIGHTS: save_tensors(weights)}
+    members |= {f"{name}.txt": text_lists.encoded(texts) for name, texts in artifact.texts.items()}
     manifest: dict[str, Any] = {
-        "format": FORMAT,
+        "format": FORMAT if artifact.texts else 1,
         "rnnspec": __version__,
         "model": artifact.name,
         "dtype": artifact.dtype,
@@ -153,7 +165,7 @@ def encode(artifact: Artifact) -> bytes:
     def zipped() -> bytes:
         buffer = io.BytesIO()
         with ZipFile(buffer, "w", ZIP_STORED) as archive:
-            for name in _MEMBERS:
+            for name in (MANIFEST, *(name for name in members if name != MANIFEST)):
                 archive.writestr(ZipInfo(name, _EPOCH), members[name])
         return buffer.getvalue()
 
@@ -179,7 +191,9 @@ def decode(content: bytes) -> Artifact:
     """The artifact in a file's bytes; `ArtifactError` says what is wrong."""
     members = _read_members(content)
     manifest = _read_manifest(members[MANIFEST])
-    for name in (SPEC, WEIGHTS):
+    if missing := sorted(set(manifest["sha256"]) - set(members)):
+        raise ArtifactError(f"expected the member {missing[0]}, which the manifest names")
+    for name in (name for name in members if name != MANIFEST):
         if hashlib.sha256(members[name]).hexdigest() != manifest["sha256"].get(name):
             raise ArtifactError(f"{name} isn't what was saved: its digest differs from the manifest's")
     try:
@@ -187,7 +201,17 @@ def decode(content: bytes) -> Artifact:
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{SPEC} isn't UTF-8 text: {error}") from None
     weights = _read_weights(members[WEIGHTS], manifest)
-    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights)
+    texts = {found[1]: _read_list(name, content) for name, content in members.items() if (found := _LIST.fullmatch(name))}
+    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights, texts)
+
+
+def _read_list(name: str, content: bytes) -> tuple[str, ...]:
+    try:
+        texts = text_lists.decoded(content)
+        text_lists.check_different(texts, name)
+    except ValueError as error:
+        raise ArtifactError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+    return tuple(texts)
 
 
 def _read_members(content: bytes) -> dict[str, bytes]:
@@ -210,9 +234,9 @@ def _unzipped(content: bytes) -> dict[str, bytes]:
                     raise ArtifactError(f"{name} is larger than {limit} bytes")
             _read_format(archive.read(MANIFEST))
             names = sorted(entry.filename for entry in entries)
-            if names != sorted(_MEMBERS):
+            if sorted(name for name in names if not _LIST.fullmatch(name)) != sorted(_MEMBERS) or len(set(names)) < len(names):
                 raise ArtifactError(f"expected the members {', '.join(_MEMBERS)}, found {', '.join(names)}")
-            return {name: archive.read(name) for name in _MEMBERS}
+            return {name: archive.read(name) for name in names}
     except ArtifactError:
         raise
     except (BadZipFile, LargeZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:

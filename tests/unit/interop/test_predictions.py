@@ -12,8 +12,9 @@ import pytest
 
 from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
-from rnnspec.interop.predictions import as_csv, check_format, encode, real_steps
+from rnnspec.interop.predictions import as_csv, check_format, encode
 from rnnspec.runtime.data.batches import CheckedInputs
+from rnnspec.runtime.data.class_names import real_steps
 from rnnspec.runtime.data.validate import check_inputs
 
 ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))

@@ -95,7 +95,7 @@ def test_what_is_in_the_file() -> None:
         assert archive.testzip() is None
         assert archive.read(SPEC).decode() == SMALL.text
         manifest = json.loads(archive.read(MANIFEST))
-    assert manifest["format"] == FORMAT
+    assert manifest["format"] == 1, "as long as it holds no lists of texts, older versions read it"
     assert manifest["rnnspec"] == __version__
     assert manifest["weights"] == [{"name": "dense/kernel", "shape": [1, 2]}, {"name": "dense/bias", "shape": [2]}]
 

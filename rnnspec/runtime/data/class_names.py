@@ -1,0 +1,110 @@
+"""The names of an output's classes: targets that are names as numbers, and predictions as names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from rnnspec import text_lists
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import OutputSignature, Signature
+from rnnspec.runtime.data.batches import CheckedInputs, Mask
+from rnnspec.runtime.data.texts import listed
+
+
+class ClassNames:
+    """The class names of a model's outputs by the outputs' names, in the order of their numbers; those that aren't known are missing."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._outputs = {output.name: output for output in signature.outputs}
+        given = signature.train.classes or ()
+        each = given if any(isinstance(names, tuple) or names is None for names in given) else (given,) * len(signature.outputs)
+        pairs = zip(self._outputs, cast(Sequence[tuple[str, ...] | None], each), strict=False)
+        self.names: dict[str, tuple[str, ...]] = {name: names for name, names in pairs if names}
+
+    def set(self, names: Sequence[str], output: str | None = None, what: str = "classes") -> None:
+        """Names the classes of an output, or of the only one; ValueError if they don't fit it."""
+        if output is None and len(self._outputs) > 1:
+            raise ValueError(f"{what}: say of which output they are: {', '.join(self._outputs)}")
+        chosen = next(iter(self._outputs)) if output is None else output
+        if chosen not in self._outputs:
+            raise ValueError(f"{what}: there is no output {chosen!r}; there is {', '.join(self._outputs)}")
+        if isinstance(names, str):
+            raise ValueError(f"{what}: expected a list of names, got a text")
+        text_lists.check_different(names, what, "name")
+        classes = max(self._outputs[chosen].width, 2)
+        if len(names) != classes:
+            raise ValueError(f"{what}: {len(names)} names, output {chosen} has {classes} classes")
+        self.names[chosen] = tuple(names)
+
+    def numbers(self, output: OutputSignature, y: object, what: str, *, rows: bool) -> object:
+        """Targets with the numbers of classes in the place of names; as they are where there are none.
+
+        The first names that an output gets name its classes, in the order of the alphabet, unless they have names. `rows`: in the
+        place of each name a row with a 1 for its class. ValueError, which begins with `what`, for an unknown name.
+        """
+        items = listed(y)
+        if items is None:
+            return y
+        if _names_here(items):
+            found = self._numbered(output, [items], what)[0]
+            return np.eye(output.width)[found] if rows else found
+        parts = [listed(item) for item in items]
+        if not any(part is not None and _names_here(part) for part in parts):
+            return y
+        numbered = self._numbered(output, [[] if part is None else part for part in parts], what)
+        return [np.eye(output.width)[each] if rows else each for each in numbered]
+
+    def _numbered(self, output: OutputSignature, samples: Sequence[Sequence[object]], what: str) -> list[Array]:
+        for number, sample in enumerate(samples):
+            for place, name in enumerate(sample):
+                if not isinstance(name, str):
+                    where = f"sample {place}" if len(samples) == 1 else f"sample {number}, place {place}"
+                    raise ValueError(f"{what}, {where}: expected the name of a class, as others are, got {type(name).__name__}")
+        texts = cast(Sequence[Sequence[str]], samples)
+        known = self.names.get(output.name)
+        if known is None:
+            different, classes = sorted({name for sample in texts for name in sample}), max(output.width, 2)
+            if len(different) != classes:
+                advice = "model.set_classes(names), or `classes = [...]` in the spec's train section, says all of them"
+                raise ValueError(f"{what}: {len(different)} different names, output {output.name} has {classes} classes: {advice}")
+            self.set(different, output.name, what)
+            known = self.names[output.name]
+        numbers = {name: number for number, name in enumerate(known)}
+        for number, sample in enumerate(texts):
+            for place, name in enumerate(sample):
+                if name not in numbers:
+                    where = f"sample {place}" if len(samples) == 1 else f"sample {number}, place {place}"
+                    more = ", ..." if len(known) > 12 else ""
+                    raise ValueError(f"{what}, {where}: no class is called {name!r}; they are {', '.join(known[:12])}{more}")
+        return [np.array([numbers[name] for name in sample], np.int64) for sample in texts]
+
+    def of_predictions(self, output: OutputSignature, values: Array) -> Array:
+        """The class of each row of an output's values, (...): its name, or its number where the classes have none.
+
+        It is the place of the largest value, of one unit whether it is above one half.
+        """
+        places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(np.int64)
+        names = self.names.get(output.name)
+        return places if names is None else np.array(names)[places]
+
+
+def _names_here(items: Sequence[object]) -> bool:
+    return any(isinstance(item, str) for item in items)
+
+
+def real_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | None]:
+    """Of each output, the steps that count in a loss, (samples, time); None where all do, and for one that is no sequence."""
+    found: list[Mask | None] = []
+    for output in signature.outputs:
+        real = None if output.index is None or not output.is_sequence else inputs.real_steps(output.index)
+        found.append(real[:, ::-1] if real is not None and output.flip else real)
+    return found
+
+
+def texts_of(vocabularies: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Both as the lists of a model's file."""
+    lists = {f"vocabulary/{name}": tuple(each.tokens) for name, each in vocabularies.items()}
+    return lists | {f"classes/{name}": names for name, names in classes.items()}
