@@ -286,7 +286,7 @@ class ClassWeightCount(Diagnostic):
 class ClassNameCount(Diagnostic):
     """Another number of class names than the output has classes."""
 
-    code = "E0412"
+    code = "E0418"
     title = "{found} class names for {classes} classes"
     label = "{output} has {classes} classes: one a unit, or two where there is one unit"
 
