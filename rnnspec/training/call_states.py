@@ -10,7 +10,7 @@ from rnnspec.contract.signature import Signature
 from rnnspec.contract.truncation import truncation_problem
 from rnnspec.diagnostics import StateWarning, caller_level
 from rnnspec.runtime.data.validate import whole_number
-from rnnspec.training.examples import Examples
+from rnnspec.training.feeds import Feed
 from rnnspec.training.objectives import Objective
 from rnnspec.training.sequence_losses import SequenceLoss
 
@@ -32,16 +32,15 @@ def checked_truncate(signature: Signature, objectives: Sequence[Objective], give
 def check_states(
     signature: Signature,
     executable: Executable,
-    rows: range,
-    validation: tuple[Examples, range] | None,
-    batch_size: int,
+    feed: Feed,
+    validation: Feed | None,
     shuffled: bool,
 ) -> None:
     """ValueError if a stateful model can't take the samples in such batches, or those to validate on; a warning if they are shuffled."""
-    executable.check_samples(len(rows), batch_size)
+    feed.check_samples(executable)
     if validation is not None:
         try:
-            executable.apart().check_samples(len(validation[1]), batch_size)
+            validation.check_samples(executable.apart())
         except ValueError as error:
             raise ValueError(f"validation: {error}") from None
     if signature.states and shuffled:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import cast
 
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
@@ -46,6 +45,10 @@ class Examples:
         pairs = zip(self.targets, weights, strict=True)
         return Examples(self.inputs, tuple(replace(targets, class_weights=each) for targets, each in pairs))
 
+    def owned(self) -> Examples:
+        """The same data in memory of its own, so that the caller may overwrite theirs."""
+        return Examples(self.inputs.owned(), tuple(targets.owned() for targets in self.targets))
+
     def batch(self, rows: Rows) -> ExampleBatch:
         """The chosen samples, padded to the longest of them."""
         batch = self.inputs.batch(rows, full_time=any(targets.output.flip for targets in self.targets))
@@ -83,16 +86,6 @@ def check_examples(
         for each, one, weight in zip(trained, ys, weights, strict=True)
     ]
     return Examples(inputs, tuple(targets))
-
-
-def held_out(given: object) -> Sequence[object]:
-    """The parts of `validation_data`: x, y, and sample weights if there are any; ValueError for anything else."""
-    if not isinstance(given, (list, tuple)):
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {type(given).__name__}")
-    values = cast(Sequence[object], given)
-    if len(values) not in (2, 3):
-        raise ValueError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {len(values)} values")
-    return values
 
 
 def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:

@@ -29,6 +29,10 @@ class LabelTargets:
     labels: RaggedArray
     weights: Array | None
 
+    def owned(self) -> LabelTargets:
+        """These targets, whose memory is their own."""
+        return self
+
     def batch(self, rows: Rows, batch: Batch) -> Sequences:
         """Of the samples that the batch was cut for."""
         number = index_of(self.output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
 from rnnspec.training.callbacks import Callback
 from rnnspec.training.examples import ExampleBatch, Examples
+from rnnspec.training.feeds import Feed, warn_of_end
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
 from rnnspec.training.metrics import values_of_rows
 from rnnspec.training.objectives import Objective, Tracked
@@ -175,16 +177,22 @@ class Trainer:
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
-    def evaluate(self, examples: Examples, rows: range, batch_size: int, prefix: str = "") -> Logs:
-        """The means over the given samples: of all their counted rows, however they fall into batches."""
+    def evaluate(self, feed: Feed, prefix: str = "") -> Logs:
+        """The means over the samples of an epoch: of all their counted rows, however they fall into batches."""
         totals = Totals(self.objectives, self.executable)
-        for start in range(rows.start, rows.stop, batch_size):
-            batch = examples.batch(slice(start, min(start + batch_size, rows.stop)))
-            given, penalty = self.parameters.read(partial(self._inferred, batch))
-            outputs, activities = self._parted(given)
-            self._scored(outputs, batch, totals, None)
-            totals.add_penalty(penalty + self.penalties.of_activities(activities, None), batch.inputs.size)
+        with closing(feed.epoch(None)) as portions:
+            taken = 0
+            for examples, rows in portions:
+                self._evaluated(examples.batch(rows), totals)
+                taken += 1
+        feed.is_spent(taken)
         return totals.logs(prefix)
+
+    def _evaluated(self, batch: ExampleBatch, totals: Totals) -> None:
+        given, penalty = self.parameters.read(partial(self._inferred, batch))
+        outputs, activities = self._parted(given)
+        self._scored(outputs, batch, totals, None)
+        totals.add_penalty(penalty + self.penalties.of_activities(activities, None), batch.inputs.size)
 
     def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
         """A batch's results and activities in inference, and the weights' penalty."""
@@ -255,43 +263,45 @@ class Fit:
 
     trainer: Trainer
     updates: Updates
-    examples: Examples
-    rows: range
-    batch_size: int
+    feed: Feed
     epochs: int
-    shuffle: bool
     random: np.random.Generator
-    validation: tuple[Examples, range] | None = None
+    validation: Feed | None = None
 
     def run(self, callbacks: Sequence[Callback]) -> None:
         """All epochs; callbacks are called in their order."""
-        starts = range(0, len(self.rows), self.batch_size)
         for callback in callbacks:
-            callback.on_train_begin(self.epochs, len(starts))
+            callback.on_train_begin(self.epochs, self.feed.batches or 0)
         try:
             for epoch in range(self.epochs):
-                self._epoch(epoch, starts, callbacks)
+                taken = self._epoch(epoch, callbacks)
+                if self.feed.is_spent(taken):
+                    warn_of_end(epoch, taken, self.epochs)
+                    break
         finally:
             for callback in callbacks:
                 callback.on_train_end()
 
-    def _epoch(self, epoch: int, starts: range, callbacks: Sequence[Callback]) -> None:
+    def _epoch(self, epoch: int, callbacks: Sequence[Callback]) -> int:
+        """Trains on an epoch's batches, and evaluates after them; their number, 0 if there was none and so no epoch either."""
         for callback in callbacks:
             callback.on_epoch_begin(epoch)
-        order = self.random.permutation(np.arange(self.rows.start, self.rows.stop)) if self.shuffle else None
         totals = Totals(self.trainer.objectives, self.trainer.executable)
         watching = [callback for callback in callbacks if type(callback).on_batch_end is not Callback.on_batch_end]
-        for number, start in enumerate(starts):
-            stop = min(start + self.batch_size, len(self.rows))
-            rows: Rows = slice(self.rows.start + start, self.rows.start + stop) if order is None else order[start:stop]
-            self.trainer.train(self.examples, rows, self.updates, partial(draw_key, self.random), totals)
-            if watching:
-                logs = totals.logs()
-                for callback in watching:
-                    callback.on_batch_end(number, logs)
+        taken = 0
+        with closing(self.feed.epoch(self.random)) as portions:
+            for examples, rows in portions:
+                self.trainer.train(examples, rows, self.updates, partial(draw_key, self.random), totals)
+                if watching:
+                    logs = totals.logs()
+                    for callback in watching:
+                        callback.on_batch_end(taken, logs)
+                taken += 1
+        if not taken:
+            return taken
         logs = totals.logs()
         if self.validation is not None:
-            examples, held_out = self.validation
-            logs |= self.trainer.apart().evaluate(examples, held_out, self.batch_size, "val_")
+            logs |= self.trainer.apart().evaluate(self.validation, "val_")
         for callback in callbacks:
             callback.on_epoch_end(epoch, logs)
+        return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
@@ -13,6 +14,8 @@ from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.batches import ALL_ROWS
+from rnnspec.runtime.data.prefetch import awaiting_under
+from rnnspec.runtime.data.sources import Batch
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.random_streams import generator
@@ -177,10 +180,10 @@ class Model(CompiledModel):
     def fit(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int | None = None,
-        validation_data: Sequence[object] | None = None,
+        validation_data: object = None,
         validation_split: float | None = None,
         shuffle: bool | None = None,
         seed: int | None = None,
@@ -192,6 +195,8 @@ class Model(CompiledModel):
         class_weight: object = None,
         validation_mask: object = None,
         validation_lengths: object = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
     ) -> History:
         """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's loss and metrics by name.
@@ -199,12 +204,13 @@ class Model(CompiledModel):
         argument            shape, type                   meaning                                                          default
         ------------------  ----------------------------  ---------------------------------------------------------------  ----------
         x                   as for `forward`              inputs of n samples                                              required
+                            iterable, callable, indexed   batches (x, y[, sample_weight]), without `y`: see docs/data.md   -
         y                   (n,) or (n, 1), int           targets of a loss over classes: class numbers                    required
                             (n, width), float             targets of any other loss; (n,) if the width is 1
                             (n, time, ...), or list       the same at each step of a sequence output
         batch_size          int from 1                    samples of an update                                             spec, 32
         epochs              int from 0                    passes over all samples                                          spec, 1
-        validation_data     (x, y[, sample_weight])       samples to evaluate after each epoch, without class weights      None
+        validation_data     (x, y[, sample_weight])       samples to evaluate after each epoch, or what gives batches      None
         validation_split    float from 0 to below 1       fraction to evaluate instead of training on it: the last         spec, 0.0
                                                           samples, before shuffling; unused with `validation_data`
         shuffle             bool                          whether each epoch has an order of its own                       spec, True
@@ -218,6 +224,8 @@ class Model(CompiledModel):
                                                           a class without one weighs 1
         validation_mask     as for `forward`              steps of `validation_data` that count                            None
         validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
+        steps_per_epoch     int from 1                    batches of an epoch; None: all that x gives in one pass          None
+        validation_steps    int from 1                    the same of `validation_data` that gives batches                 None
         callbacks           list of `Callback`            objects whose methods are called on the way, in order            None
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
@@ -246,25 +254,25 @@ class Model(CompiledModel):
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
         shown = (setup.progress(),) if setup.shows("verbose", verbose) else ()
         trainer, updates = self._ready()
-        batch_size = whole_number("batch_size", _first(batch_size, train.batch_size, 32), 1)
         epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
-        split = _first(validation_split, train.validation_split, 0.0)
         seed = train.seed if seed is None else whole_number("seed", seed, 0)
-        examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
-        rows, validation = setup.split_off(examples, split if validation_data is None else 0.0)
-        examples = examples.weighted_by_class(setup.class_weights_for(trainer.objectives, class_weight, train.class_weight))
-        if validation_data is not None:
-            held_out = self._examples(trainer, *setup.held_out(validation_data), mask=validation_mask, lengths=validation_lengths)
-            validation = held_out, range(held_out.samples)
-        elif validation_mask is not None or validation_lengths is not None:
-            raise ValueError("validation_mask and validation_lengths are of validation_data, and there is none")
-        setup.check_states(self.signature, trainer.executable, rows, validation, batch_size, shuffled)
+        feed, validation = setup.training_feeds(
+            partial(self._examples, trainer),
+            setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
+            Batch(x, y, sample_weight, mask, lengths),
+            setup.held_out(validation_data, validation_mask, validation_lengths),
+            setup.cutting(batch_size, train.batch_size, epochs),
+            steps=steps_per_epoch,
+            validation_steps=validation_steps,
+            split=_first(validation_split, train.validation_split, 0.0),
+            shuffle=shuffled,
+        )
+        setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
         history = setup.History()
-        with self._changing:
+        with self._changing, awaiting_under(self._changing):
             with self._drawing:
                 random = self._random if seed is None else generator(seed, "fit")
-            fit = setup.Fit(trainer, updates, examples, rows, batch_size, epochs, shuffled, random, validation)
-            fit.run((history, *shown, *called))
+            setup.Fit(trainer, updates, feed, epochs, random, validation).run((history, *shown, *called))
         return history
 
     @overload
@@ -325,7 +333,7 @@ class Model(CompiledModel):
         from rnnspec.training import setup
 
         as_dict = setup.true_or_false("return_dict", return_dict)
-        examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
+        examples = self._examples(trainer, Batch(x, y, sample_weight, mask, lengths), at_once=True)
         of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
         examples = examples.weighted_by_class(of_classes)
         totals = setup.Totals(trainer.objectives, trainer.executable)
@@ -384,24 +392,25 @@ class Model(CompiledModel):
         from rnnspec.training import setup
 
         as_dict = setup.true_or_false("return_dict", return_dict)
-        examples = self._examples(trainer, x, y, sample_weight, mask, lengths, at_once=True)
-        logs = trainer.evaluate(examples, range(examples.samples), examples.samples)
+        examples = self._examples(trainer, Batch(x, y, sample_weight, mask, lengths), at_once=True)
+        logs = trainer.evaluate(setup.ArrayFeed(examples, range(examples.samples), examples.samples))
         return logs if as_dict else setup.batch_values(trainer.objectives, logs)
 
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         *,
+        steps: int | None = None,
         sample_weight: object = None,
         mask: object = None,
         lengths: object = None,
     ) -> dict[str, Any]:
         """The loss, penalties included, and the metrics by name: of all samples, or all unmasked steps of a sequence output.
 
-        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed. Class weights are
-        of training alone. Values are floats, those of metrics with several numbers float64 arrays (numbers,).
+        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; `steps` as `validation_steps`; no optimizer
+        is needed. Class weights are of training alone. Values are floats, those of metrics with several numbers float64 arrays (numbers,).
 
         >>> import numpy as np
         >>> import rnnspec
@@ -411,28 +420,20 @@ class Model(CompiledModel):
         ['loss', 'mean_absolute_error']
         """
         trainer = self._loss_ready()
-        examples = self._examples(trainer, x, y, sample_weight, mask, lengths)
-        size = whole_number("batch_size", _first(batch_size, self.signature.train.batch_size, 32), 1)
-        trainer.executable.check_samples(examples.samples, size)
-        return trainer.evaluate(examples, range(examples.samples), size)
-
-    def _examples(
-        self,
-        trainer: Trainer,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        mask: object = None,
-        lengths: object = None,
-        *,
-        at_once: bool = False,
-    ) -> Examples:
         from rnnspec.training import setup
 
-        inputs = self._checked(x, mask, lengths, at_once=at_once)
+        data = Batch(x, y, sample_weight, mask, lengths)
+        feed = setup.feed_of(partial(self._examples, trainer), data, setup.cutting(batch_size, self.signature.train.batch_size), steps)
+        feed.check_samples(trainer.executable)
+        return trainer.evaluate(feed)
+
+    def _examples(self, trainer: Trainer, data: Batch, *, at_once: bool = False) -> Examples:
+        from rnnspec.training import setup
+
+        inputs = self._checked(data.x, data.mask, data.lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
-        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, y, sample_weight, self._classes)
+        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)
 
     def _loss_ready(self) -> Trainer:
         self._set_up()

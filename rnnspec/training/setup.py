@@ -6,7 +6,8 @@ from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callbacks import History, checked_callbacks
 from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
-from rnnspec.training.examples import Examples, check_examples, held_out, split_off
+from rnnspec.training.examples import Examples, check_examples
+from rnnspec.training.feeds import ArrayFeed, cutting, feed_of, held_out, training_feeds
 from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.objectives import batch_values, native_objective, objectives
 from rnnspec.training.penalties import penalties
@@ -16,6 +17,7 @@ from rnnspec.training.settings import loss_weights_for, losses_for, make_optimiz
 from rnnspec.training.updates import Updates
 
 __all__ = [
+    "ArrayFeed",
     "Examples",
     "Fit",
     "History",
@@ -29,6 +31,8 @@ __all__ = [
     "checked_callbacks",
     "checked_truncate",
     "class_weights_for",
+    "cutting",
+    "feed_of",
     "held_out",
     "loss_weights_for",
     "losses_for",
@@ -39,6 +43,6 @@ __all__ = [
     "penalties",
     "progress",
     "shows",
-    "split_off",
+    "training_feeds",
     "true_or_false",
 ]

@@ -98,6 +98,11 @@ class Targets:
     class_weights: ClassWeights | None = None
     unlabelled: int | None = None
 
+    def owned(self) -> Targets:
+        """The same targets in memory of their own."""
+        column = PaddedArray(self.column.array.copy(), borrowed=False) if isinstance(self.column, PaddedArray) else self.column
+        return replace(self, column=column)
+
     def batch(self, rows: Rows, batch: Batch) -> TargetBatch:
         """Of the samples that the batch was cut for."""
         if not self.output.is_sequence:

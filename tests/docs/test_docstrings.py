@@ -12,7 +12,7 @@ import pytest
 
 import rnnspec
 from docs.generate import ROOT
-from rnnspec import decoding
+from rnnspec import data, decoding
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.training import callbacks, losses, metrics, optimizers, sequence_losses
@@ -40,6 +40,7 @@ EXAMPLES: dict[str, Any] = {
     "training.metrics": metrics,
     "training.sequence_losses": sequence_losses,
     "training.callbacks": callbacks,
+    "data.Batch": data.Batch,
     "decoding": decoding,
     "decoding.ctc_greedy_decode": decoding.ctc_greedy_decode,
     "decoding.ctc_beam_decode": decoding.ctc_beam_decode,

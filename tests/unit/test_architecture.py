@@ -68,6 +68,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
     "interop": LOW | {DATA},
+    "data": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "__main__": {"cli"},

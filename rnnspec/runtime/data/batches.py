@@ -127,6 +127,14 @@ class CheckedInputs:
         masks = [real for sequence in self.sequences.values() for real in sequence.present.values()]
         return any(real is None or real.any() for real in masks)
 
+    def owned(self) -> CheckedInputs:
+        """The same inputs, what is the caller's memory copied, so that they may overwrite theirs."""
+        columns: dict[str, Column] = {
+            name: PaddedArray(column.array.copy(), borrowed=False) if isinstance(column, PaddedArray) and column.borrowed else column
+            for name, column in self.columns.items()
+        }
+        return CheckedInputs(self.samples, columns, self.sequences, self.indices, self.ids)
+
     def _cut(self, name: str, column: PaddedArray, rows: Rows) -> Array:
         """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
         chosen = column.array[rows]

@@ -14,7 +14,10 @@ from rnnspec.contract.executable import Array
 TEXTS = "turn texts into numbers first, such as ids counted from 0"
 CLASS_NAMES = "`np.unique(y, return_inverse=True)` gives the classes' names, and a number for each target"
 
-_ITERATOR = "it isn't read: make an array of all that it gives, or a list of arrays; batch by batch there is `model.train_on_batch(x, y)`"
+_ITERATOR = (
+    "it isn't read: make an array of all that it gives, or a list of arrays; "
+    "what gives batches (x, y) is given alone, without targets: `model.fit(batches)`"
+)
 _BATCHES = f"what gives one batch after the other isn't an array: {_ITERATOR}"
 
 _LEAVES: tuple[type[object], ...] = (np.ndarray, np.generic, Number, str, bytes, bytearray, memoryview, array.array, range, type(None))
@@ -24,11 +27,16 @@ _DEEPEST = 64
 
 def as_list(value: object) -> object:
     """Another sequence than a list or a tuple as a list of what it holds, of the length that it says it has; all else as it is."""
-    plain = isinstance(value, (list, tuple, _LEAVES)) or _is_array(value)
+    plain = isinstance(value, (list, tuple, _LEAVES)) or is_array(value)
     if plain or not isinstance(value, Sequence):
         return cast(object, value)
     items = cast(Sequence[object], value)
     return [items[place] for place in range(len(items))]
+
+
+def is_leaf(value: object) -> bool:
+    """Whether a value is one number, text or array, or nothing."""
+    return isinstance(value, _LEAVES)
 
 
 def unreadable(value: object) -> object | None:
@@ -54,12 +62,13 @@ def _in_list(values: Sequence[object], depth: int) -> object | None:
 
 def _is_foreign(value: object) -> bool:
     """Whether something has items and a length, without being an array or a list: numpy reads until there is an IndexError."""
-    if isinstance(value, (_LEAVES, dict, set, frozenset, type)) or _is_array(value):
+    if isinstance(value, (_LEAVES, dict, set, frozenset, type)) or is_array(value):
         return False
     return hasattr(value, "__getitem__") and isinstance(value, Sized)
 
 
-def _is_array(value: object) -> bool:
+def is_array(value: object) -> bool:
+    """Whether numpy takes the value as an array of its own accord."""
     return any(hasattr(value, name) for name in _ARRAYS)
 
 
@@ -124,7 +133,7 @@ def _of_objects(made: Array, texts: str) -> str:
     items: Sequence[object] = made.reshape(-1).tolist()
     for place, item in enumerate(items):
         scalar = isinstance(item, Number)
-        if isinstance(item, (list, tuple)) or (_is_array(item) and not scalar):
+        if isinstance(item, (list, tuple)) or (is_array(item) and not scalar):
             return "arrays of different lengths go into a list"
         if isinstance(item, (str, bytes)):
             return f"{item!r} is a text{f': {texts}' if texts else ''}"

@@ -13,16 +13,20 @@ from rnnspec.contract.model_source import ModelSource, summary_text
 from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
-from rnnspec.locks import cached_property, new_lock, renewed_after_fork
+from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.class_names import ClassNames, real_steps, texts_of
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
+from rnnspec.runtime.data.prefetch import refuse_if_awaited
+from rnnspec.runtime.data.sources import Batch as Given
+from rnnspec.runtime.data.sources import Source, source_of
 from rnnspec.runtime.data.texts import TextInputs
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.memory_check import require_memory
+from rnnspec.runtime.model.predictions import predicted
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
@@ -73,10 +77,16 @@ class CompiledModel:
 
     def renew_locks(self) -> None:
         """Makes the locks anew, in a fork's child: the other threads, which may have held them, are gone."""
-        self._changing = new_lock()
+        self._change_lock = new_lock()
         self._drawing = new_lock()
         if "_random" in self.__dict__:
             self.__dict__["_random"] = unlocked(self._random)
+
+    @property
+    def _changing(self) -> Lock:
+        """Held by who changes the weights by what they were; RuntimeError in a thread that the holder waits for."""
+        refuse_if_awaited(self._change_lock)
+        return self._change_lock
 
     @cached_property
     def _random(self) -> np.random.Generator:
@@ -228,10 +238,13 @@ class CompiledModel:
         with self._changing:
             self._parameters.assign(checked)
 
-    def predict(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
-        """The output of all samples, computed `batch_size` samples at a time, without dropout: equal to `forward`'s.
+    def predict(
+        self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None, steps: int | None = None
+    ) -> Outputs:
+        """The output of all samples, computed `batch_size` samples at a time, 32 by default, without dropout: equal to `forward`'s.
 
-        `x`, `mask` and `lengths` as for `forward`. ValueError for a bad input or a `batch_size` below 1.
+        `x`, `mask` and `lengths` as for `forward`; or `x` alone, what gives batches x, (x, y) or (x, y, sample_weight), as for
+        `Model.fit`, of which the first `steps` are taken, by default one pass. ValueError for a bad input or a `batch_size` below 1.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -239,7 +252,7 @@ class CompiledModel:
         >>> model.predict([np.ones((5, 3)), np.ones((2, 3))]).shape  # samples of different lengths
         (2, 1)
         """
-        batch_size = whole_number("batch_size", batch_size, 1)
+        given_size, batch_size = batch_size, 32 if batch_size is None else whole_number("batch_size", batch_size, 1)
         is_bare = mask is None and lengths is None
         if is_bare and (given_out := self._calls.outputs(x, batch_size)) is not None:
             return given_out
@@ -247,6 +260,8 @@ class CompiledModel:
         if known is not None and known.size <= batch_size:
             self._calls.repeat(x, known)
             return self._given_out(self._inferred(known))
+        if (source := source_of(x, lists=False)) is not None or steps is not None:
+            return self._predicted(source, steps, is_bare and given_size is None)
         inputs = self._checked(x, mask, lengths, at_once=False)
         self._executable.check_samples(inputs.samples, batch_size)
         if is_bare and inputs.samples <= batch_size:
@@ -258,6 +273,17 @@ class CompiledModel:
             for start in range(0, max(inputs.samples, 1), batch_size)
         ]
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
+
+    def _predicted(self, source: Source | None, steps: int | None, alone: bool) -> Outputs:
+        if source is None:
+            raise ValueError("steps: it is of what gives batches one after the other; arrays are cut into batches by batch_size")
+        if not alone:
+            raise ValueError(f"batch_size, mask and lengths: {source.name} gives batches, they are in these: rnnspec.data.Batch(...)")
+
+        def check(given: Given) -> CheckedInputs:
+            return self._checked(given.x, given.mask, given.lengths)
+
+        return self._given_out(predicted(self.signature, source, check, self._inferred, steps))
 
     def predict_classes(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
         """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.

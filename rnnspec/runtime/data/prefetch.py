@@ -1,0 +1,108 @@
+"""Items made ready by another thread while the last ones are in use.
+
+A thread draws from an iterator, a few items ahead, and ends with it. Nobody waits for ever: whatever ends the drawing is handed over
+(the end, an error, an interrupt), the thread stops when its items are no longer wanted, and it doesn't keep the process alive.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextvars import ContextVar, copy_context
+from queue import SimpleQueue
+from typing import TypeVar
+
+from rnnspec.frozen import frozen
+from rnnspec.locks import Lock
+
+Item = TypeVar("Item")
+
+AHEAD = 2
+"""Items that are drawn before they are wanted."""
+
+PATIENCE = 5.0
+"""Seconds for which a thread that isn't wanted any more may go on with the item that it has begun, before it is left alone."""
+
+_HELD: ContextVar[tuple[tuple[Lock, int], ...]] = ContextVar("held", default=())
+"""Locks that are held while items are waited for, each with the thread that holds it."""
+
+
+@frozen
+class _End:
+    """The last thing that the thread hands over. `error`: what ended the drawing, None for the iterator's own end."""
+
+    error: BaseException | None
+
+
+def prefetched(items: Iterator[Item]) -> Generator[Item]:
+    """The items, drawn by a thread of their own, which also closes a generator `items` at the end; its errors are raised here.
+
+    To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
+    """
+    process = os.getpid()
+    ready = SimpleQueue[Item | _End]()
+    wanted = SimpleQueue[bool]()
+    for _ in range(AHEAD):
+        wanted.put(True)
+    thread = threading.Thread(target=copy_context().run, args=(_draw, items, wanted, ready), name="rnnspec batches", daemon=True)
+    try:
+        thread.start()
+        while True:
+            if os.getpid() != process:
+                raise RuntimeError("batches are made ready by a thread of the process that began, and this is its fork's child")
+            found = ready.get()
+            if isinstance(found, _End):
+                if found.error is not None:
+                    raise found.error
+                return
+            wanted.put(True)
+            yield found
+    finally:
+        wanted.put(False)
+        if thread.ident is not None and os.getpid() == process:
+            thread.join(PATIENCE)
+
+
+def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End]) -> None:
+    """The thread's work."""
+    end: BaseException | None = None
+    try:
+        try:
+            while wanted.get():
+                try:
+                    item = next(items)
+                except StopIteration:
+                    break
+                ready.put(item)
+                del item  # its memory is whose it is now
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+    except BaseException as error:
+        end = error
+    ready.put(_End(end))
+
+
+class awaiting_under:
+    """While it is open, threads that prefetch items for this one can't have the lock, which it holds: see `refuse_if_awaited`."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._token = _HELD.set((*_HELD.get(), (self._lock, threading.get_ident())))
+
+    def __exit__(self, *_: object) -> None:
+        _HELD.reset(self._token)
+
+
+def refuse_if_awaited(lock: Lock) -> None:
+    """RuntimeError in a thread that prefetches for the lock's holder: the two would wait for each other for ever."""
+    held = _HELD.get()
+    if held and any(each is lock and holder != threading.get_ident() for each, holder in held):
+        raise RuntimeError(
+            "the model can't be changed by what gives its batches, which runs in a thread of its own, while it is trained on them; "
+            "a callback can change it"
+        )

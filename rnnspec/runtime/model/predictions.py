@@ -1,0 +1,70 @@
+"""Predictions of batch after batch, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature
+from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.prefetch import prefetched
+from rnnspec.runtime.data.sources import Batch as Given
+from rnnspec.runtime.data.sources import Source, inputs_of, numbered
+from rnnspec.runtime.data.validate import whole_number
+
+
+def predicted(
+    signature: Signature,
+    source: Source,
+    check: Callable[[Given], CheckedInputs],
+    infer: Callable[[Batch], tuple[Array, ...]],
+    steps: int | None,
+) -> tuple[Array, ...]:
+    """The outputs for one pass of a source, or for its first `steps` batches, one after the other; ValueError if it gives none.
+
+    Sequences of fewer steps than another batch's end in zeros.
+    """
+    if steps is not None:
+        whole_number("steps", steps, 1)
+    elif source.kind == "indexed" and source.length is None:
+        raise ValueError(f"{source.name} doesn't say how many batches it has: steps says how many are taken")
+
+    def made(item: object) -> Batch:
+        return check(inputs_of(signature, item)).batch().owned()
+
+    source.tell("on_epoch_begin")
+    with closing(prefetched(numbered(_first(source, steps), "", made))) as batches:
+        parts = [infer(batch) for batch in batches]
+    source.tell("on_epoch_end")
+    if not parts:
+        raise ValueError(f"{source.name} gave no batch")
+    return joined(parts, [output.is_sequence for output in signature.outputs])
+
+
+def _first(source: Source, steps: int | None) -> Iterator[object]:
+    items = source.one_pass()
+    try:
+        yield from islice(items, steps)
+    finally:
+        items.close()
+
+
+def joined(parts: Sequence[tuple[Array, ...]], sequences: Sequence[bool]) -> tuple[Array, ...]:
+    """The outputs of batches, one batch after the other; sequences padded with zeros to the longest."""
+    columns = zip(*parts, strict=True)
+    return tuple(_whole(pieces) if is_sequence else np.concatenate(pieces) for pieces, is_sequence in zip(columns, sequences, strict=True))
+
+
+def _whole(pieces: Sequence[Array]) -> Array:
+    time = max(piece.shape[1] for piece in pieces)
+    first = pieces[0]
+    result = np.zeros((sum(len(piece) for piece in pieces), time, *first.shape[2:]), first.dtype)
+    start = 0
+    for piece in pieces:
+        result[start : start + len(piece), : piece.shape[1]] = piece
+        start += len(piece)
+    return result
