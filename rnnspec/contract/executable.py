@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.contract.objective import Objective, RowEquations
@@ -104,8 +105,11 @@ UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
 """The native update of a formula with so many states and constants."""
 
 
-FastPath: TypeAlias = Callable[[object], Any]
-"""From one input array to newly allocated outputs; None for an array of another dtype, shape or layout than the call's."""
+FastPath: TypeAlias = Callable[..., Any]
+"""From x, or from x, a mask and lengths, to newly allocated outputs; None for arguments that aren't of the call's shapes, or wrong.
+
+x: an array, or for several inputs a list or a mapping of them. Ids of one axis may be in a list. A mask and lengths may be None.
+"""
 
 
 class PreparedCall(Protocol):
@@ -130,12 +134,20 @@ class PreparedCall(Protocol):
         """Prepares the flat weights as they are now, for the steps from now on."""
         ...
 
+    def reset(self, rows: NDArray[np.integer]) -> None:
+        """Sets the states of some rows to zeros, and has what they show begin anew."""
+        ...
+
+    def take(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> None:
+        """Takes checked inputs, and the packing indices that belong to them, for the next step."""
+        ...
+
     def run(self) -> None:
         """One step."""
         ...
 
-    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
-        """A function that makes the step for an array of this shape and returns copies of `shown`, views of `outputs`.
+    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+        """A function that makes the step and returns copies of `shown`, views of `outputs`.
 
         It returns None while another thread is in it, and once `version`, an array of one number, differs from the version of its weights.
         """
@@ -219,16 +231,15 @@ class Executable(Scores, Protocol):
         """ValueError if calls that carry states over couldn't take so many samples in batches of that size, one after the other."""
         ...
 
-    def stream(self, request: CallRequest) -> tuple[Array, ...]:
-        """The outputs of one step, then the states after it; `inputs` with the states before it."""
-        ...
-
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
-        """The step of one stream without masked steps; `inputs` and `states` as in `stream`, for their shapes and dtypes."""
+        """The step of one stream; `inputs` and `states`: for their shapes and dtypes, sequences with a time of one."""
         ...
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall | None:
-        """Inference on inputs of these shapes; None for a large or a stateful model, which has no fast path."""
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
+        """Inference on inputs of these shapes; None for a large or a stateful model, which has no fast path.
+
+        `packs`: whether masks, lengths or values that a layer masks may leave out steps.
+        """
         ...
 
     def inspect(self, stage: str, after: str | None = None) -> str:

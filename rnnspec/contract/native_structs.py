@@ -7,30 +7,149 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import ClassVar
 
 WORD_BYTES = 8
 """Bytes of a word: of an address, of an int64."""
 
 
-class CallRecord(ctypes.Structure):
-    """The record of a fast path: the array type that it accepts, the function that it calls, the outputs that it copies.
+class InputRecord(ctypes.Structure):
+    """An input of a fast path: what is accepted for it, and where it is put.
 
     | field | |
     |---|---|
-    | `array_type`, `none` | addresses of `numpy.ndarray` and `None` |
+    | `name` | address of the Python string that a mapping has it under |
+    | `place` | its place in a table of pointers; -1 if the function doesn't read it |
+    | `kind` | what the function reads, see `ElementKind` |
+    | `rank`, `extents` | its axes and their extents, with ones behind them |
+    | `limit` | the number that is too large for its ids |
+    | `own` | address of memory of its size, for what isn't read where it lies: ids, and arrays of other dtypes or layouts |
+    | `data` | address of what the call reads, filled in by each call |
+    | `sequence` | 1 if it has steps, which a mask and lengths may be about |
+    | `steps`, `rows` | extents of its mask and of its lengths, with ones behind them |
+    | `given`, `lengths` | addresses of a byte for each of its steps, 1 where mask and lengths leave it, and of an int64 for each row |
+    """
+
+    _fields_: ClassVar = [
+        ("name", ctypes.c_void_p),
+        ("place", ctypes.c_int64),
+        ("kind", ctypes.c_int64),
+        ("rank", ctypes.c_int64),
+        ("extents", ctypes.c_int64 * 3),
+        ("limit", ctypes.c_int64),
+        ("own", ctypes.c_void_p),
+        ("data", ctypes.c_void_p),
+        ("sequence", ctypes.c_int64),
+        ("steps", ctypes.c_int64 * 3),
+        ("rows", ctypes.c_int64 * 3),
+        ("given", ctypes.c_void_p),
+        ("lengths", ctypes.c_void_p),
+    ]
+
+
+class SourceRecord(ctypes.Structure):
+    """The real steps of an input: those that its mask and lengths leave, less those whose elements all equal one of some values.
+
+    | field | |
+    |---|---|
+    | `input` | address of the input's record |
+    | `count` | the number of its steps |
+    | `width` | elements of a step |
+    | `values`, `masked` | address of the values, as float64, and their number |
+    | `real` | address of a byte for each step, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("input", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("values", ctypes.c_void_p),
+        ("masked", ctypes.c_int64),
+        ("real", ctypes.c_void_p),
+    ]
+
+
+class IndexRecord(ctypes.Structure):
+    """A packing index that each call makes, see `contract.packing.PackedIndex`.
+
+    | field | |
+    |---|---|
+    | `sources`, `count` | address of the addresses of the sources' real steps, and their number: a step is real if it is in one of them |
+    | `batch`, `time` | rows and padded steps |
+    | `real` | address of a byte for each padded step |
+    | `order`, `rank`, `offsets`, `source`, `position` | addresses of the index's arrays |
+    | `lengths`, `starts` | addresses of an int32 for each row, and for each length from 0 to `time` |
+    | `shown` | addresses of its `shown` arrays, by hold + 2 * flip, or 0 |
+    | `tokens`, `steps` | addresses of the numbers of its tokens and packed steps |
+    """
+
+    _fields_: ClassVar = [
+        ("sources", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("batch", ctypes.c_int64),
+        ("time", ctypes.c_int64),
+        ("real", ctypes.c_void_p),
+        ("order", ctypes.c_void_p),
+        ("rank", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("source", ctypes.c_void_p),
+        ("position", ctypes.c_void_p),
+        ("lengths", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("shown", ctypes.c_void_p * 4),
+        ("tokens", ctypes.c_void_p),
+        ("steps", ctypes.c_void_p),
+    ]
+
+
+class HeldRecord(ctypes.Structure):
+    """An output of a stream whose masked steps repeat what its last real one showed.
+
+    | field | |
+    |---|---|
+    | `rows`, `bytes` | its rows, and the bytes of one |
+    | `real` | address of a byte for each row, 1 where the step is real |
+    | `output`, `shown` | addresses of the output and of what was shown last |
+    | `started` | address of a byte for each row, 1 from its first real step on |
+    """
+
+    _fields_: ClassVar = [
+        ("rows", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+        ("real", ctypes.c_void_p),
+        ("output", ctypes.c_void_p),
+        ("shown", ctypes.c_void_p),
+        ("started", ctypes.c_void_p),
+    ]
+
+
+class CallRecord(ctypes.Structure):
+    """The record of a fast path: the arguments that it accepts, the function that it calls, the outputs that it copies.
+
+    | field | |
+    |---|---|
+    | `none` | address of `None` |
+    | `array_type`, `list_type`, `tuple_type`, `dict_type`, `int_type`, `int64_type` | numpy's array, Python's types, numpy's int64 |
     | `version`, `made_for` | address of the weights' version now, and the version that `tables` hold |
     | `function`, `tables`, `sizes` | addresses of the native function, of a pointer table for each of two turns, of its sizes |
     | `turn`, `turned_by` | address of the number of the table that is next, and what it is combined with after a call, by exclusive or |
-    | `place` | the input's place in a table |
-    | `format`, `rank`, `shape` | of the input: numpy's letter for its dtype, its axes, and the address of their extents |
+    | `inputs`, `input_count` | address of the `InputRecord`s, and their number |
+    | `sequences` | how many of them have steps |
+    | `packs` | 1 if calls make packing indices, and may have masks and lengths |
+    | `sources`, `source_count`, `indices`, `index_count`, `held`, `held_count` | `SourceRecord`s, `IndexRecord`s, `HeldRecord`s |
     | `copies`, `outputs` | address of an array of Python callables, one for each output, that copy it, and their number |
     | `busy` | 1 while a call is under way |
     """
 
     _fields_: ClassVar = [
-        ("array_type", ctypes.c_void_p),
         ("none", ctypes.c_void_p),
+        ("array_type", ctypes.c_void_p),
+        ("list_type", ctypes.c_void_p),
+        ("tuple_type", ctypes.c_void_p),
+        ("dict_type", ctypes.c_void_p),
+        ("int_type", ctypes.c_void_p),
+        ("int64_type", ctypes.c_void_p),
         ("version", ctypes.c_void_p),
         ("made_for", ctypes.c_int64),
         ("function", ctypes.c_void_p),
@@ -38,14 +157,30 @@ class CallRecord(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("turn", ctypes.c_void_p),
         ("turned_by", ctypes.c_int64),
-        ("place", ctypes.c_int64),
-        ("format", ctypes.c_int64),
-        ("rank", ctypes.c_int64),
-        ("shape", ctypes.c_void_p),
+        ("inputs", ctypes.c_void_p),
+        ("input_count", ctypes.c_int64),
+        ("sequences", ctypes.c_int64),
+        ("packs", ctypes.c_int64),
+        ("sources", ctypes.c_void_p),
+        ("source_count", ctypes.c_int64),
+        ("indices", ctypes.c_void_p),
+        ("index_count", ctypes.c_int64),
+        ("held", ctypes.c_void_p),
+        ("held_count", ctypes.c_int64),
         ("copies", ctypes.c_void_p),
         ("outputs", ctypes.c_int64),
         ("busy", ctypes.c_int64),
     ]
+
+
+class ElementKind(IntEnum):
+    """What arrays have as elements, as a fast path tells them apart. Native code reads ids and lengths as these, masks as bytes."""
+
+    FLOAT32 = 0
+    FLOAT64 = 1
+    INT32 = 2
+    INT64 = 3
+    BOOL = 4
 
 
 class SharedNumbers(ctypes.Structure):

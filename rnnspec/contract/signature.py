@@ -258,6 +258,11 @@ class Signature:
         return (source for index in self.indices if isinstance(index, IndexSignature) for source in index.all_sources())
 
     @property
+    def masks_values(self) -> bool:
+        """Whether a layer masks steps by their values."""
+        return any(values for _, values in self.sources())
+
+    @property
     def updates(self) -> tuple[str, ...]:
         """The weights to which a training call gives new values, such as moving means, in their order."""
         return tuple(weight.name for weight in self.weights if weight.updated)

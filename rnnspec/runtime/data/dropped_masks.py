@@ -18,6 +18,11 @@ class DroppedMasks:
     def __init__(self, signature: Signature) -> None:
         self._untold = {(dropped, name): None for dropped in signature.dropped_masks for name in dropped.inputs}
 
+    @property
+    def untold(self) -> bool:
+        """Whether there are any left."""
+        return bool(self._untold)
+
     def tell(self, inputs: CheckedInputs) -> None:
         """Warns of the caller's masks that a layer drops, at the frame that called the package, once for each."""
         for dropped, name in list(self._untold):

@@ -130,7 +130,7 @@ class CompiledModel:
         (2, 1)
         """
         infers = not training and not record
-        if infers and mask is None and lengths is None and (given_out := self._calls.outputs(x)) is not None:
+        if infers and (given_out := self._direct(x, mask, lengths)) is not None:
             return given_out
         batch = self._batch(x, mask, lengths, infers)
         key = self._draw_key() if training else 0
@@ -253,9 +253,9 @@ class CompiledModel:
         (2, 1)
         """
         given_size, batch_size = batch_size, 32 if batch_size is None else whole_number("batch_size", batch_size, 1)
-        is_bare = mask is None and lengths is None
-        if is_bare and (given_out := self._calls.outputs(x, batch_size)) is not None:
+        if (given_out := self._direct(x, mask, lengths, batch_size)) is not None:
             return given_out
+        is_bare = mask is None and lengths is None
         known = self._calls.batch(x) if is_bare else None
         if known is not None and known.size <= batch_size:
             self._calls.repeat(x, known)
@@ -264,10 +264,8 @@ class CompiledModel:
             return self._predicted(source, steps, is_bare and given_size is None)
         inputs = self._checked(x, mask, lengths, at_once=False)
         self._executable.check_samples(inputs.samples, batch_size)
-        if is_bare and inputs.samples <= batch_size:
-            batch = inputs.batch()
-            self._calls.keep(x, batch)
-            return self._given_out(self._inferred(batch))
+        if inputs.samples <= batch_size:
+            return self._given_out(self._inferred(self._looked_at(x, inputs, is_bare, True)))
         parts = [
             self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
             for start in range(0, max(inputs.samples, 1), batch_size)
@@ -442,16 +440,29 @@ class CompiledModel:
             if state is not None:
                 self._random.bit_generator.state = state
 
+    def _direct(self, x: object, mask: object, lengths: object, most: int | None = None) -> Outputs | None:
+        """The outputs of a direct call; None where there is none, and where masks may be dropped that there is no warning of yet."""
+        if mask is None and lengths is None:
+            return self._calls.outputs(x, None, None, most)
+        return None if self._dropped_masks.untold else self._calls.outputs(x, mask, lengths, most)
+
     def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> Batch:
         """All inputs, checked, as one batch. `infers`: for inference alone."""
-        if mask is not None or lengths is not None:
-            return self._checked(x, mask, lengths).batch()
-        batch = self._calls.batch(x)
+        is_bare = mask is None and lengths is None
+        batch = self._calls.batch(x) if is_bare else None
         if batch is None:
-            batch = self._checked(x).batch()
-            self._calls.keep(x, batch)
-        elif infers:
+            return self._looked_at(x, self._checked(x, mask, lengths), is_bare, infers)
+        if infers:
             self._calls.repeat(x, batch)
+        return batch
+
+    def _looked_at(self, x: object, inputs: CheckedInputs, is_bare: bool, infers: bool) -> Batch:
+        """The batch of all inputs, remembered for calls of the same shapes."""
+        batch = inputs.batch()
+        if is_bare:
+            self._calls.keep(x, batch)
+        if infers:
+            self._calls.repeat(x, batch, masked=not is_bare)
         return batch
 
     def _checked(self, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:

@@ -22,8 +22,8 @@ from rnnspec.locks import new_lock, renewed_after_fork
 from rnnspec.runtime.native.fast_call import FastPaths, PythonCall, fast_paths_are_possible, is_small
 from rnnspec.runtime.native.jit import Jit
 from rnnspec.runtime.native.loaded_function import MOST_SCRATCH, NO_BYTES, BufferPool, LoadedFunction, PooledBuffer
-from rnnspec.runtime.native.memory import call_sizes, with_distinct
-from rnnspec.runtime.native.prepared_call import NativePreparedCall
+from rnnspec.runtime.native.memory import aligned_bytes, call_sizes, with_distinct
+from rnnspec.runtime.native.prepared_call import NativePreparedCall, most_sizes
 from rnnspec.runtime.native.stateful import StatefulExecutable
 
 
@@ -76,6 +76,7 @@ class NativeExecutable:
         self._functions: dict[tuple[Variant, bool], LoadedFunction] = {}
         self._scratch = BufferPool(MOST_SCRATCH)
         self._tapes = BufferPool(2)
+        self._shared_scratch = NO_BYTES
         self._jit: Jit | None = None
         self._fast_paths: FastPaths | None = None
         if build_python_call is not None and fast_paths_are_possible():
@@ -141,17 +142,12 @@ class NativeExecutable:
         function = self._function(wanted)
         outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, request.weights, request.version)
         updates = self._updates if wanted.training else ()
-        states = self._streamed if wanted.name == "stream" or wanted.carrying else self._states
+        states = self._streamed if wanted.carrying else self._states
         return tuple(outputs[name] for name in (*self._given_out(wanted.activities, wanted.objective), *updates, *states)), tape
 
     def _given_out(self, activities: bool, objective: Objective) -> tuple[str, ...]:
         outputs = tuple(name for each in objective for name in each.results) if objective else self._outputs
         return (*outputs, *self._activities) if activities else outputs
-
-    def stream(self, request: CallRequest) -> tuple[Array, ...]:
-        """The outputs of one step, then the states after it."""
-        outputs, _ = self._run(Variant("stream", False), request, request.indices)
-        return outputs
 
     def apart(self) -> NativeExecutable:
         """This executable: no state is carried over."""
@@ -169,15 +165,24 @@ class NativeExecutable:
 
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall:
         """One step's call with memory of its own."""
-        sizes = call_sizes(*self._lengths(inputs), indices)
-        return NativePreparedCall(self._function(Variant("stream", False)), indices, sizes, inputs, states, self._dtype, self._fast_paths)
+        bound, (_, times), packs = self._function(Variant("stream", False)), self._lengths(inputs), self._signature.masks_values
+        return NativePreparedCall(bound, self._signature, indices, times, inputs, states, self._fast_paths, packs=packs)
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall | None:
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> NativePreparedCall | None:
         """Inference on one shape, with memory of its own; None where it has no fast path."""
-        bound, sizes = self._function(Variant("forward", False)), call_sizes(*self._lengths(inputs), indices)
+        bound, (batch, times) = self._function(Variant("forward", False)), self._lengths(inputs)
+        sizes = most_sizes(self._signature, call_sizes(batch, times, indices), indices)
         if self._states or self._fast_paths is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
-        return NativePreparedCall(bound, indices, sizes, inputs, {}, self._dtype, self._fast_paths)
+        return NativePreparedCall(
+            bound, self._signature, indices, times, inputs, None, self._fast_paths, packs=packs, scratch=self._direct_scratch
+        )
+
+    def _direct_scratch(self, size: int) -> Array:
+        """Memory for a direct call, which holds Python's lock: one is under way at a time."""
+        if len(self._shared_scratch) < size:
+            self._shared_scratch = aligned_bytes(size)
+        return self._shared_scratch
 
     def backward(
         self,

@@ -1,26 +1,28 @@
-"""The fast path: a small native function as a builtin of CPython's, called on one array that needs no conversion."""
+"""The fast path: a small native function as a builtin of CPython's, called on arguments that native code checks and takes."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import NativeFunction, operations
-from rnnspec.contract.native_structs import CallRecord
+from rnnspec.contract.native_structs import CallRecord, HeldRecord, IndexRecord, InputRecord, SourceRecord
 from rnnspec.contract.tuning import Tuning
 from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address
 
-ONE_OBJECT = 8
-"""CPython's METH_O, of a function that takes one object."""
+Structure = TypeVar("Structure", bound=ctypes.Structure)
+
+ARRAY_OF_OBJECTS = 0x80
+"""CPython's METH_FASTCALL, of a function that takes its arguments' addresses and their number."""
 
 
 @frozen
@@ -49,7 +51,7 @@ class _Method(ctypes.Structure):
     ]
 
 
-@frozen
+@frozen(slots=False)
 class Callee:
     """The native call behind a fast path.
 
@@ -58,21 +60,26 @@ class Callee:
     | `function` | address of `void step(void **table, int64_t *sizes)` |
     | `tables` | its pointers; steps of a stream alternate between two tables |
     | `sizes` | address of its numbers of rows and steps |
-    | `place` | position of the input in each table |
     | `turn` | one number: the table of the next step |
     | `version` | one number: the version of the model's weights |
     | `made_for` | the version of the weights in the tables |
     | `outputs` | the arrays that the function writes, copied for the caller |
+    | `inputs`, `sources`, `indices`, `held` | records of what is taken and made before the call, and put right behind it |
+    | `packs` | whether calls make packing indices, and may have masks and lengths |
     """
 
     function: int
     tables: Sequence[ctypes.Array[ctypes.c_void_p]]
     sizes: int
-    place: int
     turn: Array
     version: Array
     made_for: int
     outputs: Sequence[Array]
+    inputs: Sequence[InputRecord]
+    sources: Sequence[SourceRecord] = ()
+    indices: Sequence[IndexRecord] = ()
+    held: Sequence[HeldRecord] = ()
+    packs: bool = False
 
 
 class FastPaths:
@@ -87,14 +94,18 @@ class FastPaths:
         """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._lock = new_lock()
 
-    def of(self, callee: Callee, shape: Sequence[int], dtype: np.dtype[np.generic], keep: object) -> FastPath:
-        """For arrays of this shape and dtype. `keep` lives as long as the function does, and its last call."""
+    def of(self, callee: Callee, keep: object) -> FastPath:
+        """A builtin of the call. `keep` lives as long as the function does, and its last call."""
         copies = [output.copy for output in callee.outputs]
-        extents = np.array(shape, np.int64)
         pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
+        inputs, sources = _array(InputRecord, callee.inputs), _array(SourceRecord, callee.sources)
+        for source in sources:
+            source.input = ctypes.addressof(inputs[source.input or 0])
+        indices, held = _array(IndexRecord, callee.indices), _array(HeldRecord, callee.held)
+        types = {"array": np.ndarray, "list": list, "tuple": tuple, "dict": dict, "int": int, "int64": np.int64}
         record = CallRecord(
-            array_type=id(np.ndarray),
             none=id(None),
+            **{f"{name}_type": id(kind) for name, kind in types.items()},
             version=address(callee.version),
             made_for=callee.made_for,
             function=callee.function,
@@ -102,10 +113,16 @@ class FastPaths:
             sizes=callee.sizes,
             turn=address(callee.turn),
             turned_by=len(callee.tables) - 1,
-            place=callee.place,
-            format=ord(dtype.char),
-            rank=len(shape),
-            shape=address(extents),
+            inputs=ctypes.addressof(inputs),
+            input_count=len(inputs),
+            sequences=sum(each.sequence for each in callee.inputs),
+            packs=callee.packs,
+            sources=ctypes.addressof(sources),
+            source_count=len(sources),
+            indices=ctypes.addressof(indices),
+            index_count=len(indices),
+            held=ctypes.addressof(held),
+            held_count=len(held),
             copies=ctypes.addressof(pointers),
             outputs=len(copies),
         )
@@ -113,13 +130,17 @@ class FastPaths:
             method, loaded = self._method
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        owned = (ctypes.addressof(record), record, callee, copies, extents, pointers, method, loaded, keep)
+        owned = (ctypes.addressof(record), record, callee, copies, pointers, inputs, sources, indices, held, method, loaded, keep)
         return new(ctypes.addressof(method), owned, None)
 
     @cached_property
     def _method(self) -> tuple[_Method, Loaded]:
         call, loaded = self._jit().load_built(self._build, _addresses)
-        return _Method(b"direct", loaded.addresses[call.symbol], ONE_OBJECT, None), loaded
+        return _Method(b"direct", loaded.addresses[call.symbol], ARRAY_OF_OBJECTS, None), loaded
+
+
+def _array(kind: type[Structure], records: Sequence[Structure]) -> ctypes.Array[Structure]:
+    return (kind * len(records))(*records)
 
 
 def _addresses(call: PythonCall) -> Mapping[str, int]:
@@ -137,6 +158,6 @@ def is_small(function: NativeFunction, sizes: Mapping[Size, int], tuning: Tuning
     return operations(function.work, sizes) <= tuning.direct_operations
 
 
-def no_fast_path(_: object) -> Any:
+def no_fast_path(*_: object) -> Any:
     """The fast path of a call that has none: always None."""
     return None

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
-from rnnspec.contract.dimensions import Size, value_of
+from rnnspec.contract.dimensions import Size, Sizes, Steps, Tokens, value_of
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import STATE, Space
+from rnnspec.contract.native_structs import WORD_BYTES, HeldRecord
 from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import IndexSignature, Signature
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
-from rnnspec.runtime.native.memory import address, aligned_bytes, index_array, output_shape
+from rnnspec.runtime.native.made_index import MadeIndex, made_indices
+from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape
+from rnnspec.runtime.native.taken_inputs import TakenInputs
+
+
+@frozen
+class Held:
+    """An output whose masked rows show what they showed last: the number of its index, what was shown, and which rows have begun."""
+
+    output: str
+    index: int
+    shown: Array
+    started: Array
 
 
 class NativePreparedCall:
@@ -23,25 +39,36 @@ class NativePreparedCall:
     def __init__(
         self,
         bound: LoadedFunction,
+        signature: Signature,
         indices: Sequence[PackedIndex],
-        sizes: Mapping[Size, int],
+        times: Mapping[Size, int],
         inputs: Mapping[str, Array],
-        states: Mapping[str, Array],
-        dtype: np.dtype[np.generic],
+        states: Mapping[str, Array] | None,
         fast_paths: FastPaths | None,
+        *,
+        packs: bool,
+        scratch: Callable[[int], Array] = aligned_bytes,
     ) -> None:
-        """`inputs`, `states`: examples, for their shapes and dtypes. `dtype`: the outputs'. `fast_paths`: the fast path's maker, if any."""
+        """`inputs`, `states`: examples, for their shapes and dtypes; no states for what isn't a stream. `times`: the padded lengths.
+
+        `fast_paths`: the fast path's maker, if any. `packs`: whether masks may leave out steps. `scratch`: a call's memory, which
+        only the fast path may share with others.
+        """
         function = bound.function
-        self._bound, self._indices = bound, indices
+        self._bound, self._indices, self._times = bound, tuple(indices), times
+        self._signature = signature
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
-        self._states = tuple({name: np.zeros_like(value) for name, value in states.items()} for _ in range(2))
+        self._states = tuple({name: np.zeros_like(value) for name, value in (states or {}).items()} for _ in range(2))
+        self._single, self._packs = states is not None, packs
+        sizes = most_sizes(signature, self._sizes(indices), indices) if packs else self._sizes(indices)
+        dtype = np.dtype(signature.dtype)
         self.outputs = {
             argument.name: np.zeros(output_shape(argument, sizes), dtype)
             for argument in function.arguments
             if argument.space is Space.OUTPUT and not argument.name.startswith(STATE)
         }
         self._arenas = {
-            Space.SCRATCH: aligned_bytes(arena_bytes(function.scratch, sizes)),
+            Space.SCRATCH: scratch(arena_bytes(function.scratch, sizes)),
             Space.TAPE: aligned_bytes(arena_bytes(function.tape, sizes)),
             Space.KEY: np.zeros(1, np.uint32),
         }
@@ -53,20 +80,31 @@ class NativePreparedCall:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._fast_paths = fast_paths if len(inputs) == 1 and is_small(function, sizes, bound.threads.tuning) else None
+        self._made: Mapping[int, MadeIndex] | None = made_indices(function, signature, indices) if packs else {}
+        self._fast_paths = fast_paths if self._made is not None and is_small(function, sizes, bound.threads.tuning) else None
+        self._held = tuple(
+            Held(output.name, output.index, np.zeros_like(self.outputs[output.name]), np.zeros(samples_of(inputs), np.bool_))
+            for output in signature.outputs
+            if packs and states is not None and output.hold and output.index is not None
+        )
+
+    def _sizes(self, indices: Sequence[PackedIndex]) -> Mapping[Size, int]:
+        return call_sizes(samples_of(self.inputs), self._times, indices)
 
     def set_weights(self, weights: Array, version: int) -> None:
         """Takes these from now on, as they are now."""
         self._prepared = None  # whose memory the next ones take if nobody else holds them
         prepared = self._prepared = self._bound.hold(weights, version)
-        arenas = {
-            **self._arenas,
+        self._arenas |= {
             Space.PREPARED: prepared.memory.bytes,
             Space.WEIGHT: weights[:0] if prepared.weights is None else prepared.weights,
         }
-        self._kept = tuple(self._arrays(arenas, turn) for turn in range(self._turns))
-        self.tables = self._new_tables()
+        self._lay_out()
         self._version = version
+
+    def _lay_out(self) -> None:
+        self._kept = tuple(self._arrays(turn) for turn in range(self._turns))
+        self.tables = self._new_tables()
 
     @property
     def function(self) -> int:
@@ -76,7 +114,7 @@ class NativePreparedCall:
     def _new_tables(self) -> tuple[ctypes.Array[ctypes.c_void_p], ...]:
         return tuple((ctypes.c_void_p * len(arrays))(*map(address, arrays)) for arrays in self._kept)
 
-    def _arrays(self, arenas: Mapping[Space, Array], turn: int) -> list[Array]:
+    def _arrays(self, turn: int) -> list[Array]:
         """The function's arguments when it reads state set number `turn`."""
         arrays: list[Array] = []
         for argument in self._bound.function.arguments:
@@ -89,9 +127,10 @@ class NativePreparedCall:
                     following = self._states[self._turns - 1 - turn]
                     arrays.append(following[argument.name.removeprefix(STATE)] if state else self.outputs[argument.name])
                 case Space.INDEX:
-                    arrays.append(index_array(self._indices, argument))
+                    made = (self._made or {}).get(argument.index)
+                    arrays.append(index_array(self._indices, argument) if made is None else made.arrays[argument.name])
                 case kind:
-                    arrays.append(arenas[kind])
+                    arrays.append(self._arenas[kind])
         return arrays
 
     @property
@@ -99,18 +138,85 @@ class NativePreparedCall:
         """The states after the last step, which the next one reads; writable."""
         return self._states[int(self._turn[0])]
 
+    def reset(self, rows: Any) -> None:
+        """Sets the states of some rows to zeros, and has them begin anew."""
+        for value in (*self.states.values(), *(each for held in self._held for each in (held.shown, held.started))):
+            value[rows] = 0
+
+    def take(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> None:
+        """Takes these for the next step."""
+        for name, value in inputs.items():
+            self.inputs[name][...] = value
+        if not self._packs:
+            return
+        self._indices = tuple(indices)
+        sizes = self._sizes(indices)
+        for place, dim in enumerate(self._bound.function.dims):
+            self._dims[place] = value_of(dim, sizes)
+        for number, made in (self._made or {}).items():
+            made.take(indices[number])
+        if self._made is None:
+            self._lay_out()
+
     def run(self) -> None:
         """One step: reads `inputs` and `states`, writes `outputs` and `states`."""
         turn = int(self._turn[0])
         self._call(ctypes.addressof(self.tables[turn]), self.sizes)
         self._turn[0] = turn ^ self._turns - 1
+        for held in self._held:
+            real = self._indices[held.index].position >= 0
+            output = self.outputs[held.output]
+            held.shown[real] = output[real]
+            output[~real & held.started] = held.shown[~real & held.started]
+            held.started[real] = True
 
-    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
-        """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or reads no array of floats."""
-        (name, value), *_ = self.inputs.items()
-        read = [argument.name if argument.space is Space.INPUT else "" for argument in self._bound.function.arguments]
-        if self._fast_paths is None or value.dtype.kind != "f" or name not in read:
+    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+        """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or masks do more than it can."""
+        if self._fast_paths is None:
             return no_fast_path
-        place = read.index(name)
-        called = Callee(self.function, self._new_tables(), self.sizes, place, self._turn, version, self._version, shown)
-        return self._fast_paths.of(called, shape, value.dtype, self)
+        function = self._bound.function
+        places = {argument.name: place for place, argument in enumerate(function.arguments) if argument.space is Space.INPUT}
+        sizes = {dim: self.sizes + place * WORD_BYTES for place, dim in enumerate(function.dims)}
+        taken, made = TakenInputs(self._signature, self.inputs, single=self._single), self._made or {}
+        indices = taken.indices(made, sizes)
+        held = [
+            HeldRecord(
+                rows=len(each.started),
+                bytes=each.shown.nbytes // len(each.started),
+                real=address(made[each.index].real),
+                output=address(self.outputs[each.output]),
+                shown=address(each.shown),
+                started=address(each.started),
+            )
+            for each in self._held
+            if each.index in made
+        ]
+        called = Callee(
+            self.function,
+            self._new_tables(),
+            self.sizes,
+            self._turn,
+            version,
+            self._version,
+            shown,
+            taken.inputs(places),
+            taken.sources(),
+            indices,
+            held,
+            self._packs,
+        )
+        return self._fast_paths.of(called, (self, taken))
+
+
+def most_sizes(signature: Signature, sizes: Mapping[Size, int], indices: Sequence[PackedIndex]) -> Mapping[Size, int]:
+    """The sizes of a call without masks: none that has some is larger."""
+    known = Sizes(sizes)
+    for number, (each, index) in enumerate(zip(signature.indices, indices, strict=True)):
+        if isinstance(each, IndexSignature):
+            known[Tokens(number)], known[Steps(number)] = index.batch * index.time, index.time
+    return known
+
+
+def samples_of(inputs: Mapping[str, Array]) -> int:
+    """The number of samples."""
+    return len(next(iter(inputs.values())))

@@ -107,15 +107,11 @@ class StatefulExecutable:
         """The gradients of one call; none flows to the call before."""
         return self._inner.backward(tape, cotangents, weights, version, input_gradients=input_gradients, gradient=gradient)
 
-    def stream(self, request: CallRequest) -> tuple[Array, ...]:
-        """One step of a stream, whose states are the stream's own."""
-        return self._inner.stream(request)
-
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
         """A stream's steps, whose states are the stream's own."""
         return self._inner.prepare_step(inputs, states, indices)
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall | None:
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
         """None: a call needs the states that the last one left."""
         return None
 

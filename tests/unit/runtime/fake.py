@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rnnspec.contract.dimensions import Name
-from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape
+from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape, PreparedCall
 from rnnspec.contract.model_source import LayerRow, ModelSource
 from rnnspec.contract.objective import RowEquations, loss_name
 from rnnspec.contract.packing import PackedIndex
@@ -102,8 +102,11 @@ class FakeExecutable:
     def result(self, metric: Config, width: int, totals: Array) -> float | Array:
         return handing_on(width, "float64").result(metric, width, totals)
 
-    def stream(self, request: CallRequest) -> tuple[Array, ...]:
+    def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
         raise NotImplementedError
+
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
+        return None
 
     def backward(
         self,

@@ -33,8 +33,8 @@ class PreparedCall:
     def set_weights(self, weights: Array, version: int) -> None:
         self.version = version
 
-    def fast_path(self, shape: Sequence[int], shown: Sequence[Array], version: Array) -> FastPath:
-        return lambda x: self if self.version == self._parameters.version else None
+    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+        return lambda *_: self if self.version == self._parameters.version else None
 
 
 class Repeating(FakeExecutable):
@@ -45,7 +45,7 @@ class Repeating(FakeExecutable):
         self._parameters = parameters
         self.made: weakref.WeakSet[PreparedCall] = weakref.WeakSet()
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
+    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall:
         prepared = PreparedCall(self._parameters)
         self.made.add(prepared)
         return prepared
@@ -142,9 +142,10 @@ def test_the_second_inference_of_a_shape_makes_the_next_ones_direct() -> None:
         calls.keep(each, check_inputs(described, each).batch())
     assert [infer(calls, x) is not None for _ in range(4)] == [False, False, True, True]
     assert len(executable.made) == 1
-    assert calls.outputs(x, 2) is not None
-    assert calls.outputs(x, 1) is None, "more samples than are taken at once"
-    assert calls.outputs({"x": x}) is None
+    assert calls.outputs(x, most=2) is not None
+    assert calls.outputs(x, most=1) is None, "more samples than are taken at once"
+    assert calls.outputs({"x": x}) is not None
+    assert calls.outputs(x, lengths=[4, 4]) is None, "another call, which makes packing indices"
     assert [infer(calls, other) is not None for _ in range(3)] == [False, False, True]
     parameters.change(lambda weights: weights.fill(1))
     assert infer(calls, x) is None

@@ -39,8 +39,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     def of(*arguments: Any) -> Callable[[object], Any]:
         call = make(*arguments)
 
-        def watched(x: object) -> Any:
-            given = call(x)
+        def watched(*x: object) -> Any:
+            given = call(*x)
             seen.append(given)
             return given
 
@@ -53,7 +53,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 
 def repeated(model: rnnspec.Model, x: np.ndarray) -> rnnspec.Model:
     """The model, after as many calls as make the next one direct."""
-    for _ in range(3):
+    for _ in range(2):
         model.forward(x)
     return model
 
@@ -130,10 +130,31 @@ def test_the_call_itself_takes_one_shape_and_dtype(shape: tuple[int, ...], monke
     model = repeated(rnnspec.compile(SEQUENCE, seed=1), series())
     (call,) = made
     assert call(series()) is not None
-    for x in (np.zeros(shape, np.float32), np.zeros((2, 4, 3)), series()[:, ::-1], series().astype(">f4"), off_by_one_byte(series())):
+    wrong_numbers = (
+        series().astype(">f4"),
+        off_by_one_byte(series()),
+        series() > 0,
+        series().astype(np.int16),
+        1e39 * series(dtype="float64"),
+    )
+    for x in (np.zeros(shape, np.float32), *wrong_numbers):
         assert call(x) is None
-    for x in (None, 1.0, [[1.0]], "text", np.float32(1), memoryview(series()), np.ma.masked_array(series()), object()):
+    for x in (
+        None,
+        1.0,
+        [[1.0]],
+        [1, 2],
+        "text",
+        np.float32(1),
+        memoryview(series()),
+        np.ma.masked_array(series()),
+        object(),
+        {},
+        {"y": 1},
+    ):
         assert call(x) is None
+    for arguments in ((), (series(), None), (series(), None, [4, 4]), (series(), np.ones((2, 4), bool), None)):
+        assert call(*arguments) is None
     model.set_weights(model.get_weights())
     assert call(series()) is None
 
@@ -186,9 +207,10 @@ def test_ids_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
         model = rnnspec.compile(WORDS, seed=1)
         ids = np.array([[1, 2, 6]], np.int32)
         repeated(model, ids)
-        with pytest.raises(ValueError, match="7"):
-            model.forward(ids + 1)
-        assert not seen
+        for wrong in (ids + 1, ids - 2, ids.astype(np.int64) - 2**32, ids.astype(np.int64) + 2**32):
+            with pytest.raises(ValueError, match=r"expected a whole number in 0\.\.6"):
+                model.forward(wrong)
+        assert seen == [None] * 4
 
 
 def test_more_shapes_than_are_kept() -> None:

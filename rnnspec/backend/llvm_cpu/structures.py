@@ -1,0 +1,48 @@
+"""Fields of structures that Python fills in, read and written by native code."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.contract.native_structs import field_numbers
+from rnnspec.frozen import frozen
+
+_TYPES: dict[Any, str] = {ctypes.c_void_p: "ptr", ctypes.c_int64: "i64"}
+
+
+def struct_type(structure: type[ctypes.Structure]) -> str:
+    """The LLVM type of a structure of addresses, int64 and arrays of them."""
+    return f"{{ {', '.join(_type(field[1]) for field in structure._fields_)} }}"
+
+
+def _type(kind: Any) -> str:
+    return f"[{kind._length_} x {_type(kind._type_)}]" if issubclass(kind, ctypes.Array) else _TYPES[kind]
+
+
+@frozen
+class Record:
+    """A structure at an address, in the function that `writer` writes."""
+
+    writer: FunctionWriter
+    structure: type[ctypes.Structure]
+    address: str
+
+    def place(self, name: str, element: int | str | None = None) -> str:
+        """The address of a field, or of an element of an array in it."""
+        further = "" if element is None else f", i64 {element}"
+        number = field_numbers(self.structure)[name]
+        return self.writer.assign(
+            f"getelementptr inbounds {struct_type(self.structure)}, ptr {self.address}, i64 0, i32 {number}{further}", name
+        )
+
+    def load(self, name: str, element: int | str | None = None) -> str:
+        """The value of a field, or of an element of an array in it."""
+        kind: Any = dict(field[:2] for field in self.structure._fields_)[name]
+        return self.writer.assign(f"load {_type(kind if element is None else kind._type_)}, ptr {self.place(name, element)}", name)
+
+    def item(self, number: str) -> Record:
+        """The structure so many behind this one."""
+        address = self.writer.assign(f"getelementptr inbounds {struct_type(self.structure)}, ptr {self.address}, i64 {number}", "p")
+        return Record(self.writer, self.structure, address)
