@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.class_names import ClassNames, real_steps, texts_of
-from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
 from rnnspec.runtime.data.sources import Batch as Given
@@ -170,7 +169,7 @@ class CompiledModel:
         """
         if not isinstance(tape, Tape):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"tape: expected what forward(record=True) gave, got {type(tape).__name__}")
-        cotangents = self._cotangents(tape, dy)
+        cotangents = tape.cotangents(dy, [output.name for output in self.signature.outputs], self._parameters.dtype)
 
         def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
             if (self._parameters.basis if tape.native.training else version) != tape.weights_version:
@@ -489,23 +488,3 @@ class CompiledModel:
     def _draw_key(self) -> int:
         with self._drawing:
             return draw_key(self._random)
-
-    def _cotangents(self, tape: Tape, dy: object) -> list[Array]:
-        names = [output.name for output in self.signature.outputs]
-        several = len(names) > 1
-        given = list(cast(Sequence[object], dy)) if several and isinstance(dy, Sequence) else [dy]
-        if len(given) != len(names):
-            raise ValueError(f"dy: expected a list of {len(names)} arrays, for {', '.join(names)}; got {len(given)}")
-        cotangents: list[Array] = []
-        for name, shape, value in zip(names, tape.shapes, given, strict=True):
-            what = f"dy of {name}" if several else "dy"
-            array = as_numbers(value, what)
-            if array.shape != shape:
-                raise ValueError(f"{what}: expected the output's shape {shape}, got {array.shape}")
-            with np.errstate(over="ignore"):
-                converted = np.require(array, self._parameters.dtype, ["C", "A"])
-            if converted.dtype != array.dtype and (wrong := np.argwhere(np.isinf(converted) & np.isfinite(array))).size:
-                entry = tuple(int(number) for number in wrong[0])
-                raise ValueError(f"{what}, entry {entry}: expected a value that {self._parameters.dtype} holds, got {array[entry]}")
-            cotangents.append(converted.view())  # whose shape nobody else changes
-        return cotangents
