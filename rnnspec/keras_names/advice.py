@@ -71,6 +71,7 @@ _ELSE: Mapping[str, str] = MappingProxyType(
     {
         "loss": "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md",
         "metric": "compute it from what `model.predict` gives",
+        "callback": "a class of your own that inherits `Callback` can do it",
         "learning-rate schedule": "a learning rate is a number here",
     }
 )

@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "initializer": "initializers",
         "regularizer": "regularizers",
         "constraint": "constraints",
+        "callback": "callbacks",
         "learning-rate schedule": "schedules",
     }
 )
@@ -72,11 +73,6 @@ def functions() -> frozenset[str]:
 def settings() -> frozenset[str]:
     """The arguments of `Model.compile` and `Model.fit`."""
     return frozenset(_data()["settings"])
-
-
-def callbacks() -> frozenset[str]:
-    """The classes in `keras.callbacks`."""
-    return frozenset(_data()["callbacks"])
 
 
 @cache

@@ -1,51 +1,111 @@
-"""Callbacks of `Model.fit`: objects whose methods are called as training goes on.
-
->>> import numpy as np
->>> import rnnspec
->>> from rnnspec.training.callbacks import Callback
->>> class Count(Callback):
-...     updates = 0
-...
-...     def on_batch_end(self, batch, logs):
-...         self.updates += 1
->>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
->>> model = rnnspec.compile(spec, seed=1)
->>> count = Count()
->>> history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), batch_size=4, epochs=3, verbose=False, callbacks=[count])
->>> count.updates, history.epoch
-(6, [0, 1, 2])
-"""
+"""The base of all callbacks, and the record that `fit` returns; the callbacks themselves are in `rnnspec.callbacks`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, cast
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from rnnspec.training.constructors import absent
+if TYPE_CHECKING:
+    from rnnspec.training.model import Model
+
+Logs = dict[str, Any]
+"""Values by name: floats, and arrays of metrics with several numbers."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Callback:
-    """The hooks that `fit` calls; a subclass overrides the ones that it needs.
+    """The hooks of a training, with Keras's names and arguments; a subclass overrides the ones that it needs.
 
-    Logs are means over the epoch so far: `loss`, the metrics by name, and at an epoch's end the same
-    with `val_` in front if there is validation data. They are floats, and arrays for metrics of several numbers.
+    `model`: the model that is trained; a hook may stop the training by `self.model.stop_training = True`, which ends it behind the batch
+    or epoch at hand, and may predict, evaluate, save, and change weights or the learning rate. `params`: "epochs", "steps" of an epoch
+    (None where that isn't known), "verbose", and "metrics", a mapping from the names that logs have to "min", "max" or None: which way
+    is better.
+
+    Epochs and batches are counted from 0. `logs` of batches and epochs are means over the epoch so far, `loss` and the metrics by name;
+    at an epoch's end the same with `val_` in front if there is validation. They are floats, and arrays for metrics of several numbers.
+    What a hook adds to an epoch's logs is seen by the callbacks behind it, and by the history.
+
+    >>> import numpy as np
+    >>> import rnnspec
+    >>> from rnnspec.callbacks import Callback
+    >>> class Enough(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         self.model.stop_training = logs["loss"] < 1.0
+    >>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
+    >>> model = rnnspec.compile(spec, seed=1)
+    >>> x, y = np.ones((8, 5, 3)), np.ones((8, 1))
+    >>> history = model.fit(x, y, epochs=500, verbose=False, callbacks=[Enough()])
+    >>> len(history.epoch) < 500, history.history["loss"][-1] < 1.0
+    (True, True)
     """
 
-    def on_train_begin(self, epochs: int, batches: int) -> None:
-        """Before the first epoch; `batches` in each."""
+    params: Mapping[str, Any] = NOTHING
+    _model: Model | None = None
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch, counted from 0."""
+    @property
+    def model(self) -> Model:
+        """The model of the training; RuntimeError for a callback that no training has had yet."""
+        if self._model is None:
+            raise RuntimeError(f"{type(self).__name__} has no model: it gets one from fit or evaluate")
+        return self._model
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, Any]) -> None:
-        """After an update, counted from 0 in its epoch."""
+    def set_model(self, model: Model) -> None:
+        """Takes the model, before the first hook."""
+        self._model = model
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Takes `params`, before the first hook."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, with its logs, also where a callback has stopped the training; not after an exception, see `close`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """After an epoch and its validation."""
 
-    def on_train_end(self) -> None:
-        """After the last epoch, and when training is broken off."""
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Keras's other name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Keras's other name of `on_train_batch_end`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch's update."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch's update."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before a validation or an evaluation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After a validation or an evaluation; its logs have no `val_` in front."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a validation or an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a validation or an evaluation."""
+
+    def close(self) -> None:
+        """Gives back files, a terminal and the like: behind `on_train_end`, and after an exception, a Ctrl-C for one, without it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it between two epochs, by name: numbers, texts, None, and arrays, or lists and dicts of these."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave; called behind `on_train_begin`."""
 
 
 class History(Callback):
@@ -55,61 +115,17 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Appends the epoch's number and its `logs`."""
         self.epoch.append(epoch)
-        for name, value in logs.items():
+        for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The record so far."""
+        return {"epoch": self.epoch, "history": self.history}
 
-_HOOKS: Mapping[str, tuple[str, ...]] = {
-    "on_train_begin": ("epochs", "batches"),
-    "on_epoch_begin": ("epoch",),
-    "on_batch_end": ("batch", "logs"),
-    "on_epoch_end": ("epoch", "logs"),
-    "on_train_end": (),
-}
-"""The methods of a callback, and what each is called with."""
-
-_A_CALLBACK = "a callback is an object of a class that inherits rnnspec.training.callbacks.Callback"
-
-
-def checked_callbacks(given: object) -> tuple[Callback, ...]:
-    """The callbacks of a call; None are none. ValueError for anything but a list of them whose methods can be called."""
-    if given is None:
-        return ()
-    if isinstance(given, Callback):
-        raise ValueError(f"callbacks: expected a list of callbacks, got one {type(given).__name__}: put it into a list, [...]")
-    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
-        raise ValueError(f"callbacks: expected a list of callbacks, got {given!r}; {_A_CALLBACK}")
-    callbacks: list[Callback] = []
-    for place, callback in enumerate(cast(Sequence[object], given)):
-        if not isinstance(callback, Callback):
-            if name := _class_name(callback):
-                raise ValueError(f"callbacks, number {place}: {name} is a class: write {name}()")
-            kind = "Keras's" if type(callback).__module__.partition(".")[0] == "keras" else "no callback"
-            raise ValueError(f"callbacks, number {place}: {callback!r} is {kind}; {_A_CALLBACK}")
-        for hook, arguments in _HOOKS.items():
-            _check_hook(callback, hook, arguments)
-        callbacks.append(callback)
-    return tuple(callbacks)
-
-
-def _class_name(given: object) -> str:
-    """Of a class of callbacks; empty for anything else."""
-    return given.__name__ if isinstance(given, type) and issubclass(given, Callback) else ""
-
-
-def _check_hook(callback: Callback, hook: str, arguments: tuple[str, ...]) -> None:
-    """Refuses a method that can't be called as `fit` calls it."""
-    try:
-        inspect.signature(getattr(callback, hook)).bind(*arguments)
-    except TypeError:
-        taken = ", ".join(("self", *arguments))
-        raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})") from None
-    except ValueError:  # it has no signature to look at
-        pass
-
-
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, "callback", name)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on with a record."""
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(values) for name, values in state["history"].items()}

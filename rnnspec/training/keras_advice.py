@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rnnspec.diagnostics import nearest
 from rnnspec.keras_names.advice import instead, instead_of_argument, named_today
-from rnnspec.keras_names.names import callbacks, families_of, foreign_spellings, keras_name
+from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
 
 
 def unknown_argument(family: str, callee: str, name: str, known: list[str]) -> str:
@@ -39,9 +39,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
     """The error to raise for a name that a module lacks: an ImportError with advice if Keras has it, else an AttributeError."""
-    if family == "callback" and name in callbacks():
-        advice = "a class of your own that inherits `Callback` can do it"
-    elif family != "callback" and not name.startswith("_") and (found := keras_name(family, name)) is not None:
+    if not name.startswith("_") and (found := keras_name(family, name)) is not None:
         advice = instead(found)
     else:
         return AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -18,12 +18,12 @@ from rnnspec.runtime.data.columns import Rows
 from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
-from rnnspec.training.callbacks import Callback
+from rnnspec.training.callback_list import NO_CALLBACKS, CallbackList
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.feeds import Feed, warn_of_end
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
 from rnnspec.training.metrics import values_of_rows
-from rnnspec.training.objectives import Objective, Tracked
+from rnnspec.training.objectives import Objective, Tracked, directions
 from rnnspec.training.penalties import Penalties
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
 from rnnspec.training.targets import TargetBatch
@@ -177,15 +177,19 @@ class Trainer:
         totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
-    def evaluate(self, feed: Feed, prefix: str = "") -> Logs:
+    def evaluate(self, feed: Feed, prefix: str = "", callbacks: CallbackList = NO_CALLBACKS) -> Logs:
         """The means over the samples of an epoch: of all their counted rows, however they fall into batches."""
         totals = Totals(self.objectives, self.executable)
+        callbacks.test_begin()
         with closing(feed.epoch(None)) as portions:
             taken = 0
             for examples, rows in portions:
+                callbacks.test_batch_begin(taken)
                 self._evaluated(examples.batch(rows), totals)
+                callbacks.test_batch_end(taken, totals)
                 taken += 1
         feed.is_spent(taken)
+        callbacks.test_end(totals)
         return totals.logs(prefix)
 
     def _evaluated(self, batch: ExampleBatch, totals: Totals) -> None:
@@ -267,41 +271,49 @@ class Fit:
     epochs: int
     random: np.random.Generator
     validation: Feed | None = None
+    initial_epoch: int = 0
 
-    def run(self, callbacks: Sequence[Callback]) -> None:
-        """All epochs; callbacks are called in their order."""
-        for callback in callbacks:
-            callback.on_train_begin(self.epochs, self.feed.batches or 0)
-        try:
-            for epoch in range(self.epochs):
-                taken = self._epoch(epoch, callbacks)
+    @property
+    def params(self) -> dict[str, Any]:
+        """What callbacks are told of the training, see `Callback.params`."""
+        names = directions(self.trainer.objectives)
+        held_out = {f"val_{name}": mode for name, mode in names.items()} if self.validation is not None else {}
+        return {"epochs": self.epochs, "steps": self.feed.batches, "metrics": names | held_out}
+
+    def run(self, callbacks: CallbackList) -> None:
+        """All epochs, or those until a callback stops them."""
+        logs: Logs = {}
+        with callbacks:
+            callbacks.train_begin()
+            for epoch in range(self.initial_epoch, self.epochs):
+                taken, logs = self._epoch(epoch, callbacks, logs)
+                if callbacks.stopped:
+                    break
                 if self.feed.is_spent(taken):
                     warn_of_end(epoch, taken, self.epochs)
                     break
-        finally:
-            for callback in callbacks:
-                callback.on_train_end()
+            callbacks.train_end(logs)
 
-    def _epoch(self, epoch: int, callbacks: Sequence[Callback]) -> int:
-        """Trains on an epoch's batches, and evaluates after them; their number, 0 if there was none and so no epoch either."""
-        for callback in callbacks:
-            callback.on_epoch_begin(epoch)
+    def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs]:
+        """Trains on an epoch's batches, and evaluates after them; their number and the logs.
+
+        If there is no batch there is no epoch either: 0, and the logs `before`.
+        """
+        callbacks.epoch_begin(epoch)
         totals = Totals(self.trainer.objectives, self.trainer.executable)
-        watching = [callback for callback in callbacks if type(callback).on_batch_end is not Callback.on_batch_end]
         taken = 0
         with closing(self.feed.epoch(self.random)) as portions:
             for examples, rows in portions:
+                callbacks.batch_begin(taken)
                 self.trainer.train(examples, rows, self.updates, partial(draw_key, self.random), totals)
-                if watching:
-                    logs = totals.logs()
-                    for callback in watching:
-                        callback.on_batch_end(taken, logs)
+                callbacks.batch_end(taken, totals)
                 taken += 1
+                if callbacks.stopped:
+                    break
         if not taken:
-            return taken
+            return taken, before
         logs = totals.logs()
         if self.validation is not None:
-            logs |= self.trainer.apart().evaluate(self.validation, "val_")
-        for callback in callbacks:
-            callback.on_epoch_end(epoch, logs)
-        return taken
+            logs |= self.trainer.apart().evaluate(self.validation, "val_", callbacks)
+        callbacks.epoch_end(epoch, logs)
+        return taken, logs

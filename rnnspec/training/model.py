@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from rnnspec.contract.executable import Executable, UpdateCompiler
 from rnnspec.contract.model_source import ModelSource
@@ -13,19 +13,17 @@ from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
 from rnnspec.locks import LLVM
-from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.prefetch import awaiting_under
 from rnnspec.runtime.data.sources import Batch
 from rnnspec.runtime.data.validate import whole_number
-from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
+from rnnspec.training.batch_calls import BatchCalls
 from rnnspec.training.configuration import Beside, Configuration
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
     from rnnspec.training.choices import LossChoice, MetricChoice
-    from rnnspec.training.examples import Examples
     from rnnspec.training.loop import Trainer
     from rnnspec.training.optimizers import Optimizer
     from rnnspec.training.updates import Updates
@@ -38,7 +36,7 @@ Restore: TypeAlias = Callable[[bytes], "Model"]
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
 
-class Model(CompiledModel):
+class Model(BatchCalls):
     """A compiled model with training.
 
     Loss, optimizer, metrics and the defaults of `fit` come from the spec's train section; `configure`
@@ -71,6 +69,10 @@ class Model(CompiledModel):
         self._compile_loss = compile_loss
         self._updates: Updates | None = None
         self._is_set_up = False
+        self.stop_training = False
+        """Set by a callback, ends `fit` behind the batch or the epoch at hand, with the history kept."""
+        self.history: History | None = None
+        """The record of the last `fit`, also of one that was broken off."""
         train = signature.train
         if train.loss is not None or train.optimizer is not None:
             self._set_up()
@@ -163,6 +165,7 @@ class Model(CompiledModel):
 
     def __setstate__(self, state: Beside) -> None:
         """Sets up a model that was just restored."""
+
         self._set_randomness(state.seed, state.random)
         if state.threads is not None:
             self.threads = state.threads
@@ -198,6 +201,7 @@ class Model(CompiledModel):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
+        initial_epoch: int = 0,
     ) -> History:
         """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's loss and metrics by name.
 
@@ -226,7 +230,8 @@ class Model(CompiledModel):
         validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
         steps_per_epoch     int from 1                    batches of an epoch; None: all that x gives in one pass          None
         validation_steps    int from 1                    the same of `validation_data` that gives batches                 None
-        callbacks           list of `Callback`            objects whose methods are called on the way, in order            None
+        callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order      spec, None
+        initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
         `class_weight` are lists with an entry for each output that has a loss, or dicts by output name; None, or no name, is an output
@@ -251,150 +256,34 @@ class Model(CompiledModel):
 
         train = self.signature.train
         called = setup.checked_callbacks(callbacks)
+        begin = whole_number("initial_epoch", initial_epoch, 0)
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
         shown = (setup.progress(),) if setup.shows("verbose", verbose) else ()
-        trainer, updates = self._ready()
-        epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
-        seed = train.seed if seed is None else whole_number("seed", seed, 0)
-        feed, validation = setup.training_feeds(
-            partial(self._examples, trainer),
-            setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
-            Batch(x, y, sample_weight, mask, lengths),
-            setup.held_out(validation_data, validation_mask, validation_lengths),
-            setup.cutting(batch_size, train.batch_size, epochs),
-            steps=steps_per_epoch,
-            validation_steps=validation_steps,
-            split=_first(validation_split, train.validation_split, 0.0),
-            shuffle=shuffled,
-        )
-        setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
-        history = setup.History()
+        # The lock is taken before anything is looked at: another thread may call `configure`.
         with self._changing, awaiting_under(self._changing):
+            trainer, updates = self._ready()
+            epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
+            seed = train.seed if seed is None else whole_number("seed", seed, 0)
+            feed, validation = setup.training_feeds(
+                partial(self._examples, trainer),
+                setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
+                Batch(x, y, sample_weight, mask, lengths),
+                setup.held_out(validation_data, validation_mask, validation_lengths),
+                setup.cutting(batch_size, train.batch_size, epochs),
+                steps=steps_per_epoch,
+                validation_steps=validation_steps,
+                split=_first(validation_split, train.validation_split, 0.0),
+                shuffle=shuffled,
+            )
+            setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
+            history = setup.History()
             with self._drawing:
                 random = self._random if seed is None else generator(seed, "fit")
-            setup.Fit(trainer, updates, feed, epochs, random, validation).run((history, *shown, *called))
+            fit = setup.Fit(trainer, updates, feed, epochs, random, validation, begin)
+            watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))})
+            self.history, self.stop_training = history, False
+            fit.run(watching)
         return history
-
-    @overload
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: object = None,
-        return_dict: Literal[False] = False,
-        *,
-        mask: object = None,
-        lengths: object = None,
-    ) -> float | list[Any]: ...
-
-    @overload
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: object = None,
-        *,
-        return_dict: Literal[True],
-        mask: object = None,
-        lengths: object = None,
-    ) -> dict[str, Any]: ...
-
-    def train_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: object = None,
-        return_dict: bool = False,
-        *,
-        mask: object = None,
-        lengths: object = None,
-    ) -> float | list[Any] | dict[str, Any]:
-        """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
-
-        With `truncate` it is an update on each part of the sequences. `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and
-        errors as for `fit`. The loss, penalties included, and the
-        metrics are means over this batch alone. They are a dict by name with `return_dict`. Else the loss alone is a float; with
-        metrics or several losses they are a list: the loss, each output's own, the metrics, the weighted metrics; for a model with
-        several outputs all metrics in the order of the alphabet.
-
-        >>> import numpy as np
-        >>> import rnnspec
-        >>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = SGD() } }"
-        >>> model = rnnspec.compile(spec, seed=1)
-        >>> x, y = np.ones((4, 5, 3)), np.ones((4, 1))
-        >>> first, second = model.train_on_batch(x, y), model.train_on_batch(x, y)
-        >>> second < first
-        True
-        """
-        trainer, updates = self._ready()
-        from rnnspec.training import setup
-
-        as_dict = setup.true_or_false("return_dict", return_dict)
-        examples = self._examples(trainer, Batch(x, y, sample_weight, mask, lengths), at_once=True)
-        of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
-        examples = examples.weighted_by_class(of_classes)
-        totals = setup.Totals(trainer.objectives, trainer.executable)
-        with self._changing:
-            trainer.train(examples, ALL_ROWS, updates, self._draw_key, totals)
-        return totals.logs() if as_dict else setup.batch_values(trainer.objectives, totals.logs())
-
-    @overload
-    def test_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        return_dict: Literal[False] = False,
-        *,
-        mask: object = None,
-        lengths: object = None,
-    ) -> float | list[Any]: ...
-
-    @overload
-    def test_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        *,
-        return_dict: Literal[True],
-        mask: object = None,
-        lengths: object = None,
-    ) -> dict[str, Any]: ...
-
-    def test_on_batch(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        return_dict: bool = False,
-        *,
-        mask: object = None,
-        lengths: object = None,
-    ) -> float | list[Any] | dict[str, Any]:
-        """The loss and the metrics of all samples at once, as Keras's `test_on_batch`; the form as of `train_on_batch`.
-
-        `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
-
-        >>> import numpy as np
-        >>> import rnnspec
-        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
-        >>> model.configure(loss="mse", metrics=["mae"])
-        >>> x, y = np.ones((4, 5, 3)), np.ones((4, 1))
-        >>> loss, error = model.test_on_batch(x, y)
-        >>> model.test_on_batch(x, y, return_dict=True) == {"loss": loss, "mean_absolute_error": error}
-        True
-        """
-        trainer = self._loss_ready()
-        from rnnspec.training import setup
-
-        as_dict = setup.true_or_false("return_dict", return_dict)
-        examples = self._examples(trainer, Batch(x, y, sample_weight, mask, lengths), at_once=True)
-        logs = trainer.evaluate(setup.ArrayFeed(examples, range(examples.samples), examples.samples))
-        return logs if as_dict else setup.batch_values(trainer.objectives, logs)
 
     def evaluate(
         self,
@@ -406,11 +295,13 @@ class Model(CompiledModel):
         sample_weight: object = None,
         mask: object = None,
         lengths: object = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> dict[str, Any]:
         """The loss, penalties included, and the metrics by name: of all samples, or all unmasked steps of a sequence output.
 
-        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; `steps` as `validation_steps`; no optimizer
-        is needed. Class weights are of training alone. Values are floats, those of metrics with several numbers float64 arrays (numbers,).
+        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths`, `callbacks` and errors as for `fit`; `steps` as `validation_steps`; no
+        optimizer is needed. Class weights are of training alone. Values are floats, those of metrics with several numbers float64 arrays
+        (numbers,).
 
         >>> import numpy as np
         >>> import rnnspec
@@ -422,18 +313,15 @@ class Model(CompiledModel):
         trainer = self._loss_ready()
         from rnnspec.training import setup
 
+        called = setup.checked_callbacks(callbacks)
         data = Batch(x, y, sample_weight, mask, lengths)
         feed = setup.feed_of(partial(self._examples, trainer), data, setup.cutting(batch_size, self.signature.train.batch_size), steps)
         feed.check_samples(trainer.executable)
-        return trainer.evaluate(feed)
-
-    def _examples(self, trainer: Trainer, data: Batch, *, at_once: bool = False) -> Examples:
-        from rnnspec.training import setup
-
-        inputs = self._checked(data.x, data.mask, data.lengths, at_once=at_once)
-        if not inputs.samples:
-            raise ValueError("there are no samples to train or evaluate on")
-        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)
+        if not called:
+            return trainer.evaluate(feed)
+        params = {"epochs": 1, "steps": feed.batches, "verbose": 0, "metrics": setup.directions(trainer.objectives)}
+        with setup.CallbackList(called, self, params) as watching:
+            return trainer.evaluate(feed, callbacks=watching)
 
     def _loss_ready(self) -> Trainer:
         self._set_up()
@@ -446,6 +334,21 @@ class Model(CompiledModel):
         if self._updates is None:
             raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
         return trainer, self._updates
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's learning rate; a new one acts at the next update, also inside of `fit`. ValueError for a model without one."""
+        return self._ready()[1].optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        optimizer = self._ready()[1].optimizer
+        optimizer.learning_rate = replace(optimizer, learning_rate=rate).learning_rate
+
+    @property
+    def iterations(self) -> int:
+        """The number of updates that the optimizer has made; 0 without an optimizer."""
+        return 0 if self._updates is None else self._updates.optimizer.iterations
 
     def _trainer_for(self, by: Configuration) -> Trainer | None:
         """None without a loss."""

@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any, cast
 
 from rnnspec.contract.executable import Family, Scores
-from rnnspec.contract.metric_names import computed_name, kind_of_targets
+from rnnspec.contract.metric_names import better, computed_name, kind_of_targets
 from rnnspec.contract.objective import Objective as NativeObjective
 from rnnspec.contract.objective import OutputObjective, RowEquations, UnknownEquations
 from rnnspec.contract.sequence_loss import sequence_problem
@@ -184,6 +184,17 @@ def _equations(family: Family, config: Config, width: int, scores: Scores, *, cl
 
 def _name_of(given: Config | Metric | RowEquations) -> str:
     return given.config.name if isinstance(given, RowEquations) else given.name
+
+
+def directions(trained: Sequence[Objective]) -> dict[str, str | None]:
+    """The names that logs have, in their order, and which way each is better: "min", "max", or None where nobody knows."""
+    names: dict[str, str | None] = {"loss": "min"}
+    if len(trained) > 1:
+        names |= {f"{each.label}_loss": "min" for each in trained}
+    tracked = [metric for each in trained for metric in each.metrics]
+    for metric in sorted(tracked, key=lambda metric: metric.weighted):
+        names[metric.name] = better(metric.of.config.name) if isinstance(metric.of, RowEquations) else None
+    return names
 
 
 def by_objective(what: str, trained: Sequence[Objective], given: object, *, complete: bool = True) -> list[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.training.callbacks import Callback
+from rnnspec.training.callbacks import Callback, Logs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,13 +32,9 @@ class EpochLines(Callback):
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def on_train_begin(self, epochs: int, batches: int) -> None:
-        """Notes the number of epochs."""
-        self._epochs = epochs
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Prints the epoch's line."""
-        self._console.out(epoch_line(epoch, self._epochs, logs), highlight=False)
+        self._console.out(epoch_line(epoch, self.params["epochs"], logs or {}), highlight=False)
 
 
 class ProgressBar(Callback):
@@ -53,21 +49,26 @@ class ProgressBar(Callback):
         numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
         self._progress = Progress(values, BarColumn(), *numbers, console=console)
 
-    def on_train_begin(self, epochs: int, batches: int) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Shows the bar."""
-        self._epochs = epochs
-        self._task = self._progress.add_task("training", total=epochs * batches)
+        steps = self.params["steps"]
+        self._task = self._progress.add_task("training", total=None if steps is None else self.params["epochs"] * steps)
         self._progress.start()
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, Any]) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Moves the bar to the epoch's beginning."""
+        if (steps := self.params["steps"]) is not None:
+            self._progress.update(self._task, completed=epoch * steps)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar, and shows the epoch's means so far."""
-        self._progress.update(self._task, advance=1, description=_values(logs))
+        self._progress.update(self._task, advance=1, description=_values(logs or {}))
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Prints the epoch's line above the bar."""
-        self._console.print(epoch_line(epoch, self._epochs, logs), markup=False, highlight=False)
+        self._console.print(epoch_line(epoch, self.params["epochs"], logs or {}), markup=False, highlight=False)
 
-    def on_train_end(self) -> None:
+    def close(self) -> None:
         """Ends the bar."""
         self._progress.stop()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rnnspec.training.call_states import check_states, checked_truncate
-from rnnspec.training.callbacks import History, checked_callbacks
+from rnnspec.training.callback_list import CallbackList, checked_callbacks
+from rnnspec.training.callbacks import History
 from rnnspec.training.class_weights import class_weights_for
 from rnnspec.training.constructors import shows, true_or_false
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.feeds import ArrayFeed, cutting, feed_of, held_out, training_feeds
 from rnnspec.training.loop import Fit, Totals, Trainer
-from rnnspec.training.objectives import batch_values, native_objective, objectives
+from rnnspec.training.objectives import batch_values, directions, native_objective, objectives
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
 from rnnspec.training.sequence_losses import NativeLosses
@@ -18,6 +19,7 @@ from rnnspec.training.updates import Updates
 
 __all__ = [
     "ArrayFeed",
+    "CallbackList",
     "Examples",
     "Fit",
     "History",
@@ -32,6 +34,7 @@ __all__ = [
     "checked_truncate",
     "class_weights_for",
     "cutting",
+    "directions",
     "feed_of",
     "held_out",
     "loss_weights_for",

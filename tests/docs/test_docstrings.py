@@ -12,10 +12,10 @@ import pytest
 
 import rnnspec
 from docs.generate import ROOT
-from rnnspec import data, decoding
+from rnnspec import callbacks, data, decoding
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
-from rnnspec.training import callbacks, losses, metrics, optimizers, sequence_losses
+from rnnspec.training import losses, metrics, optimizers, sequence_losses
 
 EXAMPLES: dict[str, Any] = {
     "rnnspec.compile": rnnspec.compile,
@@ -39,7 +39,12 @@ EXAMPLES: dict[str, Any] = {
     "training.losses": losses,
     "training.metrics": metrics,
     "training.sequence_losses": sequence_losses,
-    "training.callbacks": callbacks,
+    "callbacks": callbacks,
+    "callbacks.Callback": callbacks.Callback,
+    "callbacks.EarlyStopping": callbacks.EarlyStopping,
+    "callbacks.LambdaCallback": callbacks.LambdaCallback,
+    "callbacks.LearningRateScheduler": callbacks.LearningRateScheduler,
+    "callbacks.ModelCheckpoint": callbacks.ModelCheckpoint,
     "data.Batch": data.Batch,
     "decoding": decoding,
     "decoding.ctc_greedy_decode": decoding.ctc_greedy_decode,

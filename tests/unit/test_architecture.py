@@ -63,7 +63,8 @@ MAY_KNOW: dict[str, set[str]] = {
     STORAGE: LOW,
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
-    "training": LOW | {*RUNTIME, "keras_names"},
+    "training": LOW | {*RUNTIME, "keras_names", "interop"},
+    "callbacks": {"training"},
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
@@ -86,6 +87,7 @@ LATE = {
     "rnnspec.api",
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
+    "rnnspec.training.batch_calls",
     "rnnspec.training.model",
     *(f"rnnspec.cli{module}" for module in ("", *COMMANDS)),
 }

@@ -31,10 +31,10 @@ X, Y = np.random.default_rng(0).normal(size=(6, 5, 3)), np.random.default_rng(1)
 TRAIN = TrainSettings(Config("mean_squared_error"), Config("SGD", (("learning_rate", 0.1),)))
 
 
-class Keras(Callback):
-    """Written as Keras has it."""
+class Old(Callback):
+    """Without the logs."""
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int) -> None:  # type: ignore[override]
         raise AssertionError("called")
 
 
@@ -58,7 +58,7 @@ FIT: dict[str, tuple[dict[str, Any], str]] = {
     "a number": ({"callbacks": 3}, "callbacks: expected a list of callbacks, got 3; a callback is an object of a class"),
     "a text": ({"callbacks": "early"}, "callbacks: expected a list of callbacks, got 'early'; a callback is"),
     "nothing in a list": ({"callbacks": [None]}, "callbacks, number 0: None is no callback; a callback is an object of a class"),
-    "as in Keras": ({"callbacks": [Keras()]}, "callbacks: on_train_begin of Keras can't be called: it must take (self, epochs, batches)"),
+    "without logs": ({"callbacks": [Old()]}, "callbacks: on_epoch_end of Old can't be called: it must take (self, epoch, logs)"),
     "shuffle": ({"shuffle": "no"}, "shuffle: expected True or False, got 'no'"),
     "shuffle, a number": ({"shuffle": 2}, "shuffle: expected True or False, got 2"),
     "verbose": ({"verbose": "x"}, "verbose: expected True, False, 0, 1 or 2, got 'x'"),
@@ -310,19 +310,19 @@ def test_a_name_of_another_kind_is_told() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "message"),
     [
-        ("losses", "Circle", "Keras has the loss Circle, this version doesn't: in Python a loss of your own"),
-        ("optimizers", "Nadam", "Keras has the optimizer Nadam, this version doesn't"),
-        ("metrics", "Sum", "Keras has the metric Sum, this version doesn't: compute it"),
-        ("callbacks", "EarlyStopping", "Keras has the callback EarlyStopping, this version doesn't: a class of your own"),
+        ("training.losses", "Circle", "Keras has the loss Circle, this version doesn't: in Python a loss of your own"),
+        ("training.optimizers", "Nadam", "Keras has the optimizer Nadam, this version doesn't"),
+        ("training.metrics", "Sum", "Keras has the metric Sum, this version doesn't: compute it"),
+        ("callbacks", "RemoteMonitor", "Keras has the callback RemoteMonitor, this version doesn't: a class of your own"),
     ],
 )
 def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: str) -> None:
     with pytest.raises(ImportError) as raised:
-        exec(f"from rnnspec.training.{module} import {name}")
+        exec(f"from rnnspec.{module} import {name}")
     assert str(raised.value).startswith(message)
     with pytest.raises(ImportError, match=r"cannot import name 'Nothing'"):
-        exec(f"from rnnspec.training.{module} import Nothing")
-    assert not hasattr(importlib.import_module(f"rnnspec.training.{module}"), "__wrapped__")
+        exec(f"from rnnspec.{module} import Nothing")
+    assert not hasattr(importlib.import_module(f"rnnspec.{module}"), "__wrapped__")
 
 
 @pytest.mark.parametrize("number", [10**400, float("inf"), float("nan"), True, "1", None])

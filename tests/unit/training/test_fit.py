@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from rnnspec.contract.executable import CallRequest
 from rnnspec.contract.signature import Config, InputSignature, TrainSettings
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.runtime.model.random_streams import draw_key, generator
-from rnnspec.training.callbacks import Callback
+from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD, Adam
 from tests.unit.runtime.fake import executable, model, signature
@@ -60,20 +59,23 @@ class Noted(Callback):
     def __init__(self, events: list[Any] | None = None) -> None:
         self.events: list[Any] = [] if events is None else events
 
-    def on_train_begin(self, epochs: int, batches: int) -> None:
-        self.events.append(("begin", epochs, batches))
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.events.append(("begin", self.params["epochs"], self.params["steps"]))
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.events.append(("epoch begins", epoch))
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
-        self.events.append(("batch", batch, sorted(logs)))
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.events.append(("batch", batch, sorted(logs or {})))
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self.events.append(("epoch ends", epoch, sorted(logs)))
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.events.append(("epoch ends", epoch, sorted(logs or {})))
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self.events.append(("end",))
+
+    def close(self) -> None:
+        self.events.append(("closed",))
 
 
 # Means
@@ -388,7 +390,7 @@ def test_callbacks_in_their_order() -> None:
     expected = [("begin", 2, 2)]
     for epoch in range(2):
         expected += [("epoch begins", epoch), ("batch", 0, logs), ("batch", 1, logs), ("epoch ends", epoch, with_validation)]  # type: ignore[list-item]
-    assert first.events == events == [*expected, ("end",)]
+    assert first.events == events == [*expected, ("end",), ("closed",)]
     assert history.epoch == [0, 1]
     shared: list[Any] = []
     classifier().fit(X, Y, verbose=False, callbacks=[Noted(shared), Noted(shared)])
@@ -399,8 +401,8 @@ def test_batch_logs_are_means_so_far() -> None:
     seen: list[float] = []
 
     class Losses(Callback):
-        def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
-            seen.append(logs["loss"])
+        def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+            seen.append((logs or {})["loss"])
 
     made = frozen(classifier())
     history = made.fit(X, Y, 5, 1, verbose=False, callbacks=[Losses()])
@@ -408,15 +410,21 @@ def test_batch_logs_are_means_so_far() -> None:
     assert seen[0] != seen[1]
 
 
-def test_a_fit_that_is_broken_off_tells_so_and_leaves_the_model_usable() -> None:
+def test_a_fit_that_is_broken_off_closes_callbacks_and_leaves_the_model_usable() -> None:
+    """As in Keras nobody is told of an end; what a callback holds it gives back, and the history is kept."""
+
     class Stop(Callback):
-        def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
-            raise KeyboardInterrupt
+        def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
 
     made, noted = classifier(), Noted()
     with pytest.raises(KeyboardInterrupt):
-        made.fit(X, Y, 3, 2, verbose=False, callbacks=[noted, Stop()])
-    assert noted.events[-1] == ("end",)
+        made.fit(X, Y, 10, 3, verbose=False, callbacks=[noted, Stop()])
+    assert noted.events[-1] == ("closed",)
+    assert ("end",) not in noted.events
+    assert made.history is not None
+    assert made.history.epoch == [0]
     made.fit(X, Y, verbose=False)
 
 
@@ -426,7 +434,7 @@ def test_a_callback_may_use_the_model() -> None:
             self.of = of
             self.found: list[float] = []
 
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
             self.found.append(self.of.evaluate(X, Y)["loss"])
             self.of.set_weights(self.of.get_weights())
             self.of.predict(X)
@@ -442,7 +450,7 @@ def test_no_epochs() -> None:
     noted = Noted()
     history = classifier().fit(X, Y, epochs=0, verbose=False, callbacks=[noted])
     assert (history.history, history.epoch) == ({}, [])
-    assert noted.events == [("begin", 0, 1), ("end",)]
+    assert noted.events == [("begin", 0, 1), ("end",), ("closed",)]
 
 
 def test_lines_when_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from rnnspec.training.callbacks import Callback
+from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.progress import EpochLines, ProgressBar, epoch_line, progress, value_text
 from tests.unit.runtime.fake import executable, model, signature
 from tests.unit.training.test_fit import X, Y, classifier
@@ -34,8 +32,8 @@ class Watching(Callback):
     def __init__(self) -> None:
         self.seen: list[object] = []
 
-    def on_batch_end(self, batch: int, logs: Mapping[str, Any]) -> None:
-        self.seen.append(logs["precision"])
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.seen.append((logs or {})["precision"])
 
 
 def test_a_metric_is_computed_of_totals_for_whom_it_is_shown_to() -> None:
@@ -80,8 +78,9 @@ def test_a_bar_on_a_terminal() -> None:
 def test_a_narrow_bar_loses_no_number() -> None:
     out = io.StringIO()
     shown = progress(Console(file=out, force_terminal=True, width=40))
-    shown.on_train_begin(1, 1234)
+    shown.set_params({"epochs": 1, "steps": 1234})
+    shown.on_train_begin()
     shown.on_batch_end(0, {"loss": 0.4123, "accuracy": 0.9012})
-    shown.on_train_end()
+    shown.close()
     assert "…" not in out.getvalue()
     assert all(text in out.getvalue() for text in ("0.4123", "0.9012", "/1234"))

@@ -1,0 +1,184 @@
+"""The callbacks of one training: what is taken for one, and who is called when."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from rnnspec.training.callbacks import Callback, Logs
+from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau
+
+if TYPE_CHECKING:
+    from rnnspec.training.loop import Totals
+    from rnnspec.training.model import Model
+
+_A_CALLBACK = "a callback is an object of a class that inherits rnnspec.callbacks.Callback"
+
+_HOOKS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("on_train_begin", "on_train_end", "on_test_begin", "on_test_end"), ("logs",)),
+    **dict.fromkeys(("on_epoch_begin", "on_epoch_end"), ("epoch", "logs")),
+    **dict.fromkeys(("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"), ("batch", "logs")),
+    **dict.fromkeys(("on_test_batch_begin", "on_test_batch_end"), ("batch", "logs")),
+    "set_model": ("model",),
+    "set_params": ("params",),
+    "close": (),
+    "state_dict": (),
+    "load_state_dict": ("state",),
+}
+"""The methods of a callback, and what each is called with."""
+
+
+def checked_callbacks(given: object) -> tuple[Callback, ...]:
+    """The callbacks of a call; None are none. ValueError for anything but a list of them whose methods can be called."""
+    if given is None:
+        return ()
+    if isinstance(given, Callback):
+        raise ValueError(f"callbacks: expected a list of callbacks, got one {type(given).__name__}: put it into a list, [...]")
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+        raise ValueError(f"callbacks: expected a list of callbacks, got {given!r}; {_A_CALLBACK}")
+    callbacks: list[Callback] = []
+    for place, callback in enumerate(cast(Sequence[object], given)):
+        if not isinstance(callback, Callback):
+            if name := _class_name(callback):
+                raise ValueError(f"callbacks, number {place}: {name} is a class: write {name}()")
+            kind = "Keras's" if type(callback).__module__.partition(".")[0] == "keras" else "no callback"
+            raise ValueError(f"callbacks, number {place}: {callback!r} is {kind}; {_A_CALLBACK}")
+        if any(callback is other for other in callbacks):
+            raise ValueError(f"callbacks, number {place}: {type(callback).__name__} is in the list twice")
+        for hook, arguments in _HOOKS.items():
+            _check_hook(callback, hook, arguments)
+        callbacks.append(callback)
+    return tuple(callbacks)
+
+
+def _class_name(given: object) -> str:
+    """Of a class of callbacks; empty for anything else."""
+    return given.__name__ if isinstance(given, type) and issubclass(given, Callback) else ""
+
+
+def _check_hook(callback: Callback, hook: str, arguments: tuple[str, ...]) -> None:
+    """Refuses a method that can't be called as a training calls it."""
+    try:
+        inspect.signature(getattr(callback, hook)).bind(*arguments)
+    except TypeError:
+        taken = ", ".join(("self", *arguments))
+        raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})") from None
+    except ValueError:  # it has no signature to look at
+        pass
+
+
+def _overrides(callback: Callback, *hooks: str) -> bool:
+    """Whether a callback has one of the hooks of its own, by its class or as an attribute."""
+    return any(getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook) for hook in hooks)
+
+
+class CallbackList:
+    """All callbacks of one training or evaluation, called in their order. As a context it closes them, whatever happens.
+
+    Whoever has no hook of batches isn't called at batches, and without any the means of a batch aren't computed.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], model: Model | None, params: Mapping[str, Any]) -> None:
+        """`params`: see `Callback`. ValueError for callbacks that look at a value which no logs will have."""
+        self.model = model
+        self._all = tuple(callbacks)
+        if any(isinstance(callback, LearningRateScheduler | ReduceLROnPlateau) for callback in self._all):
+            params = {**params, "metrics": {**params["metrics"], "learning_rate": None}}
+        for callback in self._all:
+            if model is not None:
+                callback.set_model(model)
+            callback.set_params(params)
+        known = all(type(callback).__module__.startswith("rnnspec.") for callback in self._all)  # others may add to the logs
+        for callback in self._all:
+            if known and isinstance(callback, Monitor):
+                callback.check()
+        batches = {name: (f"on_train_batch_{name}", f"on_batch_{name}") for name in ("begin", "end")}
+        self._batch_begin, self._batch_end = ([each for each in self._all if _overrides(each, *hooks)] for hooks in batches.values())
+        tests = ("on_test_batch_begin", "on_test_batch_end")
+        self._test_batch_begin, self._test_batch_end = ([each for each in self._all if _overrides(each, hook)] for hook in tests)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with ExitStack() as stack:
+            for callback in reversed(self._all):
+                stack.callback(callback.close)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback has stopped the training."""
+        return self.model is not None and self.model.stop_training
+
+    def train_begin(self) -> None:
+        """Before the first epoch."""
+        for callback in self._all:
+            callback.on_train_begin({})
+
+    def train_end(self, logs: Logs) -> None:
+        """After the last epoch."""
+        for callback in self._all:
+            callback.on_train_end(logs)
+
+    def epoch_begin(self, epoch: int) -> None:
+        """Before an epoch."""
+        for callback in self._all:
+            callback.on_epoch_begin(epoch, {})
+
+    def epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch; the logs are for all of them to change."""
+        for callback in self._all:
+            callback.on_epoch_end(epoch, logs)
+
+    def batch_begin(self, batch: int) -> None:
+        """Before an update."""
+        for callback in self._batch_begin:
+            callback.on_train_batch_begin(batch, {})
+
+    def batch_end(self, batch: int, totals: Totals) -> None:
+        """After an update."""
+        if self._batch_end:
+            logs = totals.logs()
+            for callback in self._batch_end:
+                callback.on_train_batch_end(batch, logs)
+
+    def test_begin(self) -> None:
+        """Before an evaluation."""
+        for callback in self._all:
+            callback.on_test_begin({})
+
+    def test_end(self, totals: Totals) -> None:
+        """After an evaluation."""
+        if watching := [callback for callback in self._all if _overrides(callback, "on_test_end")]:
+            logs = totals.logs()
+            for callback in watching:
+                callback.on_test_end(logs)
+
+    def test_batch_begin(self, batch: int) -> None:
+        """Before a batch of an evaluation."""
+        for callback in self._test_batch_begin:
+            callback.on_test_batch_begin(batch, {})
+
+    def test_batch_end(self, batch: int, totals: Totals) -> None:
+        """After a batch of an evaluation."""
+        if self._test_batch_end:
+            logs = totals.logs()
+            for callback in self._test_batch_end:
+                callback.on_test_batch_end(batch, logs)
+
+    def state_dicts(self) -> list[dict[str, Any]]:
+        """What a checkpoint keeps of each."""
+        return [callback.state_dict() for callback in self._all]
+
+    def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Goes on from a checkpoint; ValueError for one of other callbacks."""
+        if len(states) != len(self._all):
+            raise ValueError(f"the checkpoint is of a training with {len(states)} callbacks, this one has {len(self._all)}")
+        for callback, state in zip(self._all, states, strict=True):
+            callback.load_state_dict(state)
+
+
+NO_CALLBACKS = CallbackList((), None, {"metrics": {}})
