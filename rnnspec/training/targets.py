@@ -100,13 +100,12 @@ class Targets:
 
     def owned(self) -> Targets:
         """The same targets in memory of their own."""
-        column = PaddedArray(self.column.array.copy(), borrowed=False) if isinstance(self.column, PaddedArray) else self.column
-        return replace(self, column=column)
+        return replace(self, column=self.column.owned() if isinstance(self.column, PaddedArray) else self.column)
 
     def batch(self, rows: Rows, batch: Batch) -> TargetBatch:
         """Of the samples that the batch was cut for."""
         if not self.output.is_sequence:
-            targets = _array(self.column)[rows]
+            targets = self.column.cut(rows) if isinstance(self.column, PaddedArray) else self.column.flat[rows]
             return self._counted(None, targets, None if self.weights is None else _array(self.weights)[rows], targets.shape[:1])
         number = index_of(self.output)
         time = batch.indices[number].time
@@ -170,12 +169,19 @@ def check_targets(
         number = index_of(output)
         counted = _counted(output, inputs.present_steps(number) if isinstance(column, RaggedArray) else inputs.real_steps(number))
     name = "" if isinstance(column, RaggedArray) else as_written("y", y)
-    values = (
-        _classes(column, output, counted, rule, width, what, name)
-        if rule.classes
-        else _values(column, output, counted, rule, dtype, what, name)
-    )
-    checked = RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
+    if rule.classes or isinstance(column, RaggedArray):
+        values = (
+            _classes(column, output, counted, rule, width, what, name)
+            if rule.classes
+            else _values(column, ALL_ROWS, output, counted, rule, dtype, what, name)
+        )
+        checked = RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
+    elif column.is_large:
+        for part in column.parts():
+            _values(column, part, output, counted, rule, dtype, what, name)
+        checked = PaddedArray(column.array, column.borrowed, np.dtype(dtype))
+    else:
+        checked = PaddedArray(_values(column, ALL_ROWS, output, counted, rule, dtype, what, name), borrowed=False)
     weights = _sample_weight(inputs, output, sample_weight, f"sample_weight{of}")
     return Targets(output, checked, weights, unlabelled=rule.unlabelled)
 
@@ -250,10 +256,13 @@ def _classes(column: Column, output: OutputSignature, counted: Mask | None, rule
     return np.where(wrong, 0, values).astype(np.int64)
 
 
-def _values(column: Column, output: OutputSignature, counted: Mask | None, rule: TargetRule, dtype: str, what: str, y: str) -> Array:
-    """Values in the model's dtype, unchecked and unread where they don't count."""
+def _values(
+    column: Column, part: slice, output: OutputSignature, counted: Mask | None, rule: TargetRule, dtype: str, what: str, y: str
+) -> Array:
+    """The values of some samples in the model's dtype, unchecked and unread where they don't count."""
     with np.errstate(over="ignore"):
-        values: Array = _array(column).astype(dtype, copy=False)
+        values: Array = _array(column)[part].astype(dtype, copy=False)
+    counted = None if counted is None else counted[part]
     match rule.kind:
         case "probabilities":
             wrong, expected = ~((values >= 0) & (values <= 1)), "a probability in 0..1"
@@ -268,7 +277,7 @@ def _values(column: Column, output: OutputSignature, counted: Mask | None, rule:
     wrong = wrong if counted is None else wrong & counted[..., None]
     yes_and_no = rule.is_yes_or_no and wrong.any()
     hint = hint_for_probabilities(values if counted is None else values[counted], y) if yes_and_no else ""
-    _refuse(column, output, wrong, expected, what, hint)
+    _refuse(column, output, wrong, expected, what, hint, part.start or 0)
     return values
 
 
@@ -304,7 +313,7 @@ def _steps(column: Column, rows: Rows, time: int) -> Array:
     """A column's chosen samples step by step, (rows, time, ...); (rows, 1) where it has one entry a sample."""
     if isinstance(column, RaggedArray):
         return column.padded(rows, time)
-    chosen = column.array[rows]
+    chosen = column.cut(rows)
     return chosen[:, None] if chosen.ndim == 1 else chosen[:, :time]
 
 
@@ -322,9 +331,11 @@ def _counted(output: OutputSignature, real: Mask | None) -> Mask | None:
     return real[:, ::-1] if output.flip else real
 
 
-def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str, what: str, hint: str = "") -> None:
+def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str, what: str, hint: str = "", first: int = 0) -> None:
+    """`wrong`: of the samples from `first` on."""
     if wrong.any():
-        entry = tuple(int(number) for number in np.argwhere(wrong)[0])
+        sample, *others = (int(number) for number in np.argwhere(wrong)[0])
+        entry = (first + sample, *others)
         where = place(column, entry, sequence=output.is_sequence)
         raise ValueError(f"{what}, {where}: expected {expected}, got {_array(column)[entry]}{hint}")
 

@@ -100,7 +100,7 @@ class CheckedInputs:
         columns: dict[str, Column] = {}
         sequences: dict[str, SequenceInput] = {}
         for name, column in self.columns.items():
-            own = column.padded(rows, times[name]) if isinstance(column, RaggedArray) else column.array[rows]
+            own = column.padded(rows, times[name]) if isinstance(column, RaggedArray) else column.cut(rows)
             columns[name] = PaddedArray(own, borrowed=False)
         for name, sequence in self.sequences.items():
             column, time = self.columns[name], times[name]
@@ -114,7 +114,7 @@ class CheckedInputs:
         columns: dict[str, Column] = {}
         sequences: dict[str, SequenceInput] = {}
         for name, column in self.columns.items():
-            array = column.flat if isinstance(column, RaggedArray) else column.array
+            array = column.flat if isinstance(column, RaggedArray) else column.cut(ALL_ROWS)
             columns[name] = PaddedArray(np.ascontiguousarray(array[:, start:stop]) if name in self.sequences else array, borrowed=False)
         for name, sequence in self.sequences.items():
             present = {values: None if real is None else _unless_all(real[:, start:stop]) for values, real in sequence.present.items()}
@@ -130,17 +130,16 @@ class CheckedInputs:
     def owned(self) -> CheckedInputs:
         """The same inputs, what is the caller's memory copied, so that they may overwrite theirs."""
         columns: dict[str, Column] = {
-            name: PaddedArray(column.array.copy(), borrowed=False) if isinstance(column, PaddedArray) and column.borrowed else column
-            for name, column in self.columns.items()
+            name: column.owned() if isinstance(column, PaddedArray) and column.borrowed else column for name, column in self.columns.items()
         }
         return CheckedInputs(self.samples, columns, self.sequences, self.indices, self.ids)
 
     def _cut(self, name: str, column: PaddedArray, rows: Rows) -> Array:
         """The chosen samples. Ids, which name places in memory, are native code's own, and were looked at since they are."""
-        chosen = column.array[rows]
+        chosen = column.cut(rows)
         if name not in self.ids:
             return chosen
-        ids = chosen.copy() if isinstance(rows, slice) and column.borrowed else chosen
+        ids = chosen.copy() if isinstance(rows, slice) and column.borrowed and column.dtype is None else chosen
         limit = self.ids[name]
         if ids.size and (ids.min() < 0 or ids.max() >= limit):
             sample, *step = (int(number) for number in np.argwhere((ids < 0) | (ids >= limit))[0])
@@ -300,7 +299,9 @@ class CheckedInputs:
         if not isinstance(rows, slice):
             return frozenset()
         return frozenset(
-            name for name, column in self.columns.items() if isinstance(column, PaddedArray) and column.borrowed and name not in self.ids
+            name
+            for name, column in self.columns.items()
+            if isinstance(column, PaddedArray) and column.borrowed and column.dtype is None and name not in self.ids
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -19,17 +19,47 @@ Rows: TypeAlias = slice | NDArray[np.intp]
 """The samples of a batch: a slice (no copy) or their numbers."""
 
 
+PART = 2**18
+"""Elements that are looked at, or converted, at once."""
+
+
 @frozen
 class PaddedArray:
-    """A padded column: (samples, ...) or (samples, time, ...). `borrowed`: the array is the caller's own memory."""
+    """A padded column: (samples, ...) or (samples, time, ...). `borrowed`: the array is the caller's own memory.
+
+    `dtype`: what chosen samples are converted to, in a layout for native code; None where the array already is so.
+    """
 
     array: Array
     borrowed: bool
+    dtype: np.dtype[np.generic] | None = None
 
     @property
     def samples(self) -> int:
         """The number of samples."""
         return self.array.shape[0]
+
+    def cut(self, rows: Rows) -> Array:
+        """The chosen samples, converted."""
+        chosen = self.array[rows]
+        if self.dtype is None:
+            return chosen
+        with np.errstate(over="ignore", invalid="ignore"):
+            return chosen.astype(self.dtype, order="C")
+
+    def owned(self) -> PaddedArray:
+        """The same values, converted, in memory that isn't the caller's."""
+        return PaddedArray(self.array.copy() if self.dtype is None else self.cut(slice(None)), borrowed=False)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the values are looked at and converted a part at a time, so that there is no second array as large."""
+        return self.array.size > PART
+
+    def parts(self) -> Iterator[slice]:
+        """All samples, some at a time."""
+        step = max(PART // max(self.array[:1].size, 1), 1)
+        return (slice(start, start + step) for start in range(0, len(self.array), step))
 
 
 @frozen(slots=False)

@@ -66,7 +66,9 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
         given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
         masked = dict.fromkeys(values for name, values in signature.sources() if name == spec.name) or {(): None}
         if spec.integer:
-            if any(masked) and isinstance(column, PaddedArray):  # which steps are masked, and what they hold, is looked at once
+            if (
+                any(masked) and isinstance(column, PaddedArray) and not column.is_large
+            ):  # which steps are masked, and what they hold, is looked at once
                 column = PaddedArray(column.array.copy(), borrowed=False)
             present = {values: _unmasked(spec, values, column, given) for values in masked}
             checked[spec.name] = _ids(spec, column, _in_any(present.values()))
@@ -204,12 +206,23 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
 def _unmasked(spec: InputSignature, masked_values: tuple[float, ...], column: Column, real: Mask | None) -> Mask | None:
     """The real steps less those whose features all equal one of the values; None where none is masked."""
     values = _values(column)
+    kind = values.dtype.type if not isinstance(column, PaddedArray) or column.dtype is None else column.dtype.type
     with np.errstate(over="ignore"):
-        masks = [int(masked) if spec.integer else values.dtype.type(masked) for masked in masked_values]
+        masks = [int(masked) if spec.integer else kind(masked) for masked in masked_values]
     for masked in masks:
-        present: Mask = values != masked if spec.integer else (values != masked).any(axis=-1)
+        present = values != masked if spec.integer else _differing_steps(column, masked)
         real = present if real is None else real & present
     return None if real is None or real.all() else real
+
+
+def _differing_steps(column: Column, masked: object) -> Mask:
+    """The steps of floats with a feature that isn't the value, laid out as the column."""
+    if isinstance(column, RaggedArray):
+        return (column.flat != masked).any(axis=-1)
+    present = np.empty(column.array.shape[:2], np.bool_)
+    for part in column.parts():
+        present[part] = (column.cut(part) != masked).any(axis=-1)
+    return present
 
 
 def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], real: Mask | None) -> Column:
@@ -217,15 +230,26 @@ def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], r
     values = _values(column)
     if values.dtype == dtype and values.flags.c_contiguous and values.flags.aligned:
         return column
+    if isinstance(column, PaddedArray) and column.is_large:
+        later = PaddedArray(values, column.borrowed, dtype)
+        if values.dtype.kind == "f" and values.dtype.itemsize > dtype.itemsize:
+            for part in later.parts():
+                _refuse_too_large(spec, column, later.cut(part), part, real)
+        return later
     with np.errstate(over="ignore"):
         converted: Array = values.astype(dtype, order="C")
-    too_large = np.isinf(converted)
-    if too_large.any():
-        too_large &= np.isfinite(values)
-        if real is not None:
-            too_large &= real[..., None]
-        _refuse(spec, column, too_large, f"a value that {dtype} holds")
+    _refuse_too_large(spec, column, converted, ALL_ROWS, real)
     return RaggedArray(converted, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(converted, borrowed=False)
+
+
+def _refuse_too_large(spec: InputSignature, column: Column, converted: Array, part: slice, real: Mask | None) -> None:
+    """Refuses samples with a finite value that the model's dtype doesn't hold, unless it is masked."""
+    too_large: Mask = np.isinf(converted)
+    if too_large.any():
+        too_large &= np.isfinite(_values(column)[part])
+        if real is not None:
+            too_large &= real[part][..., None]
+        _refuse(spec, column, too_large, f"a value that {converted.dtype} holds", part.start or 0)
 
 
 def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
@@ -236,10 +260,11 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     if values.dtype == np.float16:
         values = values.astype(np.float32)
     limit = _id_limit(spec)
+    if isinstance(column, PaddedArray) and column.is_large and not any(_wrong_ids(values[part], limit).any() for part in column.parts()):
+        is_ready = values.dtype == np.int32 and values.flags.c_contiguous and values.flags.aligned
+        return column if is_ready else PaddedArray(values, column.borrowed, np.dtype(np.int32))
     if values.size and (values.dtype.kind == "f" or values.min() < 0 or values.max() >= limit):
-        wrong = (values < 0) | (values >= limit)
-        if values.dtype.kind == "f":
-            wrong |= values != np.floor(values)
+        wrong = _wrong_ids(values, limit)
         expected = f"a whole number in 0..{limit - 1}" + ("" if spec.vocabulary is None else f" (vocabulary size {limit})")
         _refuse(spec, column, wrong if real is None else wrong & real, expected)
         values = np.where(wrong, 0, values)
@@ -250,14 +275,21 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     return RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
 
 
+def _wrong_ids(values: Array, limit: int) -> Mask:
+    wrong: Mask = (values < 0) | (values >= limit)
+    return wrong | (values != np.floor(values)) if values.dtype.kind == "f" else wrong
+
+
 def _id_limit(spec: InputSignature) -> int:
     """The number of ids."""
     return STEP_LIMIT if spec.vocabulary is None else spec.vocabulary
 
 
-def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str) -> None:
+def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str, first: int = 0) -> None:
+    """`wrong`: of the samples from `first` on."""
     if wrong.any():
-        entry = tuple(int(number) for number in np.argwhere(wrong)[0])
+        sample, *others = (int(number) for number in np.argwhere(wrong)[0])
+        entry = (first + sample, *others)
         where = place(column, entry, sequence=spec.is_sequence)
         raise ValueError(f"input {spec.name}, {where}: expected {expected}, got {_values(column)[entry]}")
 

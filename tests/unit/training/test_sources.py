@@ -365,7 +365,7 @@ def test_a_source_may_predict_and_train_others() -> None:
 
     def using() -> Iterator[Any]:
         for pair in pairs():
-            of.predict(pair[0])
+            of.predict(pair[0], lengths=[6] * 4)
             other.train_on_batch(*pair)
             yield pair
 
