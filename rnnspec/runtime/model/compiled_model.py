@@ -25,7 +25,7 @@ from rnnspec.runtime.data.validate import check_inputs, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.memory_check import require_memory
-from rnnspec.runtime.model.predictions import predicted
+from rnnspec.runtime.model.predictions import MOST_ROWS, predicted, rows_at_once
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
@@ -240,7 +240,9 @@ class CompiledModel:
     def predict(
         self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None, steps: int | None = None
     ) -> Outputs:
-        """The output of all samples, computed `batch_size` samples at a time, 32 by default, without dropout: equal to `forward`'s.
+        """The output of all samples, computed `batch_size` samples at a time, without dropout: equal to `forward`'s.
+
+        No bit depends on `batch_size`; by default it is chosen for speed, from 32 on.
 
         `x`, `mask` and `lengths` as for `forward`; or `x` alone, what gives batches x, (x, y) or (x, y, sample_weight), as for
         `Model.fit`, of which the first `steps` are taken, by default one pass. ValueError for a bad input or a `batch_size` below 1.
@@ -251,17 +253,19 @@ class CompiledModel:
         >>> model.predict([np.ones((5, 3)), np.ones((2, 3))]).shape  # samples of different lengths
         (2, 1)
         """
-        given_size, batch_size = batch_size, 32 if batch_size is None else whole_number("batch_size", batch_size, 1)
+        if batch_size is not None:
+            batch_size = whole_number("batch_size", batch_size, 1)
         if (given_out := self._direct(x, mask, lengths, batch_size)) is not None:
             return given_out
         is_bare = mask is None and lengths is None
         known = self._calls.batch(x) if is_bare else None
-        if known is not None and known.size <= batch_size:
+        if known is not None and known.size <= (batch_size or MOST_ROWS):
             self._calls.repeat(x, known)
             return self._given_out(self._inferred(known))
         if (source := source_of(x, lists=False)) is not None or steps is not None:
-            return self._predicted(source, steps, is_bare and given_size is None)
+            return self._predicted(source, steps, is_bare and batch_size is None)
         inputs = self._checked(x, mask, lengths, at_once=False)
+        batch_size = batch_size or rows_at_once(self.signature, inputs)
         self._executable.check_samples(inputs.samples, batch_size)
         if inputs.samples <= batch_size:
             return self._given_out(self._inferred(self._looked_at(x, inputs, is_bare, True)))
@@ -282,7 +286,7 @@ class CompiledModel:
 
         return self._given_out(predicted(self.signature, source, check, self._inferred, steps))
 
-    def predict_classes(self, x: object, batch_size: int = 32, *, mask: object = None, lengths: object = None) -> Outputs:
+    def predict_classes(self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None) -> Outputs:
         """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.
 
         It is the place of the largest output, of an output of one unit whether that is above one half. An array (samples,) of str or

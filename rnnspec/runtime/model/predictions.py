@@ -9,12 +9,32 @@ from itertools import islice
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import PairSignature, Signature
 from rnnspec.runtime.data.batches import Batch, CheckedInputs
 from rnnspec.runtime.data.prefetch import prefetched
 from rnnspec.runtime.data.sources import Batch as Given
 from rnnspec.runtime.data.sources import Source, inputs_of, numbered
 from rnnspec.runtime.data.validate import whole_number
+
+USUAL_ROWS = 32
+"""Samples of a batch where memory or states are counted by them, and the fewest of any other."""
+
+STEPS_AT_ONCE = 2**14
+"""Steps of a batch that is chosen for speed: beyond that, calls gain nothing, and what they read and write leaves the caches."""
+
+MOST_ROWS = 2**12
+
+
+def rows_at_once(signature: Signature, inputs: CheckedInputs) -> int:
+    """How many samples a prediction computes at a time where nobody says: as many as make calls worth their cost.
+
+    Attention takes memory for each pair of steps, and calls that carry states over are for as many samples as ever: these keep to 32.
+    """
+    if signature.states or any(isinstance(index, PairSignature) for index in signature.indices):
+        return USUAL_ROWS
+    longest = max((sequence.time for sequence in inputs.sequences.values()), default=1)
+    rows = STEPS_AT_ONCE // max(longest, 1) // USUAL_ROWS * USUAL_ROWS
+    return min(max(rows, USUAL_ROWS), MOST_ROWS)
 
 
 def predicted(

@@ -259,6 +259,15 @@ def test_weights_are_no_attribute_to_set() -> None:
 # Predictions
 
 
+@pytest.mark.parametrize(
+    ("samples", "time", "batches"), [(100, 4, 1), (9000, 1, 3), (130, 1000, 5), (70, 5000, 3), (700, 50, 3), (0, 4, 1), (40, 0, 1)]
+)
+def test_predict_takes_as_many_samples_at_once_as_are_worth_a_call(samples: int, time: int, batches: int) -> None:
+    fake = model()
+    assert len(fake.predict(np.zeros((samples, time, 3)))) == samples
+    assert len(called(fake)) == batches
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 100])
 def test_predict_is_forward_in_pieces(batch_size: int) -> None:
     for sequence in (False, True):
