@@ -22,10 +22,10 @@ def check(
 ) -> None:
     """Check a spec: its diagnostics, or a table of its layers."""
     from rnnspec.cli.tables import layer_table, mask_table
-    from rnnspec.driver import commands
+    from rnnspec.driver import check as driver
 
     try:
-        report = commands.check(spec, parse_parameters(parameter))
+        report = driver.check(spec, parse_parameters(parameter))
     except SpecError as error:
         if not json_:
             raise

@@ -6,10 +6,10 @@ import os
 import sys
 import traceback
 import unicodedata
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import ClassVar, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,7 +19,6 @@ from rich.table import Table
 from rich.theme import Theme
 
 from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
-from rnnspec.training.progress import value_text
 
 
 class DiagnosticHighlighter(RegexHighlighter):
@@ -130,8 +129,3 @@ def report_internal_error(error: Exception) -> None:
     text = str(error) if isinstance(error, InternalError) else str(InternalError(f"{type(error).__name__}: {error}"))
     places = [f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in traceback.extract_tb(error.__traceback__)]
     print_diagnostics(f"error: {text}\nIt happened in {' > '.join(places[-4:])}.")
-
-
-def print_results(name: str, means: Mapping[str, Any]) -> None:
-    """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"."""
-    print_text("\n".join(f"{name} {key} {value_text(means[key])}" for key in sorted(means, key=lambda key: key == "loss")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rnnspec.cli.console import print_results
 from rnnspec.cli.options import ArtifactPath, DataPath
 
 
@@ -10,6 +9,7 @@ def evaluate(model: ArtifactPath, data: DataPath) -> None:
     """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets."""
     from rnnspec import api
     from rnnspec.cli.data import open_data, with_targets
+    from rnnspec.cli.results import print_results
 
     loaded = api.load(model)
     file = open_data(data, loaded.signature)

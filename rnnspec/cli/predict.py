@@ -24,7 +24,7 @@ def predict(
     """
     from rnnspec import api
     from rnnspec.cli.data import open_data
-    from rnnspec.cli.tables import prediction_table
+    from rnnspec.cli.prediction_table import prediction_table
     from rnnspec.files import write_atomically
     from rnnspec.interop.predictions import CSV, as_csv, check_format, encode
     from rnnspec.runtime.data.class_names import real_steps

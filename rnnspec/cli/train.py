@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.console import messages, print_results, say
+from rnnspec.cli.console import messages, say
 from rnnspec.cli.options import DataPath, Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
 from rnnspec.cli.outputs import refuse_overwriting
 
@@ -28,6 +28,7 @@ def train(
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
     from rnnspec import api
     from rnnspec.cli.data import open_data, with_targets
+    from rnnspec.cli.results import print_results
     from rnnspec.training.progress import progress
 
     refuse_overwriting(output, spec, data)

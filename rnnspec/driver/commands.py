@@ -1,4 +1,4 @@
-"""The compiler as the command line uses it: check a spec, print a stage, format a text."""
+"""The compiler as the command line uses it: check a spec, print a stage, format a text; `check` has a module that imports less."""
 
 from __future__ import annotations
 
@@ -7,37 +7,17 @@ from dataclasses import replace
 
 from numpy.typing import DTypeLike
 
-from rnnspec.contract.model_source import LayerRow, MaskRow
-from rnnspec.diagnostics import Diagnostic
 from rnnspec.driver import backends
+from rnnspec.driver.check import check as check
 from rnnspec.driver.compilation import compilation_of, target_named
 from rnnspec.driver.pipelines import stages_of
-from rnnspec.driver.source_files import parse_all, read_spec
+from rnnspec.driver.source_files import read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
-from rnnspec.frontend.model.resolve import resolve
-from rnnspec.frontend.model.summary import layer_rows, mask_rows
 from rnnspec.frontend.syntax.formatter import format_spec
 from rnnspec.frozen import frozen
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec
-
-
-@frozen
-class Checked:
-    """The result of checking a spec without errors: model name, layer table, masks, warnings."""
-
-    model: str
-    rows: tuple[LayerRow, ...]
-    masks: tuple[MaskRow, ...]
-    warnings: tuple[Diagnostic, ...]
-
-
-def check(spec: Spec, parameters: Mapping[str, ParameterValue] | None = None) -> Checked:
-    """The layers of a spec; SpecError with all that is wrong with it."""
-    tree, _ = parse_all(read_spec(spec))
-    graph = resolve(tree, parameters)
-    return Checked(graph.model, layer_rows(graph), mask_rows(graph), graph.warnings)
 
 
 def inspect(

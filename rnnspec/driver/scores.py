@@ -8,13 +8,14 @@ from rnnspec.contract.executable import Array, Family
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
 from rnnspec.contract.signature import Config
+from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.binding.python_choice import config_of
 from rnnspec.frontend.binding.values import CheckError
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps, target_kind, target_width
 from rnnspec.frontend.graph.graph import Graph
-from rnnspec.frontend.model.objectives import metric_result
 from rnnspec.frontend.syntax import ast, standard_library
-from rnnspec.ir.ops import Function
+from rnnspec.ir.interpret import Packing, interpret
+from rnnspec.ir.ops import Function, Role
 
 
 def equations(graph: Graph, family: Family, given: Config, width: int, classes: bool) -> RowEquations:
@@ -45,7 +46,9 @@ def _target(declared: ast.Loss | ast.Metric, config: Config) -> tuple[TargetKind
 
 def result(function: Function, totals: Array) -> float | Array:
     """The value of a metric from its totals, see `result_function`; an array for one of several numbers."""
-    value = metric_result(function, totals)
+    value = interpret(function, {"totals": totals})[Role.OUTPUT, "value"]
+    if isinstance(value, Packing):
+        raise InternalError("a metric gives an index")
     return float(value[0]) if value.shape == (1,) else value
 
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum, Flag, auto
-from typing import Any, Final, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from rnnspec.frozen import frozen
 from rnnspec.ir.values import Value
 
-Array: TypeAlias = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
 
 
 class Cost(Enum):
@@ -286,29 +286,49 @@ def _extremum(b: Calculus, of: Operands, d: Value, is_left: Value) -> Iterator[t
         yield of.right, b.select(is_left, zeros, d)
 
 
-_error_function = np.vectorize(math.erf, otypes=[np.float64])
+def _numpy(name: str) -> Callable[..., Array]:
+    """A function of numpy's, which is imported when it is called: no spec needs it to be checked."""
+
+    def function(*operands: Array) -> Array:
+        import numpy as np
+
+        return getattr(np, name)(*operands)
+
+    return function
+
+
+def _logistic(x: Array) -> Array:
+    import numpy as np
+
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def _error_function(x: Array) -> Array:
+    import numpy as np
+
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
 class UnaryKind(Enum):
     """Elementwise operations of one operand; a member's value is its spelling."""
 
-    NEG = UnaryRow("neg", np.negative, lambda b, x, y, d: b.neg(d), Cost.CHEAP, Law.LINEAR | Law.INVOLUTION)
-    ABS = UnaryRow("abs", np.abs, lambda b, x, y, d: b.mul(d, b.sign(x)), Cost.CHEAP, Law.EVEN | Law.IDEMPOTENT)
-    SIGN = UnaryRow("sign", np.sign, ZERO, Cost.CHEAP)
-    FLOOR = UnaryRow("floor", np.floor, ZERO, Cost.CHEAP, Law.IDEMPOTENT)
-    ROUND = UnaryRow("round", np.rint, ZERO, Cost.CHEAP, Law.IDEMPOTENT)
+    NEG = UnaryRow("neg", _numpy("negative"), lambda b, x, y, d: b.neg(d), Cost.CHEAP, Law.LINEAR | Law.INVOLUTION)
+    ABS = UnaryRow("abs", _numpy("abs"), lambda b, x, y, d: b.mul(d, b.sign(x)), Cost.CHEAP, Law.EVEN | Law.IDEMPOTENT)
+    SIGN = UnaryRow("sign", _numpy("sign"), ZERO, Cost.CHEAP)
+    FLOOR = UnaryRow("floor", _numpy("floor"), ZERO, Cost.CHEAP, Law.IDEMPOTENT)
+    ROUND = UnaryRow("round", _numpy("rint"), ZERO, Cost.CHEAP, Law.IDEMPOTENT)
     """To the nearest integer, halves to the even one."""
-    SQRT = UnaryRow("sqrt", np.sqrt, lambda b, x, y, d: b.mul(d, b.div(b.constant_like(0.5, d), y)), Cost.ROOT)
-    EXP = UnaryRow("exp", np.exp, lambda b, x, y, d: b.mul(d, y), Cost.ELEMENTARY)
-    EXPM1 = UnaryRow("expm1", np.expm1, lambda b, x, y, d: b.mul(d, b.add(y, _ones_like(b, d))), Cost.ELEMENTARY)
-    LOG = UnaryRow("log", np.log, lambda b, x, y, d: b.div(d, x), Cost.ELEMENTARY)
-    LOG1P = UnaryRow("log1p", np.log1p, lambda b, x, y, d: b.div(d, b.add(x, _ones_like(b, d))), Cost.ELEMENTARY)
-    TANH = UnaryRow("tanh", np.tanh, _tanh, Cost.ELEMENTARY)
-    SIGMOID = UnaryRow("sigmoid", lambda x: 1.0 / (1.0 + np.exp(-x)), _sigmoid, Cost.ELEMENTARY)
+    SQRT = UnaryRow("sqrt", _numpy("sqrt"), lambda b, x, y, d: b.mul(d, b.div(b.constant_like(0.5, d), y)), Cost.ROOT)
+    EXP = UnaryRow("exp", _numpy("exp"), lambda b, x, y, d: b.mul(d, y), Cost.ELEMENTARY)
+    EXPM1 = UnaryRow("expm1", _numpy("expm1"), lambda b, x, y, d: b.mul(d, b.add(y, _ones_like(b, d))), Cost.ELEMENTARY)
+    LOG = UnaryRow("log", _numpy("log"), lambda b, x, y, d: b.div(d, x), Cost.ELEMENTARY)
+    LOG1P = UnaryRow("log1p", _numpy("log1p"), lambda b, x, y, d: b.div(d, b.add(x, _ones_like(b, d))), Cost.ELEMENTARY)
+    TANH = UnaryRow("tanh", _numpy("tanh"), _tanh, Cost.ELEMENTARY)
+    SIGMOID = UnaryRow("sigmoid", _logistic, _sigmoid, Cost.ELEMENTARY)
     ERF = UnaryRow("erf", _error_function, _erf, Cost.ELEMENTARY)
-    SIN = UnaryRow("sin", np.sin, lambda b, x, y, d: b.mul(d, b.cos(x)), Cost.ELEMENTARY)
-    COS = UnaryRow("cos", np.cos, lambda b, x, y, d: b.neg(b.mul(d, b.sin(x))), Cost.ELEMENTARY)
-    STOP_GRADIENT = UnaryRow("stop_gradient", np.positive, ZERO, Cost.FREE, Law.IDENTITY | Law.IDEMPOTENT)
+    SIN = UnaryRow("sin", _numpy("sin"), lambda b, x, y, d: b.mul(d, b.cos(x)), Cost.ELEMENTARY)
+    COS = UnaryRow("cos", _numpy("cos"), lambda b, x, y, d: b.neg(b.mul(d, b.sin(x))), Cost.ELEMENTARY)
+    STOP_GRADIENT = UnaryRow("stop_gradient", _numpy("positive"), ZERO, Cost.FREE, Law.IDENTITY | Law.IDEMPOTENT)
     """The operand itself; the gradient takes it for a constant."""
 
     _value_: str
@@ -325,20 +345,26 @@ class BinaryKind(Enum):
     """Elementwise operations of two operands; a member's value is its spelling."""
 
     ADD = BinaryRow(
-        *("add", np.add, _sum, Cost.CHEAP, Law.COMMUTATIVE, Linearity.TOGETHER), left_identity=0.0, right_identity=0.0, inverted="sub"
+        *("add", _numpy("add"), _sum, Cost.CHEAP, Law.COMMUTATIVE, Linearity.TOGETHER),
+        left_identity=0.0,
+        right_identity=0.0,
+        inverted="sub",
     )
-    SUB = BinaryRow("sub", np.subtract, _difference, Cost.CHEAP, Law.NONE, Linearity.TOGETHER, right_identity=0.0, inverted="add")
+    SUB = BinaryRow("sub", _numpy("subtract"), _difference, Cost.CHEAP, Law.NONE, Linearity.TOGETHER, right_identity=0.0, inverted="add")
     MUL = BinaryRow(
-        *("mul", np.multiply, _product, Cost.CHEAP, Law.COMMUTATIVE, Linearity.EACH), left_identity=1.0, right_identity=1.0, negating=-1.0
+        *("mul", _numpy("multiply"), _product, Cost.CHEAP, Law.COMMUTATIVE, Linearity.EACH),
+        left_identity=1.0,
+        right_identity=1.0,
+        negating=-1.0,
     )
-    DIV = BinaryRow("div", np.divide, _quotient, Cost.DIVISION, Law.NONE, Linearity.LEFT, right_identity=1.0, inverted="mul")
-    POW = BinaryRow("pow", np.float_power, _power, Cost.ELEMENTARY, right_identity=1.0)
+    DIV = BinaryRow("div", _numpy("divide"), _quotient, Cost.DIVISION, Law.NONE, Linearity.LEFT, right_identity=1.0, inverted="mul")
+    POW = BinaryRow("pow", _numpy("float_power"), _power, Cost.ELEMENTARY, right_identity=1.0)
     """As C's `pow`: 1 wherever the exponent is 0 or the base 1, NaN of a finite base below 0 and an exponent between integers."""
-    MAX = BinaryRow("max", np.maximum, _maximum, Cost.CHEAP, Law.IDEMPOTENT)
+    MAX = BinaryRow("max", _numpy("maximum"), _maximum, Cost.CHEAP, Law.IDEMPOTENT)
     """NaN if either side is NaN, as `numpy.maximum`. At a tie the gradient goes to the right: it doesn't commute."""
-    MIN = BinaryRow("min", np.minimum, _minimum, Cost.CHEAP, Law.IDEMPOTENT)
+    MIN = BinaryRow("min", _numpy("minimum"), _minimum, Cost.CHEAP, Law.IDEMPOTENT)
     AND = BinaryRow(
-        *("and", np.logical_and, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
+        *("and", _numpy("logical_and"), ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
         left_identity=1.0,
         right_identity=1.0,
         absorbing=0.0,
@@ -346,7 +372,7 @@ class BinaryKind(Enum):
     )
     """On i1 only."""
     OR = BinaryRow(
-        *("or", np.logical_or, ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
+        *("or", _numpy("logical_or"), ZERO, Cost.FREE, Law.COMMUTATIVE | Law.IDEMPOTENT),
         left_identity=0.0,
         right_identity=0.0,
         absorbing=1.0,
@@ -377,12 +403,12 @@ class BinaryKind(Enum):
 class CompareKind(Enum):
     """Comparisons; a member's value is its spelling."""
 
-    LT = CompareRow("lt", np.less)
-    LE = CompareRow("le", np.less_equal)
-    GT = CompareRow("gt", np.greater)
-    GE = CompareRow("ge", np.greater_equal)
-    EQ = CompareRow("eq", np.equal)
-    NE = CompareRow("ne", np.not_equal)
+    LT = CompareRow("lt", _numpy("less"))
+    LE = CompareRow("le", _numpy("less_equal"))
+    GT = CompareRow("gt", _numpy("greater"))
+    GE = CompareRow("ge", _numpy("greater_equal"))
+    EQ = CompareRow("eq", _numpy("equal"))
+    NE = CompareRow("ne", _numpy("not_equal"))
 
     _value_: str
     row: CompareRow

@@ -127,7 +127,8 @@ def test_colours_and_letters(workplace: Workplace) -> None:
         assert piped(workplace.folder, *words, **ascii_only).isascii()
 
 
-def test_version_and_help_load_nothing_heavy() -> None:
+def loaded(*words: str) -> set[str]:
+    """All modules in a process that ran the command."""
     code = """
 import sys
 from rnnspec.cli import main
@@ -135,12 +136,26 @@ sys.argv = ["rnnspec", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(sorted({"numpy", "lark", "llvmlite", "rnnspec.driver.compilation", "rnnspec.api"} & set(sys.modules)))
+    print(*sys.modules)
 """
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_version_and_help_load_nothing_heavy() -> None:
     for words in (("--version",), ("--help",), ("train", "--help")):
-        done = subprocess.run([sys.executable, "-c", code, *words], env=environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == "[]"
+        assert not {"numpy", "lark", "llvmlite", "rnnspec.driver.compilation", "rnnspec.api"} & loaded(*words)
+
+
+def test_a_check_loads_the_front_end_alone(workplace: Workplace) -> None:
+    """Neither numpy nor a stage behind the layer graph: a check takes as long as what it imports."""
+    found = loaded("check", str(workplace.folder / "trend.rnn"))
+    assert "rnnspec.frontend.model.resolve" in found
+    assert not {"numpy", "llvmlite", "jinja2", "safetensors"} & found
+    stages = ("passes", "kernel", "backend", "runtime", "training", "api")
+    assert not [name for name in found if name.startswith(tuple(f"rnnspec.{stage}" for stage in stages))]
+    assert not [name for name in found if name.startswith("rnnspec.frontend.errors.")]
 
 
 RESULTS: dict[str, tuple[str, ...]] = {

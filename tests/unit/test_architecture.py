@@ -81,7 +81,7 @@ Read from the top: a room stands on the floor above the highest room that it may
 """
 
 COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
-HEAVY = {"jinja2", "lark", "llvmlite", "rich", "safetensors", "threadpoolctl", "typer"}
+HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpoolctl", "typer"}
 LATE = {
     "rnnspec",
     "rnnspec.api",

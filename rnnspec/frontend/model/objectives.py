@@ -15,7 +15,6 @@ from rnnspec.frontend.lowering.cell_step import StepLowering
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, RowValue
 from rnnspec.ir.builder import Builder
-from rnnspec.ir.interpret import Array, Packing, interpret
 from rnnspec.ir.ops import Function, Result, Role, Value
 from rnnspec.ir.types import BATCH, DType, TensorType
 
@@ -94,11 +93,3 @@ def result_function(metric: Config, width: int, own: OwnEquations) -> Function:
     values = {state.name: part for state, part in zip(step.states, parts, strict=True)}
     value = StepLowering(builder, DType.F64, {}, values, {}).value_of(step)
     return builder.function("result", [Result(Role.OUTPUT, "value", value)])
-
-
-def metric_result(function: Function, totals: Array) -> Array:
-    """The value that a metric's `result_function` gives."""
-    value = interpret(function, {"totals": totals})[Role.OUTPUT, "value"]
-    if isinstance(value, Packing):
-        raise InternalError("a metric gives an index")
-    return value
