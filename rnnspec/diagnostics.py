@@ -101,6 +101,10 @@ class StateWarning(UserWarning):
     """Samples that would go on with the states of other samples."""
 
 
+class ClassWarning(UserWarning):
+    """Classes that a part of the data doesn't have."""
+
+
 class MaskWarning(UserWarning):
     """A layer that computes with steps which the caller masks."""
 

@@ -10,16 +10,18 @@ from typing import Protocol, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Executable
-from rnnspec.diagnostics import caller_level
+from rnnspec.diagnostics import ClassWarning, caller_level
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.columns import Rows, is_list
+from rnnspec.runtime.data.missing_classes import missing_classes
 from rnnspec.runtime.data.prefetch import prefetched
 from rnnspec.runtime.data.sources import FORMS, Batch, Source, numbered, source_of, unpacked
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import draw_key, generator
 from rnnspec.training.class_weights import ClassWeights
 from rnnspec.training.examples import Examples, split_off
+from rnnspec.training.targets import Targets
 
 Portion: TypeAlias = tuple[Examples, Rows]
 """A batch: the chosen samples of checked ones."""
@@ -160,6 +162,15 @@ def warn_of_end(epoch: int, taken: int, epochs: int) -> None:
     )
 
 
+def warn_of_classes(examples: Examples, rows: range, held_out: range) -> None:
+    """Tells of classes that only the samples to validate on have."""
+    for targets in examples.targets:
+        if isinstance(targets, Targets) and targets.class_numbers is not None:
+            train, test = (targets.class_numbers[part.start : part.stop] for part in (rows, held_out))
+            if problem := missing_classes(train, test, "the rest", "what validation_split holds out"):
+                warnings.warn(problem, ClassWarning, stacklevel=caller_level())
+
+
 @frozen
 class Cutting:
     """How data becomes batches.
@@ -233,6 +244,8 @@ def training_feeds(
     else:
         whole = _array_feed(check(data), cuts, steps, "steps_per_epoch")
         rows, rest = split_off(whole.examples, split if validation is None else 0.0)
+        if rest is not None:
+            warn_of_classes(whole.examples, rows, rest[1])
         feed = ArrayFeed(whole.examples.weighted_by_class(weights), rows, whole.batch_size, shuffle)
         taken_off = None if rest is None else ArrayFeed(*rest, whole.batch_size)
     if validation is not None:

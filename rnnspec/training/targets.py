@@ -98,6 +98,12 @@ class Targets:
     class_weights: ClassWeights | None = None
     unlabelled: int | None = None
 
+    @property
+    def class_numbers(self) -> Array | None:
+        """The class of each sample, (samples,), of an output of rows that has classes; else None."""
+        array = None if isinstance(self.column, RaggedArray) or self.output.is_sequence else self.column.array
+        return array if array is not None and array.ndim == 1 and array.dtype == np.int64 else None
+
     def owned(self) -> Targets:
         """The same targets in memory of their own."""
         return replace(self, column=self.column.owned() if isinstance(self.column, PaddedArray) else self.column)

@@ -12,6 +12,7 @@ import pytest
 
 from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.data import Batch
+from rnnspec.diagnostics import ClassWarning
 from rnnspec.runtime.data import prefetch
 from rnnspec.runtime.data.prefetch import prefetched
 from rnnspec.training.callbacks import Callback
@@ -378,3 +379,10 @@ def test_a_forks_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch.os, "getpid", lambda: -1)
     with pytest.raises(RuntimeError, match="fork's child"):
         next(items)
+
+
+def test_a_split_by_classes_is_told() -> None:
+    """Keras's split is of the last samples, which in data sorted by class are of a class that training never sees."""
+    y = np.repeat([0, 1, 2], 4)
+    with pytest.warns(ClassWarning, match=r"class 2 is in what validation_split holds out \(100% of its samples\) and not in the rest"):
+        made().fit(X, y, validation_split=1 / 3, verbose=False)
