@@ -9,7 +9,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any, TextIO
 
 import numpy as np
@@ -29,6 +28,8 @@ class Worker:
         self._calls: dict[str, Call] = {}
 
     def versions(self, packages: list[str]) -> dict[str, str]:
+        from importlib import metadata  # which a first result, `cold`, doesn't wait for
+
         return {name: metadata.version(name) for name in packages}
 
     def load(self, name: str, data: str) -> list[str]:

@@ -92,6 +92,20 @@ def test_what_a_start_does_not_need_is_not_imported(own_cache: Path) -> None:
         assert "llvmlite.binding" not in second
 
 
+MOST_MODULES = 78
+"""Modules of this package in a process that takes a model from the cache and calls it; each costs it a fifth of a millisecond or more."""
+
+
+def test_a_cached_start_imports_few_modules(own_cache: Path) -> None:
+    """Who adds one to this path asks first whether a first call needs it, and imports it late if not."""
+    _, second = (set(in_a_process(SPEC, WEIGHTS_GIVEN)[0].split()) for _ in range(2))
+    ours = sorted(name for name in second if name.partition(".")[0] == "rnnspec")
+    assert len(ours) <= MOST_MODULES, ours
+    slow = {"asyncio", "email", "http", "importlib.metadata", "inspect", "logging", "multiprocessing", "random", "subprocess", "tempfile"}
+    of_numpy = set(in_a_process("", "import sys, numpy; print(*sys.modules)")[0].split())
+    assert not slow & second - of_numpy
+
+
 TRAINED_LATER = """
 import sys
 import numpy as np
