@@ -68,14 +68,40 @@ def install(requirement: str) -> None:
     subprocess.run([python_of(peer), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *packages], check=True)
 
 
+INSTRUCTIONS: Mapping[str, Mapping[str, str]] = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+    "sse4.2": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+}
+"""By the target in `RNNSPEC_TARGET`, what PyTorch, oneDNN, MKL and OpenBLAS call it."""
+
+UNTOLD = ("jax", "keras", "onnxruntime")
+"""Peers whose products take all instructions that there are: XLA's flag for it holds for the rest of its code alone."""
+
+
+def comparable(peers: Sequence[str]) -> list[str]:
+    """The peers that use no more instructions than `RNNSPEC_TARGET` names, all of them if it names none."""
+    return [peer for peer in peers if "RNNSPEC_TARGET" not in os.environ or peer not in UNTOLD]
+
+
 def variables(threads: int, root: Path = ROOT) -> dict[str, str]:
-    """The environment of a worker: so many threads in every library that can be told."""
+    """The environment of a worker: so many threads, and no more instructions than asked for, in every library that can be told."""
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RNNSPEC_THREADS")
     eigen = "true" if threads > 1 else "false"
     # What Python compiles is kept, as it is of any package that pip installs.
     return {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **{name: str(threads) for name in limits},
+        **INSTRUCTIONS.get(os.environ.get("RNNSPEC_TARGET", ""), {}),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
         "KERAS_BACKEND": "jax",

@@ -46,9 +46,11 @@ from rnnspec.frontend.syntax.parser import parse
 from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
 from rnnspec.ir.printer import print_module
+from rnnspec.ir.types import DType
 from rnnspec.keras_names import names
+from rnnspec.kernel.cpu.tiles import contraction_tile, turn_registers, turn_slack
 from rnnspec.kernel.printer import print_kernel, print_kernels
-from rnnspec.kernel.target import AVX2
+from rnnspec.kernel.target import AVX2, AVX512, Target
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.source import SourceFile
 
@@ -280,6 +282,19 @@ def summary(above: str) -> str:
     return fence(summary_text(ModelSource(graph.model, "", {}, "float32", layer_rows(graph))))
 
 
+def tiles(_: str) -> str:
+    """The tile of each number of gates, for a few targets: what is chosen for 1,024 units in float32."""
+    rows = [(str(gates), *(_tile(target, gates) for target in (AVX512, AVX2))) for gates in range(1, 9)]
+    return table(("gates", "AVX-512, 32 registers", "AVX2, 16 registers"), rows)
+
+
+def _tile(target: Target, gates: int) -> str:
+    tile = contraction_tile(target, gates, 1024, target.lanes(DType.F32))
+    tallest, columns = tile.rows[0], gates * tile.vectors
+    registers, slack = turn_registers(tallest, columns, target), round(100 * turn_slack(tallest, columns))
+    return f"{tallest} rows by {tile.vectors} vectors: {tallest * columns} sums, {registers} registers, slack {slack} %"
+
+
 # Benchmarks, as they were measured.
 
 
@@ -417,6 +432,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "recorded-in-place": recorded_in_place,
     "fetched-ahead": fetched_ahead,
     "llvm-loop": llvm_loop,
+    "tiles": tiles,
     "summary": summary,
     "measured": measured,
     "stages": lambda _: fence(commands.list_stages()),

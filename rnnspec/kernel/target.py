@@ -120,6 +120,21 @@ def machine_target(architecture: str, features: Collection[str]) -> Target:
     raise ValueError(f"no code can be generated for this machine: its processor is a {architecture}, and there are targets for {known}")
 
 
+TARGET_VARIABLE = "RNNSPEC_TARGET"
+"""The environment's variable that names the target to compile for, where not for all that the machine has."""
+
+
+def chosen_target(name: str, architecture: str, features: Collection[str]) -> Target:
+    """The target of that name; ValueError if there is none, or a machine with that architecture and these features isn't one."""
+    target = TARGETS.get(name)
+    if target is None:
+        raise ValueError(f"{TARGET_VARIABLE}: expected one of {', '.join(TARGETS)}, got {name!r}")
+    if target.architecture != architecture or not target.needs.issubset(features):
+        missing = ", ".join(sorted(target.needs.difference(features))) or target.architecture
+        raise ValueError(f"{TARGET_VARIABLE}: this machine can't run code for {name}: it has no {missing}")
+    return target
+
+
 @frozen
 class CacheBlock:
     """A part of a contraction that stays in the caches: `rows` rows, `tiles` tiles of units, and `depth` turns over the depth or all.

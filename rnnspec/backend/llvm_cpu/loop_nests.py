@@ -85,12 +85,31 @@ def _turned(vectors: Vectors, back: str | None, start: str, stop: str, turn: str
 
 
 def row_tiles(vectors: Vectors, rows: Range, counts: Sequence[int], body: Callable[[str, int], None]) -> None:
-    """Runs `body(first row, count)` over the rows, by the largest count that fits."""
+    """Runs `body(first row, count)` over the rows, by the largest count that fits and leaves no single row, see `_stop_of_tallest`."""
     start, stop = rows
-    for count in counts:
-        with vectors.writer.loop(start, stop, count, "r") as row:
+    for number, count in enumerate(counts):
+        with vectors.writer.loop(start, stop if number else _stop_of_tallest(vectors, rows, counts), count, "r") as row:
             body(row, count)
         start = row
+
+
+def _stop_of_tallest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
+    """Where the tiles of the first count end.
+
+    A single row reads all weights for itself. So if an odd count would leave an odd number of rows, there is a tile less of it, and what
+    is left is even: 4 rows are 2 and 2, not 3 and 1.
+    """
+    start, stop = rows
+    if not _leaves_an_even_rest(counts):
+        return stop
+    writer = vectors.writer
+    left = writer.assign(f"srem i64 {writer.subtract(stop, start)}, {counts[0]}", "left")
+    odd = writer.assign(f"and i64 {left}, 1", "odd")
+    return writer.subtract(stop, writer.multiply(odd, counts[0]))
+
+
+def _leaves_an_even_rest(counts: Sequence[int]) -> bool:
+    return bool(counts) and counts[0] % 2 == 1 and 2 in counts[1:]
 
 
 def emit_stage(vectors: Vectors, places: RowAddresses, stage: FusedLoop, rows: Range, blocks: Range | None = None) -> None:
@@ -238,6 +257,9 @@ def _rest(vectors: Vectors, rows: Range, counts: Sequence[int]) -> str:
         return rows[0]
     writer = vectors.writer
     left = writer.subtract(rows[1], rows[0])
+    if _leaves_an_even_rest(counts):
+        few, odd = writer.assign(f"icmp slt i64 {left}, {counts[0]}", "few"), writer.assign(f"and i64 {left}, 1", "odd")
+        return writer.subtract(rows[1], writer.assign(f"select i1 {few}, i64 {odd}, i64 0", "left"))
     for count in counts:
         left = writer.assign(f"srem i64 {left}, {count}", "left")
     return writer.subtract(rows[1], left)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rnnspec.diagnostics import InternalError
-from rnnspec.kernel.target import Target, machine_target
+from rnnspec.kernel.target import TARGET_VARIABLE, Target, chosen_target, machine_target
 from rnnspec.locks import in_llvm
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def level_for(text: str) -> int:
 
 
 def host_target() -> Target:
-    """The description of this machine, with its own processor's scheduling and instructions; ValueError if there is none."""
+    """The description of this machine, with its own processor's scheduling and instructions; ValueError if there is none.
+
+    With `RNNSPEC_TARGET` in the environment the target of that name, as if the machine had no more; ValueError if it has less.
+    """
     return in_llvm(_host_target)
 
 
@@ -55,7 +59,10 @@ def _host_target() -> Target:
     features = llvm.get_host_cpu_features()
     triple = llvm.get_default_triple()
     parts = llvm.get_triple_parts(triple)
-    base = machine_target(parts.Arch, {name for name, there in features.items() if there})
+    there = {name for name, has in features.items() if has}
+    if chosen := os.environ.get(TARGET_VARIABLE, ""):
+        return replace(chosen_target(chosen, parts.Arch, there), triple=triple, object_format=parts.ObjectFormat)
+    base = machine_target(parts.Arch, there)
     return replace(base, triple=triple, cpu=llvm.get_host_cpu_name(), features=features.flatten(), object_format=parts.ObjectFormat)
 
 

@@ -252,16 +252,28 @@ class TileEmitter:
                     vectors.prefetch(vectors.pointer(fetched, writer.multiply(writer.subtract(k, start), self._line())))
                 turn = writer.multiply(k, block)
                 steps = [vectors.pointer(panel, turn) for panel in panels]
-                weights = {
-                    (gate, vector): vectors.load(
-                        vectors.pointer(steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes))
+                places = {
+                    (gate, vector): vectors.pointer(
+                        steps[vector // self.panel_vectors], str((vector % self.panel_vectors * gates + gate) * lanes)
                     )
                     for vector in range(self.units.vectors)
                     for gate in range(gates)
                 }
-                elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
-                for (gate, row, vector), register in zip(keys, registers, strict=True):
-                    following.append(vectors.multiply_add(elements[row], weights[gate, vector], register))
+                waiting = dict(zip(keys, registers, strict=True))
+                added: dict[tuple[int, int, int], str] = {}
+                if self.count < len(places):
+                    elements = [vectors.load_splat(vectors.pointer(pointer, k)) for pointer in left]
+                    for (gate, vector), place in places.items():
+                        weight = vectors.load(place)
+                        for row, element in enumerate(elements):
+                            added[gate, row, vector] = vectors.multiply_add(element, weight, waiting[gate, row, vector])
+                else:
+                    weights = {key: vectors.load(place) for key, place in places.items()}
+                    for row, pointer in enumerate(left):
+                        element = vectors.load_splat(vectors.pointer(pointer, k))
+                        for (gate, vector), weight in weights.items():
+                            added[gate, row, vector] = vectors.multiply_add(element, weight, waiting[gate, row, vector])
+                following.extend(added[key] for key in keys)
             return registers
 
         return add

@@ -25,25 +25,40 @@ SECOND_LEVEL_BYTES_A_CYCLE = 32
 
 def turn_cycles(rows: int, columns: int) -> float:
     """The cycles of one turn over the depth: each sum waits for its last turn, each column and each row is loaded once."""
-    return max(rows * columns / ARITHMETIC_A_CYCLE, (rows + columns) / LOADS_A_CYCLE, LATENCY)
+    return max(rows * columns / ARITHMETIC_A_CYCLE, _cycles_beside_arithmetic(rows, columns))
+
+
+def turn_slack(rows: int, columns: int) -> float:
+    """The part of a turn's cycles, 0 to 1, by which all but its arithmetic may be late for nothing."""
+    return 1 - _cycles_beside_arithmetic(rows, columns) / turn_cycles(rows, columns)
+
+
+def _cycles_beside_arithmetic(rows: int, columns: int) -> float:
+    return max((rows + columns) / LOADS_A_CYCLE, LATENCY)
+
+
+def turn_registers(rows: int, columns: int, target: Target) -> int:
+    """The registers of a turn: its sums, the vectors of the side that has fewer, and one of the other side in turn."""
+    return rows * columns + min(rows, columns) + (1 if target.fused_multiply_add else 2)
 
 
 def contraction_tile(target: Target, gates: int, units: int, lanes: int) -> Tile:
-    """The cheapest tile whose sums, weights and element of the left side all stay in registers.
+    """The cheapest tile whose turn finds all of its registers.
 
-    Of tiles that cost the same, the one with more rows reads its weights less often, the one with more vectors the left side.
+    Of tiles that cost the same, the one with more slack loses less by what no model knows; the one with more rows reads its weights less
+    often, the one with more vectors the left side.
     """
-    spare = 1 if target.fused_multiply_add else 2
     needed = -(-units // lanes)
-    best, least = Tile((1,), 1), float("inf")
+    best, least = Tile((1,), 1), (float("inf"),) * 4
     for vectors in range(1, max(1, min(WIDEST // gates, needed)) + 1):
         columns = gates * vectors
-        rows = max(1, min(MOST_ROWS, (target.registers - spare - columns) // columns))
+        rows = max(rows for rows in range(1, MOST_ROWS + 1) if rows == 1 or turn_registers(rows, columns, target) <= target.registers)
         full, rest = divmod(needed, vectors)
         cycles = (full * turn_cycles(rows, columns) + (turn_cycles(rows, gates * rest) if rest else 0)) / rows
-        if (cycles, -rows, -vectors) < (least, -best.rows[0], -best.vectors):
+        cost = cycles, -turn_slack(rows, columns), -rows, -vectors
+        if cost < least:
             wide = min(-(-LATENCY * ARITHMETIC_A_CYCLE // columns), -(-needed // vectors))
-            best, least = Tile(row_counts(rows), vectors, wide), cycles
+            best, least = Tile(row_counts(rows), vectors, wide), cost
     return best
 
 
@@ -107,7 +122,8 @@ def pointwise_tile(target: Target, units: int, lanes: int, alive: int, shared: i
 def row_counts(most: int) -> tuple[int, ...]:
     """Row counts, largest first, from which any number of rows is put together: 6 gives 6, 2, 1.
 
-    Two rows of four columns have just as many sums as keep the processor busy, so that a count between costs code and saves no time.
+    Each is a loop more to compile. An even number of rows, which most batches have, is put together without a single one, see
+    `llvm_cpu.loop_nests.row_tiles`.
     """
     return (most, *(count for count in (2, 1) if count < most))
 

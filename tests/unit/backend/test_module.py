@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
 import sys
@@ -406,19 +407,33 @@ def test_every_other_step_goes_back_through_weights_that_no_first_level_cache_ho
     code = function_of(emit_module(kernels.module, AVX2), f"{name}.{number}")
     ways = 0
     for loop in sums(code):
-        for first, last in ((0, 8), (1, 6)):
-            one, other = (weights_in_turn(code, loop, (first, last), exchanged) for exchanged in (False, True))
+        for rows, tiles in itertools.product((5, 1), ((0, 8), (1, 6))):
+            one, other = (weights_in_turn(code, loop, rows, tiles, exchanged) for exchanged in (False, True))
             assert sorted(one) == sorted(other)
             assert one == (other[::-1] if turns else other)
             ways += len(one) > 1
-    assert ways >= 4 or not turns, "several rows, and a single one"
+    assert ways >= (2 if wanted == "stream" else 4) or not turns, "several rows, and a single one"
 
 
-def weights_in_turn(code: Code, loop: Loop, tiles: tuple[int, int], exchanged: bool) -> list[tuple[str, int]]:
-    """Where a product's loop begins to read weights, tile by tile: of some of the tiles, where threads share them."""
+@pytest.mark.parametrize(("spec", "tallest"), [("LSTM(64)", 3), ("GRU(64)", 4), ("SimpleRNN(64)", 6)])
+def test_no_row_is_alone_that_has_another_one(spec: str, tallest: int) -> None:
+    """A single row reads all weights for itself: 4 rows are 2 and 2, not 3 and 1."""
+    kernels = scheduled(model(3, spec), "forward")
+    nest = next(nest for nest in nests_of(kernels.function) if nest.scan and isinstance(nest.node, FusedLoop))
+    code = function_of(emit_module(kernels.module, AVX2), f"forward.{nest.name}")
+    tall, pairs, *single = sums(code)
+    for rows in range(1, 30):
+        turns = [bool(weights_in_turn(code, loop, rows, (0, 8), exchanged=False)) for loop in (tall, pairs, *single)]
+        alone = rows == 1 if tallest % 2 else rows % 2 == 1
+        assert any(turns[2:]) == alone
+        assert turns[0] == (rows >= tallest and (tallest, rows) != (3, 4))
+
+
+def weights_in_turn(code: Code, loop: Loop, rows: int, tiles: tuple[int, int], exchanged: bool) -> list[tuple[str, int]]:
+    """Where a product's loop begins to read weights, tile by tile, for some rows: of some of the tiles, where threads share them."""
     start, stop, token, *share = (name for name in code.parameters if name not in code.pointers)
     places = {name: len(code.pointers) - place if exchanged else place for place, name in enumerate(code.pointers)}
-    given: Numbers = {**places, start: 0, stop: 3, token: 0, **dict(zip(share, tiles, strict=False))}
+    given: Numbers = {**places, start: 0, stop: rows, token: 0, **dict(zip(share, tiles, strict=False))}
     weights = next(each for each in loop.instructions if each.opcode == "load")
     found: list[tuple[str, int]] = []
 
