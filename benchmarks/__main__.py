@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.chart import chart
 from benchmarks.cold import cold
-from benchmarks.environments import BUILD, install, installed, is_installed
+from benchmarks.environments import BUILD, comparable, install, installed, is_installed
 from benchmarks.measure import Plan, Say, measure
 from benchmarks.results import Row, as_data, disturbed, markdown, scaling, table
 from benchmarks.workloads import GROUPS, WORKLOADS, workload
@@ -50,7 +50,7 @@ def main(
             raise typer.BadParameter(str(error)) from None
     if get and not names:
         return
-    chosen = peers.split(",") if peers else installed()
+    chosen = peers.split(",") if peers else comparable(installed())
     if unknown := [peer for peer in chosen if not is_installed(peer)]:
         raise typer.BadParameter(f"not installed: {', '.join(unknown)}; there are {', '.join(installed())}")
     plan = Plan(rounds, seconds, processor)

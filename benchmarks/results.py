@@ -160,7 +160,14 @@ def _measured(found: Measured) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    return {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    target = {name: os.environ[name] for name in ("RNNSPEC_TARGET",) if name in os.environ}
+    return {
+        **target,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def _processor() -> str:

@@ -8,3 +8,6 @@ TargetName: TypeAlias = Literal["avx512", "avx2", "sse4.2", "neon"]
 
 TARGET_NAMES: tuple[TargetName, ...] = get_args(TargetName)
 """`kernel.target.TARGETS` has the description of each."""
+
+TARGET_VARIABLE = "RNNSPEC_TARGET"
+"""The environment's variable that names the target to compile for, where that isn't all that the machine has."""

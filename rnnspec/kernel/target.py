@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from rnnspec.contract.target_names import TargetName
+from rnnspec.contract.target_names import TARGET_VARIABLE, TargetName
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 
@@ -118,10 +118,6 @@ def machine_target(architecture: str, features: Collection[str]) -> Target:
             return target
     known = ", ".join(dict.fromkeys(target.architecture for target in TARGETS.values()))
     raise ValueError(f"no code can be generated for this machine: its processor is a {architecture}, and there are targets for {known}")
-
-
-TARGET_VARIABLE = "RNNSPEC_TARGET"
-"""The environment's variable that names the target to compile for, where not for all that the machine has."""
 
 
 def chosen_target(name: str, architecture: str, features: Collection[str]) -> Target:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from rnnspec.contract.target_names import TARGET_VARIABLE
 from rnnspec.diagnostics import InternalError
-from rnnspec.kernel.target import TARGET_VARIABLE, Target, chosen_target, machine_target
+from rnnspec.kernel.target import Target, chosen_target, machine_target
 from rnnspec.locks import in_llvm
 
 if TYPE_CHECKING:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
+from rnnspec.contract.target_names import TARGET_VARIABLE
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM, in_llvm
 from rnnspec.runtime.native.elf import image_of
@@ -140,9 +142,14 @@ class Loaded:
         self.functions = {symbol: _prototype(symbol)(address) for symbol, address in addresses.items()}
 
 
-@cache
 def host_identity() -> str:
-    """The facts that object code depends on beside the compiler: this machine's processor, and the version of LLVM."""
+    """The facts that object code depends on beside the compiler: this machine's processor, the target that `RNNSPEC_TARGET` names,
+    and the version of LLVM."""
+    return f"{os.environ.get(TARGET_VARIABLE, '')} {_processor_and_llvm()}"
+
+
+@cache
+def _processor_and_llvm() -> str:
     processor = processor_of_linux()
     if processor is not None:
         with LLVM:  # a fork waits for who imports

@@ -6,6 +6,7 @@ register count, same tiles, the instructions its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,6 +27,7 @@ from rnnspec.ir.ops import Module, Role
 from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, TARGETS, Target
 from rnnspec.passes.differentiate import Differentiate
 from rnnspec.runtime.native.executable import NativeExecutable, Variant
+from rnnspec.runtime.native.jit import host_identity
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 from tests.e2e.test_threads import shared
@@ -298,4 +300,36 @@ def test_a_machine_is_known_however_its_triple_spells_it(
 def test_a_machine_without_a_target_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llvmlite.binding, "get_default_triple", lambda: "riscv64-unknown-linux-gnu")
     with pytest.raises(ValueError, match="no code can be generated for this machine: its processor is a riscv64"):
+        host_target()
+
+
+def test_the_environment_names_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own processor, so that the code is that of such a machine; what is cached for another target stays apart."""
+    monkeypatch.setattr(llvmlite.binding, "get_default_triple", lambda: "x86_64-pc-linux-gnu")
+    features = dict.fromkeys((*AVX512.needs, *AVX2.needs), True)
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: llvmlite.binding.FeatureMap(features))
+    assert host_target().name == "avx512"
+    known = {host_identity()}
+    for name in ("avx2", "sse4.2"):
+        monkeypatch.setenv("RNNSPEC_TARGET", name)
+        assert host_target() == replace(TARGETS[name], triple="x86_64-pc-linux-gnu", object_format=host_target().object_format)
+        known.add(host_identity())
+    assert len(known) == 3
+    monkeypatch.setenv("RNNSPEC_TARGET", "")
+    assert host_target().name == "avx512"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("avx1024", "RNNSPEC_TARGET: expected one of avx512, avx2, sse4.2, neon, got 'avx1024'"),
+        ("avx512", "RNNSPEC_TARGET: this machine can't run code for avx512: it has no avx512bw, avx512dq, avx512f, avx512vl"),
+        ("neon", "RNNSPEC_TARGET: this machine can't run code for neon: it has no aarch64"),
+    ],
+)
+def test_a_target_that_the_machine_is_not_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setattr(llvmlite.binding, "get_default_triple", lambda: "x86_64-pc-linux-gnu")
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: llvmlite.binding.FeatureMap(dict.fromkeys(AVX2.needs, True)))
+    monkeypatch.setenv("RNNSPEC_TARGET", name)
+    with pytest.raises(ValueError, match=re.escape(said)):
         host_target()
