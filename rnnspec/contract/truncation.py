@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import IndexSignature, Signature
 
 
 def truncation_problem(signature: Signature, trained: Collection[str], whole: Collection[str]) -> str:
@@ -15,6 +15,8 @@ def truncation_problem(signature: Signature, trained: Collection[str], whole: Co
     """
     if signature.stream.refusal:
         return f"parts of a sequence can't go on from each other: {signature.stream.refusal}"
+    if any(isinstance(each, IndexSignature) and not (each.sources or each.joins or each.windows) for each in signature.indices):
+        return "a layer computes with all padded steps, whose values before a part's beginning aren't known in it"
     lengths = dict.fromkeys(source.shape[0] for source in signature.inputs if source.is_sequence)
     if len(lengths) > 1:
         return f"its inputs have different lengths, {' and '.join(map(str, lengths))}: it isn't known which parts belong together"

@@ -222,7 +222,7 @@ REFUSED = {
     "Bidirectional(LSTM(3, return_sequences = true))\nDense(2)": "bidirectional reads the sequence from its end",
     "LSTM(3, go_backwards = true, return_sequences = true)\nDense(2)": "lstm reads the sequence from its end",
     "LSTM(3)\nDense(2)": "dense is one row a sample, which only the end of the sequence gives",
-    "LSTM(3, return_sequences = true)\nConv1D(2, 3, padding = causal)": "conv1d looks at several steps at once",
+    "LSTM(3, return_sequences = true)\nConv1D(2, 3, padding = causal)": "a layer computes with all padded steps",
 }
 
 
