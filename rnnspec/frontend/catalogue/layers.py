@@ -208,7 +208,14 @@ LAYERS = catalogue(
         ),
         Entry("GlobalAveragePooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
         Entry("GlobalMaxPooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
-        Entry("RepeatVector", (ArgumentSpec("n", Int()), NAME)),
+        Entry(
+            "RepeatVector",
+            (
+                ArgumentSpec("n", Int(), None, optional=True),
+                ArgumentSpec("like", Named(), None, optional=True, positional=False),
+                NAME,
+            ),
+        ),
         Entry("ZeroPadding1D", (ArgumentSpec("padding", AT_BOTH_ENDS, 1), unsupported_arguments.DATA_FORMAT, CARRY_MASK, NAME)),
         Entry("Cropping1D", (ArgumentSpec("cropping", AT_BOTH_ENDS, (1, 1)), CARRY_MASK, NAME)),
         Entry("UpSampling1D", (ArgumentSpec("size", Int(1, 100), 2), NAME)),

@@ -94,6 +94,16 @@ class MergeMisfit(Diagnostic):
 
 
 @frozen(kw_only=True)
+class RepeatedHow(Diagnostic):
+    """A RepeatVector with neither or both of its two arguments, or like something else than a sequence."""
+
+    code = "E0531"
+    title = "RepeatVector needs to know how often it repeats"
+    label = "expected a number of steps, or the name of a sequence that has as many"
+    advice = "write `RepeatVector(5)`, or `RepeatVector(like = s)` where `s` is an input or a value that is a sequence"
+
+
+@frozen(kw_only=True)
 class TakesOne(Diagnostic):
     """A list of values for a layer or a block of one operand."""
 

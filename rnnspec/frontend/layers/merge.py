@@ -62,7 +62,7 @@ class Merge(Layer):
 
 
 def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operands: tuple[GraphValue, ...]) -> BuiltLayer:
-    """Sequences keep the steps that are real in one of them."""
+    """Sequences keep the steps that are real in one of them; a row beside them is at each of their steps."""
     kind = MergeKind(call.callee.text)
     for operand in operands:
         checks.numbers(call, operand)
@@ -78,13 +78,14 @@ def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, op
     if not least <= len(values) <= most:
         expected = "two values" if kind is MergeKind.SUBTRACT else "two values or more"
         raise misfit(f"expects {expected}, got {len(values)}", f"write `[a, b] -> {kind.value}()`")
-    if len({value.sequence for value in values}) > 1:
+    sequences = [value for value in values if value.sequence] or values
+    if over_steps and len(sequences) < len(values):
         raise misfit(f"a sequence and a row: {shown_types}")
-    if not over_steps and len({value.shape[:-1] for value in values}) > 1:
+    if not over_steps and len({value.shape[:-1] for value in sequences}) > 1:
         raise misfit(f"sequences of different lengths: {shown_types}", "the same name of a dimension is the same length")
-    if len({value.flipped for value in values}) > 1:
+    if len({value.flipped for value in sequences}) > 1:
         raise CheckError(errors.syntax.NotYet(span=call.callee.span, what="merging a sequence in reversed order with one in its own order"))
-    if values[0].flipped and not over_steps and len({value.steps for value in values}) > 1:
+    if sequences[0].flipped and not over_steps and len({value.steps for value in sequences}) > 1:
         raise CheckError(errors.syntax.NotYet(span=call.callee.span, what="merging sequences in reversed order that mask different steps"))
     widths = {value.features for value in values}
     if (over_steps or kind is not MergeKind.CONCATENATE) and len(widths) > 1:
@@ -92,8 +93,8 @@ def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, op
     if over_steps:
         return BuiltLayer(Merge(name, kind, over_steps=True), operands, (_joined_type(values).by(name),))
     features = sum(value.features for value in values) if kind is MergeKind.CONCATENATE else values[0].features
-    output = values[0].with_features(features).by(name)
-    for value in values[1:]:
+    output = sequences[0].with_features(features).by(name)
+    for value in sequences[1:]:
         if output.steps is not None and value.steps is not None:
             output = replace(output, steps=output.steps.either(value.steps))
     return BuiltLayer(Merge(name, kind), operands, (output,))
@@ -113,13 +114,17 @@ def _lower(tools: Tools, layer: Merge, operands: Sequence[Flow]) -> tuple[Flow, 
 
 
 def _merged(tools: Tools, kind: MergeKind, flows: Sequence[Computed]) -> Computed:
-    """Sequences are packed anew where they mask different steps."""
-    packed = [flow for flow in flows if isinstance(flow, PackedSequence)]
-    if not packed:
+    """Sequences are packed anew where they mask different steps; rows are put at their real steps."""
+    sequences = [flow for flow in flows if isinstance(flow, PackedSequence)]
+    if not sequences:
         return RowValue(_combined(tools, kind, [flow.value for flow in flows]))
-    steps = packed[0].steps
-    for flow in packed[1:]:
+    steps = sequences[0].steps
+    for flow in sequences[1:]:
         steps = steps.either(flow.steps)
+    hold, flip = all(flow.hold for flow in sequences), sequences[0].flip
+    packed = [
+        flow if isinstance(flow, PackedSequence) else replace(tools.at_each(steps, flow.value), hold=hold, flip=flip) for flow in flows
+    ]
     first, zero = packed[0], tools.constant(0.0, (1, tools.width(packed[0].value)))
     if any(flow.steps != steps for flow in packed):
         value = _combined(tools, kind, [_repacked(tools, kind, flow, steps) for flow in packed])
@@ -189,7 +194,7 @@ def _masked_steps(layer: Merge, application: Application) -> MaskedSteps:
 
 def _masks_differ(application: Application) -> bool:
     """Whether a merge takes sequences that mask different steps."""
-    return len({operand.type.steps for operand in application.operands}) > 1
+    return len({operand.type.steps for operand in application.operands if operand.type.sequence}) > 1
 
 
 def _packs(layer: Merge, application: Application) -> Iterator[StepMask]:
@@ -207,6 +212,8 @@ def _packs(layer: Merge, application: Application) -> Iterator[StepMask]:
 def _stream_refusal(layer: Merge, application: Application, held: Sequence[bool]) -> str:
     if layer.over_steps:
         return f"{layer.name} puts sequences one after the other"
+    if len({operand.type.sequence for operand in application.operands}) > 1:
+        return f"{layer.name} puts a row at each step of a sequence"
     shows_held = layer.kind not in _NEUTRAL and any(held) and _masks_differ(application)
     if shows_held and any(operand.type.masked for operand in application.operands):
         return f"{layer.name} merges sequences that mask different steps"

@@ -653,7 +653,7 @@ def test_packing_indices_come_in_the_order_of_use() -> None:
     ("body", "code"),
     [
         ("[a, other] -> Add()", "E0506"),
-        ("[a, row] -> Concatenate()", "E0506"),
+        ("[a, row] -> Concatenate(axis = 1)", "E0506"),
         ("[a] -> Add()", "E0506"),
         ("a -> Concatenate()", "E0506"),
         ("[a, b, a] -> Subtract()", "E0506"),
