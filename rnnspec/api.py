@@ -117,6 +117,7 @@ def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Mod
     try:
         model = _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
         model.take_texts(source.path, saved.texts)
+        model.take_training(saved)
         return model
     except SpecError:
         raise

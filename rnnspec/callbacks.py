@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from rnnspec.training.backup import BackupAndRestore
 from rnnspec.training.callbacks import Callback, History
 from rnnspec.training.constructors import absent
 from rnnspec.training.log_callbacks import CSVLogger, TensorBoard
@@ -32,6 +33,7 @@ from rnnspec.training.monitors import EarlyStopping, LearningRateScheduler, Redu
 from rnnspec.training.simple_callbacks import LambdaCallback, TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",

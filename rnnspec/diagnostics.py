@@ -109,6 +109,10 @@ class MaskWarning(UserWarning):
     """A layer that computes with steps which the caller masks."""
 
 
+class UnsavedWarning(UserWarning):
+    """A part of a model that its file can't hold."""
+
+
 class SpecError(ValueError):
     """A spec that can't be compiled; `diagnostics` holds all faults that its stage found."""
 

@@ -8,10 +8,13 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from rnnspec.training.backup import Checkpoints
 from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rnnspec.training.loop import Totals
     from rnnspec.training.model import Model
 
@@ -81,10 +84,26 @@ class CallbackList:
     Whoever has no hook of batches isn't called at batches, and without any the means of a batch aren't computed.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Model | None, params: Mapping[str, Any]) -> None:
-        """`params`: see `Callback`. ValueError for callbacks that look at a value which no logs will have."""
+    def __init__(
+        self,
+        callbacks: Sequence[Callback],
+        model: Model | None,
+        params: Mapping[str, Any],
+        begin: int = 0,
+        random: np.random.Generator | None = None,
+    ) -> None:
+        """`params`: see `Callback`. `begin`: the first epoch; `random`: what a training draws from. Checkpoints come last.
+
+        ValueError for callbacks that look at a value which no logs will have.
+        """
         self.model = model
-        self._all = tuple(callbacks)
+        self.begin = begin
+        self._random = random
+        self._params = params
+        self._all = tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoints)))
+        for callback in self._all:
+            if isinstance(callback, Checkpoints):
+                callback.attach(self)
         if any(isinstance(callback, LearningRateScheduler | ReduceLROnPlateau) for callback in self._all):
             params = {**params, "metrics": {**params["metrics"], "learning_rate": None}}
         for callback in self._all:
@@ -169,16 +188,34 @@ class CallbackList:
             for callback in self._test_batch_end:
                 callback.on_test_batch_end(batch, logs)
 
-    def state_dicts(self) -> list[dict[str, Any]]:
-        """What a checkpoint keeps of each."""
-        return [callback.state_dict() for callback in self._all]
+    def place(self, epoch: int) -> dict[str, Any]:
+        """The place of the run before an epoch, as plain data: what it draws from, the callbacks' states, whether it was stopped."""
+        kept = [callback for callback in self._all if not isinstance(callback, Checkpoints)]
+        return {
+            "epoch": epoch,
+            "steps": self._params["steps"],
+            "stopped": self.stopped,
+            "random": None if self._random is None else dict(self._random.bit_generator.state),
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in kept],
+        }
 
-    def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Goes on from a checkpoint; ValueError for one of other callbacks."""
-        if len(states) != len(self._all):
-            raise ValueError(f"the checkpoint is of a training with {len(states)} callbacks, this one has {len(self._all)}")
-        for callback, state in zip(self._all, states, strict=True):
+    def go_on_from(self, place: Mapping[str, Any]) -> None:
+        """Goes on from what `place` gave; ValueError for a run of other callbacks, or of epochs of other lengths."""
+        kept = [callback for callback in self._all if not isinstance(callback, Checkpoints)]
+        before, now = [name for name, _ in place["callbacks"]], [type(callback).__name__ for callback in kept]
+        if before != now:
+            raise ValueError(f"the training that was broken off had the callbacks {', '.join(before)}, this one has {', '.join(now)}")
+        if place["steps"] != self._params["steps"]:
+            raise ValueError(
+                f"the training that was broken off had {place['steps']} batches an epoch, this one has {self._params['steps']}"
+            )
+        for callback, (_, state) in zip(kept, place["callbacks"], strict=True):
             callback.load_state_dict(state)
+        if self._random is not None:
+            self._random.bit_generator.state = place["random"]
+        self.begin = place["epoch"]
+        if self.model is not None:
+            self.model.stop_training = place["stopped"]
 
 
 NO_CALLBACKS = CallbackList((), None, {"metrics": {}})

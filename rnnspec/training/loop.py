@@ -271,7 +271,6 @@ class Fit:
     epochs: int
     random: np.random.Generator
     validation: Feed | None = None
-    initial_epoch: int = 0
 
     @property
     def params(self) -> dict[str, Any]:
@@ -285,7 +284,8 @@ class Fit:
         logs: Logs = {}
         with callbacks:
             callbacks.train_begin()
-            for epoch in range(self.initial_epoch, self.epochs):
+            stopped = callbacks.begin and callbacks.stopped  # a training that had ended already when it was broken off
+            for epoch in range(self.epochs if stopped else callbacks.begin, self.epochs):
                 taken, logs = self._epoch(epoch, callbacks, logs)
                 if callbacks.stopped:
                     break

@@ -18,8 +18,8 @@ from rnnspec.runtime.data.sources import Batch
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
-from rnnspec.training.batch_calls import BatchCalls
 from rnnspec.training.configuration import Beside, Configuration
+from rnnspec.training.saved_model import SavedModel
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
@@ -36,7 +36,7 @@ Restore: TypeAlias = Callable[[bytes], "Model"]
 _LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
 
-class Model(BatchCalls):
+class Model(SavedModel):
     """A compiled model with training.
 
     Loss, optimizer, metrics and the defaults of `fit` come from the spec's train section; `configure`
@@ -69,6 +69,8 @@ class Model(BatchCalls):
         self._compile_loss = compile_loss
         self._updates: Updates | None = None
         self._is_set_up = False
+        self._missing = ""
+        """Losses of one's own with which the model was saved, and which it lacks now."""
         self.stop_training = False
         """Set by a callback, ends `fit` behind the batch or the epoch at hand, with the history kept."""
         self.history: History | None = None
@@ -279,8 +281,8 @@ class Model(BatchCalls):
             history = setup.History()
             with self._drawing:
                 random = self._random if seed is None else generator(seed, "fit")
-            fit = setup.Fit(trainer, updates, feed, epochs, random, validation, begin)
-            watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))})
+            fit = setup.Fit(trainer, updates, feed, epochs, random, validation)
+            watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))}, begin, random)
             self.history, self.stop_training = history, False
             fit.run(watching)
         return history
@@ -325,6 +327,9 @@ class Model(BatchCalls):
 
     def _loss_ready(self) -> Trainer:
         self._set_up()
+        if self._trainer is None and self._missing:
+            help_ = "its file can't hold it: call model.configure(loss=...) again"
+            raise ValueError(f"model {self.signature.model} was saved with the loss {self._missing}; {help_}")
         if self._trainer is None:
             raise ValueError(f"model {self.signature.model} has no loss: {_LOSS_HELP}")
         return self._trainer
@@ -345,10 +350,10 @@ class Model(BatchCalls):
         optimizer = self._ready()[1].optimizer
         optimizer.learning_rate = replace(optimizer, learning_rate=rate).learning_rate
 
-    @property
-    def iterations(self) -> int:
-        """The number of updates that the optimizer has made; 0 without an optimizer."""
-        return 0 if self._updates is None else self._updates.optimizer.iterations
+    def _take_configuration(self, chosen: Configuration, missing: str) -> None:
+        self._trainer = self._trainer_for(chosen)
+        self._configured = self._chosen = chosen
+        self._missing = missing
 
     def _trainer_for(self, by: Configuration) -> Trainer | None:
         """None without a loss."""

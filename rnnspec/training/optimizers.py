@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NoReturn, cast
 
@@ -124,6 +124,21 @@ class Optimizer(ABC):
     def state(self) -> Sequence[Array]:
         """The flat arrays of state, in the layout that `bind` was given."""
         return self._state
+
+    def states(self) -> dict[str, Array]:
+        """The state by name: the count of updates, and the flat arrays, views all."""
+        return {"iterations": np.array(self.iterations, np.int64)} | {str(place): array for place, array in enumerate(self._state)}
+
+    def restore(self, given: Mapping[str, Array]) -> None:
+        """Takes on what `states` gave; ValueError, nothing being changed, if it doesn't fit."""
+        known = self.states()
+        if {name: (each.shape, each.dtype) for name, each in given.items()} != {
+            name: (each.shape, each.dtype) for name, each in known.items()
+        }:
+            raise ValueError(f"the state isn't of this {type(self).__name__} and model")
+        self.iterations = int(given["iterations"])
+        for name, array in known.items():
+            array[...] = given[name]
 
     def bind(self, extents: Sequence[WeightExtent], dtype: np.dtype[np.generic]) -> None:
         """Forget all state and take on flat arrays of this layout."""

@@ -89,6 +89,7 @@ LATE = {
     "rnnspec.training.metrics",
     "rnnspec.training.batch_calls",
     "rnnspec.training.model",
+    "rnnspec.training.saved_model",
     *(f"rnnspec.cli{module}" for module in ("", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command

@@ -396,18 +396,7 @@ class CompiledModel:
         return self._executable.inspect(stage, after)
 
     def save(self, file: model_file.Target) -> None:
-        """Writes the model to one file, `.rnnc`: spec, parameters and weights, without code. `rnnspec.load` reads it.
-
-        `file`: a path, or an open binary file. OSError leaves an older file as it was. An older file's mode is kept.
-
-        >>> import io
-        >>> import rnnspec
-        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
-        >>> file = io.BytesIO()  # or a path, "tiny.rnnc"
-        >>> model.save(file)
-        >>> rnnspec.load(file.getvalue())
-        <Model Tiny, float32, 393 weights>
-        """
+        """Writes spec, parameters and weights to one file, without code; OSError leaves an older file as it was."""
         model_file.save(self._artifact(), file)
 
     def _artifact(self) -> model_file.Artifact:

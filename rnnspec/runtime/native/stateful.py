@@ -83,6 +83,22 @@ class StatefulExecutable:
                 f"a stateful model goes on with the {held} samples of its first call, got {size}{fits}; reset_states() starts anew"
             )
 
+    @property
+    def states(self) -> dict[str, Array]:
+        """Copies of the states that the last call left, by name; empty if there was none."""
+        with self._next_turn():
+            return {name: value.copy() for name, value in self._states.items()}
+
+    def set_states(self, states: Mapping[str, Array]) -> None:
+        """Takes on what `states` gave; ValueError for states that the model doesn't have."""
+        widths = {state.name: state.width for state in self._signatures}
+        samples = {len(value) for value in states.values() if value.ndim == 2}
+        fits = {name: value.shape[1] for name, value in states.items() if value.ndim == 2} == widths and len(samples) == 1
+        if states and (not fits or any(value.dtype != self._dtype for value in states.values())):
+            raise ValueError("the states aren't of this model's stateful layers")
+        with self._next_turn():
+            self._states = {name: value.copy() for name, value in states.items()}
+
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The model's outputs, without the states; ValueError for another number of samples than the first call's."""
         with self._next_turn():

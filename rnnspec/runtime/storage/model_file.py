@@ -32,13 +32,15 @@ from rnnspec.frozen import frozen
 from rnnspec.signals import deferred
 from rnnspec.version import __version__
 
-FORMAT = 2
-"""The newest format this version reads. It writes 1 where there are no lists of texts."""
+FORMAT = 3
+"""The newest format this version reads. It writes 1 where there are no lists of texts and no state of a training, 2 without the latter."""
 
 SPEC, WEIGHTS, MANIFEST = "model.rnn", "weights.safetensors", "manifest.json"
 _MEMBERS = (MANIFEST, SPEC, WEIGHTS)
 _LIST = re.compile(r"((?:vocabulary|classes)/.+)\.txt", re.DOTALL)
 """The members that are lists of texts, with what the list is of."""
+TRAINING, ARRAYS = "training.json", "training.safetensors"
+"""The members of a training's state."""
 _MANIFEST_LIMIT = 2**24
 _MOST_DEEP = 8
 """Lists inside of each other that a parameter may have."""
@@ -64,6 +66,10 @@ class Artifact:
     dtype: str
     weights: Mapping[str, Array]
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    training: bytes = b""
+    """The state of a training as JSON; empty without one."""
+    arrays: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    """The arrays of that state."""
 
 
 class Readable(Protocol):
@@ -150,8 +156,11 @@ def encode(artifact: Artifact) -> bytes:
     weights = {name: np.asarray(value, order="C") for name, value in artifact.weights.items()}
     members = {SPEC: artifact.text.encode(), WEIGHTS: save_tensors(weights)}
     members |= {f"{name}.txt": text_lists.encoded(texts) for name, texts in artifact.texts.items()}
+    if artifact.training:
+        arrays = {name: np.asarray(value, order="C") for name, value in artifact.arrays.items()}
+        members |= {TRAINING: artifact.training, ARRAYS: save_tensors(arrays)}
     manifest: dict[str, Any] = {
-        "format": FORMAT if artifact.texts else 1,
+        "format": 3 if artifact.training else 2 if artifact.texts else 1,
         "rnnspec": __version__,
         "model": artifact.name,
         "dtype": artifact.dtype,
@@ -202,7 +211,8 @@ def decode(content: bytes) -> Artifact:
         raise ArtifactError(f"{SPEC} isn't UTF-8 text: {error}") from None
     weights = _read_weights(members[WEIGHTS], manifest)
     texts = {found[1]: _read_list(name, content) for name, content in members.items() if (found := _LIST.fullmatch(name))}
-    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights, texts)
+    training, arrays = members.get(TRAINING, b""), _read_tensors(ARRAYS, members[ARRAYS]) if ARRAYS in members else {}
+    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights, texts, training, arrays)
 
 
 def _read_list(name: str, content: bytes) -> tuple[str, ...]:
@@ -234,7 +244,8 @@ def _unzipped(content: bytes) -> dict[str, bytes]:
                     raise ArtifactError(f"{name} is larger than {limit} bytes")
             _read_format(archive.read(MANIFEST))
             names = sorted(entry.filename for entry in entries)
-            if sorted(name for name in names if not _LIST.fullmatch(name)) != sorted(_MEMBERS) or len(set(names)) < len(names):
+            needed = sorted(name for name in names if not _LIST.fullmatch(name) and name not in (TRAINING, ARRAYS))
+            if needed != sorted(_MEMBERS) or len(set(names)) < len(names) or (TRAINING in names) != (ARRAYS in names):
                 raise ArtifactError(f"expected the members {', '.join(_MEMBERS)}, found {', '.join(names)}")
             return {name: archive.read(name) for name in names}
     except ArtifactError:
@@ -326,13 +337,7 @@ def _own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _read_weights(content: bytes, manifest: Mapping[str, Any]) -> dict[str, Array]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
-
-    try:
-        found: dict[str, Array] = load_tensors(content)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{WEIGHTS} can't be read: {error}") from None
+    found = _read_tensors(WEIGHTS, content)
     expected = {weight["name"]: tuple(weight["shape"]) for weight in manifest["weights"]}
     if set(found) != set(expected):
         raise ArtifactError(f"{WEIGHTS} holds {', '.join(sorted(found))}, the manifest says {', '.join(sorted(expected))}")
@@ -341,3 +346,13 @@ def _read_weights(content: bytes, manifest: Mapping[str, Any]) -> dict[str, Arra
             said = f"the manifest says {shape} {manifest['dtype']}"
             raise ArtifactError(f"weight {name} is {found[name].shape} {found[name].dtype}, {said}")
     return {name: found[name] for name in expected}
+
+
+def _read_tensors(name: str, content: bytes) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    try:
+        return load_tensors(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{name} can't be read: {error}") from None

@@ -1,0 +1,147 @@
+"""A model with the state of its training in its file, so that a training goes on to the bit after `load`."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.diagnostics import UnsavedWarning
+from rnnspec.runtime.native.stateful import StatefulExecutable
+from rnnspec.runtime.storage import dataclass_json, model_file
+from rnnspec.training.batch_calls import BatchCalls
+from rnnspec.training.configuration import Configuration
+
+if TYPE_CHECKING:
+    from rnnspec.contract.signature import Config
+    from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.updates import Updates
+
+_OPTIMIZER, _STATES, _RUN = "optimizer/", "states/", "run"
+
+
+class SavedModel(BatchCalls):
+    """A compiled model whose file has what `configure` set, the optimizer's state, the random numbers and the carried states."""
+
+    _updates: Updates | None
+    _chosen: Configuration | None
+    _outputs: list[str]
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Makes the trainer of the spec's train section."""
+
+    @abstractmethod
+    def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
+        """Begins with an optimizer."""
+
+    @abstractmethod
+    def _take_configuration(self, chosen: Configuration, missing: str) -> None:
+        """Takes what `configure` set. `missing`: losses of one's own that the file hasn't, in words."""
+
+    def save(self, file: model_file.Target) -> None:
+        """Writes the model to one file, `.rnnc`: spec, parameters, weights and the state of its training, without code.
+
+        `rnnspec.load` reads it, and a training goes on to the bit: what `configure` set, the optimizer's state, where the streams of
+        random numbers are, and the states of stateful layers are in it. A loss or a metric that is an object of your own can't be
+        written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file. OSError leaves an older
+        file as it was. An older file's mode is kept.
+
+        >>> import io
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+        >>> file = io.BytesIO()  # or a path, "tiny.rnnc"
+        >>> model.save(file)
+        >>> rnnspec.load(file.getvalue())
+        <Model Tiny, float32, 393 weights>
+        """
+        artifact, left_out = self.state_artifact()
+        if left_out:
+            what = ", ".join(left_out)
+            advice = "after loading, give it to model.configure again"
+            warnings.warn(UnsavedWarning(f"{what} can't be written to a model's file: {advice}"), stacklevel=2)
+        model_file.save(artifact, file)
+
+    def state_artifact(self, run: Any = None) -> tuple[model_file.Artifact, tuple[str, ...]]:
+        """The contents of the model's file, of one moment, and what can't be written, in words. `run`: plain data of a checkpoint."""
+        plain = super()._artifact()
+        seed, random = self._randomness()
+        carried = self._executable.states if isinstance(self._executable, StatefulExecutable) else {}
+        if self._updates is None and self._chosen is None and random is None and not carried and run is None:
+            return plain, ()
+        from rnnspec.training import saved_training
+
+        updates = self._updates
+
+        def both(flat: Array, _: int) -> tuple[Array, dict[str, Array]]:
+            states = {} if updates is None else {name: np.array(value) for name, value in updates.optimizer.states().items()}
+            return flat.copy(), states
+
+        flat, states = self._parameters.read(both)
+        arrays = {f"{_OPTIMIZER}{name}": value for name, value in states.items()}
+        arrays |= {f"{_STATES}{name}": value for name, value in carried.items()}
+        configuration, left_out = (None, ()) if self._chosen is None else saved_training.saved_configuration(self._chosen)
+        trained = updates is not None and (self.iterations > 0 or self._chosen is not None)
+        if not trained and configuration is None and random is None and not carried and run is None:
+            return plain, ()
+        saved = saved_training.SavedTraining(
+            seed,
+            saved_training.text_of(random),
+            configuration,
+            None if updates is None else saved_training.config_of(updates.optimizer),
+            saved_training.text_of(saved_training.apart(run, _RUN, arrays)),
+        )
+        training = dataclass_json.to_json(saved)
+        weights = self._parameters.split(flat)
+        return (
+            model_file.Artifact(plain.name, plain.text, plain.parameters, plain.dtype, weights, plain.texts, training, arrays),
+            left_out,
+        )
+
+    def take_training(self, saved: model_file.Artifact, *, running: bool = False) -> Any:
+        """Goes on from a file's state; the `run` of a checkpoint, None of any other file. ValueError for a state that doesn't fit.
+
+        `running`: in a training with its own loss, metrics and optimizer, which stay; the optimizer takes the settings and the state.
+        """
+        if not saved.training:
+            return None
+        self._set_up()
+        from rnnspec.training import saved_training
+
+        found = dataclass_json.from_json(saved_training.SavedTraining, saved.training)
+        with self._changing:
+            self._set_randomness(found.seed, saved_training.read_text(found.random))
+            if (chosen := found.configuration) is not None and not running:
+                fields = saved_training.configuration_of(chosen, self._outputs)
+                self._take_configuration(Configuration(**fields), ", ".join(chosen.own_losses))
+            if found.optimizer is not None:
+                current = None if self._updates is None else self._updates.optimizer
+                if not running:
+                    if current is None or saved_training.config_of(current) != found.optimizer:
+                        self._set_optimizer(found.optimizer)
+                elif current is None or type(current).__name__ != found.optimizer.name:
+                    raise ValueError(f"it is of a training by {found.optimizer.name}, this one has another optimizer")
+                else:
+                    saved_training.set_settings(current, found.optimizer)
+            self._restore_arrays(saved.arrays)
+            return saved_training.together(saved_training.read_text(found.run), saved.arrays)
+
+    def _restore_arrays(self, arrays: Mapping[str, Array]) -> None:
+        if self._updates is not None:
+            optimizer = self._updates.optimizer
+            states = {name.removeprefix(_OPTIMIZER): value for name, value in arrays.items() if name.startswith(_OPTIMIZER)}
+            self._parameters.change(lambda _: optimizer.restore(states))
+        states = {name.removeprefix(_STATES): value for name, value in arrays.items() if name.startswith(_STATES)}
+        if isinstance(self._executable, StatefulExecutable):
+            self._executable.set_states(states)
+        elif states:
+            raise ValueError("the file has states, and the model isn't stateful")
+
+    @property
+    def iterations(self) -> int:
+        """The number of updates that the optimizer has made; 0 without an optimizer."""
+        return 0 if self._updates is None else self._updates.optimizer.iterations

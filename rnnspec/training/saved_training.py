@@ -1,0 +1,165 @@
+"""The state of a model's training as plain data, for its file: what `configure` set, the optimizer, the random numbers, carried states.
+
+A checkpoint has a part more: where a run is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import ArgumentValue, Config
+from rnnspec.frozen import frozen
+from rnnspec.training.losses import NamedLoss
+from rnnspec.training.metrics import MetricNames
+from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
+from rnnspec.training.settings import losses_for, make_optimizer
+
+if TYPE_CHECKING:
+    from rnnspec.training.configuration import Configuration
+    from rnnspec.training.optimizers import Optimizer
+
+Plain: TypeAlias = Any
+"""Numbers, texts, None, arrays, and lists and dicts of these."""
+
+
+@frozen
+class SavedConfiguration:
+    """A `Configuration` as plain data; a text in the place of a loss names one of one's own, which can't be written."""
+
+    losses: tuple[Config | str | None, ...] | None
+    loss_weights: tuple[float, ...]
+    metrics: tuple[tuple[Config, ...], ...]
+    metrics_of_all: bool
+    weighted_metrics: tuple[tuple[Config, ...], ...]
+    weighted_of_all: bool
+    truncate: int | None
+
+    @property
+    def own_losses(self) -> tuple[str, ...]:
+        """The names of the losses that couldn't be written."""
+        return tuple(loss for loss in self.losses or () if isinstance(loss, str))
+
+
+@frozen
+class SavedTraining:
+    """The state of a training. `random`: the model's stream of random numbers as text, None at its beginning.
+
+    `optimizer`: its settings as they are now. `run`: of a checkpoint, as JSON.
+    """
+
+    seed: int
+    random: str | None
+    configuration: SavedConfiguration | None
+    optimizer: Config | None
+    run: str | None
+
+
+def text_of(value: Plain) -> str | None:
+    """JSON, None for None; whole numbers of any size stay as they are."""
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def read_text(text: str | None) -> Plain:
+    """What `text_of` wrote."""
+    return None if text is None else json.loads(text)
+
+
+def config_of(made: object) -> Config:
+    """An optimizer, or a loss of sequences, by its name and its settings."""
+    settings = {each.name: cast(object, getattr(made, each.name)) for each in fields(cast(Any, made)) if each.init}
+    return Config(type(made).__name__, tuple((name, _argument(value)) for name, value in settings.items()))
+
+
+def set_settings(optimizer: Optimizer, saved: Config) -> None:
+    """Gives an optimizer the settings that were saved; ValueError for settings that it can't have."""
+    made = make_optimizer(saved)
+    for name, _ in saved.arguments:
+        if getattr(optimizer, name) != getattr(made, name):
+            setattr(optimizer, name, getattr(made, name))
+
+
+def _argument(value: object) -> ArgumentValue:
+    if isinstance(value, (list, tuple)):
+        return tuple(_argument(each) for each in cast(Sequence[object], value))
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{type(value).__name__} isn't plain data")
+
+
+def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple[str, ...]]:
+    """A configuration as plain data, and what of it can't be written, in words."""
+    left_out: list[str] = []
+    losses: list[Config | str | None] = []
+    for loss in given.losses or ():
+        if loss is None or isinstance(loss, NamedLoss):
+            losses.append(None if loss is None else loss.config)
+        elif type(loss).__name__ in SEQUENCE_LOSSES and type(loss) is SEQUENCE_LOSSES[type(loss).__name__]:
+            losses.append(config_of(loss))
+        else:
+            losses.append(type(loss).__name__)
+            left_out.append(f"the loss {type(loss).__name__}")
+    kept: list[tuple[tuple[Config, ...], ...]] = []
+    for names in (given.metrics, given.weighted_metrics):
+        kept.append(tuple(tuple(each for each in of_output if isinstance(each, Config)) for of_output in names.each))
+        left_out += [f"the metric {each.name}" for of_output in names.each for each in of_output if not isinstance(each, Config)]
+    of_all = given.metrics.of_all, given.weighted_metrics.of_all
+    saved = SavedConfiguration(
+        None if given.losses is None else tuple(losses),
+        tuple(map(float, given.loss_weights)),
+        *(kept[0], of_all[0]),
+        *(kept[1], of_all[1]),
+        given.truncate,
+    )
+    return saved, tuple(left_out)
+
+
+def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[str, Any]:
+    """The fields of the `Configuration` that was saved, without losses of one's own; ValueError for what no configuration has."""
+    losses = None
+    if saved.losses is not None and not saved.own_losses:
+        losses = losses_for(outputs, list(saved.losses))
+    if len(saved.loss_weights) != len(outputs) or any(len(each) != len(outputs) for each in (saved.metrics, saved.weighted_metrics)):
+        raise ValueError("what `configure` set is for other outputs")
+    return {
+        "losses": losses,
+        "loss_weights": saved.loss_weights,
+        "metrics": MetricNames(saved.metrics, saved.metrics_of_all),
+        "weighted_metrics": MetricNames(saved.weighted_metrics, saved.weighted_of_all),
+        "truncate": saved.truncate,
+    }
+
+
+# Plain data with arrays: as JSON, whose arrays lie apart
+
+
+def apart(value: Plain, name: str, arrays: dict[str, Array]) -> Plain:
+    """The value as JSON holds it; its arrays are put into `arrays`, under names that begin with `name`."""
+    if isinstance(value, np.ndarray):
+        arrays[name] = cast(Array, value)
+        return {"array": name}
+    if isinstance(value, Mapping):
+        named = cast(Mapping[str, Plain], value)
+        return {"dict": {key: apart(each, f"{name}/{key}", arrays) for key, each in named.items()}}
+    if isinstance(value, (list, tuple)):
+        return [apart(each, f"{name}/{place}", arrays) for place, each in enumerate(cast(Sequence[Plain], value))]
+    return cast(Plain, value.item()) if isinstance(value, np.generic) else value
+
+
+def together(value: Plain, arrays: Mapping[str, Array]) -> Plain:
+    """What `apart` took apart; ValueError for an array that isn't there."""
+    if isinstance(value, list):
+        return [together(each, arrays) for each in cast(list[Plain], value)]
+    if isinstance(value, dict):
+        named = cast(dict[str, Plain], value)
+        if "array" in named:
+            if named["array"] not in arrays:
+                raise ValueError(f"there is no array {named['array']}")
+            return arrays[named["array"]].copy()
+        return {key: together(each, arrays) for key, each in named["dict"].items()}
+    return value
