@@ -213,7 +213,8 @@ def most_sizes(signature: Signature, sizes: Mapping[Size, int], indices: Sequenc
     known = Sizes(sizes)
     for number, (each, index) in enumerate(zip(signature.indices, indices, strict=True)):
         if isinstance(each, IndexSignature):
-            known[Tokens(number)], known[Steps(number)] = index.batch * index.time, index.time
+            # No sample has no step: the index of none has no more offsets than that, and nothing may be read behind them.
+            known[Tokens(number)], known[Steps(number)] = index.batch * index.time, index.time if index.batch else 0
     return known
 
 

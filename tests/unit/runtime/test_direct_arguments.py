@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.dimensions import Steps, Tokens
+from rnnspec.runtime.native import prepared_call
+from rnnspec.runtime.native.prepared_call import most_sizes
 from tests.unit.runtime.test_direct import counted, off_by_one_byte
 
 BODIES: Mapping[str, str] = {
@@ -263,3 +266,33 @@ def test_nothing_is_left_behind() -> None:
     calls()
     gc.collect()
     assert max(abs(sys.getrefcount(each) - then) for each, then in zip(watched, before, strict=True)) < 60
+
+
+CONVOLVED = """model Convolved {
+    input x: float[time, 3]
+
+    Conv1D(8, 3, padding = "causal")
+    MaxPooling1D(2)
+    GRU(4)
+}
+"""
+
+
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
+@pytest.mark.parametrize("masked", [False, True])
+def test_no_sample_has_no_step(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution drops masks, so that its index is made once, and of no sample: nothing may be read behind its offsets."""
+    sizes: list[tuple[int, int]] = []
+
+    def noted(*arguments: Any) -> Mapping[Any, int]:
+        found = most_sizes(*arguments)
+        sizes.extend((found[Tokens(number)], found[Steps(number)]) for number in range(len(arguments[2])))
+        return found
+
+    monkeypatch.setattr(prepared_call, "most_sizes", noted)
+    model = rnnspec.compile(CONVOLVED, seed=0)
+    given = {"mask": np.zeros((0, 8), bool)} if masked else {}
+    for _ in range(4):
+        assert model.forward(np.zeros((0, 8, 3), np.float32), **given).shape == (0, 4)
+    assert set(sizes) <= {(0, 0)}
+    assert bool(sizes) == masked
