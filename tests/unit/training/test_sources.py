@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -325,10 +325,10 @@ def test_an_interrupt_comes_through_while_a_source_waits(monkeypatch: pytest.Mon
 
     def waiting() -> Iterator[Any]:
         yield batch(0)
-        _thread.interrupt_main()
+        signal.pthread_kill(main.ident or 0, signal.SIGINT)  # a real one, which ends a wait, as Ctrl-C's does
         let_go.wait()
 
-    of = made()
+    of, main = made(), threading.main_thread()
     with pytest.raises(KeyboardInterrupt):
         of.fit(waiting, verbose=False)
     let_go.set()
