@@ -10,6 +10,9 @@ from rnnspec.cli.console import messages, say
 from rnnspec.cli.options import DataPath, Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
 from rnnspec.cli.outputs import refuse_overwriting
 
+CHECKPOINT = "Save all of the training after so many epochs, beside the model's file."
+KEEP = "So many checkpoints stay.  [default: 3]"
+RESUME = "Go on from the newest checkpoint, if there is one."
 VALIDATION = "The last fraction of the training set, to validate on instead of the spec's."
 
 
@@ -24,14 +27,19 @@ def train(
     validation_split: Annotated[float | None, typer.Option(metavar="FRACTION", help=VALIDATION, show_default=False)] = None,
     shuffle: Annotated[bool | None, typer.Option("--shuffle/--no-shuffle", help="Instead of the spec's.", show_default=False)] = None,
     dtype: Dtype = Precision.float32,
+    checkpoint: Annotated[str | None, typer.Option(metavar="every=NUMBER", help=CHECKPOINT, show_default=False)] = None,
+    keep: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help=KEEP, show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
     from rnnspec import api
+    from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted
     from rnnspec.cli.data import open_data, with_targets
     from rnnspec.cli.results import print_results
     from rnnspec.training.progress import progress
 
     refuse_overwriting(output, spec, data)
+    checkpoints = checkpoints_for(output, checkpoint, keep, resume)
     model = api.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = open_data(data, model.signature)
     examples = with_targets(file, file.for_training, model.signature)
@@ -44,25 +52,32 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
-    model.fit(
-        examples.x,
-        examples.y,
-        batch_size=batch_size,
-        epochs=epochs,
-        sample_weight=examples.weights,
-        validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y, held_out.weights),
-        validation_split=validation_split,
-        shuffle=shuffle,
-        seed=seed,
-        verbose=False,
-        mask=examples.mask,
-        lengths=examples.lengths,
-        validation_mask=None if held_out is None else held_out.mask,
-        validation_lengths=None if held_out is None else held_out.lengths,
-        callbacks=[progress(messages)],
-    )
+    try:
+        model.fit(
+            examples.x,
+            examples.y,
+            batch_size=batch_size,
+            epochs=epochs,
+            sample_weight=examples.weights,
+            validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y, held_out.weights),
+            validation_split=validation_split,
+            shuffle=shuffle,
+            seed=seed,
+            verbose=False,
+            mask=examples.mask,
+            lengths=examples.lengths,
+            validation_mask=None if held_out is None else held_out.mask,
+            validation_lengths=None if held_out is None else held_out.lengths,
+            callbacks=[progress(messages), *(() if checkpoints is None else (checkpoints,))],
+        )
+    except KeyboardInterrupt:
+        if checkpoints is not None:
+            save_interrupted(checkpoints)
+        raise
     model.save(output)
     say(f"wrote {output}")
+    if checkpoints is not None:
+        checkpoints.remove()
     if test is not None and test.y is not None:
         model.reset_states()
         print_results("test", model.evaluate(test.x, test.y, batch_size, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))

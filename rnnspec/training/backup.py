@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.files import try_to_write_beside
+from rnnspec.files import remove_dead_parts, try_to_write_beside
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.constructors import clear_arguments, true_or_false
@@ -40,6 +40,8 @@ class Checkpoints(Callback):
         self._run: CallbackList | None = None
         self.restored = 0
         self.last: Path | None = None
+        self._rest: tuple[int, model_file.Artifact] | None = None
+        """The last epoch's state, if it has no checkpoint."""
 
     def attach(self, run: CallbackList) -> None:
         """Takes the run whose place is kept."""
@@ -49,7 +51,7 @@ class Checkpoints(Callback):
         """Goes on from the newest checkpoint that is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try_to_write_beside(self.folder.resolve() / "epoch")
-        self.restored, self.last = 0, None
+        self.restored, self.last, self._rest = 0, None, None
         for path in checkpoints_in(self.folder):
             try:
                 saved = model_file.load(path)
@@ -77,14 +79,20 @@ class Checkpoints(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Saves; it is called behind all other callbacks."""
         assert self._run is not None
-        if (epoch + 1) % self._every and not self._run.stopped and epoch + 1 != self.params["epochs"]:
-            return
-        artifact, _ = self.model.state_artifact(self._run.place(epoch + 1))
-        path = self.folder / f"epoch-{epoch + 1:06d}.rnnc"
-        model_file.save(artifact, path)
-        self.last = path
-        for old in checkpoints_in(self.folder)[self._keep :]:
-            old.unlink(missing_ok=True)
+        self._rest = epoch + 1, self.model.state_artifact(self._run.place(epoch + 1))[0]
+        if (epoch + 1) % self._every == 0 or self._run.stopped or epoch + 1 == self.params["epochs"]:
+            self.save_rest()
+
+    def save_rest(self) -> Path | None:
+        """Saves the last epoch's state if it isn't yet, as after an interrupt; the newest checkpoint, None if there is none."""
+        if self._rest is not None:
+            epoch, artifact = self._rest
+            path = self.folder / f"epoch-{epoch:06d}.rnnc"
+            model_file.save(artifact, path)
+            self.last, self._rest = path, None
+            for old in checkpoints_in(self.folder)[self._keep :]:
+                old.unlink(missing_ok=True)
+        return self.last
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Removes the checkpoints, if they aren't to stay."""
@@ -95,6 +103,7 @@ class Checkpoints(Callback):
         """Removes all checkpoints, and the folder if it is empty then."""
         for path in checkpoints_in(self.folder):
             path.unlink(missing_ok=True)
+        remove_dead_parts(self.folder)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from rnnspec.training.backup import Checkpoints
 from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau
+from rnnspec.training.progress import Shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,7 @@ class CallbackList:
         self._random = random
         self._params = params
         self._all = tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoints)))
+        self._kept = [callback for callback in self._all if not isinstance(callback, Checkpoints | Shown)]
         for callback in self._all:
             if isinstance(callback, Checkpoints):
                 callback.attach(self)
@@ -190,26 +192,24 @@ class CallbackList:
 
     def place(self, epoch: int) -> dict[str, Any]:
         """The place of the run before an epoch, as plain data: what it draws from, the callbacks' states, whether it was stopped."""
-        kept = [callback for callback in self._all if not isinstance(callback, Checkpoints)]
         return {
             "epoch": epoch,
             "steps": self._params["steps"],
             "stopped": self.stopped,
             "random": None if self._random is None else dict(self._random.bit_generator.state),
-            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in kept],
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self._kept],
         }
 
     def go_on_from(self, place: Mapping[str, Any]) -> None:
         """Goes on from what `place` gave; ValueError for a run of other callbacks, or of epochs of other lengths."""
-        kept = [callback for callback in self._all if not isinstance(callback, Checkpoints)]
-        before, now = [name for name, _ in place["callbacks"]], [type(callback).__name__ for callback in kept]
+        before, now = [name for name, _ in place["callbacks"]], [type(callback).__name__ for callback in self._kept]
         if before != now:
             raise ValueError(f"the training that was broken off had the callbacks {', '.join(before)}, this one has {', '.join(now)}")
         if place["steps"] != self._params["steps"]:
             raise ValueError(
                 f"the training that was broken off had {place['steps']} batches an epoch, this one has {self._params['steps']}"
             )
-        for callback, (_, state) in zip(kept, place["callbacks"], strict=True):
+        for callback, (_, state) in zip(self._kept, place["callbacks"], strict=True):
             callback.load_state_dict(state)
         if self._random is not None:
             self._random.bit_generator.state = place["random"]

@@ -26,7 +26,11 @@ def progress(console: Console | None = None) -> Callback:
     return ProgressBar(console) if console.is_terminal else EpochLines(console)
 
 
-class EpochLines(Callback):
+class Shown(Callback):
+    """A callback that only shows the training: one that goes on from a checkpoint may be shown in another way."""
+
+
+class EpochLines(Shown):
     """One plain line for each epoch."""
 
     def __init__(self, console: Console) -> None:
@@ -37,7 +41,7 @@ class EpochLines(Callback):
         self._console.out(epoch_line(epoch, self.params["epochs"], logs or {}), highlight=False)
 
 
-class ProgressBar(Callback):
+class ProgressBar(Shown):
     """A bar over all updates, and above it a line for each finished epoch."""
 
     def __init__(self, console: Console) -> None:

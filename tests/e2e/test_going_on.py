@@ -201,6 +201,14 @@ def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
         other.fit(X, Y, epochs=9, verbose=False, callbacks=callbacks(tmp_path, None))
 
 
+def test_a_training_goes_on_however_it_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no power"):
+        compiled().fit(X, Y, epochs=4, verbose=True, callbacks=callbacks(tmp_path, 2))
+    model = compiled()
+    model.fit(X, Y, epochs=4, verbose=False, callbacks=callbacks(tmp_path, None))
+    assert model.iterations == 12
+
+
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Any] = []
     save = model_file.save

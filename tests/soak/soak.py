@@ -344,6 +344,93 @@ def shared_streams(rounds: int) -> str:
     return f"{rounds} of each thread"
 
 
+COMMAND_SPEC = """model Killed {
+    input words: int[time]
+    Embedding(40, 3)
+    LSTM(3)
+    Dropout(0.3)
+    Dense(1)
+    train { loss = mse  optimizer = Adam(learning_rate = 0.01)  batch_size = 3  epochs = 4 }
+}"""
+
+
+def command(words: list[str], killed_at: int | None, counted: list[int] | None = None) -> int:
+    """The end of `rnnspec` in a fork, negative if a signal ended it; `killed_at`: the call of a function at which it kills itself.
+
+    Calls of Python's functions and of those in C are counted, from the first callback of the training on: updates, writes and renames too.
+    """
+    from rnnspec.cli import main as command_main
+    from rnnspec.training.backup import Checkpoints
+
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        calls = 0
+
+        def count(frame: Any, event: str, argument: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+            if calls == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        begin = Checkpoints.on_train_begin
+
+        def counting(self: Any, logs: Any = None) -> None:
+            sys.setprofile(count)
+            begin(self, logs)
+
+        Checkpoints.on_train_begin = counting
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.argv = ["rnnspec", *words]
+        code: Any = 1
+        try:
+            command_main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            sys.setprofile(None)
+            os.write(writing, str(calls).encode())
+            os._exit(code)
+    os.close(writing)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        content = pipe.read()
+    if counted is not None:
+        counted.append(int(content))
+    return os.waitstatus_to_exitcode(status)
+
+
+def killed_trainings(rounds: int) -> str:
+    """`rnnspec train` with checkpoints, killed at any moment and resumed, perhaps killed again: the bits of an undisturbed one."""
+    random_, counted, killed = random.Random(5), list[int](), 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spec, examples, whole = folder / "spec.rnn", folder / "data.npz", folder / "whole.rnnc"
+        spec.write_text(COMMAND_SPEC, encoding="utf-8")
+        drawn = np.random.default_rng(0)
+        np.savez(examples, x=drawn.integers(0, 40, (8, 4)).astype(np.int32), y=drawn.normal(size=(8, 1)))
+        given = ["train", str(spec), "-d", str(examples), "--seed", "1", "--checkpoint", "every=1", "--keep", "2", "--resume"]
+        for _ in range(2):  # the second has what is compiled once from the cache
+            assert command([*given, "-o", str(whole)], None, counted) == 0
+        plain = folder / "plain.rnnc"
+        assert command(["train", str(spec), "-d", str(examples), "--seed", "1", "-o", str(plain)], None) == 0
+        assert plain.read_bytes() == whole.read_bytes()
+        for turn in range(rounds):
+            output = folder / f"killed-{turn}.rnnc"
+            words = [*given, "-o", str(output)]
+            while random_.random() < 0.7 or killed <= turn:
+                ended = command(words, random_.randint(1, counted[-1]))
+                assert ended in (0, -signal.SIGKILL), ended
+                killed += ended != 0
+                epochs = sorted(path.name for path in Path(f"{output}.checkpoints").glob("epoch-*"))
+                assert len(epochs) <= 3, epochs
+            assert command(words, None) == 0
+            assert output.read_bytes() == whole.read_bytes(), f"round {turn}: other bits than those of the undisturbed training"
+            output.unlink()
+        assert sorted(path.name for path in folder.iterdir()) == ["data.npz", "plain.rnnc", "spec.rnn", "whole.rnnc"]
+    return f"{killed} kills in {rounds} trainings, of {counted[-1]} moments"
+
+
 SOAKS: dict[str, Callable[[int], str]] = {
     "interrupted_steps": interrupted_steps,
     "interrupted_compiles": interrupted_compiles,
@@ -351,6 +438,7 @@ SOAKS: dict[str, Callable[[int], str]] = {
     "forks": forks,
     "changed_ids": changed_ids,
     "shared_streams": shared_streams,
+    "killed_trainings": killed_trainings,
 }
 
 

@@ -1,4 +1,4 @@
-"""Interrupts, forks and other threads at any moment: a short form; `make soak` runs them by the thousand."""
+"""Interrupts, kills, forks and other threads at any moment: a short form; `make soak` runs them by the thousand."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SHORT = {
     "forks": 12,
     "changed_ids": 40,
     "shared_streams": 200,
+    "killed_trainings": 12,
 }
 """Rounds of a test run; `SOAK` in the environment multiplies them."""
 
