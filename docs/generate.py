@@ -122,6 +122,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "classes": "the names of the output's classes in the order of their numbers, of one unit those of 0 and 1",
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
+    "checkpoint": "steps between kept states; the gradient computes again what lies between; 0, or not set: all is kept",
     "batch_size": "samples in one update; 32 if not set",
     "epochs": "passes over the data; 1 if not set",
     "validation_split": "the last fraction of the samples is validated on; 0 if not set",

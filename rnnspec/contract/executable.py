@@ -41,6 +41,8 @@ class CallRequest(NamedTuple):
     targets: Mapping[str, Array] = NO_TARGETS
     carrying: bool = False
     """Whether all states of the signature's stream are carried, instead of the stateful layers' alone."""
+    checkpoint: int = 0
+    """The steps after which a recorded call keeps states for backward, which computes again what lies between; 0: all is kept."""
 
 
 @frozen
@@ -60,12 +62,13 @@ class NativeTape:
     objective: Objective = ()
     lent: object = None
     carrying: bool = False
+    checkpoint: int = 0
 
     @classmethod
     def of(cls, request: CallRequest, residuals: Array, indices: Sequence[PackedIndex], lent: object = None) -> NativeTape:
         """The tape of a request; `indices`: the request's, and those that the recorded call has made besides."""
         asked = request.training, request.key, request.activities, request.objective
-        return cls(residuals, request.inputs, tuple(indices), *asked, lent, request.carrying)
+        return cls(residuals, request.inputs, tuple(indices), *asked, lent, request.carrying, request.checkpoint)
 
 
 Self = TypeVar("Self")

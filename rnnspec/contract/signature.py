@@ -231,6 +231,7 @@ class TrainSettings:
     truncate: int | None = None
     classes: tuple[str, ...] | tuple[tuple[str, ...] | None, ...] | None = None
     """The names of one output's classes in the order of their numbers, or a tuple of those of each output."""
+    checkpoint: int | None = None
 
 
 @frozen

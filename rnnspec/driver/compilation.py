@@ -18,7 +18,7 @@ from rnnspec.contract.sequence_loss import NativeLoss
 from rnnspec.contract.signature import ArgumentValue, Config, Signature, weight_ranges
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import backends, native, scores
-from rnnspec.driver.pipelines import LOWER, PIPELINES, STAGES, Stage, stages_of, without_input_gradients
+from rnnspec.driver.pipelines import LOWER, STAGES, Stage, pipeline_of, stages_of, without_input_gradients
 from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph
@@ -71,7 +71,7 @@ def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
 
 
 def _asked(wanted: Variant) -> Asked:
-    return Asked(activities=wanted.activities, objective=wanted.objective, carrying=wanted.carrying)
+    return Asked(activities=wanted.activities, objective=wanted.objective, carrying=wanted.carrying, checkpoint=wanted.checkpoint)
 
 
 @frozen
@@ -116,6 +116,7 @@ class Asked(TypedDict):
     activities: bool
     objective: Objective
     carrying: bool
+    checkpoint: int
 
 
 @dataclass
@@ -130,8 +131,8 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     backend: Backend = backends.DEFAULT
-    _modules: dict[tuple[str, bool, bool, Objective, bool], Module] = field(
-        default_factory=dict[tuple[str, bool, bool, Objective, bool], Module]
+    _modules: dict[tuple[str, bool, bool, Objective, bool, int], Module] = field(
+        default_factory=dict[tuple[str, bool, bool, Objective, bool, int], Module]
     )
     _recordings: dict[Variant, Kernels] = field(default_factory=dict[Variant, Kernels])
     _results: dict[tuple[Config, int], Function] = field(default_factory=dict[tuple[Config, int], Function])
@@ -150,20 +151,21 @@ class Compilation:
         activities: bool = False,
         objective: Objective = (),
         carrying: bool = False,
+        checkpoint: int = 0,
     ) -> Module:
-        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest, and `Variant` for `carrying`."""
+        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest, and `Variant` for the last two."""
         streaming = carrying or stage == "tensor.stream"
         if streaming and self.signature.stream.refusal:
             raise ValueError(f"model {self.signature.model} can't stream: {self.signature.stream.refusal}")
         if after is not None:
             lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, objective=objective)
-            return lowered if after == LOWER else PIPELINES[stage].run(lowered, after)
-        key = stage, training, activities, objective, carrying
+            return lowered if after == LOWER else pipeline_of(stage, checkpoint).run(lowered, after)
+        key = stage, training, activities, objective, carrying, checkpoint
         if key not in self._modules:
             lowered = lower(
                 self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities, objective=objective
             )
-            self._modules[key] = PIPELINES[stage].run(lowered)
+            self._modules[key] = pipeline_of(stage, checkpoint).run(lowered)
         return self._modules[key]
 
     def function(self, wanted: Variant) -> Function:
@@ -277,12 +279,16 @@ class Compilation:
             case "tensor" | "tensor.stream":
                 return print_module(self.module(stage, False, after), locations=locations)
             case "tensor.backward":
-                return print_module(self.module(stage, True, after, objective=self.objective), locations=locations)
+                return print_module(self.module(stage, True, after, **_asked(self._trained("record"))), locations=locations)
             case "kernel":
                 return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
             case "kernel.backward":
-                both = (self.kernels(Variant(name, True, objective=self.objective), after) for name in ("record", "backward"))
+                both = (self.kernels(self._trained(name), after) for name in ("record", "backward"))
                 return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)
+
+    def _trained(self, name: str) -> Variant:
+        """The variant that training by the spec's own section asks for."""
+        return Variant(name, True, objective=self.objective, checkpoint=self.graph.train.checkpoint or 0)
 
 
 def python_call(backend: Backend = backends.DEFAULT) -> PythonCall:

@@ -20,6 +20,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.rematerialize import Rematerialize
 from rnnspec.passes.scalarize_picks import ScalarizePicks
 from rnnspec.passes.simplify_logarithms import SimplifyLogarithms
 from rnnspec.passes.unique_tokens import UniqueTokens
@@ -56,6 +57,7 @@ BACKWARD = Pipeline(
         HoistWeightGradients(),
         *CLEAN,
         Accumulate("backward"),
+        Rematerialize(),
     )
 )
 """Passes of training, for `@forward` with residuals and `@backward`."""
@@ -68,6 +70,13 @@ STAGES: tuple[Stage, ...] = ("ast", "graph", "tensor", "tensor.backward", "tenso
 
 PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKWARD, "tensor.stream": STREAM}
 """The stages that passes over the tensor IR run in."""
+
+
+def pipeline_of(stage: str, checkpoint: int = 0) -> Pipeline:
+    """A stage's passes; `checkpoint`: of `Rematerialize`."""
+    chosen = PIPELINES[stage]
+    return Pipeline(tuple(replace(step, checkpoint=checkpoint) if isinstance(step, Rematerialize) else step for step in chosen.passes))
+
 
 LOWER = "lower"
 """The name, as an argument `after`, of the tensor IR before the first pass."""

@@ -2,7 +2,8 @@
 
 A field of type `Value` is an operand, as is each value of a tuple; `Value | None` is an operand that may be missing. `result`,
 `results`, and a scan's `finals`, `stacks` and `sums`, are results. A kind is part of the spelling. What is left are attributes, in the
-order of the fields; a field with a default is written beside the operands instead, where it isn't the default.
+order of the fields; a number with a default is one where it isn't the default, any other field with a default is written beside the
+operands.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Layout:
     """The fields of one class of operations, by their names.
 
     `results`: those that hold results, one or several. `operands`: those that hold one value each; `listed`: a tuple of values;
-    `optional`: a value or None. `attributes`: their types. `kind`: the enumeration of its kinds, if it has some.
+    `optional`: a value or None. `attributes`: their types. `defaults`: of numbers that are attributes where they differ. `kind`: the
+    enumeration of its kinds, if it has some.
     """
 
     results: tuple[str, ...]
@@ -38,6 +40,7 @@ class Layout:
     listed: tuple[str, ...]
     optional: tuple[str, ...]
     attributes: Mapping[str, AttributeType]
+    defaults: Mapping[str, int]
     kind: type[Kind] | None
 
 
@@ -45,6 +48,7 @@ def layout_of(operation: type[Any]) -> Layout:
     """The layout of a dataclass of values, kinds and attributes; a field of any other type is an `InternalError`."""
     names: dict[str, list[str]] = {"result": [], "Value": [], "tuple[Value, ...]": [], "Value | None": []}
     attributes: dict[str, AttributeType] = {}
+    defaults: dict[str, int] = {}
     kind: type[Kind] | None = None
     known: tuple[Field[Any], ...] = fields(operation)
     for field in known:
@@ -56,12 +60,14 @@ def layout_of(operation: type[Any]) -> Layout:
             case str(type_) if type_ in _ATTRIBUTES:
                 if field.default is MISSING:
                     attributes[field.name] = _ATTRIBUTES[type_]
+                elif isinstance(default := field.default, int) and not isinstance(default, bool):
+                    defaults[field.name] = default
             case "Region":
                 pass
             case _:
                 raise InternalError(f"{operation.__name__}.{field.name}: a field of type {field.type} is neither a value nor an attribute")
     results, operands, listed, optional = (tuple(found) for found in names.values())
-    return Layout(results, operands, listed, optional, attributes, kind)
+    return Layout(results, operands, listed, optional, attributes, defaults, kind)
 
 
 OPERATIONS: tuple[type[Operation], ...] = get_args(Operation)

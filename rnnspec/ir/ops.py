@@ -211,6 +211,8 @@ class Scan:
     """Walks each row over its real steps, first to last, or last to first if `reverse`.
 
     `inits`: [batch, w] each, sorted order. `sequences`: [tokens, w] each.
+    `checkpoint`: the number of steps after which the carried values are kept, and between which they are computed again, together with
+    the scans that read them (see `kernel.checkpoint`); 0 if all is computed once. No value depends on it.
     `finals`: [batch, w] each, sorted order: the carried values after the row's last step, or its
     init if it has none. `stacks`: [tokens, w] each, where the step's rows stand. `sums`: fixed
     shapes, from zeros.
@@ -224,6 +226,7 @@ class Scan:
     sequences: tuple[Value, ...]
     region: Region
     reverse: bool
+    checkpoint: int = 0
 
 
 Operation: TypeAlias = (

@@ -144,8 +144,8 @@ class _FunctionReader:
         if len(results) != sum(len(group) for group in yields):
             raise _error(place, f"{len(results)} results of a scan that yields {sum(len(group) for group in yields)}")
         first, second = len(region.carries), len(region.carries) + len(region.stacks)
-        reverse = _attributes(Scan, _tree(attributes), place)["reverse"]
-        return Scan(results[:first], results[first:second], results[second:], index, inits, sequences, region, reverse)
+        fields = _attributes(Scan, _tree(attributes), place)
+        return Scan(results[:first], results[first:second], results[second:], index, inits, sequences, region, **fields)
 
     def _bindings(self, nodes: Sequence[Node], rows: Dim) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         outside = tuple(self._read(_token(node.children[1])) for node in nodes)
@@ -187,7 +187,8 @@ def _location(node: Node) -> Location:
 
 def _attributes(kind: type[Operation], node: Node, name: Token) -> dict[str, Any]:
     given = {str(child.children[0]): _token(child.children[1]) for child in _trees(node)}
-    wanted = LAYOUTS[kind].attributes
+    layout = LAYOUTS[kind]
+    wanted = {**layout.attributes, **{field: int for field in layout.defaults if field in given}}
     if set(given) != set(wanted) or len(given) != len(node.children):
         raise _error(name, f"{kind.__name__} has the attributes {', '.join(wanted) or 'none'}, not {', '.join(given) or 'none'}")
     return {field: _literal(given[field], type_) for field, type_ in wanted.items()}

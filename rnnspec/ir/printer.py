@@ -86,7 +86,8 @@ def _operands(operation: Operation) -> str:
 
 
 def _attributes(operation: Operation) -> str:
-    fields = LAYOUTS[type(operation)].attributes
+    layout = LAYOUTS[type(operation)]
+    fields = [*layout.attributes, *(name for name, default in layout.defaults.items() if getattr(operation, name) != default)]
     if not fields:
         return ""
     return "{" + ", ".join(f"{field} = {_literal(getattr(operation, field))}" for field in fields) + "}"

@@ -151,7 +151,12 @@ def defined_values(function: Function) -> Iterator[Value]:
     """Every value of a function, those of its regions included."""
     for parameter in function.parameters:
         yield parameter.value
-    for operation in walk(function.operations):
+    yield from defined_by(function.operations)
+
+
+def defined_by(operations: Iterable[Operation]) -> Iterator[Value]:
+    """Every value that operations define, those of their regions included."""
+    for operation in walk(operations):
         yield from results_of(operation)
         if isinstance(operation, Scan):
             yield from parameters_of(operation.region)

@@ -248,20 +248,28 @@ class BlockScheduler:
     # Stages
 
     def _stages(self) -> None:
-        """One stage for all roots, and copies, of one level, number of rows and number of units."""
-        tasks: dict[StageKey, list[tuple[Value, int, Sequence[Storage]]]] = {}
+        """One stage for all roots, and copies, of one level, number of rows and number of units.
+
+        Values that different scans in segments read are in stages of their own: each runs with its scan's segments.
+        """
+        tasks: dict[tuple[StageKey, tuple[int, ...]], list[tuple[Value, int, Sequence[Storage]]]] = {}
+        readers: dict[Value, tuple[int, ...]] = {}
+        for number, operation in enumerate(self.operations):
+            if isinstance(operation, Scan) and operation.checkpoint:
+                readers |= {value: (*readers.get(value, ()), number) for value in operation.sequences}
         for root in self.analysis.roots:
             targets = self.destinations(root) if root in self.wanted else (self.locations[root],)
             for column, width in self.analysis.pieces(root):
-                tasks.setdefault((self.analysis.level[root], matrix(root)[0], width), []).append((root, column, targets))
+                key = self.analysis.level[root], matrix(root)[0], width
+                tasks.setdefault((key, readers.get(root, ())), []).append((root, column, targets))
         for value, targets in self.wanted.items():
             if value in self.analysis.roots:
                 continue
             copies = [target for target in targets if target != self.locations[value]]
             rows, width = matrix(value)
             if copies:
-                tasks.setdefault((self.analysis.available[value], rows, width), []).append((value, 0, copies))
-        for (level, rows, units), parts in tasks.items():
+                tasks.setdefault(((self.analysis.available[value], rows, width), ()), []).append((value, 0, copies))
+        for ((level, rows, units), _), parts in tasks.items():
             writer = self._writer(level)
             self._copied(writer, parts)
             with told_with(writer.location):
@@ -410,7 +418,8 @@ class BlockScheduler:
         body = BlockScheduler(context, (*neutral, *region.operations), locations, wanted, place.batch).schedule()
         offsets, steps = context.index("offsets", scan.index), Steps(index_number(place))
         location = fused(node.location for node in body)
-        return settle_states(ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch, location=location), context.buffers)
+        loop = ScanLoop(scan.reverse, tuple(states), body, offsets, steps, place.batch, scan.checkpoint, location=location)
+        return settle_states(loop, context.buffers)
 
     def _sequence(self, value: Value) -> Storage:
         """Where a scan finds a sequence's rows: looked up, even if they are stored too, which may come later; or stored."""

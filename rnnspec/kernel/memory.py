@@ -26,6 +26,7 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
+    Segments,
     Statement,
     Store,
 )
@@ -107,6 +108,9 @@ def plan_scratch(function: KernelFunction) -> Plan:
             if name in scratch:
                 first.setdefault(name, begins.get(number, number))
                 last[name] = number
+    for block in function.blocks:
+        for name in (name for kept in block.kept for name in kept.buffers) if isinstance(block, Segments) else ():
+            first[name], last[name] = block.first, block.last - 1
     slots: list[Slot] = []
     busy_until: list[int] = []
     slot_of: dict[str, int] = {}

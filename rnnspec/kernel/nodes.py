@@ -212,11 +212,13 @@ class ColumnReduce(LoopNest):
     kind: ReduceKind
     value: str
     target: Access
+    adds: bool = False
+    """Whether it goes on from what is in the target."""
 
 
 @frozen
 class Outer(LoopNest):
-    """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`."""
+    """`target[i, j] = sum over rows r of left[r, i] * right[r, j]`: `height` by `units`. `adds`: it goes on from what is in the target."""
 
     rows: Dim
     height: int
@@ -224,6 +226,7 @@ class Outer(LoopNest):
     left: Access
     right: Access
     target: Access
+    adds: bool = False
 
 
 @frozen
@@ -318,6 +321,8 @@ class ScanLoop(LoopNest):
     """The number of packed steps."""
     rows: Dim = BATCH
     """All rows of the index."""
+    checkpoint: int = 0
+    """The steps after which its states are kept, see `kernel.checkpoint`."""
 
 
 Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop
@@ -339,6 +344,52 @@ class TimeBlock:
 
 
 @frozen
+class KeptStates:
+    """Where the states of scan `node` are kept at the beginning of each segment, as the scan walks: `buffers`, one for each state.
+
+    Row r of segment s is row `s * rows + r`, for a scan that goes backwards of the segment before, so that there is one segment more.
+    """
+
+    node: int
+    buffers: tuple[str, ...]
+
+
+@frozen
+class SegmentPhase:
+    """A walk over the segments, first to last or last to first (`back`): `nodes` run for each, on from what was kept for their scans.
+
+    `keeps`: the scans whose states are kept behind each segment.
+    """
+
+    back: bool
+    nodes: tuple[int, ...]
+    keeps: tuple[int, ...]
+
+
+@frozen
+class Segments:
+    """Loop nests `first` to `last` - 1 run segment by segment, of `every` steps each, in `phases`, see `kernel.cpu.segments`.
+
+    `local`: the buffers that hold the tokens of one segment. `zeroed`: those of sums, which begin with zeros. `steps`, `offsets`, `rows`:
+    the scans'.
+    """
+
+    first: int
+    last: int
+    every: int
+    steps: Steps
+    offsets: str
+    rows: Dim
+    local: tuple[str, ...]
+    kept: tuple[KeptStates, ...]
+    phases: tuple[SegmentPhase, ...]
+    zeroed: tuple[str, ...] = ()
+
+
+Block: TypeAlias = TimeBlock | Segments
+
+
+@frozen
 class KernelFunction:
     """A function: `buffers` in order of first use, `nodes` in execution order. `distinct`: indices made of ids, `blocks`: of nodes."""
 
@@ -347,7 +398,7 @@ class KernelFunction:
     buffers: tuple[Buffer, ...]
     nodes: tuple[Node, ...]
     distinct: tuple[DistinctIndex, ...] = ()
-    blocks: tuple[TimeBlock, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
     def buffer(self, name: str) -> Buffer:
         """The buffer of that name; KeyError if there is none."""

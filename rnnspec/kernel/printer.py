@@ -11,6 +11,7 @@ from rnnspec.contract.native_function import DistinctIndex, Space
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
+    Block,
     Buffer,
     CarryBuffers,
     ColumnReduce,
@@ -32,6 +33,7 @@ from rnnspec.kernel.nodes import (
     RowReduce,
     ScanLoop,
     Scatter,
+    Segments,
     Splat,
     Statement,
     Store,
@@ -50,6 +52,7 @@ def print_kernels(module: KernelModule, *, locations: bool = False) -> str:
 def print_kernel(function: KernelFunction, *, locations: bool = False) -> str:
     """The function's text, ending in a line break: the buffers that it touches, the indices that it makes, its loop nests."""
     touched = {name for node in function.nodes for name in buffers_of(node)}
+    touched |= {name for block in function.blocks if isinstance(block, Segments) for kept in block.kept for name in kept.buffers}
     lines = [f"kernel @{function.name} : {function.dtype.value} {{"]
     lines += [INDENT + _buffer(buffer) for buffer in function.buffers if buffer.name in touched]
     lines += [INDENT + _distinct(index) for index in function.distinct]
@@ -60,7 +63,7 @@ def print_kernel(function: KernelFunction, *, locations: bool = False) -> str:
             lines.append(INDENT + "}")
             inside = INDENT
         if number in first:
-            lines.append(INDENT + _time_block(first[number]))
+            lines += [INDENT + line for line in _opening(first[number])]
             inside = INDENT * 2
         lines += [inside + line for line in _node(node, locations)]
     if inside != INDENT:
@@ -73,9 +76,20 @@ def _buffer(buffer: Buffer) -> str:
     return f"buffer {buffer.name} : {buffer.space.value} {buffer.dtype.value}[{buffer.rows}, {buffer.width}]{at}"
 
 
-def _time_block(block: TimeBlock) -> str:
-    direction = "last to first" if block.reverse else "first to last"
-    return f"blocks {direction} by {block.offsets}, {block.steps}, {block.tokens} tokens {{"
+def _opening(block: Block) -> Iterator[str]:
+    if isinstance(block, TimeBlock):
+        yield f"blocks {_direction(back=block.reverse)} by {block.offsets}, {block.steps}, {block.tokens} tokens {{"
+        return
+    yield f"segments of {block.every} steps by {block.offsets}, {block.steps}, one at a time {', '.join(block.local)} {{"
+    kept = {each.node: ", ".join(each.buffers) for each in block.kept}
+    for phase in block.phases:
+        nests = ", ".join(str(node - block.first) for node in phase.nodes)
+        keeps = f", keep {', '.join(kept[node] for node in phase.keeps)}" if phase.keeps else ""
+        yield f"{INDENT}{_direction(back=phase.back)}: nests {nests}{keeps}"
+
+
+def _direction(*, back: bool) -> str:
+    return "last to first" if back else "first to last"
 
 
 def _distinct(index: DistinctIndex) -> str:
@@ -99,11 +113,12 @@ def _plain(node: Node, locations: bool) -> Iterator[str]:
             yield from _block(f"stage {node.rows} rows, {node.units} units, tile {tile}", _body(node.body))
         case RowReduce() | ColumnReduce():
             name = "row_reduce" if isinstance(node, RowReduce) else "column_reduce"
-            result = f"{_access(node.target)} = {node.kind.value} %{node.value}"
+            adds = isinstance(node, ColumnReduce) and node.adds
+            result = f"{_access(node.target)} {'+=' if adds else '='} {node.kind.value} %{node.value}"
             yield from _block(f"{name} {node.rows} rows, {node.units} units", (*_body(node.body), result))
         case Outer():
             product = f"{_access(node.left)}^T {_access(node.right)}"
-            yield f"outer {node.rows} rows, {node.height} by {node.units}: {_access(node.target)} = {product}"
+            yield f"outer {node.rows} rows, {node.height} by {node.units}: {_access(node.target)} {'+=' if node.adds else '='} {product}"
         case Scatter():
             where = "rows without an id, to row 0" if node.missing else f"by {node.ids}"
             yield f"scatter {node.rows} rows, {node.units} units, {where}: {node.target}[{node.target_rows}] += {_access(node.source)}"

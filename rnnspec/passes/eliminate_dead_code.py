@@ -54,11 +54,11 @@ def _scan(scan: Scan, live: set[Value], keep_carried: bool) -> Scan:
             break
         carried = wider
     slices = [parameter in inside for parameter in region.slices]
-    return Scan(
+    return replace(
+        scan,
         finals=_keep(scan.finals, carried),
         stacks=_keep(scan.stacks, stacks),
         sums=_keep(scan.sums, sums),
-        index=scan.index,
         inits=_keep(scan.inits, carried),
         sequences=_keep(scan.sequences, slices),
         region=Region(
@@ -69,7 +69,6 @@ def _scan(scan: Scan, live: set[Value], keep_carried: bool) -> Scan:
             stacks=_keep(region.stacks, stacks),
             sums=_keep(region.sums, sums),
         ),
-        reverse=scan.reverse,
     )
 
 

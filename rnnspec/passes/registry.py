@@ -22,6 +22,7 @@ from rnnspec.passes.merge_carries import MergeCarries
 from rnnspec.passes.multiply_by_reciprocals import MultiplyByReciprocals
 from rnnspec.passes.pipeline import Pass
 from rnnspec.passes.promote_single_step import PromoteSingleStep
+from rnnspec.passes.rematerialize import Rematerialize
 from rnnspec.passes.scalarize_picks import ScalarizePicks
 from rnnspec.passes.simplify_logarithms import SimplifyLogarithms
 from rnnspec.passes.unique_tokens import UniqueTokens
@@ -41,6 +42,7 @@ PASSES: Mapping[str, type[Pass]] = MappingProxyType(
             MergeCarries,
             MultiplyByReciprocals,
             PromoteSingleStep,
+            Rematerialize,
             ScalarizePicks,
             SimplifyLogarithms,
             UniqueTokens,

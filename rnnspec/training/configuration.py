@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @frozen
 class Configuration:
-    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`: 0 for whole sequences."""
+    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`,
+    `checkpoint`: 0 for none."""
 
     losses: tuple[NamedLoss | Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]
@@ -24,6 +25,7 @@ class Configuration:
     weighted_metrics: MetricNames
     optimizer: Optimizer | None = None
     truncate: int | None = None
+    checkpoint: int | None = None
 
 
 @frozen

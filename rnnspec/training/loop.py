@@ -120,6 +120,8 @@ class Trainer:
     sequence_losses: NativeLosses = field(default_factory=lambda: NativeLosses(None))
     truncate: int = 0
     """The steps of a part of a sequence, behind which gradients are cut; 0: sequences are whole."""
+    checkpoint: int = 0
+    """See `CallRequest`."""
 
     def apart(self) -> Trainer:
         """The same with states of its own, from zeros: for a validation that training's states take no part in."""
@@ -214,7 +216,8 @@ class Trainer:
             if isinstance(each, TargetBatch) and (objective.native.loss is not None or objective.native.metrics):
                 rows = each.targets[:, None] if objective.rule.classes else each.targets
                 targets[objective.output.name] = each.placed(rows, self.dtype)
-        return CallRequest(inputs.inputs, inputs.indices, weights, version, training, key, True, self.native, targets)
+        asked = training, key, True, self.native, targets
+        return CallRequest(inputs.inputs, inputs.indices, weights, version, *asked, checkpoint=self.checkpoint)
 
     def _scored(self, results: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[str, Array] | None) -> float:
         """The weighted sum of the outputs' losses, which are added to `totals`; its gradients by the results' names."""

@@ -96,6 +96,7 @@ class Model(SavedModel):
                 setup.metrics_for(self._outputs, train.metrics),
                 setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics"),
                 truncate=train.truncate,
+                checkpoint=train.checkpoint,
             )
             self._trainer = self._trainer_for(self._configured)
             if train.optimizer is not None:
@@ -110,6 +111,7 @@ class Model(SavedModel):
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
         weighted_metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         truncate: int | None = None,
+        checkpoint: int | None = None,
     ) -> None:
         """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
 
@@ -126,6 +128,8 @@ class Model(SavedModel):
                                                                    logs `weighted_` stands before one that is in `metrics`
         truncate          int from 0                               steps of a part of each sequence: gradients end there,    unchanged
                                                                    and weights are updated; 0: whole sequences
+        checkpoint        int from 0                               steps between kept states: the gradient computes again    unchanged
+                                                                   what lies between, in little memory; 0: all is kept
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, or a model that `truncate`
         isn't for; then nothing has changed.
@@ -153,6 +157,8 @@ class Model(SavedModel):
                 chosen = replace(chosen, optimizer=setup.make_optimizer(given_optimizer))
             if truncate is not None:
                 chosen = replace(chosen, truncate=truncate)
+            if checkpoint is not None:
+                chosen = replace(chosen, checkpoint=whole_number("checkpoint", checkpoint, 0))
             self._trainer = self._trainer_for(chosen)
             self._configured = self._chosen = chosen
             if given_optimizer is not None:
@@ -368,8 +374,8 @@ class Model(SavedModel):
         native = setup.native_objective(trained)
         names = tuple(name for each in native for name in each.results) if native else tuple(self._outputs)
         sequences = setup.NativeLosses(self._compile_loss)
-        dtype = self.signature.dtype
-        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, dtype, names, native, sequences, truncate)
+        settings = names, native, sequences, truncate, by.checkpoint or 0
+        return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, *settings)
 
     def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
         """A new one without state."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
 from rnnspec.backend.llvm_cpu.parallel_rows import even_range, fewer_by_units, place_of, token_range, wait
+from rnnspec.backend.llvm_cpu.segments import Segment, begin_sums, keep_states, restore_states, segment_buffers, segment_loop, turns_of
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter, quoted
@@ -18,7 +19,7 @@ from rnnspec.contract.native_function import Space
 from rnnspec.frozen import frozen
 from rnnspec.kernel.calling_convention import CallingConvention, calling_convention
 from rnnspec.kernel.memory import Plan
-from rnnspec.kernel.nodes import KernelFunction, ScanLoop, TimeBlock
+from rnnspec.kernel.nodes import Block, Buffer, ColumnReduce, KernelFunction, Outer, ScanLoop, SegmentPhase, Segments, TimeBlock
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
 from rnnspec.kernel.target import ELEMENT_BYTES, DenormalSwitch, Target
 
@@ -75,6 +76,13 @@ class _Entry:
     def block_loop(self, block: TimeBlock) -> AbstractContextManager[Turns]:
         return block_loop(self.vectors, block, self.buffers[block.offsets], self.size(block.steps))
 
+    def in_segment(self, call: NestCall, block: Segments, buffers: Mapping[str, Buffer], segment: Segment) -> _Entry:
+        """The entry point as a nest sees it that does one segment."""
+        registers = {name: self.buffers[name] for name in call.buffers}
+        moved = segment_buffers(self.vectors, block, call.node, buffers, registers, segment)
+        tokens = self.writer.subtract(segment.last_token, segment.first_token)
+        return replace(self, buffers=moved, sizes={**self.sizes, Tokens(block.steps.number): tokens})
+
     def end(self) -> str:
         if self.state is not None:
             self.writer.do(f"call void @{self.state.switch.write}(ptr {self.state.saved})")
@@ -99,7 +107,7 @@ def emit_entry(function: KernelFunction, calls: Sequence[NestCall], target: Targ
         slot = entry.writer.assign(f"getelementptr inbounds ptr, ptr %pointers, i64 {len(passing.buffers) + len(passing.arenas)}", "p")
         entry.writer.do(f"{CLOCKS} = load ptr, ptr {slot}")
 
-    def one(call: NestCall, turns: Turns | None = None) -> None:
+    def one(entry: _Entry, call: NestCall, turns: Turns | None = None) -> None:
         part = ("0", entry.size(call.size))
         if turns is not None and not isinstance(call.node, ScanLoop):
             part = turns.first_token, turns.last_token
@@ -109,16 +117,78 @@ def emit_entry(function: KernelFunction, calls: Sequence[NestCall], target: Targ
             entry.call(call, part, (*entry.turns(call, turns), *sharing, *clock))
 
     for block, several in grouped(function, calls):
-        if block is None:
-            one(several[0])
-            continue
-        with entry.block_loop(block) as turns:
-            for call in several:
-                one(call, turns)
+        match block:
+            case None:
+                one(entry, several[0])
+            case TimeBlock():
+                with entry.block_loop(block) as turns:
+                    for call in several:
+                        one(entry, call, turns)
+            case Segments():
+                begin_sums(entry.vectors, block, {buffer.name: buffer for buffer in function.buffers}, entry.buffers)
+                for phase, segment in _segments(entry, block):
+                    for call in _of_phase(phase, several):
+                        part = _SegmentPart.of(entry, function, block, phase, call, segment)
+                        part.begin()
+                        one(part.entry, call, part.turns)
+                        part.end()
     return entry.end()
 
 
-def grouped(function: KernelFunction, calls: Sequence[NestCall]) -> Iterator[tuple[TimeBlock | None, Sequence[NestCall]]]:
+def _segments(entry: _Entry, block: Segments) -> Iterator[tuple[SegmentPhase, Segment]]:
+    """The loops of all phases, one after the other: what is written until the next one is taken is inside."""
+    for phase in block.phases:
+        with segment_loop(entry.vectors, block, phase, entry.buffers[block.offsets], entry.size(block.steps)) as segment:
+            yield phase, segment
+
+
+def _of_phase(phase: SegmentPhase, calls: Sequence[NestCall]) -> Iterator[NestCall]:
+    return (call for call in calls if call.number in phase.nodes)
+
+
+@frozen
+class _SegmentPart:
+    """A nest's part of a segment. `whole`, `entry`: the entry point with the buffers of all segments, and of this one."""
+
+    whole: _Entry
+    entry: _Entry
+    block: Segments
+    call: NestCall
+    segment: Segment
+    keeps: bool
+    turns: Turns | None
+
+    @classmethod
+    def of(
+        cls, whole: _Entry, function: KernelFunction, block: Segments, phase: SegmentPhase, call: NestCall, segment: Segment
+    ) -> _SegmentPart:
+        buffers = {buffer.name: buffer for buffer in function.buffers}
+        entry = whole.in_segment(call, block, buffers, segment)
+        turns: Turns | None = None
+        if isinstance(call.node, ScanLoop):
+            turns = turns_of(whole.vectors, call.node, segment)
+        elif not isinstance(call.node, Outer | ColumnReduce):
+            turns = Turns("", "", segment.first_token, segment.last_token)
+        return cls(whole, entry, block, call, segment, call.number in phase.keeps, turns)
+
+    @property
+    def _kept(self) -> tuple[str, ...]:
+        return next(each.buffers for each in self.block.kept if each.node == self.call.number)
+
+    def begin(self) -> None:
+        """Restores the states of a scan."""
+        if isinstance(self.call.node, ScanLoop):
+            rows = self.whole.size(self.block.rows)
+            restore_states(self.whole.vectors, self.call.node, self._kept, self.whole.buffers, self.segment, rows)
+
+    def end(self) -> None:
+        """Keeps the states of a scan, in a phase that does."""
+        if isinstance(self.call.node, ScanLoop) and self.keeps:
+            rows = self.whole.size(self.block.rows)
+            keep_states(self.whole.vectors, self.call.node, self._kept, self.whole.buffers, self.segment, rows)
+
+
+def grouped(function: KernelFunction, calls: Sequence[NestCall]) -> Iterator[tuple[Block | None, Sequence[NestCall]]]:
     """The calls in order, those of a block together, all others alone."""
     place = 0
     while place < len(calls):
@@ -146,7 +216,7 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
         first = writer.assign(f"icmp eq i64 {number}, 0")
         pending = Pending(memory_of(function, passing))
 
-        def one(call: NestCall, turns: Turns | None = None) -> None:
+        def one(entry: _Entry, call: NestCall, turns: Turns | None = None) -> None:
             if not is_divided(call.node):
                 with writer.when(first):
                     entry.call(call, ("0", entry.size(call.size)), entry.turns(call, turns))
@@ -161,20 +231,41 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
             if block is None:
                 if pending.must_wait(several[0].touches):
                     wait(writer, shards)
-                one(several[0])
+                one(entry, several[0])
                 continue
             # Its tokens are divided block by block, so that nobody finds his own again behind it.
             if pending.must_wait(replace(touch, own=None) for call in several for touch in call.touches):
                 wait(writer, shards)
             for call in several:
-                if isinstance(call.node, ScanLoop):
+                if isinstance(call.node, ScanLoop | Outer | ColumnReduce):
                     parts.of(call)  # before the loop, so that it is known in each turn
+            if isinstance(block, Segments):
+                with writer.when(first):
+                    begin_sums(entry.vectors, block, {buffer.name: buffer for buffer in function.buffers}, entry.buffers)
+                wait(writer, shards)
+                for phase, segment in _segments(entry, block):
+                    inner = Pending(memory_of(function, passing))
+                    for call in _of_phase(phase, several):
+                        part = _SegmentPart.of(entry, function, block, phase, call, segment)
+                        if isinstance(call.node, ScanLoop):
+                            with writer.when(first):
+                                part.begin()
+                            wait(writer, shards)
+                        elif inner.must_wait(call.touches):
+                            wait(writer, shards)
+                        one(part.entry, call, part.turns)
+                        if isinstance(call.node, ScanLoop):
+                            wait(writer, shards)
+                            with writer.when(first):
+                                part.end()
+                    wait(writer, shards)
+                continue
             with entry.block_loop(block) as turns:
                 inner = Pending(memory_of(function, passing))
                 for call in several:
                     if inner.must_wait(call.touches):
                         wait(writer, shards)
-                    one(call, turns)
+                    one(entry, call, turns)
         wait(writer, shards)
     return entry.end()
 

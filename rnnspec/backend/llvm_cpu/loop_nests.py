@@ -350,7 +350,8 @@ def emit_column_reduce(vectors: Vectors, places: RowAddresses, node: ColumnReduc
     def within(body: Callable[[UnitTile], None]) -> None:
         unit_tiles_within(vectors, node.units, per_tile, tiles, body)
 
-    within(begin)
+    if not node.adds:
+        within(begin)
     with vectors.writer.loop("0", rows, hint="r") as row:
         same = RowValues.emit(vectors, places, row, node.body)
         within(lambda units: add(same, units))

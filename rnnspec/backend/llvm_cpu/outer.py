@@ -44,8 +44,9 @@ def emit_outer(vectors: Vectors, places: RowAddresses, node: Outer, height: Rang
     right = writer.assign(f"alloca [{chunk_rows * per_tile} x {vectors.type}], align {target.vector_bytes}", "right")
     zeros = writer.assign(f"alloca {vectors.type}, align {target.vector_bytes}", "zeros")
     vectors.store("zeroinitializer", zeros)
-    with writer.when(writer.assign(f"icmp sle i64 {rows}, 0")):
-        row_tiles(vectors, height, (1,), lambda row, _: _zero_row(vectors, places, node, row))
+    if not node.adds:
+        with writer.when(writer.assign(f"icmp sle i64 {rows}, 0")):
+            row_tiles(vectors, height, (1,), lambda row, _: _zero_row(vectors, places, node, row))
     # A loop goes on while a whole step fits: the last one may be smaller here.
     chunks, parts = writer.add(rows, chunk_rows - 1), writer.add(height[1], at_once - 1)
     with writer.loop("0", chunks, chunk_rows, "chunk") as first, writer.loop(height[0], parts, at_once, "part") as part:
@@ -118,8 +119,10 @@ class _Chunk:
             for offset, vector in keys
         }
         lanes = {vector: units.lanes(vector, vectors.lanes) for vector in range(units.vectors)}
-        is_first = writer.assign(f"icmp eq i64 {self.first}, 0")
-        kept = {key: writer.assign(f"select i1 {is_first}, ptr {self.zeros}, ptr {addresses[key]}", "p") for key in keys}
+        kept = addresses
+        if not self.node.adds:
+            is_first = writer.assign(f"icmp eq i64 {self.first}, 0")
+            kept = {key: writer.assign(f"select i1 {is_first}, ptr {self.zeros}, ptr {addresses[key]}", "p") for key in keys}
         start = [(vectors.type, vectors.load(kept[key], lanes[key[1]])) for key in keys]
         further = count * self.places.buffers[self.node.target.buffer].width
         line = max(1, CACHE_LINE // target.vector_bytes)

@@ -300,6 +300,7 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("shuffle", Flag(), None),
             ArgumentSpec("seed", Int(0), None),
             ArgumentSpec("truncate", Int(0), None),
+            ArgumentSpec("checkpoint", Int(0), None),
         )
     }
 )

@@ -89,6 +89,7 @@ def resolve_train(
         class_weight=_class_weight(given["class_weight"]) if "class_weight" in given else None,
         truncate=bindings.whole("truncate") if "truncate" in given else None,
         classes=_class_names(given["classes"]) if "classes" in given else None,
+        checkpoint=bindings.whole("checkpoint") if "checkpoint" in given else None,
     )
 
 

@@ -17,6 +17,7 @@ from rnnspec.kernel.accesses import accesses
 from rnnspec.kernel.memory import buffers_of
 from rnnspec.kernel.nodes import (
     Access,
+    Block,
     Buffer,
     FusedLoop,
     GatherIds,
@@ -45,16 +46,21 @@ class TimeBlocks:
         """Groups loop nests into blocks of time."""
         function = kernels.function
         buffers = {buffer.name: buffer for buffer in function.buffers}
-        return replace(kernels, function=replace(function, blocks=time_blocks(function.nodes, buffers, kernels.target)))
+        return replace(kernels, function=replace(function, blocks=time_blocks(function.nodes, buffers, kernels.target, function.blocks)))
 
 
-def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Target) -> tuple[TimeBlock, ...]:
-    """The longest runs of nests that can be blocked, each a scan with nests that make its tokens or read them."""
-    blocks: list[TimeBlock] = []
+def time_blocks(nodes: Sequence[Node], buffers: Mapping[str, Buffer], target: Target, known: Sequence[Block] = ()) -> tuple[Block, ...]:
+    """The longest runs of nests that can be blocked, each a scan with nests that make its tokens or read them; between `known` blocks."""
+    blocks: list[Block] = []
+    taken = {block.first: block for block in known}
     first = 0
     while first < len(nodes):
+        if first in taken:
+            blocks.append(taken[first])
+            first = taken[first].last
+            continue
         run, last = _Run(), first
-        while last < len(nodes) and run.takes(nodes[last]):
+        while last < len(nodes) and last not in taken and run.takes(nodes[last]):
             last += 1
         block = _block(nodes, first, last, buffers, target)
         if block is not None:

@@ -33,7 +33,8 @@ class Variant:
 
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
     with what activity regularizers look at. `shared`: with an entry point for several threads. `objective`: in the place of the outputs.
-    `carrying`: with the states of all layers carried over calls.
+    `carrying`: with the states of all layers carried over calls. `checkpoint`: the steps after which states are kept for backward, which
+    computes again what lies between; 0 to keep all of it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Variant:
     shared: bool = False
     objective: Objective = ()
     carrying: bool = False
+    checkpoint: int = 0
 
 
 class NativeExecutable:
@@ -226,4 +228,6 @@ class NativeExecutable:
 
 def _asked(name: str, given: CallRequest | NativeTape) -> Variant:
     """The variant of a function that a call asks for."""
-    return Variant(name, given.training, activities=given.activities, objective=given.objective, carrying=given.carrying)
+    checkpoint = 0 if name == "forward" else given.checkpoint
+    asked = given.activities, False, given.objective, given.carrying, checkpoint
+    return Variant(name, given.training, True, *asked)
