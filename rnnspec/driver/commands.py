@@ -63,7 +63,7 @@ def compile_for(
     if not compilation.signature.stream.refusal:
         wanted.append(Variant("stream", False))
     if compilation.signature.train.loss is not None:
-        training = Variant("record", True, shared=True, objective=compilation.objective)
+        training = replace(compilation.trained("record"), shared=True)
         wanted += [training, replace(training, name="backward", input_gradients=False)]
     sizes = {each.name: len(compilation.native(each).object_code) for each in wanted}
     return CompiledFor(machine.name, machine.architecture, machine.object_format, sizes)

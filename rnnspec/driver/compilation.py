@@ -279,14 +279,14 @@ class Compilation:
             case "tensor" | "tensor.stream":
                 return print_module(self.module(stage, False, after), locations=locations)
             case "tensor.backward":
-                return print_module(self.module(stage, True, after, **_asked(self._trained("record"))), locations=locations)
+                return print_module(self.module(stage, True, after, **_asked(self.trained("record"))), locations=locations)
             case "kernel":
                 return print_kernels(self.kernels(Variant("forward", False), after).module, locations=locations)
             case "kernel.backward":
-                both = (self.kernels(self._trained(name), after) for name in ("record", "backward"))
+                both = (self.kernels(self.trained(name), after) for name in ("record", "backward"))
                 return "\n".join(print_kernels(kernels.module, locations=locations) for kernels in both)
 
-    def _trained(self, name: str) -> Variant:
+    def trained(self, name: str) -> Variant:
         """The variant that training by the spec's own section asks for."""
         return Variant(name, True, objective=self.objective, checkpoint=self.graph.train.checkpoint or 0)
 

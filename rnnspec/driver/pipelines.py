@@ -57,7 +57,7 @@ BACKWARD = Pipeline(
         HoistWeightGradients(),
         *CLEAN,
         Accumulate("backward"),
-        Rematerialize(),
+        Rematerialize(checkpoint=0),
     )
 )
 """Passes of training, for `@forward` with residuals and `@backward`."""
@@ -73,7 +73,7 @@ PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKW
 
 
 def pipeline_of(stage: str, checkpoint: int = 0) -> Pipeline:
-    """A stage's passes; `checkpoint`: of `Rematerialize`."""
+    """A stage's passes; `checkpoint`: of `Rematerialize`, 0 for none."""
     chosen = PIPELINES[stage]
     return Pipeline(tuple(replace(step, checkpoint=checkpoint) if isinstance(step, Rematerialize) else step for step in chosen.passes))
 

@@ -43,13 +43,13 @@ from rnnspec.passes.eliminate_dead_code import EliminateDeadCode
 class Rematerialize:
     """Moves the values of steps from `@forward`'s residuals into `@backward`, which computes them again.
 
-    `checkpoint`: of the scans that it then has of `@forward`, see `Scan`; 0 leaves the module as it is. What is computed again are the
+    `checkpoint`: of all scans of `@forward`, here and there, see `Scan`; 0 leaves the module as it is. What is computed again are the
     residuals over the tokens of a scan that are made row by row, or by the scan itself. Their own operands that aren't made so, such as the
     packed input, are kept instead.
     """
 
     name: ClassVar[str] = "rematerialize"
-    checkpoint: int = 0
+    checkpoint: int = 32
 
     def run(self, module: Module) -> Module:
         """The module with the scans of `@forward` in `@backward`, if it has one."""

@@ -27,9 +27,11 @@ class Segment:
 
 @contextmanager
 def segment_loop(vectors: Vectors, block: Segments, phase: SegmentPhase, offsets: str, steps: str) -> Generator[Segment]:
-    """A loop over the segments in a phase's direction."""
+    """A loop over the segments in a phase's direction; with one empty segment if there is no step."""
     writer = vectors.writer
-    count = writer.assign(f"sdiv i64 {writer.add(steps, block.every - 1)}, {block.every}", "segments")
+    some = writer.assign(f"icmp sgt i64 {steps}, 0")
+    count = writer.assign(f"sdiv i64 {writer.add(steps, block.every - 1)}, {block.every}")
+    count = writer.assign(f"select i1 {some}, i64 {count}, i64 1", "segments")
     with writer.loop("0", count, hint="segment") as turn:
         number = writer.subtract(writer.subtract(count, 1), turn) if phase.back else turn
         start = writer.multiply(number, block.every)

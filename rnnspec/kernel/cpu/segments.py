@@ -112,11 +112,12 @@ class _Plan:
 
     def _neighbours(self, group: Collection[int]) -> list[int]:
         """Nests that touch what the group touches over its tokens: those behind it first, then those before it, from its end on."""
+        tokens = self._tokens(group)
         found = {
             other
             for number in group
             for touch in self._touches[number]
-            if isinstance(self._buffers[touch.buffer].rows, Tokens) and self._buffers[touch.buffer].space is Space.SCRATCH
+            if self._buffers[touch.buffer].rows == tokens and self._buffers[touch.buffer].space is Space.SCRATCH
             for other in self._touching[touch.buffer]
         }
         least = min(group)
@@ -134,10 +135,15 @@ class _Plan:
             for name in own
         )
 
+    def _tokens(self, group: Collection[int]) -> Tokens:
+        """The tokens that the group's scans walk over."""
+        return Tokens(self._scan(self._scans(group)[0]).steps.number)
+
     def _made(self, group: Collection[int]) -> set[str]:
-        """The buffers over tokens that the group writes."""
+        """The buffers over the scans' tokens that the group writes."""
+        tokens = self._tokens(group)
         touches = (touch for number in group for touch in self._touches[number] if touch.written)
-        return {touch.buffer for touch in touches if isinstance(self._buffers[touch.buffer].rows, Tokens)}
+        return {touch.buffer for touch in touches if self._buffers[touch.buffer].rows == tokens}
 
     def _fits(self, group: Collection[int], seed: int) -> bool:
         """Whether each of the nests can run for one segment after the other, and no recomputed scan waits for a reversed one."""
@@ -148,7 +154,7 @@ class _Plan:
         for touch in apart:
             others = [other for other in self._touching[touch.buffer] if other in group]
             writes = any(each.written for other in others for each in self._touches[other] if each.buffer == touch.buffer)
-            if writes and (len(others) > 1 or isinstance(self._buffers[touch.buffer].rows, Tokens)):
+            if writes and (len(others) > 1 or self._buffers[touch.buffer].rows == self._tokens(group)):
                 return False
         again = [number for number in self._scans(group) if self._scan(number).checkpoint]
         reversed_ = set(self._scans(group)) - set(again)
@@ -261,7 +267,7 @@ class _Plan:
             names: list[str] = []
             for state in self._scan(number).states:
                 names.append(f"kept.{state.current}")
-                rows = (ceil_div(first.steps, first.checkpoint) + 1) * first.rows
+                rows = (ceil_div(first.steps, first.checkpoint) + 2) * first.rows  # one for the last one's end, one if there is no step
                 buffers[names[-1]] = Buffer(names[-1], Space.SCRATCH, self._function.dtype, rows, state.width)
             kept.append(KeptStates(place[number], tuple(names)))
 

@@ -18,7 +18,20 @@ from rnnspec.ir.ops import Function, Rearrange, Scan, Value
 from rnnspec.kernel.accesses import accesses, with_accesses
 from rnnspec.kernel.loop_nests import Nest, nests_of
 from rnnspec.kernel.memory import buffers_of
-from rnnspec.kernel.nodes import Access, Buffer, BufferAliases, BufferColumns, Contract, FusedLoop, KernelFunction, Load, Map, RowMap, Store
+from rnnspec.kernel.nodes import (
+    Access,
+    Buffer,
+    BufferAliases,
+    BufferColumns,
+    Contract,
+    FusedLoop,
+    KernelFunction,
+    Load,
+    Map,
+    RowMap,
+    Segments,
+    Store,
+)
 from rnnspec.kernel.parallel_rows import touches
 from rnnspec.kernel.pipeline import Kernels
 
@@ -58,6 +71,7 @@ def alias_tape(function: KernelFunction, apart: Collection[str]) -> tuple[Kernel
     """
     buffers = {buffer.name: buffer for buffer in function.buffers}
     settled = _used_whole(function) | set(apart)
+    settled.update(name for block in function.blocks if isinstance(block, Segments) for name in block.local)  # of a few tokens alone
     nests = _Nests(nests_of(function))
     moved: dict[str, BufferColumns] = {}
     replaced: dict[str, str] = {}

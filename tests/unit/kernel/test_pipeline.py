@@ -30,7 +30,7 @@ def fetches(function: KernelFunction) -> bool:
 
 
 def test_each_pass_does_its_own_part() -> None:
-    assert INFERENCE.stages == ("time-blocks", "prefetch") and TRAINING.stages == ("time-blocks", "alias-tape", "prefetch")
+    assert INFERENCE.stages == ("time-blocks", "prefetch") and TRAINING.stages == ("segments", "time-blocks", "alias-tape", "prefetch")
     recorded = [kernels("record", label) for label in ("schedule", *TRAINING.stages)]
     assert [bool(each.function.blocks) for each in recorded] == [False, True, True, True]
     assert [bool(each.aliases) for each in recorded] == [False, False, True, True]

@@ -14,11 +14,13 @@ from rnnspec.passes.pipeline import Pass, Pipeline
 from rnnspec.passes.promote_single_step import PromoteSingleStep
 from rnnspec.passes.registry import PASSES as REGISTERED
 from rnnspec.passes.registry import parse_passes
+from rnnspec.passes.rematerialize import Rematerialize
 from tests.ir_arguments import LENGTHS, run_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes"
-PASSES: tuple[Pass, ...] = parse_passes(",".join(name for name in REGISTERED if name != Differentiate.name))
-"""All but the one that adds a function: its goldens are in test_differentiate.py."""
+APART = (Differentiate.name, Rematerialize.name)
+PASSES: tuple[Pass, ...] = parse_passes(",".join(name for name in REGISTERED if name not in APART))
+"""All but those that change which functions there are, or what one hands to the other: test_differentiate.py, test_rematerialize.py."""
 CASES = [(step, path) for step in PASSES for path in sorted((GOLDEN / step.name.replace("-", "_")).glob("*.before.ir"))]
 SINGLE = {"batch": 3, "time": 1}
 """What functions are called with whose rows have one step each."""
