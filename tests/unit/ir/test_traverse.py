@@ -70,9 +70,19 @@ def test_fields_are_what_the_classes_declare() -> None:
     assert LAYOUTS[Concat].listed == ("operands",) and LAYOUTS[Concat].attributes == {"axis": int}
     assert LAYOUTS[Scan].results == ("finals", "stacks", "sums") and LAYOUTS[Scan].listed == ("inits", "sequences")
     assert LAYOUTS[Scan].operands == ("index",) and LAYOUTS[Scan].attributes == {"reverse": bool}
+    assert [operation for operation, layout in LAYOUTS.items() if layout.defaults] == [Scan] and LAYOUTS[Scan].defaults == {"checkpoint": 0}
     assert LAYOUTS[Constant].attributes == {"value": float} and LAYOUTS[Binary].kind is BinaryKind
     for operation, layout in LAYOUTS.items():
-        known = {*layout.results, *layout.operands, *layout.listed, *layout.optional, *layout.attributes, "kind", "region"}
+        known = {
+            *layout.results,
+            *layout.operands,
+            *layout.listed,
+            *layout.optional,
+            *layout.attributes,
+            *layout.defaults,
+            "kind",
+            "region",
+        }
         missing = [field.name for field in fields(operation) if field.name not in known]
         assert missing == (["transpose_left", "transpose_right"] if operation is Matmul else []), operation
 
