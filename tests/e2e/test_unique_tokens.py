@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import rnnspec
 from rnnspec.backend.llvm_cpu.objects import host_target
 from rnnspec.contract.dimensions import TOKENS, Tokens, plus, value_of
-from rnnspec.driver import compilation as compiler_driver
+from rnnspec.driver import pipelines
 from rnnspec.driver.compilation import build
 from rnnspec.driver.pipelines import PIPELINES
 from rnnspec.frontend.model.lower import Precision
@@ -76,7 +76,7 @@ def model_of(
     assert UniqueTokens() in passes
     kept = Pipeline(tuple(step for step in passes if not (plain and step == UniqueTokens())))
     with monkeypatch.context() as patch:
-        patch.setattr(compiler_driver, "PIPELINES", {**PIPELINES, "tensor.backward": kept})
+        patch.setattr(pipelines, "PIPELINES", {**PIPELINES, "tensor.backward": kept})
         built = build(SourceFile.of_text(spec), {}, dtype, target)
         for training in (False, True):
             built.compilation.module("tensor.backward", training)

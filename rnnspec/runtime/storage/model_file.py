@@ -220,7 +220,8 @@ def _read_list(name: str, content: bytes) -> tuple[str, ...]:
         texts = text_lists.decoded(content)
         text_lists.check_different(texts, name)
     except ValueError as error:
-        raise ArtifactError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+        said = str(error)
+        raise ArtifactError(said if said.startswith(name) else f"{name}: {said}") from None
     return tuple(texts)
 
 

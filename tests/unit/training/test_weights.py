@@ -131,6 +131,7 @@ def test_class_weights_are_sample_weights_by_class() -> None:
         np.testing.assert_array_equal(by_class.weights["dense/kernel"], by_sample.weights["dense/kernel"])
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.ClassWarning")  # few samples, of which one class is held out
 def test_class_weights_are_of_training_alone() -> None:
     """Samples held out by `validation_split` and `validation_data` are evaluated without them, as in Keras."""
     made = classifier()
