@@ -238,7 +238,7 @@ class Model(SavedModel):
         validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
         steps_per_epoch     int from 1                    batches of an epoch; None: all that x gives in one pass          None
         validation_steps    int from 1                    the same of `validation_data` that gives batches                 None
-        callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order      spec, None
+        callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order      None
         initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
