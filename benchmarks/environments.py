@@ -89,8 +89,13 @@ UNTOLD = ("jax", "keras", "onnxruntime")
 
 
 def comparable(peers: Sequence[str]) -> list[str]:
-    """The peers that use no more instructions than `RNNSPEC_TARGET` names, all of them if it names none."""
-    return [peer for peer in peers if "RNNSPEC_TARGET" not in os.environ or peer not in UNTOLD]
+    """The peers that use no more instructions than the target in `RNNSPEC_TARGET` has, all of them if it names none with fewer."""
+    return [peer for peer in peers if not _told() or peer not in UNTOLD]
+
+
+def _told() -> Mapping[str, str]:
+    """The variables by which peers are told of the target in `RNNSPEC_TARGET`."""
+    return INSTRUCTIONS.get(os.environ.get("RNNSPEC_TARGET", ""), {})
 
 
 def variables(threads: int, root: Path = ROOT) -> dict[str, str]:
@@ -101,7 +106,7 @@ def variables(threads: int, root: Path = ROOT) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **{name: str(threads) for name in limits},
-        **INSTRUCTIONS.get(os.environ.get("RNNSPEC_TARGET", ""), {}),
+        **_told(),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
         "KERAS_BACKEND": "jax",

@@ -160,9 +160,9 @@ def _measured(found: Measured) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    target = {name: os.environ[name] for name in ("RNNSPEC_TARGET",) if name in os.environ}
+    target = os.environ.get("RNNSPEC_TARGET", "")
     return {
-        **target,
+        **({"target": target} if target else {}),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),

@@ -34,6 +34,19 @@ def literal(value: Any) -> str:
             return str(value)
 
 
+LEAKY = """cell Leaky(units) {
+    weight kernel [features, units] = glorot_uniform
+    weight decay [units] = ones
+    state h [units]
+    state slow [units]
+    h' = tanh(x @ kernel + decay * h)
+    slow' = 0.9 * slow + 0.1 * h
+    return h' * slow'
+}
+"""
+"""A cell of one's own, with a state that nothing but itself reads in the next step."""
+
+
 POSITIONAL = {
     "LSTM": ("units",),
     "GRU": ("units",),

@@ -212,7 +212,7 @@ class Scan:
 
     `inits`: [batch, w] each, sorted order. `sequences`: [tokens, w] each.
     `checkpoint`: the number of steps after which the carried values are kept, and between which they are computed again, together with
-    the scans that read them (see `kernel.checkpoint`); 0 if all is computed once. No value depends on it.
+    the scans that read them (see `kernel.cpu.segments`); 0 if all is computed once. No value depends on it.
     `finals`: [batch, w] each, sorted order: the carried values after the row's last step, or its
     init if it has none. `stacks`: [tokens, w] each, where the step's rows stand. `sums`: fixed
     shapes, from zeros.

@@ -322,7 +322,7 @@ class ScanLoop(LoopNest):
     rows: Dim = BATCH
     """All rows of the index."""
     checkpoint: int = 0
-    """The steps after which its states are kept, see `kernel.checkpoint`."""
+    """The steps after which its states are kept, see `kernel.cpu.segments`."""
 
 
 Node: TypeAlias = FusedLoop | RowReduce | ColumnReduce | Outer | Scatter | GatherIds | Rearranged | PackPanels | ScanLoop

@@ -66,10 +66,9 @@ class BatchCalls(CompiledModel):
         """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
 
         With `truncate` it is an update on each part of the sequences. `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and
-        errors as for `fit`. The loss, penalties included, and the
-        metrics are means over this batch alone. They are a dict by name with `return_dict`. Else the loss alone is a float; with
-        metrics or several losses they are a list: the loss, each output's own, the metrics, the weighted metrics; for a model with
-        several outputs all metrics in the order of the alphabet.
+        errors as for `fit`. The loss, penalties included, and the metrics are means over this batch alone. They are a dict by name with
+        `return_dict`. Else the loss alone is a float; with metrics or several losses they are a list: the loss, each output's own, the
+        metrics, the weighted metrics; for a model with several outputs all metrics in the order of the alphabet.
 
         >>> import numpy as np
         >>> import rnnspec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from rnnspec.training.backup import Checkpoints
 from rnnspec.training.callbacks import Callback, Logs
-from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau
+from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau, takes
 from rnnspec.training.progress import Shown
 
 if TYPE_CHECKING:
@@ -65,13 +64,9 @@ def _class_name(given: object) -> str:
 
 def _check_hook(callback: Callback, hook: str, arguments: tuple[str, ...]) -> None:
     """Refuses a method that can't be called as a training calls it."""
-    try:
-        inspect.signature(getattr(callback, hook)).bind(*arguments)
-    except TypeError:
+    if not takes(getattr(callback, hook), len(arguments)):
         taken = ", ".join(("self", *arguments))
-        raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})") from None
-    except ValueError:  # it has no signature to look at
-        pass
+        raise ValueError(f"callbacks: {hook} of {type(callback).__name__} can't be called: it must take ({taken})")
 
 
 def _overrides(callback: Callback, *hooks: str) -> bool:

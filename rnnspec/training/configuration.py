@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Configuration:
-    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`,
-    `checkpoint`: 0 for none."""
+    """What a model is trained by; `optimizer` without its state, None if it is the spec's. `truncate`, `checkpoint`: 0 for none."""
 
     losses: tuple[NamedLoss | Loss | SequenceLoss | None, ...] | None
     loss_weights: tuple[float, ...]

@@ -173,7 +173,6 @@ class Model(SavedModel):
 
     def __setstate__(self, state: Beside) -> None:
         """Sets up a model that was just restored."""
-
         self._set_randomness(state.seed, state.random)
         if state.threads is not None:
             self.threads = state.threads

@@ -204,7 +204,7 @@ class EarlyStopping(Monitor):
         self.best, self.best_weights = state["best"], state["best_weights"]
 
 
-def _learning_rate(callback: Callback, epoch: int, logs: Logs | None) -> float:
+def _learning_rate(callback: Callback, logs: Logs | None) -> float:
     """The model's learning rate, which is also put into the logs of an epoch's end."""
     rate = float(callback.model.learning_rate)
     if logs is not None:
@@ -262,7 +262,7 @@ class ReduceLROnPlateau(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Looks at the value."""
-        rate = _learning_rate(self, epoch, logs)
+        rate = _learning_rate(self, logs)
         value = self.value_in(logs)
         if value is None:
             return
@@ -331,4 +331,4 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Puts the rate into the logs."""
-        _learning_rate(self, epoch, logs)
+        _learning_rate(self, logs)

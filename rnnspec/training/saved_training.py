@@ -39,6 +39,7 @@ class SavedConfiguration:
     weighted_metrics: tuple[tuple[Config, ...], ...]
     weighted_of_all: bool
     truncate: int | None
+    checkpoint: int | None
 
     @property
     def own_losses(self) -> tuple[str, ...]:
@@ -115,6 +116,7 @@ def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple
         *(kept[0], of_all[0]),
         *(kept[1], of_all[1]),
         given.truncate,
+        given.checkpoint,
     )
     return saved, tuple(left_out)
 
@@ -132,6 +134,7 @@ def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[
         "metrics": MetricNames(saved.metrics, saved.metrics_of_all),
         "weighted_metrics": MetricNames(saved.weighted_metrics, saved.weighted_of_all),
         "truncate": saved.truncate,
+        "checkpoint": saved.checkpoint,
     }
 
 

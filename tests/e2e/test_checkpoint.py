@@ -13,6 +13,7 @@ import rnnspec
 from rnnspec import Tuning
 from rnnspec.diagnostics import SpecError
 from rnnspec.training.model import Model
+from tests.specs import LEAKY
 
 Array = NDArray[Any]
 
@@ -20,16 +21,6 @@ SAMPLES, TIME = 5, 13
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(size=(SAMPLES, TIME, 3)).astype(np.float32)
 IDS = RANDOM.integers(1, 11, (SAMPLES, TIME)).astype(np.int32)
-CELL = """cell Leaky(units) {
-    weight kernel [features, units] = glorot_uniform
-    weight decay [units] = ones
-    state h [units]
-    state slow [units]
-    h' = tanh(x @ kernel + decay * h)
-    slow' = 0.9 * slow + 0.1 * h
-    return h' * slow'
-}
-"""
 FLOWS = {
     "LSTM": "LSTM(9)\nDense(2)",
     "every step": "GRU(5, return_sequences = true)\nDense(2, kernel_regularizer = l2(0.1))",
@@ -53,7 +44,7 @@ MASKS = {"all": None, "lengths": np.arange(TIME) < np.array([13, 7, 1, 10, 4])[:
 
 def compiled(flow: str, settings: str = "", source: str = "float[time, 3]", dtype: str = "float32") -> Model:
     train = f"train {{ loss = mse  optimizer = Adam(learning_rate = 0.05)  {settings} }}"
-    return rnnspec.compile(f"{CELL}\nmodel M {{ input x: {source}\n{flow}\n{train} }}", seed=1, dtype=dtype)
+    return rnnspec.compile(f"{LEAKY}\nmodel M {{ input x: {source}\n{flow}\n{train} }}", seed=1, dtype=dtype)
 
 
 def targets(model: Model, x: Array) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from rnnspec import Model
 from rnnspec.callbacks import BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, ReduceLROnPlateau
 from rnnspec.diagnostics import UnsavedWarning
 from rnnspec.runtime.storage import model_file
+from rnnspec.runtime.storage.dataclass_json import from_json
+from rnnspec.training.configuration import Configuration
 from rnnspec.training.optimizers import SGD, Adam, RMSprop
+from rnnspec.training.saved_training import SavedTraining, configuration_of
 
 SPEC = """model Going {
     input words: int[time]
@@ -74,6 +78,17 @@ def test_a_loaded_model_has_what_configure_set() -> None:
         content = saved(model)
     logs = model.evaluate(X, Y)
     assert rnnspec.load(content).evaluate(X, Y) == {name: value for name, value in logs.items() if name != "own"}
+
+
+def test_all_of_a_configuration_is_in_the_file() -> None:
+    """Each of its fields, but for the optimizer, which the file has by itself."""
+    model = compiled()
+    model.configure(loss="mae", checkpoint=3)
+    content = saved(model)
+    found = from_json(SavedTraining, model_file.decode(content).training).configuration
+    assert found is not None and found.checkpoint == 3
+    assert configuration_of(found, ["dense"]).keys() == {each.name for each in fields(Configuration)} - {"optimizer"}
+    assert saved(rnnspec.load(content)) == content
 
 
 def rnnspec_metric() -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import rnnspec
 from rnnspec.diagnostics import SpecError
 from rnnspec.training.model import Model
+from tests.specs import LEAKY
 
 Array = NDArray[Any]
 
@@ -21,16 +22,6 @@ RANDOM = np.random.default_rng(2)
 X = RANDOM.normal(size=(SAMPLES, TIME, 3)).astype(np.float32)
 Y = RANDOM.normal(size=(SAMPLES, TIME, 2))
 IDS = RANDOM.integers(1, 9, (SAMPLES, TIME))
-CELL = """cell Leaky(units) {
-    weight kernel [features, units] = glorot_uniform
-    weight decay [units] = ones
-    state h [units]
-    state slow [units]
-    h' = tanh(x @ kernel + decay * h)
-    slow' = 0.9 * slow + 0.1 * h
-    return h' * slow'
-}
-"""
 FLOWS = {
     "LSTM": "LSTM(4, return_sequences = true{state})\nDense(2)",
     "GRU, dropout": "GRU(4, return_sequences = true, dropout = 0.3, recurrent_dropout = 0.2{state})\nDropout(0.3)\nDense(2)",
@@ -45,7 +36,7 @@ FLOWS = {
 def compiled(flow: str, settings: str = "", *, stateful: bool = False, source: str = "float[time, 3]") -> Model:
     body = flow.replace("{state}", ", stateful = true" if stateful else "")
     train = f"train {{ loss = mse  optimizer = Adam(learning_rate = 0.05)  {settings} }}"
-    return rnnspec.compile(f"{CELL}\nmodel M {{ input x: {source}\n{body}\n{train} }}", seed=1)
+    return rnnspec.compile(f"{LEAKY}\nmodel M {{ input x: {source}\n{body}\n{train} }}", seed=1)
 
 
 def by_hand(model: Model, x: Array, y: Any, batches: Sequence[slice], weights: Array | None = None, **given: Array) -> None:

@@ -14,7 +14,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.ir.ops import Function
 from rnnspec.kernel.cpu.prefetch import PrefetchTokens
-from rnnspec.kernel.cpu.segments import Segment
+from rnnspec.kernel.cpu.segments import SegmentScans
 from rnnspec.kernel.cpu.tape_aliasing import AliasTape
 from rnnspec.kernel.cpu.tiles import CpuTiling
 from rnnspec.kernel.cpu.time_blocks import TimeBlocks
@@ -25,7 +25,7 @@ from rnnspec.kernel.target import TARGETS, Target
 
 INFERENCE = KernelPipeline((TimeBlocks(), PrefetchTokens()))
 
-TRAINING = KernelPipeline((Segment(), TimeBlocks(), AliasTape(), PrefetchTokens()))
+TRAINING = KernelPipeline((SegmentScans(), TimeBlocks(), AliasTape(), PrefetchTokens()))
 """Prefetching comes last: it names buffers, of which a tape in place has others."""
 
 POINTER_BITS = 64

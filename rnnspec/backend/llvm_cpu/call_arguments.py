@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.backend.llvm_cpu.structures import Record
+from rnnspec.backend.llvm_cpu.structures import Record, element_of, place_of
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.contract.native_structs import CallRecord, ElementKind, InputRecord
 from rnnspec.frozen import frozen
@@ -69,13 +69,9 @@ def emit_call_arguments() -> str:
     return "\n".join(each.text() for each in (*map(_copy, _copies()), _read(), _list(), _take(), _item(), _given(), _gather()))
 
 
-def _function(name: str, *parameters: str) -> FunctionWriter:
-    return FunctionWriter(name, parameters)
-
-
 def _copy(copy: _Copy) -> FunctionWriter:
     """Elements in a line; `%wrong` where one can't be what is wanted."""
-    writer = _function(copy.name, "ptr %to", "ptr %from", "i64 %count", "i64 %stride", "i64 %limit", "ptr %wrong")
+    writer = FunctionWriter(copy.name, ["ptr %to", "ptr %from", "i64 %count", "i64 %stride", "i64 %limit", "ptr %wrong"])
     with writer.carrying_loop("0", "%count", 1, [("i1", "false")]) as (number, carried, following):
         there = _bytes_behind(writer, "%from", writer.multiply(number, "%stride"))
         following.append(writer.assign(f"or i1 {carried[0]}, {_converted(writer, copy, there, number)}"))
@@ -89,7 +85,7 @@ def _converted(writer: FunctionWriter, copy: _Copy, there: str, here: str) -> st
     if copy.source is ElementKind.BOOL:
         byte = writer.assign(f"load i8, ptr {there}")
         flag = writer.assign(f"zext i1 {writer.assign(f'icmp ne i8 {byte}, 0')} to i8")
-        writer.do(f"store i8 {flag}, ptr {_place(writer, 'i8', '%to', here)}")
+        writer.do(f"store i8 {flag}, ptr {place_of(writer, 'i8', '%to', here)}")
         return "false"
     kind = _LLVM[copy.source]
     if copy.to in _FLOATS:
@@ -101,7 +97,7 @@ def _converted(writer: FunctionWriter, copy: _Copy, there: str, here: str) -> st
             converted = value
         else:
             converted = writer.assign(f"{'fptrunc' if copy.to is ElementKind.FLOAT32 else 'fpext'} {kind} {value} to {wanted}")
-        writer.do(f"store {wanted} {converted}, ptr {_place(writer, wanted, '%to', here)}")
+        writer.do(f"store {wanted} {converted}, ptr {place_of(writer, wanted, '%to', here)}")
         if (copy.to, copy.source) != _FLOATS:
             return "false"
         wide = writer.assign(f"fpext float {converted} to double")
@@ -120,7 +116,7 @@ def _is_infinite(writer: FunctionWriter, value: str) -> str:
 def _store_number(writer: FunctionWriter, to: ElementKind, number: str, place: str) -> None:
     kind = "i8" if to is ElementKind.BOOL else _LLVM[to]
     value = number if kind == "i64" else writer.assign(f"trunc i64 {number} to {kind}")
-    writer.do(f"store {kind} {value}, ptr {_place(writer, kind, '%to', place)}")
+    writer.do(f"store {kind} {value}, ptr {place_of(writer, kind, '%to', place)}")
 
 
 _WANTED = ("i64 %kind", "i64 %rank", "ptr %extents", "ptr %to", "i64 %limit")
@@ -130,7 +126,7 @@ _PASSED = ", ".join(_WANTED)
 
 def _read() -> FunctionWriter:
     """An array's buffer: `%place` becomes the address of its elements, where they lie or where they were copied to."""
-    writer = _function("rnnspec.call.read", "ptr %view", *_WANTED, "ptr %place", "ptr %wrong")
+    writer = FunctionWriter("rnnspec.call.read", ["ptr %view", *_WANTED, "ptr %place", "ptr %wrong"])
     bytes_, format_, shape = (_field(writer, field) for field in (ELEMENT_BYTES, FORMAT, SHAPE))
     source = _source_kind(writer, bytes_, format_)
     axes = writer.assign(f"sext i32 {_field(writer, AXES)} to i64", "axes")
@@ -138,7 +134,7 @@ def _read() -> FunctionWriter:
     known = writer.assign(f"and i1 {same_rank}, {writer.assign(f'icmp sge i64 {source}, 0')}")
     stop = writer.assign(f"select i1 {same_rank}, i64 {axes}, i64 0", "stop")
     with writer.carrying_loop("0", stop, 1, [("i1", known)], "axis") as (axis, carried, following):
-        same = writer.assign(f"icmp eq i64 {_element(writer, 'i64', shape, axis)}, {_element(writer, 'i64', '%extents', axis)}")
+        same = writer.assign(f"icmp eq i64 {element_of(writer, 'i64', shape, axis)}, {element_of(writer, 'i64', '%extents', axis)}")
         following.append(writer.assign(f"and i1 {carried[0]}, {same}"))
     fits = carried[0]
     with writer.when(writer.assign(f"xor i1 {fits}, true")):
@@ -154,7 +150,7 @@ def _read_fitting(writer: FunctionWriter, bytes_: str, source: str, axes: str) -
     start = [("i64", bytes_), ("i1", "true"), *[("i64", "1"), ("i64", "0")] * 3]
     with writer.carrying_loop("0", axes, 1, start, "back") as (back, carried, following):
         axis = writer.subtract(writer.add(axes, -1), back)
-        stride, extent = _element(writer, "i64", given, axis), _element(writer, "i64", "%extents", axis)
+        stride, extent = element_of(writer, "i64", given, axis), element_of(writer, "i64", "%extents", axis)
         dense = writer.assign(f"icmp eq i64 {stride}, {carried[0]}")
         alone = writer.assign(f"icmp eq i64 {extent}, 1")
         following.append(writer.multiply(carried[0], extent))
@@ -192,7 +188,7 @@ def _read_fitting(writer: FunctionWriter, bytes_: str, source: str, axes: str) -
 
 def _source_kind(writer: FunctionWriter, bytes_: str, format_: str) -> str:
     """The `ElementKind` of a format; -1 for others: swapped and unaligned elements have a mark before their letter."""
-    letter, behind = (_element(writer, "i8", format_, str(place)) for place in range(2))
+    letter, behind = (element_of(writer, "i8", format_, str(place)) for place in range(2))
     found = "-1"
     for kind, (letters, size) in _LETTERS.items():
         is_letter = "false"
@@ -205,11 +201,11 @@ def _source_kind(writer: FunctionWriter, bytes_: str, format_: str) -> str:
 
 def _list() -> FunctionWriter:
     """A list or a tuple of Python's whole numbers, or of numpy's int64, in the place of an array with one axis."""
-    writer = _function("rnnspec.call.list", "ptr %record", "ptr %object", "i1 %is.list", *_WANTED, "ptr %place", "ptr %wrong")
+    writer = FunctionWriter("rnnspec.call.list", ["ptr %record", "ptr %object", "i1 %is.list", *_WANTED, "ptr %place", "ptr %wrong"])
     record = Record(writer, CallRecord, "%record")
     whole, whole64 = record.load("int_type"), record.load("int64_type")
     size = _size(writer, "%object", "%is.list")
-    fits = writer.assign(f"icmp eq i64 {size}, {_element(writer, 'i64', '%extents', '0')}")
+    fits = writer.assign(f"icmp eq i64 {size}, {element_of(writer, 'i64', '%extents', '0')}")
     with writer.when(writer.assign(f"xor i1 {fits}, true")):
         writer.do("store i64 1, ptr %wrong")
     with writer.when(fits):
@@ -234,7 +230,7 @@ def _list() -> FunctionWriter:
 
 def _take() -> FunctionWriter:
     """An array, or a list in its place."""
-    writer = _function("rnnspec.call.take", "ptr %record", "ptr %object", "ptr %view", *_WANTED, "ptr %place", "ptr %wrong")
+    writer = FunctionWriter("rnnspec.call.take", ["ptr %record", "ptr %object", "ptr %view", *_WANTED, "ptr %place", "ptr %wrong"])
     record = Record(writer, CallRecord, "%record")
     kind = _type_of(writer, "%object")
     is_array, is_list, is_tuple = (
@@ -261,7 +257,7 @@ def _take() -> FunctionWriter:
 def _item() -> FunctionWriter:
     """What a container has for an input, at `%found`: under its name, at its number, or the container itself for `%alone`."""
     parameters = ("ptr %record", "ptr %container", "i64 %number", "ptr %name", "i1 %alone", "i64 %several", "ptr %found")
-    writer = _function("rnnspec.call.item", *parameters)
+    writer = FunctionWriter("rnnspec.call.item", parameters)
     record = Record(writer, CallRecord, "%record")
     writer.do("store ptr null, ptr %found")
     kind = _type_of(writer, "%container")
@@ -287,7 +283,7 @@ def _item() -> FunctionWriter:
 def _given() -> FunctionWriter:
     """A mask or lengths, which may be None or a mapping of some inputs' names, for each input with steps."""
     parameters = ("ptr %record", "ptr %container", "ptr %views", "i1 %is.mask", "ptr %wrong")
-    writer = _function("rnnspec.call.given", *parameters)
+    writer = FunctionWriter("rnnspec.call.given", parameters)
     found, unused = writer.assign("alloca ptr", "found"), writer.assign("alloca ptr", "unused")
     record = Record(writer, CallRecord, "%record")
     with writer.when(writer.assign(f"icmp ne ptr %container, {record.load('none')}")):
@@ -328,22 +324,22 @@ def _cut(writer: FunctionWriter, each: Record) -> None:
     """Takes steps behind a row's length from those that are given."""
     rows, time, given, lengths = each.load("steps", 0), each.load("steps", 1), each.load("given"), each.load("lengths")
     with writer.loop("0", rows, hint="row") as row:
-        length = _element(writer, "i64", lengths, row)
+        length = element_of(writer, "i64", lengths, row)
         first = writer.multiply(row, time)
         with writer.loop("0", time, hint="step") as step:
-            place = _place(writer, "i8", given, writer.add(first, step))
+            place = place_of(writer, "i8", given, writer.add(first, step))
             within = writer.assign(f"zext i1 {writer.assign(f'icmp slt i64 {step}, {length}')} to i8")
             writer.do(f"store i8 {writer.assign(f'and i8 {within}, ' + writer.assign(f'load i8, ptr {place}'))}, ptr {place}")
 
 
 def _gather() -> FunctionWriter:
     """See `emit_call_arguments`."""
-    writer = _function("rnnspec.call.gather", "ptr %record", "ptr %arguments", "i64 %count", "ptr %views", "ptr %wrong")
+    writer = FunctionWriter("rnnspec.call.gather", ["ptr %record", "ptr %arguments", "i64 %count", "ptr %views", "ptr %wrong"])
     found = writer.assign("alloca ptr", "found")
     record = Record(writer, CallRecord, "%record")
     several, inputs = record.load("input_count"), Record(writer, InputRecord, record.load("inputs"))
     packs = writer.assign(f"icmp ne i64 {record.load('packs')}, 0")
-    x = _element(writer, "ptr", "%arguments", "0")
+    x = element_of(writer, "ptr", "%arguments", "0")
     alone = writer.assign(f"icmp eq i64 {several}, 1")
     is_dict = writer.assign(f"icmp eq ptr {_type_of(writer, x)}, {record.load('dict_type')}")
     with writer.when(is_dict):
@@ -369,7 +365,7 @@ def _gather() -> FunctionWriter:
             writer.do(f"call void @llvm.memset.p0.i64(ptr {each.load('given')}, i8 1, i64 {steps}, i1 false)")
     with writer.when(writer.assign("icmp sgt i64 %count, 1")):
         for place, is_mask in ((1, "true"), (2, "false")):
-            container = _element(writer, "ptr", "%arguments", str(place))
+            container = element_of(writer, "ptr", "%arguments", str(place))
             views = writer.assign(f"getelementptr inbounds {BUFFER}, ptr %views, i64 {writer.multiply(several, place)}", "views")
             is_given = writer.assign(f"icmp ne ptr {container}, {record.load('none')}")
             with writer.when(writer.assign(f"and i1 {is_given}, {writer.assign(f'xor i1 {packs}, true')}")):
@@ -409,14 +405,6 @@ def _field(writer: FunctionWriter, number: int) -> str:
     kind = {ELEMENT_BYTES: "i64", AXES: "i32"}.get(number, "ptr")
     place = writer.assign(f"getelementptr inbounds {BUFFER}, ptr %view, i64 0, i32 {number}", "p")
     return writer.assign(f"load {kind}, ptr {place}")
-
-
-def _place(writer: FunctionWriter, kind: str, array: str, number: str) -> str:
-    return writer.assign(f"getelementptr inbounds {kind}, ptr {array}, i64 {number}", "p")
-
-
-def _element(writer: FunctionWriter, kind: str, array: str, number: str) -> str:
-    return writer.assign(f"load {kind}, ptr {_place(writer, kind, array, number)}")
 
 
 def _bytes_behind(writer: FunctionWriter, origin: str, offset: str) -> str:

@@ -5,7 +5,7 @@ All of it is arithmetic in memory of the call's own, whose sizes the record has.
 
 from __future__ import annotations
 
-from rnnspec.backend.llvm_cpu.structures import Record
+from rnnspec.backend.llvm_cpu.structures import Record, element_of, place_of
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.contract.native_structs import CallRecord, ElementKind, HeldRecord, IndexRecord, InputRecord, SourceRecord
 
@@ -27,15 +27,15 @@ def _source() -> FunctionWriter:
     width, values, masked = source.load("width"), source.load("values"), source.load("masked")
     different = writer.assign("alloca i1", "different")
     with writer.loop("0", source.load("count"), hint="step") as step:
-        here = writer.assign(f"icmp ne i8 {_load(writer, 'i8', given, step)}, 0")
+        here = writer.assign(f"icmp ne i8 {element_of(writer, 'i8', given, step)}, 0")
         first = writer.multiply(step, width)
         with writer.carrying_loop("0", masked, 1, [("i1", here)], "value") as (number, carried, following):
-            value = _load(writer, "double", values, number)
+            value = element_of(writer, "double", values, number)
             writer.do(f"store i1 false, ptr {different}")
             for each, name in _TYPES.items():
                 with writer.when(writer.assign(f"icmp eq i64 {kind}, {int(each)}")):
                     with writer.carrying_loop("0", width, 1, [("i1", "false")], "u") as (unit, found, after):
-                        element = _load(writer, name, data, writer.add(first, unit))
+                        element = element_of(writer, name, data, writer.add(first, unit))
                         if name != "double":
                             element = writer.assign(f"{'fpext' if name == 'float' else 'sitofp'} {name} {element} to double")
                         after.append(writer.assign(f"or i1 {found[0]}, {writer.assign(f'fcmp une double {element}, {value}')}"))
@@ -56,16 +56,16 @@ def _index() -> FunctionWriter:
     padded = writer.multiply(batch, time)
     writer.do(f"call void @llvm.memset.p0.i64(ptr {real}, i8 0, i64 {padded}, i1 false)")
     with writer.loop("0", index.load("count"), hint="n") as number:
-        steps = _load(writer, "ptr", sources, number)
+        steps = element_of(writer, "ptr", sources, number)
         with writer.loop("0", padded, hint="step") as step:
-            one, other = _load(writer, "i8", steps, step), _load(writer, "i8", real, step)
+            one, other = element_of(writer, "i8", steps, step), element_of(writer, "i8", real, step)
             _store(writer, "i8", writer.assign(f"or i8 {one}, {other}"), real, step)
     bytes_ = writer.multiply(writer.add(time, 1), 4)
     writer.do(f"call void @llvm.memset.p0.i64(ptr {starts}, i8 0, i64 {bytes_}, i1 false)")
     with writer.loop("0", batch, hint="row") as row:
         first = writer.multiply(row, time)
         with writer.carrying_loop("0", time, 1, [("i64", "0")], "step") as (step, carried, following):
-            byte = writer.assign(f"zext i8 {_load(writer, 'i8', real, writer.add(first, step))} to i64")
+            byte = writer.assign(f"zext i8 {element_of(writer, 'i8', real, writer.add(first, step))} to i64")
             following.append(writer.add(carried[0], byte))
         length = carried[0]
         _store_number(writer, length, lengths, row)
@@ -95,7 +95,7 @@ def _index() -> FunctionWriter:
         first = writer.multiply(writer.load_index(order, place), time)
         with writer.carrying_loop("0", time, 1, [("i64", "0")], "step") as (step, carried, following):
             there = writer.add(first, step)
-            byte = _load(writer, "i8", real, there)
+            byte = element_of(writer, "i8", real, there)
             is_real = writer.assign(f"icmp ne i8 {byte}, 0")
             _store_number(writer, "-1", position, there)
             with writer.when(is_real):
@@ -136,8 +136,8 @@ def _held() -> FunctionWriter:
     with writer.loop("0", rows, hint="row") as row:
         first = writer.multiply(row, width)
         now, then = (writer.assign(f"getelementptr inbounds i8, ptr {each}, i64 {first}", "p") for each in (output, shown))
-        is_real = writer.assign(f"icmp ne i8 {_load(writer, 'i8', real, row)}, 0")
-        has_started = writer.assign(f"icmp ne i8 {_load(writer, 'i8', started, row)}, 0")
+        is_real = writer.assign(f"icmp ne i8 {element_of(writer, 'i8', real, row)}, 0")
+        has_started = writer.assign(f"icmp ne i8 {element_of(writer, 'i8', started, row)}, 0")
         with writer.when(is_real):
             writer.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {then}, ptr {now}, i64 {width}, i1 false)")
             _store(writer, "i8", "1", started, row)
@@ -180,12 +180,8 @@ def _run() -> FunctionWriter:
     return writer
 
 
-def _load(writer: FunctionWriter, kind: str, array: str, number: str) -> str:
-    return writer.assign(f"load {kind}, ptr {writer.assign(f'getelementptr inbounds {kind}, ptr {array}, i64 {number}', 'p')}")
-
-
 def _store(writer: FunctionWriter, kind: str, value: str, array: str, number: str) -> None:
-    writer.do(f"store {kind} {value}, ptr {writer.assign(f'getelementptr inbounds {kind}, ptr {array}, i64 {number}', 'p')}")
+    writer.do(f"store {kind} {value}, ptr {place_of(writer, kind, array, number)}")
 
 
 def _store_number(writer: FunctionWriter, value: str, array: str, number: str) -> None:

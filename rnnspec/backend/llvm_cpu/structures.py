@@ -1,4 +1,4 @@
-"""Fields of structures that Python fills in, read and written by native code."""
+"""Fields of structures that Python fills in, and elements of arrays, read and written by native code."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ class Record:
         """The structure so many behind this one."""
         address = self.writer.assign(f"getelementptr inbounds {struct_type(self.structure)}, ptr {self.address}, i64 {number}", "p")
         return Record(self.writer, self.structure, address)
+
+
+def place_of(writer: FunctionWriter, kind: str, array: str, number: str) -> str:
+    """The address of an array's element; `kind`: its LLVM type."""
+    return writer.assign(f"getelementptr inbounds {kind}, ptr {array}, i64 {number}", "p")
+
+
+def element_of(writer: FunctionWriter, kind: str, array: str, number: str) -> str:
+    """The value of an array's element."""
+    return writer.assign(f"load {kind}, ptr {place_of(writer, kind, array, number)}")

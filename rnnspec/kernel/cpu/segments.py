@@ -46,7 +46,7 @@ from rnnspec.kernel.pipeline import Kernels
 
 
 @frozen
-class Segment:
+class SegmentScans:
     """Puts scans with a checkpoint into segments, with what reads them; see the module."""
 
     name: ClassVar[str] = "segments"

@@ -16,19 +16,10 @@ from rnnspec.ir.traverse import defined_values
 from rnnspec.ir.types import TensorType
 from rnnspec.ir.verify import verify
 from rnnspec.passes.rematerialize import Rematerialize
+from tests.specs import LEAKY
 from tests.unit.passes.gradient_check import arguments_for, run_backward
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "passes" / "rematerialize"
-CELL = """cell Leaky(units) {
-    weight kernel [features, units] = glorot_uniform
-    weight decay [units] = ones
-    state h [units]
-    state slow [units]
-    h' = tanh(x @ kernel + decay * h)
-    slow' = 0.9 * slow + 0.1 * h
-    return h' * slow'
-}
-"""
 FLOWS = {
     "LSTM": "LSTM(3)\nDense(2)",
     "every step": "GRU(3, return_sequences = true)\nDense(2, activation = softmax)",
@@ -44,7 +35,7 @@ FLOWS = {
 
 
 def trained(flow: str) -> Module:
-    spec = f"{CELL}\nmodel M {{\ninput x: float[time, 2]\n{flow}\n}}\n"
+    spec = f"{LEAKY}\nmodel M {{\ninput x: float[time, 2]\n{flow}\n}}\n"
     return compilation_of(spec, dtype="float64").module("tensor.backward", False)
 
 
