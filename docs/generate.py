@@ -179,6 +179,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`Flatten`, `Reshape`, `Permute`, `Dot`", "float[5, 3]", "Masking(0.0) Flatten()"),
     ("`Concatenate(axis = 1)` of sequences", "float[time, 3]", "m = x -> Masking(0.0)\n    [m, x] -> Concatenate(axis = 1)"),
     ("`GlobalAveragePooling1D`, `GlobalMaxPooling1D`", "float[time, 3]", "GlobalMaxPooling1D()"),
+    ("`Last`", "float[time, 3]", "Last()"),
 )
 """How a layer is written in the table, an input it takes, and the layer itself."""
 

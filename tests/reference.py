@@ -514,6 +514,10 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(pooled(layer, value))
         case "GlobalAveragePooling1D" | "GlobalMaxPooling1D":
             return Flow(global_pooled(layer, value, mask))
+        case "Last":
+            real = np.ones(value.shape[:2], bool) if mask is None else mask
+            place = (real * np.arange(1, real.shape[1] + 1)).max(axis=1, initial=0)
+            return Flow(np.take_along_axis(np.pad(value, ((0, 0), (1, 0), (0, 0))), place[:, None, None], axis=1)[:, 0])
         case "Flatten":
             return Flow(value.reshape(len(value), math.prod(value.shape[1:])))
         case "Reshape":

@@ -41,6 +41,8 @@ BODIES: Mapping[str, str] = {
     "convolutions": "a -> Conv1D(4, 2, padding = causal, dilation_rate = 3) -> Conv1D(17, 2, padding = causal) -> LSTM(3)",
     "a convolution of ids": "words -> Embedding(6, 3) -> Conv1D(5, 4, padding = causal, use_bias = false) -> Dense(2)",
     "a convolution of a cell": "a -> LSTM(5, return_sequences = true) -> Conv1D(3, 1, padding = causal) -> Conv1D(3, 3, padding = causal)",
+    "the last step": "a -> Masking() -> Last() -> Dense(2)",
+    "the last step of a cell": "s = a -> LSTM(5, return_sequences = true)\n p = s -> Last()\n q = a -> Last()\n output s, p, q",
     "two inputs": "p = a -> LSTM(3, return_sequences = true)\n q = b -> GRU(3, return_sequences = true)\n [p, q] -> Add() -> LSTM(2)",
     "stateful": "a -> LSTM(4, stateful = true, return_sequences = true)",
     "a row beside it": "last = a -> GRU(3)\n [last, row] -> Concatenate() -> Dense(2)",

@@ -288,6 +288,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "SpatialDropout1D": Entry(sequence, lambda shape: {"rate": RATE}, as_before),
         "GlobalAveragePooling1D": global_pooling(),
         "GlobalMaxPooling1D": global_pooling(),
+        "Last": Entry(sequence, no_options, lambda layer, shapes: [shapes[0].row(shapes[0].width)]),
         "RepeatVector": Entry(
             lambda shape: numbers(shape) and not shape.sequence,
             lambda shape: {"n": st.sampled_from([2, 5])},

@@ -208,6 +208,7 @@ LAYERS = catalogue(
         ),
         Entry("GlobalAveragePooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
         Entry("GlobalMaxPooling1D", (unsupported_arguments.DATA_FORMAT, ArgumentSpec("keepdims", Flag(), False), NAME)),
+        Entry("Last", (NAME,)),
         Entry(
             "RepeatVector",
             (

@@ -26,8 +26,8 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, RowValue, over_steps
 from rnnspec.frontend.syntax import ast
 from rnnspec.frozen import frozen
-from rnnspec.ir.ops import Role, Value
-from rnnspec.ir.types import BATCH, TensorType
+from rnnspec.ir.ops import Value
+from rnnspec.ir.types import BATCH
 
 STACK = "RNN"
 """The layer of one cell or of several, each of which takes what the one before gives in the same step."""
@@ -299,9 +299,8 @@ class RecurrentLowering:
         starts = list(states) or [self._start(layer, f"{cell.path}/{state.name}", state.width) for state in step.states]
         names = [state.name for state in step.states]
         if not every_step:
-            returned = (
-                self._carried(returned_name(layer), step.width) if self._tools.streaming else self._tools.constant(0.0, (BATCH, step.width))
-            )
+            zeros = self._tools.constant(0.0, (BATCH, step.width))
+            returned = self._tools.carried(returned_name(layer), step.width) if self._tools.streaming else zeros
             starts, names = [*starts, returned], [*names, "y"]
         masks = self._step_masks(cell)
         sequence = flow.value
@@ -335,12 +334,7 @@ class RecurrentLowering:
 
     def _start(self, layer: Recurrent, full: str, width: int) -> Value:
         """A state before the first step: zeros, or what the call before left."""
-        return self._carried(full, width) if layer.stateful or self._tools.streaming else self._tools.constant(0.0, (BATCH, width))
-
-    def _carried(self, full: str, width: int) -> Value:
-        if full not in self._tools.states:
-            self._tools.states[full] = self._b.parameter(Role.STATE, full, TensorType(self._tools.dtype, (BATCH, width)))
-        return self._tools.states[full]
+        return self._tools.carried(full, width) if layer.stateful or self._tools.streaming else self._tools.constant(0.0, (BATCH, width))
 
     def _step_masks(self, cell: RecurrentCell) -> dict[tuple[str, int], Value]:
         """With recurrent dropout, what is multiplied with a weight in a step is dropped apart for each gate, the same at every step."""

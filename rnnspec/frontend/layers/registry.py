@@ -20,6 +20,7 @@ from rnnspec.frontend.layers.convolution import CONVOLUTION
 from rnnspec.frontend.layers.dense import DENSE
 from rnnspec.frontend.layers.dropout import ALPHA_DROPOUT, DROPOUT, GAUSSIAN_DROPOUT, GAUSSIAN_NOISE, SPATIAL_DROPOUT
 from rnnspec.frontend.layers.embedding import EMBEDDING
+from rnnspec.frontend.layers.last import LAST
 from rnnspec.frontend.layers.masking import MASKING
 from rnnspec.frontend.layers.merge import MERGE
 from rnnspec.frontend.layers.normalization import BATCH_NORMALIZATION, LAYER_NORMALIZATION, UNIT_NORMALIZATION
@@ -48,6 +49,7 @@ ALL: tuple[LayerRules[Any], ...] = (
     GAUSSIAN_DROPOUT,
     GAUSSIAN_NOISE,
     GLOBAL_POOLING,
+    LAST,
     LAYER_NORMALIZATION,
     LOCAL_POOLING,
     MASKING,

@@ -15,8 +15,8 @@ from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequ
 from rnnspec.frozen import frozen
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.inference import index as index_type
-from rnnspec.ir.ops import Value
-from rnnspec.ir.types import Dim, DType, TensorType
+from rnnspec.ir.ops import Role, Value
+from rnnspec.ir.types import BATCH, Dim, DType, TensorType
 
 
 @frozen
@@ -44,6 +44,12 @@ class Tools:
     def constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
         """Of the model's dtype."""
         return self.builder.constant(value, TensorType(self.dtype, shape))
+
+    def carried(self, state: str, width: int) -> Value:
+        """A state as the call before, or the layer's use before, left it, [batch, width]."""
+        if state not in self.states:
+            self.states[state] = self.builder.parameter(Role.STATE, state, TensorType(self.dtype, (BATCH, width)))
+        return self.states[state]
 
     def activated(self, activation: Config, value: Value) -> Value:
         """The value after an activation, a function of the spec or of the library."""

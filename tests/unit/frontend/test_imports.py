@@ -74,8 +74,8 @@ def test_cells_and_blocks_of_another_file() -> None:
 
 def test_what_is_imported_stands_where_the_import_stood() -> None:
     files = {"main.rnn": f'cell A() {{ state h [1] h\' = h return h }}\nimport "b.rnn"\n{MODEL}import "c.rnn"\n', "b.rnn": TOWER}
-    found = followed({**files, "c.rnn": "block Last() { Dense(2) }"})
-    assert names(found) == ["A", "Tower", "Case", "Last"]
+    found = followed({**files, "c.rnn": "block Ending() { Dense(2) }"})
+    assert names(found) == ["A", "Tower", "Case", "Ending"]
     same_graph(found)
 
 
