@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element
 
 from benchmarks.environments import AT
 from benchmarks.results import Row, headings, shown
+from rnnspec.svg import add_title, box, drawing, finished, text
 
 COLOURS = {
     "rnnspec": "#1b4f9c",
@@ -27,17 +28,13 @@ def chart(rows: Sequence[Row]) -> str:
     """SVG; rows without a time are left out."""
     rows = [row for row in rows if row.timed]
     height = TOP + sum(BAR * len(row.timed) + GAP for row in rows)
-    svg = Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {height}", width=str(WIDTH))
-    svg.set("font-family", "sans-serif")
-    svg.set("font-size", "11")
-    _box(svg, 0, 0, WIDTH, height, "#ffffff")
+    svg = drawing(WIDTH, height)
     _legend(svg, headings(rows))
     top = TOP
     for row in rows:
         _group(svg, row, top)
         top += BAR * len(row.timed) + GAP
-    indent(svg)
-    return tostring(svg, "unicode") + "\n"
+    return finished(svg)
 
 
 def _colour(peer: str) -> str:
@@ -47,27 +44,16 @@ def _colour(peer: str) -> str:
 def _legend(svg: Element, peers: Sequence[str]) -> None:
     for number, peer in enumerate(peers):
         x = LEFT + number * 110
-        _box(svg, x, 10, BAR - 2, BAR - 2, _colour(peer))
-        _text(svg, x + BAR + 2, 19, peer)
+        box(svg, x, 10, BAR - 2, BAR - 2, _colour(peer))
+        text(svg, x + BAR + 2, 19, peer)
 
 
 def _group(svg: Element, row: Row, top: float) -> None:
     slowest = max(found.percentile(50) for found in row.timed)
-    _text(svg, LEFT - 8, top + BAR * len(row.timed) / 2 + 4, row.name, anchor="end", weight="bold")
+    text(svg, LEFT - 8, top + BAR * len(row.timed) / 2 + 4, row.name, anchor="end", weight="bold")
     for number, found in enumerate(row.timed):
         y, time = top + number * BAR, found.percentile(50)
         length = (WIDTH - LEFT - RIGHT) * time / slowest
-        bar = _box(svg, LEFT, y + 1, length, BAR - 2, _colour(found.peer))
-        SubElement(bar, "title").text = f"{row.name}, {found.peer} ({found.setting}): {shown(time)}"
-        _text(svg, LEFT + length + 5, y + BAR - 2, shown(time))
-
-
-def _box(svg: Element, x: float, y: float, width: float, height: float, colour: str) -> Element:
-    return SubElement(svg, "rect", x=f"{x:g}", y=f"{y:g}", width=f"{max(width, 1):.1f}", height=f"{height:g}", fill=colour)
-
-
-def _text(svg: Element, x: float, y: float, text: str, anchor: str = "start", weight: str = "normal") -> None:
-    element = SubElement(svg, "text", x=f"{x:.1f}", y=f"{y:.1f}", fill="#222222")
-    element.set("text-anchor", anchor)
-    element.set("font-weight", weight)
-    element.text = text
+        bar = box(svg, LEFT, y + 1, length, BAR - 2, _colour(found.peer))
+        add_title(bar, f"{row.name}, {found.peer} ({found.setting}): {shown(time)}")
+        text(svg, LEFT + length + 5, y + BAR - 2, shown(time))

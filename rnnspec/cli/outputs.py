@@ -13,6 +13,7 @@ from rnnspec.files import try_to_write_beside
 STANDARD_OUTPUT = Path("-")
 ENDINGS = (".csv", ".npy", ".npz")
 """File endings for predictions, each a format."""
+PLOT_ENDING = ".svg"
 ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
@@ -42,11 +43,20 @@ def check_predictions_output(path: Path | None) -> Path | None:
     return path
 
 
-def refuse_overwriting(output: Path | None, *given: Path | None) -> None:
+def check_plot_output(path: Path | None) -> Path | None:
+    """A path to which curves can be written; BadParameter with the reason if it can't."""
+    if path is not None:
+        if path.suffix.lower() != PLOT_ENDING:
+            raise typer.BadParameter(f"`{path}`: curves are written as {PLOT_ENDING}, so the name has to end in it")
+        _check_place(path)
+    return path
+
+
+def refuse_overwriting(output: Path | None, *given: Path | None, option: str = "'--output' / '-o'") -> None:
     """Raises BadParameter if the output is one of the files that the command reads."""
     for path in given:
         if output is not None and path is not None and output.exists() and path.exists() and output.samefile(path):
-            raise typer.BadParameter(f"`{output}` is what is read, and would be written over", param_hint="'--output' / '-o'")
+            raise typer.BadParameter(f"`{output}` is what is read, and would be written over", param_hint=option)
 
 
 def _check_place(path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rnnspec.cli.console import messages, say
 from rnnspec.cli.options import DataPath, Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
-from rnnspec.cli.outputs import refuse_overwriting
+from rnnspec.cli.outputs import check_plot_output, refuse_overwriting
 
 CHECKPOINT = "Save all of the training after so many epochs, beside the model's file."
 KEEP = "So many checkpoints stay.  [default: 3]"
 RESUME = "Go on from the newest checkpoint, if there is one."
+PLOT = "Draw the curves of the loss and the metrics into this file, an .svg; of a training that is broken off, too."
 VALIDATION = "The last fraction of the training set, to validate on instead of the spec's."
 
 
@@ -30,15 +32,20 @@ def train(
     checkpoint: Annotated[str | None, typer.Option(metavar="every=NUMBER", help=CHECKPOINT, show_default=False)] = None,
     keep: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help=KEEP, show_default=False)] = None,
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help=PLOT, callback=check_plot_output, show_default=False)] = None,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
     from rnnspec import api
     from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted
     from rnnspec.cli.data import open_data, with_targets
+    from rnnspec.cli.plots import draw_curves
     from rnnspec.cli.results import print_results
     from rnnspec.training.progress import progress
 
     refuse_overwriting(output, spec, data)
+    refuse_overwriting(plot, spec, data, option="'--plot'")
+    if plot is not None and plot.resolve() == output.resolve():
+        raise typer.BadParameter(f"`{plot}` is where the model is written, too", param_hint="'--plot'")
     checkpoints = checkpoints_for(output, checkpoint, keep, resume)
     model = api.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
     file = open_data(data, model.signature)
@@ -74,6 +81,9 @@ def train(
         if checkpoints is not None:
             save_interrupted(checkpoints)
         raise
+    finally:
+        if plot is not None:
+            draw_curves(model.history, plot)
     model.save(output)
     say(f"wrote {output}")
     if checkpoints is not None:

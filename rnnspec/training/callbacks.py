@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.files import write_atomically
+from rnnspec.locks import LLVM
+
 if TYPE_CHECKING:
+    from rnnspec.svg import Svg
     from rnnspec.training.model import Model
 
 Logs = dict[str, Any]
@@ -109,7 +114,10 @@ class Callback:
 
 
 class History(Callback):
-    """The record that `fit` returns. `history`: for each log's name a list with one value an epoch. `epoch`: the epochs' numbers."""
+    """The record that `fit` returns. `history`: for each log's name a list with one value an epoch. `epoch`: the epochs' numbers.
+
+    A notebook shows it as the training's curves.
+    """
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
@@ -129,3 +137,38 @@ class History(Callback):
         """Goes on with a record."""
         self.epoch = list(state["epoch"])
         self.history = {name: list(values) for name, values in state["history"].items()}
+
+    def plot(self, path: str | os.PathLike[str] | None = None, names: Sequence[str] | None = None) -> Svg:
+        """The training's curves as an SVG: a panel for the loss and for each metric, with that of validation, over the epochs from 1.
+
+        argument  type            meaning                                                                   default
+        --------  --------------  ------------------------------------------------------------------------  -------
+        path      path            file to write, a `.svg`; an older one stays until the new one is whole    None
+        names     list of names   values to draw, such as `["loss"]`, each with its `val_`                  all
+
+        The SVG is a text, which a notebook shows as a picture. Values that aren't finite are gaps; of a metric of several numbers the first
+        ten are drawn. ValueError for a history without epochs, for an unknown name, for values that aren't a number an epoch, and for
+        another ending; OSError for a file that can't be written.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> spec = "model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
+        >>> model = rnnspec.compile(spec, seed=1)
+        >>> history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=3, verbose=False)
+        >>> history.plot().startswith("<svg")  # history.plot("curves.svg") writes it as well
+        True
+        """
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.training import curves
+        place = None if path is None else curves.check_ending(path)
+        drawn = curves.draw(self.epoch, self.history, names)
+        if place is not None:
+            write_atomically(place, drawn.encode())
+        return drawn
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows, None for a history that can't be drawn."""
+        try:
+            return str(self.plot())
+        except ValueError:
+            return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnnspec.contract.executable import Array
 
 
-_SHOWN = 10
+MOST_NUMBERS = 10
 """The most numbers of a metric that a line has."""
 
 
@@ -90,6 +90,6 @@ def value_text(value: float | Array) -> str:
     """The value of a loss or a metric in a line; of one with many numbers the first ones, and how many there are."""
     if isinstance(value, int | float) or value.ndim == 0:
         return f"{value:.4f}"
-    numbers = [f"{number:.4f}" for number in value[:_SHOWN]]
+    numbers = [f"{number:.4f}" for number in value[:MOST_NUMBERS]]
     rest = len(value) - len(numbers)
     return f"[{', '.join(numbers)}{f', and {rest} more' if rest else ''}]"

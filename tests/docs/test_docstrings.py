@@ -42,6 +42,7 @@ EXAMPLES: dict[str, Any] = {
     "callbacks": callbacks,
     "callbacks.BackupAndRestore": callbacks.BackupAndRestore,
     "callbacks.Callback": callbacks.Callback,
+    "callbacks.History.plot": callbacks.History.plot,
     "callbacks.EarlyStopping": callbacks.EarlyStopping,
     "callbacks.LambdaCallback": callbacks.LambdaCallback,
     "callbacks.LearningRateScheduler": callbacks.LearningRateScheduler,

@@ -41,6 +41,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "diagnostics": {"frozen", "source", "version"},
     "spec_files": {"source", "files", "file_kinds"},
     "text_lists": set(),
+    "svg": set(),
     "contract": {"frozen", "locks", "source", "diagnostics"},
     "ir": LOW,
     "passes": LOW | {"ir"},
@@ -63,7 +64,7 @@ MAY_KNOW: dict[str, set[str]] = {
     STORAGE: LOW,
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
-    "training": LOW | {*RUNTIME, "keras_names", "interop"},
+    "training": LOW | {*RUNTIME, "keras_names", "interop", "svg"},
     "callbacks": {"training"},
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
@@ -88,12 +89,13 @@ LATE = {
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
     "rnnspec.training.batch_calls",
+    "rnnspec.training.callbacks",
     "rnnspec.training.model",
     "rnnspec.training.saved_model",
     *(f"rnnspec.cli{module}" for module in ("", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
-each load only what they need, and advice is loaded with the first fault, training with the first loss."""
+each load only what they need, and advice is loaded with the first fault, training with the first loss, drawing with the first curve."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)
 
