@@ -25,6 +25,7 @@ from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.tensor_ir import list_passes
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
+from rnnspec.frontend.catalogue.callbacks import CALLBACKS
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
     CONSTRAINTS,
@@ -123,6 +124,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "checkpoint": "steps between kept states; the gradient computes again what lies between; 0, or not set: all is kept",
+    "callbacks": "what each `fit` and `rnnspec train` calls on the way, in order: see [below](#callbacks)",
     "batch_size": "samples in one update; 32 if not set",
     "epochs": "passes over the data; 1 if not set",
     "validation_split": "the last fraction of the samples is validated on; 0 if not set",
@@ -461,6 +463,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
     "optimizers": lambda _: "\n".join(
         f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
     ),
+    "callbacks": lambda _: "\n".join(f"**`{each.name}`**:\n\n{arguments(each.arguments)}" for each in entries(CALLBACKS)),
     "metrics": lambda _: library_table("metrics", "metric", METRICS),
     "library-functions": lambda _: table(
         ("function", "value"), [(f"`{each.head}`", each.words) for each in declared("functions", "function")]

@@ -232,6 +232,7 @@ class TrainSettings:
     classes: tuple[str, ...] | tuple[tuple[str, ...] | None, ...] | None = None
     """The names of one output's classes in the order of their numbers, or a tuple of those of each output."""
     checkpoint: int | None = None
+    callbacks: tuple[Config, ...] = ()
 
 
 @frozen

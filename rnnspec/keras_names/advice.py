@@ -71,7 +71,7 @@ _ELSE: Mapping[str, str] = MappingProxyType(
     {
         "loss": "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md",
         "metric": "compute it from what `model.predict` gives",
-        "callback": "a class of your own that inherits `Callback` can do it",
+        "callback": "in Python a class of your own that inherits `Callback` can do it",
         "learning-rate schedule": "a learning rate is a number here",
     }
 )
@@ -114,7 +114,6 @@ _ARGUMENTS = {
 }
 
 _IN_TRAIN = {
-    "callbacks": f"{_CALL}`model.fit(..., callbacks = [...])`",
     "jit_compile": "leave it out: a model is always compiled",
     "run_eagerly": "leave it out: a model is always compiled",
     "sample_weight": f"{_CALL}`model.fit(x, y, sample_weight = ...)`",

@@ -45,12 +45,18 @@ class CSVLogger(Callback):
             raise ValueError(f"CSVLogger: separator: expected a single character, got {separator!r}")
         self.separator = separator
         self.append = true_or_false("CSVLogger: append", append)
+        self.keeps_others = False
+        """Whether a file that isn't a log with these columns' separator is refused, and not emptied: of a spec that anybody wrote."""
         self._file: IO[str] | None = None
         self._keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Opens the file. It is emptied with the first line, so that a training that is resumed finds its lines."""
         self.close()
+        if self.filename.exists() and not self.filename.is_file():  # a pipe would be waited for
+            raise OSError(f"CSVLogger: {self.filename} isn't a regular file")
+        if self.keeps_others and self.filename.exists() and not self._is_log():
+            raise FileExistsError(f"CSVLogger: {self.filename} is there, and isn't a log of a training: move it, or give another name")
         self._file = self.filename.open("a", encoding="utf-8", newline="")
         self._keys = None
 
@@ -68,6 +74,12 @@ class CSVLogger(Callback):
                 self._write(["epoch", *self._keys])
         self._write([epoch, *(_cell(logs.get(key, "NA")) for key in self._keys)])
         self._file.flush()
+
+    def _is_log(self) -> bool:
+        """Whether the file that is there is empty, or begins as a log does."""
+        with self.filename.open("rb") as file:
+            beginning = file.read(16)
+        return not beginning or beginning.startswith(f"epoch{self.separator}".encode())
 
     def _length(self) -> int:
         """The file's bytes; text is added at its end, wherever the position is."""

@@ -237,7 +237,8 @@ class Model(SavedModel):
         validation_lengths  as for `forward`              number of steps of `validation_data` that count                  None
         steps_per_epoch     int from 1                    batches of an epoch; None: all that x gives in one pass          None
         validation_steps    int from 1                    the same of `validation_data` that gives batches                 None
-        callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order      None
+        callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order,     None
+                                                          behind new objects of those in the spec
         initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
@@ -262,7 +263,7 @@ class Model(SavedModel):
         from rnnspec.training import setup
 
         train = self.signature.train
-        called = setup.checked_callbacks(callbacks)
+        called = (*_made_callbacks(train.callbacks), *setup.checked_callbacks(callbacks))
         begin = whole_number("initial_epoch", initial_epoch, 0)
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
         shown = (setup.progress(),) if setup.shows("verbose", verbose) else ()
@@ -383,6 +384,15 @@ class Model(SavedModel):
         made = setup.make_optimizer(optimizer)
         self._parameters.flush()
         self._updates = setup.Updates(made, self._parameters, self._compile_update, self.tuning)
+
+
+def _made_callbacks(chosen: tuple[Config, ...]) -> tuple[Callback, ...]:
+    """New objects of a spec's callbacks."""
+    if not chosen:
+        return ()
+    with LLVM:  # a fork waits for who imports
+        from rnnspec.training import named_callbacks
+    return named_callbacks.made_callbacks(chosen)
 
 
 def _first(*choices: Value | None) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rnnspec.contract.written_paths import CHECKPOINT_ENDINGS
 from rnnspec.files import try_to_write_beside
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.runtime.data.validate import whole_number
@@ -14,8 +15,6 @@ from rnnspec.training.callbacks import Logs
 from rnnspec.training.constructors import clear_arguments, true_or_false
 from rnnspec.training.log_callbacks import path_of
 from rnnspec.training.monitors import Monitor, number
-
-MODEL, WEIGHTS = ".rnnc", ".safetensors"
 
 
 @clear_arguments("callback")
@@ -67,7 +66,7 @@ class ModelCheckpoint(Monitor):
         self.filepath = os.fspath(path_of("ModelCheckpoint: filepath", filepath))
         self.save_best_only = true_or_false("ModelCheckpoint: save_best_only", save_best_only)
         self.save_weights_only = true_or_false("ModelCheckpoint: save_weights_only", save_weights_only)
-        ending = WEIGHTS if self.save_weights_only else MODEL
+        ending = CHECKPOINT_ENDINGS[self.save_weights_only]
         if not self.filepath.endswith(ending):
             raise ValueError(f"ModelCheckpoint: filepath: expected a name that ends in {ending}, got {self.filepath!r}")
         self.save_freq = save_freq if save_freq == "epoch" else whole_number("ModelCheckpoint: save_freq", save_freq, 1)

@@ -24,6 +24,7 @@ EXPECTED = {
     "An optimizer",
     "A loss",
     "A metric",
+    "A callback",
     "A target",
     "A back end, or another output",
     "A schedule: how a function becomes loop nests",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.contract.signature import ArgumentValue, Config
+from rnnspec.contract.written_paths import path_problem
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.constants import evaluate
+from rnnspec.frontend.binding.value_kinds import axes, is_list, is_number, texts
 from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, OwnEquations, Report, Scope, Symbol, Value, describe
 from rnnspec.frontend.catalogue import argument_types
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
@@ -236,7 +239,7 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
                 one = ArgumentSpec(argument.name, argument_types.Float())
                 return LocatedValue(tuple(checked(one, item, callee, scope) for item in value), given.span)
         case argument_types.PerOutput(of):
-            several = isinstance(value, tuple) and (not kind.lists or any(map(_is_list, value)))
+            several = isinstance(value, tuple) and (not kind.lists or any(map(is_list, value)))
             if not isinstance(value, tuple) or not several:
                 return checked(ArgumentSpec(argument.name, of), given, callee, scope)
             one = ArgumentSpec(argument.name, of, optional=not isinstance(of, argument_types.Float))
@@ -246,8 +249,8 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             if word in words and (word is None or isinstance(word, str)):
                 return LocatedValue(word, given.span)
         case argument_types.Axes():
-            if (axes := _axes(value)) is not None:
-                return LocatedValue(axes, given.span)
+            if (one_or_more := axes(value)) is not None:
+                return LocatedValue(one_or_more, given.span)
         case argument_types.Flag():
             if isinstance(value, bool):
                 return given
@@ -255,11 +258,21 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             if isinstance(value, str) and _LABEL.fullmatch(value) and len(value) <= 100:
                 return given
         case argument_types.Text():
-            if isinstance(value, str) and value:
+            text = value.name if isinstance(value, Symbol) and kind.bare else value
+            if isinstance(text, str) and re.fullmatch(kind.pattern, text):
+                return LocatedValue(text, given.span)
+        case argument_types.WrittenPath():
+            if isinstance(value, str):
+                if problem := path_problem(value, places=kind.places):
+                    raise CheckError(errors.names.WrongPath(span=given.span, owner=owner, expected=kind.expected, problem=problem))
                 return given
+        case argument_types.Either(of):
+            for each in of:
+                with suppress(CheckError):
+                    return _as_kind(ArgumentSpec(argument.name, each), given, callee, scope)
         case argument_types.Texts():
-            if isinstance(value, tuple) and (texts := _texts(value)):
-                return LocatedValue(texts, given.span)
+            if isinstance(value, tuple) and (different := texts(value)):
+                return LocatedValue(different, given.span)
         case argument_types.Int(minimum, maximum):
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
@@ -283,7 +296,7 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
         case argument_types.Numbers():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return LocatedValue(float(value), given.span)
-            if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
+            if isinstance(value, tuple) and value and all(is_number(item) for item in value):
                 return given
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
@@ -308,32 +321,6 @@ def _unchanged(
     raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
-
-
-def _texts(items: tuple[LocatedValue, ...]) -> tuple[LocatedValue, ...]:
-    """Texts, and names as texts; none if something else is among them, or one twice."""
-    texts = tuple(LocatedValue(item.value.name, item.span) if isinstance(item.value, Symbol) else item for item in items)
-    plain_texts = [item.value for item in texts if isinstance(item.value, str) and item.value]
-    return texts if len(plain_texts) == len(items) == len(set(plain_texts)) else ()
-
-
-def _is_number(given: LocatedValue) -> bool:
-    return isinstance(given.value, int | float) and not isinstance(given.value, bool)
-
-
-def _is_list(given: LocatedValue) -> bool:
-    return isinstance(given.value, tuple)
-
-
-def _axes(value: Value) -> Value:
-    """A whole number, or a list of them; None if it is neither."""
-    match value:
-        case int() if not isinstance(value, bool):
-            return value
-        case tuple() if value and all(isinstance(item.value, int) and not isinstance(item.value, bool) for item in value):
-            return value
-        case _:
-            return None
 
 
 def choose(family: Family, given: LocatedValue, owner: str, scope: Scope) -> Config:

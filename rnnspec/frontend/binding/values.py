@@ -59,7 +59,7 @@ class OwnEquations:
                 return self.losses
             case Family.METRIC:
                 return self.metrics
-            case Family.INITIALIZER | Family.REGULARIZER | Family.CONSTRAINT | Family.OPTIMIZER:
+            case Family.INITIALIZER | Family.REGULARIZER | Family.CONSTRAINT | Family.OPTIMIZER | Family.CALLBACK:
                 return {}
             case _:
                 assert_never(family)

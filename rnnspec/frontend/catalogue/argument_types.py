@@ -21,6 +21,7 @@ class Family(Enum):
     LOSS = "loss"
     OPTIMIZER = "optimizer"
     METRIC = "metric"
+    CALLBACK = "callback"
 
 
 @frozen
@@ -72,14 +73,28 @@ class LayerName:
 
 @frozen
 class Text:
-    """A text in quotes."""
+    """A text in quotes that a regular expression matches whole; `bare`: or a name, which stands for itself."""
 
     expected_text: str
+    pattern: str = "(?s:.+)"
+    bare: bool = False
 
     @property
     def expected(self) -> str:
         """In words."""
         return self.expected_text
+
+
+@frozen
+class WrittenPath:
+    """The path of a file or folder that a training writes. `places`: it may have places for values, `{epoch:02d}`."""
+
+    places: bool = False
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return "a path in quotes, below the folder where the training runs"
 
 
 @frozen
@@ -102,6 +117,19 @@ class OneOf:
     def expected(self) -> str:
         """The type in words: ``one of `concat`, `sum`, `none` ``."""
         return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
+
+
+@frozen
+class Either:
+    """A value of one of several types, the first that takes it."""
+
+    of: tuple[Flag | Int | OneOf, ...]
+    expected_text: str
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return self.expected_text
 
 
 @frozen
@@ -260,7 +288,9 @@ ArgumentType: TypeAlias = (
     | LayerName
     | Text
     | Texts
+    | WrittenPath
     | OneOf
+    | Either
     | ChoiceOf
     | ListOf
     | Floats

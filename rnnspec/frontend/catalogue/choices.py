@@ -20,6 +20,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     PerOutput,
     Texts,
 )
+from rnnspec.frontend.catalogue.callbacks import CALLBACKS, REFUSED_CALLBACKS
 from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue, later
 
 # Activations. Their arguments are Keras's, after the value that they are applied to.
@@ -259,6 +260,7 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
         Family.LOSS: LOSSES,
         Family.OPTIMIZER: OPTIMIZERS,
         Family.METRIC: METRICS,
+        Family.CALLBACK: CALLBACKS,
     }
 )
 
@@ -273,7 +275,11 @@ _STFT = Refusal(
 )
 
 REFUSALS: Mapping[Family, Mapping[str, Refusal]] = MappingProxyType(
-    {Family.ACTIVATION: {"glu": _GLU}, Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT)}
+    {
+        Family.ACTIVATION: {"glu": _GLU},
+        Family.INITIALIZER: dict.fromkeys(("stft", "STFT", "STFTInitializer"), _STFT),
+        Family.CALLBACK: REFUSED_CALLBACKS,
+    }
 )
 """Names of Keras's that no spec can use, by family."""
 
@@ -294,6 +300,7 @@ SETTINGS: Mapping[str, ArgumentSpec] = MappingProxyType(
             ArgumentSpec("weighted_metrics", PerOutput(ListOf(Family.METRIC)), None),
             ArgumentSpec("class_weight", PerOutput(Floats()), None),
             ArgumentSpec("classes", PerOutput(Texts()), None),
+            ArgumentSpec("callbacks", ListOf(Family.CALLBACK), None),
             ArgumentSpec("batch_size", Int(), None),
             ArgumentSpec("epochs", Int(0), None),
             ArgumentSpec("validation_split", Float(0.0, 1.0, below_maximum=True), None),

@@ -245,6 +245,19 @@ class UnknownSetting(Diagnostic):
 
 
 @frozen(kw_only=True)
+class CheckpointEnding(Diagnostic):
+    """A checkpoint's file with another ending than that of what is saved."""
+
+    code = "E0413"
+    title = "`filepath` of ModelCheckpoint must end in `{ending}`"
+    label = "got {path}"
+    advice = "whole models are `.rnnc` files, with `save_weights_only = true` weights are `.safetensors` files"
+
+    path: str
+    ending: str
+
+
+@frozen(kw_only=True)
 class OutputCount(Diagnostic):
     """A list in the train section with another length than the model's number of outputs."""
 

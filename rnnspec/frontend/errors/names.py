@@ -100,6 +100,20 @@ class WrongValue(Diagnostic):
 
 
 @frozen(kw_only=True)
+class WrongPath(Diagnostic):
+    """A path to which no training may write because a spec says so: it leads out of the folder where the training runs, for one."""
+
+    code = "E0122"
+    title = "{owner} expects {expected}"
+    label = "{problem}"
+    advice = "a spec may come from anybody: for another path give the callback to `model.fit(..., callbacks = [...])` in Python"
+
+    owner: str
+    expected: str
+    problem: str
+
+
+@frozen(kw_only=True)
 class UnknownChoice(Diagnostic):
     """A name that its family (activation, initializer, loss ...) doesn't have, neither here nor in Keras."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.sequence_loss import blank_problem
 from rnnspec.contract.signature import Config, TrainSettings
+from rnnspec.contract.written_paths import CHECKPOINT_ENDINGS
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
@@ -60,6 +61,8 @@ def resolve_train(
         places[name] = setting.name.span
         with report.catching():
             given[name] = checked(SETTINGS[name], evaluate(setting.value, scope), "train", scope)
+    if "callbacks" in given:
+        _check_callbacks(given["callbacks"], report)
     if end is not None:
         applications, outputs = end
         if "classes" in given and _fits("classes", given["classes"], outputs, report):
@@ -90,7 +93,26 @@ def resolve_train(
         truncate=bindings.whole("truncate") if "truncate" in given else None,
         classes=_class_names(given["classes"]) if "classes" in given else None,
         checkpoint=bindings.whole("checkpoint") if "checkpoint" in given else None,
+        callbacks=_callbacks(given["callbacks"]) if "callbacks" in given else (),
     )
+
+
+def _callbacks(given: LocatedValue) -> tuple[Config, ...]:
+    return tuple(item.value for item in _items(given) if isinstance(item.value, Config))
+
+
+def _items(given: LocatedValue) -> tuple[LocatedValue, ...]:
+    return given.value if isinstance(given.value, tuple) else ()
+
+
+def _check_callbacks(given: LocatedValue, report: Report) -> None:
+    """Reports a checkpoint's file whose ending isn't that of its contents."""
+    for item in _items(given):
+        if isinstance(item.value, Config) and item.value.name == "ModelCheckpoint":
+            arguments = dict(item.value.arguments)
+            path, ending = str(arguments["filepath"]), CHECKPOINT_ENDINGS[bool(arguments["save_weights_only"])]
+            if not path.endswith(ending):
+                report.add(errors.layers.CheckpointEnding(span=item.span, path=path, ending=ending))
 
 
 def _each(given: LocatedValue, count: int) -> tuple[LocatedValue, ...]:

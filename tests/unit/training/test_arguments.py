@@ -313,7 +313,7 @@ def test_a_name_of_another_kind_is_told() -> None:
         ("training.losses", "Circle", "Keras has the loss Circle, this version doesn't: in Python a loss of your own"),
         ("training.optimizers", "Nadam", "Keras has the optimizer Nadam, this version doesn't"),
         ("training.metrics", "Sum", "Keras has the metric Sum, this version doesn't: compute it"),
-        ("callbacks", "RemoteMonitor", "Keras has the callback RemoteMonitor, this version doesn't: a class of your own"),
+        ("callbacks", "RemoteMonitor", "Keras has the callback RemoteMonitor, this version doesn't: in Python a class"),
     ],
 )
 def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: str) -> None:
