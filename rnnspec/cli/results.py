@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rnnspec.cli.console import print_text
+from rich import box
+from rich.table import Table
+
+from rnnspec.cli.console import output, print_table, print_text, printable
 from rnnspec.training.progress import value_text
+
+if TYPE_CHECKING:
+    from rnnspec.training.model import Model
+    from rnnspec.training.reports import Report
 
 
 def print_results(name: str, means: Mapping[str, Any]) -> None:
     """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"."""
     print_text("\n".join(f"{name} {key} {value_text(means[key])}" for key in sorted(means, key=lambda key: key == "loss")))
+
+
+def name_classes(model: Model, names: Sequence[str]) -> None:
+    """Gives the outputs that have no names of classes those of the data file, where they are as many."""
+    for each in model.signature.outputs:
+        if each.name not in model.classes and len(names) == max(each.width, 2) and len(set(names)) == len(names) and all(names):
+            model.set_classes(names, each.name)
+
+
+def print_report(report: Report) -> None:
+    """Prints the tables of each output; on a terminal numbers have four digits, elsewhere all."""
+    for name, of_output in report.outputs.items():
+        if len(report.outputs) > 1:
+            print_text(f"\noutput {name}")
+        for each in of_output.tables():
+            table = Table(box=box.SIMPLE_HEAD)
+            for column, heading in enumerate(each.heading):
+                table.add_column(printable(heading), justify="right" if column in each.numbers else "left", no_wrap=True)
+            for row in each.texts(short=output.is_terminal):
+                table.add_row(*map(printable, row))
+            print_table(table)

@@ -187,18 +187,20 @@ class Trainer:
             taken = 0
             for examples, rows in portions:
                 callbacks.test_batch_begin(taken)
-                self._evaluated(examples.batch(rows), totals)
+                self.evaluated(examples.batch(rows), totals)
                 callbacks.test_batch_end(taken, totals)
                 taken += 1
         feed.is_spent(taken)
         callbacks.test_end(totals)
         return totals.logs(prefix)
 
-    def _evaluated(self, batch: ExampleBatch, totals: Totals) -> None:
+    def evaluated(self, batch: ExampleBatch, totals: Totals) -> dict[str, Array]:
+        """Adds a batch to the totals; what was computed for it, by the names of results."""
         given, penalty = self.parameters.read(partial(self._inferred, batch))
         outputs, activities = self._parted(given)
         self._scored(outputs, batch, totals, None)
         totals.add_penalty(penalty + self.penalties.of_activities(activities, None), batch.inputs.size)
+        return dict(zip(self.names, outputs, strict=True))
 
     def _inferred(self, batch: ExampleBatch, weights: Array, version: int) -> tuple[tuple[Array, ...], float]:
         """A batch's results and activities in inference, and the weights' penalty."""

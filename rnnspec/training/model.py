@@ -24,8 +24,10 @@ from rnnspec.training.saved_model import SavedModel
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
     from rnnspec.training.choices import LossChoice, MetricChoice
+    from rnnspec.training.feeds import Feed
     from rnnspec.training.loop import Trainer
     from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.reports import Report
     from rnnspec.training.updates import Updates
 
 Value = TypeVar("Value")
@@ -322,14 +324,71 @@ class Model(SavedModel):
         from rnnspec.training import setup
 
         called = setup.checked_callbacks(callbacks)
-        data = Batch(x, y, sample_weight, mask, lengths)
-        feed = setup.feed_of(partial(self._examples, trainer), data, setup.cutting(batch_size, self.signature.train.batch_size), steps)
-        feed.check_samples(trainer.executable)
+        feed = self._evaluation_feed(trainer, Batch(x, y, sample_weight, mask, lengths), batch_size, steps)
         if not called:
             return trainer.evaluate(feed)
         params = {"epochs": 1, "steps": feed.batches, "verbose": 0, "metrics": setup.directions(trainer.objectives)}
         with setup.CallbackList(called, self, params) as watching:
             return trainer.evaluate(feed, callbacks=watching)
+
+    def report(
+        self,
+        x: object,
+        y: object = None,
+        batch_size: int | None = None,
+        *,
+        steps: int | None = None,
+        sample_weight: object = None,
+        mask: object = None,
+        lengths: object = None,
+    ) -> Report:
+        """An evaluation, and a report of each output with a loss: how often each class is taken for which, or the errors of values.
+
+        Arguments and errors as for `evaluate`, whose values are the report's `results`. `outputs` of the report has, by the outputs' names,
+        of classes the confusion matrix and each class's precision, recall, F1 and support, of values the mean absolute error, the root
+        of the mean squared error and R² of each unit; see `rnnspec.training.reports`. The numbers are scikit-learn's, by the rows'
+        weights; masked steps aren't rows. Printed, it is tables with four digits; `as_dict()` is as scikit-learn's with
+        `output_dict=True`.
+
+        A row is of the class of its largest value. Of one unit it is of class 1 above 0.5, or above 0 for a loss of logits or a hinge.
+        With a binary crossentropy each of several units is a yes or no of its own; after the loss `crf` the likeliest classes of the
+        whole sequence are taken. ValueError for the loss `ctc`, whose steps have no class, and for predictions of classes that are NaN.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> spec = "model Tiny { input x: float[2]  Dense(2, activation = softmax)  train { loss = sparse_categorical_crossentropy } }"
+        >>> model = rnnspec.compile(spec, weights=[np.eye(2), np.zeros(2)])
+        >>> model.set_classes(["left", "right"])
+        >>> report = model.report([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0, 1, 1])
+        >>> print(report)
+                      precision  recall  f1-score  support
+        ------------  ---------  ------  --------  -------
+        left             0.5000  1.0000    0.6667        1
+        right            1.0000  0.5000    0.6667        2
+        accuracy                           0.6667        3
+        macro avg        0.7500  0.7500    0.6667        3
+        weighted avg     0.8333  0.6667    0.6667        3
+        <BLANKLINE>
+        true, by predicted  left  right
+        ------------------  ----  -----
+        left                   1      0
+        right                  1      1
+        >>> report.outputs["dense"].confusion
+        array([[1., 0.],
+               [1., 1.]])
+        """
+        trainer = self._loss_ready()
+        from rnnspec.training import reports
+
+        feed = self._evaluation_feed(trainer, Batch(x, y, sample_weight, mask, lengths), batch_size, steps)
+        return reports.reported(trainer, feed, self._classes.names)
+
+    def _evaluation_feed(self, trainer: Trainer, data: Batch, batch_size: int | None, steps: int | None) -> Feed:
+        from rnnspec.training import setup
+
+        feed = setup.feed_of(partial(self._examples, trainer), data, setup.cutting(batch_size, self.signature.train.batch_size), steps)
+        feed.check_samples(trainer.executable)
+        return feed
 
     def _loss_ready(self) -> Trainer:
         self._set_up()

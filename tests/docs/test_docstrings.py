@@ -35,6 +35,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.train_on_batch": rnnspec.Model.train_on_batch,
     "Model.test_on_batch": rnnspec.Model.test_on_batch,
     "Model.evaluate": rnnspec.Model.evaluate,
+    "Model.report": rnnspec.Model.report,
     "training.optimizers": optimizers,
     "training.losses": losses,
     "training.metrics": metrics,

@@ -64,7 +64,7 @@ MAY_KNOW: dict[str, set[str]] = {
     STORAGE: LOW,
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
-    "training": LOW | {*RUNTIME, "keras_names", "interop", "svg"},
+    "training": LOW | {*RUNTIME, "keras_names", "interop", "decoding", "svg"},
     "callbacks": {"training"},
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
