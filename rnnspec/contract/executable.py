@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.contract.clock import Clock
 from rnnspec.contract.objective import Objective, RowEquations
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config
@@ -142,11 +143,18 @@ class PreparedCall(Protocol):
         ...
 
     def take(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex]) -> None:
-        """Takes checked inputs, and the packing indices that belong to them, for the next step."""
+        """Takes checked inputs, and the packing indices that belong to them, for the next step, which then must be made.
+
+        The indices of steps that fall due only now and then are the call's own to make.
+        """
         ...
 
     def run(self) -> None:
         """One step."""
+        ...
+
+    def due(self, clock: Clock) -> Array:
+        """The rows that have a value by a stream's clock in the last step, bool (batch, 1)."""
         ...
 
     def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
+from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import Dim, Windows
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
@@ -203,10 +205,15 @@ class StateSignature:
 
 @frozen
 class StreamSignature:
-    """The states of a stream, carried from step to step. `refusal`: the reason why the model can't stream; empty if it can."""
+    """The states of a stream, carried from step to step. `refusal`: the reason why the model can't stream; empty if it can.
+
+    `clocks`: at which steps each packing index has steps; `outputs`: at which steps each output has a value.
+    """
 
     states: tuple[StateSignature, ...] = ()
     refusal: str = ""
+    clocks: tuple[Clock, ...] = ()
+    outputs: tuple[Clock, ...] = ()
 
 
 @frozen
@@ -254,6 +261,17 @@ class Signature:
     """Outputs of layers with an activity regularizer, in the order in which they follow the model's outputs."""
     dropped_masks: tuple[DroppedMask, ...] = ()
     """Layers that drop a caller's mask on its way to an output."""
+
+    @property
+    def of_step(self) -> Signature:
+        """The signature of a step of a stream: indices that no input masks have one step, those with a clock maybe none."""
+        clocks = self.stream.clocks or (EVERY_STEP,) * len(self.indices)
+        pairs = zip(self.indices, clocks, strict=True)
+        of_one = IndexSignature((), 1)
+        indices = tuple(
+            of_one if isinstance(each, IndexSignature) and (clock != EVERY_STEP or each.windows) else each for each, clock in pairs
+        )
+        return replace(self, indices=indices)
 
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """The inputs from which packing indices are made, each with its masking values."""

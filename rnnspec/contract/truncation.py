@@ -15,8 +15,11 @@ def truncation_problem(signature: Signature, trained: Collection[str], whole: Co
     """
     if signature.stream.refusal:
         return f"parts of a sequence can't go on from each other: {signature.stream.refusal}"
-    if any(isinstance(each, IndexSignature) and not (each.sources or each.joins or each.windows) for each in signature.indices):
+    indices = [each for each in signature.indices if isinstance(each, IndexSignature)]
+    if any(not (each.sources or each.joins or each.windows) for each in indices):
         return "a layer computes with all padded steps, whose values before a part's beginning aren't known in it"
+    if any(each.windows for each in indices):
+        return "a layer's windows reach over a part's beginning"
     lengths = dict.fromkeys(source.shape[0] for source in signature.inputs if source.is_sequence)
     if len(lengths) > 1:
         return f"its inputs have different lengths, {' and '.join(map(str, lengths))}: it isn't known which parts belong together"

@@ -272,6 +272,8 @@ class Role(Enum):
     """A model input: [batch, w], [batch, time, w], or ids as i32 [batch, time, 1] or, of single steps, [batch, 1]."""
     MASK = "mask"
     """The caller's own mask of a sequence input, i1 [batch, time], all true if none was given."""
+    DUE = "due"
+    """The rows of which a step falls due in this call of a stream, i1 [batch, time], see `contract.clock`."""
     WEIGHT = "weight"
     STATE = "state"
     """A state that a call hands to the next: [batch, w], parameter and result under one name; a constant to derivatives."""

@@ -62,7 +62,7 @@ OUTSIDE_ONLY = (
 )
 """Operations that a region must not hold."""
 
-PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
+PARAMETER_ROLES = (Role.INPUT, Role.STATE, Role.MASK, Role.DUE, Role.WEIGHT, Role.KEY, Role.RESIDUAL, Role.COTANGENT)
 RESULT_ROLES = (Role.OUTPUT, Role.STATE, Role.UPDATE, Role.RESIDUAL, Role.GRADIENT)
 
 
@@ -325,7 +325,7 @@ def _check_parameter(parameter: Parameter) -> None:
             fits = batched and given.rank in (2, 3) and isinstance(given.shape[-1], int) and (given.dtype.is_float or ids)
         case Role.STATE:
             fits = batched and given.rank == 2 and isinstance(given.shape[1], int) and given.dtype.is_float
-        case Role.MASK:
+        case Role.MASK | Role.DUE:
             fits = batched and given.rank == 2 and given.dtype is DType.I1
         case Role.KEY:
             fits = given == TensorType(DType.I32, ())

@@ -84,7 +84,7 @@ def _float_type(function: Function) -> DType:
 
 def _without_masks(function: Function) -> tuple[Operation, ...]:
     """The operations but those that make masks, indices and ids from these, which are the caller's to make."""
-    masks = {parameter.value for parameter in function.parameters if parameter.role is Role.MASK}
+    masks = {parameter.value for parameter in function.parameters if parameter.role in (Role.MASK, Role.DUE)}
     kept: list[Operation] = []
     for operation in function.operations:
         match operation:

@@ -32,7 +32,8 @@ class PromoteSingleStep:
     """For functions that are called with exactly one step in each row, a real one: a stream's, if its model masks nothing.
 
     Packing, sorting and what undoes them do nothing then: tokens and running rows are the rows of the batch, in their order,
-    and a sequence is the matrix of its only steps. A function with other operations over an index, or with residuals, stays as it is.
+    and a sequence is the matrix of its only steps. A function with other operations over an index, with residuals, or with steps that
+    fall due only now and then, stays as it is.
     """
 
     name: ClassVar[str] = "promote-single-step"
@@ -43,7 +44,7 @@ class PromoteSingleStep:
 
 
 def _promoted(function: Function) -> Function:
-    if any(each.role is Role.RESIDUAL for each in (*function.parameters, *function.results)):
+    if any(each.role in (Role.RESIDUAL, Role.DUE) for each in (*function.parameters, *function.results)):
         return function
     sequences = {parameter.value for parameter in function.parameters if _is_sequence(parameter)}
     sequences |= {operation.result for operation in function.operations if isinstance(operation, Unpack)}

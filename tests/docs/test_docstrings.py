@@ -30,6 +30,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.predict_classes": CompiledModel.predict_classes,
     "Model.set_weights": CompiledModel.set_weights,
     "Stream.step": Stream.step,
+    "Stream.steps": Stream.steps,
     "Model.configure": rnnspec.Model.configure,
     "Model.fit": rnnspec.Model.fit,
     "Model.train_on_batch": rnnspec.Model.train_on_batch,

@@ -270,25 +270,36 @@ def test_weights_are_those_of_the_moment() -> None:
     assert not stream.step(x[:, 1]).any()
 
 
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.SpecWarning")
 @pytest.mark.parametrize(
     ("inputs", "body", "reason"),
     [
-        ("a: float[time, 3]", "Bidirectional(GRU(3))", "bidirectional reads the sequence from its end as well"),
-        ("a: float[time, 3]", "GRU(3, go_backwards = true)", "gru reads the sequence from its end"),
-        ("a: float[time, 3]", "GlobalMaxPooling1D()", "global_max_pooling1d pools over the whole sequence"),
-        ("a: float[time, 3]", "GlobalAveragePooling1D()", "global_average_pooling1d pools over the whole sequence"),
-        ("a: float[time, 3]", "Conv1D(2, 3)", "conv1d looks at several steps at once"),
-        ("a: float[time, 3]", "Conv1D(2, 3, padding = same)", "conv1d looks at several steps at once"),
-        ("a: float[time, 3]", "Conv1D(2, 3, strides = 2, padding = causal)", "conv1d looks at several steps at once"),
+        ("a: float[time, 3]", "Bidirectional(GRU(3))", "bidirectional reads the sequence from its end as well (line 1)"),
+        ("a: float[time, 3]", "GRU(3, go_backwards = true)", "gru reads the sequence from its end (line 1)"),
+        ("a: float[time, 3]", "GlobalMaxPooling1D()", "global_max_pooling1d pools over the whole sequence (line 1)"),
+        ("a: float[time, 3]", "GlobalAveragePooling1D()", "global_average_pooling1d pools over the whole sequence (line 1)"),
+        (
+            "a: float[time, 3]",
+            "Dense(2)\n Conv1D(2, 3, padding = same)",
+            "conv1d looks ahead: with `padding = same` a window sees steps behind its own (line 2)",
+        ),
         (
             "a: float[time, 3]",
             "Masking() Conv1D(2, 3, padding = causal, carry_mask = true)",
-            "conv1d looks at several steps at once, of which some may be masked",
+            "conv1d looks at several steps at once, of which some may be masked (line 1)",
         ),
-        ("a: float[time, 3]", "ZeroPadding1D(0)", "zero_padding1d changes the number of steps"),
-        ("a: float[time, 3]", "Cropping1D()", "cropping1d changes the number of steps"),
-        ("a: float[time, 3]", "UpSampling1D()", "up_sampling1d changes the number of steps"),
-        ("a: float[3]", "RepeatVector(3) LSTM(2)", "repeat_vector makes a sequence of its own"),
+        (
+            "a: float[time, 3]",
+            "Masking() GRU(2, return_sequences = true) MaxPooling1D(2)",
+            "max_pooling1d looks at several steps at once, of which some may be masked (line 1)",
+        ),
+        (
+            "a: float[time, 3]",
+            "ZeroPadding1D()",
+            "zero_padding1d adds steps at the sequence's ends, and a stream has one step at a time and no end (line 1)",
+        ),
+        ("a: float[time, 3]", "UpSampling1D()", "up_sampling1d makes several steps of each, and a stream has one step at a time (line 1)"),
+        ("a: float[3]", "RepeatVector(3) LSTM(2)", "repeat_vector makes a sequence of its own (line 1)"),
         ("a: float[3]", "Dense(2)", "it has no sequence input"),
         ("a: float[5, 3]", "LSTM(2)", "input a has a fixed number of steps; a name, as `time`, is any number"),
         ("a: int[5]", "Embedding(3, 2) LSTM(2)", "input a has a fixed number of steps; a name, as `time`, is any number"),

@@ -145,11 +145,11 @@ def _merged(tools: Tools, mode: MergeMode, forward: Value, backward: Value) -> V
             assert_never(mode)
 
 
-def _stream_refusal(layer: Bidirectional, _: Application, __: Sequence[bool]) -> str:
+def _stream_refusal(layer: Bidirectional, _: Application, __: Sequence[rules.StreamOperand]) -> str:
     return f"{layer.name} reads the sequence from its end as well"
 
 
-def _states(layer: Bidirectional, streaming: bool) -> tuple[StateSignature, ...]:
+def _states(layer: Bidirectional, _: Application, streaming: bool) -> tuple[StateSignature, ...]:
     return (*recurrent.states(layer.forward, streaming), *recurrent.states(layer.backward, streaming))
 
 

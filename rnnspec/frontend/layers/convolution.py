@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.contract.signature import Config, StateSignature
+from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.values import CheckError
-from rnnspec.frontend.graph.graph import Application, GraphValue, StepMask
+from rnnspec.frontend.graph.graph import GraphValue
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers import rules
 from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
@@ -20,17 +20,17 @@ from rnnspec.frontend.layers.windows import (
     WindowPlaces,
     WindowShape,
     check_windows,
+    delay_of,
     mask_of,
     masked_steps_of,
     packs_of,
     show_window,
+    stream_refusal_of,
 )
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
 from rnnspec.frozen import frozen
-from rnnspec.ir.ops import Role, Value
-from rnnspec.ir.types import BATCH, TensorType
 
 
 @frozen
@@ -68,52 +68,15 @@ def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, op
 
 def _lower(tools: Tools, layer: Convolution, operands: Sequence[Flow]) -> tuple[Flow, ...]:
     """A product of the window's steps side by side with the kernel."""
-    builder, flow = tools.builder, tools.packed(operands[0])
-    if tools.streaming and (delayed := _delay(layer)) is not None:
-        steps = tools.every_step(flow)
-        places = _delay_line(tools, tools.on_steps(flow, steps), steps, layer.window, delayed)
-    else:
-        windows = WindowPlaces(tools, flow, layer.window, carry_mask=layer.carry_mask)
-        steps, places = windows.steps, builder.concat(windows.places(windows.tokens), 1)
+    builder = tools.builder
+    windows = WindowPlaces(tools, tools.packed(operands[0]), layer.window, layer.name, carry_mask=layer.carry_mask)
+    places = windows.side_by_side(windows.tokens)
     value = builder.matmul(places, tools.weights[layer.kernel.path])
     if layer.bias is not None:
         value = builder.add(value, builder.broadcast_like(tools.weights[layer.bias.path], value))
-    result = tools.sequence(tools.activated(layer.activation, value), steps)
+    result = tools.sequence(tools.activated(layer.activation, value), windows.steps)
     tools.observe(layer.activity_regularizer, result)
     return (result,)
-
-
-def _delay(layer: Convolution) -> StateSignature | None:
-    """The steps that a stream's windows look back to, the oldest first; None for windows of one step."""
-    features = layer.kernel.shape[1]
-    return StateSignature(f"{layer.name}/delay", (layer.window.span - 1) * features) if layer.window.span > 1 else None
-
-
-def _delay_line(tools: Tools, tokens: Value, steps: StepMask, window: WindowShape, delay: StateSignature) -> Value:
-    """For each step the places of its window side by side, of the steps so far, of which the last ones go from call to call."""
-    builder, index = tools.builder, tools.index(steps)
-    before = builder.parameter(Role.STATE, delay.name, TensorType(tools.dtype, (BATCH, delay.width)))
-    scan = builder.scan(index, [builder.sort_rows(before, index)], [tokens], carried_names=["delay"], slice_names=["x"])
-    line = [*scan.split(scan.carried[0], window.span - 1, axis=1), scan.slices[0]] if window.span > 2 else [*scan.carried, *scan.slices]
-    after = scan.concat(line[1:], 1) if window.span > 2 else line[1]
-    result = scan.finish([after], [scan.concat(line[:: window.dilation], 1)], final_names=["delay_final"], stack_names=["places"])
-    tools.states[delay.name] = builder.restore_rows(result.finals[0], index)
-    return result.stacks[0]
-
-
-def _stream_refusal(layer: Convolution, application: Application, held: Sequence[bool]) -> str:
-    """A causal window has all that it sees when its step comes; a strided one isn't there at each step."""
-    if layer.window.padding is not WindowPadding.CAUSAL or layer.window.stride > 1:
-        return rules.needs_several(layer, application, held)
-    steps = application.operands[0].type.steps
-    if layer.carry_mask or (steps is not None and steps.is_masked):
-        return f"{layer.name} looks at several steps at once, of which some may be masked"
-    return ""
-
-
-def _states(layer: Convolution, streaming: bool) -> tuple[StateSignature, ...]:
-    delay = _delay(layer) if streaming else None
-    return () if delay is None else (delay,)
 
 
 def _show(layer: Convolution) -> rules.Shown:
@@ -129,8 +92,10 @@ CONVOLUTION = LayerRules(
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
     packs=lambda layer, application: packs_of(layer.carry_mask, application),
     draws=rules.draws_nothing,
-    stream_refusal=_stream_refusal,
-    states=_states,
+    stream_refusal=lambda layer, application, operands: stream_refusal_of(
+        layer.name, layer.window, application, operands[0], carry_mask=layer.carry_mask
+    ),
+    states=lambda layer, application, streaming: delay_of(layer.name, layer.window.span - 1, application, streaming),
     activities=lambda layer: rules.observed(layer.activity_regularizer),
     pointwise=False,
     table=rules.no_table,

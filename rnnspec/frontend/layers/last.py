@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rnnspec.contract.signature import StateSignature
 from rnnspec.frontend.binding.bind import Bindings
-from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
+from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers import rules
 from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
@@ -50,7 +50,7 @@ def _state(layer: Last) -> str:
     return f"{layer.name}/last"
 
 
-def _states(layer: Last, streaming: bool) -> tuple[StateSignature, ...]:
+def _states(layer: Last, _: Application, streaming: bool) -> tuple[StateSignature, ...]:
     return (StateSignature(_state(layer), layer.width),) if streaming else ()
 
 

@@ -209,12 +209,12 @@ def _packs(layer: Merge, application: Application) -> Iterator[StepMask]:
             yield from (StepMask.joined(parts[:count]) for count in range(2, len(parts) + 1))
 
 
-def _stream_refusal(layer: Merge, application: Application, held: Sequence[bool]) -> str:
+def _stream_refusal(layer: Merge, application: Application, operands: Sequence[rules.StreamOperand]) -> str:
     if layer.over_steps:
         return f"{layer.name} puts sequences one after the other"
     if len({operand.type.sequence for operand in application.operands}) > 1:
         return f"{layer.name} puts a row at each step of a sequence"
-    shows_held = layer.kind not in _NEUTRAL and any(held) and _masks_differ(application)
+    shows_held = layer.kind not in _NEUTRAL and any(operand.held for operand in operands) and _masks_differ(application)
     if shows_held and any(operand.type.masked for operand in application.operands):
         return f"{layer.name} merges sequences that mask different steps"
     return ""

@@ -21,7 +21,7 @@ from rnnspec.frontend.layers import rules
 from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
 from rnnspec.frontend.layers.rules import LayerRules, MaskAdvice, OfOne
 from rnnspec.frontend.layers.show import flag, option, shown
-from rnnspec.frontend.layers.windows import mask_of, masked_steps_of
+from rnnspec.frontend.layers.windows import delay_of, mask_of, masked_refusal, masked_steps_of, state_name
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow
 from rnnspec.frontend.syntax import ast
@@ -77,8 +77,11 @@ def _packs_extended(application: Application, start: int, end: int, *, carry_mas
     yield from _ways(value, start, end)
 
 
-def _extended(tools: Tools, operand: Flow, start: int, end: int, *, carry_mask: bool) -> Flow:
-    """A sequence with so many steps of zeros more at both ends, or fewer of its own where a number is below 0."""
+def _extended(tools: Tools, name: str, operand: Flow, start: int, end: int, *, carry_mask: bool) -> Flow:
+    """A sequence with so many steps of zeros more at both ends, or fewer of its own where a number is below 0.
+
+    In a stream only fewer: each step waits for those that are taken off the end.
+    """
     flow = tools.packed(operand)
     length = tools.every_step(flow).length
     before, after = StepMask((), length), StepMask((), plus(length, start, end))
@@ -86,12 +89,20 @@ def _extended(tools: Tools, operand: Flow, start: int, end: int, *, carry_mask: 
         before, *_, after = [flow.steps, *_ways(GraphTensor((length, 0), flow.steps, flipped=flow.flip), start, end)]
         before = before.reversed(length) if flow.flip else before
     tokens = tools.on_steps(flow, before)
+    if tools.streaming:
+        return tools.sequence(tools.on_steps(tools.sequence(tools.past(state_name(name), tokens, before, [-end]), before), after), after)
     places = tools.builder.window(tools.index(before), tools.index(after), stride=1, offset=-start)
     return tools.sequence(tools.builder.take(tokens, places), after)
 
 
-def _stream_refusal(layer: Layer, _: Application, __: Sequence[bool]) -> str:
-    return f"{layer.name} changes the number of steps"
+def _padding_refusal(layer: ZeroPadding, _: Application, __: Sequence[rules.StreamOperand]) -> str:
+    if not layer.start and not layer.end:
+        return ""
+    return f"{layer.name} adds steps at the sequence's ends, and a stream has one step at a time and no end"
+
+
+def _sampling_refusal(layer: UpSampling, _: Application, __: Sequence[rules.StreamOperand]) -> str:
+    return f"{layer.name} makes several steps of each, and a stream has one step at a time"
 
 
 @frozen
@@ -112,7 +123,7 @@ def _check_padding(checks: ShapeRules, name: str, bindings: Bindings, call: ast.
 
 
 def _lower_padding(tools: Tools, layer: ZeroPadding, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    return (_extended(tools, operands[0], layer.start, layer.end, carry_mask=layer.carry_mask),)
+    return (_extended(tools, layer.name, operands[0], layer.start, layer.end, carry_mask=layer.carry_mask),)
 
 
 ZERO_PADDING = LayerRules(
@@ -124,7 +135,7 @@ ZERO_PADDING = LayerRules(
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
     packs=lambda layer, application: _packs_extended(application, layer.start, layer.end, carry_mask=layer.carry_mask),
     draws=rules.draws_nothing,
-    stream_refusal=_stream_refusal,
+    stream_refusal=_padding_refusal,
     states=rules.carries_nothing,
     activities=rules.observes_nothing,
     pointwise=False,
@@ -155,7 +166,7 @@ def _check_cropping(checks: ShapeRules, name: str, bindings: Bindings, call: ast
 
 
 def _lower_cropping(tools: Tools, layer: Cropping, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    return (_extended(tools, operands[0], -layer.start, -layer.end, carry_mask=layer.carry_mask),)
+    return (_extended(tools, layer.name, operands[0], -layer.start, -layer.end, carry_mask=layer.carry_mask),)
 
 
 CROPPING = LayerRules(
@@ -167,8 +178,8 @@ CROPPING = LayerRules(
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
     packs=lambda layer, application: _packs_extended(application, -layer.start, -layer.end, carry_mask=layer.carry_mask),
     draws=rules.draws_nothing,
-    stream_refusal=_stream_refusal,
-    states=rules.carries_nothing,
+    stream_refusal=lambda layer, application, operands: masked_refusal(layer.name, application, operands[0], carry_mask=layer.carry_mask),
+    states=lambda layer, application, streaming: delay_of(layer.name, layer.end, application, streaming),
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
@@ -214,7 +225,7 @@ UP_SAMPLING = LayerRules(
     masked_steps=rules.none_masked,
     packs=rules.own_and_every_step,
     draws=rules.draws_nothing,
-    stream_refusal=_stream_refusal,
+    stream_refusal=_sampling_refusal,
     states=rules.carries_nothing,
     activities=rules.observes_nothing,
     pointwise=False,

@@ -18,10 +18,12 @@ from rnnspec.frontend.layers.windows import (
     WindowPlaces,
     WindowShape,
     check_windows,
+    delay_of,
     mask_of,
     masked_steps_of,
     packs_of,
     show_window,
+    stream_refusal_of,
 )
 from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, RowValue
@@ -57,7 +59,7 @@ def _check_local(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Ca
 
 
 def _lower_local(tools: Tools, layer: LocalPooling, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    windows = WindowPlaces(tools, tools.packed(operands[0]), layer.window, carry_mask=layer.carry_mask)
+    windows = WindowPlaces(tools, tools.packed(operands[0]), layer.window, layer.name, carry_mask=layer.carry_mask)
     match layer.kind:
         case LocalPoolingKind.MAX:
             value, *others = _candidates(tools, windows) if windows.masked else windows.places(windows.tokens, clamp=True)
@@ -96,8 +98,10 @@ LOCAL_POOLING = LayerRules(
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
     packs=lambda layer, application: packs_of(layer.carry_mask, application),
     draws=rules.draws_nothing,
-    stream_refusal=rules.needs_several,
-    states=rules.carries_nothing,
+    stream_refusal=lambda layer, application, operands: stream_refusal_of(
+        layer.name, layer.window, application, operands[0], carry_mask=layer.carry_mask
+    ),
+    states=lambda layer, application, streaming: delay_of(layer.name, layer.window.span - 1, application, streaming),
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
@@ -153,7 +157,7 @@ def _pooled(tools: Tools, layer: GlobalPooling, flow: PackedSequence) -> Value:
     return b.select(some, total, b.constant_like(0.0, total))
 
 
-def _refuses_stream(layer: GlobalPooling, _: Application, __: Sequence[bool]) -> str:
+def _refuses_stream(layer: GlobalPooling, _: Application, __: Sequence[rules.StreamOperand]) -> str:
     return f"{layer.name} pools over the whole sequence"
 
 

@@ -380,7 +380,7 @@ def draws(layer: Recurrent) -> bool:
     return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
 
 
-def _stream_refusal(layer: Recurrent, _: Application, __: Sequence[bool]) -> str:
+def _stream_refusal(layer: Recurrent, _: Application, __: Sequence[rules.StreamOperand]) -> str:
     if layer.go_backwards:
         return f"{layer.name} reads the sequence from its end"
     return f"{layer.name} starts from a value of the model" if layer.initial_state else ""
@@ -427,7 +427,7 @@ RECURRENT = LayerRules(
     packs=rules.own_steps,
     draws=draws,
     stream_refusal=_stream_refusal,
-    states=states,
+    states=lambda layer, _, streaming: states(layer, streaming),
     activities=activities,
     pointwise=False,
     table=rules.no_table,

@@ -61,7 +61,7 @@ def _masked_steps(layer: RepeatVector, _: Application) -> MaskedSteps:
     return MaskedSteps.NONE_MASKED if layer.count is not None else MaskedSteps.ZERO
 
 
-def _stream_refusal(layer: RepeatVector, _: Application, __: Sequence[bool]) -> str:
+def _stream_refusal(layer: RepeatVector, _: Application, __: Sequence[rules.StreamOperand]) -> str:
     return f"{layer.name} makes a sequence of its own"
 
 

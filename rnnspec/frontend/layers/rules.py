@@ -80,6 +80,14 @@ class OfCall:
     check: Callable[[CheckContext, ast.Call, tuple[GraphValue, ...] | None, str | None], BuiltLayer]
 
 
+@frozen
+class StreamOperand:
+    """An operand as a stream sees it. `held`: its masked steps repeat the last real one. `fixed`: a row into which no sequence flows."""
+
+    held: bool
+    fixed: bool
+
+
 class MaskFate(Enum):
     """The fate of the mask of a layer's operands."""
 
@@ -153,8 +161,8 @@ class Shown:
 class LayerRules(Generic[L]):
     """All that the frontend asks about a class of layers.
 
-    `names`: its types in a spec. `stream_refusal`: why a stream can't go through an application, "" if it can, by whether
-    each operand's masked steps repeat the last real one. `states`: what calls carry, with `True` in a stream. `packs`: the steps
+    `names`: its types in a spec. `stream_refusal`: why a stream can't go through an application, "" if it can.
+    `states`: what calls carry, with `True` in a stream. `packs`: the steps
     that the lowering packs, those that windows are over left out. `draws`: whether training draws numbers. `activities`: the
     regularizers of its results, in the order in which the lowering observes these. `pointwise`: whether it does to every step
     of a sequence the same as to a row. `table`: the weight of which an input's ids choose rows. `ending`: the activation that its
@@ -169,8 +177,8 @@ class LayerRules(Generic[L]):
     masked_steps: Callable[[L, Application], MaskedSteps]
     packs: Callable[[L, Application], Iterator[Packing]]
     draws: Callable[[L], bool]
-    stream_refusal: Callable[[L, Application, Sequence[bool]], str]
-    states: Callable[[L, bool], tuple[StateSignature, ...]]
+    stream_refusal: Callable[[L, Application, Sequence[StreamOperand]], str]
+    states: Callable[[L, Application, bool], tuple[StateSignature, ...]]
     activities: Callable[[L], tuple[Config, ...]]
     pointwise: bool
     table: Callable[[L], LayerWeight | None]
@@ -235,22 +243,17 @@ def draws_nothing(_: Layer) -> bool:
     return False
 
 
-def streams(_: Layer, __: Application, ___: Sequence[bool]) -> str:
+def streams(_: Layer, __: Application, ___: Sequence[StreamOperand]) -> str:
     """Works on a stream's parts as on the whole."""
     return ""
 
 
-def needs_whole(layer: Layer, _: Application, __: Sequence[bool]) -> str:
+def needs_whole(layer: Layer, _: Application, __: Sequence[StreamOperand]) -> str:
     """Refuses a stream: the layer reads the whole sequence."""
     return f"{layer.name} looks at the whole sequence"
 
 
-def needs_several(layer: Layer, _: Application, __: Sequence[bool]) -> str:
-    """Refuses a stream: a result needs more than one step."""
-    return f"{layer.name} looks at several steps at once"
-
-
-def carries_nothing(_: Layer, __: bool) -> tuple[StateSignature, ...]:
+def carries_nothing(_: Layer, __: Application, ___: bool) -> tuple[StateSignature, ...]:
     """No state goes from step to step."""
     return ()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from rnnspec.contract.dimensions import Windows
-from rnnspec.contract.signature import Extent
+from rnnspec.contract.signature import Extent, StateSignature
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import CheckError
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue, StepMask
@@ -21,7 +21,6 @@ from rnnspec.frontend.lowering.context import Tools
 from rnnspec.frontend.lowering.sequence_values import PackedSequence
 from rnnspec.frontend.syntax import ast
 from rnnspec.frozen import frozen
-from rnnspec.ir.inference import index as index_type
 from rnnspec.ir.ops import Value
 
 
@@ -79,33 +78,74 @@ def check_windows(
 
 
 class WindowPlaces:
-    """A sequence with what its windows see: for each step of the result one value for each place in the window."""
+    """A sequence with what its windows see: for each step of the result one value for each place in the window.
 
-    def __init__(self, tools: Tools, flow: PackedSequence, window: WindowShape, *, carry_mask: bool) -> None:
-        self._tools, self._window = tools, window
-        time = index_type(tools.index(flow.steps).type).time
-        steps = StepMask((), time)
+    In a stream what they see of steps before is a state, and nothing is masked.
+    """
+
+    def __init__(self, tools: Tools, flow: PackedSequence, window: WindowShape, name: str, *, carry_mask: bool) -> None:
+        """`name`: the layer's."""
+        self._tools, self._window, self._name = tools, window, name
+        steps = tools.every_step(flow)
+        time = steps.length
         if carry_mask:
             steps = flow.steps.reversed(time) if flow.flip else flow.steps
-        self.masked = not steps.is_whole
+        self.masked = not steps.is_whole and not tools.streaming
         """Whether steps may be masked that windows are to leave out."""
         self.tokens = tools.on_steps(flow, steps)
         self.steps = steps.windowed(window.places, window.length(time))
-        self._source, self._index = tools.index(steps), tools.index(self.steps)
+        self._steps = steps
 
     def places(self, tokens: Value, *, clamp: bool = False) -> list[Value]:
         """For each place of the window the tokens there; what is beyond the ends is 0, or with `clamp` the nearest."""
         windows, builder = self._window.places, self._tools.builder
+        if self._tools.streaming:
+            side_by_side = self.side_by_side(tokens)
+            return list(builder.split(side_by_side, windows.size, 1)) if windows.size > 1 else [side_by_side]
+        source, index = self._tools.index(self._steps), self._tools.index(self.steps)
         span = windows.span if windows.same else 0
         seen = [
-            builder.window(self._source, self._index, stride=windows.stride, offset=offset, span=span, clamp=clamp, own=self.masked)
+            builder.window(source, index, stride=windows.stride, offset=offset, span=span, clamp=clamp, own=self.masked)
             for offset in range(windows.start, windows.start + windows.span, windows.dilation)
         ]
         return [builder.take(tokens, ids) for ids in seen]
 
+    def side_by_side(self, tokens: Value) -> Value:
+        """The tokens of all places of the window in one row, from the first place to the last."""
+        if not self._tools.streaming:
+            return self._tools.builder.concat(self.places(tokens), 1)
+        ages = range(self._window.span - 1, -1, -self._window.dilation)
+        seen = self._tools.past(state_name(self._name), tokens, self._steps, ages)
+        return self._tools.on_steps(self._tools.sequence(seen, self._steps), self.steps)
+
     def ones(self) -> list[Value]:
         """For each place of the window 1, or 0 where no step is."""
         return self.places(self._tools.constant(1.0, (self._tools.builder.tensor(self.tokens).shape[0], 1)))
+
+
+def state_name(layer: str) -> str:
+    """The name, among a stream's states, of the steps that the windows of a layer look back to, the oldest first."""
+    return f"{layer}/delay"
+
+
+def delay_of(layer: str, past: int, application: Application, streaming: bool) -> tuple[StateSignature, ...]:
+    """The state of a stream that has the last `past` steps of an operand."""
+    width = past * application.operands[0].type.features
+    return (StateSignature(state_name(layer), width),) if streaming and width else ()
+
+
+def stream_refusal_of(layer: str, window: WindowShape, application: Application, operand: rules.StreamOperand, *, carry_mask: bool) -> str:
+    """The reason why windows can't follow a stream: each must have all that it sees when its step falls due."""
+    if window.padding is WindowPadding.SAME and window.span > 1:
+        return f"{layer} looks ahead: with `padding = same` a window sees steps behind its own"
+    return masked_refusal(layer, application, operand, carry_mask=carry_mask)
+
+
+def masked_refusal(layer: str, application: Application, operand: rules.StreamOperand, *, carry_mask: bool) -> str:
+    """The reason why a layer that looks at several steps can't follow a stream whose steps the spec masks, if it's so."""
+    if application.operands[0].type.masked and (operand.held or carry_mask):
+        return f"{layer} looks at several steps at once, of which some may be masked"
+    return ""
 
 
 def mask_of(carry_mask: bool, advice: MaskAdvice = MaskAdvice.CARRY) -> MaskRule:

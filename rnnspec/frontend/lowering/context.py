@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rnnspec.contract.signature import Config
@@ -125,7 +125,29 @@ class Tools:
 
     def every_step(self, flow: PackedSequence) -> StepMask:
         """All the steps of a sequence."""
+        if flow.steps.is_whole:
+            return flow.steps
+        if self.streaming and flow.steps.windows:  # of which none is masked; the index has one step, the length says when it falls due
+            return StepMask((), flow.steps.windows[0].length)
         return StepMask((), index_type(self.index(flow.steps).type).time)
+
+    def past(self, name: str, tokens: Value, steps: StepMask, ages: Sequence[int]) -> Value:
+        """In a stream, for each step the steps of these ages, side by side: 0 is itself; zeros where there was none yet.
+
+        The state `name` has as many steps as the oldest is old, the oldest first.
+        """
+        builder, index, oldest = self.builder, self.index(steps), max(ages)
+        if not oldest:
+            return tokens
+        before = builder.sort_rows(self.carried(name, oldest * self.features(tokens)), index)
+        scan = builder.scan(index, [before], [tokens], carried_names=["delay"], slice_names=["x"])
+        line = [*(scan.split(scan.carried[0], oldest, axis=1) if oldest > 1 else scan.carried), scan.slices[0]]
+        after = scan.concat(line[1:], 1) if oldest > 1 else line[1]
+        seen = [line[oldest - age] for age in ages]
+        stacked = scan.concat(seen, 1) if len(seen) > 1 else seen[0]
+        result = scan.finish([after], [stacked], final_names=["delay_final"], stack_names=["places"])
+        self.states[name] = builder.restore_rows(result.finals[0], index)
+        return result.stacks[0]
 
     def real_of(self, every: Value, flow: PackedSequence) -> Value:
         """The rows of `every` at the sequence's unmasked steps: [all steps, w] to [tokens, w]."""

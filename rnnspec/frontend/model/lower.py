@@ -6,6 +6,7 @@ from functools import partial
 from math import prod
 from typing import Literal, TypeAlias
 
+from rnnspec.contract.clock import EVERY_STEP
 from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.objective import Objective, OutputObjective, target_name
@@ -19,6 +20,7 @@ from rnnspec.frontend.lowering.sequence_values import Flow, PaddedSequence, RowV
 from rnnspec.frontend.model import objectives
 from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
+from rnnspec.frontend.model.streaming import clock_of, time_of
 from rnnspec.frontend.syntax.standard_library import functions
 from rnnspec.ir.builder import Builder
 from rnnspec.ir.ops import Function, Module, Result, Role, Value
@@ -127,8 +129,18 @@ class _Lowering:
             if isinstance(steps, StepPairs):
                 self._indices[steps] = self._b.pairs(self._index(steps.queries), self._index(steps.keys), tokens, causal=steps.causal)
                 return self._indices[steps]
-            self._indices[steps] = self._b.index(self._real(steps), tokens)
+            self._indices[steps] = self._b.index(self._due(steps) or self._real(steps), tokens)
         return self._indices[steps]
+
+    def _due(self, steps: StepMask) -> Value | None:
+        """In a stream the mask of windows, which is the caller's to make; None for steps of inputs."""
+        if not self._tools.streaming or steps.is_masked:
+            return None
+        clock = clock_of(steps)
+        if clock != EVERY_STEP:
+            mask = TensorType(DType.I1, (BATCH, time_of(steps)))
+            return self._b.parameter(Role.DUE, f"due.{self._numbers[steps]}", mask)
+        return self._b.constant(1.0, TensorType(DType.I1, (BATCH, time_of(steps)))) if steps.windows else None
 
     def _real(self, steps: StepMask) -> Value:
         """The mask of a sequence."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import assert_never
 
 from rnnspec.contract.signature import (
     ActivitySignature,
@@ -13,23 +12,22 @@ from rnnspec.contract.signature import (
     OutputSignature,
     PairSignature,
     Signature,
-    StreamSignature,
     WeightSignature,
     WindowSignature,
 )
-from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphValue, StepMask, StepPairs
+from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphOutput, GraphValue, StepMask, StepPairs
 from rnnspec.frontend.layers.registry import rules_of
-from rnnspec.frontend.layers.rules import MaskedSteps
 from rnnspec.frontend.model.inputs import tables_of
 from rnnspec.frontend.model.lower import Precision
 from rnnspec.frontend.model.packing import sequences
 from rnnspec.frontend.model.regularized_outputs import activities
+from rnnspec.frontend.model.streaming import held_values, stream_signature
 
 
 def signature(graph: Graph, dtype: Precision) -> Signature:
     """Inputs, outputs under the names that `lower` gives them, and the weights in Keras's order."""
     packed = tuple(sequences(graph))
-    held = _held(graph.applications)
+    held = held_values(graph.applications)
     return Signature(
         graph.model,
         dtype,
@@ -38,8 +36,8 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         tuple(_weights(graph)),
         graph.train,
         tuple(_index(steps, packed) for steps in packed),
-        tuple(state for layer in graph.layers for state in rules_of(layer).states(layer, False)),
-        _stream(graph),
+        tuple(dict.fromkeys(state for each in graph.applications for state in rules_of(each.layer).states(each.layer, each, False))),
+        stream_signature(graph),
         tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
         tuple(DroppedMask(packed.index(drop.steps), tuple(drop.steps.inputs), drop.layer, drop.place, drop.advice) for drop in graph.drops),
     )
@@ -86,49 +84,3 @@ def _output(output: GraphOutput, packed: Sequence[StepMask | StepPairs], held: M
     index = None if type_.steps is None else packed.index(type_.steps)
     hold = held.get(output.value, False)
     return OutputSignature(output.name, type_.shape, type_.sequence, index=index, flip=type_.flipped, hold=hold)
-
-
-def _held(applications: Sequence[Application]) -> dict[GraphValue, bool]:
-    """Whether masked steps of a layer's sequence repeat the last real one."""
-    held: dict[GraphValue, bool] = {}
-    for application in applications:
-        masked = rules_of(application.layer).masked_steps(application.layer, application)
-        match masked:
-            case MaskedSteps.HELD:
-                hold = True
-            case MaskedSteps.COMPUTED | MaskedSteps.UNCHANGED:
-                hold = all(held.get(operand, False) for operand in application.operands)
-            case (
-                MaskedSteps.ZERO
-                | MaskedSteps.FIRST_ROW
-                | MaskedSteps.COMPUTED_APART
-                | MaskedSteps.UNCHANGED_APART
-                | MaskedSteps.NONE_MASKED
-            ):
-                hold = False
-            case _:
-                assert_never(masked)
-        held.update((result, hold and result.type.sequence) for result in application.results)
-    return held
-
-
-def _stream(graph: Graph) -> StreamSignature:
-    """A stream's states: those of every layer, and of a cell that gives its last output that one too."""
-    held = _held(graph.applications)
-    for application in graph.applications:
-        holds = [held.get(operand, False) for operand in application.operands]
-        refusal = rules_of(application.layer).stream_refusal(application.layer, application, holds)
-        if refusal:
-            return StreamSignature(refusal=refusal)
-    if not any(source.value.type.sequence for source in graph.inputs):
-        return StreamSignature(refusal="it has no sequence input")
-    for source in graph.inputs:
-        if source.value.type.sequence and isinstance(source.value.type.shape[0], int):
-            return StreamSignature(refusal=f"input {source.name} has a fixed number of steps; a name, as `time`, is any number")
-    used = set[str]()
-    for application in graph.applications:
-        layer = application.layer
-        if layer.name in used and rules_of(layer).states(layer, True):
-            return StreamSignature(refusal=f"{layer.name} is used for several sequences")
-        used.add(layer.name)
-    return StreamSignature(tuple(state for layer in graph.layers for state in rules_of(layer).states(layer, True)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.executable import Array, Executable, FastPath, PreparedCall
 from rnnspec.contract.signature import Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batches import Batch
-from rnnspec.runtime.data.columns import as_numbers
+from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
+from rnnspec.runtime.data.columns import PaddedArray, as_numbers
 from rnnspec.runtime.data.validate import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.fast_call import no_fast_path
@@ -30,12 +31,13 @@ class Stream:
     def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
         if signature.stream.refusal:
             raise ValueError(f"model {signature.model} can't stream: {signature.stream.refusal}")
-        self._signature = signature
+        self._signature = signature = signature.of_step
         self._parameters = parameters
         self._batch = whole_number("batch", batch, 1)
         self._prepared = _prepared_step(signature, executable, self._batch)
         steps = (self._prepared.outputs[output.name] for output in signature.outputs)
         self._shown = tuple(step.reshape(self._batch, step.shape[-1]) for step in steps)
+        self._clocks = signature.stream.outputs
         self._direct: FastPath = no_fast_path
         self._made: FastPath = no_fast_path
         self._version = -1
@@ -53,6 +55,12 @@ class Stream:
     def state(self) -> Mapping[str, Array]:
         """Copies of the carried states, by name, (batch, width) each."""
         return self._alone(lambda: {name: value.copy() for name, value in self._prepared.states.items()})
+
+    @property
+    def due(self) -> Mapping[str, Array]:
+        """By output, the rows that have had a value in the last step, bool (batch,): all of them unless a layer waits for several steps."""
+        names = [output.name for output in self._signature.outputs]
+        return self._alone(lambda: {name: self._prepared.due(clock)[:, 0].copy() for name, clock in zip(names, self._clocks, strict=True)})
 
     def _alone(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, with no step at the same time. RuntimeError in the middle of a step, for a signal handler."""
@@ -86,6 +94,9 @@ class Stream:
         `x`: (batch, features), or ids (batch,); a mapping from input names if there are several. A step that the model masks leaves the
         states as they are, and a sequence output shows its value at masked steps. ValueError for a bad input; then no step is made.
 
+        An output behind a layer of windows has a value when a window has all that it sees, and is None in the steps between. Rows that
+        were reset at other steps than the rest wait for themselves: one that has no value yet holds NaN, see `due`.
+
         >>> import numpy as np
         >>> import rnnspec
         >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
@@ -98,12 +109,64 @@ class Stream:
         shown = self._direct(x)
         return self._step_in_turn(x) if shown is None else shown
 
-    def _step_in_turn(self, x: object) -> Any:
-        # Not in `step`: what a lambda takes from there would make each direct step a tenth slower.
-        checked = check_inputs(self._signature, self._with_time(x))
+    def steps(self, x: object) -> Any:
+        """The outputs of several steps one after the other, (batch, values, units): those of `step` that aren't None; a tuple for several.
+
+        `x`: (batch, steps, features), or ids (batch, steps); a mapping from input names if there are several. ValueError for a bad input;
+        then no step is made.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  Conv1D(8, 4, strides = 2) }", seed=1)
+        >>> stream = model.stream()
+        >>> stream.steps(np.zeros((1, 7, 3))).shape
+        (1, 2, 8)
+        >>> stream.step(np.zeros((1, 3))).shape
+        (1, 8)
+        """
+        checked = self._checked(self._with_steps(x))
+        given = {name: column.cut(ALL_ROWS) for name, column in checked.columns.items() if isinstance(column, PaddedArray)}
+        found = [self.step(each) for each in self._each_step(given)]
+        outputs = [[value] for value in found] if len(self._shown) == 1 else found
+        values = ([each[place] for each in outputs if each[place] is not None] for place in range(len(self._shown)))
+        stacked = tuple(
+            np.stack(each, axis=1) if each else np.zeros((self._batch, 0, shown.shape[1]), shown.dtype)
+            for each, shown in zip(values, self._shown, strict=True)
+        )
+        return stacked[0] if len(stacked) == 1 else stacked
+
+    def _each_step(self, given: Mapping[str, Array]) -> Iterator[object]:
+        """What `step` takes, for each step of the sequences."""
+        sequences = [spec.name for spec in self._signature.inputs if spec.is_sequence]
+        for number in range(given[sequences[0]].shape[1]):
+            step = {name: value[:, number] if name in sequences else value for name, value in given.items()}
+            yield step if len(step) > 1 else step[sequences[0]]
+
+    def _with_steps(self, x: object) -> dict[str, object]:
+        """The inputs of several steps: as many for each sequence, in arrays."""
+        given: dict[str, object] = dict(inputs_by_name(self._signature, x))
+        counts: dict[str, int] = {}
+        for spec in self._signature.inputs:
+            if spec.is_sequence:
+                array = given[spec.name] = as_numbers(given[spec.name], f"input {spec.name}")
+                if array.ndim != 1 + len(spec.shape):
+                    axes = ", ".join(map(str, (self._batch, "steps", *spec.shape[1:])))
+                    raise ValueError(f"input {spec.name}: expected steps of shape ({axes}), got {array.shape}")
+                counts[spec.name] = array.shape[1]
+        if len(set(counts.values())) > 1:
+            shown = ", ".join(f"{name} has {count}" for name, count in counts.items())
+            raise ValueError(f"expected as many steps of each input, {shown}")
+        return given
+
+    def _checked(self, named: Mapping[str, object]) -> CheckedInputs:
+        checked = check_inputs(self._signature, dict(named))
         if checked.samples != self._batch:
             raise ValueError(f"this stream has a batch of {self._batch}, got {checked.samples} samples")
-        batch = checked.batch()
+        return checked
+
+    def _step_in_turn(self, x: object) -> Any:
+        # Not in `step`: what a lambda takes from there would make each direct step a tenth slower.
+        batch = self._checked(self._with_time(x)).batch()
         return self._alone(lambda: self._stepped(batch))
 
     def _stepped(self, batch: Batch) -> Any:
@@ -113,8 +176,15 @@ class Stream:
             self._made = prepared.fast_path(self._shown, self._parameters.version_now)
         prepared.take(batch.inputs, batch.indices)
         prepared.run()
-        copies = tuple(value.copy() for value in self._shown)
+        copies = tuple(self._value(clock, value) for clock, value in zip(self._clocks, self._shown, strict=True))
         return copies[0] if len(copies) == 1 else copies
+
+    def _value(self, clock: Clock, output: Array) -> Array | None:
+        """A copy of an output, NaN in the rows that have no value in this step; None if no row has one."""
+        if clock == EVERY_STEP:
+            return output.copy()
+        due = self._prepared.due(clock)
+        return np.where(due, output, np.array(np.nan, output.dtype)) if due.any() else None
 
     def _take_weights(self, weights: Array, version: int) -> None:
         self._prepared.set_weights(weights, version)

@@ -167,8 +167,9 @@ class NativeExecutable:
 
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> NativePreparedCall:
         """One step's call with memory of its own."""
-        bound, (_, times), packs = self._function(Variant("stream", False)), self._lengths(inputs), self._signature.masks_values
-        return NativePreparedCall(bound, self._signature, indices, times, inputs, states, self._fast_paths, packs=packs)
+        bound, (_, times), signature = self._function(Variant("stream", False)), self._lengths(inputs), self._signature.of_step
+        packs, clocks = signature.masks_values, signature.stream.clocks
+        return NativePreparedCall(bound, signature, indices, times, inputs, states, self._fast_paths, packs=packs, clocks=clocks)
 
     def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> NativePreparedCall | None:
         """Inference on one shape, with memory of its own; None where it has no fast path."""

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
+from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import Size, Sizes, Steps, Tokens, value_of
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.contract.native_structs import WORD_BYTES, HeldRecord
-from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.packing import PackedIndex, pack
 from rnnspec.contract.signature import IndexSignature, Signature
 from rnnspec.frozen import frozen
+from rnnspec.runtime.native.due_steps import DueSteps
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
 from rnnspec.runtime.native.made_index import MadeIndex, made_indices
@@ -48,17 +50,20 @@ class NativePreparedCall:
         *,
         packs: bool,
         scratch: Callable[[int], Array] = aligned_bytes,
+        clocks: Sequence[Clock] = (),
     ) -> None:
         """`inputs`, `states`: examples, for their shapes and dtypes; no states for what isn't a stream. `times`: the padded lengths.
 
         `fast_paths`: the fast path's maker, if any. `packs`: whether masks may leave out steps. `scratch`: a call's memory, which
-        only the fast path may share with others.
+        only the fast path may share with others. `clocks`: those of a stream's indices.
         """
         function = bound.function
         self._bound, self._indices, self._times = bound, tuple(indices), times
         self._signature = signature
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
         self._states = tuple({name: np.zeros_like(value) for name, value in (states or {}).items()} for _ in range(2))
+        self._clocks, self._due = clocks, DueSteps((*clocks, *signature.stream.outputs) if clocks else (), samples_of(inputs))
+        packs = packs or bool(self._due)
         self._single, self._packs = states is not None, packs
         sizes = most_sizes(signature, self._sizes(indices), indices) if packs else self._sizes(indices)
         dtype = np.dtype(signature.dtype)
@@ -80,12 +85,12 @@ class NativePreparedCall:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._made: Mapping[int, MadeIndex] | None = made_indices(function, signature, indices) if packs else {}
+        self._made: Mapping[int, MadeIndex] | None = (None if self._due else made_indices(function, signature, indices)) if packs else {}
         self._fast_paths = fast_paths if self._made is not None and is_small(function, sizes, bound.threads.tuning) else None
         self._held = tuple(
             Held(output.name, output.index, np.zeros_like(self.outputs[output.name]), np.zeros(samples_of(inputs), np.bool_))
             for output in signature.outputs
-            if packs and states is not None and output.hold and output.index is not None
+            if packs and states is not None and output.hold and output.index is not None and clocks[output.index] == EVERY_STEP
         )
 
     def _sizes(self, indices: Sequence[PackedIndex]) -> Mapping[Size, int]:
@@ -140,6 +145,7 @@ class NativePreparedCall:
 
     def reset(self, rows: Any) -> None:
         """Sets the states of some rows to zeros, and has them begin anew."""
+        self._due.reset(rows)
         for value in (*self.states.values(), *(each for held in self._held for each in (held.shown, held.started))):
             value[rows] = 0
 
@@ -149,12 +155,17 @@ class NativePreparedCall:
             self.inputs[name][...] = value
         if not self._packs:
             return
-        self._indices = tuple(indices)
-        sizes = self._sizes(indices)
+        self._due.advance()
+        self._indices = (
+            tuple(index if clock == EVERY_STEP else pack(self._due.due(clock)) for index, clock in zip(indices, self._clocks, strict=True))
+            if self._due
+            else tuple(indices)
+        )
+        sizes = self._sizes(self._indices)
         for place, dim in enumerate(self._bound.function.dims):
             self._dims[place] = value_of(dim, sizes)
         for number, made in (self._made or {}).items():
-            made.take(indices[number])
+            made.take(self._indices[number])
         if self._made is None:
             self._lay_out()
 
@@ -169,6 +180,10 @@ class NativePreparedCall:
             held.shown[real] = output[real]
             output[~real & held.started] = held.shown[~real & held.started]
             held.started[real] = True
+
+    def due(self, clock: Clock) -> Array:
+        """See `PreparedCall.due`."""
+        return self._due.due(clock)
 
     def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
         """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or masks do more than it can."""
