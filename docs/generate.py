@@ -171,7 +171,7 @@ MASKS: Sequence[tuple[str, str, str]] = (
     ("`GaussianNoise` on a sequence", "float[time, 3]", "GaussianNoise(0.5)"),
     ("`Activation` and the like on a sequence", "float[time, 3]", "Activation(tanh)"),
     ("`LayerNormalization`, `UnitNormalization` on a sequence", "float[time, 3]", "UnitNormalization()"),
-    ("`BatchNormalization` on a sequence", "float[time, 3]", "BatchNormalization()"),
+    ("`BatchNormalization`, `Normalization` on a sequence", "float[time, 3]", "Normalization()"),
     ("`TimeDistributed`", "float[time, 3]", "TimeDistributed(Dense(2))"),
     ("`SpatialDropout1D`", "float[time, 3]", "SpatialDropout1D(0.5)"),
     ("`Conv1D`, `MaxPooling1D`, `AveragePooling1D`", "float[time, 3]", "Masking(0.0) Conv1D(2, 3, padding = same)"),

@@ -109,6 +109,10 @@ class MaskWarning(UserWarning):
     """A layer that computes with steps which the caller masks."""
 
 
+class AdaptWarning(UserWarning):
+    """A layer that hasn't been adapted to the data that it is trained with."""
+
+
 class UnsavedWarning(UserWarning):
     """A part of a model that its file can't hold."""
 

@@ -313,6 +313,17 @@ SMALL = 1e-7
 """Keras's `backend.epsilon()`."""
 
 
+def data_normalization(layer: Layer, x: Array, weights: Iterator[Array]) -> Array:
+    """By the moments that are given, or by the weights; the third of these is for nothing."""
+    given = "mean" in layer
+    mean, variance = (np.asarray(layer[name], np.float64) if given else next(weights) for name in ("mean", "variance"))
+    if not given:
+        next(weights)
+    scale = np.sqrt(variance)
+    scale = np.where(scale.real > SMALL, scale, SMALL)
+    return mean + x * scale if layer.get("invert", False) else (x - mean) / scale
+
+
 def batch_normalization(layer: Layer, call: Call, x: Array, mask: Array | None) -> Array:
     """Over the real steps of the batch in training, which also moves the statistics; by these otherwise.
 
@@ -494,6 +505,8 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
             return Flow(of_one(layer["of"], Flow(value), call).value, mask)
         case "LayerNormalization":
             return Flow(layer_normalization(layer, value, weights), mask)
+        case "Normalization":
+            return Flow(data_normalization(layer, value, weights), mask)
         case "BatchNormalization":
             return Flow(batch_normalization(layer, call, value, mask), mask)
         case "Softmax":

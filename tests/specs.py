@@ -140,6 +140,12 @@ class Weight(NamedTuple):
 FROZEN = ("moving_mean", "moving_variance")
 """Weights that no gradient changes."""
 
+ADAPTED = ("mean", "variance", "count")
+"""Of Normalization: weights that training leaves as they are."""
+
+UNTRAINED = (*FROZEN, *(f"/{name}" for name in ADAPTED))
+"""How the names of both end."""
+
 
 def snake_case(name: str) -> str:
     spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
@@ -161,6 +167,8 @@ def own_weights(layer: Layer) -> list[str]:
             return ["gamma"] if layer.get("rms_scaling", False) else centered
         case "BatchNormalization":
             return [*centered, *FROZEN]
+        case "Normalization":
+            return [] if "mean" in layer else list(ADAPTED)
         case "PReLU":
             return ["alpha"]
         case "Attention":

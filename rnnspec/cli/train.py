@@ -59,6 +59,8 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
+    if any(use.input for layer in model.signature.moments for use in layer.uses):
+        model.adapt(examples.x, mask=examples.mask, lengths=examples.lengths)
     try:
         model.fit(
             examples.x,

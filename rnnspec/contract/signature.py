@@ -243,6 +243,33 @@ class TrainSettings:
 
 
 @frozen
+class MomentsUse:
+    """The data of which `adapt` takes the mean and the variance: `shape` without the batch.
+
+    `input`: the input that it is, steps whose features all equal one of `masked` left out; empty for what a layer gives.
+    """
+
+    shape: tuple[Extent, ...]
+    input: str = ""
+    masked: tuple[float, ...] = ()
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it has a time axis."""
+        return len(self.shape) == 2
+
+
+@frozen
+class MomentsSignature:
+    """A layer with a mean and a variance that `adapt` computes, under their weights' names; `uses`: what the layer is applied to."""
+
+    layer: str
+    mean: str
+    variance: str
+    uses: tuple[MomentsUse, ...]
+
+
+@frozen
 class Signature:
     """The signature of a model. `dtype`: "float32" or "float64", of every float input, weight and output."""
 
@@ -261,6 +288,8 @@ class Signature:
     """Outputs of layers with an activity regularizer, in the order in which they follow the model's outputs."""
     dropped_masks: tuple[DroppedMask, ...] = ()
     """Layers that drop a caller's mask on its way to an output."""
+    moments: tuple[MomentsSignature, ...] = ()
+    """Layers whose mean and variance `adapt` computes."""
 
     @property
     def of_step(self) -> Signature:

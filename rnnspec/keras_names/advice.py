@@ -37,7 +37,6 @@ _LAYERS = {
     "MelSpectrogram": _BEFORE,
     "MultiHeadAttention": "`Attention` is there: one head, without projections, scores not divided by the root of the width",
     "GroupQueryAttention": "`Attention` is there: one head, without projections, scores not divided by the root of the width",
-    "Normalization": f"{_BEFORE}: `(x - mean) / deviation` with the mean and deviation of the training set",
     "Pipeline": "layers in a row are a block",
     "RMSNormalization": "`LayerNormalization(rms_scaling = true)` is there; it divides by the deviation from the mean",
     "Rescaling": f"{_BEFORE}: `x * scale + offset`",

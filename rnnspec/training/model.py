@@ -291,6 +291,8 @@ class Model(SavedModel):
                 random = self._random if seed is None else generator(seed, "fit")
             fit = setup.Fit(trainer, updates, feed, epochs, random, validation)
             watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))}, begin, random)
+            if self.signature.moments:
+                setup.tell_unadapted(self.signature, self._parameters.copy_of)
             self.history, self.stop_training = history, False
             fit.run(watching)
         return history

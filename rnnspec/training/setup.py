@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.runtime.data.moments import tell_unadapted
 from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callback_list import CallbackList, checked_callbacks
 from rnnspec.training.callbacks import History
@@ -46,6 +47,7 @@ __all__ = [
     "penalties",
     "progress",
     "shows",
+    "tell_unadapted",
     "training_feeds",
     "true_or_false",
 ]

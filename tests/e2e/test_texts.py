@@ -219,7 +219,7 @@ def test_a_model_without_a_vocabulary_says_how_to_get_one() -> None:
         model.adapt(["", "?"])
     assert model.predict([[2, 3]]).shape == (1, 1), "ids need none"
     numbers = rnnspec.compile("model N { input x: float[3]  Dense(1) }", seed=0)
-    with pytest.raises(ValueError, match="model N has no input of texts"):
+    with pytest.raises(ValueError, match="model N has nothing to adapt"):
         numbers.adapt(TEXTS)
 
 

@@ -32,7 +32,7 @@ from tests import reference
 from tests.property.damage import MOST_WEIGHTS, called_as
 from tests.property.drawn_model import MAIN, DrawnModel, exact_padding, long_enough
 from tests.property.uses import check_predictions, check_training, listed
-from tests.specs import FROZEN
+from tests.specs import UNTRAINED
 
 Array = NDArray[Any]
 
@@ -126,7 +126,7 @@ def subject(drawn: DrawnModel, graph: Graph, folder: Path, dtype: Precision, tra
         model = rnnspec.compile(folder / MAIN, dtype=dtype, seed=1, parameters=drawn.parameters)
     random = np.random.default_rng(drawn.seed)
     weights = {name: random.normal(scale=0.5, size=weight.shape).astype(dtype) for name, weight in model.weights.items()}
-    weights = {name: np.abs(weight) + 0.1 if name.endswith("/moving_variance") else weight for name, weight in weights.items()}
+    weights = {name: np.abs(weight) + 0.1 if name.endswith("variance") else weight for name, weight in weights.items()}
     model.set_weights(weights)
     return Subject(drawn, graph, model, weights, dtype, training)
 
@@ -239,7 +239,7 @@ def directions(tested: Subject, arguments: Mapping[str, Array], masks: Mapping[s
     """A random direction through weights and inputs; nothing moves that a mask or a layer may see."""
     random = np.random.default_rng(tested.drawn.seed + 1)
     along = {name: random.normal(size=value.shape) for name, value in tested.weights.items()}
-    along |= {name: np.zeros_like(value) for name, value in along.items() if name.endswith(FROZEN)}
+    along |= {name: np.zeros_like(value) for name, value in along.items() if name.endswith(UNTRAINED)}
     for name, shape in tested.drawn.shapes.items():
         if not shape.ids:
             value = arguments[name]

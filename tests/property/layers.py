@@ -245,6 +245,19 @@ def softmaxed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     return [replace(shape, padding=Padding.FILLED) if layer.get("axis") in OF_STEPS else shape]
 
 
+@st.composite
+def normalizations(draw: st.DrawFn, shape: Shape) -> Layer:
+    """With weights, or with moments in the spec: of each feature, or of all together."""
+    axes = st.sampled_from([ABSENT, None, -1, 1 + shape.sequence])
+    layer = draw(described("Normalization", {"axis": axes, "invert": maybe(FLAG)}))
+    given = draw(st.sampled_from(["weights", "weights", "one", "each"]))
+    if given == "one" or (given == "each" and layer.get("axis", -1) is None):
+        layer |= {"mean": 0.5, "variance": draw(st.sampled_from([4, 0.25]))}
+    elif given == "each":
+        layer |= {"mean": [place % 3 - 0.5 for place in range(shape.width)], "variance": [1 + place % 2 for place in range(shape.width)]}
+    return layer
+
+
 def distributed(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
     return ENTRIES[layer["of"]["layer"]].gives(layer["of"], shapes)
 
@@ -276,6 +289,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "Activation": pointwise({"activation": ACTIVATION}),
         "LayerNormalization": pointwise(LAYER_NORMALIZED),
         "BatchNormalization": pointwise({**NORMALIZED, "momentum": maybe(st.sampled_from([0.5, 0.0]))}, weight=2),
+        "Normalization": Entry(numbers, normalizations, as_before),
         "GaussianNoise": pointwise({"stddev": st.sampled_from([0.5, 0.0])}),
         "GaussianDropout": pointwise({"rate": RATE}),
         "AlphaDropout": pointwise({"rate": RATE}),

@@ -16,7 +16,7 @@ from rnnspec.diagnostics import SpecWarning
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD
 from tests.property.drawn_model import DrawnModel
-from tests.specs import FROZEN
+from tests.specs import UNTRAINED
 
 Array = NDArray[Any]
 Near = Callable[[Array, Array, str], None]
@@ -81,7 +81,7 @@ def check_training(drawn: DrawnModel, model: Model, inputs: Mapping[str, Array],
     targets = [random.normal(size=output.shape).astype(output.dtype) for output in found]
     slopes = [2 * (output - target) / output.size for output, target in zip(found, targets, strict=True)]
     gradients = model.backward(tape, slopes if len(slopes) > 1 else slopes[0]).weights
-    statistics = {name: value.copy() for name, value in model.weights.items() if name.endswith(FROZEN)}
+    statistics = {name: value.copy() for name, value in model.weights.items() if name.endswith(UNTRAINED)}
     model.set_weights(weights)
     model.configure(loss="mse", optimizer=SGD(learning_rate=LEARNING_RATE))
     model.train_on_batch(inputs, targets if len(targets) > 1 else targets[0], mask=masks or None)

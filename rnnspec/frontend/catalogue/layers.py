@@ -20,6 +20,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     Integers,
     LayerName,
     Named,
+    Numbers,
     OneOf,
     RecurrentLayer,
 )
@@ -203,6 +204,16 @@ LAYERS = catalogue(
                 *_weight_options("beta", "gamma"),
                 *unsupported_arguments.RENORM,
                 unsupported_arguments.SYNCHRONIZED,
+                NAME,
+            ),
+        ),
+        Entry(
+            "Normalization",
+            (
+                ArgumentSpec("axis", Axes(), -1, optional=True),
+                ArgumentSpec("mean", Numbers(), None, optional=True),
+                ArgumentSpec("variance", Numbers(), None, optional=True),
+                ArgumentSpec("invert", Flag(), False),
                 NAME,
             ),
         ),

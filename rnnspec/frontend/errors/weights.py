@@ -41,3 +41,15 @@ class UnfitAxis(Diagnostic):
 
     weight: str
     problem: str
+
+
+@frozen(kw_only=True)
+class UnfitMoments(Diagnostic):
+    """A `mean` and a `variance` in a spec that don't fit each other, or the features that they are of."""
+
+    code = "E0604"
+    title = "`mean` and `variance` don't fit {layer}"
+    label = "{problem}"
+
+    layer: str
+    problem: str

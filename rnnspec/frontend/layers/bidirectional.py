@@ -184,6 +184,7 @@ BIDIRECTIONAL = LayerRules(
     activities=lambda layer: (*recurrent.activities(layer.forward), *recurrent.activities(layer.backward)),
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=_show,
     results=_results,

@@ -99,6 +99,7 @@ CONVOLUTION = LayerRules(
     activities=lambda layer: rules.observed(layer.activity_regularizer),
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=_show,
     results=rules.one_result,

@@ -74,6 +74,7 @@ DENSE = LayerRules(
     activities=lambda layer: rules.observed(layer.activity_regularizer),
     pointwise=True,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=lambda layer: layer.activation,
     show=_show,
     results=rules.one_result,

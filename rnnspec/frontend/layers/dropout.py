@@ -115,6 +115,7 @@ def _rules(
         activities=rules.observes_nothing,
         pointwise=takes_rows,
         table=rules.no_table,
+        adapts=rules.adapts_nothing,
         ending=lambda _: ending,
         show=lambda layer: shown(layer, name, option(argument, layer.amount)),
         results=rules.one_result,

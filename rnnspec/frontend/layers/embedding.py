@@ -87,6 +87,7 @@ EMBEDDING = LayerRules(
     activities=lambda layer: rules.observed(layer.activity_regularizer),
     pointwise=False,
     table=lambda layer: layer.table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=_show,
     results=rules.one_result,

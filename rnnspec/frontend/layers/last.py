@@ -68,6 +68,7 @@ LAST = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, "Last"),
     results=rules.one_result,

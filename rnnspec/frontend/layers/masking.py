@@ -58,6 +58,7 @@ MASKING = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, "Masking", option("mask_value", layer.mask_value)),
     results=rules.one_result,

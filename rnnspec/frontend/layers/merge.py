@@ -234,6 +234,7 @@ MERGE = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, layer.kind.value, "axis = 1" if layer.over_steps else ""),
     results=rules.one_result,

@@ -431,6 +431,7 @@ RECURRENT = LayerRules(
     activities=activities,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=show,
     results=lambda layer: ("output", *(state.name for state in layer.states)) if layer.return_state else (),

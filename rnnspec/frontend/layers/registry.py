@@ -17,6 +17,7 @@ from rnnspec.frontend.layers.attention import ATTENTION, DOT
 from rnnspec.frontend.layers.bidirectional import BIDIRECTIONAL
 from rnnspec.frontend.layers.checks import BuiltLayer, InputSpans, ShapeRules, one, unknown_layer
 from rnnspec.frontend.layers.convolution import CONVOLUTION
+from rnnspec.frontend.layers.data_normalization import NORMALIZATION
 from rnnspec.frontend.layers.dense import DENSE
 from rnnspec.frontend.layers.dropout import ALPHA_DROPOUT, DROPOUT, GAUSSIAN_DROPOUT, GAUSSIAN_NOISE, SPATIAL_DROPOUT
 from rnnspec.frontend.layers.embedding import EMBEDDING
@@ -54,6 +55,7 @@ ALL: tuple[LayerRules[Any], ...] = (
     LOCAL_POOLING,
     MASKING,
     MERGE,
+    NORMALIZATION,
     PRELU,
     RECURRENT,
     REPEAT_VECTOR,

@@ -79,6 +79,7 @@ REPEAT_VECTOR = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, "RepeatVector", "" if layer.count is None else str(layer.count)),
     results=rules.one_result,

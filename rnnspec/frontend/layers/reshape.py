@@ -111,6 +111,7 @@ RESHAPING = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=lambda layer: shown(layer, layer.kind.value),
     results=rules.one_result,

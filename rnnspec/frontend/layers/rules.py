@@ -161,12 +161,12 @@ class Shown:
 class LayerRules(Generic[L]):
     """All that the frontend asks about a class of layers.
 
-    `names`: its types in a spec. `stream_refusal`: why a stream can't go through an application, "" if it can.
-    `states`: what calls carry, with `True` in a stream. `packs`: the steps
-    that the lowering packs, those that windows are over left out. `draws`: whether training draws numbers. `activities`: the
-    regularizers of its results, in the order in which the lowering observes these. `pointwise`: whether it does to every step
-    of a sequence the same as to a row. `table`: the weight of which an input's ids choose rows. `ending`: the activation that its
-    results come from. `results`: the names of several results below the layer's own.
+    `names`: its types in a spec. `stream_refusal`: why a stream can't go through an application, "" if it can. `states`: what calls
+    carry, with `True` in a stream. `packs`: the steps that the lowering packs, those that windows are over left out. `draws`: whether
+    training draws numbers. `activities`: the regularizers of its results, in the order in which the lowering observes these. `pointwise`:
+    whether it does to every step of a sequence the same as to a row. `table`: the weight of which an input's ids choose rows. `adapts`:
+    the weights that are the mean and the variance of the data it takes, which `adapt` computes. `ending`: the activation that its results
+    come from. `results`: the names of several results below the layer's own.
     """
 
     layer: type[L]
@@ -182,6 +182,7 @@ class LayerRules(Generic[L]):
     activities: Callable[[L], tuple[Config, ...]]
     pointwise: bool
     table: Callable[[L], LayerWeight | None]
+    adapts: Callable[[L], tuple[LayerWeight, LayerWeight] | None]
     ending: Callable[[L], Config | Ending]
     show: Callable[[L], Shown]
     results: Callable[[L], tuple[str, ...]]
@@ -270,6 +271,10 @@ def observed(regularizer: Config | None, results: int = 1) -> tuple[Config, ...]
 
 def no_table(_: Layer) -> None:
     """No weight is looked up by ids."""
+
+
+def adapts_nothing(_: Layer) -> None:
+    """No weight is computed from data before training."""
 
 
 def ends_in_unknown(_: Layer) -> Ending:

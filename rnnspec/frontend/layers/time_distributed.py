@@ -78,6 +78,7 @@ TIME_DISTRIBUTED = LayerRules(
     activities=rules.observes_nothing,
     pointwise=False,
     table=rules.no_table,
+    adapts=rules.adapts_nothing,
     ending=rules.ends_in_unknown,
     show=_show,
     results=rules.one_result,

@@ -9,13 +9,15 @@ from rnnspec.contract.signature import (
     DroppedMask,
     IndexSignature,
     InputSignature,
+    MomentsSignature,
+    MomentsUse,
     OutputSignature,
     PairSignature,
     Signature,
     WeightSignature,
     WindowSignature,
 )
-from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphOutput, GraphValue, StepMask, StepPairs
+from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, StepMask, StepPairs
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.model.inputs import tables_of
 from rnnspec.frontend.model.lower import Precision
@@ -40,6 +42,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         stream_signature(graph),
         tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
         tuple(DroppedMask(packed.index(drop.steps), tuple(drop.steps.inputs), drop.layer, drop.place, drop.advice) for drop in graph.drops),
+        tuple(_moments(graph)),
     )
 
 
@@ -65,6 +68,22 @@ def _weights(graph: Graph) -> Iterator[WeightSignature]:
         looked_up_by = tuple(dict.fromkeys(inputs[use] for use in ids)) if all(use in inputs for use in ids) else ()
         options = weight.trainable, weight.updated, weight.regularizer, weight.constraint, looked_up_by
         yield WeightSignature(weight.path, weight.shape, weight.initializer, *options)
+
+
+def _moments(graph: Graph) -> Iterator[MomentsSignature]:
+    """Of each layer that has some, with what it is applied to."""
+    for layer in graph.layers:
+        adapted = rules_of(layer).adapts(layer)
+        if adapted is not None:
+            uses = [application.operands[0].type for application in graph.applications if application.layer == layer]
+            mean, variance = adapted
+            yield MomentsSignature(layer.name, mean.path, variance.path, tuple(map(_moments_use, uses)))
+
+
+def _moments_use(type_: GraphTensor) -> MomentsUse:
+    sources = () if type_.steps is None else type_.steps.sources
+    masked = next((values for name, values in sources if name == type_.source), ())
+    return MomentsUse(type_.shape, type_.source, masked)
 
 
 def _index(steps: StepMask | StepPairs, packed: Sequence[StepMask | StepPairs]) -> IndexSignature | PairSignature:

@@ -37,8 +37,13 @@ class TextInputs:
             raise ValueError(f"model {self._signature.model} has {given}; they are {', '.join(self._specs)}")
         return name
 
-    def adapt(self, texts: object) -> None:
-        """Makes vocabularies of the most frequent tokens; `texts` as for `CompiledModel.adapt`."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs of texts."""
+        return tuple(self._specs)
+
+    def adapted(self, texts: object) -> dict[str, Vocabulary]:
+        """New vocabularies of the most frequent tokens; `texts` as for `CompiledModel.adapt`."""
         given = cast(Mapping[str, object], texts) if isinstance(texts, Mapping) else {self.named(None): texts}
         made: dict[str, Vocabulary] = {}
         for name, value in given.items():
@@ -50,7 +55,7 @@ class TextInputs:
             if not tokens:
                 raise ValueError(f"input {name}: there is no token in the texts to adapt to")
             made[name] = Vocabulary(tokens)
-        self.vocabularies |= made
+        return made
 
     def set(self, name: str, tokens: Sequence[str], what: str) -> None:
         """Takes a vocabulary, with or without Keras's first two tokens; ValueError, which begins with `what`, if it doesn't fit."""

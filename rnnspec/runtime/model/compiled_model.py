@@ -24,6 +24,7 @@ from rnnspec.runtime.data.texts import TextInputs
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
+from rnnspec.runtime.model.learning import Learning
 from rnnspec.runtime.model.memory_check import require_memory
 from rnnspec.runtime.model.predictions import MOST_ROWS, predicted, rows_at_once
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
@@ -37,7 +38,7 @@ Outputs: TypeAlias = Any
 """The model's output, an array; a tuple of them, in the signature's order, if it has several."""
 
 
-class CompiledModel:
+class CompiledModel(Learning):
     """Native code with its weights, callable from several threads; `training.model.Model` adds training.
 
     Inputs are as `check_inputs` describes: a padded array, a list of arrays of different lengths, or a
@@ -311,52 +312,6 @@ class CompiledModel:
             found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
         return self._given_out(tuple(found))
 
-    def adapt(self, texts: object) -> None:
-        """Makes the vocabulary of an input of texts: the most frequent tokens of these, as Keras's `TextVectorization.adapt`.
-
-        `texts`: a list, or another iterable, of str; a dict of them by input if there are several inputs of texts. There are at most as
-        many tokens as `max_tokens`, or the layer that looks them up, leaves room for, two ids of which stand for padding (0) and for
-        tokens that aren't in the vocabulary (1). ValueError for anything but texts; then nothing has changed.
-
-        >>> import rnnspec
-        >>> model = rnnspec.compile("model Tone { input t: text[time]  Embedding(5, 4, mask_zero = true)  LSTM(4) }", seed=1)
-        >>> model.adapt(["A good film.", "A bad film!", "A film"])
-        >>> model.get_vocabulary()
-        ['', '[UNK]', 'film', 'a', 'good']
-        >>> model.predict(["A film with a plot"]).shape
-        (1, 4)
-        """
-        with self._changing:
-            self._texts.adapt(texts)
-
-    def get_vocabulary(self, name: str | None = None) -> list[str]:
-        """The token of each id, of the input of texts with that name, or of the only one; empty if there is no vocabulary yet."""
-        vocabulary = self._texts.vocabularies.get(self._texts.named(name))
-        return [] if vocabulary is None else vocabulary.all_tokens
-
-    def set_vocabulary(self, tokens: Sequence[str], name: str | None = None) -> None:
-        """Replaces the vocabulary of an input of texts: its tokens from id 2 on, or all that `get_vocabulary` gave.
-
-        ValueError for tokens that are empty, come twice, or are more than the model has ids for; then nothing has changed.
-        """
-        if isinstance(tokens, str) or not isinstance(tokens, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"vocabulary: expected a list of tokens, got {type(tokens).__name__}")
-        with self._changing:
-            self._texts.set(self._texts.named(name), tokens, "vocabulary")
-
-    @property
-    def classes(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of the outputs' classes by output, in the order of their numbers; those of an output without names are missing."""
-        return dict(self._classes.names)
-
-    def set_classes(self, names: Sequence[str], output: str | None = None) -> None:
-        """Names the classes of an output, or of the only one, in the order of their numbers; of an output of one unit those of 0 and 1.
-
-        ValueError for names that are empty, come twice, or aren't as many as there are classes; then nothing has changed.
-        """
-        with self._changing:
-            self._classes.set(list(names) if not isinstance(names, str) else names, output)
-
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.
 
@@ -403,21 +358,6 @@ class CompiledModel:
         source = self.source
         texts = texts_of(self._texts.vocabularies, self._classes.names)
         return model_file.Artifact(source.name, source.text, source.parameters, source.dtype, self._parameters.copies(), texts)
-
-    def take_texts(self, path: str, saved: Mapping[str, Sequence[str]] | None) -> None:
-        """Takes the vocabularies and class names of a model's file, or reads the vocabularies that the spec at `path` names.
-
-        `saved`: those of the file; None for a spec. ValueError for a list that doesn't fit, or can't be read.
-        """
-        if saved is None:
-            self._texts.read_files(path)
-            return
-        for key, texts in saved.items():
-            kind, _, name = key.partition("/")
-            if kind == "vocabulary":
-                self._texts.set(name, texts, f"{key}.txt")
-            else:
-                self._classes.set(texts, name, f"{key}.txt")
 
     def _randomness(self) -> tuple[int, dict[str, Any] | None]:
         """The seed, and where the stream of random numbers is; None if it is at its beginning."""
