@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from enum import Enum
 from pathlib import PurePath
+from typing import Literal, TypeAlias
 
 from rnnspec.frozen import frozen
+
+DataFormat: TypeAlias = Literal["npz", "npy", "csv", "tsv", "jsonl", "parquet"]
+
+DATA_FORMATS: tuple[DataFormat, ...] = ("npz", "npy", "csv", "tsv", "jsonl", "parquet")
+"""The formats of data files, each the ending of their names."""
 
 
 class Kind(Enum):
@@ -38,6 +44,8 @@ _ENDINGS = {
     ".h5": Kind.KERAS,
     ".hdf5": Kind.KERAS,
     ".ipynb": Kind.NOTEBOOK,
+    ".jsonl": Kind.TABLE,
+    ".ndjson": Kind.TABLE,
     ".keras": Kind.KERAS,
     ".npy": Kind.DATA,
     ".npz": Kind.DATA,

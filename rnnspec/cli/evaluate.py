@@ -6,24 +6,37 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.options import ArtifactPath, DataPath
+from rnnspec.cli.options import ArtifactPath, AsJson, Columns, DataFormat, DataPaths, Header
 
 REPORT = "Also print each class's precision, recall and F1 and the confusion matrix, or the errors of values."
 
 
-def evaluate(model: ArtifactPath, data: DataPath, report: Annotated[bool, typer.Option("--report", help=REPORT)] = False) -> None:
+def evaluate(
+    model: ArtifactPath,
+    data: DataPaths,
+    columns: Columns = None,
+    format: DataFormat = None,
+    header: Header = True,
+    report: Annotated[bool, typer.Option("--report", help=REPORT)] = False,
+    json_: AsJson = False,
+) -> None:
     """Print a model's loss and metrics on the test set of the data, or on all of it if it has no sets."""
     from rnnspec import api
-    from rnnspec.cli.data import open_data, with_targets
-    from rnnspec.cli.results import name_classes, print_report, print_results
+    from rnnspec.cli.data import examples_of, given_by, open_data, with_targets
+    from rnnspec.cli.results import name_classes, print_json, print_report, print_results
 
+    given = given_by(columns, format, header)
     loaded = api.load(model)
-    file = open_data(data, loaded.signature)
+    file = open_data(data, given, loaded)
     test = with_targets(file, file.for_testing, loaded.signature)
-    if not report:
-        print_results("test", loaded.evaluate(test.x, test.y, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))
+    if report:
+        name_classes(loaded, file.classes)
+    found = loaded.report(**examples_of(test)) if report else None
+    means = loaded.evaluate(**examples_of(test)) if found is None else found.results
+    if json_:
+        reports = {} if found is None else {"report": {name: each.as_dict() for name, each in found.outputs.items()}}
+        print_json({"samples": test.samples, "test": means, **reports})
         return
-    name_classes(loaded, file.classes)
-    found = loaded.report(test.x, test.y, sample_weight=test.weights, mask=test.mask, lengths=test.lengths)
-    print_results("test", found.results)
-    print_report(found)
+    print_results("test", means)
+    if found is not None:
+        print_report(found)

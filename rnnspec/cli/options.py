@@ -11,6 +11,7 @@ import typer
 
 from rnnspec.cli.outputs import ENDINGS_TEXT, check_model_output, check_predictions_output, check_text_output
 from rnnspec.contract.target_names import TARGET_NAMES
+from rnnspec.file_kinds import DATA_FORMATS
 
 Literal: TypeAlias = int | float | bool | str | None
 
@@ -29,14 +30,23 @@ class Precision(StrEnum):
 
 SpecPath: TypeAlias = Annotated[Path, typer.Argument(metavar="SPEC", help="The model's .rnn file.", show_default=False)]
 ArtifactPath: TypeAlias = Annotated[Path, typer.Argument(metavar="MODEL", help="The compiled model, a .rnnc file.", show_default=False)]
-DataPath: TypeAlias = Annotated[Path, typer.Option("--data", "-d", metavar="FILE", help="The data, an .npz file.", show_default=False)]
+_DATA_ENDINGS = f"{', '.join(f'.{name}' for name in DATA_FORMATS[:-1])} or .{DATA_FORMATS[-1]}"
+DATA = f"The data: {_DATA_ENDINGS}, text also with .gz behind it; `-` is standard input. Repeatable: the columns of all files."
+DataPaths: TypeAlias = Annotated[list[Path], typer.Option("--data", "-d", metavar="FILE", help=DATA, show_default=False)]
+OptionalDataPaths: TypeAlias = Annotated[list[Path] | None, typer.Option("--data", "-d", metavar="FILE", help=DATA, show_default=False)]
+COLUMNS = "The column, or columns, of an input, an output, or x, y, length, mask, sample_weight, split; repeatable."
+Columns: TypeAlias = Annotated[list[str] | None, typer.Option("--columns", metavar="NAME=COLUMN", help=COLUMNS, show_default=False)]
+FORMAT = "How data files, or standard input, are written, whatever their names end in."
+DataFormat: TypeAlias = Annotated[str | None, typer.Option("--format", metavar="NAME", help=FORMAT, show_default=False)]
+Header: TypeAlias = Annotated[bool, typer.Option("--header/--no-header", help="Whether the first line of CSV and TSV names the columns.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")]
 ModelOutput: TypeAlias = Annotated[
     Path,
     typer.Option(
         "--output", "-o", metavar="FILE", help="The model file to write, a .rnnc.", callback=check_model_output, show_default=False
     ),
 ]
-PREDICTIONS = f"Where to write them, {ENDINGS_TEXT}; `-` is standard output, as .csv."
+PREDICTIONS = f"Where to write them, {ENDINGS_TEXT}; `-` is standard output, as .csv unless --output-format says another."
 PredictionsOutput: TypeAlias = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help=PREDICTIONS, callback=check_predictions_output, show_default=False),

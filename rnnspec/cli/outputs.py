@@ -11,7 +11,7 @@ import typer
 from rnnspec.files import try_to_write_beside
 
 STANDARD_OUTPUT = Path("-")
-ENDINGS = (".csv", ".npy", ".npz")
+ENDINGS = (".csv", ".jsonl", ".npy", ".npz")
 """File endings for predictions, each a format."""
 PLOT_ENDING = ".svg"
 ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
@@ -50,6 +50,16 @@ def check_plot_output(path: Path | None) -> Path | None:
             raise typer.BadParameter(f"`{path}`: curves are written as {PLOT_ENDING}, so the name has to end in it")
         _check_place(path)
     return path
+
+
+def ending_of(output: Path | None, format: str | None) -> str:
+    """The ending that says how predictions are written, `.csv` for standard output; BadParameter for another format."""
+    if format is not None:
+        ending = f".{format.lower().removeprefix('.')}"
+        if ending not in ENDINGS:
+            raise typer.BadParameter(f"`{format}` is no format; there are {ENDINGS_TEXT}", param_hint="'--output-format'")
+        return ending
+    return "" if output is None else ENDINGS[0] if output == STANDARD_OUTPUT else output.suffix.lower()
 
 
 def refuse_overwriting(output: Path | None, *given: Path | None, option: str = "'--output' / '-o'") -> None:

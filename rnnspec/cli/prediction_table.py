@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -12,45 +12,67 @@ from rich.table import Table
 from rnnspec.cli.console import printable
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config, Signature
-from rnnspec.runtime.data.batches import Mask
-from rnnspec.training.data import DataSet
+from rnnspec.datafiles.predictions import Predictions
+from rnnspec.datafiles.sets import DataSet
 
 
 def prediction_table(
-    signature: Signature, data: DataSet, outputs: Sequence[Array], reals: Sequence[Mask | None], classes: Sequence[str], count: int
+    signature: Signature,
+    data: DataSet,
+    found: Predictions,
+    classes: Mapping[str, Sequence[str]],
+    count: int,
 ) -> Table:
     """`count` samples, evenly spread over the set: targets beside predictions of a single output, or the predictions of several outputs.
 
-    `reals`: for each output the steps to show, (samples, time); None for all.
+    `classes`: the names of classes by output.
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("true", "predicted") if len(outputs) == 1 else [output.name for output in signature.outputs]:
+    for heading in ("true", "predicted") if len(found.outputs) == 1 else [output.name for output in signature.outputs]:
         table.add_column(heading, overflow="fold")
     loss = signature.train.loss
-    categorical = isinstance(loss, Config) and "categorical" in loss.name and all(output.ndim == 2 for output in outputs)
+    categorical = isinstance(loss, Config) and "categorical" in loss.name
     sparse = isinstance(loss, Config) and loss.name.startswith("sparse_")
     targets = data.targets_of(signature.outputs[0].name)
+    first = next((spec for spec in signature.inputs if spec.is_sequence), None)
     for sample in sorted({round(place) for place in np.linspace(0, data.samples - 1, min(count, data.samples))}):
         shown: list[str] = []
-        if len(outputs) == 1:
-            target = None if targets is None else np.asarray(cast(Array, targets[sample]))
-            shown.append("" if target is None else _target(target, classes, sparse=sparse) if categorical else _values(target))
-        for output, real in zip(outputs, reals, strict=True):
-            values = output[sample] if real is None else output[sample][real[sample]]
-            shown.append(_class(int(values.argmax()), classes, f"  ({values.max():.3f})") if categorical else _values(values))
-        steps = str(data.steps_of(sample)) if signature.inputs[0].is_sequence else ""
+        for output, values, real in zip(found.outputs, found.arrays, found.reals, strict=True):
+            names = classes.get(output.name, ())
+            of_classes = values.ndim == 2 and (bool(names) if values.shape[1] == 1 else categorical)
+            if len(found.outputs) == 1:
+                target = None if targets is None else targets[sample]
+                shown.append(
+                    "" if target is None else _target(target, names, sparse=sparse or values.shape[-1] == 1, of_classes=of_classes)
+                )
+            row = values[sample] if real is None else values[sample][real[sample]]
+            shown.append(_predicted(row, names) if of_classes else _values(row))
+        steps = "" if first is None else "" if isinstance(data.x[first.name][sample], str) else str(data.steps_of(sample, first.name))
         table.add_row(str(sample), steps, *shown)
     return table
 
 
-def _target(target: Array, classes: Sequence[str], *, sparse: bool) -> str:
-    """An expected class, which is a number or the 1 of a one-hot row; anything else as it is."""
+def _predicted(row: Array, classes: Sequence[str]) -> str:
+    """The class of a row of probabilities, or of the one of the second class, and how probable it is."""
+    if row.size > 1:
+        return _class(int(row.argmax()), classes, f"  ({row.max():.3f})")
+    likely = float(row[0])
+    return _class(int(likely > 0.5), classes, f"  ({max(likely, 1 - likely):.3f})")
+
+
+def _target(target: object, classes: Sequence[str], *, sparse: bool, of_classes: bool) -> str:
+    """An expected class, which is a name, a number or the 1 of a one-hot row; anything else as it is."""
+    if isinstance(target, str):
+        return printable(target)
+    values = np.asarray(cast(Array, target))
+    if not of_classes or values.dtype.kind not in "biuf":
+        return _values(values)
     if not sparse:
-        return _class(int(target.argmax()), classes) if target.size else _values(target)
-    number = target.reshape(-1)
-    return _class(int(number[0]), classes) if number.size == 1 and np.isfinite(number[0]) else _values(target)
+        return _class(int(values.argmax()), classes) if values.size else _values(values)
+    number = values.reshape(-1)
+    return _class(int(number[0]), classes) if number.size == 1 and np.isfinite(number[0]) else _values(values)
 
 
 def _class(number: int, classes: Sequence[str], certainty: str = "") -> str:

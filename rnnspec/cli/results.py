@@ -1,7 +1,8 @@
-"""The results of an evaluation on the terminal."""
+"""The results of an evaluation or a training on standard output."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import output, print_table, print_text, printable
+from rnnspec.datafiles.predictions import plain
 from rnnspec.training.progress import value_text
 
 if TYPE_CHECKING:
@@ -21,9 +23,15 @@ def print_results(name: str, means: Mapping[str, Any]) -> None:
     print_text("\n".join(f"{name} {key} {value_text(means[key])}" for key in sorted(means, key=lambda key: key == "loss")))
 
 
-def name_classes(model: Model, names: Sequence[str]) -> None:
-    """Gives the outputs that have no names of classes those of the data file, where they are as many."""
+def print_json(found: Mapping[str, Any]) -> None:
+    """Prints one JSON object, all digits of its numbers; null stands for a number that isn't finite."""
+    print_text(json.dumps(plain(found), ensure_ascii=False, allow_nan=False))
+
+
+def name_classes(model: Model, classes: Mapping[str, Sequence[str]]) -> None:
+    """Gives the outputs that have no names of classes those of the data file, where they are as many. `classes`: by output, or under ""."""
     for each in model.signature.outputs:
+        names = classes.get(each.name, classes.get("", ()))
         if each.name not in model.classes and len(names) == max(each.width, 2) and len(set(names)) == len(names) and all(names):
             model.set_classes(names, each.name)
 

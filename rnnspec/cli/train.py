@@ -8,20 +8,38 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import messages, say
-from rnnspec.cli.options import DataPath, Dtype, ModelOutput, Parameters, Precision, Seed, SpecPath, parse_parameters
+from rnnspec.cli.options import (
+    AsJson,
+    Columns,
+    DataFormat,
+    DataPaths,
+    Dtype,
+    Header,
+    ModelOutput,
+    Parameters,
+    Precision,
+    Seed,
+    SpecPath,
+    parse_parameters,
+)
 from rnnspec.cli.outputs import check_plot_output, refuse_overwriting
 
 CHECKPOINT = "Save all of the training after so many epochs, beside the model's file."
 KEEP = "So many checkpoints stay.  [default: 3]"
 RESUME = "Go on from the newest checkpoint, if there is one."
 PLOT = "Draw the curves of the loss and the metrics into this file, an .svg; of a training that is broken off, too."
+VALIDATION_DATA = "Data to validate on after each epoch: its validation set, or all of it; repeatable as --data."
 VALIDATION = "The last fraction of the training set, to validate on instead of the spec's."
 
 
 def train(
     spec: SpecPath,
-    data: DataPath,
+    data: DataPaths,
     output: ModelOutput,
+    columns: Columns = None,
+    format: DataFormat = None,
+    header: Header = True,
+    validation_data: Annotated[list[Path] | None, typer.Option(metavar="FILE", help=VALIDATION_DATA, show_default=False)] = None,
     seed: Seed = None,
     parameter: Parameters = None,
     epochs: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Instead of the spec's.", show_default=False)] = None,
@@ -33,50 +51,52 @@ def train(
     keep: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help=KEEP, show_default=False)] = None,
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help=PLOT, callback=check_plot_output, show_default=False)] = None,
+    json_: AsJson = False,
 ) -> None:
     """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
     from rnnspec import api
     from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted
-    from rnnspec.cli.data import open_data, with_targets
+    from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
     from rnnspec.cli.plots import draw_curves
-    from rnnspec.cli.results import print_results
+    from rnnspec.cli.results import print_json, print_results
     from rnnspec.training.progress import progress
 
-    refuse_overwriting(output, spec, data)
-    refuse_overwriting(plot, spec, data, option="'--plot'")
+    read = spec, *data, *(validation_data or ())
+    refuse_overwriting(output, *read)
+    refuse_overwriting(plot, *read, option="'--plot'")
     if plot is not None and plot.resolve() == output.resolve():
         raise typer.BadParameter(f"`{plot}` is where the model is written, too", param_hint="'--plot'")
+    given = given_by(columns, format, header)
     checkpoints = checkpoints_for(output, checkpoint, keep, resume)
     model = api.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
-    file = open_data(data, model.signature)
+    file = open_data(data, given, model)
     examples = with_targets(file, file.for_training, model.signature)
     held_out = file.sets.get("val")
-    if held_out is not None and validation_split is not None:
-        raise typer.BadParameter(f"{data} has a validation set of its own, x_val", param_hint="'--validation-split'")
+    if held_out is not None and (validation_split is not None or validation_data):
+        option = "--validation-split" if validation_split is not None else "--validation-data"
+        raise typer.BadParameter(f"{file.path} has a validation set of its own, x_val", param_hint=f"'{option}'")
+    if validation_data:
+        held = open_data(validation_data, given, model)
+        held_out = with_targets(held, held.for_validation, model.signature)
+    elif held_out is not None:
+        with_targets(file, held_out, model.signature)
     test = file.sets.get("test")
     if test is not None and test.y is not None:
         with_targets(file, test, model.signature)
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
-        say(f"warning: {data} has no y_test: the model isn't evaluated on x_test")
-    if any(use.input for layer in model.signature.moments for use in layer.uses):
-        model.adapt(examples.x, mask=examples.mask, lengths=examples.lengths)
+        say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
+    adapt(model, examples)
     try:
-        model.fit(
-            examples.x,
-            examples.y,
+        history = model.fit(
+            **examples_of(examples),
+            **validation_of(held_out),
             batch_size=batch_size,
             epochs=epochs,
-            sample_weight=examples.weights,
-            validation_data=None if held_out is None else (held_out.x, with_targets(file, held_out, model.signature).y, held_out.weights),
             validation_split=validation_split,
             shuffle=shuffle,
             seed=seed,
             verbose=False,
-            mask=examples.mask,
-            lengths=examples.lengths,
-            validation_mask=None if held_out is None else held_out.mask,
-            validation_lengths=None if held_out is None else held_out.lengths,
             callbacks=[progress(messages), *(() if checkpoints is None else (checkpoints,))],
         )
     except KeyboardInterrupt:
@@ -90,6 +110,11 @@ def train(
     say(f"wrote {output}")
     if checkpoints is not None:
         checkpoints.remove()
+    means = None
     if test is not None and test.y is not None:
         model.reset_states()
-        print_results("test", model.evaluate(test.x, test.y, batch_size, sample_weight=test.weights, mask=test.mask, lengths=test.lengths))
+        means = model.evaluate(**examples_of(test), batch_size=batch_size)
+    if json_:
+        print_json({"epochs": history.epoch, "history": history.history, "test": means})
+    elif means is not None:
+        print_results("test", means)

@@ -29,6 +29,7 @@ EXPECTED = {
     "A back end, or another output",
     "A schedule: how a function becomes loop nests",
     "A subcommand",
+    "A format of data files",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,62 @@ def test_a_validation_set_and_a_split(tagger: Workplace) -> None:
     assert "data.npz has a validation set of its own, x_val" in message
 
 
-def test_a_model_of_several_inputs_is_refused_as_such(tagger: Workplace) -> None:
-    (tagger.folder / "two.rnn").write_text(
-        "model Two { input a: float[2], b: float[2] [a, b] -> Add() -> Dense(1) train { loss = mse optimizer = SGD() } }", encoding="utf-8"
+TWO = """
+model Two {
+    input a: float[2]
+    input b: float[time, 1]
+    s = b -> GRU(2)
+    [a, s] -> Concatenate() -> Dense(2, activation = softmax)
+
+    train { loss = sparse_categorical_crossentropy  optimizer = SGD(learning_rate = 0.1)  epochs = 2  batch_size = 2 }
+}
+"""
+A, STEPS, KINDS, WEIGHTS = [[0.5, 1], [2, -3], [1, 1], [0, 4]], [[1, 2, 3], [4], [5, 6], [7]], ["up", "down", "up", "down"], [1, 2, 0.5, 1]
+
+
+def test_several_inputs_by_name(workplace: Workplace) -> None:
+    """As arrays and as lines of JSON; with weights, a validation set of its own and names of classes, to the digits of Python."""
+    folder = workplace.folder
+    (folder / "two.rnn").write_text(TWO, encoding="utf-8")
+    padded = np.array([[*steps, *[0] * (3 - len(steps))] for steps in STEPS], float)[..., None]
+    np.savez(
+        folder / "two.npz",
+        **{"a": A, "x.b": padded, "length.b": [len(s) for s in STEPS], "y": [0, 1, 0, 1], "sample_weight": WEIGHTS},
     )
-    write(tagger, x=X, y=Y)
-    message = tagger.refuses("train", "two.rnn", "-d", "data.npz", "-o", "new.rnnc")
-    assert message.startswith("error: model Two has the inputs a, b: the command runs models with one input; ")
+    rows = [dict(zip(("a", "b", "kind", "sample_weight"), row, strict=True)) for row in zip(A, STEPS, KINDS, WEIGHTS, strict=True)]
+    (folder / "two.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    model = rnnspec.compile(TWO, seed=3)
+    model.set_classes(["up", "down"])
+    x = {"a": np.array(A), "b": [np.array(steps, float)[:, None] for steps in STEPS]}
+    both = {"sample_weight": WEIGHTS, "validation_data": (x, KINDS, WEIGHTS)}
+    history = model.fit(x, KINDS, seed=3, verbose=False, **both).history  # type: ignore[arg-type]
+    (folder / "named.rnn").write_text(TWO.replace("train {", "train { classes = [up, down] "), encoding="utf-8")
+    for spec, name, columns in (("two.rnn", "two.npz", ()), ("named.rnn", "two.jsonl", ("--columns", "y=kind"))):
+        words = ("train", spec, "-d", name, "--validation-data", name, "-o", "two.rnnc", "--seed", "3", "--json", *columns)
+        done = workplace.succeeds(*words)
+        told = json.loads(done.out)
+        assert list(told["history"]) == list(history)
+        np.testing.assert_allclose([*told["history"].values()], [*history.values()], rtol=1e-6)
+        assert told["test"] is None
+        assert "not used" not in done.err
+    expected = model.evaluate(x, KINDS, sample_weight=WEIGHTS)
+    done = workplace.succeeds("evaluate", "two.rnnc", "-d", "two.jsonl", "--columns", "y=kind", "--json")
+    assert json.loads(done.out) == {"samples": 4, "test": pytest.approx(expected, rel=1e-6)}
+    done = workplace.succeeds("predict", "two.rnnc", "-d", "two.jsonl", "--columns", "y=kind", "-o", "-", "--output-format", "jsonl")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    np.testing.assert_allclose([line["dense"] for line in lines], model.predict(x), rtol=1e-6)
+    assert [line["dense.class"] for line in lines] == model.predict_classes(x).tolist()
+    shown = workplace.succeeds("predict", "two.rnnc", "-d", "two.jsonl", "--columns", "y=kind").out
+    assert [line.split()[2] for line in shown.splitlines() if line.strip()[:1].isdigit()] == KINDS
+
+
+def test_what_a_model_of_several_inputs_lacks_is_named(workplace: Workplace) -> None:
+    rnnspec.compile(TWO, seed=0).save(workplace.folder / "two.rnnc")
+    write(workplace, x=X, y=Y)
+    assert workplace.refuses("evaluate", "two.rnnc", "-d", "data.npz") == "error: data.npz: expected the keys a, b; found x, y\n"
+    write(workplace, a=A, bb=X, y=Y)
+    message = workplace.refuses("evaluate", "two.rnnc", "-d", "data.npz")
+    assert message == "error: data.npz: there is no x.b, and the model takes it; found a, bb, y\n"
 
 
 def test_class_numbers_in_a_column(trained: Workplace, tmp_path: Path) -> None:
@@ -164,14 +214,14 @@ def test_predictions_are_written_as_the_ending_says(trained: Workplace, tmp_path
 def test_other_endings_are_refused_first(workplace: Workplace, name: str) -> None:
     """Neither the model nor the data is looked at."""
     message = workplace.refuses("predict", "absent.rnnc", "-d", "absent.npz", "-o", name)
-    assert "predictions are written as .csv, .npy or .npz, so the name has to end in one of these" in message
+    assert "predictions are written as .csv, .jsonl, .npy or .npz, so the name has to end in one of these" in message
 
 
 def test_outputs_that_a_file_cannot_hold_are_refused_before_the_data_is_read(tagger: Workplace) -> None:
     rnnspec.compile(TAGGER.replace("    Dense(2)", "    a = Dense(2) b = a -> LSTM(2) output a, b")).save(tagger.folder / "two.rnnc")
     for ending in ("csv", "npy"):
         message = tagger.refuses("predict", "two.rnnc", "-d", "absent.npz", "-o", f"p.{ending}")
-        assert message.rstrip().endswith(": write .npz")
+        assert message.rstrip().endswith(": write .npz or .jsonl")
     assert "write .npz" in tagger.refuses("predict", "two.rnnc", "-d", "absent.npz", "-o", "-")
     write(tagger, x=X, length=LENGTHS)
     tagger.succeeds("predict", "two.rnnc", "-d", "data.npz", "-o", "p.npz")

@@ -71,10 +71,11 @@ MAY_KNOW: dict[str, set[str]] = {
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
     "interop": LOW | {DATA},
     "data": LOW | {DATA},
+    "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "profile"},
+    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "datafiles", "profile"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 

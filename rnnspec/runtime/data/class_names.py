@@ -86,9 +86,13 @@ class ClassNames:
 
         It is the place of the largest value, of one unit whether it is above one half.
         """
-        places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(np.int64)
-        names = self.names.get(output.name)
-        return places if names is None else np.array(names)[places]
+        return chosen(values, self.names.get(output.name))
+
+
+def chosen(values: Array, names: Sequence[str] | None) -> Array:
+    """The class of each row of values, (...): its name, or its number without names. See `ClassNames.of_predictions`."""
+    places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(np.int64)
+    return places if names is None else np.array(names)[places]
 
 
 def _names_here(items: Sequence[object]) -> bool:

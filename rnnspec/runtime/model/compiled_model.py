@@ -14,7 +14,7 @@ from rnnspec.contract.signature import Signature
 from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.batches import Batch, CheckedInputs, Mask
 from rnnspec.runtime.data.class_names import ClassNames, real_steps, texts_of
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
@@ -301,16 +301,18 @@ class CompiledModel(Learning):
         >>> model.predict_classes(["good"])[0] in model.classes["dense"]
         True
         """
-        inputs = self._checked(x, mask, lengths, at_once=False)
+        reals = self.real_steps(x, mask, lengths)
         given = self.predict(x, batch_size, mask=mask, lengths=lengths)
         signatures = self.signature.outputs
         found: list[Any] = []
-        for output, values, real in zip(
-            signatures, given if len(signatures) > 1 else (given,), real_steps(self.signature, inputs), strict=True
-        ):
+        for output, values, real in zip(signatures, given if len(signatures) > 1 else (given,), reals, strict=True):
             classes = self._classes.of_predictions(output, values)
             found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
         return self._given_out(tuple(found))
+
+    def real_steps(self, x: object, mask: object = None, lengths: object = None) -> list[Mask | None]:
+        """Of each output the steps that count in a loss, (samples, time); None where all do. Arguments and errors as for `predict`."""
+        return real_steps(self.signature, self._checked(x, mask, lengths, at_once=False))
 
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from rnnspec.contract.dimensions import Name
 from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
-from rnnspec.interop.predictions import as_csv, check_format, encode
+from rnnspec.datafiles import predictions
+from rnnspec.datafiles.predictions import Predictions, as_data, check_format, predictions_of
 from rnnspec.runtime.data.batches import CheckedInputs
 from rnnspec.runtime.data.class_names import real_steps
 from rnnspec.runtime.data.validate import check_inputs
@@ -20,6 +22,19 @@ from rnnspec.runtime.data.validate import check_inputs
 ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))
 STEPS = OutputSignature("tags", (Name("time"), 2), is_sequence=True, index=0)
 ODD = np.array([[0.1, -0.0, 1e-45], [1 / 3, np.nan, np.inf], [3.4028235e38, -1e-38, 16777217.0]])
+
+
+def found(outputs: Sequence[OutputSignature], arrays: Sequence[Any], real: Any = None, **names: tuple[str, ...]) -> Predictions:
+    given = arrays if len(outputs) > 1 else arrays[0]
+    return predictions_of(tuple(outputs), given, [real if output.is_sequence else None for output in outputs], names)
+
+
+def as_csv(outputs: Sequence[OutputSignature], arrays: Sequence[Any], real: Any = None, **names: tuple[str, ...]) -> str:
+    return predictions.as_csv(found(outputs, arrays, real, **names))
+
+
+def encode(ending: str, outputs: Sequence[OutputSignature], arrays: Sequence[Any], real: Any = None) -> bytes:
+    return predictions.encode(ending, found(outputs, arrays, real))
 
 
 def read(text: str) -> tuple[list[str], list[list[float]]]:
@@ -66,6 +81,34 @@ def test_axes_and_nothing() -> None:
     assert as_csv([STEPS], [np.zeros((2, 0, 2))]) == "sample,step,tags.0,tags.1\n"
 
 
+def test_names_of_classes_stand_behind_their_output() -> None:
+    """In every form that has room for them: of the largest of several numbers, of one number whether it is above one half."""
+    kinds, sizes = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]]), np.array([[0.75], [0.5]])
+    given = found([ROW, NUMBER], [kinds, sizes], kind=("a", "b", "c"), size=("small", "large"))
+    assert predictions.as_csv(given).splitlines() == [
+        "kind.0,kind.1,kind.2,kind.class,size,size.class",
+        "0.1,0.7,0.2,b,0.75,large",
+        "0.5,0.25,0.25,a,0.5,small",
+    ]
+    assert as_data(given)[0] == {"kind": [0.1, 0.7, 0.2], "kind.class": "b", "size": 0.75, "size.class": "large"}
+    with np.load(io.BytesIO(predictions.encode(".npz", given)), allow_pickle=False) as file:
+        assert {name: file[name].tolist() for name in file.files if "class" in name} == {
+            "kind.class": ["b", "a"],
+            "size.class": ["large", "small"],
+        }
+    steps = found([STEPS], [np.eye(2)[[[0, 1, 1]]]], np.array([[True, False, True]]), tags=("x", "y"))
+    assert predictions.as_csv(steps) == "sample,step,tags.0,tags.1,tags.class\n0,0,1.0,0.0,x\n0,2,0.0,1.0,y\n"
+    assert as_data(steps) == [{"tags": [[1.0, 0.0], [0.0, 1.0]], "tags.class": ["x", "y"]}]
+
+
+def test_lines_of_json() -> None:
+    """A line a sample with all digits; JSON has no number that isn't finite."""
+    lines = encode(".jsonl", [ROW], [ODD.astype(np.float64)]).decode().splitlines()
+    assert json.loads(lines[0]) == {"kind": ODD[0].tolist()}
+    assert json.loads(lines[1]) == {"kind": [1 / 3, None, None]}
+    assert len(lines) == 3
+
+
 def test_arrays() -> None:
     array = ODD.astype(np.float32)
     found = np.load(io.BytesIO(encode(".npy", [ROW], [array])), allow_pickle=False)
@@ -80,21 +123,21 @@ def test_arrays() -> None:
 
 
 REFUSED: dict[str, tuple[str, list[OutputSignature], str]] = {
-    "two arrays": (".npy", [ROW, NUMBER], "a .npy file holds one array, the model's outputs are kind, size: write .npz"),
+    "two arrays": (".npy", [ROW, NUMBER], "a .npy file holds one array, the model's outputs are kind, size: write .npz or .jsonl"),
     "rows and steps": (
         ".csv",
         [ROW, STEPS],
-        "a .csv file has one line for all outputs, and kind, tags don't have the same steps: write .npz",
+        "a .csv file has one line for all outputs, and kind, tags don't have the same steps: write .npz or .jsonl",
     ),
     "other steps": (
         ".csv",
         [STEPS, OutputSignature("later", ("time-1", 2), is_sequence=True, index=1)],
-        "a .csv file has one line for all outputs, and tags, later don't have the same steps: write .npz",
+        "a .csv file has one line for all outputs, and tags, later don't have the same steps: write .npz or .jsonl",
     ),
     "reversed": (
         ".csv",
         [STEPS, OutputSignature("back", (Name("time"), 2), is_sequence=True, index=0, flip=True)],
-        "a .csv file has one line for all outputs, and tags, back don't have the same steps: write .npz",
+        "a .csv file has one line for all outputs, and tags, back don't have the same steps: write .npz or .jsonl",
     ),
 }
 

@@ -7,14 +7,19 @@ import os
 import pickle
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rnnspec.training import data
-from rnnspec.training.data import DataSet, load_data
+from rnnspec.contract.dimensions import Name
+from rnnspec.contract.signature import InputSignature, OutputSignature, Signature
+from rnnspec.datafiles import arrays, content
+from rnnspec.datafiles.formats import read_tables
+from rnnspec.datafiles.roles import Roles
+from rnnspec.datafiles.sets import DataFile, DataSet, bound
 
 X = np.arange(24.0).reshape(4, 2, 3)
 FLAT = np.arange(18.0).reshape(6, 3)
@@ -23,6 +28,27 @@ FLAT = np.arange(18.0).reshape(6, 3)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "data.npz"
+
+
+def load_data(path: Path, axes: int = 3, outputs: tuple[str, ...] = ("word", "tags", "size", "a", "b", "c", "other")) -> DataFile:
+    """The sets of a file for a model with one input of steps, which has so many axes with the samples in front."""
+    signature = Signature(
+        "Tiny",
+        "float32",
+        (InputSignature("series", (Name("time"), 3)[: axes - 1]),),
+        tuple(OutputSignature(name, (2,)) for name in outputs),
+        (),
+    )
+    if axes == 2:
+        signature = replace(signature, inputs=(InputSignature("series", (Name("time"),), integer=True, vocabulary=9),))
+    roles = Roles(signature)
+    return bound(read_tables([str(path)], roles.is_wanted), signature, roles, {})
+
+
+def the(values: Any) -> Any:
+    """What is of the only input."""
+    assert values is not None
+    return values["series"]
 
 
 def listed(values: Any) -> list[Any]:
@@ -36,21 +62,21 @@ def test_padded(path: Path) -> None:
     assert data.path == str(path)
     assert list(data.sets) == ["whole"]
     assert data.for_training is data.for_testing
-    np.testing.assert_array_equal(data.for_training.x, X)
+    np.testing.assert_array_equal(the(data.for_training.x), X)
     assert data.for_training.y is not None
-    assert data.for_training.mask is not None
+    assert the(data.for_training.mask) is not None
     assert data.for_training.samples == 4
-    assert data.classes == ()
+    assert data.classes == {}
     first = data.for_training.first(2)
-    assert (first.samples, len(first.y or []) if isinstance(first.y, list) else len(first.y), first.mask.shape) == (2, 2, (2, 2))  # type: ignore[arg-type,union-attr]
+    assert (first.samples, len(first.y or []) if isinstance(first.y, list) else len(first.y), the(first.mask).shape) == (2, 2, (2, 2))  # type: ignore[arg-type,union-attr]
 
 
 def test_ragged(path: Path) -> None:
     np.savez(path, x=FLAT, length=np.array([2, 0, 4], np.uint8), y=np.array([7, 8, 9]), classes=np.array(["a", "b"]))
     data = load_data(path)
-    assert listed(data.for_training.x) == [FLAT[:2].tolist(), [], FLAT[2:].tolist()]
+    assert listed(the(data.for_training.x)) == [FLAT[:2].tolist(), [], FLAT[2:].tolist()]
     assert np.asarray(data.for_training.y).tolist() == [7, 8, 9]
-    assert data.classes == ("a", "b")
+    assert data.classes == {"": ("a", "b")}
     assert data.for_training.first(1).samples == 1
     assert data.for_training.first(9).samples == 3
 
@@ -146,18 +172,18 @@ def test_one_set_cut_in_two(path: Path) -> None:
     np.savez(path, x=X, y=np.arange(4), mask=np.ones((4, 2)), test=np.array([True, False, False, True]))
     data = load_data(path)
     assert np.asarray(data.for_training.y).tolist() == [1, 2]
-    np.testing.assert_array_equal(data.for_testing.x, X[[0, 3]])
+    np.testing.assert_array_equal(the(data.for_testing.x), X[[0, 3]])
     assert data.for_testing.mask is not None
-    assert data.for_testing.mask.shape == (2, 2)
+    assert the(data.for_testing.mask).shape == (2, 2)
     np.savez(path, x=FLAT, length=np.array([2, 0, 4]), y=np.arange(6), test=np.array([True, False, True]))
     data = load_data(path)
     assert listed(data.for_testing.y) == [[0, 1], [2, 3, 4, 5]]
-    assert listed(data.for_training.x) == [[]]
+    assert listed(the(data.for_training.x)) == [[]]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "no x": ({"frames": X, "y": X}, "expected the key x, or x_train and x_test; found frames, y"),
-    "empty": ({}, "expected the key x, or x_train and x_test; found none"),
+    "no x": ({"frames": X, "y": X}, "expected the key x or series, or x_train and x_test; found frames, y"),
+    "empty": ({}, "expected the key x or series, or x_train and x_test; found none"),
     "number": ({"x": 3}, "x is a single number"),
     "samples": ({"x": X, "y": np.arange(3)}, "x has 4 samples, y has shape (3,)"),
     "no samples in y": ({"x_train": X, "y_train": 3}, "x_train has 4 samples, y_train has shape ()"),
@@ -224,7 +250,7 @@ def test_refusal(path: Path, name: str) -> None:
 @pytest.mark.parametrize("count", [-1, 1.5])
 def test_first_refuses(count: Any) -> None:
     with pytest.raises(ValueError, match="count: expected a whole number of at least 0"):
-        DataSet(X, None).first(count)
+        DataSet({"series": X}).first(count)
 
 
 def npz() -> bytes:
@@ -262,7 +288,7 @@ def test_nothing_is_unpickled(path: Path) -> None:
         load_data(path)
 
 
-READ = "what is read is x, y, length, mask and sample_weight, each also with _train, _val or _test, and test and classes"
+READ = "what is read is x, y, length, mask and sample_weight, each also with _train, _val or _test, and test, split and classes"
 UNUSED: dict[str, tuple[list[str], str]] = {
     "misspelt": (["x_train", "y_train", "lengths_train"], "lengths_train (did you mean `length_train`?)"),
     "capital": (["x", "Y"], "Y (did you mean `y`?)"),
@@ -305,25 +331,25 @@ def test_a_key_twice(path: Path) -> None:
 def test_padded_with_lengths(path: Path) -> None:
     """As many rows as lengths, not of as many steps as these add up to; with a mask if there is one."""
     np.savez(path, x=X, y=X[..., 0], length=np.array([2, 0, 1, 2], np.uint8), mask=[[1, 1], [1, 1], [1, 1], [0, 1]])
-    for axes in (None, 3):
+    for axes in (3,):
         data = load_data(path, axes).for_testing
-        np.testing.assert_array_equal(data.x, X)
+        np.testing.assert_array_equal(the(data.x), X)
         assert data.lengths is not None
-        assert data.lengths.tolist() == [2, 0, 1, 2]
+        assert the(data.lengths).tolist() == [2, 0, 1, 2]
         assert data.mask is not None
-        assert [data.steps_of(sample) for sample in range(4)] == [2, 0, 1, 1]
+        assert [data.steps_of(sample, "series") for sample in range(4)] == [2, 0, 1, 1]
         assert data.first(2).lengths is not None
     np.savez(path, x=X, length=[2, 0, 1, 2], test=[True, False, False, True])
     data = load_data(path)
-    assert [lengths.tolist() for part in data.sets.values() if (lengths := part.lengths) is not None] == [[0, 1], [2, 2]]
+    assert [the(part.lengths).tolist() for part in data.sets.values()] == [[0, 1], [2, 2]]
 
 
 def test_the_number_of_axes_tells_padded_data(path: Path) -> None:
     """Four samples of one step, one after the other, or padded to two."""
     np.savez(path, x=X[:, 0], length=[1, 1, 1, 1], y=np.arange(4))
-    assert [listed(load_data(path, axes).for_training.x) for axes in (None, 3)] == [[[row.tolist()] for row in X[:, 0]]] * 2
+    assert [listed(the(load_data(path, axes).for_training.x)) for axes in (3,)] == [[[row.tolist()] for row in X[:, 0]]]
     padded = load_data(path, 2).for_training
-    np.testing.assert_array_equal(padded.x, X[:, 0])
+    np.testing.assert_array_equal(the(padded.x), X[:, 0])
     assert padded.lengths is not None
 
 
@@ -372,7 +398,7 @@ def test_missing_targets_of_several_outputs_are_named(path: Path) -> None:
 def test_classes_of_any_text(path: Path) -> None:
     for given in (["1", "2"], np.array([b"1", b"2"]), [1, 2], np.array([1, 2], np.uint8)):
         np.savez(path, x=X, classes=given)
-        assert load_data(path).classes == ("1", "2")
+        assert load_data(path).classes == {"": ("1", "2")}
 
 
 @pytest.mark.parametrize("member", ["x", "y.npy", "y.word", "classes"])
@@ -389,8 +415,8 @@ def test_other_files(path: Path, tmp_path: Path) -> None:
         np.save(file, X)
     with pytest.raises(ValueError, match=r"not a readable \.npz file: it is a single array"):
         load_data(path)
-    for content in (b"", b"PK\x03\x04", b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff"):
-        path.write_bytes(content)
+    for damaged in (b"", b"PK\x03\x04", b"hello", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff"):
+        path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"not a readable \.npz file"):
             load_data(path)
     with pytest.raises(FileNotFoundError):
@@ -456,10 +482,10 @@ def test_arrays_that_are_none(path: Path, name: str) -> None:
 
 def test_nothing_larger_than_the_machine_is_unpacked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(path, x=np.zeros(10 * 2**20, np.int8), y=np.zeros(10 * 2**20, np.int8))
-    monkeypatch.setattr(data, "large_limit", lambda: 2**20)
+    monkeypatch.setattr(arrays, "large_limit", lambda: 2**20)
     with pytest.raises(ValueError, match=r"its arrays are 20 MiB, the most that is read here are 1$"):
         load_data(path)
-    monkeypatch.setattr(data, "large_limit", lambda: path.stat().st_size - 1)
+    monkeypatch.setattr(content, "large_limit", lambda: path.stat().st_size - 1)
     with pytest.raises(OSError, match="it is larger than 0 MiB"):
         load_data(path)
 

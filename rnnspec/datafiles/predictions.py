@@ -1,0 +1,147 @@
+"""A model's predictions as a file: text with commas, JSON lines, or numpy's own formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, cast
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import OutputSignature
+from rnnspec.frozen import frozen
+from rnnspec.runtime.data.batches import Mask
+from rnnspec.runtime.data.class_names import chosen
+
+CSV, JSONL, NPY, NPZ = ".csv", ".jsonl", ".npy", ".npz"
+
+CLASS = "class"
+"""What stands behind an output's name for its predicted classes."""
+
+
+@frozen
+class Predictions:
+    """A model's predictions: an array (samples, ...) for each output.
+
+    `reals`: the steps of each output to write, (samples, time); None for all, and for one that is no sequence. `classes`: the names of
+    the predicted classes by output, (samples,) or (samples, time), where an output's classes have names.
+    """
+
+    outputs: tuple[OutputSignature, ...]
+    arrays: tuple[Array, ...]
+    reals: tuple[Mask | None, ...]
+    classes: Mapping[str, Array]
+
+    def columns(self) -> Iterator[tuple[str, Array, Mask | None]]:
+        """Each output, and behind it the names of its classes if there are any, with its steps."""
+        for output, array, real in zip(self.outputs, self.arrays, self.reals, strict=True):
+            yield output.name, array, real
+            if output.name in self.classes:
+                yield f"{output.name}.{CLASS}", self.classes[output.name], real
+
+
+def predictions_of(outputs: tuple[OutputSignature, ...], given: Any, reals: Sequence[Mask | None], names: Mapping[str, Any]) -> Predictions:
+    """Predictions as a model gives them, with the steps that are real and the names of the classes by output."""
+    arrays = tuple(given) if len(outputs) > 1 else (given,)
+    classes = {
+        output.name: chosen(array, names[output.name]) for output, array in zip(outputs, arrays, strict=True) if output.name in names
+    }
+    return Predictions(outputs, arrays, tuple(reals), classes)
+
+
+def check_format(ending: str, outputs: Sequence[OutputSignature]) -> None:
+    """ValueError if a file with that ending can't hold these outputs."""
+    names = ", ".join(output.name for output in outputs)
+    if ending == NPY and len(outputs) > 1:
+        raise ValueError(f"a {NPY} file holds one array, the model's outputs are {names}: write {NPZ} or {JSONL}")
+    rows = {(output.is_sequence, output.index, output.flip, output.shape[0] if output.is_sequence else None) for output in outputs}
+    if ending == CSV and len(rows) > 1:
+        raise ValueError(f"a {CSV} file has one line for all outputs, and {names} don't have the same steps: write {NPZ} or {JSONL}")
+
+
+def encode(ending: str, found: Predictions) -> bytes:
+    """The bytes of a file with that ending."""
+    match ending:
+        case ".csv":
+            return as_csv(found).encode()
+        case ".jsonl":
+            return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in as_data(found)).encode()
+        case ".npy":
+            buffer = io.BytesIO()
+            np.save(buffer, found.arrays[0], allow_pickle=False)
+            return buffer.getvalue()
+        case _:
+            return _archive({name: array for name, array, _ in found.columns()})
+
+
+def _archive(arrays: Mapping[str, Array]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.save(member, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def as_data(found: Predictions) -> list[dict[str, Any]]:
+    """For JSON, of each sample each output under its name: a number, or a list of numbers, or one of these for each step.
+
+    A step that isn't real isn't there. Numbers have all their digits; one that isn't finite is None, as JSON has none.
+    """
+    columns: dict[str, list[Any]] = {}
+    for name, array, real in found.columns():
+        values = array if array.dtype.kind == "U" else (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
+        columns[name] = values.tolist() if real is None else [each[real[sample]].tolist() for sample, each in enumerate(values)]
+    return [plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def plain(value: object) -> Any:
+    """A value for JSON: arrays as lists, and None in the place of numbers that aren't finite."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(cast(object, value.tolist()))
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in cast(Mapping[object, object], value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in cast(Sequence[object], value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_csv(found: Predictions) -> str:
+    """A line a sample, in their order, or one a real step of a sample with the two's numbers in front; a heading above.
+
+    A column is an output's number of that name, of several numbers `name.0`, `name.1` and so on; `name.class` is the name of the class.
+    Each number is written with all digits that a float64 needs, so that reading gives the same number back.
+    """
+    real, steps = found.reals[0], found.outputs[0].is_sequence
+    places: Any = np.nonzero(np.ones(found.arrays[0].shape[:2], bool) if real is None else real) if steps else slice(None)
+    heading: list[str] = ["sample", "step"] if steps else []
+    columns: list[list[Any]] = [place.tolist() for place in places] if steps else []
+    for name, array, _ in found.columns():
+        rows = array[places]
+        if array.dtype.kind == "U":
+            heading.append(name)
+            columns.append(rows.tolist())
+        else:
+            tail = rows.shape[1:]
+            heading += _columns(name, tail)
+            columns += rows.reshape(len(rows), math.prod(tail)).astype(np.float64).T.tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heading)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _columns(name: str, tail: tuple[int, ...]) -> Iterator[str]:
+    """The headings of one output, whose samples or steps have that shape."""
+    if math.prod(tail) == 1:
+        yield name
+        return
+    for place in product(*map(range, tail)):
+        yield ".".join([name, *map(str, place)])
