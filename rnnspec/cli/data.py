@@ -37,10 +37,10 @@ def checked_format(name: str | None, option: str) -> DataFormat | None:
     """A format by its name; BadParameter that names all for another name."""
     if name is None:
         return None
-    found = next((each for each in DATA_FORMATS if each == name.lower().removeprefix(".")), None)
-    if found is None:
-        raise typer.BadParameter(f"`{name}` is no format; there are {', '.join(DATA_FORMATS)}", param_hint=option)
-    return found
+    for each in DATA_FORMATS:
+        if name.lower().removeprefix(".") == each:
+            return each
+    raise typer.BadParameter(f"`{name}` is no format; there are {', '.join(DATA_FORMATS)}", param_hint=option)
 
 
 def _columns(assignments: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from rnnspec.file_kinds import DATA_FORMATS, DataFormat
 from rnnspec.frozen import frozen
 
 _OTHERS: dict[str, DataFormat] = {".tab": "tsv", ".ndjson": "jsonl", ".pq": "parquet"}
-_ENDINGS: dict[str, DataFormat] = {f".{name}": name for name in DATA_FORMATS} | _OTHERS
+_ENDINGS: dict[str, DataFormat] = dict(((f".{name}", name) for name in DATA_FORMATS), **_OTHERS)
 _OF_TEXT = ("csv", "tsv", "jsonl")
 _STARTS: dict[bytes, DataFormat] = {b"PK": "npz", b"\x93NUMPY": "npy", b"PAR1": "parquet"}
 """How files that are no text begin."""
@@ -82,7 +82,7 @@ def _format_of(path: str, file: BinaryIO, reading: Reading) -> tuple[bool, DataF
     packed = start[:2] == b"\x1f\x8b" or (path != STANDARD_INPUT and plain.suffix.lower() == GZIP)
     if plain.suffix.lower() == GZIP:
         plain = plain.with_suffix("")
-    kind = reading.format or _ENDINGS.get(plain.suffix.lower())
+    kind: DataFormat | None = reading.format or _ENDINGS.get(plain.suffix.lower())
     if kind is None:
         kind = next((each for begin, each in _STARTS.items() if start.startswith(begin)), None)
     if kind is None and path == STANDARD_INPUT:
