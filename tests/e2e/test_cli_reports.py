@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -33,6 +34,13 @@ def test_a_report_has_the_classes_names_and_all_digits(trained: Workplace) -> No
         assert [float(cell) for cell in row[1:]] == list(found[number].values())
     matrix = cells[next(place for place, row in enumerate(cells) if row[0] == "true, by predicted") :]
     assert [[float(cell) for cell in row[1:]] for row in matrix[2:4]] == found["confusion"]
+
+
+def test_a_report_is_in_the_json(trained: Workplace) -> None:
+    told = json.loads(trained.succeeds(*EVALUATE, "--report", "--json").out)
+    assert list(told) == ["samples", "test", "report"]
+    assert told["report"]["dense"]["confusion"] == expected(trained).outputs["dense"].as_dict()["confusion"]
+    assert told["report"]["dense"]["rises"] == expected(trained).outputs["dense"].as_dict()["1"]
 
 
 def test_a_terminal_shows_four_digits_and_cuts_nothing(trained: Workplace) -> None:
