@@ -157,9 +157,10 @@ class PreparedCall(Protocol):
         """The rows that have a value by a stream's clock in the last step, bool (batch, 1)."""
         ...
 
-    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
         """A function that makes the step and returns copies of `shown`, views of `outputs`.
 
+        `stay`: inputs that are no sequences aren't arguments, but what `inputs` has.
         It returns None while another thread is in it, and once `version`, an array of one number, differs from the version of its weights.
         """
         ...

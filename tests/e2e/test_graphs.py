@@ -608,13 +608,19 @@ def test_a_stream_of_two_inputs(name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("shared read = GRU(3)\n p = a -> read\n q = b -> read\n [p, q] -> Add()", "read is used for several sequences (line 3)"),
+        (
+            "shared read = GRU(3, stateful = true)\n p = a -> read\n q = b -> read\n [p, q] -> Add()",
+            "read is stateful and used twice, from the end of one sequence on (line 3)",
+        ),
         (
             "p = a -> Masking() -> GRU(3, return_sequences = true)\n [p, b] -> Add()",
             "add merges sequences that mask different steps (line 4)",
         ),
         ("a -> GRU(3) -> RepeatVector(3)", "repeat_vector makes a sequence of its own (line 3)"),
-        ("h = b -> GRU(3)\n a -> GRU(3, initial_state = h)", "gru_1 starts from a value of the model (line 4)"),
+        (
+            "h = b -> GRU(3)\n a -> GRU(3, initial_state = h)",
+            "gru_1 starts from what a sequence gives, whose end a stream never sees (line 4)",
+        ),
     ],
 )
 def test_graphs_that_cannot_stream(body: str, reason: str) -> None:

@@ -46,6 +46,10 @@ BODIES: Mapping[str, str] = {
     "two inputs": "p = a -> LSTM(3, return_sequences = true)\n q = b -> GRU(3, return_sequences = true)\n [p, q] -> Add() -> LSTM(2)",
     "stateful": "a -> LSTM(4, stateful = true, return_sequences = true)",
     "a row beside it": "last = a -> GRU(3)\n [last, row] -> Concatenate() -> Dense(2)",
+    "an initial state": "h = row -> Dense(4, tanh)\n a -> Masking() -> LSTM(4, initial_state = [h, h]) -> Dense(2)",
+    "initial states of a stack": "a -> RNN([GRU(3), SimpleRNN(3)], initial_state = [row, row], return_sequences = true)",
+    "shared": "shared g = GRU(3)\n p = a -> g\n q = b -> g\n r = p -> ReLU()\n [r, q] -> Add()",
+    "shared, with windows": "shared c = Conv1D(3, 2, padding = causal)\n p = a -> c\n q = p -> c -> LSTM(3)\n output q, p",
     "several outputs": "p = a -> Masking() -> LSTM(3, return_sequences = true)\n q = p -> GRU(2)\n r = p -> ELU()\n output q, r, p",
 }
 every_body = pytest.mark.parametrize("name", BODIES)

@@ -117,7 +117,7 @@ def test_what_falls_due_is_the_bits_of_the_whole(
         for place, (output, value) in enumerate(zip(outputs, values if len(outputs) > 1 else [values], strict=True)):
             assert (value is None) == (not due[output.name].any())
             for row in range(batch):
-                if due[output.name][row]:
+                if value is not None and due[output.name][row]:
                     seen[row][place].append(value[row])
                 else:
                     assert value is None or np.isnan(value[row]).all()

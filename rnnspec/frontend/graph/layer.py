@@ -23,6 +23,11 @@ class LayerWeight:
     flat: bool = False
 
 
+def state_of_use(state: str, use: int) -> str:
+    """The name of a layer's state in a stream, which each use of a shared layer has of its own: `lstm/h`, then `lstm/h/2`."""
+    return state if use == 1 else f"{state}/{use}"
+
+
 @frozen
 class Layer:
     """A layer under its name. Each kind is a class in `frontend/layers`, with a record of its rules beside it."""

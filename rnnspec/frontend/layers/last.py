@@ -41,7 +41,7 @@ def _lower(tools: Tools, layer: Last, operands: Sequence[Flow]) -> tuple[Flow, .
     scan = b.scan(index, inits, [flow.value], reverse=flow.flip, carried_names=["last"], slice_names=["x"])
     last = b.restore_rows(scan.finish(scan.slices).finals[0], index)
     if tools.streaming:
-        tools.states[_state(layer)] = last
+        tools.carry(_state(layer), last)
     return (RowValue(last),)
 
 

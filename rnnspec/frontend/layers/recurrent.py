@@ -296,7 +296,7 @@ class RecurrentLowering:
     ) -> Scanned:
         """A scan over the flow. A flipped flow is walked from its end to go forwards in its own order."""
         index, step = self._tools.index(flow.steps), cell.step
-        starts = list(states) or [self._start(layer, f"{cell.path}/{state.name}", state.width) for state in step.states]
+        starts = self._starts(layer, cell, states)
         names = [state.name for state in step.states]
         if not every_step:
             zeros = self._tools.constant(0.0, (BATCH, step.width))
@@ -325,16 +325,29 @@ class RecurrentLowering:
         finals = [self._b.restore_rows(final, index) for final in result.finals[: len(starts)]]
         after_last = finals[: len(step.states)]
         if layer.stateful or self._tools.streaming:
-            self._tools.states.update((f"{cell.path}/{state.name}", final) for state, final in zip(step.states, after_last, strict=True))
+            for state, final in zip(step.states, after_last, strict=True):
+                self._tools.carry(f"{cell.path}/{state.name}", final)
         if every_step:
             return Scanned(result.stacks[0], after_last)
         if self._tools.streaming:
-            self._tools.states[returned_name(layer)] = finals[-1]
+            self._tools.carry(returned_name(layer), finals[-1])
         return Scanned(finals[-1], after_last)
 
-    def _start(self, layer: Recurrent, full: str, width: int) -> Value:
-        """A state before the first step: zeros, or what the call before left."""
-        return self._tools.carried(full, width) if layer.stateful or self._tools.streaming else self._tools.constant(0.0, (BATCH, width))
+    def _starts(self, layer: Recurrent, cell: RecurrentCell, given: Sequence[Value]) -> list[Value]:
+        """A cell's states before the first step: zeros, those given, or what the call before left, if there was one."""
+        if not layer.stateful and not self._tools.streaming:
+            return list(given) or [self._tools.constant(0.0, (BATCH, state.width)) for state in cell.step.states]
+        carried = [self._tools.carried(f"{cell.path}/{state.name}", state.width) for state in cell.step.states]
+        if not given:
+            return carried
+        begun = self._tools.carried(begun_name(cell), 1)
+        self._tools.carry(begun_name(cell), self._tools.constant(1.0, (BATCH, 1)))
+        return [self._chosen(begun, left, first) for left, first in zip(carried, given, strict=True)]
+
+    def _chosen(self, begun: Value, left: Value, given: Value) -> Value:
+        """`left` in rows that have begun, else `given`."""
+        has_begun = self._b.broadcast_like(begun, left)
+        return self._b.select(self._b.greater(has_begun, self._b.constant_like(0.0, left)), left, given)
 
     def _step_masks(self, cell: RecurrentCell) -> dict[tuple[str, int], Value]:
         """With recurrent dropout, what is multiplied with a weight in a step is dropped apart for each gate, the same at every step."""
@@ -353,6 +366,11 @@ class RecurrentLowering:
 def returned_name(layer: Recurrent) -> str:
     """The name of the last output among a stream's states; no cell's state can have it."""
     return f"{layer.path}/return"
+
+
+def begun_name(cell: RecurrentCell) -> str:
+    """The name, among a stream's states, of 1 for rows that have left their initial states; no cell's state can have it."""
+    return f"{cell.path}/state"
 
 
 def _check(context: CheckContext, call: ast.Call, operands: tuple[GraphValue, ...] | None, given_name: str | None) -> BuiltLayer:
@@ -380,15 +398,19 @@ def draws(layer: Recurrent) -> bool:
     return any(cell.dropout > 0 or cell.recurrent_dropout > 0 for cell in layer.cells)
 
 
-def _stream_refusal(layer: Recurrent, _: Application, __: Sequence[rules.StreamOperand]) -> str:
+def _stream_refusal(layer: Recurrent, _: Application, operands: Sequence[rules.StreamOperand]) -> str:
     if layer.go_backwards:
         return f"{layer.name} reads the sequence from its end"
-    return f"{layer.name} starts from a value of the model" if layer.initial_state else ""
+    if not all(operand.fixed for operand in operands[1:]):
+        return f"{layer.name} starts from what a sequence gives, whose end a stream never sees"
+    return ""
 
 
 def states(layer: Recurrent, streaming: bool) -> tuple[StateSignature, ...]:
     """The states that calls carry: a stateful layer's, in a stream every layer's, with the last output if only that is returned."""
     carried = [StateSignature(f"{layer.path}/{state.name}", state.width) for state in layer.states]
+    if streaming and layer.initial_state:
+        carried += [StateSignature(begun_name(cell), 1) for cell in layer.cells]
     if streaming and not layer.return_sequences:
         carried.append(StateSignature(returned_name(layer), layer.width))
     return tuple(carried) if streaming or layer.stateful else ()

@@ -9,6 +9,7 @@ from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.cells.cell_ir import Step
 from rnnspec.frontend.graph.graph import StepMask, StepPairs
+from rnnspec.frontend.graph.layer import state_of_use
 from rnnspec.frontend.lowering.cell_step import StepLowering
 from rnnspec.frontend.lowering.random_draws import Draws
 from rnnspec.frontend.lowering.sequence_values import Computed, Flow, PackedSequence, PaddedSequence, RowValue, over_steps
@@ -26,7 +27,7 @@ class Tools:
     `index`: the packing index of steps or pairs. `draws`: the random numbers of training. `streaming`: recurrent layers go on
     where the call before ended. `updates`: new values of weights by path; `states`: what calls carry, by name, as it is after
     the layers so far. `activities`: the results that activity regularizers look at; None where nobody asks for them.
-    `equations`: an activation's, for a row's width.
+    `equations`: an activation's, for a row's width. `use`: the number of the use of the layer that is being lowered.
     """
 
     builder: Builder
@@ -40,16 +41,25 @@ class Tools:
     states: dict[str, Value]
     activities: list[Value] | None
     equations: Callable[[Config, int], Step]
+    use: int = 1
 
     def constant(self, value: float, shape: tuple[Dim, ...]) -> Value:
         """Of the model's dtype."""
         return self.builder.constant(value, TensorType(self.dtype, shape))
 
     def carried(self, state: str, width: int) -> Value:
-        """A state as the call before, or the layer's use before, left it, [batch, width]."""
-        if state not in self.states:
-            self.states[state] = self.builder.parameter(Role.STATE, state, TensorType(self.dtype, (BATCH, width)))
-        return self.states[state]
+        """A state as the call before left it, [batch, width]; outside of a stream a stateful layer's use before counts as a call."""
+        name = self._state(state)
+        if name not in self.states:
+            self.states[name] = self.builder.parameter(Role.STATE, name, TensorType(self.dtype, (BATCH, width)))
+        return self.states[name]
+
+    def carry(self, state: str, value: Value) -> None:
+        """Hands a state, [batch, width], to the next call."""
+        self.states[self._state(state)] = value
+
+    def _state(self, state: str) -> str:
+        return state_of_use(state, self.use) if self.streaming else state
 
     def activated(self, activation: Config, value: Value) -> Value:
         """The value after an activation, a function of the spec or of the library."""
@@ -146,7 +156,7 @@ class Tools:
         seen = [line[oldest - age] for age in ages]
         stacked = scan.concat(seen, 1) if len(seen) > 1 else seen[0]
         result = scan.finish([after], [stacked], final_names=["delay_final"], stack_names=["places"])
-        self.states[name] = builder.restore_rows(result.finals[0], index)
+        self.carry(name, builder.restore_rows(result.finals[0], index))
         return result.stacks[0]
 
     def real_of(self, every: Value, flow: PackedSequence) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Literal, TypeAlias
@@ -63,10 +65,13 @@ class _Lowering:
         self._tools = Tools(self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, equations)
 
     def function(self) -> Function:
+        uses: Counter[str] = Counter()
         for application in self._graph.applications:
+            uses[application.layer.name] += 1
+            tools = replace(self._tools, use=uses[application.layer.name])
             operands = [self._flows[operand.number] for operand in application.operands]
             with self._b.at(application.location), told_with(application.location):
-                results = rules_of(application.layer).lower(self._tools, application.layer, operands)
+                results = rules_of(application.layer).lower(tools, application.layer, operands)
             self._flows.update((value.number, flow) for value, flow in zip(application.results, results, strict=True))
         made = {value.number: application.location for application in self._graph.applications for value in application.results}
         outputs: list[tuple[str, Value]] = []

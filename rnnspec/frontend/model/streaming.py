@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import assert_never
 
@@ -11,6 +13,7 @@ from rnnspec.contract.dimensions import Dim, names_in
 from rnnspec.contract.signature import StateSignature, StreamSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.graph import Application, Graph, GraphValue, StepMask
+from rnnspec.frontend.graph.layer import state_of_use
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import MaskedSteps, StreamOperand
 from rnnspec.frontend.model.packing import sequences
@@ -62,21 +65,21 @@ def time_of(steps: StepMask) -> Dim:
 def stream_signature(graph: Graph) -> StreamSignature:
     """A stream's states, those of every layer, and of a cell that gives its last output that one too; and its clocks."""
     held, fixed = held_values(graph.applications), {source.value for source in graph.inputs if not source.value.type.sequence}
-    used = set[str]()
+    uses: Counter[str] = Counter()
     states: list[StateSignature] = []
     for application in graph.applications:
         layer = application.layer
         operands = [StreamOperand(held.get(operand, False), operand in fixed) for operand in application.operands]
+        uses[layer.name] += 1
         own = rules_of(layer).states(layer, application, True)
         refusal = rules_of(layer).stream_refusal(layer, application, operands)
-        if not refusal and own and layer.name in used:
-            refusal = f"{layer.name} is used for several sequences"
+        if not refusal and uses[layer.name] > 1 and rules_of(layer).states(layer, application, False):
+            refusal = f"{layer.name} is stateful and used twice, from the end of one sequence on"
         if refusal:
             return StreamSignature(refusal=f"{refusal}{_place(application, graph)}")
         if all(operand.fixed for operand in operands):
             fixed.update(application.results)
-        states += own
-        used.add(layer.name)
+        states += [replace(state, name=state_of_use(state.name, uses[layer.name])) for state in own]
     if not any(source.value.type.sequence for source in graph.inputs):
         return StreamSignature(refusal="it has no sequence input")
     for source in graph.inputs:

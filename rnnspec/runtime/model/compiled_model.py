@@ -314,8 +314,11 @@ class CompiledModel(Learning):
         """Of each output the steps that count in a loss, (samples, time); None where all do. Arguments and errors as for `predict`."""
         return real_steps(self.signature, self._checked(x, mask, lengths, at_once=False))
 
-    def stream(self, batch: int = 1) -> Stream:
+    def stream(self, batch: int = 1, inputs: object = None) -> Stream:
         """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.
+
+        `inputs`: values of the inputs that are no sequences, (batch, features), by name if there are several: the values that a layer's
+        `initial_state` comes from, say. They stay until `Stream.reset` gives others, and steps then take the sequences alone.
 
         ValueError for a model that can't stream, such as one with a backward layer, with the reason.
 
@@ -329,7 +332,7 @@ class CompiledModel(Learning):
         >>> np.array_equal(y, model.predict(x))
         True
         """
-        return Stream(self.signature, self._executable, self._parameters, batch)
+        return Stream(self.signature, self._executable, self._parameters, batch, inputs)
 
     def reset_states(self) -> None:
         """Sets the states of stateful layers back to zeros; the next call may have another number of samples."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import value_of
@@ -28,13 +30,18 @@ class Stream:
     Several threads' steps take turns, in no order that is known. Each step uses the model's weights of that moment.
     """
 
-    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int) -> None:
+    def __init__(self, signature: Signature, executable: Executable, parameters: Parameters, batch: int, inputs: object = None) -> None:
         if signature.stream.refusal:
             raise ValueError(f"model {signature.model} can't stream: {signature.stream.refusal}")
         self._signature = signature = signature.of_step
         self._parameters = parameters
         self._batch = whole_number("batch", batch, 1)
+        self._of_sequences = replace(signature, inputs=tuple(spec for spec in signature.inputs if spec.is_sequence))
+        self._rows = tuple(spec for spec in signature.inputs if not spec.is_sequence)
+        given = self._checked_rows(inputs, self._batch)
+        self._stay = bool(given)
         self._prepared = _prepared_step(signature, executable, self._batch)
+        self._keep(np.arange(self._batch), given)
         steps = (self._prepared.outputs[output.name] for output in signature.outputs)
         self._shown = tuple(step.reshape(self._batch, step.shape[-1]) for step in steps)
         self._clocks = signature.stream.outputs
@@ -73,10 +80,12 @@ class Stream:
             finally:
                 self._direct = self._made
 
-    def reset(self, rows: object = None) -> None:
+    def reset(self, rows: object = None, inputs: object = None) -> None:
         """Sets states back to zeros: of all rows, or of the given row numbers, for the next sequences in their place.
 
-        ValueError for numbers that aren't integers from 0 to batch - 1.
+        `inputs`: of those rows, values that stay, see `Model.stream`; without them a layer with `initial_state` starts from the same
+        values again. ValueError for numbers that aren't integers from 0 to batch - 1, and for values that stay of a stream that began
+        without.
         """
         if rows is None:
             chosen = np.arange(self._batch)
@@ -86,13 +95,38 @@ class Stream:
                 chosen = chosen.astype(np.intp)
             if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or ((chosen < 0) | (chosen >= self._batch)).any():
                 raise ValueError(f"rows: expected numbers from 0 to {self._batch - 1}, got {rows!r}")
-        self._alone(lambda: self._prepared.reset(chosen))
+        given = self._checked_rows(inputs, len(chosen))
+        if given and not self._stay:
+            raise ValueError(f"inputs: this stream takes {', '.join(given)} with each step; `model.stream(inputs = ...)` makes them stay")
+        self._alone(lambda: self._begin(chosen, given))
+
+    def _begin(self, rows: NDArray[np.intp], given: Mapping[str, Array]) -> None:
+        self._prepared.reset(rows)
+        self._keep(rows, given)
+
+    def _keep(self, rows: NDArray[np.intp], given: Mapping[str, Array]) -> None:
+        """Has values stay."""
+        for name, value in given.items():
+            self._prepared.inputs[name][rows] = value
+
+    def _checked_rows(self, inputs: object, rows: int) -> Mapping[str, Array]:
+        """Values that stay, of the model's dtype, of so many rows; empty for None."""
+        if inputs is None:
+            return {}
+        if not self._rows:
+            raise ValueError(f"inputs: all inputs of model {self._signature.model} are sequences, which steps take")
+        reduced = replace(self._signature, inputs=self._rows, indices=())
+        checked = check_inputs(reduced, inputs)
+        if checked.samples != rows:
+            raise ValueError(f"inputs: expected values of {rows} row{'' if rows == 1 else 's'}, got {checked.samples}")
+        return checked.batch().inputs
 
     def step(self, x: object) -> Any:
-        """The output of the next step, newly allocated; a tuple if the model has several.
+        """The output of the next step, newly allocated; a tuple if the model has several outputs.
 
-        `x`: (batch, features), or ids (batch,); a mapping from input names if there are several. A step that the model masks leaves the
-        states as they are, and a sequence output shows its value at masked steps. ValueError for a bad input; then no step is made.
+        `x`: (batch, features), or ids (batch,); a mapping from input names if there are several, of the sequences alone where values of
+        the others stay (`Model.stream`). A step that the model masks leaves the states as they are, and a sequence output shows its value
+        at masked steps. ValueError for a bad input; then no step is made.
 
         An output behind a layer of windows has a value when a window has all that it sees, and is None in the steps between. Rows that
         were reset at other steps than the rest wait for themselves: one that has no value yet holds NaN, see `due`.
@@ -110,9 +144,9 @@ class Stream:
         return self._step_in_turn(x) if shown is None else shown
 
     def steps(self, x: object) -> Any:
-        """The outputs of several steps one after the other, (batch, values, units): those of `step` that aren't None; a tuple for several.
+        """The values of `step` that aren't None over several steps, (batch, values, units); a tuple if the model has several outputs.
 
-        `x`: (batch, steps, features), or ids (batch, steps); a mapping from input names if there are several. ValueError for a bad input;
+        `x`: (batch, steps, features), or ids (batch, steps); a mapping from input names as `step` takes it. ValueError for a bad input;
         then no step is made.
 
         >>> import numpy as np
@@ -126,6 +160,9 @@ class Stream:
         """
         checked = self._checked(self._with_steps(x))
         given = {name: column.cut(ALL_ROWS) for name, column in checked.columns.items() if isinstance(column, PaddedArray)}
+        if self._stay:
+            rows = {spec.name: given.pop(spec.name) for spec in self._rows}
+            self._alone(lambda: self._keep(np.arange(self._batch), rows))
         found = [self.step(each) for each in self._each_step(given)]
         outputs = [[value] for value in found] if len(self._shown) == 1 else found
         values = ([each[place] for each in outputs if each[place] is not None] for place in range(len(self._shown)))
@@ -142,9 +179,16 @@ class Stream:
             step = {name: value[:, number] if name in sequences else value for name, value in given.items()}
             yield step if len(step) > 1 else step[sequences[0]]
 
+    def _named(self, x: object) -> Mapping[str, object]:
+        """Each input under its name; those that stay, unless a mapping gives them anew, as they are."""
+        rows = [spec.name for spec in self._rows]
+        if not self._stay or _names(x).intersection(rows):
+            return inputs_by_name(self._signature, x)
+        return {**inputs_by_name(self._of_sequences, x), **{name: self._prepared.inputs[name] for name in rows}}
+
     def _with_steps(self, x: object) -> dict[str, object]:
         """The inputs of several steps: as many for each sequence, in arrays."""
-        given: dict[str, object] = dict(inputs_by_name(self._signature, x))
+        given: dict[str, object] = dict(self._named(x))
         counts: dict[str, int] = {}
         for spec in self._signature.inputs:
             if spec.is_sequence:
@@ -173,7 +217,7 @@ class Stream:
         prepared = self._prepared
         if self._version != self._parameters.version:
             self._parameters.read(self._take_weights)
-            self._made = prepared.fast_path(self._shown, self._parameters.version_now)
+            self._made = prepared.fast_path(self._shown, self._parameters.version_now, stay=self._stay)
         prepared.take(batch.inputs, batch.indices)
         prepared.run()
         copies = tuple(self._value(clock, value) for clock, value in zip(self._clocks, self._shown, strict=True))
@@ -192,7 +236,7 @@ class Stream:
 
     def _with_time(self, x: object) -> dict[str, object]:
         """The inputs with a time of one step."""
-        named = inputs_by_name(self._signature, x)
+        named = self._named(x)
         sequences = {spec.name: spec for spec in self._signature.inputs if spec.is_sequence}
         given: dict[str, object] = {}
         for name, value in named.items():
@@ -205,6 +249,11 @@ class Stream:
                 value = array[:, None]
             given[name] = value
         return given
+
+
+def _names(x: object) -> set[str]:
+    """The inputs that a mapping names."""
+    return set(cast(Mapping[str, object], x)) if isinstance(x, Mapping) else set()
 
 
 def _prepared_step(signature: Signature, executable: Executable, batch: int) -> PreparedCall:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -185,14 +186,15 @@ class NativePreparedCall:
         """See `PreparedCall.due`."""
         return self._due.due(clock)
 
-    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
         """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or masks do more than it can."""
         if self._fast_paths is None:
             return no_fast_path
         function = self._bound.function
         places = {argument.name: place for place, argument in enumerate(function.arguments) if argument.space is Space.INPUT}
         sizes = {dim: self.sizes + place * WORD_BYTES for place, dim in enumerate(function.dims)}
-        taken, made = TakenInputs(self._signature, self.inputs, single=self._single), self._made or {}
+        arguments = replace(self._signature, inputs=tuple(spec for spec in self._signature.inputs if spec.is_sequence or not stay))
+        taken, made = TakenInputs(arguments, self.inputs, single=self._single), self._made or {}
         indices = taken.indices(made, sizes)
         held = [
             HeldRecord(

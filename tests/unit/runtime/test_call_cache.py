@@ -33,7 +33,7 @@ class PreparedCall:
     def set_weights(self, weights: Array, version: int) -> None:
         self.version = version
 
-    def fast_path(self, shown: Sequence[Array], version: Array) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
         return lambda *_: self if self.version == self._parameters.version else None
 
 
