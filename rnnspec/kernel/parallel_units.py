@@ -22,6 +22,10 @@ ROWS_OF_A_PASS = 2
 """Fewer rows take as long: they wait for the weights."""
 
 
+FETCHED = 8
+"""A row whose units are shared takes 1 / FETCHED longer: most of its state comes from the other threads' caches."""
+
+
 @frozen
 class StepShare:
     """The division of one nest of a step among threads.

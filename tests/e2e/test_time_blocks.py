@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.backend.llvm_cpu import entry
 from rnnspec.kernel.cpu import time_blocks as passes
 from rnnspec.kernel.cpu.time_blocks import time_blocks
 from rnnspec.kernel.nodes import TimeBlock
@@ -49,9 +50,10 @@ def results(name: str, threads: int) -> list[list[np.ndarray]]:
 
 
 @pytest.mark.every(5)
+@pytest.mark.parametrize("own_rows", [0, 1 << 30], ids=["own rows", "tokens divided"])
 @pytest.mark.parametrize("tokens", [1, 12])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_bits_are_those_of_whole_nests(name: str, tokens: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_bits_are_those_of_whole_nests(name: str, tokens: int, own_rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found: list[TimeBlock] = []
 
     def small(*given: object) -> tuple[TimeBlock, ...]:
@@ -64,6 +66,7 @@ def test_the_bits_are_those_of_whole_nests(name: str, tokens: int, monkeypatch: 
     expected = results(name, 1)
     monkeypatch.setenv("RNNSPEC_CACHE", str(tmp_path / "blocks"))
     monkeypatch.setattr(passes, "time_blocks", small)
+    monkeypatch.setattr(entry, "OWN_ROWS", own_rows)
     for threads in (1, 3):
         for one, other in zip(results(name, threads), expected, strict=True):
             assert_same_bits(one, other)

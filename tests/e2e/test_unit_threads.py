@@ -121,11 +121,11 @@ def test_states_are_carried_the_same() -> None:
         assert one.tobytes() == other.tobytes()
 
 
-def barriers(layer: str, batch: int, time: int, arrivals: list[int]) -> int:
+def barriers(layer: str, batch: int, time: int, arrivals: list[int], lengths: list[int] | None = None) -> int:
     """Of a call by two threads."""
     model = shared(rnnspec.compile(spec_of(layer), seed=2), 2)
     arrivals.clear()
-    model.forward(np.ones((batch, time, FEATURES), np.float32))
+    model.forward(np.ones((batch, time, FEATURES), np.float32), lengths=lengths)
     return arrivals[-1] // 2
 
 
@@ -136,6 +136,19 @@ def test_units_are_shared_where_rows_are_few(arrivals: list[int]) -> None:
 
 def test_rows_are_shared_where_there_are_enough(arrivals: list[int]) -> None:
     assert barriers("LSTM(128)", 32, 50, arrivals) < 25, "one a block of steps"
+
+
+def test_threads_with_enough_rows_never_wait_in_a_scan(arrivals: list[int]) -> None:
+    """What belongs to their rows they do themselves, however many blocks of steps there are."""
+    layers = "LSTM(128, return_sequences = true)\n    GRU(96, go_backwards = true)"
+    few, many = (barriers(layers, 32, time, arrivals) for time in (20, 400))
+    assert few == many < 8
+    assert barriers(layers, 8, 400, arrivals) > many, "fewer rows divide each block's tokens"
+
+
+def test_rows_of_different_lengths_are_shared_by_their_tokens(arrivals: list[int]) -> None:
+    """Half of them, not half of the rows at an average step rounded up, is what the busiest thread has."""
+    assert barriers("LSTM(128)", 33, 100, arrivals, [97 - 2 * row for row in range(33)]) < 10
 
 
 def test_rows_are_shared_where_a_step_is_not_worth_waiting(arrivals: list[int]) -> None:

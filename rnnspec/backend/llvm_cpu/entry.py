@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
-from rnnspec.backend.llvm_cpu.parallel_rows import even_range, fewer_by_units, place_of, token_range, wait
+from rnnspec.backend.llvm_cpu.parallel_rows import OWN_ROWS, even_range, fewer_by_units, place_of, token_range, wait
 from rnnspec.backend.llvm_cpu.segments import Segment, begin_sums, keep_states, restore_states, segment_buffers, segment_loop, turns_of
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
 from rnnspec.backend.llvm_cpu.vectors import Library, Vectors
@@ -224,8 +224,16 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
             if turns is not None and not isinstance(call.node, ScanLoop):
                 entry.call(call, parts.of_tokens(turns))
                 return
-            part, further = parts.of(call)
-            entry.call(call, part, (*entry.turns(call, turns), *further))
+            part = parts.of(call)
+            entry.call(call, part.range, (*entry.turns(call, turns), *part.further))
+
+        def together(calls: Sequence[NestCall], turns: Turns) -> None:
+            """Some steps of a block of time, whose tokens all threads divide."""
+            inner = Pending(memory_of(function, passing))
+            for call in calls:
+                if inner.must_wait(call.touches):
+                    wait(writer, shards)
+                one(entry, call, turns)
 
         for block, several in grouped(function, calls):
             if block is None:
@@ -260,14 +268,42 @@ def emit_shared_entry(function: KernelFunction, calls: Sequence[NestCall], targe
                                 part.end()
                     wait(writer, shards)
                 continue
+            own = parts.own_rows(several)
             with entry.block_loop(block) as turns:
-                inner = Pending(memory_of(function, passing))
-                for call in several:
-                    if inner.must_wait(call.touches):
-                        wait(writer, shards)
-                    one(entry, call, turns)
+                if own is None:
+                    together(several, turns)
+                    continue
+                with writer.when(own.apart):
+                    for call in several:
+                        if isinstance(call.node, ScanLoop):
+                            one(entry, call, turns)
+                        else:
+                            for tokens in parts.of_steps(own.rows, block, turns):
+                                entry.call(call, tokens)
+                with writer.when(writer.assign(f"xor i1 {own.apart}, true")):
+                    together(several, turns)
         wait(writer, shards)
     return entry.end()
+
+
+@frozen
+class _Part:
+    """A thread's part of a nest. `further`: what else the nest's function takes because of the division.
+
+    `by_units`: an i1, whether the threads share the units of a scan; None of a scan or another nest whose units they never share.
+    """
+
+    range: tuple[str, str]
+    further: tuple[str, ...] = ()
+    by_units: str | None = None
+
+
+@frozen
+class _OwnRows:
+    """A thread's rows in a block of time, first and last + 1. `apart`: an i1, whether it does all nests for them and waits for nobody."""
+
+    apart: str
+    rows: tuple[str, str]
 
 
 @dataclass
@@ -279,14 +315,29 @@ class _Parts:
     shards: str
 
     def __post_init__(self) -> None:
-        self._known: dict[tuple[object, ...], tuple[tuple[str, str], tuple[str, ...]]] = {}
+        self._known: dict[tuple[object, ...], _Part] = {}
 
-    def of(self, call: NestCall) -> tuple[tuple[str, str], tuple[str, ...]]:
-        """The range, and what else the nest's function takes because of the division."""
+    def of(self, call: NestCall) -> _Part:
+        """The part that is a range of what the nest is divided by."""
         key = (call.size, call.node.offsets if isinstance(call.node, ScanLoop) else "", call.shares)
         if key not in self._known:
             self._known[key] = self._part(call)
         return self._known[key]
+
+    def own_rows(self, calls: Sequence[NestCall]) -> _OwnRows | None:
+        """See `_OwnRows`; None where some nest of the block isn't divided by its scans' rows."""
+        scans = {(call.size, call.node.offsets, call.node.steps): call for call in calls if isinstance(call.node, ScanLoop)}
+        if len(scans) != 1 or not all(is_divided(call.node) for call in calls):
+            return None
+        writer, ((_, offsets, steps),) = self.entry.writer, scans
+        tokens = writer.load_index(self.entry.buffers[offsets], self.entry.size(steps))
+        least = writer.multiply(writer.multiply(self.entry.size(steps), self.shards), OWN_ROWS)
+        apart = writer.assign(f"icmp sge i64 {tokens}, {least}", "apart")
+        parts = [self.of(call) for call in calls if isinstance(call.node, ScanLoop)]
+        for by_units in dict.fromkeys(part.by_units for part in parts):
+            if by_units is not None:
+                apart = writer.assign(f"select i1 {by_units}, i1 false, i1 {apart}", "apart")
+        return _OwnRows(apart, parts[0].range)
 
     def of_tokens(self, turns: Turns) -> tuple[str, str]:
         """The thread's part of some steps' tokens."""
@@ -295,20 +346,29 @@ class _Parts:
         first, last = even_range(self.entry.vectors, size, self.number, self.shards)
         return writer.add(turns.first_token, first), writer.add(turns.first_token, last)
 
-    def _part(self, call: NestCall) -> tuple[tuple[str, str], tuple[str, ...]]:
+    def of_steps(self, rows: tuple[str, str], block: TimeBlock, turns: Turns) -> Iterator[tuple[str, str]]:
+        """A loop over some steps, each with the tokens of these rows: what is written until the next one is taken is inside."""
+        entry, writer = self.entry, self.entry.writer
+        with writer.loop(turns.start, turns.stop, hint="turn") as turn:
+            step = writer.subtract(writer.subtract(entry.size(block.steps), turn), 1) if block.reverse else turn
+            first, end = (writer.load_index(entry.buffers[block.offsets], each) for each in (step, writer.add(step, 1)))
+            start, stop = (entry.vectors.smin(writer.add(first, row), end) for row in rows)
+            yield start, stop
+
+    def _part(self, call: NestCall) -> _Part:
         vectors, size = self.entry.vectors, self.entry.size(call.size)
         if not isinstance(call.node, ScanLoop):
-            return even_range(vectors, size, self.number, self.shards), ()
+            return _Part(even_range(vectors, size, self.number, self.shards))
         steps, offsets = self.entry.size(call.node.steps), self.entry.buffers[call.node.offsets]
         rows = token_range(vectors, offsets, steps, size, self.number, self.shards)
         if not call.shares:
-            return rows, ()
-        by_units = fewer_by_units(vectors, call.shares, offsets, steps, self.shards)
+            return _Part(rows)
+        by_units = fewer_by_units(vectors, call.shares, offsets, steps, size, self.shards)
         chosen = [
             vectors.writer.assign(f"select i1 {by_units}, i64 {one}, i64 {other}")
             for one, other in (("0", rows[0]), (size, rows[1]), (self.number, "0"), (self.shards, "1"))
         ]
-        return (chosen[0], chosen[1]), (f"i64 {chosen[2]}", f"i64 {chosen[3]}", "ptr %shared")
+        return _Part((chosen[0], chosen[1]), (f"i64 {chosen[2]}", f"i64 {chosen[3]}", "ptr %shared"), by_units)
 
 
 def around(clocks: Clocks | None, writer: FunctionWriter, nest: str) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from rnnspec.backend.llvm_cpu.vectors import Vectors
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
 from rnnspec.backend.templates import render
 from rnnspec.contract.native_structs import CLOSED, SharedNumbers, word_places
-from rnnspec.kernel.parallel_units import ROWS_OF_A_PASS, WAIT_COST, StepShare, waits_of
+from rnnspec.kernel.parallel_units import FETCHED, ROWS_OF_A_PASS, WAIT_COST, StepShare, waits_of
 from rnnspec.kernel.target import Intrinsic
 
 PLACES = word_places(SharedNumbers)
@@ -25,6 +25,10 @@ TURNS_BEFORE_YIELD = 128
 MOST_IDLE = 3
 """The leader of a scan goes on alone once it has waited for more than 1 / MOST_IDLE of its time plus the barrier budget. Two threads on
 one processor each wait for half of their time."""
+
+OWN_ROWS = 6
+"""Rows of a thread from which it does all nests of a block of time for them alone. What it reads then lies in its own caches, and it
+waits for nobody, but it takes the tokens of its rows step by step: fewer at once would wait for the weights."""
 
 
 @cache
@@ -71,28 +75,31 @@ def token_range(vectors: Vectors, offsets: str, steps: str, rows: str, number: s
     return edge(number), writer.assign(f"select i1 {last}, i64 {rows}, i64 {edge(following)}", "edge")
 
 
-def fewer_by_units(vectors: Vectors, shares: Sequence[StepShare], offsets: str, steps: str, shards: str) -> str:
-    """An i1: whether a scan takes the busiest thread less time if they share units rather than rows, at an average step."""
+def fewer_by_units(vectors: Vectors, shares: Sequence[StepShare], offsets: str, steps: str, rows: str, shards: str) -> str:
+    """An i1: whether a scan of so many rows takes the busiest thread less time if they share units rather than rows.
+
+    Rows alike make it do a whole one more than others; of rows of different lengths it has about half of one more than its share.
+    """
     writer = vectors.writer
 
     def quotient(dividend: str, divisor: str | int) -> str:
         """Rounded up."""
         return writer.assign(f"sdiv i64 {writer.subtract(writer.add(dividend, divisor), 1)}, {divisor}", "quotient")
 
-    def cost(rows: str, of: Iterable[StepShare]) -> str:
-        """Of nests that do so many rows."""
-        return writer.multiply(larger(rows), sum(share.cost for share in of))
+    def cost(tokens: str, of: Iterable[StepShare]) -> str:
+        """Of nests that do so many tokens in all steps."""
+        few = writer.multiply(steps, ROWS_OF_A_PASS)
+        least = writer.assign(f"icmp slt i64 {tokens}, {few}")
+        return writer.multiply(writer.assign(f"select i1 {least}, i64 {few}, i64 {tokens}", "tokens"), sum(share.cost for share in of))
 
-    def larger(rows: str) -> str:
-        few = writer.assign(f"icmp slt i64 {rows}, {ROWS_OF_A_PASS}")
-        return writer.assign(f"select i1 {few}, i64 {ROWS_OF_A_PASS}, i64 {rows}", "rows")
-
-    some = writer.assign(f"select i1 {writer.assign(f'icmp sgt i64 {steps}, 1')}, i64 {steps}, i64 1", "steps")
-    rows = quotient(writer.load_index(offsets, steps), some)
-    part = quotient(rows, shards)
-    waiting = writer.multiply(shards, waits_of(shares) * WAIT_COST)
+    tokens = writer.load_index(offsets, steps)
+    some = writer.assign(f"select i1 {writer.assign(f'icmp sgt i64 {rows}, 1')}, i64 {rows}, i64 1", "rows")
+    half = writer.assign(f"sdiv i64 {tokens}, {writer.multiply(some, 2)}")
+    part = vectors.smin(writer.multiply(quotient(rows, shards), steps), writer.add(quotient(tokens, shards), half))
+    waiting = writer.multiply(writer.multiply(steps, shards), waits_of(shares) * WAIT_COST)
     by_units = writer.add(waiting, cost(part, [share for share in shares if share.blocks == 1]))
     for blocks in sorted({share.blocks for share in shares if share.blocks > 1}):
-        whole = cost(rows, [share for share in shares if share.blocks == blocks])
-        by_units = writer.add(by_units, writer.assign(f"sdiv i64 {writer.multiply(whole, quotient(str(blocks), shards))}, {blocks}"))
+        whole = cost(tokens, [share for share in shares if share.blocks == blocks])
+        whole = writer.add(whole, writer.assign(f"sdiv i64 {whole}, {FETCHED}"))
+        by_units = writer.add(by_units, writer.multiply(writer.assign(f"sdiv i64 {whole}, {blocks}"), quotient(str(blocks), shards)))
     return writer.assign(f"icmp slt i64 {by_units}, {cost(part, shares)}", "by_units")
