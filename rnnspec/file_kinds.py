@@ -112,7 +112,8 @@ def no_spec(path: str, kind: Kind | None) -> Mistaken | None:
         case None | Kind.SPEC:
             return None
         case Kind.MODEL:
-            advice = f"`rnnspec evaluate` and `predict` take it, in Python `rnnspec.load`; its spec is in it: `unzip -p {path} model.rnn`"
+            taken = "`rnnspec train`, `evaluate` and `predict` take it, in Python `rnnspec.load`"
+            advice = f"{taken}; its spec is in it: `unzip -p {path} model.rnn`"
         case Kind.WEIGHTS:
             advice = f"`rnnspec compile model.rnn --weights {path}` gives them to a spec's model"
         case Kind.DATA:

@@ -9,23 +9,25 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import print_diagnostics, print_table, print_text
-from rnnspec.cli.options import Parameters, SpecPath, parse_parameters
+from rnnspec.cli.options import Parameters, SpecOrModelPath
+from rnnspec.cli.specs import given_spec
 from rnnspec.diagnostics import Diagnostic, SpecError, as_data, render_all
 
 
 def check(
-    spec: SpecPath,
+    spec: SpecOrModelPath,
     parameter: Parameters = None,
     masks: Annotated[bool, typer.Option("--masks", help="Show what becomes of the masks instead of the layers.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is doubtful, too.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the diagnostics as JSON, and nothing else.")] = False,
 ) -> None:
-    """Check a spec: its diagnostics, or a table of its layers."""
+    """Check a spec, or a compiled model's: its diagnostics, or a table of its layers."""
     from rnnspec.cli.tables import layer_table, mask_table
     from rnnspec.driver import check as driver
 
+    given = given_spec(spec, parameter)
     try:
-        report = driver.check(spec, parse_parameters(parameter))
+        report = driver.check(given.spec, given.parameters)
     except SpecError as error:
         if not json_:
             raise

@@ -111,17 +111,17 @@ def texts_given(texts: Sequence[str], signature: Signature) -> DataSet:
     return DataSet({names[0]: found})
 
 
-def adapt(model: Model, data: DataSet) -> None:
-    """Makes the vocabularies that the model lacks of the texts to train on, and the means and variances of layers of its inputs."""
+def adapt(model: Model, data: DataSet, *, numbers: bool) -> None:
+    """Makes the vocabularies that the model lacks of the texts to train on. `numbers`: also the means and variances of its inputs."""
     signature = model.signature
-    numbers = {use.input for layer in signature.moments for use in layer.uses}
+    scaled = {use.input for layer in signature.moments for use in layer.uses if numbers}
     texts = {
         spec.name
         for spec in signature.inputs
         if spec.text is not None and not model.get_vocabulary(spec.name) and _has_texts(data.x[spec.name])
     }
-    if x := {name: values for name, values in data.x.items() if name in texts or name in numbers}:
-        mask, lengths = ({name: each for name, each in (given or {}).items() if name in numbers} for given in (data.mask, data.lengths))
+    if x := {name: values for name, values in data.x.items() if name in texts or name in scaled}:
+        mask, lengths = ({name: each for name, each in (given or {}).items() if name in scaled} for given in (data.mask, data.lengths))
         model.adapt(x, mask=mask or None, lengths=lengths or None)
 
 

@@ -62,6 +62,11 @@ Parameters: TypeAlias = Annotated[
 SEED = "From the same seed come the same fresh weights, order of samples and dropout; without one they differ from run to run."
 Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="NUMBER", help=SEED, show_default=False)]
 TARGETS_TEXT = f"{', '.join(TARGET_NAMES[:-1])} or {TARGET_NAMES[-1]}"
+SpecOrModelPath: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="The model's .rnn file, or a compiled model, a .rnnc.", show_default=False)
+]
+DTYPE = "The precision to compile for.  [default: float32, or the compiled model's]"
+DtypeOrModels: TypeAlias = Annotated[Precision | None, typer.Option("--dtype", help=DTYPE, show_default=False)]
 Dtype: TypeAlias = Annotated[Precision, typer.Option("--dtype", help="The precision to compile for.")]
 
 

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.console import output, print_table, print_text
-from rnnspec.cli.options import Dtype, Parameters, Precision, SpecPath, parse_parameters
+from rnnspec.cli.options import DtypeOrModels, Parameters, SpecOrModelPath
+from rnnspec.cli.specs import given_spec
 
 REAL = "The fraction of the steps that are real, 0 to 1; sequences get different lengths."
 
 
 def profile(
-    spec: SpecPath,
+    spec: SpecOrModelPath,
     batch: Annotated[int, typer.Option("--batch", min=1, metavar="NUMBER", help="The samples of a call.")] = 32,
     time: Annotated[
         int, typer.Option("--time", min=1, metavar="NUMBER", help="The steps of every sequence whose length isn't fixed.")
@@ -25,7 +26,7 @@ def profile(
         float, typer.Option("--seconds", min=0.0, metavar="SECONDS", help="How long calls are timed; ten of them at least.")
     ] = 1.0,
     parameter: Parameters = None,
-    dtype: Dtype = Precision.float32,
+    dtype: DtypeOrModels = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the profile as JSON, and nothing else.")] = False,
 ) -> None:
     """Show where a model's time goes: each kernel's time and work, against what this machine can do."""
@@ -34,7 +35,8 @@ def profile(
     from rnnspec.profile.report import as_data
     from rnnspec.profile.session import profile as run_profile
 
-    compiled = compilation.compilation_of(spec, dtype=dtype.value, parameters=parse_parameters(parameter))
+    given = given_spec(spec, parameter, dtype)
+    compiled = compilation.compilation_of(given.spec, **given.arguments())
     found = run_profile(compiled, batch=batch, time=time, real=real, training=training, seconds=seconds)
     if json_:
         print_text(json.dumps(as_data(found), indent=1))

@@ -13,16 +13,17 @@ from rnnspec.cli.options import (
     Columns,
     DataFormat,
     DataPaths,
-    Dtype,
+    DtypeOrModels,
     Header,
     ModelOutput,
     Parameters,
     Precision,
     Seed,
-    SpecPath,
+    SpecOrModelPath,
     parse_parameters,
 )
 from rnnspec.cli.outputs import check_plot_output, refuse_overwriting
+from rnnspec.cli.specs import is_model, refuse_options_of_specs
 
 CHECKPOINT = "Save all of the training after so many epochs, beside the model's file."
 KEEP = "So many checkpoints stay.  [default: 3]"
@@ -33,7 +34,7 @@ VALIDATION = "The last fraction of the training set, to validate on instead of t
 
 
 def train(
-    spec: SpecPath,
+    spec: SpecOrModelPath,
     data: DataPaths,
     output: ModelOutput,
     columns: Columns = None,
@@ -46,14 +47,17 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Instead of the spec's.", show_default=False)] = None,
     validation_split: Annotated[float | None, typer.Option(metavar="FRACTION", help=VALIDATION, show_default=False)] = None,
     shuffle: Annotated[bool | None, typer.Option("--shuffle/--no-shuffle", help="Instead of the spec's.", show_default=False)] = None,
-    dtype: Dtype = Precision.float32,
+    dtype: DtypeOrModels = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="every=NUMBER", help=CHECKPOINT, show_default=False)] = None,
     keep: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help=KEEP, show_default=False)] = None,
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help=PLOT, callback=check_plot_output, show_default=False)] = None,
     json_: AsJson = False,
 ) -> None:
-    """Train a spec on data, write the compiled model, and evaluate it if the data has a test set."""
+    """Train a spec on data, write the compiled model, and evaluate it if the data has a test set.
+
+    A compiled model in the place of the spec is trained on: from its weights, with its optimizer's state.
+    """
     from rnnspec import api
     from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted
     from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
@@ -68,7 +72,12 @@ def train(
         raise typer.BadParameter(f"`{plot}` is where the model is written, too", param_hint="'--plot'")
     given = given_by(columns, format, header)
     checkpoints = checkpoints_for(output, checkpoint, keep, resume)
-    model = api.compile(spec, dtype=dtype.value, seed=seed, parameters=parse_parameters(parameter))
+    going_on = is_model(spec)
+    if going_on:
+        refuse_options_of_specs(spec, parameter, dtype)
+        model = api.load(spec)
+    else:
+        model = api.compile(spec, dtype=(dtype or Precision.float32).value, seed=seed, parameters=parse_parameters(parameter))
     file = open_data(data, given, model)
     examples = with_targets(file, file.for_training, model.signature)
     held_out = file.sets.get("val")
@@ -86,7 +95,7 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
-    adapt(model, examples)
+    adapt(model, examples, numbers=not going_on)
     try:
         history = model.fit(
             **examples_of(examples),

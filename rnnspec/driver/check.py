@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from rnnspec.contract.model_source import LayerRow, MaskRow
 from rnnspec.diagnostics import Diagnostic
-from rnnspec.driver.source_files import parse_all, read_spec
+from rnnspec.driver.source_files import parse_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows, mask_rows
 from rnnspec.frozen import frozen
+from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec
 
 
@@ -24,8 +25,7 @@ class Checked:
     warnings: tuple[Diagnostic, ...]
 
 
-def check(spec: Spec, parameters: Mapping[str, ParameterValue] | None = None) -> Checked:
-    """The layers of a spec; SpecError with all that is wrong with it."""
-    tree, _ = parse_all(read_spec(spec))
-    graph = resolve(tree, parameters)
+def check(spec: Spec | SourceFile, parameters: Mapping[str, ParameterValue] | None = None) -> Checked:
+    """The layers of a spec; SpecError with all that is wrong with it. A source is the text in a model's file."""
+    graph = resolve(parse_spec(spec), parameters)
     return Checked(graph.model, layer_rows(graph), mask_rows(graph), graph.warnings)

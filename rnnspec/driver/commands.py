@@ -21,7 +21,7 @@ from rnnspec.spec_files import Spec
 
 
 def inspect(
-    spec: Spec,
+    spec: Spec | SourceFile,
     stage: str = "tensor",
     *,
     after: str | None = None,
@@ -32,8 +32,8 @@ def inspect(
 ) -> str:
     """The printed form of a stage, of the IR after the pass `after` if given; ValueError names the known ones.
 
-    `locations`: with the lines of the spec that each operation, or loop nest, comes from. `target`: the name of a described target,
-    None for this machine.
+    `spec`: a source is the text in a model's file. `locations`: with the lines of the spec that each operation, or loop nest, comes from.
+    `target`: the name of a described target, None for this machine.
     """
     machine = None if target is None else target_named(target)
     return compilation_of(spec, dtype=dtype, parameters=parameters, target=machine).print(stage, after, locations=locations)

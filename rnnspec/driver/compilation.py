@@ -19,7 +19,7 @@ from rnnspec.contract.signature import ArgumentValue, Config, Signature, weight_
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import backends, native, scores
 from rnnspec.driver.pipelines import LOWER, STAGES, Stage, pipeline_of, stages_of, without_input_gradients
-from rnnspec.driver.source_files import parse_all, parse_model_source, read_spec
+from rnnspec.driver.source_files import parse_model_source, parse_spec
 from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.graph.graph import Graph
 from rnnspec.frontend.model.graph_printer import print_ast, print_graph
@@ -56,10 +56,17 @@ def _precision(dtype: DTypeLike) -> Precision:
 
 
 def compilation_of(
-    spec: Spec, *, dtype: DTypeLike = "float32", parameters: Mapping[str, ParameterValue] | None = None, target: Target | None = None
+    spec: Spec | SourceFile,
+    *,
+    dtype: DTypeLike = "float32",
+    parameters: Mapping[str, ParameterValue] | None = None,
+    target: Target | None = None,
 ) -> Compilation:
-    """A spec's stages, for a target, or else this machine; SpecError if it can't be read or compiled."""
-    tree, _ = parse_all(read_spec(spec))
+    """A spec's stages, for a target, or else this machine; SpecError if it can't be read or compiled.
+
+    `spec`: a source is the text in a model's file.
+    """
+    tree = parse_spec(spec)
     return Compilation(tree, resolve(tree, parameters), _precision(dtype), target)
 
 

@@ -46,6 +46,13 @@ def _not_a_spec(path: str, mistaken: Mistaken) -> Diagnostic:
     return errors.syntax.NotASpec(span=Span(SourceFile(path, ""), 0, 0), found=mistaken.kind.value, help=mistaken.advice)
 
 
+def parse_spec(spec: Spec | SourceFile) -> ast.File:
+    """The syntax tree of a spec with its imports; SpecError for faults. A source is the text in a model's file, which imports nothing."""
+    if isinstance(spec, SourceFile):
+        return parse_model_source(spec, imports=False).tree
+    return parse_all(read_spec(spec))[0]
+
+
 def parse_all(source: SourceFile) -> tuple[ast.File, str]:
     """The syntax tree with its imports, and an equivalent text without imports; SpecError for faults in any of the files."""
     followed = _followed(source, _read_import)
