@@ -125,6 +125,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "checkpoint": "steps between kept states; the gradient computes again what lies between; 0, or not set: all is kept",
     "callbacks": "what each `fit` and `rnnspec train` calls on the way, in order: see [below](#callbacks)",
+    "allow_nan": "whether NaN and infinity may be in real steps of inputs; `false` if not set: see [below](#numbers-that-arent-finite)",
     "batch_size": "samples in one update; 32 if not set",
     "epochs": "passes over the data; 1 if not set",
     "validation_split": "the last fraction of the samples is validated on; 0 if not set",

@@ -117,6 +117,10 @@ class UnsavedWarning(UserWarning):
     """A part of a model that its file can't hold."""
 
 
+class NotFiniteWarning(RuntimeWarning):
+    """A training that has ended at a loss, a gradient or a weight that isn't finite."""
+
+
 class SpecError(ValueError):
     """A spec that can't be compiled; `diagnostics` holds all faults that its stage found."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from rnnspec.cli.console import say
 from rnnspec.training.backup import Checkpoints, checkpoints_in
 from rnnspec.training.callbacks import Logs
+from rnnspec.training.model import Model
 
 _EVERY = re.compile(r"every=([1-9][0-9]{0,8})")
 _KEPT = 3
@@ -39,6 +41,16 @@ def checkpoints_for(output: Path, every: str | None, keep: int | None, resume: b
         message = f"`{folder}` has checkpoints of a training that was broken off: add --resume to go on, or remove the folder"
         raise typer.BadParameter(message, param_hint="'--checkpoint'")
     return ToldCheckpoints(folder, int(given[1]), _KEPT if keep is None else keep, delete=False)
+
+
+def save_last_weights(model: Model, reason: str, output: Path, checkpoints: Checkpoints | None) -> NoReturn:
+    """Saves a model whose training ended at a number that isn't finite, if it was updated before, and raises a ValueError of the reason."""
+    if checkpoints is not None:
+        checkpoints.save_rest()
+    if not model.iterations:
+        raise ValueError(f"{reason}; there was no update before, and {output} isn't written")
+    model.save(output)
+    raise ValueError(f"{reason}; wrote {output}, with the weights before this batch")
 
 
 def save_interrupted(checkpoints: Checkpoints) -> None:

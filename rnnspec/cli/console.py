@@ -18,7 +18,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.theme import Theme
 
-from rnnspec.diagnostics import InternalError, SpecError, SpecWarning
+from rnnspec.diagnostics import InternalError, NotFiniteWarning, SpecError, SpecWarning
 
 
 class DiagnosticHighlighter(RegexHighlighter):
@@ -121,6 +121,8 @@ def report_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
     """Prints a warning to standard error; replaces `warnings.showwarning`."""
+    if category is NotFiniteWarning:  # the command ends with an error that says so
+        return
     print_diagnostics(str(message) if category is SpecWarning else f"warning: {message}")
 
 

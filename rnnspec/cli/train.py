@@ -59,7 +59,7 @@ def train(
     A compiled model in the place of the spec is trained on: from its weights, with its optimizer's state.
     """
     from rnnspec import api
-    from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted
+    from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted, save_last_weights
     from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
     from rnnspec.cli.plots import draw_curves
     from rnnspec.cli.results import print_json, print_results
@@ -115,6 +115,8 @@ def train(
     finally:
         if plot is not None:
             draw_curves(model.history, plot)
+    if history.not_finite:
+        save_last_weights(model, history.not_finite, output, checkpoints)
     model.save(output)
     say(f"wrote {output}")
     if checkpoints is not None:

@@ -240,6 +240,7 @@ class TrainSettings:
     """The names of one output's classes in the order of their numbers, or a tuple of those of each output."""
     checkpoint: int | None = None
     callbacks: tuple[Config, ...] = ()
+    allow_nan: bool | None = None
 
 
 @frozen

@@ -79,6 +79,8 @@ class Checkpoints(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Saves; it is called behind all other callbacks."""
         assert self._run is not None
+        if self._run.not_finite:  # the epoch isn't whole
+            return
         self._rest = epoch + 1, self.model.state_artifact(self._run.place(epoch + 1))[0]
         if (epoch + 1) % self._every == 0 or self._run.stopped or epoch + 1 == self.params["epochs"]:
             self.save_rest()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from rnnspec.diagnostics import NotFiniteWarning
 from rnnspec.runtime.data.batches import ALL_ROWS
+from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.sources import Batch
 from rnnspec.runtime.model.compiled_model import CompiledModel
 
@@ -37,6 +40,7 @@ class BatchCalls(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> float | list[Any]: ...
 
     @overload
@@ -50,6 +54,7 @@ class BatchCalls(CompiledModel):
         return_dict: Literal[True],
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> dict[str, Any]: ...
 
     def train_on_batch(
@@ -62,13 +67,15 @@ class BatchCalls(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> float | list[Any] | dict[str, Any]:
         """One update on all samples at once, as Keras's `train_on_batch`; returns the loss and the metrics before the update.
 
-        With `truncate` it is an update on each part of the sequences. `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths` and
-        errors as for `fit`. The loss, penalties included, and the metrics are means over this batch alone. They are a dict by name with
-        `return_dict`. Else the loss alone is a float; with metrics or several losses they are a list: the loss, each output's own, the
-        metrics, the weighted metrics; for a model with several outputs all metrics in the order of the alphabet.
+        With `truncate` it is an update on each part of the sequences. `x`, `y`, `sample_weight`, `class_weight`, `mask`, `lengths`,
+        `allow_nan` and errors as for `fit`; an update that would spoil the weights isn't made here either, which a warning tells. The loss,
+        penalties included, and the metrics are means over this batch alone. They are a dict by name with `return_dict`. Else the loss alone
+        is a float; with metrics or several losses they are a list: the loss, each output's own, the metrics, the weighted metrics; for a
+        model with several outputs all metrics in the order of the alphabet.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -84,11 +91,15 @@ class BatchCalls(CompiledModel):
         as_dict = setup.true_or_false("return_dict", return_dict)
         with self._changing:
             trainer, updates = self._ready()
+            trainer = trainer.allowing(allow_nan)
             examples = self._examples(trainer, Batch(x, y, sample_weight, mask, lengths), at_once=True)
             of_classes = setup.class_weights_for(trainer.objectives, class_weight, self.signature.train.class_weight)
             examples = examples.weighted_by_class(of_classes)
             totals = setup.Totals(trainer.objectives, trainer.executable)
-            trainer.train(examples, ALL_ROWS, updates, self._draw_key, totals)
+            try:
+                trainer.train(examples, ALL_ROWS, updates, self._draw_key, totals)
+            except setup.NotFinite as found:
+                warnings.warn(f"no update was made: {found}", NotFiniteWarning, stacklevel=2)
         return totals.logs() if as_dict else setup.batch_values(trainer.objectives, totals.logs())
 
     @overload
@@ -101,6 +112,7 @@ class BatchCalls(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> float | list[Any]: ...
 
     @overload
@@ -113,6 +125,7 @@ class BatchCalls(CompiledModel):
         return_dict: Literal[True],
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> dict[str, Any]: ...
 
     def test_on_batch(
@@ -124,10 +137,11 @@ class BatchCalls(CompiledModel):
         *,
         mask: object = None,
         lengths: object = None,
+        allow_nan: bool | None = None,
     ) -> float | list[Any] | dict[str, Any]:
         """The loss and the metrics of all samples at once, as Keras's `test_on_batch`; the form as of `train_on_batch`.
 
-        `x`, `y`, `sample_weight`, `mask`, `lengths` and errors as for `fit`; no optimizer is needed.
+        `x`, `y`, `sample_weight`, `mask`, `lengths`, `allow_nan` and errors as for `fit`; no optimizer is needed.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -138,7 +152,7 @@ class BatchCalls(CompiledModel):
         >>> model.test_on_batch(x, y, return_dict=True) == {"loss": loss, "mean_absolute_error": error}
         True
         """
-        trainer = self._loss_ready()
+        trainer = self._loss_ready().allowing(allow_nan)
         from rnnspec.training import setup
 
         as_dict = setup.true_or_false("return_dict", return_dict)
@@ -152,4 +166,6 @@ class BatchCalls(CompiledModel):
         inputs = self._checked(data.x, data.mask, data.lengths, at_once=at_once)
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
+        if not trainer.allow_nan:
+            refuse_not_finite(self.signature.inputs, inputs)
         return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)

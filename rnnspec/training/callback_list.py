@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from rnnspec.diagnostics import NotFiniteWarning, caller_level
 from rnnspec.training.backup import Checkpoints
-from rnnspec.training.callbacks import Callback, Logs
+from rnnspec.training.callbacks import Callback, History, Logs
 from rnnspec.training.monitors import LearningRateScheduler, Monitor, ReduceLROnPlateau, takes
 from rnnspec.training.progress import Shown
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from rnnspec.training.model import Model
 
 _A_CALLBACK = "a callback is an object of a class that inherits rnnspec.callbacks.Callback"
+
+WEIGHTS_BEFORE = "the weights are those before this batch"
 
 _HOOKS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("on_train_begin", "on_train_end", "on_test_begin", "on_test_end"), ("logs",)),
@@ -94,6 +98,8 @@ class CallbackList:
         """
         self.model = model
         self.begin = begin
+        self.not_finite = ""
+        """The reason why the training ended at a number that isn't finite."""
         self._random = random
         self._params = params
         self._all = tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoints)))
@@ -128,6 +134,16 @@ class CallbackList:
     def stopped(self) -> bool:
         """Whether a callback has stopped the training."""
         return self.model is not None and self.model.stop_training
+
+    def end(self, reason: str) -> None:
+        """Ends the training behind this batch, whose epoch isn't whole: a warning tells that the weights are those before it."""
+        self.not_finite = reason
+        for callback in self._all:
+            if isinstance(callback, History):
+                callback.not_finite = reason
+        if self.model is not None:
+            self.model.stop_training = True
+        warnings.warn(f"{reason}; {WEIGHTS_BEFORE}", NotFiniteWarning, stacklevel=caller_level())
 
     def train_begin(self) -> None:
         """Before the first epoch."""

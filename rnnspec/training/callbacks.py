@@ -121,6 +121,8 @@ class History(Callback):
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
+        self.not_finite = ""
+        """The reason why the training ended at a number that isn't finite; empty otherwise."""
         self.epoch: list[int] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -25,6 +25,7 @@ class Configuration:
     optimizer: Optimizer | None = None
     truncate: int | None = None
     checkpoint: int | None = None
+    allow_nan: bool | None = None
 
 
 @frozen

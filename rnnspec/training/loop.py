@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,12 @@ from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
 from rnnspec.training.callback_list import NO_CALLBACKS, CallbackList
+from rnnspec.training.constructors import true_or_false
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.feeds import Feed, warn_of_end
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
 from rnnspec.training.metrics import values_of_rows
+from rnnspec.training.not_finite import LARGE, NotFinite, check_gradient, check_loss, check_update, check_updated
 from rnnspec.training.objectives import Objective, Tracked, directions
 from rnnspec.training.penalties import Penalties
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
@@ -122,15 +125,21 @@ class Trainer:
     """The steps of a part of a sequence, behind which gradients are cut; 0: sequences are whole."""
     checkpoint: int = 0
     """See `CallRequest`."""
+    allow_nan: bool = False
+    """Whether inputs may have numbers that aren't finite in steps that aren't masked."""
 
     def apart(self) -> Trainer:
         """The same with states of its own, from zeros: for a validation that training's states take no part in."""
         return replace(self, executable=self.executable.apart())
 
+    def allowing(self, nan: bool | None) -> Trainer:
+        """The same with `allow_nan` as a call has it, None for as it is; ValueError for what is neither true nor false."""
+        return self if nan is None else replace(self, allow_nan=true_or_false("allow_nan", nan))
+
     def train(self, examples: Examples, rows: Rows, updates: Updates, draw: Callable[[], int], totals: Totals) -> None:
         """An update on the chosen samples, or one on each part of their sequences, which goes on with the states of the part before.
 
-        `draw`: draws the key of an update.
+        `draw`: draws the key of an update. NotFinite, the batch being in `totals`, instead of an update that would spoil the weights.
         """
         if not self.truncate:
             self.step(examples.batch(rows), updates, draw(), totals)
@@ -169,14 +178,28 @@ class Trainer:
 
         flat, of_weights = self.parameters.read(derived, flushed=False)
         penalty += of_weights
+        totals.add_penalty(penalty, inputs.size)
+        if not math.isfinite(loss + penalty):
+            unknown = inputs.inputs if self.allow_nan else dict[str, Array]()
+            check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)))
+        low, high = updates.bounds(flat, rows)
+        if max(-low, high) < LARGE:
+            check_updated([weight.name for weight in self.parameters.signatures if weight.updated] if updated else (), updated)
+        else:
+            check_gradient((low, high), self.parameters.split(flat), clipped=updates.optimizer.clipvalue is not None)
 
         def updated_weights(weights: Array) -> None:
-            updates.apply(weights, flat, rows)
-            self.penalties.constrain(weights)
-            self.parameters.put_updates(weights, updated)
+            def update() -> None:
+                updates.apply(weights, flat, rows)
+                self.penalties.constrain(weights)
+                self.parameters.put_updates(weights, updated)
+
+            if max(-low, high) < LARGE:
+                update()
+            else:
+                check_update(self.parameters, weights, update, partial(updates.flush, weights))
 
         self.parameters.change(updated_weights, flushed=False)
-        totals.add_penalty(penalty, inputs.size)
         return loss + penalty
 
     def evaluate(self, feed: Feed, prefix: str = "", callbacks: CallbackList = NO_CALLBACKS) -> Logs:
@@ -310,7 +333,10 @@ class Fit:
         with closing(self.feed.epoch(self.random)) as portions:
             for examples, rows in portions:
                 callbacks.batch_begin(taken)
-                self.trainer.train(examples, rows, self.updates, partial(draw_key, self.random), totals)
+                try:
+                    self.trainer.train(examples, rows, self.updates, partial(draw_key, self.random), totals)
+                except NotFinite as found:
+                    callbacks.end(f"training ended in epoch {epoch + 1} of {self.epochs}, batch {taken + 1}: {found}")
                 callbacks.batch_end(taken, totals)
                 taken += 1
                 if callbacks.stopped:

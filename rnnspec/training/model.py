@@ -99,6 +99,7 @@ class Model(SavedModel):
                 setup.metrics_for(self._outputs, train.weighted_metrics, "weighted_metrics"),
                 truncate=train.truncate,
                 checkpoint=train.checkpoint,
+                allow_nan=train.allow_nan,
             )
             self._trainer = self._trainer_for(self._configured)
             if train.optimizer is not None:
@@ -114,6 +115,7 @@ class Model(SavedModel):
         weighted_metrics: Sequence[MetricChoice] | Mapping[str, MetricChoice] | None = None,
         truncate: int | None = None,
         checkpoint: int | None = None,
+        allow_nan: bool | None = None,
     ) -> None:
         """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
 
@@ -132,6 +134,8 @@ class Model(SavedModel):
                                                                    and weights are updated; 0: whole sequences
         checkpoint        int from 0                               steps between kept states: the gradient computes again    unchanged
                                                                    what lies between, in little memory; 0: all is kept
+        allow_nan         bool                                     whether unmasked steps of inputs may have NaN or          unchanged
+                                                                   infinity in training and evaluation
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, or a model that `truncate`
         isn't for; then nothing has changed.
@@ -161,6 +165,8 @@ class Model(SavedModel):
                 chosen = replace(chosen, truncate=truncate)
             if checkpoint is not None:
                 chosen = replace(chosen, checkpoint=whole_number("checkpoint", checkpoint, 0))
+            if allow_nan is not None:
+                chosen = replace(chosen, allow_nan=setup.true_or_false("allow_nan", allow_nan))
             self._trainer = self._trainer_for(chosen)
             self._configured = self._chosen = chosen
             if given_optimizer is not None:
@@ -211,6 +217,7 @@ class Model(SavedModel):
         validation_steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
         initial_epoch: int = 0,
+        allow_nan: bool | None = None,
     ) -> History:
         """Trains for a number of epochs, as Keras's `fit`; `history` of the result has each epoch's loss and metrics by name.
 
@@ -242,6 +249,7 @@ class Model(SavedModel):
         callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order,     None
                                                           behind new objects of those in the spec
         initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
+        allow_nan           bool                          whether unmasked steps of x may have NaN or infinity             spec, False
 
         A default "spec, 32" is the setting of the spec's train section, or else 32. Of several outputs, `y`, `sample_weight` and
         `class_weight` are lists with an entry for each output that has a loss, or dicts by output name; None, or no name, is an output
@@ -249,6 +257,10 @@ class Model(SavedModel):
         values is the place of the largest, of a single value the nearest whole number. The same seed, weights and optimizer state give
         the same bits. ValueError, before the first step, names the argument, sample, step, value and expectation;
         also for a model without a loss or an optimizer.
+
+        A loss, a gradient or a weight that isn't finite ends the training before it reaches the weights, which stay those before its batch,
+        with `rnnspec.diagnostics.NotFiniteWarning`: epoch, batch and weight. The hooks for the epoch's and the training's end are called,
+        and `not_finite` of the result has the reason.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -272,6 +284,7 @@ class Model(SavedModel):
         # The lock is taken before anything is looked at: another thread may call `configure`.
         with self._changing, awaiting_under(self._changing):
             trainer, updates = self._ready()
+            trainer = trainer.allowing(allow_nan)
             epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
             seed = train.seed if seed is None else whole_number("seed", seed, 0)
             feed, validation = setup.training_feeds(
@@ -308,12 +321,13 @@ class Model(SavedModel):
         mask: object = None,
         lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
+        allow_nan: bool | None = None,
     ) -> dict[str, Any]:
         """The loss, penalties included, and the metrics by name: of all samples, or all unmasked steps of a sequence output.
 
-        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths`, `callbacks` and errors as for `fit`; `steps` as `validation_steps`; no
-        optimizer is needed. Class weights are of training alone. Values are floats, those of metrics with several numbers float64 arrays
-        (numbers,).
+        `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths`, `callbacks`, `allow_nan` and errors as for `fit`; `steps` as
+        `validation_steps`; no optimizer is needed. Class weights are of training alone. Values are floats, those of metrics with several
+        numbers float64 arrays (numbers,).
 
         >>> import numpy as np
         >>> import rnnspec
@@ -322,7 +336,7 @@ class Model(SavedModel):
         >>> list(model.evaluate(np.ones((4, 5, 3)), np.ones((4, 1))))
         ['loss', 'mean_absolute_error']
         """
-        trainer = self._loss_ready()
+        trainer = self._loss_ready().allowing(allow_nan)
         from rnnspec.training import setup
 
         called = setup.checked_callbacks(callbacks)
@@ -435,7 +449,7 @@ class Model(SavedModel):
         native = setup.native_objective(trained)
         names = tuple(name for each in native for name in each.results) if native else tuple(self._outputs)
         sequences = setup.NativeLosses(self._compile_loss)
-        settings = names, native, sequences, truncate, by.checkpoint or 0
+        settings = names, native, sequences, truncate, by.checkpoint or 0, bool(by.allow_nan)
         return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, *settings)
 
     def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:

@@ -40,6 +40,7 @@ class SavedConfiguration:
     weighted_of_all: bool
     truncate: int | None
     checkpoint: int | None
+    allow_nan: bool | None
 
     @property
     def own_losses(self) -> tuple[str, ...]:
@@ -117,6 +118,7 @@ def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple
         *(kept[1], of_all[1]),
         given.truncate,
         given.checkpoint,
+        given.allow_nan,
     )
     return saved, tuple(left_out)
 
@@ -135,6 +137,7 @@ def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[
         "weighted_metrics": MetricNames(saved.weighted_metrics, saved.weighted_of_all),
         "truncate": saved.truncate,
         "checkpoint": saved.checkpoint,
+        "allow_nan": saved.allow_nan,
     }
 
 

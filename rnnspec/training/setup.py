@@ -11,6 +11,7 @@ from rnnspec.training.constructors import shows, true_or_false
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.feeds import ArrayFeed, cutting, feed_of, held_out, training_feeds
 from rnnspec.training.loop import Fit, Totals, Trainer
+from rnnspec.training.not_finite import NotFinite
 from rnnspec.training.objectives import batch_values, directions, native_objective, objectives
 from rnnspec.training.penalties import penalties
 from rnnspec.training.progress import progress
@@ -25,6 +26,7 @@ __all__ = [
     "Fit",
     "History",
     "NativeLosses",
+    "NotFinite",
     "Totals",
     "Trainer",
     "Updates",

@@ -17,6 +17,7 @@ from rnnspec.contract.executable import Array, NativeUpdate, UpdateCompiler
 from rnnspec.contract.signature import WeightSignature
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.frozen import frozen
+from rnnspec.runtime.data.finite_inputs import bounds
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training.optimizers import Optimizer, WeightExtent
 
@@ -96,6 +97,22 @@ class Updates:
 
             self.parameters.change(caught_up, flushed=False)
         return rows
+
+    def bounds(self, gradient: Array, rows: list[Rows]) -> tuple[float, float]:
+        """The least and the largest number of a gradient, NaN if one is NaN; of tables those of the rows that a batch reads."""
+        parts: list[Array] = []
+        start = 0
+        for table, read in zip(self._tables, rows, strict=True):
+            parts += [gradient[start : table.range.start], gradient[table.range].reshape(-1, table.width)[read]]
+            start = table.range.stop
+        found = [bounds(part) for part in (*parts, gradient[start:])]
+        if len(found) == 1:
+            return found[0]
+        return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
+
+    def flush(self, weights: Array) -> None:
+        """Makes the updates that wait, inside `Parameters.change`."""
+        self._flush(weights)
 
     def apply(self, weights: Array, gradient: Array, rows: list[Rows]) -> None:
         """Makes one update inside `Parameters.change`. `gradient`: the array from `zeros`, filled. `rows`: from `catch_up`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rnnspec
 from rnnspec.contract.target_names import TARGET_NAMES
 from rnnspec.driver import commands
 from rnnspec.interop.safetensors import write_weights
@@ -310,3 +311,19 @@ def test_only_what_a_model_runs_is_made_for_another_machine() -> None:
 def test_the_code_is_the_other_machine_s() -> None:
     sizes = {name: commands.compile_for(SPEC, name).sizes["forward"] for name in TARGET_NAMES}
     assert len(set(sizes.values())) == len(sizes)
+
+
+def test_a_training_that_ends_at_nan_is_an_error_with_the_weights_before(tmp_path: Path) -> None:
+    """Where no update was made before, nothing is written."""
+    place, train = Workplace(tmp_path), "train { loss = mse  optimizer = SGD(1e12)  epochs = 9  batch_size = 2 }"
+    (tmp_path / "m.rnn").write_text(f"model M {{ input x: float[time, 2]  LSTM(2)  Dense(1)  {train} }}", encoding="utf-8")
+    for target, wrote in ((1e30, "there was no update before, and m.rnnc isn't written"), (1.0, "wrote m.rnnc, with the weights before")):
+        assert not (tmp_path / "m.rnnc").exists()
+        np.savez(tmp_path / "data.npz", x=np.ones((4, 3, 2)), y=np.full(4, target))
+        message = place.refuses("train", "m.rnn", "-d", "data.npz", "-o", "m.rnnc", "--seed", "1")
+        assert re.search(
+            r"error: training ended in epoch \d of 9, batch [12]: the loss is (inf|nan): it comes from output dense; ", message
+        )
+        assert wrote in message
+    weights = rnnspec.load(tmp_path / "m.rnnc").get_weights()
+    assert all(np.isfinite(each).all() for each in weights)

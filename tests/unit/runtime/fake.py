@@ -148,7 +148,8 @@ class FakeExecutable:
             shown = index.shown(True, self.signature.outputs[0].flip)
             d_rows = np.zeros((count, dy.shape[-1]), dy.dtype)
             np.add.at(d_rows, shown[shown >= 0], dy.reshape(-1, dy.shape[-1])[shown >= 0])
-        computed = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
+        with np.errstate(all="ignore"):  # as native code does
+            computed = np.concatenate([(rows.T @ d_rows).reshape(-1), d_rows.sum(axis=0)]).astype(weights.dtype)
         gradient = np.zeros_like(weights) if gradient is None else gradient
         gradient += computed
         if not input_gradients or spec.integer:
