@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.reference_activations import ACTIVATIONS, elu, magnitude, softmax
-from tests.specs import Graph, chain, weights_of
+from tests.specs import Graph, chain, make, weights_of
 
 Array = NDArray[Any]
 Layer = Mapping[str, Any]
@@ -546,6 +546,12 @@ def of_one(layer: Layer, flow: Flow, call: Call) -> Flow:
         case "Cropping1D":
             start, end = both_ends(layer.get("cropping", 1))
             return Flow(value[:, start : value.shape[1] - end])
+        case "Slice" if layer.get("axis", 1) in (1, -2) and value.ndim == 3:
+            if layer.get("carry_mask", False) and mask is not None:
+                return extended(make("Cropping1D", cropping=[layer.get("start", 0), -(layer.get("stop") or 0)]), value, mask)
+            return Flow(value[:, layer.get("start", 0) : layer.get("stop")])
+        case "Slice":
+            return Flow(value[..., layer.get("start", 0) : layer.get("stop")], mask)
         case "UpSampling1D":
             return Flow(np.repeat(value, layer.get("size", 2), axis=1))
         case "UnitNormalization":

@@ -115,6 +115,55 @@ def croppings(draw: st.DrawFn, shape: Shape) -> Layer:
     return layer
 
 
+@st.composite
+def slices(draw: st.DrawFn, shape: Shape) -> Layer:
+    """Of features, or of steps: from both ends as Cropping1D, or a fixed number, where steps of any length may be too few for it."""
+    if not shape.sequence or draw(FLAG):
+        start = draw(st.integers(0, shape.width - 1))
+        stop = draw(st.integers(start + 1, shape.width))
+        written = start - shape.width if draw(FLAG) else start, None if stop == shape.width else stop
+        return make("Slice", start=written[0], stop=written[1], axis=-1)
+    most = shape.length if isinstance(shape.length, int) else 3
+    start = draw(st.integers(0, most - 1))
+    if draw(FLAG):
+        ends = {"start": start, "stop": draw(st.sampled_from([None, -1])) if most - start > 1 else None}
+        return make("Slice", **ends, **({"carry_mask": True} if draw(FLAG) else {}))
+    stop = draw(st.integers(start + 1, most))
+    return make("Slice", start=start, stop=stop) if draw(FLAG) else make("Slice", start=-stop, stop=-start if start else None)
+
+
+def sliced(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
+    """Misfit where a slice, of another value than it was drawn for, isn't within it."""
+    (shape,) = shapes
+    start, stop = layer["start"], layer["stop"]
+    of_steps = shape.sequence and layer.get("axis") != -1
+    extent = shape.length if of_steps else shape.width
+    carries = layer.get("carry_mask", False)
+    if isinstance(extent, int) and not carries:
+        first, last = (extent + place if place < 0 else place for place in (start, extent if stop is None else stop))
+        if not 0 <= first < last <= extent:
+            raise Misfit
+        return [shape.anew(last - first, shape.width)] if of_steps else [shape.of(last - first)]
+    if not of_steps:
+        raise Misfit
+    if start >= 0 and (stop is None or stop < 0):
+        length = plus(shape.length or 0, -start, stop or 0)
+        if isinstance(length, int) and length < 1:
+            raise Misfit
+        if carries and shape.masks:
+            over = str(("Slice", start, stop, shape.length, shape.flipped, sorted(shape.masks)))
+            return [Shape(length, shape.width, masks=frozenset({(over, tuple[float, ...]())}), known=shape.known)]
+        return [shape.anew(length, shape.width)]
+    return [shape.anew((stop or 0) - start, shape.width)]
+
+
+def steps_needed(layer: Layer, shapes: Sequence[Shape]) -> list[Dim]:
+    """A length that is above 0 where there are steps enough for a slice of a fixed number."""
+    if layer["layer"] != "Slice" or not shapes[0].sequence or layer.get("axis") == -1:
+        return []
+    return [plus(shapes[0].length or 0, 1 - max(-layer["start"], layer["stop"] or 0, 2))]
+
+
 # The same numbers in another shape
 
 
@@ -222,6 +271,7 @@ WINDOWS: Mapping[str, Entry] = MappingProxyType(
         "AveragePooling1D": local_pooling("AveragePooling1D"),
         "ZeroPadding1D": Entry(sequence, lambda shape: {"padding": maybe(ENDS), "carry_mask": maybe(FLAG)}, extended),
         "Cropping1D": Entry(sequence, croppings, extended),
+        "Slice": Entry(numbers, slices, sliced, weight=2),
         "UpSampling1D": Entry(
             sequence,
             lambda shape: {"size": maybe(st.integers(1, LARGEST))},

@@ -12,6 +12,7 @@ from rnnspec.contract.dimensions import Dim, Name, Size
 from tests.property.cells import Cell
 from tests.property.drawn_model import MAIN, PATTERNS, DrawnModel, long_enough
 from tests.property.entries import UNITS, VOCABULARY, WIDEST, Misfit, Number, Shape
+from tests.property.entries_windows import steps_needed
 from tests.property.layers import CELLS, ENTRIES, drawn_layer, fits, results, state_widths
 from tests.specs import Graph, Layer, Statement, make, statement_lines
 
@@ -360,6 +361,7 @@ class Builder:
         for statement in self.flat:
             shapes = [named[name] for name in statement.takes]
             for layer in statement.layers:
+                found += steps_needed(layer, shapes)
                 shapes = results(layer, shapes)
                 found += [shape.length for shape in shapes if shape.length is not None]
             named |= zip(statement.names, shapes, strict=True)

@@ -284,6 +284,9 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
                         span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value)
                     )
                 )
+        case argument_types.Position():
+            if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= kind.most:
+                return given
         case argument_types.Integers():
             items = [item.value for item in value] if isinstance(value, tuple) else [value]
             if items and all(isinstance(item, int) and not isinstance(item, bool) for item in items):

@@ -62,6 +62,18 @@ class AtBothEnds:
 
 
 @frozen
+class Position:
+    """The place of a step or a feature, `most` from the beginning, or below 0 from the end."""
+
+    most: int = 1_000_000
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return f"a whole number of at most {self.most}, below 0 from the end"
+
+
+@frozen
 class LayerName:
     """A name that the user gives to a layer."""
 
@@ -283,6 +295,7 @@ ArgumentType: TypeAlias = (
     Int
     | Integers
     | AtBothEnds
+    | Position
     | Float
     | Flag
     | LayerName

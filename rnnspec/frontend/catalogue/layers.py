@@ -22,6 +22,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     Named,
     Numbers,
     OneOf,
+    Position,
     RecurrentLayer,
 )
 from rnnspec.frontend.catalogue.entries import catalogue
@@ -230,6 +231,16 @@ LAYERS = catalogue(
         ),
         Entry("ZeroPadding1D", (ArgumentSpec("padding", AT_BOTH_ENDS, 1), unsupported_arguments.DATA_FORMAT, CARRY_MASK, NAME)),
         Entry("Cropping1D", (ArgumentSpec("cropping", AT_BOTH_ENDS, (1, 1)), CARRY_MASK, NAME)),
+        Entry(
+            "Slice",
+            (
+                ArgumentSpec("start", Position(), 0),
+                ArgumentSpec("stop", Position(), None, optional=True),
+                ArgumentSpec("axis", Axes(), 1),
+                CARRY_MASK,
+                NAME,
+            ),
+        ),
         Entry("UpSampling1D", (ArgumentSpec("size", Int(1, 100), 2), NAME)),
         Entry("SpatialDropout1D", (ArgumentSpec("rate", Float(0.0, 1.0, below_maximum=True)), unsupported_arguments.SEED, NAME)),
         Entry("GaussianNoise", (ArgumentSpec("stddev", Float(0.0, 1.0)), unsupported_arguments.SEED, NAME)),

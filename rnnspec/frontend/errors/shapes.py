@@ -67,3 +67,16 @@ class TooManySteps(Diagnostic):
 
     layer: str
     length: int
+
+
+@frozen(kw_only=True)
+class SliceMisfit(Diagnostic):
+    """A slice that there isn't, or of which nobody knows the length before a call."""
+
+    code = "E0236"
+    title = "{layer} can't take these {what}"
+    label = "{problem}"
+
+    layer: str
+    what: str
+    problem: str

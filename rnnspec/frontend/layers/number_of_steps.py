@@ -42,7 +42,7 @@ def _resized(length: Extent, width: int, name: str, call: ast.Call) -> GraphTens
     return GraphTensor((length, width), StepMask((), length), computed=name)
 
 
-def _extended_type(value: GraphTensor, start: int, end: int, name: str, call: ast.Call, *, carry_mask: bool) -> GraphTensor:
+def extended_type(value: GraphTensor, start: int, end: int, name: str, call: ast.Call, *, carry_mask: bool) -> GraphTensor:
     """A sequence with so many steps more at both ends, or fewer where a number is below 0."""
     result = _resized(plus(value.shape[0], start, end), value.features, name, call)
     return replace(result, steps=_ways(value, start, end)[-1]) if carry_mask else result
@@ -66,7 +66,7 @@ def _ways(value: GraphTensor, start: int, end: int) -> list[StepMask]:
     return ways
 
 
-def _packs_extended(application: Application, start: int, end: int, *, carry_mask: bool) -> Iterator[StepMask]:
+def packs_extended(application: Application, start: int, end: int, *, carry_mask: bool) -> Iterator[StepMask]:
     """Without a mask that is carried, all the steps; else each mask on the way."""
     if not carry_mask:
         yield from rules.own_and_every_step(application.layer, application)
@@ -77,7 +77,7 @@ def _packs_extended(application: Application, start: int, end: int, *, carry_mas
     yield from _ways(value, start, end)
 
 
-def _extended(tools: Tools, name: str, operand: Flow, start: int, end: int, *, carry_mask: bool) -> Flow:
+def extended(tools: Tools, name: str, operand: Flow, start: int, end: int, *, carry_mask: bool) -> Flow:
     """A sequence with so many steps of zeros more at both ends, or fewer of its own where a number is below 0.
 
     In a stream only fewer: each step waits for those that are taken off the end.
@@ -118,12 +118,12 @@ def _check_padding(checks: ShapeRules, name: str, bindings: Bindings, call: ast.
     checks.numbers(call, operand)
     value, carry_mask = checks.sequence(call, operand), bindings.flag("carry_mask")
     layer = ZeroPadding(name, *_both_ends(bindings, "padding"), carry_mask)
-    output = _extended_type(value, layer.start, layer.end, name, call, carry_mask=carry_mask)
+    output = extended_type(value, layer.start, layer.end, name, call, carry_mask=carry_mask)
     return BuiltLayer(layer, (operand,), (output,))
 
 
 def _lower_padding(tools: Tools, layer: ZeroPadding, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    return (_extended(tools, layer.name, operands[0], layer.start, layer.end, carry_mask=layer.carry_mask),)
+    return (extended(tools, layer.name, operands[0], layer.start, layer.end, carry_mask=layer.carry_mask),)
 
 
 ZERO_PADDING = LayerRules(
@@ -133,7 +133,7 @@ ZERO_PADDING = LayerRules(
     lower=_lower_padding,
     mask=lambda layer: mask_of(layer.carry_mask, MaskAdvice.CARRY_ENDS),
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
-    packs=lambda layer, application: _packs_extended(application, layer.start, layer.end, carry_mask=layer.carry_mask),
+    packs=lambda layer, application: packs_extended(application, layer.start, layer.end, carry_mask=layer.carry_mask),
     draws=rules.draws_nothing,
     stream_refusal=_padding_refusal,
     states=rules.carries_nothing,
@@ -162,12 +162,12 @@ def _check_cropping(checks: ShapeRules, name: str, bindings: Bindings, call: ast
     layer, length = Cropping(name, *_both_ends(bindings, "cropping"), carry_mask), value.shape[0]
     if isinstance(length, int) and length <= layer.start + layer.end:
         raise CheckError(errors.shapes.NothingLeft(span=call.callee.span, layer=name, count=layer.start + layer.end, length=length))
-    output = _extended_type(value, -layer.start, -layer.end, name, call, carry_mask=carry_mask)
+    output = extended_type(value, -layer.start, -layer.end, name, call, carry_mask=carry_mask)
     return BuiltLayer(layer, (operand,), (output,))
 
 
 def _lower_cropping(tools: Tools, layer: Cropping, operands: Sequence[Flow]) -> tuple[Flow, ...]:
-    return (_extended(tools, layer.name, operands[0], -layer.start, -layer.end, carry_mask=layer.carry_mask),)
+    return (extended(tools, layer.name, operands[0], -layer.start, -layer.end, carry_mask=layer.carry_mask),)
 
 
 CROPPING = LayerRules(
@@ -177,7 +177,7 @@ CROPPING = LayerRules(
     lower=_lower_cropping,
     mask=lambda layer: mask_of(layer.carry_mask, MaskAdvice.CARRY_ENDS),
     masked_steps=lambda layer, _: masked_steps_of(layer.carry_mask),
-    packs=lambda layer, application: _packs_extended(application, -layer.start, -layer.end, carry_mask=layer.carry_mask),
+    packs=lambda layer, application: packs_extended(application, -layer.start, -layer.end, carry_mask=layer.carry_mask),
     draws=rules.draws_nothing,
     stream_refusal=lambda layer, application, operands: masked_refusal(layer.name, application, operands[0], carry_mask=layer.carry_mask),
     states=lambda layer, application, streaming: delay_of(layer.name, layer.end, application, streaming),

@@ -31,6 +31,7 @@ from rnnspec.frontend.layers.recurrent import RECURRENT
 from rnnspec.frontend.layers.repeat import REPEAT_VECTOR
 from rnnspec.frontend.layers.reshape import RESHAPING
 from rnnspec.frontend.layers.rules import CheckContext, LayerRules, OfCall, OfOne, OfSeveral
+from rnnspec.frontend.layers.slices import SLICE, STEP_SLICE
 from rnnspec.frontend.layers.time_distributed import TIME_DISTRIBUTED
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -60,7 +61,9 @@ ALL: tuple[LayerRules[Any], ...] = (
     RECURRENT,
     REPEAT_VECTOR,
     RESHAPING,
+    SLICE,
     SPATIAL_DROPOUT,
+    STEP_SLICE,
     STEP_SOFTMAX,
     TIME_DISTRIBUTED,
     UNIT_NORMALIZATION,

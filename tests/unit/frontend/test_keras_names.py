@@ -44,7 +44,7 @@ PLACES: Mapping[str, str] = {
 }
 """What follows the input where a member of a family stands."""
 
-NOT_IN_KERAS = ("Last",)
+NOT_IN_KERAS = ("Last", "Slice")
 """Layers for which Keras has no name."""
 
 EVERY = [(family, spelling) for family in names.FAMILIES for spelling in names.spellings(family)]
