@@ -109,6 +109,9 @@ UpdateCompiler: TypeAlias = Callable[[Formula, int, int], NativeUpdate]
 """The native update of a formula with so many states and constants."""
 
 
+NOTHING_DUE = object()
+"""The result of a fast path whose only output has no value in a step of a stream."""
+
 FastPath: TypeAlias = Callable[..., Any]
 """From x, or from x, a mask and lengths, to newly allocated outputs; None for arguments that aren't of the call's shapes, or wrong.
 
@@ -157,10 +160,11 @@ class PreparedCall(Protocol):
         """The rows that have a value by a stream's clock in the last step, bool (batch, 1)."""
         ...
 
-    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, clocks: Sequence[Clock] = (), stay: bool = False) -> FastPath:
         """A function that makes the step and returns copies of `shown`, views of `outputs`.
 
-        `stay`: inputs that are no sequences aren't arguments, but what `inputs` has.
+        `clocks`: of a stream, those of the outputs, which have NaN in rows that aren't due and are None where no row is, an only one
+        `NOTHING_DUE`. `stay`: inputs that are no sequences aren't arguments, but what `inputs` has.
         It returns None while another thread is in it, and once `version`, an array of one number, differs from the version of its weights.
         """
         ...

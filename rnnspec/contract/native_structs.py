@@ -124,12 +124,49 @@ class HeldRecord(ctypes.Structure):
     ]
 
 
+class ClockRecord(ctypes.Structure):
+    """A clock of a stream: in which of its rows a step falls due, see `contract.clock`.
+
+    | field | |
+    |---|---|
+    | `rows`, `period` | the number of rows, and of steps from one that is due to the next |
+    | `left` | address of an int64 for each row: the steps before the one in which it is due |
+    | `due` | address of a byte for each row, 1 if it is due in this step, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("rows", ctypes.c_int64),
+        ("period", ctypes.c_int64),
+        ("left", ctypes.c_void_p),
+        ("due", ctypes.c_void_p),
+    ]
+
+
+class OutputRecord(ctypes.Structure):
+    """An output of a fast path: how it is copied for the caller, and which of its rows have a value.
+
+    | field | |
+    |---|---|
+    | `copy` | address of a Python callable that gives a copy |
+    | `due` | address of a byte for each row, 1 where it has a value: NaN takes the place of others, `None` that of none; 0: all have |
+    | `rows`, `bytes`, `data` | its rows, the bytes of one, its address |
+    """
+
+    _fields_: ClassVar = [
+        ("copy", ctypes.c_void_p),
+        ("due", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+    ]
+
+
 class CallRecord(ctypes.Structure):
     """The record of a fast path: the arguments that it accepts, the function that it calls, the outputs that it copies.
 
     | field | |
     |---|---|
-    | `none` | address of `None` |
+    | `none`, `nothing` | address of `None`, and of what is returned in the place of an only output that is `None` |
     | `array_type`, `list_type`, `tuple_type`, `dict_type`, `int_type`, `int64_type` | numpy's array, Python's types, numpy's int64 |
     | `version`, `made_for` | address of the weights' version now, and the version that `tables` hold |
     | `function`, `tables`, `sizes` | addresses of the native function, of a pointer table for each of two turns, of its sizes |
@@ -138,12 +175,14 @@ class CallRecord(ctypes.Structure):
     | `sequences` | how many of them have steps |
     | `packs` | 1 if calls make packing indices, and may have masks and lengths |
     | `sources`, `source_count`, `indices`, `index_count`, `held`, `held_count` | `SourceRecord`s, `IndexRecord`s, `HeldRecord`s |
-    | `copies`, `outputs` | address of an array of Python callables, one for each output, that copy it, and their number |
+    | `clocks`, `clock_count` | address of the `ClockRecord`s, and their number |
+    | `outputs`, `output_count` | address of the `OutputRecord`s, and their number |
     | `busy` | 1 while a call is under way |
     """
 
     _fields_: ClassVar = [
         ("none", ctypes.c_void_p),
+        ("nothing", ctypes.c_void_p),
         ("array_type", ctypes.c_void_p),
         ("list_type", ctypes.c_void_p),
         ("tuple_type", ctypes.c_void_p),
@@ -167,8 +206,10 @@ class CallRecord(ctypes.Structure):
         ("index_count", ctypes.c_int64),
         ("held", ctypes.c_void_p),
         ("held_count", ctypes.c_int64),
-        ("copies", ctypes.c_void_p),
-        ("outputs", ctypes.c_int64),
+        ("clocks", ctypes.c_void_p),
+        ("clock_count", ctypes.c_int64),
+        ("outputs", ctypes.c_void_p),
+        ("output_count", ctypes.c_int64),
         ("busy", ctypes.c_int64),
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from rnnspec.contract.clock import EVERY_STEP, Clock
+from rnnspec.contract.clock import Clock
 from rnnspec.contract.dimensions import Dim, Windows
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
@@ -294,14 +294,10 @@ class Signature:
 
     @property
     def of_step(self) -> Signature:
-        """The signature of a step of a stream: indices that no input masks have one step, those with a clock maybe none."""
-        clocks = self.stream.clocks or (EVERY_STEP,) * len(self.indices)
-        pairs = zip(self.indices, clocks, strict=True)
+        """The signature of a step of a stream: indices of which the spec masks no step have one step, those with a clock maybe none."""
         of_one = IndexSignature((), 1)
-        indices = tuple(
-            of_one if isinstance(each, IndexSignature) and (clock != EVERY_STEP or each.windows) else each for each, clock in pairs
-        )
-        return replace(self, indices=indices)
+        masked = [isinstance(each, IndexSignature) and each.sources and all(values for _, values in each.sources) for each in self.indices]
+        return replace(self, indices=tuple(each if is_masked else of_one for each, is_masked in zip(self.indices, masked, strict=True)))
 
     def sources(self) -> Iterator[tuple[str, tuple[float, ...]]]:
         """The inputs from which packing indices are made, each with its masking values."""

@@ -1,4 +1,4 @@
-"""A direct call's packing indices in native code, as `contract.packing.pack` makes them, and the call itself.
+"""A direct call's packing indices in native code, as `contract.packing.pack` makes them, the call itself, and its outputs.
 
 All of it is arithmetic in memory of the call's own, whose sizes the record has.
 """
@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from rnnspec.backend.llvm_cpu.structures import Record, element_of, place_of
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
-from rnnspec.contract.native_structs import CallRecord, ElementKind, HeldRecord, IndexRecord, InputRecord, SourceRecord
+from rnnspec.contract.native_structs import (
+    CallRecord,
+    ClockRecord,
+    ElementKind,
+    HeldRecord,
+    IndexRecord,
+    InputRecord,
+    OutputRecord,
+    SourceRecord,
+)
 
 _TYPES = {ElementKind.FLOAT32: "float", ElementKind.FLOAT64: "double", ElementKind.INT32: "i32"}
 """What functions read."""
 
 
 def emit_call_packing() -> str:
-    """`void rnnspec.call.pack(ptr record)` makes a `CallRecord`'s indices, `void rnnspec.call.run(ptr record)` calls its function."""
-    return "\n".join(each.text() for each in (_source(), _index(), _shown(), _held(), _pack(), _run()))
+    """`void rnnspec.call.pack(ptr record)` makes a `CallRecord`'s indices, `void rnnspec.call.run(ptr record)` calls its function.
+
+    `void rnnspec.call.value(ptr output, ptr absent, ptr place)` puts a new reference to an `OutputRecord`'s value in a place, or to
+    the object `absent` where it has none.
+    """
+    functions = (_source(), _index(), _shown(), _held(), _clock(), _pack(), _run(), _value())
+    return "\n".join(each.text() for each in functions)
 
 
 def _source() -> FunctionWriter:
@@ -147,10 +161,48 @@ def _held() -> FunctionWriter:
     return writer
 
 
+def _clock() -> FunctionWriter:
+    """One step of a stream's clock: rows of which no step is left are due, and then wait for a period."""
+    writer = FunctionWriter("rnnspec.call.clock", ["ptr %clock"])
+    clock = Record(writer, ClockRecord, "%clock")
+    rows, period, left, due = (clock.load(name) for name in ("rows", "period", "left", "due"))
+    with writer.loop("0", rows, hint="row") as row:
+        before = element_of(writer, "i64", left, row)
+        is_due = writer.assign(f"icmp eq i64 {before}, 0")
+        _store(writer, "i8", writer.assign(f"zext i1 {is_due} to i8"), due, row)
+        wait = writer.assign(f"select i1 {is_due}, i64 {period}, i64 {before}")
+        _store(writer, "i64", writer.add(wait, -1), left, row)
+    return writer
+
+
+def _value() -> FunctionWriter:
+    """A copy of an output, with NaN, whose bits may all be ones, in rows that have no value; `%absent` if no row has one."""
+    writer = FunctionWriter("rnnspec.call.value", ["ptr %output", "ptr %absent", "ptr %place"])
+    output = Record(writer, OutputRecord, "%output")
+    rows, width, due, data = (output.load(name) for name in ("rows", "bytes", "due", "data"))
+    waits = writer.assign(f"icmp ne ptr {due}, null")
+    looked_at = writer.assign(f"select i1 {waits}, i64 {rows}, i64 0")
+    none = writer.assign(f"xor i1 {waits}, true")
+    with writer.carrying_loop("0", looked_at, 1, [("i1", none)], "row") as (row, carried, following):
+        is_due = writer.assign(f"icmp ne i8 {element_of(writer, 'i8', due, row)}, 0")
+        with writer.when(writer.assign(f"xor i1 {is_due}, true")):
+            there = writer.assign(f"getelementptr inbounds i8, ptr {data}, i64 {writer.multiply(row, width)}", "p")
+            writer.do(f"call void @llvm.memset.p0.i64(ptr {there}, i8 -1, i64 {width}, i1 false)")
+        following.append(writer.assign(f"or i1 {carried[0]}, {is_due}"))
+    with writer.when(carried[0]):
+        copied = writer.assign(f"call ptr @PyObject_CallNoArgs(ptr {output.load('copy')})")
+        writer.do(f"store ptr {copied}, ptr %place")
+    with writer.when(writer.assign(f"xor i1 {carried[0]}, true")):
+        writer.do("call void @Py_IncRef(ptr %absent)")
+        writer.do("store ptr %absent, ptr %place")
+    return writer
+
+
 def _pack() -> FunctionWriter:
     writer = FunctionWriter("rnnspec.call.pack", ["ptr %record"])
     record = Record(writer, CallRecord, "%record")
     for array, count, structure, function in (
+        ("clocks", "clock_count", ClockRecord, "rnnspec.call.clock"),
         ("sources", "source_count", SourceRecord, "rnnspec.call.source"),
         ("indices", "index_count", IndexRecord, "rnnspec.call.index"),
     ):

@@ -11,7 +11,7 @@ from rnnspec.backend.llvm_cpu.call_arguments import emit_call_arguments
 from rnnspec.backend.llvm_cpu.call_packing import emit_call_packing
 from rnnspec.backend.llvm_cpu.structures import struct_type
 from rnnspec.backend.templates import render
-from rnnspec.contract.native_structs import CallRecord, field_numbers
+from rnnspec.contract.native_structs import CallRecord, OutputRecord, field_numbers
 from rnnspec.kernel.target import Target
 
 SYMBOL = "rnnspec_python_call"
@@ -28,6 +28,7 @@ def emit_python_call(target: Target) -> str:
         "triple": target.triple,
         "symbol": SYMBOL,
         "record_type": struct_type(CallRecord),
+        "output_type": struct_type(OutputRecord),
         "record": field_numbers(CallRecord),
     }
     return "\n".join([render("python_call.ll.j2", values), emit_call_arguments(), emit_call_packing()])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import value_of
-from rnnspec.contract.executable import Array, Executable, FastPath, PreparedCall
+from rnnspec.contract.executable import NOTHING_DUE, Array, Executable, FastPath, PreparedCall
 from rnnspec.contract.signature import Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
@@ -141,7 +141,9 @@ class Stream:
         ['lstm/c', 'lstm/h', 'lstm/return']
         """
         shown = self._direct(x)
-        return self._step_in_turn(x) if shown is None else shown
+        if shown is None:
+            return self._step_in_turn(x)
+        return None if shown is NOTHING_DUE else shown
 
     def steps(self, x: object) -> Any:
         """The values of `step` that aren't None over several steps, (batch, values, units); a tuple if the model has several outputs.
@@ -217,7 +219,7 @@ class Stream:
         prepared = self._prepared
         if self._version != self._parameters.version:
             self._parameters.read(self._take_weights)
-            self._made = prepared.fast_path(self._shown, self._parameters.version_now, stay=self._stay)
+            self._made = prepared.fast_path(self._shown, self._parameters.version_now, clocks=self._clocks, stay=self._stay)
         prepared.take(batch.inputs, batch.indices)
         prepared.run()
         copies = tuple(self._value(clock, value) for clock, value in zip(self._clocks, self._shown, strict=True))

@@ -9,7 +9,9 @@ import numpy as np
 
 from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.executable import Array
+from rnnspec.contract.native_structs import ClockRecord
 from rnnspec.frozen import frozen
+from rnnspec.runtime.native.memory import address
 
 
 @frozen
@@ -33,12 +35,21 @@ class DueSteps:
     def __bool__(self) -> bool:
         return bool(self._countdowns)
 
-    def __getitem__(self, clock: Clock) -> Countdown:
-        return self._countdowns[clock]
-
     def due(self, clock: Clock) -> Array:
         """The rows that are due in this step, bool (batch, 1)."""
-        return self._countdowns[clock].due if clock in self._countdowns else np.ones((self._batch, 1), np.bool_)
+        due = self.waiting(clock)
+        return np.ones((self._batch, 1), np.bool_) if due is None else due
+
+    def waiting(self, clock: Clock) -> Array | None:
+        """The array of the rows that are due, which each step writes; None for a clock by which all always are."""
+        return self._countdowns[clock].due if clock in self._countdowns else None
+
+    def records(self) -> list[ClockRecord]:
+        """Records of the clocks for native code."""
+        return [
+            ClockRecord(rows=self._batch, period=each.clock.period, left=address(each.left), due=address(each.due))
+            for each in self._countdowns.values()
+        ]
 
     def reset(self, rows: Any) -> None:
         """Begins anew for some rows."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.contract.executable import Array, FastPath
+from rnnspec.contract.executable import NOTHING_DUE, Array, FastPath
 from rnnspec.contract.native_function import NativeFunction, operations
-from rnnspec.contract.native_structs import CallRecord, HeldRecord, IndexRecord, InputRecord, SourceRecord
+from rnnspec.contract.native_structs import CallRecord, ClockRecord, HeldRecord, IndexRecord, InputRecord, OutputRecord, SourceRecord
 from rnnspec.contract.tuning import Tuning
 from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
@@ -20,6 +20,9 @@ from rnnspec.runtime.native.jit import Jit, Loaded
 from rnnspec.runtime.native.memory import address
 
 Structure = TypeVar("Structure", bound=ctypes.Structure)
+
+ShownOutput: TypeAlias = tuple[Array, Array | None]
+"""An output of a call, and which of its rows have a value, bool (rows, 1); None for all."""
 
 ARRAY_OF_OBJECTS = 0x80
 """CPython's METH_FASTCALL, of a function that takes its arguments' addresses and their number."""
@@ -63,8 +66,9 @@ class Callee:
     | `turn` | one number: the table of the next step |
     | `version` | one number: the version of the model's weights |
     | `made_for` | the version of the weights in the tables |
-    | `outputs` | the arrays that the function writes, copied for the caller |
+    | `outputs` | the arrays that the function writes, copied for the caller, each with the rows that have a value |
     | `inputs`, `sources`, `indices`, `held` | records of what is taken and made before the call, and put right behind it |
+    | `clocks` | records of a stream's clocks, which make a step before indices are made |
     | `packs` | whether calls make packing indices, and may have masks and lengths |
     """
 
@@ -74,11 +78,12 @@ class Callee:
     turn: Array
     version: Array
     made_for: int
-    outputs: Sequence[Array]
+    outputs: Sequence[ShownOutput]
     inputs: Sequence[InputRecord]
     sources: Sequence[SourceRecord] = ()
     indices: Sequence[IndexRecord] = ()
     held: Sequence[HeldRecord] = ()
+    clocks: Sequence[ClockRecord] = ()
     packs: bool = False
 
 
@@ -96,8 +101,9 @@ class FastPaths:
 
     def of(self, callee: Callee, keep: object) -> FastPath:
         """A builtin of the call. `keep` lives as long as the function does, and its last call."""
-        copies = [output.copy for output in callee.outputs]
-        pointers = (ctypes.c_void_p * len(copies))(*map(id, copies))
+        copies = [array.copy for array, _ in callee.outputs]
+        outputs = _array(OutputRecord, [_output(id(copy), *shown) for copy, shown in zip(copies, callee.outputs, strict=True)])
+        clocks = _array(ClockRecord, callee.clocks)
         inputs, sources = _array(InputRecord, callee.inputs), _array(SourceRecord, callee.sources)
         for source in sources:
             source.input = ctypes.addressof(inputs[source.input or 0])
@@ -105,6 +111,7 @@ class FastPaths:
         types = {"array": np.ndarray, "list": list, "tuple": tuple, "dict": dict, "int": int, "int64": np.int64}
         record = CallRecord(
             none=id(None),
+            nothing=id(NOTHING_DUE),
             **{f"{name}_type": id(kind) for name, kind in types.items()},
             version=address(callee.version),
             made_for=callee.made_for,
@@ -123,20 +130,29 @@ class FastPaths:
             index_count=len(indices),
             held=ctypes.addressof(held),
             held_count=len(held),
-            copies=ctypes.addressof(pointers),
-            outputs=len(copies),
+            clocks=ctypes.addressof(clocks),
+            clock_count=len(clocks),
+            outputs=ctypes.addressof(outputs),
+            output_count=len(outputs),
         )
         with self._lock:
             method, loaded = self._method
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        owned = (ctypes.addressof(record), record, callee, copies, pointers, inputs, sources, indices, held, method, loaded, keep)
+        owned = (ctypes.addressof(record), record, callee, copies, outputs, clocks, inputs, sources, indices, held, method, loaded, keep)
         return new(ctypes.addressof(method), owned, None)
 
     @cached_property
     def _method(self) -> tuple[_Method, Loaded]:
         call, loaded = self._jit().load_built(self._build, _addresses)
         return _Method(b"direct", loaded.addresses[call.symbol], ARRAY_OF_OBJECTS, None), loaded
+
+
+def _output(copy: int, array: Array, due: Array | None) -> OutputRecord:
+    rows = len(array)
+    return OutputRecord(
+        copy=copy, due=0 if due is None else address(due), rows=rows, bytes=array.nbytes // max(rows, 1), data=address(array)
+    )
 
 
 def _array(kind: type[Structure], records: Sequence[Structure]) -> ctypes.Array[Structure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -57,8 +57,13 @@ class MadeIndex:
         return record
 
 
-def made_indices(function: NativeFunction, signature: Signature, indices: Sequence[PackedIndex]) -> dict[int, MadeIndex] | None:
-    """The memory of the indices that depend on masks, by their numbers; None where more depends on them than native code makes."""
+def made_indices(
+    function: NativeFunction, signature: Signature, indices: Sequence[PackedIndex], waiting: Collection[int] = ()
+) -> dict[int, MadeIndex] | None:
+    """The memory of the indices that depend on masks, by their numbers; None where more depends on them than native code makes.
+
+    `waiting`: the numbers of a stream's indices whose steps fall due only now and then.
+    """
     masked: list[bool] = []
     made: dict[int, MadeIndex] = {}
     arguments = [each for each in function.arguments if each.space is Space.INDEX]
@@ -67,7 +72,7 @@ def made_indices(function: NativeFunction, signature: Signature, indices: Sequen
             case PairSignature():
                 masked.append(masked[each.queries] or masked[each.keys])
             case IndexSignature(sources=sources, joins=joins, windows=windows):
-                masked.append(bool(sources or joins) or any(masked[window.of] for window in windows))
+                masked.append(bool(sources or joins) or number in waiting or any(masked[window.of] for window in windows))
         if not masked[number]:
             continue
         names = {argument.name for argument in arguments if argument.index == number}

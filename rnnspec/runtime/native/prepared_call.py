@@ -64,6 +64,8 @@ class NativePreparedCall:
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
         self._states = tuple({name: np.zeros_like(value) for name, value in (states or {}).items()} for _ in range(2))
         self._clocks, self._due = clocks, DueSteps((*clocks, *signature.stream.outputs) if clocks else (), samples_of(inputs))
+        waiting = ((number, self._due.waiting(clock)) for number, clock in enumerate(clocks))
+        self._waiting = {number: due for number, due in waiting if due is not None}
         packs = packs or bool(self._due)
         self._single, self._packs = states is not None, packs
         sizes = most_sizes(signature, self._sizes(indices), indices) if packs else self._sizes(indices)
@@ -86,7 +88,7 @@ class NativePreparedCall:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if states else 1
-        self._made: Mapping[int, MadeIndex] | None = (None if self._due else made_indices(function, signature, indices)) if packs else {}
+        self._made: Mapping[int, MadeIndex] | None = made_indices(function, signature, indices, self._waiting) if packs else {}
         self._fast_paths = fast_paths if self._made is not None and is_small(function, sizes, bound.threads.tuning) else None
         self._held = tuple(
             Held(output.name, output.index, np.zeros_like(self.outputs[output.name]), np.zeros(samples_of(inputs), np.bool_))
@@ -186,7 +188,7 @@ class NativePreparedCall:
         """See `PreparedCall.due`."""
         return self._due.due(clock)
 
-    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, clocks: Sequence[Clock] = (), stay: bool = False) -> FastPath:
         """See `PreparedCall.fast_path`; `no_fast_path` if the function is too large to hold the GIL, or masks do more than it can."""
         if self._fast_paths is None:
             return no_fast_path
@@ -195,7 +197,8 @@ class NativePreparedCall:
         sizes = {dim: self.sizes + place * WORD_BYTES for place, dim in enumerate(function.dims)}
         arguments = replace(self._signature, inputs=tuple(spec for spec in self._signature.inputs if spec.is_sequence or not stay))
         taken, made = TakenInputs(arguments, self.inputs, single=self._single), self._made or {}
-        indices = taken.indices(made, sizes)
+        indices = taken.indices(made, sizes, self._waiting)
+        due = [self._due.waiting(clock) for clock in clocks] or [None] * len(shown)
         held = [
             HeldRecord(
                 rows=len(each.started),
@@ -215,11 +218,12 @@ class NativePreparedCall:
             self._turn,
             version,
             self._version,
-            shown,
+            list(zip(shown, due, strict=True)),
             taken.inputs(places),
             taken.sources(),
             indices,
             held,
+            self._due.records(),
             self._packs,
         )
         return self._fast_paths.of(called, (self, taken))

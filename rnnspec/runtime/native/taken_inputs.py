@@ -59,13 +59,17 @@ class TakenInputs:
             lengths=address(self._lengths[spec.name]),
         )
 
-    def indices(self, made: Mapping[int, MadeIndex], places: Mapping[Size, int]) -> list[IndexRecord]:
-        """Records of the packing indices that each call makes; `places`: addresses of the function's sizes."""
+    def indices(self, made: Mapping[int, MadeIndex], places: Mapping[Size, int], due: Mapping[int, Array]) -> list[IndexRecord]:
+        """Records of the packing indices that each call makes; `places`: addresses of the function's sizes.
+
+        `due`: by index, the rows of a stream of which a step falls due.
+        """
         records: list[IndexRecord] = []
         for number, index in made.items():
             signature = self._signature.indices[number]
             sources = signature.sources if isinstance(signature, IndexSignature) else ()
             reals = [self._reals.setdefault(source, np.ones(index.real.shape, np.bool_)) for source in sources]
+            reals += [due[number]] if number in due else []
             self._lists.append(np.array([address(real) for real in reals], np.int64))
             records.append(index.record(self._lists[-1], places, number))
         return records

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from rnnspec.contract.clock import Clock
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.shape_cache import ShapeCache
@@ -33,7 +34,7 @@ class PreparedCall:
     def set_weights(self, weights: Array, version: int) -> None:
         self.version = version
 
-    def fast_path(self, shown: Sequence[Array], version: Array, *, stay: bool = False) -> FastPath:
+    def fast_path(self, shown: Sequence[Array], version: Array, *, clocks: Sequence[Clock] = (), stay: bool = False) -> FastPath:
         return lambda *_: self if self.version == self._parameters.version else None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.contract.executable import NOTHING_DUE
 from rnnspec.runtime.model.call_cache import MOST_SHAPES
 from rnnspec.runtime.native import executable, fast_call
 
@@ -270,15 +271,17 @@ def test_nothing_is_left_behind() -> None:
     repeated(model, x)
     stream, step = model.stream(2), np.ascontiguousarray(x[:, 0])
     stream.step(step)
+    waiting = rnnspec.compile("model Case { input a: float[time, 3]  Conv1D(2, 2, strides = 2) }", seed=1).stream(2)
 
     def counts() -> list[int]:
-        return [sys.getrefcount(each) for each in (None, np.ndarray, x, step)]
+        return [sys.getrefcount(each) for each in (None, NOTHING_DUE, np.ndarray, x, step)]
 
     def calls() -> None:
         for _ in range(200):
             model.forward(x)
             stream.step(step)
             stream.step(step[::-1])
+            waiting.step(step)
 
     calls()
     gc.collect()
