@@ -20,11 +20,12 @@ from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.model_source import ModelSource, summary_text
+from rnnspec.contract.optimizer_arguments import OF_ALL
 from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.tensor_ir import list_passes
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family, NotYet
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family
 from rnnspec.frontend.catalogue.callbacks import CALLBACKS
 from rnnspec.frontend.catalogue.choices import (
     ACTIVATIONS,
@@ -35,6 +36,7 @@ from rnnspec.frontend.catalogue.choices import (
     METRICS,
     OPTIMIZERS,
     REGULARIZERS,
+    SCHEDULES,
     SETTINGS,
 )
 from rnnspec.frontend.catalogue.entries import Catalogue
@@ -357,15 +359,18 @@ def layer(_: str, name: str) -> str:
 
 
 def arguments(given: Sequence[ArgumentSpec]) -> str:
-    """A table of arguments, and below it those that are known but of no use yet."""
-    now = [argument for argument in given if not isinstance(argument.kind, NotYet | DefaultOnly)]
+    """A table of arguments, and below it those that are known but of no use."""
+    now = [argument for argument in given if not isinstance(argument.kind, DefaultOnly)]
     fixed = [_fixed(argument.name, argument.kind) for argument in given if isinstance(argument.kind, DefaultOnly)]
-    later = [f"`{argument.name}`" for argument in given if isinstance(argument.kind, NotYet)]
     rows = [(f"`{argument.name}`", expected(argument), default(argument)) for argument in now]
-    note = f"\nNot yet in this version, so that only its default is accepted: {', '.join(later)}.\n" if later else ""
-    if fixed:
-        note = f"\nKnown from Keras, and of no use here, so that only its default is accepted: {', '.join(fixed)}.\n{note}"
+    note = f"\nKnown from Keras, and of no use here, so that only its default is accepted: {', '.join(fixed)}.\n" if fixed else ""
     return table(("argument", "what it may be", "default"), rows) + note
+
+
+def own_arguments(optimizer: Entry) -> list[ArgumentSpec]:
+    """The arguments that aren't every optimizer's."""
+    shared = {argument.name: argument.default for argument in OF_ALL}
+    return [each for each in optimizer.arguments if each.name not in shared or each.default != shared[each.name]]
 
 
 def _fixed(name: str, kind: DefaultOnly) -> str:
@@ -392,7 +397,7 @@ def call(entry: Entry) -> str:
     words = [
         argument.name if argument.default is REQUIRED else f"{argument.name} = {literal(argument.default)}"
         for argument in entry.arguments
-        if not isinstance(argument.kind, NotYet | DefaultOnly)
+        if not isinstance(argument.kind, DefaultOnly)
     ]
     return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
 
@@ -463,8 +468,12 @@ PARTS: Mapping[str, Callable[..., str]] = {
         if each.name in SEQUENCE_LOSSES
     ),
     "optimizers": lambda _: "\n".join(
-        f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(each.arguments)}" for each in entries(OPTIMIZERS)
+        f"**`{each.name}`**, also written {spellings(each)}:\n\n{arguments(own_arguments(each))}" for each in entries(OPTIMIZERS)
     ),
+    "optimizer-options": lambda _: arguments(
+        [each for each in OPTIMIZERS["SGD"].arguments if each not in own_arguments(OPTIMIZERS["SGD"])]
+    ),
+    "schedules": lambda _: "\n".join(f"**`{each.name}`**:\n\n{arguments(each.arguments)}" for each in entries(SCHEDULES)),
     "callbacks": lambda _: "\n".join(f"**`{each.name}`**:\n\n{arguments(each.arguments)}" for each in entries(CALLBACKS)),
     "metrics": lambda _: library_table("metrics", "metric", METRICS),
     "library-functions": lambda _: table(

@@ -1,8 +1,9 @@
-"""Kinds of arguments that a spec and a constructor in Python share, each with the words for it."""
+"""Kinds of arguments that a spec and a constructor in Python share, each with the words for it, and the arguments made of them."""
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeAlias
 
 from rnnspec.frozen import frozen
 
@@ -50,6 +51,69 @@ class Flag:
         return "true or false"
 
 
+@frozen
+class Int:
+    """An integer of at least `minimum`."""
+
+    minimum: int = 1
+    maximum: int = 2**31 - 1
+
+    @property
+    def expected(self) -> str:
+        """The type in words: `a whole number of at least 1`."""
+        return f"a whole number of at least {self.minimum}"
+
+
+@frozen
+class OneOf:
+    """One of a few words, written bare or as a text."""
+
+    words: tuple[str | None, ...]
+
+    @property
+    def expected(self) -> str:
+        """The type in words: ``one of `concat`, `sum`, `none` ``."""
+        return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
+
+
+@frozen
+class Texts:
+    """A list of different texts, or of names, which stand for themselves."""
+
+    @property
+    def expected(self) -> str:
+        """In words, with an example."""
+        return 'a list of different names such as `[negative, "very good"]`'
+
+
+@frozen
+class Floats:
+    """A list of finite numbers."""
+
+    @property
+    def expected(self) -> str:
+        """The type in words, with the brackets."""
+        return "a list of numbers in `[` and `]`"
+
+
+@frozen
+class Rate:
+    """A learning rate: a number of at least 0, or a schedule."""
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        return "a number of at least 0 or a learning-rate schedule"
+
+
+@frozen
+class Unused:
+    """An argument of Keras's without a use here: None alone is taken. `reason`, `advice`: for messages."""
+
+    reason: str
+    advice: str
+
+
 class Required(Enum):
     """The default of an argument that has none."""
 
@@ -59,3 +123,21 @@ class Required(Enum):
 REQUIRED = Required.REQUIRED
 
 FRACTION = Float(0.0, 1.0, below_maximum=True)
+
+POSITIVE = Float(0.0, above_minimum=True)
+
+Shared: TypeAlias = Float | Flag | Int | OneOf | Floats | Texts | Rate | Unused
+
+
+@frozen
+class Argument:
+    """One argument, for a spec and a constructor alike.
+
+    `optional`: it may be none; `positional`: it may be given without its name; `default`: REQUIRED without one.
+    """
+
+    name: str
+    kind: Shared
+    default: float | int | bool | str | tuple[str, ...] | Required | None = REQUIRED
+    optional: bool = False
+    positional: bool = True

@@ -5,67 +5,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnspec.contract.arguments import FRACTION, Flag, Float
-from rnnspec.frozen import frozen
+from rnnspec.contract.arguments import FRACTION, POSITIVE, Argument, Flag, Float, Rate, Unused
 
-POSITIVE = Float(0.0, above_minimum=True)
-
-
-@frozen
-class OptimizerArgument:
-    """One argument. `optional`: it may be none; `positional`: it may be given without its name."""
-
-    name: str
-    kind: Float | Flag
-    default: float | bool | None
-    optional: bool = False
-    positional: bool = True
+NO_SCALING = Unused("float32 and float64 need no scaling of the loss", "leave it out")
 
 
-def _rate(default: float) -> OptimizerArgument:
-    return OptimizerArgument("learning_rate", Float(0.0), default)
+def _rate(default: float) -> Argument:
+    return Argument("learning_rate", Rate(), default)
 
 
-_MOMENTUM = OptimizerArgument("momentum", Float(0.0, 1.0), 0.0)
-_EPSILON = OptimizerArgument("epsilon", Float(0.0), 1e-7)
+_MOMENTUM = Argument("momentum", Float(0.0, 1.0), 0.0)
+_EPSILON = Argument("epsilon", Float(0.0), 1e-7)
 _MOMENTS = (
-    OptimizerArgument("beta_1", FRACTION, 0.9),
-    OptimizerArgument("beta_2", FRACTION, 0.999),
+    Argument("beta_1", FRACTION, 0.9),
+    Argument("beta_2", FRACTION, 0.999),
     _EPSILON,
-    OptimizerArgument("amsgrad", Flag(), False),
 )
-_NO_DECAY = OptimizerArgument("weight_decay", Float(0.0), None, optional=True, positional=False)
-_CLIPPING = tuple(
-    OptimizerArgument(name, POSITIVE, None, optional=True, positional=False) for name in ("clipnorm", "clipvalue", "global_clipnorm")
+_AMSGRAD = Argument("amsgrad", Flag(), False)
+_DECAY = Argument("weight_decay", Float(0.0), None, optional=True)
+_BEHIND_DECAY = (
+    Argument("clipnorm", POSITIVE, None, optional=True),
+    Argument("clipvalue", POSITIVE, None, optional=True),
+    Argument("global_clipnorm", POSITIVE, None, optional=True),
+    Argument("loss_scale_factor", NO_SCALING, None, optional=True),
 )
+OF_ALL = (_DECAY, *_BEHIND_DECAY)
+"""The arguments of every optimizer, behind its own."""
 
-OPTIMIZER_ARGUMENTS: Mapping[str, tuple[OptimizerArgument, ...]] = MappingProxyType(
+OPTIMIZER_ARGUMENTS: Mapping[str, tuple[Argument, ...]] = MappingProxyType(
     {
-        "SGD": (_rate(0.01), _MOMENTUM, OptimizerArgument("nesterov", Flag(), False), _NO_DECAY, *_CLIPPING),
+        "SGD": (_rate(0.01), _MOMENTUM, Argument("nesterov", Flag(), False), *OF_ALL),
         "RMSprop": (
             _rate(0.001),
-            OptimizerArgument("rho", Float(0.0, 1.0), 0.9),
+            Argument("rho", Float(0.0, 1.0), 0.9),
             _MOMENTUM,
             _EPSILON,
-            OptimizerArgument("centered", Flag(), False),
-            _NO_DECAY,
-            *_CLIPPING,
+            Argument("centered", Flag(), False),
+            *OF_ALL,
         ),
-        "Adam": (_rate(0.001), *_MOMENTS, _NO_DECAY, *_CLIPPING),
-        "AdamW": (_rate(0.001), OptimizerArgument("weight_decay", Float(0.0), 0.004, optional=True), *_MOMENTS, *_CLIPPING),
+        "Adam": (_rate(0.001), *_MOMENTS, _AMSGRAD, *OF_ALL),
+        "AdamW": (_rate(0.001), Argument("weight_decay", Float(0.0), 0.004), *_MOMENTS, _AMSGRAD, *_BEHIND_DECAY),
     }
 )
 """By Keras's names."""
 
-BY_NAME: Mapping[str, OptimizerArgument] = MappingProxyType(
-    {argument.name: argument for arguments in OPTIMIZER_ARGUMENTS.values() for argument in arguments}
-)
-"""One argument of each name: its kind is the same wherever it stands."""
+
+CLIPPINGS = ("clipnorm", "clipvalue", "global_clipnorm")
+
+
+def optimizer_problem(arguments: Mapping[str, object]) -> str:
+    """The fault in the arguments of an optimizer together, each being of its kind, in words; empty for none."""
+    clippings = [name for name in CLIPPINGS if arguments.get(name) is not None]
+    if len(clippings) > 1:
+        return f"only one of clipnorm, clipvalue and global_clipnorm can be set, got {' and '.join(clippings)}"
+    return ""
 
 
 def default_number(optimizer: str, name: str) -> float:
     """The default of an argument that is a number; KeyError if the optimizer has no such argument."""
-    return float(_default(optimizer, name) or 0.0)
+    default = _default(optimizer, name)
+    return float(default) if isinstance(default, int | float) else 0.0
 
 
 def default_flag(optimizer: str, name: str) -> bool:
@@ -73,5 +72,5 @@ def default_flag(optimizer: str, name: str) -> bool:
     return bool(_default(optimizer, name))
 
 
-def _default(optimizer: str, name: str) -> float | bool | None:
+def _default(optimizer: str, name: str) -> object:
     return {argument.name: argument for argument in OPTIMIZER_ARGUMENTS[optimizer]}[name].default

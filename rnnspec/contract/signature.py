@@ -15,7 +15,7 @@ from rnnspec.frozen import frozen
 Extent: TypeAlias = Dim
 """A fixed length, the name of a dynamic dimension (the same name is the same length in a call), or what comes from it."""
 
-ArgumentValue: TypeAlias = float | int | bool | str | tuple["ArgumentValue", ...] | None
+ArgumentValue: TypeAlias = "float | int | bool | str | Config | tuple[ArgumentValue, ...] | None"
 
 
 @frozen

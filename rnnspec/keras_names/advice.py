@@ -71,7 +71,7 @@ _ELSE: Mapping[str, str] = MappingProxyType(
         "loss": "in Python a loss of your own is a class with `rows`, for `model.configure(loss = ...)`: see docs/language.md",
         "metric": "compute it from what `model.predict` gives",
         "callback": "in Python a class of your own that inherits `Callback` can do it",
-        "learning-rate schedule": "a learning rate is a number here",
+        "learning-rate schedule": "in Python one of your own is a class that inherits it, from `rnnspec.schedules`",
     }
 )
 """What can be said of any member of a family."""
@@ -203,7 +203,7 @@ OTHER_ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "bidirectional": "write `Bidirectional(LSTM(64))`",
         "constants": "what a cell reads comes with `x`: join it to each step by `[a, b] -> Concatenate()`",
         "consume_less": "leave it out: there is one implementation",
-        "decay": "a learning rate is a number here",
+        "decay": "write `learning_rate = InverseTimeDecay(0.01, 1, 0.001)`, which is `decay = 0.001`",
         "implementation": "leave it out: there is one implementation",
         "input_dim": _SHAPE,
         "input_length": _SHAPE,

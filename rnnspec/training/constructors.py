@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TypeVar
+from types import MappingProxyType
+from typing import TypeVar, assert_never, cast
 
+from rnnspec.contract.arguments import Argument, Flag, Float, Floats, Int, OneOf, Rate, Texts, Unused
+from rnnspec.diagnostics import InternalError
 from rnnspec.locks import LLVM
+from rnnspec.runtime.data.validate import finite_number, whole_number
 
 Made = TypeVar("Made")
 
+_NO_ORDER: Mapping[str, Sequence[Argument]] = MappingProxyType({})
 
-def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
-    """A decorator for classes of one of Keras's families: the TypeError for an unknown argument lists the known ones."""
+
+def clear_arguments(family: str, order: Mapping[str, Sequence[Argument]] = _NO_ORDER) -> Callable[[type[Made]], type[Made]]:
+    """A decorator for classes of one of Keras's families: the TypeError for an unknown argument lists the known ones.
+
+    `order`: by the name of a class its arguments in the order in which they may be given without a name, where it isn't that of the class.
+    """
 
     def decorated(cls: type[Made]) -> type[Made]:
         made = cls.__init__
+        ordered = cls.__name__ in order
         parameters = list(inspect.signature(made).parameters.values())[1:]
         known = [parameter.name for parameter in parameters]
         positional = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        signature = inspect.signature(made)
+        if ordered:
+            positional = [argument.name for argument in order[cls.__name__] if argument.positional]
+            known = [*positional, *(name for name in known if name not in positional)]
+            free = dict.fromkeys(positional, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            shown = [signature.parameters[each] for each in ("self", *known)]
+            signature = signature.replace(parameters=[each.replace(kind=free.get(each.name, each.kind)) for each in shown])
 
         @wraps(made)
         def checked(self: Made, *given: object, **named: object) -> None:
@@ -35,8 +52,11 @@ def clear_arguments(family: str) -> Callable[[type[Made]], type[Made]]:
             for name in positional[: len(given)]:
                 if name in named:
                     raise TypeError(f"{cls.__name__}: {name} is given twice, by its place and by its name")
+            if ordered:
+                given, named = (), dict(zip(positional, given, strict=False)) | named
             made(self, *given, **named)
 
+        vars(checked)["__signature__"] = signature
         type.__setattr__(cls, "__init__", checked)
         return cls
 
@@ -49,6 +69,50 @@ def true_or_false(what: str, value: object) -> bool:
     if kind in ("bool", "bool_") or (kind.rstrip("0123456789") in ("int", "uint") and value in (0, 1)):
         return bool(value)
     raise ValueError(f"{what}: expected True or False, got {value!r}")
+
+
+def checked_argument(what: str, value: object, argument: Argument) -> object:
+    """The value as its kind has it, numbers as Python's floats, which leave float32 arrays float32; ValueError, naming `what`, else."""
+    kind = argument.kind
+    if value is None and argument.optional:
+        return None
+    match kind:
+        case Float():
+            if (number := finite_number(value)) is not None and kind.holds(number):
+                return number
+            raise ValueError(f"{what}: expected {f'a finite number {kind.interval}'.strip()}, got {value!r}")
+        case Int():
+            return whole_number(what, value, kind.minimum)
+        case Flag():
+            return true_or_false(what, value)
+        case OneOf():
+            if isinstance(value, str) and value in kind.words:
+                return value
+            raise ValueError(f"{what}: expected {' or '.join(map(repr, kind.words))}, got {value!r}")
+        case Floats():
+            numbers = [finite_number(each) for each in _items(value)]
+            if numbers and None not in numbers:
+                return tuple(numbers)
+            raise ValueError(f"{what}: expected a list of finite numbers, got {value!r}")
+        case Texts():
+            texts = _items(value)
+            if all(isinstance(each, str) and each for each in texts) and len(set(texts)) == len(texts):
+                return tuple(texts)
+            raise ValueError(f"{what}: expected a list of different texts, got {value!r}")
+        case Unused():
+            if value is None:
+                return None
+            raise ValueError(f"{what}: {kind.reason}: {kind.advice}, got {value!r}")
+        case Rate():
+            raise InternalError("learning rates are checked where they are set")
+        case _:
+            assert_never(kind)
+
+
+def _items(value: object) -> Sequence[object]:
+    """The elements of a list, a tuple or an array; for anything else one that is no number and no text."""
+    given = value.tolist() if type(value).__name__ == "ndarray" else value  # type: ignore[attr-defined]
+    return cast(Sequence[object], given) if isinstance(given, (list, tuple)) else (None,)
 
 
 def shows(what: str, value: object) -> bool:

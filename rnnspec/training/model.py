@@ -19,7 +19,7 @@ from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.configuration import Beside, Configuration
-from rnnspec.training.saved_model import SavedModel
+from rnnspec.training.saved_model import LOSS_HELP, SavedModel
 
 if TYPE_CHECKING:
     from rnnspec.training.callbacks import Callback, History
@@ -34,8 +34,6 @@ Value = TypeVar("Value")
 
 Restore: TypeAlias = Callable[[bytes], "Model"]
 """A model from its file's bytes; a function that pickle finds by its name."""
-
-_LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
 
 class Model(SavedModel):
@@ -70,6 +68,9 @@ class Model(SavedModel):
         self._compile_update = compile_update
         self._compile_loss = compile_loss
         self._updates: Updates | None = None
+        self._mark = object()
+        """By which an optimizer knows its model."""
+        self._fitting = False
         self._is_set_up = False
         self._missing = ""
         """Losses of one's own with which the model was saved, and which it lacks now."""
@@ -123,8 +124,8 @@ class Model(SavedModel):
         ----------------  ---------------------------------------  --------------------------------------------------------  ---------
         loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; the     unchanged
                                                                    spec's own by name; None for an output without a loss
-        optimizer         name or `Optimizer`                      "Adam", or an object of `rnnspec.training.optimizers`;    unchanged
-                                                                   its state starts anew
+        optimizer         name or `Optimizer`                      "Adam", or an object of `rnnspec.optimizers`, which        unchanged
+                                                                   trains this model from now on; its state starts anew
         metrics           list of names; list or dict by output    "accuracy", or an object of `rnnspec.training.metrics`;   unchanged
                                                                    of all rows alike, whatever they weigh
         loss_weights      float; list or dict by output            factor of each loss in the sum that is trained            unchanged
@@ -137,11 +138,11 @@ class Model(SavedModel):
         allow_nan         bool                                     whether unmasked steps of inputs may have NaN or          unchanged
                                                                    infinity in training and evaluation
 
-        ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, or a model that `truncate`
-        isn't for; then nothing has changed.
+        ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, a model that `truncate`
+        isn't for, an optimizer of another model, or inside of `fit`; then nothing has changed.
 
         >>> import rnnspec
-        >>> from rnnspec.training.optimizers import Adam
+        >>> from rnnspec.optimizers import Adam
         >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
         >>> model.configure(loss="mse", optimizer=Adam(learning_rate=0.01), metrics=["mae"])
         """
@@ -150,6 +151,8 @@ class Model(SavedModel):
 
         given_optimizer = None if optimizer is None else setup.make_optimizer(optimizer)
         with self._changing:
+            if self._fitting:
+                raise ValueError("configure: a training is under way: set model.learning_rate, or settings of model.optimizer")
             chosen = self._configured
             if loss is not None:
                 chosen = replace(chosen, losses=setup.losses_for(self._outputs, loss))
@@ -160,24 +163,28 @@ class Model(SavedModel):
             if weighted_metrics is not None:
                 chosen = replace(chosen, weighted_metrics=setup.metrics_for(self._outputs, weighted_metrics, "weighted_metrics"))
             if given_optimizer is not None:
-                chosen = replace(chosen, optimizer=setup.make_optimizer(given_optimizer))
+                chosen = replace(chosen, optimizer=given_optimizer)
             if truncate is not None:
                 chosen = replace(chosen, truncate=truncate)
             if checkpoint is not None:
                 chosen = replace(chosen, checkpoint=whole_number("checkpoint", checkpoint, 0))
             if allow_nan is not None:
                 chosen = replace(chosen, allow_nan=setup.true_or_false("allow_nan", allow_nan))
-            self._trainer = self._trainer_for(chosen)
-            self._configured = self._chosen = chosen
+            trainer = self._trainer_for(chosen)
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
+            self._trainer = trainer
+            self._configured = self._chosen = chosen
 
     def __reduce__(self) -> tuple[Restore, tuple[bytes], Beside]:
         if self._restore is None:
             raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
         content = model_file.encode(self._artifact())
         threads = None if self.threads == default_threads() else self.threads
-        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, self._chosen)
+        chosen = self._chosen
+        if self._updates is not None and ((chosen is not None and chosen.optimizer is not None) or self._has_new_settings):
+            chosen = replace(chosen or self._configured, optimizer=self._updates.optimizer.fresh())
+        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, chosen)
 
     def __setstate__(self, state: Beside) -> None:
         """Sets up a model that was just restored."""
@@ -307,7 +314,11 @@ class Model(SavedModel):
             if self.signature.moments:
                 setup.tell_unadapted(self.signature, self._parameters.copy_of)
             self.history, self.stop_training = history, False
-            fit.run(watching)
+            outer, self._fitting = self._fitting, True
+            try:
+                fit.run(watching)
+            finally:
+                self._fitting = outer
         return history
 
     def evaluate(
@@ -412,24 +423,14 @@ class Model(SavedModel):
             help_ = "its file can't hold it: call model.configure(loss=...) again"
             raise ValueError(f"model {self.signature.model} was saved with the loss {self._missing}; {help_}")
         if self._trainer is None:
-            raise ValueError(f"model {self.signature.model} has no loss: {_LOSS_HELP}")
+            raise ValueError(f"model {self.signature.model} has no loss: {LOSS_HELP}")
         return self._trainer
 
     def _ready(self) -> tuple[Trainer, Updates]:
         trainer = self._loss_ready()
-        if self._updates is None:
-            raise ValueError(f"model {self.signature.model} has no optimizer: {_LOSS_HELP}")
+        self.optimizer  # noqa: B018 - without one it is told
+        assert self._updates is not None
         return trainer, self._updates
-
-    @property
-    def learning_rate(self) -> float:
-        """The optimizer's learning rate; a new one acts at the next update, also inside of `fit`. ValueError for a model without one."""
-        return self._ready()[1].optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        optimizer = self._ready()[1].optimizer
-        optimizer.learning_rate = replace(optimizer, learning_rate=rate).learning_rate
 
     def _take_configuration(self, chosen: Configuration, missing: str) -> None:
         self._trainer = self._trainer_for(chosen)
@@ -453,12 +454,16 @@ class Model(SavedModel):
         return setup.Trainer(self._executable, self._parameters, trained, self._penalties, self.signature.dtype, *settings)
 
     def _set_optimizer(self, optimizer: str | Config | Optimizer) -> None:
-        """A new one without state."""
+        """Begins with an optimizer, without state; ValueError, nothing having changed, for one of another model."""
         from rnnspec.training import setup
 
         made = setup.make_optimizer(optimizer)
+        made.belong_to(self._mark)
+        before = None if self._updates is None else self._updates.optimizer
         self._parameters.flush()
         self._updates = setup.Updates(made, self._parameters, self._compile_update, self.tuning)
+        if before is not None and before is not made:
+            before.release()
 
 
 def _made_callbacks(chosen: tuple[Config, ...]) -> tuple[Callback, ...]:

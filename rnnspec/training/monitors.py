@@ -204,6 +204,14 @@ class EarlyStopping(Monitor):
         self.best, self.best_weights = state["best"], state["best_weights"]
 
 
+def _refuse_schedule(callback: Callback) -> None:
+    """Tells before the first step that a schedule sets the learning rate, which the callback would set."""
+    schedule = callback.model.optimizer.schedule
+    if not isinstance(schedule, float):
+        name, theirs = type(callback).__name__, type(schedule).__name__
+        raise ValueError(f"{name}: the schedule {theirs} sets the learning rate: leave one of the two out")
+
+
 def _learning_rate(callback: Callback, logs: Logs | None) -> float:
     """The model's learning rate, which is also put into the logs of an epoch's end."""
     rate = float(callback.model.learning_rate)
@@ -258,6 +266,7 @@ class ReduceLROnPlateau(Monitor):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forgets an earlier training."""
+        _refuse_schedule(self)
         self._start_anew()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -298,7 +307,7 @@ class LearningRateScheduler(Callback):
                         the epoch alone
     verbose   bool      whether it says what it sets                                                              0
 
-    The logs get `learning_rate`.
+    The logs get `learning_rate`. ValueError for an optimizer whose learning rate is a schedule.
 
     >>> import numpy as np
     >>> import rnnspec
@@ -318,6 +327,10 @@ class LearningRateScheduler(Callback):
         self._takes_rate = takes(schedule, 2)
         if not self._takes_rate and not takes(schedule, 1):
             raise ValueError("LearningRateScheduler: schedule: it must take (epoch, rate) or (epoch)")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Looks at the optimizer."""
+        _refuse_schedule(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Sets the rate."""

@@ -19,7 +19,10 @@ from rnnspec.training.configuration import Configuration
 if TYPE_CHECKING:
     from rnnspec.contract.signature import Config
     from rnnspec.training.optimizers import Optimizer
+    from rnnspec.training.schedules import LearningRateSchedule
     from rnnspec.training.updates import Updates
+
+LOSS_HELP = "write `train { loss = mse  optimizer = Adam() }` in the spec, or call model.configure(loss=..., optimizer=...)"
 
 _OPTIMIZER, _STATES, _RUN = "optimizer/", "states/", "run"
 
@@ -47,9 +50,9 @@ class SavedModel(BatchCalls):
         """Writes the model to one file, `.rnnc`: spec, parameters, weights and the state of its training, without code.
 
         `rnnspec.load` reads it, and a training goes on to the bit: what `configure` set, the optimizer's state, where the streams of
-        random numbers are, and the states of stateful layers are in it. A loss or a metric that is an object of your own can't be
-        written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file. OSError leaves an older
-        file as it was. An older file's mode is kept.
+        random numbers are, and the states of stateful layers are in it. A loss, a metric or a schedule that is an object of your own
+        can't be written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file. OSError leaves
+        an older file as it was. An older file's mode is kept.
 
         >>> import io
         >>> import rnnspec
@@ -85,14 +88,16 @@ class SavedModel(BatchCalls):
         arrays = {f"{_OPTIMIZER}{name}": value for name, value in states.items()}
         arrays |= {f"{_STATES}{name}": value for name, value in carried.items()}
         configuration, left_out = (None, ()) if self._chosen is None else saved_training.saved_configuration(self._chosen)
-        trained = updates is not None and (self.iterations > 0 or self._chosen is not None)
+        optimizer, more = (None, ()) if updates is None else saved_training.optimizer_config(updates.optimizer)
+        left_out = (*left_out, *more)
+        trained = updates is not None and (self.iterations > 0 or self._chosen is not None or self._has_new_settings)
         if not trained and configuration is None and random is None and not carried and run is None:
             return plain, ()
         saved = saved_training.SavedTraining(
             seed,
             saved_training.text_of(random),
             configuration,
-            None if updates is None else saved_training.config_of(updates.optimizer),
+            optimizer,
             saved_training.text_of(saved_training.apart(run, _RUN, arrays)),
         )
         training = dataclass_json.to_json(saved)
@@ -121,7 +126,7 @@ class SavedModel(BatchCalls):
             if found.optimizer is not None:
                 current = None if self._updates is None else self._updates.optimizer
                 if not running:
-                    if current is None or saved_training.config_of(current) != found.optimizer:
+                    if current is None or saved_training.optimizer_config(current)[0] != found.optimizer:
                         self._set_optimizer(found.optimizer)
                 elif current is None or type(current).__name__ != found.optimizer.name:
                     raise ValueError(f"it is of a training by {found.optimizer.name}, this one has another optimizer")
@@ -140,6 +145,36 @@ class SavedModel(BatchCalls):
             self._executable.set_states(states)
         elif states:
             raise ValueError("the file has states, and the model isn't stateful")
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer that trains the model; its settings may be changed at any time. ValueError for a model without one."""
+        self._set_up()
+        if self._updates is None:
+            raise ValueError(f"model {self.signature.model} has no optimizer: {LOSS_HELP}")
+        return self._updates.optimizer
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next update; a new one, or a schedule, acts from then on, also inside of `fit`.
+
+        ValueError for a model without an optimizer, and for a number where a schedule sets the rate.
+        """
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float | LearningRateSchedule) -> None:
+        self.optimizer.learning_rate = rate
+
+    @property
+    def _has_new_settings(self) -> bool:
+        """Whether the optimizer's settings are others than those in the spec."""
+        given = self.signature.train.optimizer
+        if self._updates is None or given is None:
+            return False
+        from rnnspec.training.settings import make_optimizer
+
+        return make_optimizer(given).settings() != self._updates.optimizer.settings()
 
     @property
     def iterations(self) -> int:

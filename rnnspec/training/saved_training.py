@@ -17,6 +17,7 @@ from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.frozen import frozen
 from rnnspec.training.losses import NamedLoss
 from rnnspec.training.metrics import MetricNames
+from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, schedule_config
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
 from rnnspec.training.settings import losses_for, make_optimizer
 
@@ -73,23 +74,42 @@ def read_text(text: str | None) -> Plain:
 
 
 def config_of(made: object) -> Config:
-    """An optimizer, or a loss of sequences, by its name and its settings."""
+    """A loss of sequences by its name and its settings."""
     settings = {each.name: cast(object, getattr(made, each.name)) for each in fields(cast(Any, made)) if each.init}
     return Config(type(made).__name__, tuple((name, _argument(value)) for name, value in settings.items()))
 
 
+def optimizer_config(optimizer: Optimizer) -> tuple[Config, tuple[str, ...]]:
+    """An optimizer by its name and its settings, and what of it can't be written, in words."""
+    settings = optimizer.settings()
+    schedule, left_out = settings["learning_rate"], tuple[str, ...]()
+    if isinstance(schedule, LearningRateSchedule):
+        settings["learning_rate"] = saved = schedule_config(schedule)
+        left_out = (f"the schedule {saved.name}",) if not saved.arguments else ()
+    return Config(type(optimizer).__name__, tuple((name, _argument(value)) for name, value in settings.items())), left_out
+
+
 def set_settings(optimizer: Optimizer, saved: Config) -> None:
-    """Gives an optimizer the settings that were saved; ValueError for settings that it can't have."""
-    made = make_optimizer(saved)
-    for name, _ in saved.arguments:
-        if getattr(optimizer, name) != getattr(made, name):
-            setattr(optimizer, name, getattr(made, name))
+    """Gives an optimizer the settings that were saved; ValueError for settings that it can't have.
+
+    A schedule of one's own stays if it has the name of the one that was saved.
+    """
+    made, now = make_optimizer(saved).settings(), optimizer.settings()
+    for name, value in made.items():
+        if isinstance(value, MissingSchedule) and type(now[name]).__name__ == value.name:
+            continue
+        if now[name] == value:
+            continue
+        if name == "learning_rate":
+            optimizer.start_from(value)
+        else:
+            setattr(optimizer, name, value)
 
 
 def _argument(value: object) -> ArgumentValue:
     if isinstance(value, (list, tuple)):
         return tuple(_argument(each) for each in cast(Sequence[object], value))
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, int, float, str, Config)):
         return value
     raise TypeError(f"{type(value).__name__} isn't plain data")
 

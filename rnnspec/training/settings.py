@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar, cast
 
 from rnnspec.contract.arguments import REQUIRED
@@ -15,6 +14,7 @@ from rnnspec.training.constructors import true_or_false
 from rnnspec.training.losses import LOSSES, Loss, Named, NamedLoss
 from rnnspec.training.metrics import METRICS, Metric, MetricNames, NamedMetric, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
+from rnnspec.training.schedules import schedule_of
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
 
 Made = TypeVar("Made")
@@ -50,13 +50,13 @@ def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
 
 
 def make_optimizer(given: object) -> Optimizer:
-    """A new optimizer without state: of that name, or with the settings of the given one; ValueError as for losses."""
+    """A new optimizer of that name, or the optimizer itself; ValueError as for losses."""
     if isinstance(given, (str, Config)):
         return _make("optimizer", OPTIMIZERS, given)
     _check_instance("optimizer", given)
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer: expected a name or an optimizer, got {given!r}; the names are {', '.join(OPTIMIZERS)}")
-    return replace(given)
+    return given
 
 
 def _check_instance(what: str, given: object) -> None:
@@ -166,6 +166,6 @@ def _make(kind: str, known: Mapping[str, Callable[..., Made]], given: str | Conf
     if name is None:
         raise ValueError(unknown(kind, configured.name, known))
     try:
-        return known[name](**dict(configured.arguments))
+        return known[name](**{each: schedule_of(value) if isinstance(value, Config) else value for each, value in configured.arguments})
     except TypeError as error:
         raise ValueError(f"{kind} {name}: {error}") from None

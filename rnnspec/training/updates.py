@@ -7,7 +7,7 @@ lazy or not the bits are the same. What makes them also makes the update of othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +55,8 @@ class Updates:
     _gradient: Array | None = None
     _steps: int = 0
     """Updates since all rows last had all of theirs."""
+    _version: int = 0
+    """The optimizer's, of which `_native` is."""
     _constants: Array = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
@@ -66,13 +68,16 @@ class Updates:
             if lazy and _can_wait(weight, self.tuning.large_table)
         }
         self._tables = tuple(tables.values())
-        self.optimizer.bind(
-            [
-                WeightExtent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
-                for weight in self.parameters.signatures
-            ],
-            dtype,
-        )
+        self._version = self.optimizer.version
+        self.optimizer.bind(self._extents(tables), dtype)
+
+    def _extents(self, tables: Collection[str]) -> list[WeightExtent]:
+        """The weights' places; tables by name are updated apart."""
+        ranges = self.parameters.ranges
+        return [
+            WeightExtent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
+            for weight in self.parameters.signatures
+        ]
 
     def zeros(self) -> Array:
         """A flat gradient to be filled; `apply` takes it back, so that a large table's isn't cleared anew for each step."""
@@ -88,6 +93,7 @@ class Updates:
 
     def catch_up(self, inputs: Mapping[str, Array]) -> list[Rows]:
         """Brings the rows that a batch reads up to date; returns their numbers, table by table."""
+        self._follow_settings()
         rows = [table.rows_of(inputs) for table in self._tables]
         if rows:
 
@@ -129,6 +135,17 @@ class Updates:
             self._steps += 1
             self.parameters.defer(self._flush)
         self._gradient = gradient
+
+    def _follow_settings(self) -> None:
+        """What the optimizer's settings have become since the last update: another formula, or one whose updates can't wait."""
+        optimizer = self.optimizer
+        if optimizer.version != self._version:
+            self.parameters.flush()
+            self._native, self._version = None, optimizer.version
+        if self._tables and not optimizer.supports_lazy_updates:
+            self.parameters.flush()
+            self._tables = ()
+            optimizer.leave_out_no_more(self._extents(()))
 
     def _flush(self, weights: Array) -> None:
         for table in self._tables:

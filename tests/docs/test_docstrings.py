@@ -12,10 +12,12 @@ import pytest
 
 import rnnspec
 from docs.generate import ROOT
-from rnnspec import callbacks, data, decoding
+from rnnspec import callbacks, data, decoding, optimizers, schedules
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
-from rnnspec.training import losses, metrics, optimizers, sequence_losses
+from rnnspec.training import losses, metrics, sequence_losses
+from rnnspec.training import optimizers as training_optimizers
+from rnnspec.training import schedules as training_schedules
 
 EXAMPLES: dict[str, Any] = {
     "rnnspec.compile": rnnspec.compile,
@@ -37,7 +39,11 @@ EXAMPLES: dict[str, Any] = {
     "Model.test_on_batch": rnnspec.Model.test_on_batch,
     "Model.evaluate": rnnspec.Model.evaluate,
     "Model.report": rnnspec.Model.report,
-    "training.optimizers": optimizers,
+    "training.optimizers": training_optimizers,
+    "training.schedules": training_schedules,
+    "optimizers": optimizers,
+    "schedules": schedules,
+    **{f"schedules.{name}": vars(schedules)[name] for name in schedules.__all__},
     "training.losses": losses,
     "training.metrics": metrics,
     "training.sequence_losses": sequence_losses,

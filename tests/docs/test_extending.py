@@ -22,6 +22,7 @@ EXPECTED = {
     "A pass over the tensor IR",
     "A pass over kernels",
     "An optimizer",
+    "A learning-rate schedule",
     "A loss",
     "A metric",
     "A callback",

@@ -203,7 +203,7 @@ CHOSEN: dict[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_copy_keeps_what_configure_chose(kind: str, name: str) -> None:
     model = rnnspec.compile(SPEC.replace("Dropout(0.5)", ""), seed=3)
-    model.configure(**CHOSEN[name])
+    model.configure(**copy.deepcopy(CHOSEN[name]))
     copies = [COPIES[kind](model), COPIES[kind](COPIES[kind](model))]
     for found in copies:
         assert found.evaluate(X, Y) == model.evaluate(X, Y)

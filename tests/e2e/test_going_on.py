@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from rnnspec.runtime.storage.dataclass_json import from_json
 from rnnspec.training.configuration import Configuration
 from rnnspec.training.optimizers import SGD, Adam, RMSprop
 from rnnspec.training.saved_training import SavedTraining, configuration_of
+from rnnspec.training.schedules import CosineDecay, LearningRateSchedule
 
 SPEC = """model Going {
     input words: int[time]
@@ -50,13 +52,15 @@ def bits(model: Model) -> bytes:
 
 
 @pytest.mark.parametrize("stateful", [False, True])
-@pytest.mark.parametrize("optimizer", [None, SGD(0.1, momentum=0.9), RMSprop(0.01, centered=True), Adam(0.01, amsgrad=True, clipnorm=1.0)])
+@pytest.mark.parametrize(
+    "optimizer", [None, SGD(0.1, momentum=0.9), RMSprop(0.01, centered=True), Adam(CosineDecay(0.01, 9), amsgrad=True, clipnorm=1.0)]
+)
 def test_two_epochs_saved_and_two_more_are_four(stateful: bool, optimizer: Any) -> None:
     """The table with late updates, moments, dropout's stream, moving statistics, carried states."""
     whole, parted = compiled(stateful=stateful), compiled(stateful=stateful)
     for each in (whole, parted):
         if optimizer is not None:
-            each.configure(optimizer=optimizer, loss="mae", metrics=["mse"])
+            each.configure(optimizer=optimizer.fresh(), loss="mae", metrics=["mse"])
     history = whole.fit(X, Y, epochs=4, verbose=False).history
     first = parted.fit(X, Y, epochs=2, verbose=False).history
     content = saved(parted)
@@ -123,6 +127,35 @@ def test_a_loss_of_ones_own_is_named_at_save_and_after_load() -> None:
     loaded.configure(loss=Pinball())
     assert loaded.evaluate(X, Y) == before
     assert loaded.predict(X).tobytes() == model.predict(X).tobytes()
+
+
+class Halving(LearningRateSchedule):
+    def __call__(self, step: int) -> float:
+        return 0.5 ** (step + 1)
+
+
+def test_a_schedule_of_ones_own_is_named_at_save_and_its_place_is_kept() -> None:
+    whole, parted = compiled(), compiled()
+    for each in (whole, parted):
+        each.learning_rate = Halving()
+        each.fit(X, Y, epochs=2, verbose=False)
+    with pytest.warns(UnsavedWarning, match=r"^the schedule Halving can't be written"):
+        content = saved(parted)
+    loaded = rnnspec.load(content)
+    with pytest.raises(ValueError, match=r"the schedule Halving, which its file can't hold: set model\.learning_rate again"):
+        rnnspec.load(content).fit(X, Y, verbose=False)
+    loaded.learning_rate = Halving()
+    for each in (whole, loaded):
+        each.fit(X, Y, epochs=2, verbose=False)
+    assert bits(loaded) == bits(whole)
+
+
+def test_a_rate_that_was_set_before_any_training_is_saved_and_copied() -> None:
+    model = compiled()
+    model.learning_rate = 0.125
+    assert rnnspec.load(saved(model)).learning_rate == 0.125
+    assert copy.deepcopy(model).learning_rate == 0.125
+    assert compiled().learning_rate == 0.01
 
 
 def test_a_model_that_was_never_trained_has_no_state_in_its_file() -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from rnnspec.driver.compilation import Compilation
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.training.model import Model
 from rnnspec.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from rnnspec.training.schedules import CosineDecayRestarts
 
 WORDS = 3000
 TEXT = """
@@ -65,6 +66,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "rmsprop": RMSprop(),
     "rmsprop, centered, momentum": RMSprop(momentum=0.9, centered=True),
     "rmsprop, momentum": RMSprop(momentum=0.9),
+    "a schedule": Adam(CosineDecayRestarts(0.1, 7, m_mul=0.5)),
 }
 
 
@@ -73,7 +75,7 @@ LATE, AT_ONCE = Tuning(large_table=WORDS), Tuning(large_table=10**9)
 
 def made(spec: str, optimizer: Optimizer, dtype: str = "float32", tuning: Tuning = DEFAULT_TUNING, **parameters: int) -> Model:
     model = rnnspec.compile(spec, seed=1, dtype=dtype, tuning=tuning, **parameters)
-    model.configure(loss="mse", optimizer=optimizer)
+    model.configure(loss="mse", optimizer=optimizer.fresh())
     return model
 
 
@@ -202,6 +204,24 @@ def test_a_new_optimizer_finds_what_the_old_one_owed() -> None:
 )  # fmt: skip
 def test_what_looks_at_all_weights_is_not_late(optimizer: Optimizer) -> None:
     assert not optimizer.supports_lazy_updates
+
+
+@pytest.mark.parametrize("setting", [{"clipnorm": 0.01}, {"weight_decay": 0.1}, {"nesterov": True}, {"learning_rate": 1e35}])
+def test_a_setting_that_changes_on_the_way_holds_from_the_next_update_on(setting: dict[str, Any]) -> None:
+    """Late updates are those of the settings before; with a setting that looks at all weights, none wait any more."""
+
+    def run(late: bool) -> list[bytes]:
+        random = np.random.default_rng(0)
+        optimizer = SGD(0.1, momentum=0.9)
+        model = made(BAG, optimizer, dtype="float64", tuning=LATE if late else AT_ONCE)
+        for step in range(12):
+            if step == 5:
+                for name, value in setting.items():
+                    setattr(model.optimizer, name, value)
+            model.train_on_batch(ids(random), random.normal(size=(4, 1)))
+        return bits(model.get_weights())
+
+    assert run(True) == run(False)
 
 
 @pytest.mark.parametrize("option", ["", ', embeddings_regularizer = "l2"', ', embeddings_constraint = "non_neg"'])

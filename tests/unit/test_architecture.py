@@ -66,6 +66,8 @@ MAY_KNOW: dict[str, set[str]] = {
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
     "training": LOW | {*RUNTIME, "keras_names", "interop", "decoding", "svg"},
     "callbacks": {"training"},
+    "optimizers": {"training"},
+    "schedules": {"training"},
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},

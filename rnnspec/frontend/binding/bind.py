@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.contract.optimizer_arguments import optimizer_problem
+from rnnspec.contract.schedule_arguments import schedule_problem
 from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.contract.written_paths import path_problem
 from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, nearest_name
@@ -215,7 +217,7 @@ def checked(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sco
 
 def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Scope) -> LocatedValue:
     kind, value = argument.kind, given.value
-    if isinstance(kind, argument_types.NotYet | argument_types.DefaultOnly):
+    if isinstance(kind, argument_types.DefaultOnly):
         return _unchanged(argument, kind, given, callee)
     if value is None and argument.optional:
         return LocatedValue(Config("linear"), given.span) if kind == ChoiceOf(Family.ACTIVATION) else given
@@ -304,23 +306,24 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
         case argument_types.Float():
             if isinstance(value, int | float) and not isinstance(value, bool) and kind.holds(value):
                 return LocatedValue(float(value), given.span)
+        case argument_types.Rate():
+            if isinstance(value, CallValue | Config) or (isinstance(value, Symbol) and keras_advice.is_schedule(value.name)):
+                return LocatedValue(choose(Family.SCHEDULE, given, owner, scope), given.span)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+                return LocatedValue(float(value), given.span)
         case _:
             assert_never(kind)
     raise CheckError(_mismatch(owner, kind.expected, given, scope))
 
 
-def _unchanged(
-    argument: ArgumentSpec, kind: argument_types.NotYet | argument_types.DefaultOnly, given: LocatedValue, callee: str
-) -> LocatedValue:
+def _unchanged(argument: ArgumentSpec, kind: argument_types.DefaultOnly, given: LocatedValue, callee: str) -> LocatedValue:
     """An argument that only its default, or what means the same, is possible for."""
     value = given.value.name if isinstance(given.value, Symbol) else given.value
     default = None if argument.default is REQUIRED else argument.default
-    possible = (default, *kind.others) if isinstance(kind, argument_types.DefaultOnly) else (default,)
+    possible = (default, *kind.others)
     if any(value == each and type(value) is type(each) for each in possible):
         return given
     shown = " or ".join(describe(_written(each, given.span)) for each in possible)
-    if isinstance(kind, argument_types.NotYet):
-        raise CheckError(errors.names.ArgumentNotYet(span=given.span, callee=callee, name=argument.name, default=shown))
     raise CheckError(
         errors.names.ArgumentFixed(span=given.span, callee=callee, name=argument.name, possible=shown, reason=kind.reason, help=kind.advice)
     )
@@ -356,7 +359,17 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
     bindings = bind(name, entry.arguments, call or nothing, scope, report, family=family.value)
     if bindings is None:
         raise report.fault()
-    return Config(entry.name, bindings.plain())
+    made = Config(entry.name, bindings.plain())
+    if problem := _problem(family, made):
+        raise CheckError(errors.names.ArgumentsTogether(span=span, callee=made.name, problem=problem))
+    return made
+
+
+def _problem(family: Family, made: Config) -> str:
+    """The fault in arguments that are each of its kind; empty for none."""
+    if family is Family.SCHEDULE:
+        return schedule_problem(made.name, dict(made.arguments))
+    return optimizer_problem(dict(made.arguments)) if family is Family.OPTIMIZER else ""
 
 
 def declared_equations(family: Family, name: str, own: OwnEquations) -> ast.Equations | None:
@@ -432,7 +445,7 @@ def plain(given: LocatedValue) -> ArgumentValue:
     match given.value:
         case tuple() as items:
             return tuple(plain(item) for item in items)
-        case Symbol() | CallValue() | Config():
+        case Symbol() | CallValue():
             raise InternalError(f"{describe(given.value)} isn't a plain argument")
         case value:
             return value
@@ -457,8 +470,6 @@ def _mismatch(owner: str, expected: str, given: LocatedValue, scope: Scope) -> D
     name = (
         given.value.name if isinstance(given.value, Symbol) else given.value.call.callee.text if isinstance(given.value, CallValue) else ""
     )
-    if (schedule := keras_advice.keras_schedule(name, given.span)) is not None:
-        return schedule
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
         return errors.names.UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
@@ -476,5 +487,5 @@ def _as_python(name: str) -> str:
 
 
 def _list_of(callee: str, arguments: Sequence[ArgumentSpec]) -> str:
-    names = [argument.name for argument in arguments if not isinstance(argument.kind, argument_types.NotYet | argument_types.DefaultOnly)]
+    names = [argument.name for argument in arguments if not isinstance(argument.kind, argument_types.DefaultOnly)]
     return f"{callee} has {', '.join(f'`{name}`' for name in names)}" if names else f"{callee} has no arguments"

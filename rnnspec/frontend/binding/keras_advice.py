@@ -17,8 +17,6 @@ from rnnspec.source import Span
 
 LAYER = "layer"
 
-SCHEDULE = "learning-rate schedule"
-
 _AS_ACTIVATION: Mapping[str, str] = MappingProxyType(
     {
         "Activation": "name the activation itself",
@@ -67,9 +65,9 @@ def unknown_choice(family: Family, name: str, span: Span, more: Collection[str],
     return errors.names.UnknownChoice(span=span, family=family.value, name=name, help=help_)
 
 
-def keras_schedule(name: str, span: Span) -> Diagnostic | None:
-    """The diagnostic of a learning-rate schedule of Keras's in place of a number; None for any other name."""
-    return _keras(SCHEDULE, name, span, ()) if name in spellings(SCHEDULE) else None
+def is_schedule(name: str) -> bool:
+    """Whether a bare name in the place of a learning rate is a schedule's, here or in Keras."""
+    return name in FAMILIES[Family.SCHEDULE] or name in spellings(Family.SCHEDULE.value)
 
 
 def keras_argument(family: str, callee: str, name: str, span: Span) -> Diagnostic | None:

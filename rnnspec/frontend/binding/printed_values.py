@@ -6,7 +6,7 @@ from rnnspec.contract.signature import ArgumentValue, Config
 
 
 def plain(value: ArgumentValue) -> str:
-    """A number, a word, a list or none."""
+    """A number, a word, a choice, a list or none."""
     match value:
         case None:
             return "none"
@@ -14,6 +14,8 @@ def plain(value: ArgumentValue) -> str:
             return "true" if value else "false"
         case tuple():
             return f"[{', '.join(map(plain, value))}]"
+        case Config():
+            return configured(value)
         case float():
             return f"{value:g}" if float(f"{value:g}") == value else repr(value)
         case int() | str():

@@ -59,7 +59,7 @@ class OwnEquations:
                 return self.losses
             case Family.METRIC:
                 return self.metrics
-            case Family.INITIALIZER | Family.REGULARIZER | Family.CONSTRAINT | Family.OPTIMIZER | Family.CALLBACK:
+            case Family.INITIALIZER | Family.REGULARIZER | Family.CONSTRAINT | Family.OPTIMIZER | Family.CALLBACK | Family.SCHEDULE:
                 return {}
             case _:
                 assert_never(family)

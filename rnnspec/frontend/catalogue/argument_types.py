@@ -6,7 +6,7 @@ from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
-from rnnspec.contract.arguments import REQUIRED, Flag, Float, Required
+from rnnspec.contract.arguments import REQUIRED, Flag, Float, Floats, Int, OneOf, Rate, Required, Texts
 from rnnspec.contract.signature import ArgumentValue
 from rnnspec.frozen import frozen
 
@@ -22,19 +22,7 @@ class Family(Enum):
     OPTIMIZER = "optimizer"
     METRIC = "metric"
     CALLBACK = "callback"
-
-
-@frozen
-class Int:
-    """An integer of at least `minimum`."""
-
-    minimum: int = 1
-    maximum: int = 2**31 - 1
-
-    @property
-    def expected(self) -> str:
-        """The type in words: `a whole number of at least 1`."""
-        return f"a whole number of at least {self.minimum}"
+    SCHEDULE = "learning-rate schedule"
 
 
 @frozen
@@ -110,28 +98,6 @@ class WrittenPath:
 
 
 @frozen
-class Texts:
-    """A list of different texts, or of names, which stand for themselves."""
-
-    @property
-    def expected(self) -> str:
-        """In words, with an example."""
-        return 'a list of different names such as `[negative, "very good"]`'
-
-
-@frozen
-class OneOf:
-    """One of a few words, written bare or as a text."""
-
-    words: tuple[str | None, ...]
-
-    @property
-    def expected(self) -> str:
-        """The type in words: ``one of `concat`, `sum`, `none` ``."""
-        return "one of " + ", ".join(f"`{'none' if word is None else word}`" for word in self.words)
-
-
-@frozen
 class Either:
     """A value of one of several types, the first that takes it."""
 
@@ -167,16 +133,6 @@ class ListOf:
     def expected(self) -> str:
         """The type in words, with the brackets."""
         return f"a list of {self.family.value}s in `[` and `]`"
-
-
-@frozen
-class Floats:
-    """A list of finite numbers."""
-
-    @property
-    def expected(self) -> str:
-        """The type in words, with the brackets."""
-        return "a list of numbers in `[` and `]`"
 
 
 @frozen
@@ -258,16 +214,6 @@ class Named:
 
 
 @frozen
-class NotYet:
-    """Known from Keras, and not yet in this version: only its default is accepted."""
-
-    @property
-    def expected(self) -> str:
-        """The type in words."""
-        return "its default"
-
-
-@frozen
 class DefaultOnly:
     """Known from Keras, without a use here: accepts the default, and those of `others` that mean the same as the default."""
 
@@ -298,6 +244,7 @@ ArgumentType: TypeAlias = (
     | Position
     | Float
     | Flag
+    | Rate
     | LayerName
     | Text
     | Texts
@@ -314,7 +261,6 @@ ArgumentType: TypeAlias = (
     | CellList
     | Numbers
     | Named
-    | NotYet
     | DefaultOnly
     | AnyValue
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rnnspec.contract.arguments import Flag, Float
-from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, OptimizerArgument
+from rnnspec.contract.arguments import Argument, Flag, Float, Unused
+from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS
+from rnnspec.contract.schedule_arguments import SCHEDULE_ARGUMENTS
 from rnnspec.frontend.catalogue.argument_types import (
     ArgumentSpec,
     Axes,
     ChoiceOf,
+    DefaultOnly,
     Entry,
     Family,
     Floats,
@@ -21,7 +23,7 @@ from rnnspec.frontend.catalogue.argument_types import (
     Texts,
 )
 from rnnspec.frontend.catalogue.callbacks import CALLBACKS, REFUSED_CALLBACKS
-from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue, later
+from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue
 
 # Activations. Their arguments are Keras's, after the value that they are applied to.
 
@@ -201,17 +203,21 @@ LOSSES = catalogue(
 )
 
 
-def _of_optimizer(argument: OptimizerArgument) -> ArgumentSpec:
-    """An optimizer's argument in a spec, where `none` is written for a default of `none` only, and weight decay for AdamW only."""
-    if argument.name == "weight_decay" and argument.default is None:
-        return later(argument.name)
-    optional = argument.optional and argument.default is None
-    return ArgumentSpec(argument.name, argument.kind, argument.default, optional=optional, positional=argument.positional)
+def _of(argument: Argument) -> ArgumentSpec:
+    """An argument that Python shares, in a spec."""
+    kind = argument.kind
+    if isinstance(kind, Unused):
+        return ArgumentSpec(argument.name, DefaultOnly(kind.reason, kind.advice), None, positional=argument.positional)
+    return ArgumentSpec(argument.name, kind, argument.default, optional=argument.optional, positional=argument.positional)
 
 
-OPTIMIZERS = catalogue(
-    [Entry(name, tuple(map(_of_optimizer, arguments)), (name.lower(),)) for name, arguments in OPTIMIZER_ARGUMENTS.items()]
-)
+def _shared(arguments: Mapping[str, tuple[Argument, ...]], *, lower: bool) -> Catalogue:
+    return catalogue([Entry(name, tuple(map(_of, each)), (name.lower(),) if lower else ()) for name, each in arguments.items()])
+
+
+OPTIMIZERS = _shared(OPTIMIZER_ARGUMENTS, lower=True)
+
+SCHEDULES = _shared(SCHEDULE_ARGUMENTS, lower=False)
 
 _METRICS = (
     Entry("accuracy", spellings=("acc", "Accuracy")),
@@ -261,6 +267,7 @@ FAMILIES: Mapping[Family, Catalogue] = MappingProxyType(
         Family.OPTIMIZER: OPTIMIZERS,
         Family.METRIC: METRICS,
         Family.CALLBACK: CALLBACKS,
+        Family.SCHEDULE: SCHEDULES,
     }
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
-from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, Entry, NotYet
+from rnnspec.frontend.catalogue.argument_types import Entry
 from rnnspec.frozen import frozen
 
 Catalogue: TypeAlias = Mapping[str, Entry]
@@ -23,8 +23,3 @@ class Refusal:
 def catalogue(entries: Sequence[Entry]) -> Catalogue:
     """Entries by each of their spellings."""
     return MappingProxyType({spelling: entry for entry in entries for spelling in (entry.name, *entry.spellings)})
-
-
-def later(name: str, default: float | int | bool | str | None = None) -> ArgumentSpec:
-    """An argument of Keras's that takes only its default in this version."""
-    return ArgumentSpec(name, NotYet(), default, optional=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.diagnostics import Label
 from rnnspec.frontend import errors
-from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly, NotYet
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax import ast
@@ -46,4 +46,4 @@ def _options(definition: ast.Cell | ast.Block) -> dict[str, str]:
 
 def is_unused(option: ArgumentSpec) -> bool:
     """Whether an option does nothing, so that a cell may call a parameter like it."""
-    return isinstance(option.kind, NotYet | DefaultOnly)
+    return isinstance(option.kind, DefaultOnly)

@@ -229,19 +229,6 @@ class NotAConstant(Diagnostic):
 
 
 @frozen(kw_only=True)
-class ArgumentNotYet(Diagnostic):
-    """An argument of Keras's with another value than its default, which a later version may allow."""
-
-    code = "E0118"
-    title = "the argument `{name}` of {callee} is not yet in this version"
-    label = "only its default, {default}, is possible"
-
-    callee: str
-    name: str
-    default: str
-
-
-@frozen(kw_only=True)
 class ArgumentFixed(Diagnostic):
     """An argument of Keras's with a value that has no meaning for this compiler, such as `unroll`."""
 
@@ -253,6 +240,18 @@ class ArgumentFixed(Diagnostic):
     name: str
     possible: str
     reason: str
+
+
+@frozen(kw_only=True)
+class ArgumentsTogether(Diagnostic):
+    """Arguments each of which is possible, and that don't fit each other, such as lists of lengths that don't."""
+
+    code = "E0118"
+    title = "the arguments of {callee} don't fit each other"
+    label = "{problem}"
+
+    callee: str
+    problem: str
 
 
 @frozen(kw_only=True)

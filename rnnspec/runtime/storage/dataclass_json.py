@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 from rnnspec.contract.dimensions import Size, parse_dim
+from rnnspec.contract.signature import Config
 
 Data = TypeVar("Data")
 
@@ -121,6 +122,8 @@ def _size(value: object) -> object:
 def _argument(value: object) -> object:
     if isinstance(value, list):
         return tuple(_argument(each) for each in cast(list[object], value))
+    if isinstance(value, dict):
+        return _dataclass(Config)(cast(object, value))
     if value is not None and type(value) not in SCALARS:
         raise Unfit(f"expected an argument, found {type(value).__name__}")
     return value

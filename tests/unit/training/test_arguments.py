@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rnnspec.contract.signature import Config, TrainSettings
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, NotYet
+from rnnspec.frontend.catalogue.argument_types import REQUIRED
 from rnnspec.frontend.catalogue.choices import LOSSES as SPECS_LOSSES
 from rnnspec.frontend.catalogue.choices import OPTIMIZERS as SPECS_OPTIMIZERS
 from rnnspec.frontend.syntax import standard_library
@@ -202,9 +202,9 @@ def test_what_is_keras_own_is_told() -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_take_what_a_spec_does_in_its_order(name: str) -> None:
-    """Those that need no name in a spec need none here; `weight_decay` is by name where a spec doesn't have it."""
+    """Those that need no name in a spec need none here."""
     entry = SPECS_OPTIMIZERS[name]
-    ordered = [each.name for each in entry.arguments if each.positional and not isinstance(each.kind, NotYet)]
+    ordered = [each.name for each in entry.arguments if each.positional]
     kinds = inspect.signature(OPTIMIZERS[name]).parameters.values()
     assert [each.name for each in kinds if each.kind is each.POSITIONAL_OR_KEYWORD] == ordered
     defaults = {each.name: each.default for each in entry.arguments if each.default is not REQUIRED}
@@ -215,6 +215,8 @@ def test_optimizers_by_position() -> None:
     assert Adam(0.003) == Adam(learning_rate=0.003)
     assert Adam(0.1, 0.5, 0.6, 1e-3, True) == Adam(learning_rate=0.1, beta_1=0.5, beta_2=0.6, epsilon=1e-3, amsgrad=True)
     assert AdamW(0.1, 0.2, 0.3) == AdamW(learning_rate=0.1, weight_decay=0.2, beta_1=0.3)
+    assert vars(SGD)["__init__"](made := SGD(), 0.1, 0.9, True, 0.2, 1.0) is None  # pyright: ignore[reportUnknownVariableType]
+    assert (made.weight_decay, made.clipnorm) == (0.2, 1.0)
     assert SGD(0.1, 0.9, True) == SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
     assert RMSprop(0.1, 0.8) == RMSprop(learning_rate=0.1, rho=0.8)
 
@@ -241,7 +243,7 @@ def test_losses_of_sequences_take_what_a_spec_does_in_its_order(name: str) -> No
         (lambda: Adam(use_ema=True), "Adam: Keras has the argument use_ema, this version doesn't"),
         (lambda: Adam(learning_rat=0.1), "Adam has no argument learning_rat; did you mean `learning_rate`? it has learning_rate"),
         (lambda: SGD(colour=1), "SGD has no argument colour; it has learning_rate, momentum"),
-        (lambda: SGD(0.1, 0.9, True, 0.1), "SGD: too many arguments without a name, 4; those that need none: learning_rate, momentum"),
+        (lambda: SGD(*[0.1] * 20), "SGD: too many arguments without a name, 20; those that need none: learning_rate, momentum"),
         (lambda: Adam(0.1, learning_rate=0.2), "Adam: learning_rate is given twice, by its place and by its name"),
         (lambda: MeanSquaredError("sum"), "MeanSquaredError: too many arguments without a name, 1; those that need none: none"),
         (lambda: MeanSquaredError(reduction="sum"), "MeanSquaredError: Keras has the argument reduction, this version doesn't; a loss is"),

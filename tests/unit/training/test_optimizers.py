@@ -42,7 +42,7 @@ WRONG: dict[str, tuple[type[Optimizer], dict[str, Any], str]] = {
     "global_clipnorm": (SGD, {"global_clipnorm": math.inf}, "SGD: global_clipnorm: expected a finite number above 0, got inf"),
     "two clippings": (
         Adam, {"clipnorm": 1, "global_clipnorm": 1},
-        "only one of clipnorm, clipvalue and global_clipnorm can be set, got clipnorm and global_clipnorm",
+        "Adam: only one of clipnorm, clipvalue and global_clipnorm can be set, got clipnorm and global_clipnorm",
     ),
 }  # fmt: skip
 

@@ -157,11 +157,17 @@ def test_optimizers_by_name(name: str) -> None:
     assert made.iterations == 0
 
 
-def test_an_optimizer_is_copied() -> None:
+def test_an_optimizer_is_the_one_that_trains() -> None:
     given = Adam(learning_rate=0.5)
-    made = make_optimizer(given)
-    assert made == given
-    assert made is not given
+    assert make_optimizer(given) is given
+    first, second = model(), model()
+    first.configure(loss="mse", optimizer=given)
+    assert first.optimizer is given
+    with pytest.raises(ValueError, match="optimizer: this Adam is another model's: give each model one of its own"):
+        second.configure(loss="mse", optimizer=given)
+    first.configure(optimizer="sgd")
+    second.configure(loss="mse", optimizer=given)
+    assert second.optimizer is given
 
 
 @pytest.mark.parametrize(
