@@ -95,7 +95,7 @@ class Roles:
         if kind == "x" and not of:
             of = self.inputs[0] if len(self.inputs) == 1 else "x" if "x" in self.inputs else ""
             return Role(kind, end, of) if of else None
-        return Role(kind, end, of)
+        return Role(kind, end, of if kind == "x" or len(parts) > 1 else "")
 
     def keys(self) -> Iterator[str]:
         """The names that columns may have for a role."""

@@ -180,7 +180,9 @@ def is_list(column: Column) -> bool:
     """Whether the values are lists, or cells that are written as lists."""
     if column.array is not None:
         return False
-    return any(isinstance(value, list) or (column.written and isinstance(value, str) and value[:1] == "[") for value in column.values)
+    if column.written:
+        return all(isinstance(value, str) and value.startswith("[") for value in column.values)
+    return any(isinstance(value, list) for value in column.values)
 
 
 def _list_of(column: Column, row: int, value: object) -> list[object] | None:

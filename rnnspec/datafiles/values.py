@@ -30,7 +30,7 @@ def input_of(spec: InputSignature, columns: Sequence[Column]) -> Samples:
     column = columns[0]
     if len(columns) > 1:
         return _beside(columns, spec.shape)
-    if spec.text is not None and is_textual(column) and not is_list(column):
+    if spec.text is not None and is_textual(column):
         return texts_of(column)
     if column.array is not None:
         return column.array
@@ -145,7 +145,7 @@ class Layout:
         column = columns[0]
         if column.array is not None:
             return self._fitting(columns, column.array)
-        if output.is_sequence and (is_list(column) or _is_spaced(column)):
+        if output.is_sequence:
             return words_of(column)
         if is_list(column):
             return words_of(column) if self._has_labels(place) else self._fitting(columns, numbers_of(column))
@@ -177,10 +177,6 @@ class Layout:
         if y.shape[:1] != (self.samples,):
             raise ValueError(f"{self.path}: {self.key} has {self.samples} samples, {key} has shape {y.shape}{self.advice}")
         return y
-
-
-def _is_spaced(column: Column) -> bool:
-    return column.written and any(" " in value.strip() for value in column.values)
 
 
 def _numbers_or_names(column: Column, output: OutputSignature, known: tuple[str, ...] | None) -> Samples:
