@@ -28,10 +28,14 @@ class ExampleBatch:
 
 @frozen
 class Examples:
-    """A data set: inputs, targets and sample weights, all checked."""
+    """A data set: inputs, targets and sample weights, all checked.
+
+    `whole`: the batch of all samples, in memory of its own, where it is known.
+    """
 
     inputs: CheckedInputs
     targets: tuple[Targets | LabelTargets, ...]
+    whole: ExampleBatch | None = None
 
     @property
     def samples(self) -> int:
@@ -47,10 +51,14 @@ class Examples:
 
     def owned(self) -> Examples:
         """The same data in memory of its own, so that the caller may overwrite theirs."""
+        if self.whole is not None:
+            return self
         return Examples(self.inputs.owned(), tuple(targets.owned() for targets in self.targets))
 
     def batch(self, rows: Rows) -> ExampleBatch:
         """The chosen samples, padded to the longest of them."""
+        if self.whole is not None and rows is ALL_ROWS:
+            return self.whole
         batch = self.inputs.batch(rows, full_time=any(targets.output.flip for targets in self.targets))
         return ExampleBatch(batch, tuple(targets.batch(rows, batch) for targets in self.targets))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, cast
 
 import numpy as np
@@ -15,12 +15,14 @@ from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.columns import Rows, is_list
 from rnnspec.runtime.data.missing_classes import missing_classes
-from rnnspec.runtime.data.prefetch import prefetched
+from rnnspec.runtime.data.prefetch import Pace, drawn_here, prefetched
 from rnnspec.runtime.data.sources import FORMS, Batch, Source, numbered, source_of, unpacked
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import draw_key, generator
+from rnnspec.training.alike import Alike
 from rnnspec.training.class_weights import ClassWeights
 from rnnspec.training.examples import Examples, split_off
+from rnnspec.training.target_rules import TargetRule
 from rnnspec.training.targets import Targets
 
 Portion: TypeAlias = tuple[Examples, Rows]
@@ -83,7 +85,7 @@ class ArrayFeed:
 
 @dataclass
 class SourceFeed:
-    """Batches that a source gives, each checked by `check` when it is drawn, in a thread of its own.
+    """Batches that a source gives, each checked by `check` when it is drawn: in a thread of its own, unless an earlier pass was quick.
 
     `steps`: the batches of an epoch. With them a source goes on from one epoch to the next, and where it ends it is begun anew, if it can
     be; without them an epoch is a pass. `shuffle`: the order of an indexed source's batches. `what`: how messages call it.
@@ -97,6 +99,7 @@ class SourceFeed:
     _orders: np.random.Generator | None = None
     _going_on: Iterator[object] | None = None
     _gave_some: bool = False
+    _pace: Pace = field(default_factory=Pace)
 
     @property
     def batches(self) -> int | None:
@@ -108,7 +111,8 @@ class SourceFeed:
         if self._orders is None and self.shuffle and random is not None and self.source.kind == "indexed":
             self._orders = generator(draw_key(random), "the order of batches")
         self.source.tell("on_epoch_begin")
-        yield from prefetched(numbered(self._drawn(), self.what, self._portion))
+        portions = numbered(self._drawn(), self.what, self._portion)
+        yield from drawn_here(portions) if self._pace.is_quick else prefetched(portions, self._pace)
         self.source.tell("on_epoch_end")
 
     def is_spent(self, taken: int) -> bool:
@@ -189,15 +193,17 @@ def cutting(batch_size: int | None, of_spec: int | None, epochs: int = 1) -> Cut
     return Cutting(given, 32 if of_spec is None else of_spec, epochs)
 
 
-def feed_of(check: Check, data: Batch, cuts: Cutting, steps: int | None, *, name: str = "steps", what: str = "") -> Feed:
+def feed_of(
+    check: Check, rules: Sequence[TargetRule], data: Batch, cuts: Cutting, steps: int | None, *, name: str = "steps", what: str = ""
+) -> Feed:
     """The feed of data that isn't shuffled: all of arrays, or what a source gives; ValueError for arguments that don't fit together.
 
-    `name`: of the argument `steps`. `what`: how messages call the data.
+    `rules`: of the targets of each output with a loss. `name`: of the argument `steps`. `what`: how messages call the data.
     """
     source = source_of(data.x) if data.y is None else None
     if source is None:
         return _array_feed(check(data), cuts, steps, name)
-    return _source_feed(source, check, data, cuts, steps, name, what)
+    return _source_feed(source, Alike(check, rules), data, cuts, steps, name, what)
 
 
 def held_out(given: object, mask: object, lengths: object) -> Batch | None:
@@ -217,6 +223,7 @@ def held_out(given: object, mask: object, lengths: object) -> Batch | None:
 
 def training_feeds(
     check: Check,
+    rules: Sequence[TargetRule],
     weights: Sequence[ClassWeights | None],
     data: Batch,
     validation: Batch | None,
@@ -237,8 +244,10 @@ def training_feeds(
         if validation is None and split != 0.0:
             raise ValueError(f"validation_split: what {source.name} gives can't be split: give validation_data")
 
+        alike = Alike(check, rules)
+
         def weighted(batch: Batch) -> Examples:
-            return check(batch).weighted_by_class(weights)
+            return alike(batch).weighted_by_class(weights)
 
         feed: Feed = _source_feed(source, weighted, data, cuts, steps, "steps_per_epoch", "", shuffle=shuffle)
     else:
@@ -250,7 +259,7 @@ def training_feeds(
         taken_off = None if rest is None else ArrayFeed(*rest, whole.batch_size)
     if validation is not None:
         sized = replace(cuts, batch_size=None, default_size=cuts.batch_size or cuts.default_size)
-        return feed, feed_of(check, validation, sized, validation_steps, name="validation_steps", what="validation, ")
+        return feed, feed_of(check, rules, validation, sized, validation_steps, name="validation_steps", what="validation, ")
     if validation_steps is not None:
         raise ValueError("validation_steps is of validation_data that gives batches, and there is none")
     return feed, taken_off

@@ -296,6 +296,7 @@ class Model(SavedModel):
             seed = train.seed if seed is None else whole_number("seed", seed, 0)
             feed, validation = setup.training_feeds(
                 partial(self._examples, trainer),
+                [each.rule for each in trainer.objectives],
                 setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
                 Batch(x, y, sample_weight, mask, lengths),
                 setup.held_out(validation_data, validation_mask, validation_lengths),
@@ -413,7 +414,8 @@ class Model(SavedModel):
     def _evaluation_feed(self, trainer: Trainer, data: Batch, batch_size: int | None, steps: int | None) -> Feed:
         from rnnspec.training import setup
 
-        feed = setup.feed_of(partial(self._examples, trainer), data, setup.cutting(batch_size, self.signature.train.batch_size), steps)
+        rules, cuts = [each.rule for each in trainer.objectives], setup.cutting(batch_size, self.signature.train.batch_size)
+        feed = setup.feed_of(partial(self._examples, trainer), rules, data, cuts, steps)
         feed.check_samples(trainer.executable)
         return feed
 

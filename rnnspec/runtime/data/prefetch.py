@@ -1,4 +1,4 @@
-"""Items made ready by another thread while the last ones are in use.
+"""Items made ready by another thread while the last ones are in use, or drawn where they are used.
 
 A thread draws from an iterator, a few items ahead, and ends with it. Nobody waits for ever: whatever ends the drawing is handed over
 (the end, an error, an interrupt), the thread stops when its items are no longer wanted, and it doesn't keep the process alive.
@@ -10,7 +10,9 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from queue import SimpleQueue
+from time import perf_counter
 from typing import TypeVar
 
 from rnnspec.frozen import frozen
@@ -24,8 +26,47 @@ AHEAD = 2
 PATIENCE = 5.0
 """Seconds for which a thread that isn't wanted any more may go on with the item that it has begun, before it is left alone."""
 
+_NOBODY = 0
+"""No thread's number: of the holder of a lock that not even its own thread may have again."""
+
 _HELD: ContextVar[tuple[tuple[Lock, int], ...]] = ContextVar("held", default=())
 """Locks that are held while items are waited for, each with the thread that holds it."""
+
+
+QUICK = 1e-3
+"""Seconds of a batch below which the next pass is drawn where it is used: handing a batch over takes a thread some 0.1 to 0.3 ms."""
+
+
+@dataclass
+class Pace:
+    """How long it takes to draw the items of a source."""
+
+    seconds: float = 0.0
+    items: int = 0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a thread takes longer than it saves; False as long as nothing is known."""
+        return self.items > 0 and self.seconds < QUICK * self.items
+
+
+def drawn_here(items: Iterator[Item]) -> Generator[Item]:
+    """The items, drawn by the caller; else as `prefetched`. What draws them can't have locks that their user holds."""
+    try:
+        while True:
+            held = _HELD.set(tuple((lock, _NOBODY) for lock, _ in _HELD.get()))
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                _HELD.reset(held)
+            yield item
+            del item  # its memory is whose it is now
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
 
 
 @frozen
@@ -35,17 +76,19 @@ class _End:
     error: BaseException | None
 
 
-def prefetched(items: Iterator[Item]) -> Generator[Item]:
+def prefetched(items: Iterator[Item], pace: Pace | None = None) -> Generator[Item]:
     """The items, drawn by a thread of their own, which also closes a generator `items` at the end; its errors are raised here.
 
-    To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
+    `pace`: how long the drawing takes is added to it. To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
     """
     process = os.getpid()
     ready = SimpleQueue[Item | _End]()
     wanted = SimpleQueue[bool]()
     for _ in range(AHEAD):
         wanted.put(True)
-    thread = threading.Thread(target=copy_context().run, args=(_draw, items, wanted, ready), name="rnnspec batches", daemon=True)
+    thread = threading.Thread(
+        target=copy_context().run, args=(_draw, items, wanted, ready, pace or Pace()), name="rnnspec batches", daemon=True
+    )
     try:
         thread.start()
         while True:
@@ -64,16 +107,19 @@ def prefetched(items: Iterator[Item]) -> Generator[Item]:
             thread.join(PATIENCE)
 
 
-def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End]) -> None:
+def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End], pace: Pace) -> None:
     """The thread's work."""
     end: BaseException | None = None
     try:
         try:
             while wanted.get():
+                begun = perf_counter()
                 try:
                     item = next(items)
                 except StopIteration:
                     break
+                pace.seconds += perf_counter() - begun
+                pace.items += 1
                 ready.put(item)
                 del item  # its memory is whose it is now
         finally:

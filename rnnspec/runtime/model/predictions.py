@@ -19,7 +19,7 @@ from rnnspec.runtime.data.validate import whole_number
 USUAL_ROWS = 32
 """Samples of a batch where memory or states are counted by them, and the fewest of any other."""
 
-STEPS_AT_ONCE = 2**14
+STEPS_AT_ONCE = 2**13
 """Steps of a batch that is chosen for speed: beyond that, calls gain nothing, and what they read and write leaves the caches."""
 
 MOST_ROWS = 2**12

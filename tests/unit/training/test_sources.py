@@ -127,10 +127,40 @@ def trained(*data: Any, **settings: Any) -> tuple[dict[str, Any], bytes]:
     return history.history, b"".join(value.tobytes() for value in of.get_weights())
 
 
+@pytest.mark.parametrize("quick", [0.0, 60.0], ids=["by a thread", "the later passes here"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_train_to_the_bits_of_arrays(kind: str) -> None:
+def test_batches_train_to_the_bits_of_arrays(kind: str, quick: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "QUICK", quick)
     source, settings = KINDS[kind]
-    assert trained(source(), **settings) == in_arrays()
+    assert trained(source(), epochs=3, **settings) == in_arrays(epochs=3)
+
+
+@pytest.mark.parametrize(("quick", "here"), [(0.0, 0), (60.0, 2)])
+def test_a_pass_is_drawn_where_it_is_used_if_the_one_before_was_quick(quick: float, here: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "QUICK", quick)
+    threads: list[str] = []
+
+    def told() -> Iterator[Any]:
+        threads.append(threading.current_thread().name)
+        yield from pairs()
+
+    made().fit(told, epochs=3, verbose=False)
+    assert threads == ["rnnspec batches"] * (3 - here) + [threading.current_thread().name] * here
+
+
+def test_a_source_that_changes_its_model_where_it_is_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "QUICK", 60.0)
+    of, passes = made(), iter(range(9))
+
+    def changing() -> Iterator[Any]:
+        yield batch(0)
+        if next(passes):
+            of.fit(X, Y, verbose=False)
+
+    with pytest.raises(RuntimeError, match="can't be changed by what gives its batches") as found:
+        of.fit(changing, epochs=3, verbose=False)
+    assert found.value.__notes__ == ["raised for batch 1"]
+    of.fit(X, Y, verbose=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
