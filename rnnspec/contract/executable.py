@@ -13,6 +13,7 @@ from rnnspec.contract.clock import Clock
 from rnnspec.contract.objective import Objective, RowEquations
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config
+from rnnspec.contract.state_bank import StateBank
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.frozen import frozen
 
@@ -251,10 +252,13 @@ class Executable(Scores, Protocol):
         """The step of one stream; `inputs` and `states`: for their shapes and dtypes, sequences with a time of one."""
         ...
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
-        """Inference on inputs of these shapes; None for a large or a stateful model, which has no fast path.
+    def prepare_call(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool, bank: StateBank | None = None
+    ) -> PreparedCall | None:
+        """Inference on inputs of these shapes; None for a large model, which has no fast path.
 
-        `packs`: whether masks, lengths or values that a layer masks may leave out steps.
+        `packs`: whether masks, lengths or values that a layer masks may leave out steps. `bank`: a stateful model's states, which the
+        executable that carries them gives.
         """
         ...
 

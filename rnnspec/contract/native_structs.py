@@ -171,6 +171,7 @@ class CallRecord(ctypes.Structure):
     | `version`, `made_for` | address of the weights' version now, and the version that `tables` hold |
     | `function`, `tables`, `sizes` | addresses of the native function, of a pointer table for each of two turns, of its sizes |
     | `turn`, `turned_by` | address of the number of the table that is next, and what it is combined with after a call, by exclusive or |
+    | `guard` | address of a number that isn't 0 while somebody else has the states |
     | `inputs`, `input_count` | address of the `InputRecord`s, and their number |
     | `sequences` | how many of them have steps |
     | `packs` | 1 if calls make packing indices, and may have masks and lengths |
@@ -196,6 +197,7 @@ class CallRecord(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("turn", ctypes.c_void_p),
         ("turned_by", ctypes.c_int64),
+        ("guard", ctypes.c_void_p),
         ("inputs", ctypes.c_void_p),
         ("input_count", ctypes.c_int64),
         ("sequences", ctypes.c_int64),

@@ -299,8 +299,10 @@ class RecurrentLowering:
         starts = self._starts(layer, cell, states)
         names = [state.name for state in step.states]
         if not every_step:
-            zeros = self._tools.constant(0.0, (BATCH, step.width))
-            returned = self._tools.carried(returned_name(layer), step.width) if self._tools.streaming else zeros
+            if self._tools.streaming:
+                returned = self._tools.carried(returned_name(layer), step.width)
+            else:
+                returned = self._tools.constant(0.0, (BATCH, step.width))
             starts, names = [*starts, returned], [*names, "y"]
         masks = self._step_masks(cell)
         sequence = flow.value

@@ -14,6 +14,7 @@ from rnnspec.contract.native_function import STATE, NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config, Signature
+from rnnspec.contract.state_bank import StateBank
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.diagnostics import InternalError
@@ -171,14 +172,16 @@ class NativeExecutable:
         packs, clocks = signature.masks_values, signature.stream.clocks
         return NativePreparedCall(bound, signature, indices, times, inputs, states, self._fast_paths, packs=packs, clocks=clocks)
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> NativePreparedCall | None:
-        """Inference on one shape, with memory of its own; None where it has no fast path."""
+    def prepare_call(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool, bank: StateBank | None = None
+    ) -> NativePreparedCall | None:
+        """Inference on one shape, with memory of its own but for carried states; None where it has no fast path."""
         bound, (batch, times) = self._function(Variant("forward", False)), self._lengths(inputs)
         sizes = most_sizes(self._signature, call_sizes(batch, times, indices), indices)
-        if self._states or self._fast_paths is None or not is_small(bound.function, sizes, self._threads.tuning):
+        if (self._states and bank is None) or self._fast_paths is None or not is_small(bound.function, sizes, self._threads.tuning):
             return None
         return NativePreparedCall(
-            bound, self._signature, indices, times, inputs, None, self._fast_paths, packs=packs, scratch=self._direct_scratch
+            bound, self._signature, indices, times, inputs, None, self._fast_paths, packs=packs, scratch=self._direct_scratch, bank=bank
         )
 
     def _direct_scratch(self, size: int) -> Array:

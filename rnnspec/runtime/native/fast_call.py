@@ -64,6 +64,7 @@ class Callee:
     | `tables` | its pointers; steps of a stream alternate between two tables |
     | `sizes` | address of its numbers of rows and steps |
     | `turn` | one number: the table of the next step |
+    | `guard` | one number: anything but 0 while somebody else has the states |
     | `version` | one number: the version of the model's weights |
     | `made_for` | the version of the weights in the tables |
     | `outputs` | the arrays that the function writes, copied for the caller, each with the rows that have a value |
@@ -76,6 +77,7 @@ class Callee:
     tables: Sequence[ctypes.Array[ctypes.c_void_p]]
     sizes: int
     turn: Array
+    guard: Array
     version: Array
     made_for: int
     outputs: Sequence[ShownOutput]
@@ -119,6 +121,7 @@ class FastPaths:
             tables=(ctypes.c_void_p * 2)(*(ctypes.addressof(callee.tables[turn % len(callee.tables)]) for turn in range(2))),
             sizes=callee.sizes,
             turn=address(callee.turn),
+            guard=address(callee.guard),
             turned_by=len(callee.tables) - 1,
             inputs=ctypes.addressof(inputs),
             input_count=len(inputs),

@@ -17,6 +17,7 @@ from rnnspec.contract.native_function import STATE, Space
 from rnnspec.contract.native_structs import WORD_BYTES, HeldRecord
 from rnnspec.contract.packing import PackedIndex, pack
 from rnnspec.contract.signature import IndexSignature, Signature
+from rnnspec.contract.state_bank import StateBank
 from rnnspec.frozen import frozen
 from rnnspec.runtime.native.due_steps import DueSteps
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
@@ -52,17 +53,21 @@ class NativePreparedCall:
         packs: bool,
         scratch: Callable[[int], Array] = aligned_bytes,
         clocks: Sequence[Clock] = (),
+        bank: StateBank | None = None,
     ) -> None:
         """`inputs`, `states`: examples, for their shapes and dtypes; no states for what isn't a stream. `times`: the padded lengths.
 
         `fast_paths`: the fast path's maker, if any. `packs`: whether masks may leave out steps. `scratch`: a call's memory, which
-        only the fast path may share with others. `clocks`: those of a stream's indices.
+        only the fast path may share with others. `clocks`: those of a stream's indices. `bank`: the states that calls of
+        several shapes carry on.
         """
         function = bound.function
         self._bound, self._indices, self._times = bound, tuple(indices), times
         self._signature = signature
         self.inputs = {name: np.zeros_like(value) for name, value in inputs.items()}
-        self._states = tuple({name: np.zeros_like(value) for name, value in (states or {}).items()} for _ in range(2))
+        own = tuple({name: np.zeros_like(value) for name, value in (states or {}).items()} for _ in range(2))
+        self._states = own if bank is None else bank.sets
+        self._turn, self._guard = (np.zeros(1, np.int64), np.zeros(1, np.int64)) if bank is None else (bank.turn, bank.guard)
         self._clocks, self._due = clocks, DueSteps((*clocks, *signature.stream.outputs) if clocks else (), samples_of(inputs))
         waiting = ((number, self._due.waiting(clock)) for number, clock in enumerate(clocks))
         self._waiting = {number: due for number, due in waiting if due is not None}
@@ -83,11 +88,10 @@ class NativePreparedCall:
         self._dims = (ctypes.c_int64 * len(function.dims))(*(value_of(dim, sizes) for dim in function.dims))
         self.sizes = ctypes.addressof(self._dims)
         self._call = bound.loaded.functions[function.symbol]
-        self._turn = np.zeros(1, np.int64)
         self._prepared: Prepared | None = None
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
-        self._turns = 2 if states else 1
+        self._turns = 2 if self._states[0] else 1
         self._made: Mapping[int, MadeIndex] | None = made_indices(function, signature, indices, self._waiting) if packs else {}
         self._fast_paths = fast_paths if self._made is not None and is_small(function, sizes, bound.threads.tuning) else None
         self._held = tuple(
@@ -216,6 +220,7 @@ class NativePreparedCall:
             self._new_tables(),
             self.sizes,
             self._turn,
+            self._guard,
             version,
             self._version,
             list(zip(shown, due, strict=True)),

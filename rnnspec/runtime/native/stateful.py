@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -10,8 +11,13 @@ from rnnspec.contract.executable import Array, CallRequest, Executable, Family, 
 from rnnspec.contract.objective import RowEquations
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config, StateSignature
+from rnnspec.contract.state_bank import FREE, HINDERED, StateBank
 from rnnspec.contract.thread_count import ThreadCount
+from rnnspec.frozen import frozen
 from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork
+
+MOST_BANKS = 64
+"""Numbers of samples whose direct calls are remembered."""
 
 
 class StatefulExecutable:
@@ -26,13 +32,16 @@ class StatefulExecutable:
         self._carrying = carrying
         self._signatures = tuple(states)
         self._dtype = np.dtype(dtype)
-        self._states: dict[str, Array] = {}
+        self._banks: dict[int, StateBank] = {}
+        self._bank: StateBank | None = None
         self.renew_locks()
         renewed_after_fork(self)
 
     def renew_locks(self) -> None:
         """A new lock in a forked child, whose parent's other threads may have held the old one."""
         self._turn = new_lock()
+        if self._bank is not None:
+            self._bank.guard[0] = FREE
 
     def _next_turn(self) -> Lock:
         """The lock of the call; RuntimeError in a signal handler that interrupts a call."""
@@ -48,7 +57,30 @@ class StatefulExecutable:
     def reset(self) -> None:
         """Sets all states to zeros, for any number of samples."""
         with self._next_turn():
-            self._states = {}
+            self._take_up(None)
+
+    def _take_up(self, bank: StateBank | None) -> None:
+        """Goes on with these states from now on, and so do direct calls; with None from zeros, which no direct call begins."""
+        if self._bank is not None:
+            self._bank.guard[0] = HINDERED
+        self._bank = bank
+        if bank is not None:
+            bank.guard[0] = FREE
+
+    def _bank_of(self, samples: int) -> StateBank:
+        """The memory that direct calls for so many samples know."""
+        bank = self._banks.pop(samples, None) or StateBank(self._signatures, samples, self._dtype)
+        self._banks[samples] = bank
+        for unused in [*self._banks][:-MOST_BANKS]:
+            self._banks.pop(unused).guard[0] = HINDERED
+        return bank
+
+    def _zeros(self, samples: int) -> StateBank:
+        """States of zeros, which no direct call goes on from as yet."""
+        bank = self._bank_of(samples)
+        bank.guard[0] = HINDERED
+        bank.write(zero_states(self._signatures, samples, self._dtype))
+        return bank
 
     def apart(self) -> StatefulExecutable:
         """The same code with states of its own, from zeros."""
@@ -63,9 +95,14 @@ class StatefulExecutable:
     def go_on_from(self, other: Executable) -> None:
         """Takes over the other's states of the layers that this one carries them for."""
         if isinstance(other, StatefulExecutable):
-            names = {state.name for state in self._signatures}
             with self._next_turn():
-                self._states = {name: value for name, value in other._states.items() if name in names}
+                self._begin(other._bank.samples, other._bank.states) if other._bank else self._take_up(None)
+
+    def _begin(self, samples: int, states: Mapping[str, Array]) -> None:
+        """Goes on from states, zeros where there is none of a name."""
+        bank = self._zeros(samples)
+        bank.write({**bank.states, **{name: value for name, value in states.items() if name in bank.states}})
+        self._take_up(bank)
 
     def check_samples(self, samples: int, batch_size: int) -> None:
         """ValueError, with what would do, for batches of several sizes, and for another size than the states have."""
@@ -76,7 +113,7 @@ class StatefulExecutable:
                 f"a stateful model goes on from each batch to the next one's same samples: {samples} samples in batches of {batch_size} "
                 f"end with one of {over}; a batch_size of {divisor} divides them, or leave {over} out"
             )
-        held = len(next(iter(self._states.values()))) if self._states else size
+        held = size if self._bank is None else self._bank.samples
         if held != size:
             fits = f"; a batch_size of {held} goes on with them" if held and samples % held == 0 else ""
             raise ValueError(
@@ -87,7 +124,7 @@ class StatefulExecutable:
     def states(self) -> dict[str, Array]:
         """Copies of the states that the last call left, by name; empty if there was none."""
         with self._next_turn():
-            return {name: value.copy() for name, value in self._states.items()}
+            return {} if self._bank is None else {name: value.copy() for name, value in self._bank.states.items()}
 
     def set_states(self, states: Mapping[str, Array]) -> None:
         """Takes on what `states` gave; ValueError for states that the model doesn't have."""
@@ -97,18 +134,18 @@ class StatefulExecutable:
         if states and (not fits or any(value.dtype != self._dtype for value in states.values())):
             raise ValueError("the states aren't of this model's stateful layers")
         with self._next_turn():
-            self._states = {name: value.copy() for name, value in states.items()}
+            self._begin(samples.pop(), states) if states else self._take_up(None)
 
     def forward(self, request: CallRequest) -> tuple[Array, ...]:
         """The model's outputs, without the states; ValueError for another number of samples than the first call's."""
-        with self._next_turn():
-            return self._kept(self._inner.forward(self._given(request)))
+        with self._going_on(request) as going:
+            return going.kept(self._inner.forward(going.request))
 
     def record(self, request: CallRequest) -> tuple[tuple[Array, ...], NativeTape]:
         """As `forward`, and the tape; the tape has the states that the call began with."""
-        with self._next_turn():
-            outputs, tape = self._inner.record(self._given(request))
-            return self._kept(outputs), tape
+        with self._going_on(request) as going:
+            outputs, tape = self._inner.record(going.request)
+            return going.kept(outputs), tape
 
     def backward(
         self,
@@ -127,9 +164,15 @@ class StatefulExecutable:
         """A stream's steps, whose states are the stream's own."""
         return self._inner.prepare_step(inputs, states, indices)
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
-        """None: a call needs the states that the last one left."""
-        return None
+    def prepare_call(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool, bank: StateBank | None = None
+    ) -> PreparedCall | None:
+        """A call on the states of so many samples, made directly while these are the ones to go on from."""
+        if self._carrying:
+            return None
+        with self._next_turn():
+            bank = bank or self._bank_of(len(next(iter(inputs.values()))))
+        return self._inner.prepare_call(inputs, indices, packs=packs, bank=bank)
 
     def inspect(self, stage: str, after: str | None = None) -> str:
         """The inner executable's printed stage."""
@@ -143,23 +186,37 @@ class StatefulExecutable:
         """The inner executable's."""
         return self._inner.result(metric, width, totals)
 
-    def _given(self, request: CallRequest) -> CallRequest:
-        """The request with the states that the last call left."""
-        inputs = request.inputs
-        samples = len(next(iter(inputs.values())))
-        states = zero_states(self._signatures, samples, self._dtype) if len(self._states) < len(self._signatures) else {}
-        states |= self._states
-        known = len(next(iter(self._states.values()))) if self._states else samples
-        if known != samples:
-            raise ValueError(
-                f"a stateful model goes on with the {known} samples of its first call, got {samples}; reset_states() starts anew"
-            )
-        return request._replace(inputs={**inputs, **states}, carrying=self._carrying)
+    @contextmanager
+    def _going_on(self, request: CallRequest) -> Generator[_Going]:
+        """A call on the states that the last one left, with none at the same time; one that fails leaves them."""
+        with self._next_turn():
+            samples = len(next(iter(request.inputs.values())))
+            bank = self._bank or self._zeros(samples)
+            if bank.samples != samples:
+                raise ValueError(
+                    f"a stateful model goes on with the {bank.samples} samples of its first call, got {samples}; reset_states() starts anew"
+                )
+            bank.guard[0] = HINDERED
+            try:
+                before = {name: value.copy() for name, value in bank.states.items()}  # which a tape keeps
+                going = _Going(bank, request._replace(inputs={**request.inputs, **before}, carrying=self._carrying))
+                yield going
+                self._take_up(bank)
+            finally:
+                bank.guard[0] = FREE if self._bank is bank else HINDERED
 
-    def _kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        count = len(outputs) - len(self._signatures)
-        # Copies: where a state is an output too, the caller has that array and may write to it.
-        self._states = {state.name: value.copy() for state, value in zip(self._signatures, outputs[count:], strict=True)}
+
+@frozen
+class _Going:
+    """One call under way: the states that it goes on from, and the request that has them."""
+
+    bank: StateBank
+    request: CallRequest
+
+    def kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The outputs without the states behind them, which the next call goes on from."""
+        count = len(outputs) - len(self.bank.states)
+        self.bank.write(dict(zip(self.bank.states, outputs[count:], strict=True)))
         return outputs[:count]
 
 

@@ -23,6 +23,7 @@ from rnnspec.contract.signature import (
     TrainSettings,
     WeightSignature,
 )
+from rnnspec.contract.state_bank import StateBank
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.training.losses import Loss, NamedLoss
 from rnnspec.training.metrics import MetricNames
@@ -105,7 +106,9 @@ class FakeExecutable:
     def prepare_step(self, inputs: Mapping[str, Array], states: Mapping[str, Array], indices: Sequence[PackedIndex]) -> PreparedCall:
         raise NotImplementedError
 
-    def prepare_call(self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool) -> PreparedCall | None:
+    def prepare_call(
+        self, inputs: Mapping[str, Array], indices: Sequence[PackedIndex], *, packs: bool, bank: StateBank | None = None
+    ) -> PreparedCall | None:
         return None
 
     def backward(
