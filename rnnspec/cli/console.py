@@ -67,13 +67,18 @@ def print_text(text: str) -> None:
         output.out(_shown(output, text.rstrip("\n")), highlight=False)
 
 
+def on_terminal() -> bool:
+    """Whether results go to a terminal."""
+    return output.file.isatty()
+
+
 def print_table(table: Table) -> None:
     """A table, to standard output; nothing of it is cut. On a terminal that is too narrow cells are wrapped between words."""
     for column in table.columns:
         if column.no_wrap:
             column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells, column.footer))
     needed = Measurement.get(output, output.options.update(max_width=sys.maxsize), table)
-    output.width = max(output.width, needed.minimum) if output.file.isatty() else needed.maximum
+    output.width = max(output.width, needed.minimum) if on_terminal() else needed.maximum
     with output.capture() as drawn:
         output.print(table)
     print_text("\n".join(line.rstrip() for line in drawn.get().splitlines()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from rnnspec.cli.console import output, print_table, print_text, printable
+from rnnspec.cli.console import on_terminal, print_table, print_text, printable
 from rnnspec.datafiles.predictions import plain
 from rnnspec.training.progress import value_text
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def print_results(name: str, means: Mapping[str, Any]) -> None:
-    """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"."""
-    print_text("\n".join(f"{name} {key} {value_text(means[key])}" for key in sorted(means, key=lambda key: key == "loss")))
+    """Prints a line for each mean, metrics first and the loss last: "test accuracy 0.9730"; without a terminal with all digits."""
+    print_text(
+        "\n".join(f"{name} {key} {value_text(means[key], short=on_terminal())}" for key in sorted(means, key=lambda key: key == "loss"))
+    )
 
 
 def print_json(found: Mapping[str, Any]) -> None:
@@ -45,6 +47,6 @@ def print_report(report: Report) -> None:
             table = Table(box=box.SIMPLE_HEAD)
             for column, heading in enumerate(each.heading):
                 table.add_column(printable(heading), justify="right" if column in each.numbers else "left", no_wrap=True)
-            for row in each.texts(short=output.is_terminal):
+            for row in each.texts(short=on_terminal()):
                 table.add_row(*map(printable, row))
             print_table(table)

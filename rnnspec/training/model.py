@@ -242,7 +242,7 @@ class Model(SavedModel):
                                                           samples, before shuffling; unused with `validation_data`
         shuffle             bool                          whether each epoch has an order of its own                       spec, True
         seed                int from 0                    source of order, dropout and noise; None: the model's stream     spec, None
-        verbose             bool, or 0, 1, 2, "auto"      whether progress is shown                                        True
+        verbose             bool, or 0, 1, 2, "auto"      whether progress is shown; 2: a line an epoch, without a bar       True
         mask                as for `forward`              steps that count                                                 None
         lengths             as for `forward`              number of steps that count, from the start                       None
         sample_weight       (n,), (n, time), or list      factors of the loss, of samples or steps                         None
@@ -287,7 +287,7 @@ class Model(SavedModel):
         called = (*_made_callbacks(train.callbacks), *setup.checked_callbacks(callbacks))
         begin = whole_number("initial_epoch", initial_epoch, 0)
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
-        shown = (setup.progress(),) if setup.shows("verbose", verbose) else ()
+        shown = (setup.progress(lines=verbose == 2),) if setup.shows("verbose", verbose) else ()
         # The lock is taken before anything is looked at: another thread may call `configure`.
         with self._changing, awaiting_under(self._changing):
             trainer, updates = self._ready()

@@ -1,11 +1,15 @@
-"""How a training looks on a terminal, and where there is none; rich is loaded only when it is shown."""
+"""How a training looks on a terminal, in a notebook, and where there is neither; rich is loaded only when it is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.training.callbacks import Callback, Logs
+from rnnspec.training.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,82 +18,186 @@ if TYPE_CHECKING:
 
 
 MOST_NUMBERS = 10
-"""The most numbers of a metric that a line has."""
+"""The most numbers of a metric that a short line has."""
+
+_PATIENCE = 0.1
+"""Seconds between two updates of a notebook's bar."""
+
+Clock = Callable[[], float]
 
 
-def progress(console: Console | None = None) -> Callback:
-    """A progress bar with a line for each epoch on a terminal, the lines alone elsewhere."""
+def progress(console: Console | None = None, *, lines: bool = False, clock: Clock = time.perf_counter) -> Callback:
+    """A progress bar with a line for each epoch on a terminal, one bar that changes in a notebook, the lines alone elsewhere.
+
+    `lines`: the lines alone everywhere. `clock` gives seconds.
+    """
     if console is None:
         from rich.console import Console
 
         console = Console(highlight=False)
-    return ProgressBar(console) if console.is_terminal else EpochLines(console)
+    if console.is_jupyter and not lines:
+        return NotebookBar(console, clock)
+    return ProgressBar(console, clock) if console.is_terminal and not lines else EpochLines(console, clock)
 
 
 class Shown(Callback):
     """A callback that only shows the training: one that goes on from a checkpoint may be shown in another way."""
 
-
-class EpochLines(Shown):
-    """One plain line for each epoch."""
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
         self._console = console
+        self._clock = clock
+        self._pace = Pace(clock)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begins to measure."""
+        self._pace.begin(self.params)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Begins to measure the epoch."""
+        self._pace.begin_epoch(epoch)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Counts the batch."""
+        self._pace.count_batch()
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Knows that the epoch's batches are over."""
+        self._pace.end_batches()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Shows the epoch's line."""
+        self._pace.end_epoch()
+        self.show(epoch, logs or {})
+
+    def show(self, epoch: int, logs: Logs) -> None:
+        """Shows the line of an epoch that is over."""
+
+    def line(self, epoch: int, logs: Logs, *, short: bool) -> str:
+        """The line of an epoch that is over."""
+        return f"{epoch_line(epoch, self.params['epochs'], logs, short=short)} ({self._pace.text()})"
+
+
+class EpochLines(Shown):
+    """One plain line for each epoch, on a terminal with short numbers, elsewhere with all digits."""
+
+    def show(self, epoch: int, logs: Logs) -> None:
         """Prints the epoch's line."""
-        self._console.out(epoch_line(epoch, self.params["epochs"], logs or {}), highlight=False)
+        text = self.line(epoch, logs, short=self._console.is_terminal)
+        if self._console.is_jupyter:  # where rich makes a block of each line
+            print(text)
+        else:
+            self._console.out(text, highlight=False)
 
 
 class ProgressBar(Shown):
     """A bar over all updates, and above it a line for each finished epoch."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
-        self._console = console
-        values = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))  # goes on in a line below, uncut
+        super().__init__(console, clock)
+        values, pace = (  # go on in a line below, uncut
+            TextColumn(text, markup=False, table_column=Column(overflow="fold")) for text in ("{task.description}", "{task.fields[pace]}")
+        )
         numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
-        self._progress = Progress(values, BarColumn(), *numbers, console=console)
+        self._progress = Progress(values, BarColumn(), *numbers, pace, console=console, get_time=clock)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Shows the bar."""
+        super().on_train_begin(logs)
         steps = self.params["steps"]
-        self._task = self._progress.add_task("training", total=None if steps is None else self.params["epochs"] * steps)
+        self._task = self._progress.add_task("training", total=None if steps is None else self.params["epochs"] * steps, pace="")
         self._progress.start()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Moves the bar to the epoch's beginning."""
+        super().on_epoch_begin(epoch, logs)
         if (steps := self.params["steps"]) is not None:
             self._progress.update(self._task, completed=epoch * steps)
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar, and shows the epoch's means so far."""
-        self._progress.update(self._task, advance=1, description=_values(logs or {}))
+        self._progress.update(self._task, advance=1, description=_values(logs or {}, short=True), pace=self._pace.text(within=True))
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+    def show(self, epoch: int, logs: Logs) -> None:
         """Prints the epoch's line above the bar."""
-        self._console.print(epoch_line(epoch, self.params["epochs"], logs or {}), markup=False, highlight=False)
+        self._console.print(self.line(epoch, logs, short=True), markup=False, highlight=False)
 
     def close(self) -> None:
         """Ends the bar."""
         self._progress.stop()
 
 
-def epoch_line(epoch: int, epochs: int, logs: Mapping[str, Any]) -> str:
-    """For the epoch counted from 0: "epoch 3/60: loss 0.4123, accuracy 0.9012"."""
-    return f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}: {_values(logs)}"
+class NotebookBar(Shown):
+    """One output of a notebook that changes: a bar over all updates, and the values so far."""
+
+    def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
+        super().__init__(console, clock)
+        self._handle: Any = None
+        self._batches = 0
+        self._next = 0.0
+        self._text, self._ended = "", False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Shows the bar."""
+        super().on_train_begin(logs)
+        self._batches, self._next, self._text, self._ended = 0, 0.0, "training", False
+        self._handle = import_module("IPython.display").display(self, display_id=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Moves the bar to the epoch's beginning."""
+        super().on_epoch_begin(epoch, logs)
+        self._epoch = epoch
+        if (steps := self.params["steps"]) is not None:
+            self._batches = epoch * steps
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Moves the bar and shows the epoch's means so far, at most ten times a second."""
+        self._batches += 1
+        if self._handle is not None and (now := self._clock()) >= self._next:
+            self._next = now + _PATIENCE
+            text = epoch_line(self._epoch, self.params["epochs"], logs or {})
+            self._text = f"{text} ({self._pace.text(within=True)})"
+            self._handle.update(self)
+
+    def show(self, epoch: int, logs: Logs) -> None:
+        """Shows the epoch's line."""
+        self._text = self.line(epoch, logs, short=True)
+        if self._handle is None:  # no notebook shows the bar after all
+            print(self._text)
+        else:
+            self._handle.update(self)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._handle is not None and not self._ended:
+            self._ended = True
+            self._handle.update(self)
+
+    def _repr_html_(self) -> str:
+        steps = self.params["steps"]
+        value, end = (self._batches, self.params["epochs"] * steps) if steps is not None else (1, 1)
+        moving = "" if steps is None and not self._ended else f' value="{value}" max="{end}"'
+        return f'<progress{moving} style="width: 20em"></progress> <code>{escape(self._text)}</code>'
+
+    def __repr__(self) -> str:
+        return self._text
 
 
-def _values(logs: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value_text(value)}" for name, value in logs.items())
+def epoch_line(epoch: int, epochs: int, logs: Mapping[str, Any], *, short: bool = True) -> str:
+    """For the epoch counted from 0: "epoch 3/60: loss 0.4123, accuracy 0.9012"; numbers with all digits unless it is `short`."""
+    return f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}: {_values(logs, short=short)}"
 
 
-def value_text(value: float | Array) -> str:
-    """The value of a loss or a metric in a line; of one with many numbers the first ones, and how many there are."""
+def _values(logs: Mapping[str, Any], *, short: bool) -> str:
+    return ", ".join(f"{name} {value_text(value, short=short)}" for name, value in logs.items())
+
+
+def value_text(value: float | Array, *, short: bool = True) -> str:
+    """The value of a loss or a metric in a line; of one with many numbers the first ones if it is `short`, and how many there are."""
     if isinstance(value, int | float) or value.ndim == 0:
-        return f"{value:.4f}"
-    numbers = [f"{number:.4f}" for number in value[:MOST_NUMBERS]]
-    rest = len(value) - len(numbers)
-    return f"[{', '.join(numbers)}{f', and {rest} more' if rest else ''}]"
+        return f"{value:.4f}" if short else repr(float(value))
+    shown = value[:MOST_NUMBERS] if short else value
+    rest = len(value) - len(shown)
+    return f"[{', '.join(value_text(number, short=short) for number in shown)}{f', and {rest} more' if rest else ''}]"

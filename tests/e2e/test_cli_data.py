@@ -61,9 +61,9 @@ def test_the_same_data_in_any_form(tagger: Workplace, form: str) -> None:
     done = tagger.succeeds("train", "tagger.rnn", "-d", "data.npz", "-o", "new.rnnc", "--seed", "1", "--epochs", "2")
     model = rnnspec.compile(TAGGER, seed=1)
     history = model.fit(X, Y, lengths=LENGTHS, validation_data=(X, Y), validation_lengths=LENGTHS, seed=1, verbose=False).history
-    lines = [f"epoch {epoch + 1}/2: loss {history['loss'][epoch]:.4f}, val_loss {history['val_loss'][epoch]:.4f}" for epoch in range(2)]
-    assert done.err.splitlines() == [*lines, "wrote new.rnnc"]
-    assert done.out == f"test loss {model.evaluate(X, Y, lengths=LENGTHS)['loss']:.4f}\n"
+    lines = [f"epoch {epoch + 1}/2: loss {history['loss'][epoch]!r}, val_loss {history['val_loss'][epoch]!r}" for epoch in range(2)]
+    assert [line.partition(" (")[0] for line in done.err.splitlines()] == [*lines, "wrote new.rnnc"]
+    assert done.out == f"test loss {model.evaluate(X, Y, lengths=LENGTHS)['loss']!r}\n"
     assert tagger.succeeds("evaluate", "new.rnnc", "-d", "data.npz").out == done.out
     tagger.succeeds("predict", "new.rnnc", "-d", "data.npz", "-o", "p.csv")
     rows = np.loadtxt(tagger.folder / "p.csv", delimiter=",", skiprows=1)
@@ -324,4 +324,4 @@ def test_a_stateful_model_is_checked_before_it_is_trained(workplace: Workplace) 
     done = workplace.succeeds(*call)
     fresh = rnnspec.load(workplace.folder / "new.rnnc")
     fresh.reset_states()
-    assert f"test loss {fresh.evaluate(X[:1], Y[:1])['loss']:.4f}" in done.out
+    assert f"test loss {fresh.evaluate(X[:1], Y[:1])['loss']!r}" in done.out

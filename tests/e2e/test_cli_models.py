@@ -54,7 +54,7 @@ def test_metrics_of_the_spec_and_of_several_numbers_are_shown(workplace: Workpla
     (workplace.folder / "own.rnn").write_text(own, encoding="utf-8")
     assert own.count("sure") == 2
     done = workplace.succeeds("train", "own.rnn", "--data", "trend.npz", "-o", "own.rnnc", "--seed", "0", "--epochs", "2")
-    assert re.search(r"^test confusion_matrix \[(\d+\.0000(, )?){4}\]$", done.out, re.MULTILINE)
+    assert re.search(r"^test confusion_matrix \[(\d+\.0(, )?){4}\]$", done.out, re.MULTILINE)
     assert re.search(r"^test sure 0\.\d+$", done.out, re.MULTILINE)
     again = workplace.succeeds("evaluate", "own.rnnc", "--data", "trend.npz").out
     assert again.splitlines() == [line for line in done.out.splitlines() if line.startswith("test ")]
@@ -109,7 +109,7 @@ def test_weighted_metrics_and_class_weights_of_a_spec(workplace: Workplace) -> N
     (workplace.folder / "weighted.rnn").write_text(text.replace("metrics    = [accuracy]", section), encoding="utf-8")
     done = workplace.succeeds("train", "weighted.rnn", "--data", "trend.npz", "-o", "weighted.rnnc", "--seed", "0", "--epochs", "30")
     last = [line for line in done.err.splitlines() if line.startswith("epoch 30/30")]
-    values = dict(pair.split() for pair in last[0].partition(": ")[2].split(", "))
+    values = dict(pair.split() for pair in last[0].partition(": ")[2].partition(" (")[0].split(", "))
     assert list(values)[:3] == ["loss", "accuracy", "weighted_accuracy"]
     assert float(values["weighted_accuracy"]) > 0.9 > float(values["accuracy"])  # nothing was learnt of class 1
     found = dict(line.removeprefix("test ").split() for line in done.out.splitlines())
@@ -131,7 +131,7 @@ def test_sample_weights_of_a_data_file(workplace: Workplace) -> None:
     np.savez(workplace.folder / "weighted.npz", **given)
     done = workplace.succeeds("train", "weighted.rnn", "--data", "weighted.npz", "-o", "weighted.rnnc", "--seed", "0", "--epochs", "30")
     line = next(line for line in done.err.splitlines() if line.startswith("epoch 30/30"))
-    values = {name: float(value) for name, value in (pair.split() for pair in line.partition(": ")[2].split(", "))}
+    values = {name: float(value) for name, value in (pair.split() for pair in line.partition(": ")[2].partition(" (")[0].split(", "))}
     found = {name: float(value) for name, value in (each.removeprefix("test ").split() for each in done.out.splitlines())}
     for weighted, plain in (("weighted_accuracy", "accuracy"), ("val_weighted_accuracy", "val_accuracy")):
         assert values[weighted] > 0.9 > values[plain]

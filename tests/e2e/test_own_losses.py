@@ -197,7 +197,7 @@ def test_metrics_of_several_numbers_are_shown(capsys: pytest.CaptureFixture[str]
     assert list(history.history) == [*names, *(f"val_{name}" for name in names)]
     assert [each.shape for each in history.history["val_f1_score"]] == [(4,), (4,)]
     line = capsys.readouterr().out.splitlines()[1]
-    numbers = ", ".join(f"{number:.4f}" for number in history.history["precision"][1])
+    numbers = ", ".join(f"{float(number)!r}" for number in history.history["precision"][1])
     assert f"precision [{numbers}], accuracy" in line
     listed, logs = model.test_on_batch(X, classes), model.test_on_batch(X, classes, return_dict=True)
     assert isinstance(listed, list)
@@ -205,7 +205,7 @@ def test_metrics_of_several_numbers_are_shown(capsys: pytest.CaptureFixture[str]
     assert all(np.array_equal(one, other) for one, other in zip(listed, logs.values(), strict=True))
     model.configure(loss="sparse_categorical_crossentropy", metrics=["confusion_matrix"])
     model.fit(X, classes.argmax(axis=1))
-    assert "0000, and 6 more]\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.partition("confusion_matrix [")[2].partition("]")[0].count(",") == 15
 
 
 # Copies
