@@ -260,7 +260,7 @@ def test_weights_are_no_attribute_to_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "time", "batches"), [(100, 4, 1), (9000, 1, 3), (130, 1000, 5), (70, 5000, 3), (700, 50, 3), (0, 4, 1), (40, 0, 1)]
+    ("samples", "time", "batches"), [(100, 4, 1), (9000, 1, 3), (130, 1000, 5), (70, 5000, 3), (700, 50, 5), (0, 4, 1), (40, 0, 1)]
 )
 def test_predict_takes_as_many_samples_at_once_as_are_worth_a_call(samples: int, time: int, batches: int) -> None:
     fake = model()
