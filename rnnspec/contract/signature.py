@@ -50,7 +50,7 @@ class TextSignature:
 
 @frozen
 class InputSignature:
-    """An input. `shape` without the batch: (features,) for a row, (time, features) or, of ids, (time,) for a sequence.
+    """An input. `shape` without the batch: (features,) for a row, (time, features) or, of ids, (time,) for a sequence, () for one number.
 
     `vocabulary`: ids must be in 0 .. vocabulary - 1; None for float inputs. `text`: of an input of ids that takes texts.
     """
@@ -64,7 +64,7 @@ class InputSignature:
     @property
     def is_sequence(self) -> bool:
         """Whether the input has a time axis."""
-        return self.integer or len(self.shape) == 2
+        return len(self.shape) == (1 if self.integer else 2)
 
 
 @frozen

@@ -25,7 +25,7 @@ class UnfitInput(Diagnostic):
     code = "E0202"
     title = "an input can't have this shape"
     label = "{problem}"
-    advice = "write `float[time, 12]` for a sequence of frames with 12 features, `int[time]` for a sequence of ids, `float[12]` for one row"
+    advice = "write `float[time, 12]` for a sequence of frames with 12 features, `int[time]` for one of ids, `float[12]` for one row"
 
     problem: str
 
@@ -62,6 +62,17 @@ class NeedsIds(Diagnostic):
     title = "Embedding expects token ids"
     label = "got {found}"
     advice = "an input of ids is written `int[time]`"
+
+    found: str
+
+
+@frozen(kw_only=True)
+class NoStepsToMask(Diagnostic):
+    """`mask_zero` of ids that are one a sample."""
+
+    code = "E0220"
+    title = "`mask_zero` masks steps"
+    label = "{found} has none"
 
     found: str
 

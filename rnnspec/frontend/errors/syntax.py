@@ -155,18 +155,6 @@ class ReservedWord(Diagnostic):
 
 
 @frozen(kw_only=True)
-class Scalar(Diagnostic):
-    """An input declared without dimensions."""
-
-    code = "E0014"
-    title = "the input `{name}` has no dimensions"
-    label = "write `{element}[1]` for a single one"
-
-    name: str
-    element: str
-
-
-@frozen(kw_only=True)
 class MisplacedStatement(Diagnostic):
     """A statement in a section that doesn't have its kind, such as `state` in a model."""
 

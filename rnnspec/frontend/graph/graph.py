@@ -85,6 +85,10 @@ class StepMask:
         return names
 
 
+ONE_STEP = StepMask((), 1)
+"""Of a single id a sample: it is looked up as a sequence of one step."""
+
+
 @frozen(eq=False, weakref_slot=True)
 class Windowed:
     """The windows over a sequence's own steps, for the packing of what they make; `windowed` makes each once, and so they are compared.
@@ -196,6 +200,8 @@ class GraphInput:
     location: Location = field(default=UNKNOWN, compare=False)
     text: TextSignature | None = None
     max_tokens: int | None = None
+    is_scalar: bool = False
+    """Whether it has one number, or one id, a sample, and no axis for it."""
 
 
 @frozen

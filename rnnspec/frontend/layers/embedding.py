@@ -9,7 +9,7 @@ from rnnspec.diagnostics import InternalError
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings
 from rnnspec.frontend.binding.values import CheckError
-from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue, StepMask
+from rnnspec.frontend.graph.graph import ONE_STEP, Application, GraphTensor, GraphValue, StepMask
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
 from rnnspec.frontend.layers import rules
 from rnnspec.frontend.layers.checks import BuiltLayer, ShapeRules
@@ -17,32 +17,37 @@ from rnnspec.frontend.layers.rules import LayerRules, MaskAdvice, MaskedSteps, M
 from rnnspec.frontend.layers.show import chosen, option, shown
 from rnnspec.frontend.layers.weight_options import activity_of
 from rnnspec.frontend.lowering.context import Tools
-from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, PaddedSequence
+from rnnspec.frontend.lowering.sequence_values import Flow, PackedSequence, PaddedSequence, RowValue
 from rnnspec.frontend.syntax import ast
 from rnnspec.frozen import frozen
+from rnnspec.ir.types import BATCH
 
 
 @frozen
 class Embedding(Layer):
-    """The table is (input_dim, output_dim); `mask_zero`: steps of id 0 are masked."""
+    """The table is (input_dim, output_dim); `mask_zero`: steps of id 0 are masked. `of_rows`: of one id a sample."""
 
     input_dim: int
     output_dim: int
     mask_zero: bool
     table: LayerWeight
     activity_regularizer: Config | None = None
+    of_rows: bool = False
 
 
 def _check(checks: ShapeRules, name: str, bindings: Bindings, call: ast.Call, operand: GraphValue) -> BuiltLayer:
     value = operand.type
-    if not value.ids or value.steps is None:
+    if not value.ids:
         raise CheckError(errors.layers.NeedsIds(span=call.callee.span, found=str(value), secondary=checks.origins.label(operand)))
     input_dim, output_dim = bindings.whole("input_dim"), bindings.whole("output_dim")
     table = checks.weight(name, "embeddings", (input_dim, output_dim), bindings, call)
     mask_zero = bindings.flag("mask_zero")
-    steps = value.steps.masking(0.0) if mask_zero else value.steps
-    output = GraphTensor((value.shape[0], output_dim), steps, computed=name)
-    layer = Embedding(name, input_dim, output_dim, mask_zero, table, activity_of(bindings, output, checks.report))
+    if mask_zero and value.steps is None:
+        span, found = bindings.span("mask_zero"), str(value)
+        raise CheckError(errors.layers.NoStepsToMask(span=span, found=found, secondary=checks.origins.label(operand)))
+    steps = value.steps.masking(0.0) if mask_zero and value.steps is not None else value.steps
+    output = GraphTensor((*value.shape, output_dim), steps, computed=name)
+    layer = Embedding(name, input_dim, output_dim, mask_zero, table, activity_of(bindings, output, checks.report), value.steps is None)
     return BuiltLayer(layer, (operand,), (output,))
 
 
@@ -54,7 +59,9 @@ def _lower(tools: Tools, layer: Embedding, operands: Sequence[Flow]) -> tuple[Fl
     tokens = tools.builder.pack(flow.value, tools.index(steps))
     table = tools.weights[layer.table.path]
     fill = tools.builder.split(table, [1, layer.input_dim - 1], 0)[0] if layer.input_dim > 1 else table
-    result = PackedSequence(tools.builder.take(table, tokens), fill, steps)
+    result: Flow = PackedSequence(tools.builder.take(table, tokens), fill, steps)
+    if layer.of_rows:
+        result = RowValue(tools.builder.rearrange(tools.padded(result), (BATCH, layer.output_dim)))
     tools.observe(layer.activity_regularizer, result)
     return (result,)
 
@@ -64,8 +71,8 @@ def _mask(layer: Embedding) -> MaskRule:
 
 
 def _packs(_: Embedding, application: Application) -> Iterator[StepMask]:
-    """The ids are packed as the result is."""
-    return (value.type.steps for value in application.results if value.type.steps is not None)
+    """The ids are packed as the result is, those of rows as one step each."""
+    return (ONE_STEP if value.type.steps is None else value.type.steps for value in application.results)
 
 
 def _show(layer: Embedding) -> rules.Shown:

@@ -28,14 +28,14 @@ def input_type(item: ast.Input, scope: Scope, report: Report) -> GraphTensor | N
             raise CheckError(errors.layers.UnknownElement(span=item.element.span, name=element))
         extents = tuple(_extent(dimension, scope) for dimension in item.dimensions)
         ids = element != "float"
-        limit = 1 if ids else 2
-        if not 1 <= len(extents) <= limit:
-            dimensions = "one dimension" if ids else "one or two dimensions"
+        least, limit = int(element == "text"), 1 if ids else 2
+        if not least <= len(extents) <= limit:
+            dimensions = "one dimension" if least else "at most one dimension" if ids else "at most two dimensions"
             problem = f"an input of {element}s has {dimensions} besides the batch, not {len(extents)}"
             raise CheckError(errors.layers.UnfitInput(span=item.element.span.to(item.span), problem=problem))
         name = item.name.text
-        steps = StepMask(((name, ()),)) if ids or len(extents) == 2 else None
-        return GraphTensor(extents, steps, ids=ids, source=name)
+        steps = StepMask(((name, ()),)) if len(extents) == limit else None
+        return GraphTensor(extents if extents or ids else (1,), steps, ids=ids, source=name)
     return None
 
 

@@ -13,7 +13,7 @@ from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.objective import Objective, OutputObjective, target_name
 from rnnspec.frontend.cells.row_functions import activation_step
-from rnnspec.frontend.graph.graph import Graph, StepMask, StepPairs, Windowed
+from rnnspec.frontend.graph.graph import ONE_STEP, Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.lowering.context import Tools
@@ -96,10 +96,11 @@ class _Lowering:
             self._b.location = source.location
             type_ = source.value.type
             dtype = DType.I32 if type_.ids else self._dtype
-            extents: tuple[Dim, ...] = (*type_.shape, 1) if type_.ids else type_.shape
+            extents: tuple[Dim, ...] = (*(type_.shape or (1,)), 1) if type_.ids else type_.shape
             value = self._b.parameter(Role.INPUT, source.name, TensorType(dtype, (BATCH, *extents)))
             self._inputs[source.name] = value
-            self._flows[source.value.number] = RowValue(value) if type_.steps is None else PaddedSequence(value, type_.steps)
+            steps = ONE_STEP if type_.ids and type_.steps is None else type_.steps
+            self._flows[source.value.number] = RowValue(value) if steps is None else PaddedSequence(value, steps)
             if type_.sequence:
                 mask = TensorType(DType.I1, (BATCH, type_.shape[0]))
                 self._masks[source.name] = self._b.parameter(Role.MASK, f"{source.name}.mask", mask)

@@ -105,7 +105,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         values.append(None if type_ is None else builder.value(type_))
         if type_ is not None and (value := values[-1]) is not None:
             declared[item.name.text] = item.element.span.to(item.span), type_
-            inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span), text, max_tokens))
+            inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span), text, max_tokens, not item.dimensions))
     start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
     flows = ModelBuilder(builder, definitions, scope, LayerNames(), InputSpans(declared), start)
     for item, value in zip(items, values, strict=True):

@@ -52,7 +52,8 @@ def _input(source: GraphInput, graph: Graph) -> InputSignature:
     vocabularies = [table.shape[0] for table in tables_of(value, graph.applications)]
     if source.max_tokens is not None:
         vocabularies.append(source.max_tokens)
-    return InputSignature(source.name, value.type.shape, value.type.ids, min(vocabularies, default=None), source.text)
+    shape = () if source.is_scalar else value.type.shape
+    return InputSignature(source.name, shape, value.type.ids, min(vocabularies, default=None), source.text)
 
 
 def _weights(graph: Graph) -> Iterator[WeightSignature]:

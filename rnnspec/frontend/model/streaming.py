@@ -12,7 +12,7 @@ from rnnspec.contract.clock import EVERY_STEP, Clock, clock_of_length
 from rnnspec.contract.dimensions import Dim, names_in
 from rnnspec.contract.signature import StateSignature, StreamSignature
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.graph.graph import Application, Graph, GraphValue, StepMask
+from rnnspec.frontend.graph.graph import ONE_STEP, Application, Graph, GraphValue, StepMask
 from rnnspec.frontend.graph.layer import state_of_use
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import MaskedSteps, StreamOperand
@@ -52,7 +52,9 @@ def clock_of(steps: StepMask) -> Clock:
 
 
 def _own_length(steps: StepMask) -> Dim | None:
-    """The number of steps that windows have made; None for those of inputs, with what masks them."""
+    """The number of steps that windows have made; None for those of inputs, with what masks them, and for a row's one step."""
+    if steps == ONE_STEP:
+        return None
     return steps.length if steps.is_whole else steps.windows[0].length if steps.windows else None
 
 

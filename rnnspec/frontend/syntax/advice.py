@@ -21,14 +21,6 @@ NAMED = "an argument's value stands behind `=`: `Dense(units = 4)`"
 
 ONE_VALUE = "every line is one layer, without a mark at its end; several values for a layer are a list: `[a, b] -> Concatenate()`"
 
-SHAPES: Mapping[str, str] = MappingProxyType(
-    {
-        "float": "`float[1]` is one number a sample, `float[12]` a row of 12, `float[time, 12]` a sequence of such rows",
-        "int": "`int[1]` is one id a sample, `int[time]` a sequence of ids",
-    }
-)
-"""What can stand for an element without dimensions."""
-
 SIGNS: Mapping[str, str] = MappingProxyType(
     {
         ";": "a statement needs no mark at its end",

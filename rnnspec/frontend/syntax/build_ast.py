@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 from typing import TypeAlias
 
 from lark import Token, Tree
 
-from rnnspec.diagnostics import InternalError
+from rnnspec.diagnostics import InternalError, SpecError
+from rnnspec.frontend import errors
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import SourceFile, Span
 
@@ -56,7 +57,9 @@ class TreeBuilder:
         body = [child for child in _trees(tree) if child.data not in ("parameters", "target_kind")]
         match tree.data:
             case "model":
-                return ast.Model(span, name, parameters, tuple(self._model_statement(child) for child in body))
+                declared = _declared(body)
+                statements = [statement for child in body for statement in self._model_statements(child, declared)]
+                return ast.Model(span, name, parameters, tuple(statements))
             case "block":
                 return ast.Block(span, name, parameters, tuple(self._flow_statement(child) for child in body))
             case "cell":
@@ -81,20 +84,41 @@ class TreeBuilder:
         default = [self._expression(child) for child in _trees(tree)]
         return ast.Parameter(self._span(tree), self._identifier(tree.children[0]), default[0] if default else None)
 
-    def _model_statement(self, tree: Parsed) -> ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train:
+    def _model_statements(self, tree: Parsed, declared: Set[str]) -> Iterator[ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train]:
         match tree.data:
             case "inputs":
-                return ast.Inputs(self._span(tree), tuple(self._input(child) for child in _trees(tree)))
+                *others, last = _trees(tree)
+                items = [self._input(child) for child in (*others, last)]
+                yield ast.Inputs(Span(self._source, tree.meta.start_pos, items[-1].span.stop), tuple(items))
+                if last.data == "joined":
+                    yield self._joined(last, declared)
             case "outputs":
-                return ast.Outputs(self._span(tree), tuple(self._identifier(child) for child in tree.children))
+                yield ast.Outputs(self._span(tree), tuple(self._identifier(child) for child in tree.children))
             case "train":
-                return ast.Train(self._span(tree), tuple(self._setting(child) for child in _trees(tree)))
+                yield ast.Train(self._span(tree), tuple(self._setting(child) for child in _trees(tree)))
             case _:
-                return self._flow_statement(tree)
+                yield self._flow_statement(tree)
+
+    def _joined(self, tree: Parsed, declared: Set[str]) -> ast.Flow:
+        """The statement behind an input without dimensions; `SpecError` where the brackets are dimensions, since they hold no values."""
+        _, _, values, *stages = tree.children
+        items = self._dimensions(values)
+        names = [item for item in items if isinstance(item, ast.Name) and item.text in declared]
+        start, end = _tree(values).meta.start_pos, _tree(values).meta.end_pos
+        if not items or len(names) < len(items):
+            arrow = self._source.text.index("->", end)
+            expected = "expected a layer, `input`, `train`, `,`, `(` or `}`"
+            raise SpecError([errors.syntax.UnexpectedText(span=Span(self._source, arrow, arrow + 2), found="`->`", expected=expected)])
+        join = ast.Join(Span(self._source, start, end), tuple(ast.Reference(each.span, each.text) for each in names))
+        return ast.Flow(Span(self._source, start, tree.meta.end_pos), (), (join, *(self._stage(_tree(stage)) for stage in stages)))
 
     def _input(self, tree: Parsed) -> ast.Input:
-        name, element, dimensions, *settings = tree.children
+        name, element, *rest = tree.children
         kind = self._identifier(element)
+        if not rest or tree.data == "joined":
+            span = Span(self._source, tree.meta.start_pos, kind.span.stop)
+            return ast.Input(span, self._identifier(name), kind, ())
+        dimensions, *settings = rest
         arguments = [child for each in settings for child in _tree(each).children]
         call = None
         if arguments:
@@ -229,6 +253,18 @@ def _tree(child: Child) -> Parsed:
     if isinstance(child, Token):
         raise InternalError(f"the grammar gave the token {child.type} where a rule was expected")
     return child
+
+
+def _declared(statements: list[Parsed]) -> Set[str]:
+    """The names of a model's inputs and values."""
+    names = set[str]()
+    for statement in statements:
+        for tree in statement.iter_subtrees():
+            if tree.data in ("input", "joined"):
+                names.add(str(tree.children[0]))
+            elif tree.data == "flow":
+                names.update(str(child) for child in tree.children if isinstance(child, Token))
+    return names
 
 
 def _trees(tree: Parsed, data: str | None = None) -> list[Parsed]:

@@ -356,7 +356,7 @@ def _choices(head: str, value: ast.Conditional) -> list[str]:
 
 
 def _input(item: ast.Input) -> str:
-    return f"{item.name.text}: {item.element.text}{_dimensions(item.dimensions)}"
+    return f"{item.name.text}: {item.element.text}{_dimensions(item.dimensions) if item.dimensions else ''}"
 
 
 def _settings(item: ast.Input) -> str:

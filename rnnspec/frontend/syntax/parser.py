@@ -210,11 +210,10 @@ class _Recovery:
                 place += 1
             except UnexpectedToken:
                 checkpoint = self._latest(checkpoint, lines)
-                fault = self._report(place, checkpoint.place, self._before(place, lines[-1]))
+                self._report(place, checkpoint.place, self._before(place, lines[-1]))
                 if len(self._faults) > limits.ERRORS:
                     return
-                ended = isinstance(fault, errors.syntax.Scalar) and self._starts_line(place)  # what it lacks is on the line before
-                place = place if ended else self._next_line(place, self._opened[checkpoint.place])
+                place = self._next_line(place, self._opened[checkpoint.place])
                 parser = checkpoint.parser.copy(deepcopy_values=False)
                 lines = [_Begun(place, parser.copy(deepcopy_values=False))]
         self._finish(parser)
@@ -299,12 +298,6 @@ class _Recovery:
             return errors.syntax.ElseCondition(span=self._span(before))
         if token.type == "ELSE" and after in ("LBRACE", "WHEN") and choices & {"WHEN", "LBRACE"}:
             return errors.syntax.MisplacedElse(span=self._span(token))
-        if choices == {"LSQB"} and before is not None and self._tokens[max(place - 2, 0)].type == "COLON":
-            if token.type in ("LPAR", "LESS"):
-                return None
-            element = "int" if before == "int" else "float"
-            name, help_ = str(self._tokens[place - 3]), advice.SHAPES[element]
-            return errors.syntax.Scalar(span=self._span(before), name=name, element=element, help=help_)
         if (word := self._reserved(place, choices)) is not None:
             return errors.syntax.ReservedWord(span=self._span(word), word=str(word))
         reason = advice.MISPLACED.get((self._owner(place), token.type), "")
@@ -357,7 +350,7 @@ class _Recovery:
                 return "statements are chosen with `when condition { ... } else { ... }`"
             case "LPAR" if before is not None and before.type == "RPAR":
                 return advice.CALLED
-            case "LPAR" if choices == {"LSQB"}:
+            case "LPAR" if place > 1 and self._tokens[place - 2].type == "COLON" and "LSQB" in choices:
                 return "dimensions stand in square brackets: `float[time, 12]`"
             case "COLON" if _in_dimensions(text, start):
                 return advice.LENGTH

@@ -60,7 +60,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
     for spec in signature.inputs:
         column = columns[spec.name]
         if not spec.is_sequence:
-            checked[spec.name] = _floats(spec, column, dtype, None)
+            checked[spec.name] = _ids(spec, column, None) if spec.integer else _floats(spec, column, dtype, None)
             continue
         time = column.longest if isinstance(column, RaggedArray) else column.array.shape[1]
         given = _given_steps(spec.name, column, time, masks.get(spec.name), lists.get(spec.name))
@@ -132,7 +132,7 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
     """The value as a column of the right shape, its dtype not looked at beyond being numbers; `variable`: what advice calls it."""
     what = f"input {spec.name}"
     tail = tuple(extent for extent in spec.shape[1 if spec.is_sequence else 0 :] if isinstance(extent, int))
-    shown = f"({', '.join(str(extent) for extent in ('batch', *spec.shape))})"
+    shown = f"({', '.join(str(extent) for extent in ('batch', *spec.shape))}{'' if spec.shape else ','})"
     if spec.is_sequence and is_list(value):
         axes = ", ".join(str(extent) for extent in spec.shape)
         column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})", variable, TEXTS)

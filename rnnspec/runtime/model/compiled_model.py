@@ -182,6 +182,8 @@ class CompiledModel(Learning):
             return self._executable.backward(tape.native, cotangents, weights, version, input_gradients=True)
 
         flat, inputs = self._parameters.read(derived)
+        scalars = [spec.name for spec in self.signature.inputs if not spec.shape]
+        inputs = {name: array.reshape(-1) if name in scalars else array for name, array in inputs.items()}
         return Gradients(self._parameters.split(flat), inputs)
 
     @property
