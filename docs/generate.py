@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from docs.library_text import declared
+from docs.python_text import api
 from rnnspec.backend.llvm_cpu.math import FUNCTIONS as ELEMENTARY_FUNCTIONS
 from rnnspec.backend.llvm_cpu.objects import PASSES
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES
@@ -488,6 +489,7 @@ PARTS: Mapping[str, Callable[..., str]] = {
         [(f"`{name}`", FUNCTION_WORDS[name]) for name in sorted(FUNCTIONS - set(ACTIVATIONS))],
     ),
     "llvm-passes": lambda _: "\n" + "".join(f"- `{name}`\n" for name in PASSES) + "\n",
+    "python": api,
     "bounds": lambda _: table(
         ("function", "units in the last place"), [(f"`{name}`", str(function.ulp)) for name, function in ELEMENTARY_FUNCTIONS.items()]
     ),

@@ -30,6 +30,7 @@ EXPECTED = {
     "A back end, or another output",
     "A schedule: how a function becomes loop nests",
     "A subcommand",
+    "A public name in Python",
     "A format of data files",
 }
 
