@@ -124,6 +124,7 @@ SETTING_WORDS: Mapping[str, str] = {
     "metrics": "what is reported beside the loss: means over rows, whatever they weigh",
     "weighted_metrics": "the same by the rows' weights, `sum(w * v) / sum(w)`",
     "classes": "the names of the output's classes in the order of their numbers, of one unit those of 0 and 1",
+    "data": "the columns that the command takes [of data files](#columns-of-data)",
     "class_weight": "the factor of the loss of each class of targets in training, by their numbers; 1 if not set",
     "truncate": "steps of a part of each sequence, after which gradients are cut and weights updated; 0, or not set: whole sequences",
     "checkpoint": "steps between kept states; the gradient computes again what lies between; 0, or not set: all is kept",

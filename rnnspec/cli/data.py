@@ -63,7 +63,7 @@ def open_data(paths: Sequence[Path], given: Given, model: Model) -> DataFile:
     signature = model.signature
     roles = Roles(signature, given.columns)
     table = read_tables([str(path) for path in paths], roles.is_wanted, given.reading)
-    file = bound(table, signature, roles, model.classes, complete=bool(given.columns))
+    file = bound(table, signature, roles, model.classes)
     widths = [output.shape[-1] for output in signature.outputs]
     for name, classes in file.classes.items():
         place = 0 if not name else next(place for place, output in enumerate(signature.outputs) if output.name == name)

@@ -240,6 +240,8 @@ class TrainSettings:
     """The names of one output's classes in the order of their numbers, or a tuple of those of each output."""
     checkpoint: int | None = None
     callbacks: tuple[Config, ...] = ()
+    data: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The columns of the command's data by what they are for: an input, an output, `y`, `split` and so on."""
     allow_nan: bool | None = None
 
 

@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 
+from rnnspec.contract.data_roles import KINDS, WHOLE
 from rnnspec.contract.signature import Signature
 from rnnspec.datafiles.table import Column, Table
 from rnnspec.diagnostics import nearest
 from rnnspec.frozen import frozen
-
-KINDS = ("x", "y", "length", "mask", "sample_weight")
 
 SETS: Mapping[str, str] = MappingProxyType({"": "whole", "_train": "train", "_val": "val", "_test": "test"})
 """The sets by the ends of their keys."""
@@ -26,7 +25,6 @@ MEANT: Mapping[str, str] = MappingProxyType({"valid": "val", "validation": "val"
 
 _SET = "(_train|_val|_test)?"
 _NUMBERED = re.compile(r"(.+)\.([0-9]{1,9})", re.DOTALL)
-_WHOLE = ("test", "split", "classes")
 
 
 @frozen
@@ -41,25 +39,30 @@ class Role:
 class Roles:
     """The roles of columns for a model's inputs and outputs.
 
-    `given`: the columns of a role, by the role's name, in the place of those that are called so.
+    `given`: the columns of a role, by the role's name, in the place of those that are called so, or that the spec names for it.
     """
 
-    def __init__(self, signature: Signature, given: Mapping[str, Sequence[str]] = MappingProxyType({}), where: str = "--columns") -> None:
-        """ValueError, which begins with `where`, for a role that the model doesn't have."""
+    def __init__(self, signature: Signature, given: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        """ValueError for a role that the model doesn't have, or that is given twice."""
         self.inputs = tuple(spec.name for spec in signature.inputs)
         self.outputs = tuple(spec.name for spec in signature.outputs)
         self._parts = {"x": self.inputs, "length": self.inputs, "mask": self.inputs, "y": self.outputs, "sample_weight": self.outputs}
-        self.given: dict[Role, tuple[str, ...]] = {}
+        self._required = self._read(given, "--columns")
+        self.given = self._read(dict(signature.train.data), "data of the spec's train section") | self._required
+        self._taken = {column for columns in self.given.values() for column in columns}
+
+    def _read(self, given: Mapping[str, Sequence[str]], where: str) -> dict[Role, tuple[str, ...]]:
+        found: dict[Role, tuple[str, ...]] = {}
         for key, columns in given.items():
             role = self._named(key)
             if role is None:
                 advice = nearest(key, self.keys())
-                there = f"there are {', '.join(dict.fromkeys((*self.inputs, *self.outputs, *KINDS, *_WHOLE)))}"
+                there = f"there are {', '.join(dict.fromkeys((*self.inputs, *self.outputs, *KINDS, *WHOLE)))}"
                 raise ValueError(f"{where}: the model has nothing called `{key}`; {f'{advice} ' if advice else ''}{there}")
-            if role in self.given:
+            if role in found:
                 raise ValueError(f"{where}: `{key}` is given twice")
-            self.given[role] = tuple(columns)
-        self._taken = {column for columns in self.given.values() for column in columns}
+            found[role] = tuple(columns)
+        return found
 
     def is_wanted(self, name: str) -> bool:
         """Whether a column of that name may be used."""
@@ -72,10 +75,10 @@ class Roles:
         role, number = self._named(name), None
         if role is None and (numbered := _NUMBERED.fullmatch(name)):
             role, number = self._named(numbered[1]), int(numbered[2])
-        return None if role is None or role in self.given else (role, number)
+        return None if role is None else (role, number)
 
     def _named(self, key: str) -> Role | None:
-        if key in _WHOLE:
+        if key in WHOLE:
             return Role(key)
         if key.startswith("classes.") and key.removeprefix("classes.") in self.outputs:
             return Role("classes", of=key.removeprefix("classes."))
@@ -108,7 +111,7 @@ class Roles:
             if len(self.outputs) > 1:
                 yield from (f"{kind}{end}.{name}" for kind in ("y", "sample_weight") for name in self.outputs)
             yield from (f"{name}{end}" for name in (*self.inputs, *self.outputs))
-        yield from _WHOLE
+        yield from WHOLE
 
     def key_of(self, role: Role) -> str:
         """The name of the columns of a role, as users are told."""
@@ -117,27 +120,28 @@ class Roles:
         single = len(self.inputs) == 1 if role.kind == "x" else not role.of
         return f"{role.kind}{role.end}" if single else f"{role.kind}{role.end}.{role.of}"
 
-    def assigned(self, table: Table, *, complete: bool) -> dict[Role, tuple[Column, ...]]:
+    def assigned(self, table: Table) -> dict[Role, tuple[Column, ...]]:
         """The columns of each role that the table has.
 
-        `complete`: all columns that were given must be there; else only those of inputs. ValueError for a column that is missing, and for
-        two names of one role.
+        A column that the spec names and that isn't there may have the role's own name. ValueError for one of an input, or one that was
+        given, that is missing, and for two names of one role.
         """
         found: dict[Role, tuple[Column, ...]] = {}
         for role, columns in self.given.items():
             missing = [name for name in columns if name not in table.columns]
             if not missing:
                 found[role] = tuple(table.columns[name] for name in columns)
-            elif complete or role.kind == "x":
-                advice = nearest(missing[0], table.names)
-                there = f"found {listed(table.names) or 'none'}"
-                raise ValueError(f"{table.path}: there is no {table.noun} `{missing[0]}`; {f'{advice} ' if advice else ''}{there}")
+            elif role in self._required:
+                raise _missing(table, missing[0])
+        by_given = set(found)
         several: dict[Role, dict[int, Column]] = {}
         for name in table.columns:
             known = self.of_column(name)
             if known is None:
                 continue
             role, number = known
+            if role in by_given:
+                continue
             if number is not None:
                 several.setdefault(role, {})[number] = table.columns[name]
             elif role in found:
@@ -152,7 +156,14 @@ class Roles:
                 stem = numbered[places[0]].name.rpartition(".")[0]
                 raise ValueError(f"{table.path}: there is no {table.noun} {stem}.{gap}; it has {numbered[places[-1]].name}")
             found[role] = tuple(numbered[place] for place in places)
+        self._check_inputs(table, found)
         return found
+
+    def _check_inputs(self, table: Table, found: Mapping[Role, object]) -> None:
+        """ValueError for a column of an input that the spec names, and that isn't there."""
+        for role, columns in self.given.items():
+            if role.kind == "x" and role not in found:
+                raise _missing(table, next(name for name in columns if name not in table.columns))
 
     def why_unused(self, key: str, there: Set[str]) -> str:
         """A few words about a column that has no role, none where nothing is known."""
@@ -160,6 +171,11 @@ class Roles:
         meant = f"{kind}_{MEANT.get(end, end)}" if under else key
         known = set(self.keys()) - there
         return f"did you mean `{meant}`?" if meant in known else nearest(key, known)
+
+
+def _missing(table: Table, name: str) -> ValueError:
+    advice, there = nearest(name, table.names), f"found {listed(table.names) or 'none'}"
+    return ValueError(f"{table.path}: there is no {table.noun} `{name}`; {f'{advice} ' if advice else ''}{there}")
 
 
 MOST = 12

@@ -145,14 +145,12 @@ class DataFile:
         return chosen
 
 
-def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str, tuple[str, ...]], *, complete: bool = False) -> DataFile:
+def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str, tuple[str, ...]]) -> DataFile:
     """The sets of a table for a model; ValueError that names the file and the place of what is wrong. A warning names unused columns.
 
-    `classes`: the names of the outputs' classes that the model knows. `complete`: as for `Roles.assigned`.
+    `classes`: the names of the outputs' classes that the model knows.
     """
-    found = {
-        role: columns for role, columns in roles.assigned(table, complete=complete).items() if _means_something(role, columns, signature)
-    }
+    found = {role: columns for role, columns in roles.assigned(table).items() if _means_something(role, columns, signature)}
     sets = {SETS[end]: _data_set(table, signature, roles, classes, found, end) for end in SETS if _inputs_there(roles, found, end)}
     if not sets:
         raise ValueError(f"{table.path}: {_expected(table, roles)}; found {listed(table.names) or 'none'}{_meant(table, roles)}")

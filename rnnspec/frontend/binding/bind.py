@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.contract.data_roles import COLUMNS
 from rnnspec.contract.optimizer_arguments import optimizer_problem
 from rnnspec.contract.schedule_arguments import schedule_problem
 from rnnspec.contract.signature import ArgumentValue, Config
@@ -250,6 +251,12 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             word = value.name if isinstance(value, Symbol) else value
             if word in words and (word is None or isinstance(word, str)):
                 return LocatedValue(word, given.span)
+        case argument_types.ColumnNames():
+            if different := texts(value if isinstance(value, tuple) else (given,)):
+                return LocatedValue(different, given.span)
+        case argument_types.DataColumns():
+            if isinstance(value, CallValue) and value.call.callee.text == COLUMNS:
+                return given
         case argument_types.Axes():
             if (one_or_more := axes(value)) is not None:
                 return LocatedValue(one_or_more, given.span)

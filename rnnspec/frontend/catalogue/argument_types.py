@@ -98,6 +98,26 @@ class WrittenPath:
 
 
 @frozen
+class ColumnNames:
+    """The name of a column of data, or a list of those that stand side by side; a bare name stands for itself."""
+
+    @property
+    def expected(self) -> str:
+        """In words, with an example."""
+        return 'the name of a column such as `label` or `"stars (1-5)"`, or a list of them'
+
+
+@frozen
+class DataColumns:
+    """Columns of data by what they are for, as arguments of `columns(...)`."""
+
+    @property
+    def expected(self) -> str:
+        """In words, with an example."""
+        return "columns of the data, such as `columns(x = text, y = label)`"
+
+
+@frozen
 class Either:
     """A value of one of several types, the first that takes it."""
 
@@ -249,6 +269,8 @@ ArgumentType: TypeAlias = (
     | Text
     | Texts
     | WrittenPath
+    | ColumnNames
+    | DataColumns
     | OneOf
     | Either
     | ChoiceOf

@@ -124,7 +124,8 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
     check_tokens(items, inputs, applications, report)
     settings = TrainSettings()
     if train is not None:
-        settings = resolve_train(train, scope, (applications, outputs) if complete else None, report)
+        names = [each.name for each in inputs]
+        settings = resolve_train(train, scope, names, (applications, outputs) if complete else None, report)
     if not complete or not inputs:
         return None
     flows.finish(outputs_named=named is not None)

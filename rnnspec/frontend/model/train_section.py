@@ -21,6 +21,7 @@ from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
 from rnnspec.frontend.layers.rules import Ending
+from rnnspec.frontend.model.train_data import data_columns
 from rnnspec.frontend.model.train_metrics import check_metrics
 from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.source import Span
@@ -43,9 +44,13 @@ _PER_OUTPUT = ("loss", "loss_weights", *_OF_ONE)
 
 
 def resolve_train(
-    train: ast.Train, scope: Scope, end: tuple[Sequence[Application], Sequence[GraphOutput]] | None, report: Report
+    train: ast.Train,
+    scope: Scope,
+    inputs: Sequence[str],
+    end: tuple[Sequence[Application], Sequence[GraphOutput]] | None,
+    report: Report,
 ) -> TrainSettings:
-    """The settings, checked; against the model's outputs too if they and the applications are known."""
+    """The settings, checked; against the model's outputs too if they and the applications are known. `inputs`: their names."""
     given: dict[str, LocatedValue] = {}
     places: dict[str, Span] = {}
     for setting in train.settings:
@@ -77,6 +82,9 @@ def resolve_train(
                     check_metrics(given[name], losses, outputs, scope.own, report)
             if "loss" in counted and "class_weight" in counted:
                 _check_class_weight(given["class_weight"], losses, outputs, report)
+    data: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    if "data" in given and end is not None:
+        data = data_columns(given["data"], inputs, [output.name for output in end[1]], report)
     bindings = Bindings(given)
     return TrainSettings(
         loss=_loss(given["loss"]) if "loss" in given else None,
@@ -95,6 +103,7 @@ def resolve_train(
         checkpoint=bindings.whole("checkpoint") if "checkpoint" in given else None,
         allow_nan=bindings.flag("allow_nan") if "allow_nan" in given else None,
         callbacks=_callbacks(given["callbacks"]) if "callbacks" in given else (),
+        data=data,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def load(
     path.write_text(written, encoding="utf-8")
     made = signature(inputs, outputs, loss)
     roles = Roles(made, columns)
-    return bound(read_tables([str(path)], roles.is_wanted), made, roles, classes, complete=bool(columns))
+    return bound(read_tables([str(path)], roles.is_wanted), made, roles, classes)
 
 
 def plain(values: Any) -> Any:
@@ -133,6 +134,30 @@ def test_columns_by_given_names(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"t\.csv: not used: y, note$"):
         data = load(tmp_path, written, ["row"], ["value"], columns={"x": ["open", "close"], "value": ["x"]})
     assert plain(data.for_testing.y) == [4, 8]
+
+
+def test_columns_that_the_spec_names(tmp_path: Path) -> None:
+    """The command's go before them; a file that lacks one of them may have the role's own name."""
+    made = signature(["size"], ["value"])
+    made = replace(made, train=replace(made.train, data=(("size", ("a",)), ("value", ("b",)))))
+
+    def loaded(written: str, **given: Sequence[str]) -> Any:
+        path = tmp_path / "t.csv"
+        path.write_text(written, encoding="utf-8")
+        roles = Roles(made, given)
+        data = bound(read_tables([str(path)], roles.is_wanted), made, roles, {})
+        return plain(data.for_testing.x["size"]), plain(data.for_testing.y)
+
+    assert loaded("a,b\n1,2\n") == ([[1]], [2])
+    assert loaded("b,c\n2,3\n", y=["c"], x=["b"]) == ([[2]], [3])
+    assert loaded("x,value\n1,2\n") == ([[1]], [2])
+    assert loaded("a\n1\n") == ([[1]], None)
+    with pytest.warns(UserWarning, match="not used: y$"):
+        assert loaded("a,b,y\n1,2,3\n") == ([[1]], [2])
+    with pytest.raises(ValueError, match=r"t\.csv: there is no column `a`; found c$"):
+        loaded("c\n1\n")
+    with pytest.raises(ValueError, match=r"t\.csv: there is no column `c`; found a, b$"):
+        loaded("a,b\n1,2\n", y=["c"])
 
 
 WRONG: dict[str, tuple[str, dict[str, list[str]], str]] = {
