@@ -19,9 +19,39 @@ from __future__ import annotations
 from typing import NoReturn
 
 from rnnspec.training.constructors import absent
-from rnnspec.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from rnnspec.training.optimizers import (
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Ftrl,
+    Lamb,
+    Lion,
+    Muon,
+    Nadam,
+    Optimizer,
+    RMSprop,
+)
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Muon",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+]
 
 
 def __getattr__(name: str) -> NoReturn:

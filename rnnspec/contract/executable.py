@@ -77,7 +77,7 @@ Self = TypeVar("Self")
 
 
 class Number(Protocol):
-    """The arithmetic of an optimizer's formula: `+ - * /` and the square root."""
+    """The arithmetic of an optimizer's formula: `+ - * /` and a few functions."""
 
     def __add__(self: Self, other: Self, /) -> Self: ...
     def __sub__(self: Self, other: Self, /) -> Self: ...
@@ -89,6 +89,22 @@ class Number(Protocol):
 
     def maximum(self: Self, other: Self, /) -> Self:
         """Elementwise; NaN where either side is NaN."""
+        ...
+
+    def minimum(self: Self, other: Self, /) -> Self:
+        """Elementwise; NaN where either side is NaN."""
+        ...
+
+    def absolute(self: Self) -> Self:
+        """Elementwise."""
+        ...
+
+    def sign(self: Self) -> Self:
+        """Elementwise, 1, -1, 0 of both zeros, or NaN."""
+        ...
+
+    def power(self: Self, exponent: Self, /) -> Self:
+        """Elementwise, of numbers from 0; not in native code, whose bits would be others than numpy's."""
         ...
 
 

@@ -71,10 +71,30 @@ class TracedNumber:
         """The larger one, as `numpy.maximum`."""
         return self.trace.call(_maximum, self.value, other.value)
 
+    def minimum(self, other: TracedNumber) -> TracedNumber:
+        """The smaller one, as `numpy.minimum`."""
+        return self.trace.call(_minimum, self.value, other.value)
+
+    def absolute(self) -> TracedNumber:
+        """As `numpy.absolute`."""
+        return self.trace.call(np.absolute, self.value)
+
+    def sign(self) -> TracedNumber:
+        """As `numpy.sign`."""
+        return self.trace.call(np.sign, self.value)
+
+    def power(self, exponent: TracedNumber) -> TracedNumber:
+        """As `numpy.power`."""
+        return self.trace.call(np.power, self.value, exponent.value)
+
 
 def _maximum(first: Array, second: Array, result: Array) -> None:
     """numpy's `maximum` takes the array for its result by name only."""
     np.maximum(first, second, out=result)
+
+
+def _minimum(first: Array, second: Array, result: Array) -> None:
+    np.minimum(first, second, out=result)
 
 
 @frozen

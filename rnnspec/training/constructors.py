@@ -34,9 +34,11 @@ def clear_arguments(family: str, order: Mapping[str, Sequence[Argument]] = _NO_O
         if ordered:
             positional = [argument.name for argument in order[cls.__name__] if argument.positional]
             known = [*positional, *(name for name in known if name not in positional)]
-            free = dict.fromkeys(positional, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            free = dict.fromkeys(("self", *positional), inspect.Parameter.POSITIONAL_OR_KEYWORD)
             shown = [signature.parameters[each] for each in ("self", *known)]
-            signature = signature.replace(parameters=[each.replace(kind=free.get(each.name, each.kind)) for each in shown])
+            signature = signature.replace(
+                parameters=[each.replace(kind=free.get(each.name, inspect.Parameter.KEYWORD_ONLY)) for each in shown]
+            )
 
         @wraps(made)
         def checked(self: Made, *given: object, **named: object) -> None:

@@ -320,6 +320,7 @@ class Fit:
                 if self.feed.is_spent(taken):
                     warn_of_end(epoch, taken, self.epochs)
                     break
+            self.updates.finish()
             callbacks.train_end(logs)
 
     def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs]:

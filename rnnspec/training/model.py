@@ -460,8 +460,9 @@ class Model(SavedModel):
         from rnnspec.training import setup
 
         made = setup.make_optimizer(optimizer)
-        made.belong_to(self._mark)
         before = None if self._updates is None else self._updates.optimizer
+        made.check_weights([weight.name for weight in self._parameters.signatures])
+        made.belong_to(self._mark)
         self._parameters.flush()
         self._updates = setup.Updates(made, self._parameters, self._compile_update, self.tuning)
         if before is not None and before is not made:

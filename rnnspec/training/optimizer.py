@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Self, cast, overload
+from typing import Any, ClassVar, Self, cast, overload
 
 import numpy as np
 
-from rnnspec.contract.arguments import Argument, Flag
+from rnnspec.contract.arguments import Argument, Flag, Float, Texts
 from rnnspec.contract.executable import Array, Num
-from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, default_number, optimizer_problem
+from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, default_number, optimizer_problem, pattern_problem
+from rnnspec.diagnostics import nearest
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.array_formula import ArrayFormula, array_formula
 from rnnspec.training.constructors import checked_argument
 from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, Rate
+
+_NOTHING: Array = np.zeros(0)
+
+_FIXED = frozenset(
+    ("use_ema", "gradient_accumulation_steps", "initial_accumulator_value", "learning_rate_power", "exclude_layers", "exclude_embeddings")
+)
+"""Settings on which the state, or the formula's operations depend."""
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Bounds well inside the range of float32."""
@@ -30,11 +39,32 @@ CHUNK = 1 << 15
 
 @frozen
 class WeightExtent:
-    """A weight's place in the flat array."""
+    """A weight's place in the flat array, its name and its shape."""
 
     start: int
     stop: int
     trainable: bool = True
+    name: str = ""
+    shape: tuple[int, ...] = ()
+
+
+@frozen
+class Undecayed:
+    """Weights without decay: by their names, and by regular expressions that are found in the last part of the names."""
+
+    weights: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def holds(self, name: str) -> bool:
+        """Whether a weight is among them."""
+        return name in self.weights or any(re.search(pattern, name.rpartition("/")[2]) for pattern in self.patterns)
+
+    def check(self, names: Sequence[str]) -> None:
+        """ValueError for a name that no weight of the model has."""
+        for name in self.weights:
+            if name not in names:
+                advice = nearest(name, names) or f"there are {', '.join(names)}"
+                raise ValueError(f"exclude_from_weight_decay: there is no weight {name}; {advice}")
 
 
 class RateSetting:
@@ -69,22 +99,34 @@ class Optimizer(ABC):
 
     `learning_rate`: a number, or a `LearningRateSchedule`; reading gives the rate of the next update. `clipnorm` bounds each weight's
     gradient norm, `global_clipnorm` that of all together, `clipvalue` each element; at most one of them. `weight_decay` takes that
-    fraction, times the learning rate, off the weights before the update. `iterations` counts the updates so far.
+    fraction, times the learning rate, off the weights before the update. `use_ema` keeps a moving average of the weights, with
+    `ema_momentum`, which they become at the end of `fit`, and every `ema_overwrite_frequency` updates. With `gradient_accumulation_steps`
+    the gradients of so many batches, their mean, make one update. `iterations` counts the updates so far.
 
     A setting may be changed at any time, and acts at the next update; those on which the state depends can't be once a model has the
     optimizer. ValueError for such a one, and for a value that `OPTIMIZER_ARGUMENTS` doesn't allow.
     """
+
+    rates: ClassVar[Float] = Float(0.0)
+    """The learning rates that there can be."""
 
     learning_rate: RateSetting = RateSetting("Adam")
     weight_decay: float | None = None
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
+    use_ema: bool = False
+    ema_momentum: float = 0.99
+    ema_overwrite_frequency: int | None = None
     loss_scale_factor: None = None
+    gradient_accumulation_steps: int | None = None
 
     def __post_init__(self) -> None:
         self._check_together()
-        self.iterations = 0
+        self.iterations = self.accumulated = 0
+        self._average: Array = _NOTHING
+        self._gathered: Array = _NOTHING
+        self._undecayed = Undecayed()
         self._extents: list[WeightExtent] = []
         self._state: list[Array] = []
         self._scratch: list[Array] = []
@@ -106,7 +148,7 @@ class Optimizer(ABC):
         if getattr(self, "_owner", None) is not None:
             try:
                 self._check_together()
-                if self.slots != len(self._state):
+                if self.slots != len(self._state) or (name in _FIXED and taken != before):
                     raise ValueError(f"{what}: from {before} to {taken} the state would be another: give model.configure a new optimizer")
             except ValueError:
                 object.__setattr__(self, name, before)
@@ -126,7 +168,36 @@ class Optimizer(ABC):
 
     def fresh(self) -> Self:
         """Another one with these settings, and without state."""
-        return type(self)(**self.settings())
+        made = type(self)(**self.settings())
+        made._undecayed = self._undecayed
+        return made
+
+    @property
+    def undecayed(self) -> Undecayed:
+        """The weights that `weight_decay` leaves alone."""
+        return self._undecayed
+
+    def exclude_from_weight_decay(self, var_list: Sequence[str] | None = None, var_names: Sequence[str] | None = None) -> None:
+        """Leaves weights out of `weight_decay`, as Keras's method; before a model has the optimizer.
+
+        `var_list`: names of weights, "dense/kernel". `var_names`: regular expressions that are looked for in the last part of the names:
+        "bias". ValueError for anything else, and for a model's optimizer.
+
+        >>> from rnnspec.optimizers import AdamW
+        >>> optimizer = AdamW(0.001, weight_decay=0.01)
+        >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        """
+        what = f"{type(self).__name__}: exclude_from_weight_decay"
+        if self._owner is not None:
+            raise ValueError(f"{what}: a model has this optimizer already: call it before model.configure")
+        texts = [
+            checked_argument(f"{what}: {name}", [] if value is None else value, Argument(name, Texts()))
+            for name, value in (("var_list", var_list), ("var_names", var_names))
+        ]
+        weights, patterns = (cast("tuple[str, ...]", each) for each in texts)
+        if problem := pattern_problem(patterns):
+            raise ValueError(f"{what}: {problem}")
+        self._undecayed = Undecayed(weights, patterns)
 
     # The learning rate
 
@@ -143,8 +214,8 @@ class Optimizer(ABC):
             return
         number = finite_number(value)
         before = getattr(self, "_schedule", 0.0)
-        if number is None or number < 0:
-            raise ValueError(f"{what}: expected a finite number from 0, got {value!r}{_advice_on_rate(value)}")
+        if number is None or not self.rates.holds(number):
+            raise ValueError(f"{what}: expected a finite number {self.rates.interval}, got {value!r}{_advice_on_rate(value)}")
         if isinstance(before, LearningRateSchedule) and not isinstance(before, MissingSchedule):
             raise ValueError(f"{what}: the schedule {type(before).__name__} sets it, and it can't be set besides; another schedule can be")
         self._schedule = number
@@ -157,7 +228,7 @@ class Optimizer(ABC):
     @property
     def batches(self) -> int:
         """The batches so far, by which a schedule counts."""
-        return self.iterations
+        return self.iterations * (self.gradient_accumulation_steps or 1) + self.accumulated
 
     def _rate_below(self, limit: float) -> bool:
         """Whether the next update's rate is below a limit, as far as it is known."""
@@ -166,7 +237,7 @@ class Optimizer(ABC):
     @property
     def rate(self) -> float:
         """The learning rate of update number `iterations`, the one under way."""
-        return self.rate_after(max(self.iterations - 1, 0))
+        return self.rate_after(max(self.iterations * (self.gradient_accumulation_steps or 1) - 1, 0))
 
     def rate_after(self, batches: int) -> float:
         """The learning rate behind so many batches; ValueError for a schedule that doesn't give a finite number from 0."""
@@ -175,9 +246,9 @@ class Optimizer(ABC):
             return schedule
         given = schedule(batches)
         number = finite_number(given)
-        if number is None or number < 0:
-            name = type(schedule).__name__
-            raise ValueError(f"the schedule {name} gave {given!r} for step {batches}; expected a finite number from 0")
+        if number is None or not self.rates.holds(number):
+            name, expected = type(schedule).__name__, f"expected a finite number {self.rates.interval}"
+            raise ValueError(f"{type(self).__name__}: the schedule {name} gave {given!r} for step {batches}; {expected}")
         return number
 
     # What a rule says
@@ -186,6 +257,15 @@ class Optimizer(ABC):
     @abstractmethod
     def slots(self) -> int:
         """How many numbers of state there are for a weight."""
+
+    @property
+    def _held(self) -> bool:
+        """Nothing looks beyond a number, and the next rate is one that float32 holds."""
+        return self._without_neighbours and self._rate_below(LARGEST)
+
+    def state_start(self, slot: int) -> float:
+        """The number with which a slot of the state begins."""
+        return 0.0
 
     @property
     def supports_lazy_updates(self) -> bool:
@@ -209,8 +289,9 @@ class Optimizer(ABC):
 
     @property
     def _without_neighbours(self) -> bool:
-        """Nothing clips or decays."""
-        return all(setting is None for setting in (self.weight_decay, self.clipnorm, self.clipvalue, self.global_clipnorm))
+        """Nothing clips, decays, averages or gathers."""
+        settings = (self.weight_decay, self.clipnorm, self.clipvalue, self.global_clipnorm, self.gradient_accumulation_steps)
+        return not self.use_ema and all(setting is None for setting in settings)
 
     @property
     def state(self) -> Sequence[Array]:
@@ -218,8 +299,13 @@ class Optimizer(ABC):
         return self._state
 
     def states(self) -> dict[str, Array]:
-        """The state by name: the count of updates, and the flat arrays, views all."""
-        return {"iterations": np.array(self.iterations, np.int64)} | {str(place): array for place, array in enumerate(self._state)}
+        """The state by name: the counts of updates and gathered batches, and the flat arrays, views all."""
+        found = {"iterations": np.array(self.iterations, np.int64)} | {str(place): array for place, array in enumerate(self._state)}
+        if self.use_ema:
+            found["average"] = self._average
+        if self.gradient_accumulation_steps is not None:
+            found |= {"gathered": self._gathered, "accumulated": np.array(self.accumulated, np.int64)}
+        return found
 
     def restore(self, given: Mapping[str, Array]) -> None:
         """Takes on what `states` gave; ValueError, nothing being changed, if it doesn't fit."""
@@ -228,9 +314,13 @@ class Optimizer(ABC):
             name: (each.shape, each.dtype) for name, each in known.items()
         }:
             raise ValueError(f"the state isn't of this {type(self).__name__} and model")
-        self.iterations = int(given["iterations"])
+        self.iterations, self.accumulated = int(given["iterations"]), int(given.get("accumulated", 0))
         for name, array in known.items():
             array[...] = given[name]
+
+    def check_weights(self, names: Sequence[str]) -> None:
+        """ValueError for a setting that names a weight which isn't among a model's."""
+        self._undecayed.check(names)
 
     def belong_to(self, owner: object) -> None:
         """Begins to train a model, by the model's mark; ValueError for one that trains another."""
@@ -252,9 +342,11 @@ class Optimizer(ABC):
     def bind(self, extents: Sequence[WeightExtent], dtype: np.dtype[np.generic]) -> None:
         """Forget all state and take on flat arrays of this layout."""
         size = max((extent.stop for extent in extents), default=0)
-        self.iterations = 0
+        self.iterations = self.accumulated = 0
         self._extents = [extent for extent in extents if extent.trainable]
-        self._state = [np.zeros(size, dtype) for _ in range(self.slots)]
+        self._state = [np.full(size, self.state_start(slot), dtype) for slot in range(self.slots)]
+        self._average = np.zeros(size if self.use_ema else 0, dtype)
+        self._gathered = np.zeros(size if self.gradient_accumulation_steps is not None else 0, dtype)
         self._scratch = [np.empty(min(CHUNK, size), dtype)]
         self._formula = None
 
@@ -269,22 +361,69 @@ class Optimizer(ABC):
         """
         rate = self.rate_after(self.batches)  # a schedule that fails does it before anything has changed
         with np.errstate(all="ignore"):
-            self._clip(gradient)
-            self.iterations += 1
-            constants = self.constants()
-            formula = self._array_formula(len(constants))
+            iteration = self.iterations
+            if self._gathers(gradient):
+                self._clip(gradient)
+                self.iterations += 1
+                self._update(weights, gradient, rate, native)
+            if self.use_ema:
+                self._follow(weights, iteration)
+
+    def _gathers(self, gradient: Array) -> bool:
+        """Whether a group of batches is whole, whose mean gradient takes the place of the last one's."""
+        if self.gradient_accumulation_steps is None:
+            return True
+        self.accumulated += 1
+        last = self.accumulated == self.gradient_accumulation_steps
+        for start, stop in _runs(self._extents):
+            for begin in range(start, stop, CHUNK):
+                part = slice(begin, min(begin + CHUNK, stop))
+                self._gathered[part] += gradient[part]
+                if last:
+                    np.divide(self._gathered[part], self.accumulated, out=gradient[part])
+        if last:
+            self.accumulated = 0
+            self._gathered[:] = 0
+        return last
+
+    def _follow(self, weights: Array, iteration: int) -> None:
+        """Moves the averages behind a batch towards the weights; the first time to them."""
+        momentum = self.ema_momentum if iteration else 0.0
+        overwrites = self.ema_overwrite_frequency is not None and (iteration + 1) % self.ema_overwrite_frequency == 0
+        for start, stop in _runs(self._extents):
+            for begin in range(start, stop, CHUNK):
+                part = slice(begin, min(begin + CHUNK, stop))
+                scratch = np.multiply(weights[part], 1.0 - momentum, out=self._scratch[0][: part.stop - part.start])
+                self._average[part] *= momentum
+                self._average[part] += scratch
+                if overwrites:
+                    weights[part] = self._average[part]
+
+    def finish(self, weights: Array) -> None:
+        """At the end of a training the weights become their averages, if there are any."""
+        if self.use_ema and self.batches:
             for start, stop in _runs(self._extents):
-                if native is not None and stop - start >= CHUNK:
-                    native(start, stop)
-                    continue
-                for begin in range(start, stop, CHUNK):
-                    part = slice(begin, min(begin + CHUNK, stop))
-                    scratch = [values[: part.stop - part.start] for values in self._scratch]
-                    updated = weights[part]
-                    if self.weight_decay is not None:
-                        np.multiply(updated, self.weight_decay * rate, out=scratch[0])
-                        updated -= scratch[0]
-                    formula.run(updated, gradient[part], [values[part] for values in self._state], constants, scratch)
+                weights[start:stop] = self._average[start:stop]
+
+    def _update(self, weights: Array, gradient: Array, rate: float, native: Callable[[int, int], None] | None) -> None:
+        constants = self.constants()
+        formula = self._array_formula(len(constants))
+        for start, stop, decay in _decayed_runs(self._extents, self.decay_of):
+            if native is not None and stop - start >= CHUNK:
+                native(start, stop)
+                continue
+            for begin in range(start, stop, CHUNK):
+                part = slice(begin, min(begin + CHUNK, stop))
+                scratch = [values[: part.stop - part.start] for values in self._scratch]
+                updated = weights[part]
+                if decay is not None:
+                    np.multiply(updated, decay * rate, out=scratch[0])
+                    updated -= scratch[0]
+                formula.run(updated, gradient[part], [values[part] for values in self._state], constants, scratch)
+
+    def decay_of(self, extent: WeightExtent) -> float | None:
+        """The fraction, times the learning rate, that is taken off a weight before an update; None for none."""
+        return None if self.weight_decay is None or self._undecayed.holds(extent.name) else self.weight_decay
 
     def _array_formula(self, constants: int) -> ArrayFormula:
         """The formula over arrays, made when it is first needed."""
@@ -329,6 +468,18 @@ def _advice_on_rate(value: object) -> str:
         if callable(cast(object, value))
         else ""
     )
+
+
+def _decayed_runs(extents: Sequence[WeightExtent], decay_of: Callable[[WeightExtent], float | None]) -> list[tuple[int, int, float | None]]:
+    """The extents with neighbours of one decay joined."""
+    runs: list[tuple[int, int, float | None]] = []
+    for extent in extents:
+        decay = decay_of(extent)
+        if runs and runs[-1][1:] == (extent.start, decay):
+            runs[-1] = (runs[-1][0], extent.stop, decay)
+        else:
+            runs.append((extent.start, extent.stop, decay))
+    return runs
 
 
 def _runs(extents: Sequence[WeightExtent]) -> list[tuple[int, int]]:

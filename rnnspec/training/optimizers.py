@@ -19,12 +19,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from rnnspec.contract.arguments import POSITIVE
 from rnnspec.contract.executable import Num
 from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, default_flag, default_number
 from rnnspec.training.constructors import absent, clear_arguments
 from rnnspec.training.optimizer import CHUNK, LARGEST, SMALLEST, Optimizer, RateSetting, WeightExtent
+from rnnspec.training.whole_optimizers import Adafactor, Lamb, Muon
 
-__all__ = ["CHUNK", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "WeightExtent"]
+__all__ = [
+    "CHUNK",
+    "OPTIMIZERS",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Muon",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "WeightExtent",
+]
 
 
 @clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
@@ -44,7 +64,7 @@ class SGD(Optimizer):
     @property
     def supports_lazy_updates(self) -> bool:
         """Without clipping or decay, at a rate that float32 holds."""
-        return self._without_neighbours and self._rate_below(LARGEST)
+        return self._held
 
     def constants(self) -> tuple[float, ...]:
         """The learning rate and the momentum."""
@@ -79,7 +99,7 @@ class RMSprop(Optimizer):
     @property
     def supports_lazy_updates(self) -> bool:
         """Without clipping or decay, with an epsilon and a rate that float32 holds."""
-        return self._without_neighbours and self.epsilon > SMALLEST and self._rate_below(LARGEST)
+        return self._held and self.epsilon > SMALLEST
 
     def constants(self) -> tuple[float, ...]:
         """The learning rate, rho, 1 - rho, the momentum and epsilon."""
@@ -146,7 +166,244 @@ class AdamW(Adam):
     weight_decay: float | None = default_number("AdamW", "weight_decay")
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "RMSprop": RMSprop, "Adam": Adam, "AdamW": AdamW}
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum: m and v as Adam's, w -= rate (a m + b g) / (√(v / (1 - β2ᵗ)) + epsilon).
+
+    a = u(t+1) / (1 - u(1)···u(t+1)) and b = (1 - u(t)) / (1 - u(1)···u(t)), with u(t) = β1 (1 - 0.96ᵗ / 2).
+    """
+
+    learning_rate: RateSetting = RateSetting("Nadam")  # noqa: RUF009 - a descriptor
+    beta_1: float = default_number("Nadam", "beta_1")
+    beta_2: float = default_number("Nadam", "beta_2")
+    epsilon: float = default_number("Nadam", "epsilon")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._product = (self.beta_1, 0, 1.0)
+        """Of so many factors for a beta_1."""
+
+    @property
+    def slots(self) -> int:
+        """The mean and the mean square."""
+        return 2
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """As of Adam."""
+        return self._held and self.epsilon > SMALLEST and self._rate_below(LARGEST * (1.0 - self.beta_1))
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate, 1 - beta_1, 1 - beta_2, the factors of the mean and of the gradient, 1 - beta_2ᵗ and epsilon."""
+        now, following = self._factor(self.iterations), self._factor(self.iterations + 1)
+        product = self._product_of(self.iterations)
+        towards = following / (1.0 - product * following), (1.0 - now) / (1.0 - product)
+        return self.rate, 1.0 - self.beta_1, 1.0 - self.beta_2, *towards, 1.0 - self.beta_2**self.iterations, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, towards_gradient, towards_square, of_mean, of_gradient, correction, epsilon = constants
+        mean = state[0] + (gradient - state[0]) * towards_gradient
+        variance = state[1] + (gradient * gradient - state[1]) * towards_square
+        return weight - (mean * of_mean + gradient * of_gradient) * rate / ((variance / correction).sqrt() + epsilon), mean, variance
+
+    def _factor(self, step: int) -> float:
+        return self.beta_1 * (1.0 - 0.5 * 0.96**step)
+
+    def _product_of(self, steps: int) -> float:
+        beta, count, product = self._product
+        if beta != self.beta_1 or count > steps:
+            count, product = 0, 1.0
+        for step in range(count, steps):
+            product *= self._factor(step + 1)
+        self._product = (self.beta_1, steps, product)
+        return product
+
+
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Adagrad(Optimizer):
+    """s += g², w -= rate g / √(s + epsilon); s begins with `initial_accumulator_value`."""
+
+    learning_rate: RateSetting = RateSetting("Adagrad")  # noqa: RUF009 - a descriptor
+    initial_accumulator_value: float = default_number("Adagrad", "initial_accumulator_value")
+    epsilon: float = default_number("Adagrad", "epsilon")
+
+    @property
+    def slots(self) -> int:
+        """The sum of squares."""
+        return 1
+
+    def state_start(self, slot: int) -> float:
+        """The initial sum."""
+        return self.initial_accumulator_value
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """With an epsilon, by which there is no 0 / 0."""
+        return self._held and self.epsilon > SMALLEST
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate and epsilon."""
+        return self.rate, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, epsilon = constants
+        total = state[0] + gradient * gradient
+        return weight - gradient * rate / (total + epsilon).sqrt(), total
+
+
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Adadelta(Optimizer):
+    """s = rho s + (1 - rho) g², d = g √(u + epsilon) / √(s + epsilon), u = rho u + (1 - rho) d², w -= rate d."""
+
+    learning_rate: RateSetting = RateSetting("Adadelta")  # noqa: RUF009 - a descriptor
+    rho: float = default_number("Adadelta", "rho")
+    epsilon: float = default_number("Adadelta", "epsilon")
+
+    @property
+    def slots(self) -> int:
+        """The mean squares of gradients and of steps."""
+        return 2
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """With an epsilon, by which there is no 0 / 0."""
+        return self._held and self.epsilon > SMALLEST
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate, rho, 1 - rho and epsilon."""
+        return self.rate, self.rho, 1.0 - self.rho, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, rho, rest, epsilon = constants
+        square = state[0] * rho + gradient * gradient * rest
+        step = (state[1] + epsilon).sqrt() * gradient / (square + epsilon).sqrt()
+        return weight - step * rate, square, state[1] * rho + step * step * rest
+
+
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Adamax(Optimizer):
+    """m += (1 - β1)(g - m), u = max(β2 u, |g|), w -= rate m / ((1 - β1ᵗ)(u + epsilon))."""
+
+    learning_rate: RateSetting = RateSetting("Adamax")  # noqa: RUF009 - a descriptor
+    beta_1: float = default_number("Adamax", "beta_1")
+    beta_2: float = default_number("Adamax", "beta_2")
+    epsilon: float = default_number("Adamax", "epsilon")
+
+    @property
+    def slots(self) -> int:
+        """The mean and the largest gradient, which fades."""
+        return 2
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """With an epsilon, by which there is no 0 / 0."""
+        return self._held and self.epsilon > SMALLEST
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate, 1 - beta_1, beta_2, 1 - beta_1ᵗ and epsilon."""
+        return self.rate, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_1**self.iterations, self.epsilon
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, towards_gradient, fading, correction, epsilon = constants
+        mean = state[0] + (gradient - state[0]) * towards_gradient
+        largest = (state[1] * fading).maximum(gradient.absolute())
+        return weight - mean * rate / ((largest + epsilon) * correction), mean, largest
+
+
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Ftrl(Optimizer):
+    """Follow the regularized leader, with shrinkage: the weight that makes a sum of gradients and penalties least.
+
+    n' = n + g², z += g + 2 shrinkage w - (n'ᵖ - nᵖ) / rate · w, w = (clip(z, -l1, l1) - z) / (n'ᵖ / rate + 2 l2 + beta / rate), with p the
+    negative of `learning_rate_power`; n begins with `initial_accumulator_value`. A first gradient of zero makes a weight zero, as in Keras.
+    The rate is above 0: the formula divides by it.
+    """
+
+    rates = POSITIVE
+
+    learning_rate: RateSetting = RateSetting("Ftrl")  # noqa: RUF009 - a descriptor
+    learning_rate_power: float = default_number("Ftrl", "learning_rate_power")
+    initial_accumulator_value: float = default_number("Ftrl", "initial_accumulator_value")
+    l1_regularization_strength: float = default_number("Ftrl", "l1_regularization_strength")
+    l2_regularization_strength: float = default_number("Ftrl", "l2_regularization_strength")
+    l2_shrinkage_regularization_strength: float = default_number("Ftrl", "l2_shrinkage_regularization_strength")
+    beta: float = default_number("Ftrl", "beta")
+
+    @property
+    def slots(self) -> int:
+        """The sum of squares and the linear part."""
+        return 2
+
+    def state_start(self, slot: int) -> float:
+        """The initial sum, and zero."""
+        return 0.0 if slot else self.initial_accumulator_value
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """With square roots, which native code has, of sums that aren't zero."""
+        held = self.initial_accumulator_value > SMALLEST and not self._rate_below(SMALLEST)
+        return self._held and held and self.learning_rate_power == -0.5
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate, the negative power, l1 and its negative, twice the shrinkage, and twice the l2 with beta's part."""
+        l1, rate = self.l1_regularization_strength, self.rate
+        l2 = 2.0 * (self.l2_regularization_strength + self.beta / (2.0 * rate))
+        return rate, -self.learning_rate_power, l1, -l1, 2.0 * self.l2_shrinkage_regularization_strength, l2
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, power, most, least, shrinkage, l2 = constants
+        total = state[0] + gradient * gradient
+        if self.learning_rate_power == -0.5:
+            before, after = state[0].sqrt(), total.sqrt()
+        else:
+            before, after = state[0].power(power), total.power(power)
+        linear = state[1] + (gradient + weight * shrinkage - (after - before) / rate * weight)
+        return (linear.maximum(least).minimum(most) - linear) / (after / rate + l2), total, linear
+
+
+@clear_arguments("optimizer", OPTIMIZER_ARGUMENTS)
+@dataclass
+class Lion(Optimizer):
+    """w -= rate sign(β1 m + (1 - β1) g), m = β2 m + (1 - β2) g."""
+
+    learning_rate: RateSetting = RateSetting("Lion")  # noqa: RUF009 - a descriptor
+    beta_1: float = default_number("Lion", "beta_1")
+    beta_2: float = default_number("Lion", "beta_2")
+
+    @property
+    def slots(self) -> int:
+        """The mean."""
+        return 1
+
+    @property
+    def supports_lazy_updates(self) -> bool:
+        """Without clipping or decay, at a rate that float32 holds."""
+        return self._held
+
+    def constants(self) -> tuple[float, ...]:
+        """The learning rate, beta_1, 1 - beta_1, beta_2 and 1 - beta_2."""
+        return self.rate, self.beta_1, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_2
+
+    def formula(self, weight: Num, gradient: Num, state: Sequence[Num], constants: Sequence[Num]) -> Sequence[Num]:
+        """See the class."""
+        rate, of_mean, of_gradient, kept, added = constants
+        step = (state[0] * of_mean + gradient * of_gradient).sign() * rate
+        return weight - step, state[0] * kept + gradient * added
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    each.__name__: each for each in (SGD, RMSprop, Adam, AdamW, Nadam, Adagrad, Adadelta, Adamax, Ftrl, Lion, Lamb, Adafactor, Muon)
+}
 """By Keras's names; arguments and defaults are Keras's."""
 
 

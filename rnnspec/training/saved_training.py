@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.optimizer_arguments import EXCLUDED, EXCLUDED_WEIGHTS
 from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.frozen import frozen
 from rnnspec.training.losses import NamedLoss
@@ -86,6 +87,10 @@ def optimizer_config(optimizer: Optimizer) -> tuple[Config, tuple[str, ...]]:
     if isinstance(schedule, LearningRateSchedule):
         settings["learning_rate"] = saved = schedule_config(schedule)
         left_out = (f"the schedule {saved.name}",) if not saved.arguments else ()
+    if optimizer.undecayed.patterns:
+        settings[EXCLUDED] = optimizer.undecayed.patterns
+    if optimizer.undecayed.weights:
+        settings[EXCLUDED_WEIGHTS] = optimizer.undecayed.weights
     return Config(type(optimizer).__name__, tuple((name, _argument(value)) for name, value in settings.items())), left_out
 
 
@@ -94,7 +99,10 @@ def set_settings(optimizer: Optimizer, saved: Config) -> None:
 
     A schedule of one's own stays if it has the name of the one that was saved.
     """
-    made, now = make_optimizer(saved).settings(), optimizer.settings()
+    wanted = make_optimizer(saved)
+    if wanted.undecayed != optimizer.undecayed:
+        raise ValueError("it is of a training in which other weights had no decay")
+    made, now = wanted.settings(), optimizer.settings()
     for name, value in made.items():
         if isinstance(value, MissingSchedule) and type(now[name]).__name__ == value.name:
             continue

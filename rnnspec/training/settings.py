@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from rnnspec.contract.arguments import REQUIRED
 from rnnspec.contract.metric_names import COMPUTED
+from rnnspec.contract.optimizer_arguments import EXCLUDED, EXCLUDED_WEIGHTS
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.validate import finite_number
@@ -52,7 +53,13 @@ def make_loss(given: object) -> NamedLoss | Loss | SequenceLoss:
 def make_optimizer(given: object) -> Optimizer:
     """A new optimizer of that name, or the optimizer itself; ValueError as for losses."""
     if isinstance(given, (str, Config)):
-        return _make("optimizer", OPTIMIZERS, given)
+        configured = Config(given) if isinstance(given, str) else given
+        apart = {name: value for name, value in configured.arguments if name in (EXCLUDED, EXCLUDED_WEIGHTS)}
+        made = _make("optimizer", OPTIMIZERS, Config(configured.name, tuple(each for each in configured.arguments if each[0] not in apart)))
+        if any(apart.values()):
+            lists = [cast("Sequence[str] | None", apart.get(name)) for name in (EXCLUDED_WEIGHTS, EXCLUDED)]
+            made.exclude_from_weight_decay(*lists)
+        return made
     _check_instance("optimizer", given)
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer: expected a name or an optimizer, got {given!r}; the names are {', '.join(OPTIMIZERS)}")

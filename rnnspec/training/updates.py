@@ -75,7 +75,13 @@ class Updates:
         """The weights' places; tables by name are updated apart."""
         ranges = self.parameters.ranges
         return [
-            WeightExtent(ranges[weight.name].start, ranges[weight.name].stop, weight.trainable and weight.name not in tables)
+            WeightExtent(
+                ranges[weight.name].start,
+                ranges[weight.name].stop,
+                weight.trainable and weight.name not in tables,
+                weight.name,
+                tuple(map(int, weight.shape)),
+            )
             for weight in self.parameters.signatures
         ]
 
@@ -135,6 +141,11 @@ class Updates:
             self._steps += 1
             self.parameters.defer(self._flush)
         self._gradient = gradient
+
+    def finish(self) -> None:
+        """The end of a training: weights become their averages if the optimizer keeps some."""
+        if self.optimizer.use_ema:
+            self.parameters.change(self.optimizer.finish)
 
     def _follow_settings(self) -> None:
         """What the optimizer's settings have become since the last update: another formula, or one whose updates can't wait."""

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, Any] = {
     "training.optimizers": training_optimizers,
     "training.schedules": training_schedules,
     "optimizers": optimizers,
+    "Optimizer.exclude_from_weight_decay": optimizers.Optimizer.exclude_from_weight_decay,
     "schedules": schedules,
     **{f"schedules.{name}": vars(schedules)[name] for name in schedules.__all__},
     "training.losses": losses,

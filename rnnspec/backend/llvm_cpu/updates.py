@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rnnspec.backend.llvm_cpu.writer import FunctionWriter
+from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.kernel.target import Target
 
@@ -37,11 +38,27 @@ class Expression:
 
     def sqrt(self) -> Expression:
         """The square root, rounded once."""
-        return self.body.square_root(self)
+        return self.body.intrinsic("sqrt", self)
 
     def maximum(self, other: Expression) -> Expression:
         """The larger one, as `numpy.maximum`."""
-        return self.body.maximum(self, other)
+        return self.body.extreme("ult", self, other)
+
+    def minimum(self, other: Expression) -> Expression:
+        """The smaller one, as `numpy.minimum`."""
+        return self.body.extreme("ugt", self, other)
+
+    def absolute(self) -> Expression:
+        """As `numpy.absolute`: the sign's bit is cleared."""
+        return self.body.intrinsic("fabs", self)
+
+    def sign(self) -> Expression:
+        """As `numpy.sign`."""
+        return self.body.sign(self)
+
+    def power(self, exponent: Expression) -> Expression:
+        """InternalError: its bits would be others than numpy's."""
+        raise InternalError("a power has no native code whose bits are numpy's")
 
 
 Formula = Callable[[Expression, Expression, Sequence[Expression], Sequence[Expression]], Sequence[Expression]]
@@ -164,19 +181,27 @@ class _Body:
     def binary(self, name: str, left: Expression, right: Expression) -> Expression:
         return Expression(self, self.writer.assign(f"{name} {self.type} {left.register}, {right.register}"))
 
-    def maximum(self, left: Expression, right: Expression) -> Expression:
-        """The larger one; the left one where it isn't a number or both are equal, as numpy's `maximum` has it."""
+    def extreme(self, beyond: str, left: Expression, right: Expression) -> Expression:
+        """The right one where the left one compares so with it; the left one where it isn't a number or both are equal, as numpy has it."""
         first, second = left.register, right.register
         condition = "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
-        less = self.writer.assign(f"fcmp ult {self.type} {first}, {second}")
+        less = self.writer.assign(f"fcmp {beyond} {self.type} {first}, {second}")
         number = self.writer.assign(f"fcmp ord {self.type} {first}, {first}")
         replaced = self.writer.assign(f"and {condition} {less}, {number}")
         return Expression(self, self.writer.assign(f"select {condition} {replaced}, {self.type} {second}, {self.type} {first}"))
 
-    def square_root(self, operand: Expression) -> Expression:
+    def intrinsic(self, name: str, operand: Expression) -> Expression:
         suffix = f"f{self.size * 8}" if self.lanes == 1 else f"v{self.lanes}f{self.size * 8}"
-        self.declarations.add(f"declare {self.type} @llvm.sqrt.{suffix}({self.type})")
-        return Expression(self, self.writer.assign(f"call {self.type} @llvm.sqrt.{suffix}({self.type} {operand.register})"))
+        self.declarations.add(f"declare {self.type} @llvm.{name}.{suffix}({self.type})")
+        return Expression(self, self.writer.assign(f"call {self.type} @llvm.{name}.{suffix}({self.type} {operand.register})"))
+
+    def sign(self, operand: Expression) -> Expression:
+        """One, or minus one, or zero; what isn't a number stays."""
+        writer, condition, value = self.writer, "i1" if self.lanes == 1 else f"<{self.lanes} x i1>", operand.register
+        for comparison, number in (("oeq", "0.0"), ("olt", "-1.0"), ("ogt", "1.0")):
+            found = writer.assign(f"fcmp {comparison} {self.type} {operand.register}, {self._zero()}")
+            value = writer.assign(f"select {condition} {found}, {self.type} {self._spread(number)}, {self.type} {value}")
+        return Expression(self, value)
 
 
 def _load(writer: FunctionWriter, element: str, array: str, place: str) -> str:

@@ -12,7 +12,7 @@ from rnnspec.backend.llvm_cpu.updates import SYMBOL, emit_update
 from rnnspec.contract.executable import Array
 from rnnspec.kernel.target import TARGETS, Target
 from rnnspec.runtime.native.jit import Jit, calling
-from rnnspec.training.optimizers import SGD, Adam, Optimizer, RMSprop, WeightExtent
+from rnnspec.training.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, Ftrl, Lion, Nadam, Optimizer, RMSprop, WeightExtent
 
 ROWS, WIDTH, STEPS = 7, 71, 40
 HOST = host_target()
@@ -24,6 +24,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD(),
     "nesterov": SGD(momentum=0.1, nesterov=True),
     "rmsprop": RMSprop(rho=0.1, momentum=0.9, centered=True),
+    "nadam": Nadam(learning_rate=0.01, beta_1=0.01, beta_2=0.01),
+    "adagrad": Adagrad(),
+    "adadelta": Adadelta(learning_rate=1.0, rho=0.1),
+    "adamax": Adamax(learning_rate=0.01, beta_1=0.01, beta_2=0.01),
+    "ftrl": Ftrl(l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.1, beta=0.1),
+    "lion": Lion(learning_rate=0.01, beta_1=0.5, beta_2=0.01),
 }
 """With factors by which a state is too small to be a normal number within a few steps."""
 

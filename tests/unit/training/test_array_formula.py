@@ -13,6 +13,7 @@ from rnnspec.contract.executable import Array, Formula, Num
 from rnnspec.diagnostics import InternalError
 from rnnspec.training.array_formula import array_formula
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Optimizer, WeightExtent
+from rnnspec.training.whole_optimizers import WholeOptimizer
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ class Plain:
     def maximum(self, other: Plain) -> Plain:
         return Plain(np.maximum(self.value, other.value))
 
+    def minimum(self, other: Plain) -> Plain:
+        return Plain(np.minimum(self.value, other.value))
+
+    def absolute(self) -> Plain:
+        return Plain(np.absolute(self.value))
+
+    def sign(self) -> Plain:
+        return Plain(np.sign(self.value))
+
+    def power(self, exponent: Plain) -> Plain:
+        return Plain(np.power(self.value, exponent.value))
+
 
 def expected(formula: Formula, arrays: Sequence[Array], constants: Sequence[float]) -> list[Array]:
     weight, gradient, *state = (Plain(array.copy()) for array in arrays)
@@ -64,7 +77,8 @@ def check(formula: Formula, states: int, constants: Sequence[float], dtype: str 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *((name, {}) for name in OPTIMIZERS),
+        *((name, {}) for name, made in OPTIMIZERS.items() if not issubclass(made, WholeOptimizer)),
+        ("Ftrl", {"learning_rate_power": -0.3}),
         ("SGD", {"momentum": 0.9}),
         ("SGD", {"momentum": 0.9, "nesterov": True}),
         ("RMSprop", {"momentum": 0.9}),
@@ -135,11 +149,13 @@ def test_drawn_formulas() -> None:
 
 
 def test_few_temporaries() -> None:
-    """What an update touches stays in the cache: beside the gradient, which is overwritten, one array is enough for Keras's rules."""
-    for name in OPTIMIZERS:
-        optimizer = OPTIMIZERS[name]()
-        optimizer.iterations = 1
-        assert array_formula(optimizer.formula, optimizer.slots, len(optimizer.constants())).temporaries <= 1
+    """What an update touches stays in the cache: beside the gradient, which is overwritten, few arrays are enough for Keras's rules."""
+    for name, made in OPTIMIZERS.items():
+        if not issubclass(made, WholeOptimizer):
+            optimizer = made()
+            optimizer.iterations = 1
+            most = {"Ftrl": 4, "Nadam": 2, "Adadelta": 2, "Lion": 2}.get(name, 1)
+            assert array_formula(optimizer.formula, optimizer.slots, len(optimizer.constants())).temporaries <= most, name
 
 
 def test_formulas_that_are_none() -> None:
