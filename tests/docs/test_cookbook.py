@@ -41,7 +41,68 @@ def check_texts(ran: list[Ran], folder: Path) -> None:
     assert imdb.out.startswith("test accuracy ")
 
 
-PAGES: dict[str, tuple[Callable[[Path], None], Callable[[list[Ran], Path], None]]] = {"text.md": (texts, check_texts)}
+def nothing(folder: Path) -> None:
+    """No more than the examples."""
+
+
+def shown(ran: list[Ran]) -> list[str]:
+    """The words that the blocks of Python printed."""
+    return "".join(each.out for each in ran if each.block.info == "python").split()
+
+
+def check_forecast(ran: list[Ran], folder: Path) -> None:
+    words = shown(ran)
+    ours, naive = float(words[words.index("error") + 1]), float(words[words.index("yesterday") + 1])
+    assert 3.0 < ours < 0.9 * naive
+    assert (folder / "curves.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert words[words.index("mean", words.index("MAE")) + 4] == "264"
+
+
+def check_generation(ran: list[Ran], folder: Path) -> None:
+    losses, text = "".join(each.out for each in ran).split("\n", 1)
+    first, last = map(float, losses.split())
+    assert first > 2 > 0.2 > last
+    assert text.strip().startswith("the rain in spain stays")
+
+
+def check_truncation(ran: list[Ran], folder: Path) -> None:
+    words = shown(ran)
+    losses = [float(word.strip("[],")) for word in words[:4]]
+    assert losses[0] > losses[-1] and words[4:6] == ["96", "102"] and len(words) == 7
+
+
+def check_tags(ran: list[Ran], folder: Path) -> None:
+    words = shown(ran)
+    assert float(words[words.index("accuracy") + 1]) > 0.9
+    assert "True" in words and {"number", "unit", "other"} < set(words)
+
+
+def check_resumed(ran: list[Ran], folder: Path) -> None:
+    assert shown(ran) == ["the", "power", "is", "gone", "True", "4", "True"]
+    assert {path.name for path in folder.glob("*")} >= {"curves.svg", "vowels.rnnc"}
+    assert not (folder / "vowels.rnnc.checkpoints").exists()
+
+
+def check_losses(ran: list[Ran], folder: Path) -> None:
+    _, after, one, other = map(float, shown(ran))
+    assert abs(after - 0.9) < 0.06
+    assert one == pytest.approx(other, rel=1e-6)
+
+
+def check_service(ran: list[Ran], folder: Path) -> None:
+    assert shown(ran) == ["True"] * 3
+
+
+PAGES: dict[str, tuple[Callable[[Path], None], Callable[[list[Ran], Path], None]]] = {
+    "text.md": (texts, check_texts),
+    "forecasting.md": (nothing, check_forecast),
+    "generation.md": (nothing, check_generation),
+    "truncation.md": (nothing, check_truncation),
+    "tagging.md": (nothing, check_tags),
+    "resuming.md": (nothing, check_resumed),
+    "losses.md": (nothing, check_losses),
+    "service.md": (nothing, check_service),
+}
 """For each page, files that it needs, made in the folder where it runs, and what must come of it."""
 
 

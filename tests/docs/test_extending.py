@@ -31,6 +31,7 @@ EXPECTED = {
     "A schedule: how a function becomes loop nests",
     "A subcommand",
     "A public name in Python",
+    "A page of the cookbook",
     "A format of data files",
 }
 
