@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from rnnspec.contract.signature import Signature
-from rnnspec.datafiles.content import STANDARD_INPUT, text_of
+from rnnspec.datafiles.content import STANDARD_INPUT, lines_of, text_of
 from rnnspec.datafiles.formats import Reading, read_tables
 from rnnspec.datafiles.roles import Roles
 from rnnspec.datafiles.sets import DataFile, DataSet, bound
@@ -103,11 +103,9 @@ def texts_given(texts: Sequence[str], signature: Signature) -> DataSet:
     if len(names) != 1 or signature.inputs[0].text is None:
         what = "its input takes no texts" if len(names) == 1 else f"it has the inputs {', '.join(names)}"
         raise ValueError(f"--text: model {signature.model} is none of one text: {what}; give it --data")
-    found = [
-        line
-        for text in texts
-        for line in (text_of("standard input", sys.stdin.buffer, packed=False).splitlines() if text == STANDARD_INPUT else [text])
-    ]
+    found: list[str] = []
+    for text in texts:
+        found += lines_of(text_of("standard input", sys.stdin.buffer, packed=False)) if text == STANDARD_INPUT else [text]
     return DataSet({names[0]: found})
 
 

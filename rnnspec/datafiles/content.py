@@ -55,6 +55,12 @@ def text_of(name: str, file: BinaryIO, *, packed: bool) -> str:
         raise ValueError(f"{name}: line {_line(content, start)}: it isn't UTF-8 text: byte 0x{content[start]:02X}") from None
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, which end in a line feed, as on Windows behind a carriage return, and nowhere else."""
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
 def _line(content: bytes, place: int) -> int:
     return content.count(b"\n", 0, place) + 1
 

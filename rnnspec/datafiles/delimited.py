@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from rnnspec.datafiles.content import lines_of
 from rnnspec.datafiles.table import Column, Table, Wanted, shown
 
 
@@ -24,14 +25,10 @@ def read_tsv(name: str, text: str, wanted: Wanted, *, header: bool) -> Table:
         lines, rows = _cells(name, _quoted(name, text, "\t"))
     except ValueError as error:
         try:
-            lines, rows = _cells(name, enumerate((line.split("\t") for line in _lines(text)), 1))
+            lines, rows = _cells(name, enumerate((line.split("\t") for line in lines_of(text)), 1))
         except ValueError:
             raise error from None
     return _table(name, lines, rows, wanted, header=header)
-
-
-def _lines(text: str) -> Iterator[str]:
-    return (line.removesuffix("\n").removesuffix("\r") for line in io.StringIO(text, newline="\n"))
 
 
 def _quoted(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from rnnspec.datafiles.content import lines_of
 from rnnspec.datafiles.table import Column, Table, Wanted, shown
 
 
@@ -17,7 +18,7 @@ def read_json_lines(name: str, text: str, wanted: Wanted) -> Table:
     lines: list[int] = []
     objects: list[dict[str, Any]] = []
     decoder = json.JSONDecoder(object_pairs_hook=_object)
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if line.strip():
             objects.append(_read(f"{name}: line {number}", line, decoder))
             lines.append(number)

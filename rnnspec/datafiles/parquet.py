@@ -22,11 +22,12 @@ def read_parquet(name: str, file: BinaryIO, wanted: Wanted) -> Table:
     except ImportError:
         raise ValueError(f"{name}: Parquet files are read by pyarrow, which isn't installed: pip install '{EXTRA}'") from None
     try:
-        whole = parquet.ParquetFile(file)
+        # Without threads: those that pyarrow leaves behind an error have aborted the process at its end.
+        whole = parquet.ParquetFile(file, pre_buffer=False)
         names: list[str] = list(whole.schema_arrow.names)
         check_different(name, names)
         chosen = [each for each in names if wanted(each)]
-        read = whole.read(columns=chosen)
+        read = whole.read(columns=chosen, use_threads=False)
         values = {each: _values(read.column(each)) for each in chosen}
     except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
         raise ValueError(f"{name}: not a readable .parquet file: {' '.join(str(error).split())}") from None

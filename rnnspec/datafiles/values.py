@@ -32,8 +32,8 @@ def input_of(spec: InputSignature, columns: Sequence[Column]) -> Samples:
         return _beside(columns, spec.shape)
     if spec.text is not None and is_textual(column):
         return texts_of(column)
-    if column.array is not None:
-        return column.array
+    if (array := column.array) is not None:
+        return array.reshape(-1, 1) if spec.shape == (1,) and array.ndim == 1 else array
     if spec.is_sequence:
         tail = spec.shape[1:]
         sequences = lists_of(column)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,69 @@ def test_classes_that_are_not_the_models(trained: Workplace, tmp_path: Path) -> 
         np.savez(tmp_path / "more.npz", **{**data, "classes": ["a", "b", "c"]})
     message = trained.refuses("predict", "trend.rnnc", "-d", tmp_path / "more.npz")
     assert "more.npz: it names 3 classes, output dense has 2\n" in message
+
+
+# Texts, and standard input
+
+TONE = "model Tone { input t: text[time]  Embedding(9, 4, mask_zero = true)  LSTM(4)  Dense(1, activation = sigmoid) }"
+
+
+@pytest.fixture
+def tone(workplace: Workplace) -> Workplace:
+    """A workplace with `tone.rnnc`, which knows words and the names of its classes."""
+    model = rnnspec.compile(TONE, seed=1)
+    model.adapt(["so good", "so bad"])
+    model.set_classes(["bad", "good"])
+    model.save(workplace.folder / "tone.rnnc")
+    return workplace
+
+
+def test_texts_are_predicted(tone: Workplace) -> None:
+    texts = ["so good", "bad, so bad", ""]
+    done = tone.succeeds("predict", "tone.rnnc", *(word for text in texts for word in ("--text", text)), "--json")
+    told = json.loads(done.out)["predictions"]
+    model = rnnspec.load(tone.folder / "tone.rnnc")
+    assert [each["dense"] for each in told] == model.predict(texts)[:, 0].tolist()
+    assert [each["dense.class"] for each in told] == model.predict_classes(texts).tolist()
+    for words, message in {
+        (): "one of --data and --text says what is predicted",
+        ("--text", "a", "-d", "trend.npz"): "one of --data and --text says what is predicted",
+        ("--text", "a", "-o", "-", "--json"): "it prints to standard output, where `-o -` writes",
+        ("--text", "a", "-o", "-", "--output-format", "xml"): "`xml` is no format; there are .csv, .jsonl, .npy or .npz",
+        ("-d", "trend.npz", "--format", "xml"): "`xml` is no format; there are npz, npy, csv, tsv, jsonl, parquet",
+        ("-d", "trend.npz", "--columns", "x"): "`x` is not of the form NAME=COLUMN",
+        ("-d", "trend.npz", "--columns", "x=a", "--columns", "x=b"): "`x` is given twice",
+    }.items():
+        assert message in tone.refuses("predict", "tone.rnnc", *words)
+
+
+def test_texts_for_a_model_of_numbers(trained: Workplace) -> None:
+    assert "--text: model Trend is none of one text: its input takes no texts" in trained.refuses("predict", "trend.rnnc", "--text", "a")
+
+
+def test_standard_input_and_output(tone: Workplace) -> None:
+    """Lines of texts, and a table; with bytes that are no text nothing is written."""
+    model = rnnspec.load(tone.folder / "tone.rnnc")
+    expected = model.predict(["so bad", "so\u2028good"])[:, 0].tolist()
+    for given, words in (("so bad\r\nso\u2028good\n", ("--text", "-")), ("t\nso bad\nso\u2028good\n", ("-d", "-", "--format", "csv"))):
+        done = subprocess.run(
+            [sys.executable, "-m", "rnnspec", "predict", "tone.rnnc", *words, "-o", "-"],
+            cwd=tone.folder,
+            input=given.encode(),
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr
+        heading, *rows = done.stdout.decode().splitlines()
+        assert heading == "dense,dense.class"
+        assert [float(row.partition(",")[0]) for row in rows] == expected
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnspec", "predict", "tone.rnnc", "--text", "-", "-o", "p.csv"],
+        cwd=tone.folder,
+        input=b"a\n\xff",
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (2, b"error: standard input: line 2: it isn't UTF-8 text: byte 0xFF\n")
+    assert not (tone.folder / "p.csv").exists()
 
 
 # Outputs

@@ -84,6 +84,13 @@ def test_inputs(tmp_path: Path, name: str) -> None:
     assert plain(load(tmp_path, written, [given]).for_testing.x[given]) == expected
 
 
+def test_an_array_of_numbers_is_a_row_of_one(tmp_path: Path) -> None:
+    np.save(tmp_path / "size.npy", np.arange(3.0))
+    made = signature(["size"], ["value"])
+    table = read_tables([str(tmp_path / "size.npy")], Roles(made).is_wanted)
+    assert plain(bound(table, made, Roles(made), {}).for_testing.x) == {"size": [[0], [1], [2]]}
+
+
 TARGETS: dict[str, tuple[str, str, Any]] = {
     "numbers": ("kind", "size,y\n1,0\n2,1\n", [0, 1]),
     "names": ("kind", "size,kind\n1,up\n2,down\n", ["up", "down"]),

@@ -76,6 +76,13 @@ def test_quotes_in_tabs_are_letters_unless_all_are_quotes(tmp_path: Path) -> Non
         table(tmp_path / "t.tsv", "a\tb\n1\t2\n3\n")
 
 
+def test_a_line_ends_where_an_editor_says(tmp_path: Path) -> None:
+    """And not at the other characters that Python splits lines at."""
+    text = "a\u2028b\x85c\x0c"
+    assert values(table(tmp_path / "t.tsv", f"text\tn\r\n{text}\t1\r\n")) == {"text": [text], "n": ["1"]}
+    assert content.lines_of(f"{text}\r\n\nz") == [text, "", "z"]
+
+
 def test_a_cell_as_large_as_the_file(tmp_path: Path) -> None:
     """The standard library's limit is 131,072 letters."""
     text = "word " * 100_000
@@ -186,11 +193,13 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class ParquetFile:
         schema_arrow = types.SimpleNamespace(names=[*columns, "more"])
 
-        def __init__(self, file: Any) -> None:
+        def __init__(self, file: Any, pre_buffer: bool) -> None:
+            assert not pre_buffer
             if file.read() == b"PAR1?":
                 raise OSError("no\n  footer")
 
-        def read(self, columns: list[str]) -> Any:
+        def read(self, columns: list[str], use_threads: bool) -> Any:
+            assert not use_threads
             read.extend(columns)
             return types.SimpleNamespace(column=globals_of_columns)
 
