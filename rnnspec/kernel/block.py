@@ -66,6 +66,7 @@ from rnnspec.kernel.op_class import (
     tensor_type,
 )
 from rnnspec.kernel.stage_writer import StageWriter, Storage, ids_buffer, shown_name
+from rnnspec.kernel.target import Tile
 from rnnspec.kernel.tiling import Tiling
 
 PanelKey = tuple[int, int, int, int, tuple[PanelColumn, ...]]
@@ -297,7 +298,7 @@ class BlockScheduler:
         if self.context.preparing:
             self.levels.extend((writer.level - 1, panels) for panels in tuple(self.context.panels.values())[before:])
         contracts = [statement for statement in body if isinstance(statement, Contract)]
-        tile = tiling.beside_weights(tile, contracts, sums, rows, units, dtype)
+        tile = _within(tiling.beside_weights(tile, contracts, sums, rows, units, dtype), len(body))
         return FusedLoop(rows, units, tile, (*body, *stores), location=writer.location)
 
     def _along_rows(self, rows: Dim, units: int, body: tuple[Statement, ...]) -> FusedLoop:
@@ -449,6 +450,19 @@ class BlockScheduler:
 def _is_over_samples(node: Node) -> bool:
     """Whether a nest is over the rows of samples: first of its level, it doesn't part nests over tokens that may take turns."""
     return isinstance(node, FusedLoop) and node.rows == BATCH
+
+
+MOST_WRITTEN_OUT = 1024
+"""The most vectors that a nest computes at once so that several rows or units share the weights that they read.
+
+All are written out one behind the other, and the time that LLVM takes grows with the square of their number.
+"""
+
+
+def _within(tile: Tile, length: int) -> Tile:
+    """The tile with as many rows, and single rows with as many units, as a body of so many statements is to be written out for."""
+    most = max(1, MOST_WRITTEN_OUT // (length * tile.vectors))
+    return replace(tile, rows=tuple(rows for rows in tile.rows if rows <= most), wide=min(tile.wide, most))
 
 
 MOST_VALUES = 60_000
