@@ -103,6 +103,8 @@ def numbers_of(column: Column) -> Array:
     """A number for each sample, (samples,), or lists of one shape as (samples, ...); ValueError with the place of what is none."""
     if (array := column.array) is not None:
         return array
+    if column.written and (plain := _plain_numbers(column.values)) is not None:
+        return plain
     found: list[Any] = []
     for row, value in enumerate(column.values):
         number = number_of(value)
@@ -118,6 +120,18 @@ def numbers_of(column: Column) -> Array:
         if shape != shapes[0]:
             raise column.fault(row, f"expected {_sizes(shapes[0])}, as in the first, got {_sizes(shape)}")
     return _numeric(found)
+
+
+def _plain_numbers(cells: Samples) -> Array | None:
+    """The numbers in cells, as `number_of` reads each, at once; None if one of them is none."""
+    if any("_" in cell for cell in cells):
+        return None
+    for read, dtype in ((int, np.int64), (float, np.float64)):
+        try:
+            return np.array([*map(read, cells)], dtype)
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 def lists_of(column: Column) -> list[Array]:
