@@ -33,7 +33,7 @@ fuzz: $(VENV)/.installed-test
 	FUZZ_MODELS=$(MODELS) $(BIN)/python -m pytest -q --hypothesis-profile fuzz $(if $(SEED),--hypothesis-seed $(SEED)) \
 	    tests/property/test_drawn_models.py tests/property/test_hostile_models.py tests/property/test_drawn_losses.py
 
-# Interrupts, forks and other threads at any moment, SOAK times as often as the tests have them.
+# Interrupts, kills, forks and other threads at any moment, SOAK times as often as the tests have them; 200 killed trainings at most.
 SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
