@@ -45,6 +45,8 @@ class CallRequest(NamedTuple):
     """Whether all states of the signature's stream are carried, instead of the stateful layers' alone."""
     checkpoint: int = 0
     """The steps after which a recorded call keeps states for backward, which computes again what lies between; 0: all is kept."""
+    frozen: tuple[str, ...] = ()
+    """The weights without a gradient, and then backward gives none of inputs either; moving statistics among them stay as they are."""
 
 
 @frozen
@@ -65,12 +67,13 @@ class NativeTape:
     lent: object = None
     carrying: bool = False
     checkpoint: int = 0
+    frozen: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: CallRequest, residuals: Array, indices: Sequence[PackedIndex], lent: object = None) -> NativeTape:
         """The tape of a request; `indices`: the request's, and those that the recorded call has made besides."""
         asked = request.training, request.key, request.activities, request.objective
-        return cls(residuals, request.inputs, tuple(indices), *asked, lent, request.carrying, request.checkpoint)
+        return cls(residuals, request.inputs, tuple(indices), *asked, lent, request.carrying, request.checkpoint, request.frozen)
 
 
 Self = TypeVar("Self")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -184,6 +184,11 @@ class WeightSignature:
     """The inputs whose ids are the weight's only use: a call reads those rows and row 0. Empty for a weight with any other use."""
 
 
+def frozen_weights(weights: Iterable[str], layers: Collection[str]) -> tuple[str, ...]:
+    """Those of the weights, by path, that are in one of the layers; the layer "" is the whole model."""
+    return tuple(path for path in weights if any(not layer or path.startswith(f"{layer}/") for layer in layers))
+
+
 def weight_ranges(weights: Sequence[WeightSignature]) -> dict[str, slice]:
     """Each weight's slice of the flat array that holds all weights in their order."""
     ranges: dict[str, slice] = {}
@@ -293,6 +298,8 @@ class Signature:
     """Layers that drop a caller's mask on its way to an output."""
     moments: tuple[MomentsSignature, ...] = ()
     """Layers whose mean and variance `adapt` computes."""
+    frozen: tuple[str, ...] = ()
+    """The names of layers, and of blocks, that the spec doesn't train, nor what is in them."""
 
     @property
     def of_step(self) -> Signature:

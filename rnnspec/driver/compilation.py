@@ -15,7 +15,7 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.native_function import NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.sequence_loss import NativeLoss
-from rnnspec.contract.signature import ArgumentValue, Config, Signature, weight_ranges
+from rnnspec.contract.signature import ArgumentValue, Config, Signature, frozen_weights, weight_ranges
 from rnnspec.diagnostics import InternalError, no_such_name, render_all
 from rnnspec.driver import backends, native, scores
 from rnnspec.driver.pipelines import LOWER, STAGES, Stage, pipeline_of, stages_of, without_input_gradients
@@ -37,6 +37,7 @@ from rnnspec.kernel.pipeline import Kernels
 from rnnspec.kernel.printer import print_kernels
 from rnnspec.kernel.target import Target
 from rnnspec.locks import cached_property
+from rnnspec.passes.pipeline import Pipeline
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.native.fast_call import PythonCall
 from rnnspec.runtime.native.jit import Jit, calling
@@ -78,7 +79,13 @@ def target_named(name: str, backend: Backend = backends.DEFAULT) -> Target:
 
 
 def _asked(wanted: Variant) -> Asked:
-    return Asked(activities=wanted.activities, objective=wanted.objective, carrying=wanted.carrying, checkpoint=wanted.checkpoint)
+    return Asked(
+        activities=wanted.activities,
+        objective=wanted.objective,
+        carrying=wanted.carrying,
+        checkpoint=wanted.checkpoint,
+        frozen=wanted.frozen,
+    )
 
 
 @frozen
@@ -124,6 +131,7 @@ class Asked(TypedDict):
     objective: Objective
     carrying: bool
     checkpoint: int
+    frozen: tuple[str, ...]
 
 
 @dataclass
@@ -138,8 +146,8 @@ class Compilation:
     dtype: Precision
     target: Target | None = None
     backend: Backend = backends.DEFAULT
-    _modules: dict[tuple[str, bool, bool, Objective, bool, int], Module] = field(
-        default_factory=dict[tuple[str, bool, bool, Objective, bool, int], Module]
+    _modules: dict[tuple[str, bool, bool, Objective, bool, int, tuple[str, ...]], Module] = field(
+        default_factory=dict[tuple[str, bool, bool, Objective, bool, int, tuple[str, ...]], Module]
     )
     _recordings: dict[Variant, Kernels] = field(default_factory=dict[Variant, Kernels])
     _results: dict[tuple[Config, int], Function] = field(default_factory=dict[tuple[Config, int], Function])
@@ -159,21 +167,32 @@ class Compilation:
         objective: Objective = (),
         carrying: bool = False,
         checkpoint: int = 0,
+        frozen: tuple[str, ...] = (),
     ) -> Module:
-        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest, and `Variant` for the last two."""
+        """The tensor IR after all passes of a stage, or after one of them; see `lower` for the rest, and `Variant` for the last three."""
         streaming = carrying or stage == "tensor.stream"
         if streaming and self.signature.stream.refusal:
             raise ValueError(f"model {self.signature.model} can't stream: {self.signature.stream.refusal}")
         if after is not None:
-            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, objective=objective)
-            return lowered if after == LOWER else pipeline_of(stage, checkpoint).run(lowered, after)
-        key = stage, training, activities, objective, carrying, checkpoint
+            lowered = lower(self.graph, dtype=self.dtype, training=training, streaming=streaming, objective=objective, frozen=frozen)
+            return lowered if after == LOWER else self._pipeline(stage, checkpoint, frozen).run(lowered, after)
+        key = stage, training, activities, objective, carrying, checkpoint, frozen
         if key not in self._modules:
             lowered = lower(
-                self.graph, dtype=self.dtype, training=training, streaming=streaming, activities=activities, objective=objective
+                self.graph,
+                dtype=self.dtype,
+                training=training,
+                streaming=streaming,
+                activities=activities,
+                objective=objective,
+                frozen=frozen,
             )
-            self._modules[key] = pipeline_of(stage, checkpoint).run(lowered)
+            self._modules[key] = self._pipeline(stage, checkpoint, frozen).run(lowered)
         return self._modules[key]
+
+    def _pipeline(self, stage: str, checkpoint: int, frozen: tuple[str, ...]) -> Pipeline:
+        """A stage's passes; where a weight that has a gradient is frozen, inputs have none: nothing is kept for what lies before it."""
+        return pipeline_of(stage, checkpoint, frozen, input_gradients=not set(frozen) - set(self.signature.updates))
 
     def function(self, wanted: Variant) -> Function:
         """The tensor-IR function behind a native one."""
@@ -295,7 +314,8 @@ class Compilation:
 
     def trained(self, name: str) -> Variant:
         """The variant that training by the spec's own section asks for."""
-        return Variant(name, True, objective=self.objective, checkpoint=self.graph.train.checkpoint or 0)
+        frozen = frozen_weights([weight.name for weight in self.signature.weights], self.graph.frozen)
+        return Variant(name, True, objective=self.objective, checkpoint=self.graph.train.checkpoint or 0, frozen=frozen)
 
 
 def python_call(backend: Backend = backends.DEFAULT) -> PythonCall:

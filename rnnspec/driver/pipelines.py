@@ -72,10 +72,19 @@ PIPELINES: Mapping[str, Pipeline] = {"tensor": FORWARD, "tensor.backward": BACKW
 """The stages that passes over the tensor IR run in."""
 
 
-def pipeline_of(stage: str, checkpoint: int = 0) -> Pipeline:
-    """A stage's passes; `checkpoint`: of `Rematerialize`, 0 for none."""
-    chosen = PIPELINES[stage]
-    return Pipeline(tuple(replace(step, checkpoint=checkpoint) if isinstance(step, Rematerialize) else step for step in chosen.passes))
+def pipeline_of(stage: str, checkpoint: int = 0, frozen: tuple[str, ...] = (), *, input_gradients: bool = True) -> Pipeline:
+    """A stage's passes; `checkpoint`: of `Rematerialize`, 0 for none. `frozen`, `input_gradients`: of `Differentiate`."""
+
+    def chosen(step: Pass) -> Pass:
+        match step:
+            case Rematerialize():
+                return replace(step, checkpoint=checkpoint)
+            case Differentiate():
+                return replace(step, input_gradients=input_gradients, frozen=" ".join(frozen) or None)
+            case _:
+                return step
+
+    return Pipeline(tuple(map(chosen, PIPELINES[stage].passes)))
 
 
 LOWER = "lower"

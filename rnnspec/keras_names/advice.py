@@ -107,7 +107,6 @@ _ARGUMENTS = {
     "sparse": "inputs are plain arrays",
     "sparse_y_pred": "a prediction has a number for each class, of which the largest is taken",
     "sparse_y_true": "`iou` and `mean_iou` take class numbers, `one_hot_iou` and `one_hot_mean_iou` one-hot targets",
-    "trainable": "layers are trained; a weight of your own cell isn't if `frozen` is behind it",
     "training": f"{_CALL}`fit` trains, `predict` doesn't, and `model.forward(x, training = True)` does as training does",
     "use_cudnn": _GIVEN,
 }

@@ -29,12 +29,13 @@ class Differentiate:
 
     `@forward` returns what `@backward` needs as residuals. `@backward` takes, in this order, the
     residuals, weights and key that it uses and one cotangent for each output, under the output's
-    name; it returns the gradient of every weight and, with `input_gradients`, of every float input.
-    A masked step's input has gradient zero.
+    name; it returns the gradient of every weight and, with `input_gradients`, of every float input,
+    but of none of `frozen`, names with spaces between. A masked step's input has gradient zero.
     """
 
     name: ClassVar[str] = "differentiate"
     input_gradients: bool = True
+    frozen: str | None = None
 
     def run(self, module: Module) -> Module:
         """`@forward` with residuals, and `@backward`; InternalError for a module that has a `@backward`, or no `@forward`."""
@@ -54,7 +55,9 @@ class Differentiate:
 
     def _sources(self, forward: Function) -> tuple[Value, ...]:
         roles = (Role.WEIGHT, Role.INPUT) if self.input_gradients else (Role.WEIGHT,)
-        return tuple(parameter.value for parameter in forward.parameters if parameter.role in roles and _is_float(parameter.value))
+        frozen = (self.frozen or "").split()
+        chosen = [each for each in forward.parameters if each.role in roles and each.value.name not in frozen]
+        return tuple(parameter.value for parameter in chosen if _is_float(parameter.value))
 
     def _active(self, forward: Function) -> frozenset[Value]:
         return active_values(forward.operations, self._sources(forward), [result.value for result in _outputs(forward)])

@@ -78,7 +78,7 @@ def _whole(text: str) -> int:
 
 
 def _function(text: str) -> str | None:
-    if not re.fullmatch(r"[A-Za-z0-9_]+", text):
+    if not re.fullmatch(r"[A-Za-z0-9_/ ]+", text):
         raise ValueError
     return None if text == "none" else text
 
@@ -87,7 +87,7 @@ _TYPES: Mapping[object, OptionType] = MappingProxyType(
     {
         bool: OptionType("true or false", _boolean),
         int: OptionType("a whole number", _whole),
-        str | None: OptionType("the name of a function, or none", _function),
+        str | None: OptionType("a name, or none", _function),
     }
 )
 

@@ -10,7 +10,7 @@ from rnnspec.diagnostics import NotFiniteWarning
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.sources import Batch
-from rnnspec.runtime.model.compiled_model import CompiledModel
+from rnnspec.training.layers import LayeredModel
 
 if TYPE_CHECKING:
     from rnnspec.training.examples import Examples
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnnspec.training.updates import Updates
 
 
-class BatchCalls(CompiledModel):
+class BatchCalls(LayeredModel):
     """A compiled model whose subclass has a loss and an optimizer."""
 
     @abstractmethod

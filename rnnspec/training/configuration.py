@@ -32,8 +32,8 @@ class Configuration:
 class Beside:
     """The parts of a model's copy beside its file.
 
-    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, and what `configure` chose, if it
-    was called.
+    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, what `configure` chose, if it
+    was called, and the layers that aren't trained.
     """
 
     seed: int
@@ -41,3 +41,4 @@ class Beside:
     threads: int | None
     tuning: Tuning
     configuration: Configuration | None
+    frozen: frozenset[str] = frozenset()

@@ -127,6 +127,13 @@ class Trainer:
     """See `CallRequest`."""
     allow_nan: bool = False
     """Whether inputs may have numbers that aren't finite in steps that aren't masked."""
+    frozen: tuple[str, ...] = ()
+    """The weights that aren't trained although they could be, and moving statistics that stay."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether any weight is trained."""
+        return any(weight.trainable and weight.name not in self.frozen for weight in self.parameters.signatures)
 
     def apart(self) -> Trainer:
         """The same with states of its own, from zeros: for a validation that training's states take no part in."""
@@ -161,7 +168,8 @@ class Trainer:
             lambda weights, version: self.executable.record(self._request(batch, weights, version, training=True, key=key)),
             flushed=False,
         )
-        count = len(everything) - sum(weight.updated for weight in self.parameters.signatures)
+        moved = [weight.name for weight in self.parameters.signatures if weight.updated and weight.name not in self.frozen]
+        count = len(everything) - len(moved)
         given, updated = everything[:count], everything[count:]
         outputs, activities = self._parted(given)
         gradients: dict[str, Array] = {}
@@ -173,6 +181,8 @@ class Trainer:
         penalty = self.penalties.of_activities(activities, cotangents[len(outputs) :])
 
         def derived(weights: Array, version: int) -> tuple[Array, float]:
+            if not self.trains:
+                return updates.zeros(), self.penalties.of_weights(weights, None)
             flat, _ = self.executable.backward(tape, cotangents, weights, version, input_gradients=False, gradient=updates.zeros())
             return flat, self.penalties.of_weights(weights, flat)
 
@@ -184,15 +194,16 @@ class Trainer:
             check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)))
         low, high = updates.bounds(flat, rows)
         if max(-low, high) < LARGE:
-            check_updated([weight.name for weight in self.parameters.signatures if weight.updated] if updated else (), updated)
+            check_updated(moved, updated)
         else:
             check_gradient((low, high), self.parameters.split(flat), clipped=updates.optimizer.clipvalue is not None)
 
         def updated_weights(weights: Array) -> None:
             def update() -> None:
-                updates.apply(weights, flat, rows)
+                if self.trains:
+                    updates.apply(weights, flat, rows)
                 self.penalties.constrain(weights)
-                self.parameters.put_updates(weights, updated)
+                self.parameters.put_updates(weights, updated, self.frozen)
 
             if max(-low, high) < LARGE:
                 update()
@@ -242,7 +253,8 @@ class Trainer:
                 rows = each.targets[:, None] if objective.rule.classes else each.targets
                 targets[objective.output.name] = each.placed(rows, self.dtype)
         asked = training, key, True, self.native, targets
-        return CallRequest(inputs.inputs, inputs.indices, weights, version, *asked, checkpoint=self.checkpoint)
+        frozen = self.frozen if training else ()
+        return CallRequest(inputs.inputs, inputs.indices, weights, version, *asked, checkpoint=self.checkpoint, frozen=frozen)
 
     def _scored(self, results: Sequence[Array], batch: ExampleBatch, totals: Totals, gradients: dict[str, Array] | None) -> float:
         """The weighted sum of the outputs' losses, which are added to `totals`; its gradients by the results' names."""

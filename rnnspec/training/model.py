@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from rnnspec.contract.model_source import ModelSource
 from rnnspec.contract.sequence_loss import LossCompiler
 from rnnspec.contract.signature import Config, Signature
 from rnnspec.contract.thread_count import default_threads
+from rnnspec.diagnostics import caller_level
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.prefetch import awaiting_under
 from rnnspec.runtime.data.sources import Batch
@@ -184,11 +186,12 @@ class Model(SavedModel):
         chosen = self._chosen
         if self._updates is not None and ((chosen is not None and chosen.optimizer is not None) or self._has_new_settings):
             chosen = replace(chosen or self._configured, optimizer=self._updates.optimizer.fresh())
-        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, chosen)
+        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, chosen, self._frozen)
 
     def __setstate__(self, state: Beside) -> None:
         """Sets up a model that was just restored."""
         self._set_randomness(state.seed, state.random)
+        self._take_frozen(state.frozen)
         if state.threads is not None:
             self.threads = state.threads
         if state.tuning != self.tuning:
@@ -421,17 +424,25 @@ class Model(SavedModel):
 
     def _loss_ready(self) -> Trainer:
         self._set_up()
+        from rnnspec.training import setup
+
         if self._trainer is None and self._missing:
             help_ = "its file can't hold it: call model.configure(loss=...) again"
             raise ValueError(f"model {self.signature.model} was saved with the loss {self._missing}; {help_}")
         if self._trainer is None:
             raise ValueError(f"model {self.signature.model} has no loss: {LOSS_HELP}")
+        frozen = self._frozen_weights()
+        if self._trainer.frozen != frozen:
+            self._trainer = replace(self._trainer, frozen=frozen, penalties=setup.penalties(self.signature, frozen))
         return self._trainer
 
     def _ready(self) -> tuple[Trainer, Updates]:
         trainer = self._loss_ready()
         self.optimizer  # noqa: B018 - without one it is told
         assert self._updates is not None
+        self._updates.freeze(trainer.frozen)
+        if not trainer.trains:
+            warnings.warn(f"model {self.signature.model} has no weights that are trained: its layers are frozen", stacklevel=caller_level())
         return trainer, self._updates
 
     def _take_configuration(self, chosen: Configuration, missing: str) -> None:

@@ -350,9 +350,14 @@ class Optimizer(ABC):
         self._scratch = [np.empty(min(CHUNK, size), dtype)]
         self._formula = None
 
-    def leave_out_no_more(self, extents: Sequence[WeightExtent]) -> None:
-        """Takes on other extents of the same layout; the state stays."""
+    def leave_out_no_more(self, extents: Sequence[WeightExtent], weights: Array | None = None) -> None:
+        """Takes on other extents of the same layout; the state stays. `weights`: with which the averages of new ones begin."""
+        before = {extent.start for extent in self._extents}
         self._extents = [extent for extent in extents if extent.trainable]
+        if weights is not None and self._average.size:
+            for extent in self._extents:
+                if extent.start not in before:
+                    self._average[extent.start : extent.stop] = weights[extent.start : extent.stop]
 
     def step(self, weights: Array, gradient: Array, native: Callable[[int, int], None] | None = None) -> None:
         """One update of the trainable weights in place; `gradient` is overwritten. Nothing is allocated by size.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -53,10 +53,14 @@ class Penalties:
             each(place.of(weights))
 
 
-def penalties(signature: Signature) -> Penalties:
-    """The penalties and constraints that a signature names, for the weights that are trained."""
+def penalties(signature: Signature, frozen: Collection[str] = ()) -> Penalties:
+    """The penalties and constraints that a signature names, for the weights that are trained, not `frozen`."""
     ranges = weight_ranges(signature.weights)
-    trained = [(PenalizedWeight(ranges[weight.name], weight.shape), weight) for weight in signature.weights if weight.trainable]
+    trained = [
+        (PenalizedWeight(ranges[weight.name], weight.shape), weight)
+        for weight in signature.weights
+        if weight.trainable and weight.name not in frozen
+    ]
     return Penalties(
         tuple((place, penalty(weight.regularizer)) for place, weight in trained if weight.regularizer is not None),
         tuple(penalty(activity.regularizer) for activity in signature.activities),

@@ -74,7 +74,9 @@ class SavedModel(BatchCalls):
         plain = super()._artifact()
         seed, random = self._randomness()
         carried = self._executable.states if isinstance(self._executable, StatefulExecutable) else {}
-        if self._updates is None and self._chosen is None and random is None and not carried and run is None:
+        frozen = None if self._frozen == frozenset(self.signature.frozen) else tuple(sorted(self._frozen))
+        idle = random is None and not carried and run is None and frozen is None
+        if self._updates is None and self._chosen is None and idle:
             return plain, ()
         from rnnspec.training import saved_training
 
@@ -91,7 +93,7 @@ class SavedModel(BatchCalls):
         optimizer, more = (None, ()) if updates is None else saved_training.optimizer_config(updates.optimizer)
         left_out = (*left_out, *more)
         trained = updates is not None and (self.iterations > 0 or self._chosen is not None or self._has_new_settings)
-        if not trained and configuration is None and random is None and not carried and run is None:
+        if not trained and configuration is None and idle:
             return plain, ()
         saved = saved_training.SavedTraining(
             seed,
@@ -99,6 +101,7 @@ class SavedModel(BatchCalls):
             configuration,
             optimizer,
             saved_training.text_of(saved_training.apart(run, _RUN, arrays)),
+            frozen,
         )
         training = dataclass_json.to_json(saved)
         weights = self._parameters.split(flat)
@@ -123,6 +126,8 @@ class SavedModel(BatchCalls):
             if (chosen := found.configuration) is not None and not running:
                 fields = saved_training.configuration_of(chosen, self._outputs)
                 self._take_configuration(Configuration(**fields), ", ".join(chosen.own_losses))
+            if not running:
+                self._take_frozen(self.signature.frozen if found.frozen is None else found.frozen)
             if found.optimizer is not None:
                 current = None if self._updates is None else self._updates.optimizer
                 if not running:

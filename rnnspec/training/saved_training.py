@@ -62,6 +62,8 @@ class SavedTraining:
     configuration: SavedConfiguration | None
     optimizer: Config | None
     run: str | None
+    frozen: tuple[str, ...] | None
+    """The layers that aren't trained, None where these are the spec's."""
 
 
 def text_of(value: Plain) -> str | None:

@@ -50,6 +50,7 @@ class Updates:
     parameters: Parameters
     compile_update: UpdateCompiler | None
     tuning: Tuning = DEFAULT_TUNING
+    _frozen: tuple[str, ...] = ()
     _tables: tuple[Table, ...] = ()
     _native: NativeUpdate | None = None
     _gradient: Array | None = None
@@ -60,30 +61,42 @@ class Updates:
     _constants: Array = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
-        ranges, dtype = self.parameters.ranges, self.parameters.dtype
+        self._version = self.optimizer.version
+        self.optimizer.bind(self._extents(self._choose_tables()), self.parameters.dtype)
+
+    def _choose_tables(self) -> Collection[str]:
+        """The tables' names, once they are known."""
+        ranges = self.parameters.ranges
         lazy = self.optimizer.supports_lazy_updates and self.compile_update is not None
         tables = {
             weight.name: _table(weight, ranges[weight.name])
             for weight in self.parameters.signatures
-            if lazy and _can_wait(weight, self.tuning.large_table)
+            if lazy and weight.name not in self._frozen and _can_wait(weight, self.tuning.large_table)
         }
         self._tables = tuple(tables.values())
-        self._version = self.optimizer.version
-        self.optimizer.bind(self._extents(tables), dtype)
+        return tables.keys()
 
     def _extents(self, tables: Collection[str]) -> list[WeightExtent]:
-        """The weights' places; tables by name are updated apart."""
-        ranges = self.parameters.ranges
+        """The weights' places; tables by name are updated apart, and frozen weights not at all."""
+        ranges, apart = self.parameters.ranges, {*tables, *self._frozen}
         return [
             WeightExtent(
                 ranges[weight.name].start,
                 ranges[weight.name].stop,
-                weight.trainable and weight.name not in tables,
+                weight.trainable and weight.name not in apart,
                 weight.name,
                 tuple(map(int, weight.shape)),
             )
             for weight in self.parameters.signatures
         ]
+
+    def freeze(self, names: tuple[str, ...]) -> None:
+        """From the next update on, leaves these weights as they are, and their state; all others are updated, by the state they have."""
+        if names != self._frozen:
+            self.parameters.flush()
+            self._frozen, self._gradient = names, None
+            extents = self._extents(self._choose_tables())
+            self.parameters.read(lambda weights, _: self.optimizer.leave_out_no_more(extents, weights))
 
     def zeros(self) -> Array:
         """A flat gradient to be filled; `apply` takes it back, so that a large table's isn't cleared anew for each step."""

@@ -90,12 +90,16 @@ class WholeOptimizer(Optimizer):
     def bind(self, extents: Sequence[WeightExtent], dtype: np.dtype[np.generic]) -> None:
         """Forget all state and take on flat arrays of this layout."""
         super().bind(extents, dtype)
+        self._bound = self._extents
         self._state = [np.zeros(sum(math.prod(shape) for each in self._extents for shape in self.state_shapes(each)), dtype)]
 
     def _update(self, weights: Array, gradient: Array, rate: float, native: Callable[[int, int], None] | None) -> None:
         constants = [Whole(weights.dtype.type(each)) for each in self.constants()]
-        place = 0
-        for extent in self._extents:
+        place, chosen = 0, {extent.start for extent in self._extents}
+        for extent in self._bound:
+            if extent.start not in chosen:
+                place += sum(math.prod(each) for each in self.state_shapes(extent))
+                continue
             part, shape = slice(extent.start, extent.stop), extent.shape or (extent.stop - extent.start,)
             updated = weights[part].reshape(shape)
             if (decay := self.decay_of(extent)) is not None:

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.set_weights": CompiledModel.set_weights,
     "Stream.step": Stream.step,
     "Stream.steps": Stream.steps,
+    "Model.layer": rnnspec.Model.layer,
     "Model.configure": rnnspec.Model.configure,
     "Model.fit": rnnspec.Model.fit,
     "Model.train_on_batch": rnnspec.Model.train_on_batch,

@@ -212,6 +212,7 @@ def test_what_looks_at_all_weights_is_not_late(optimizer: Optimizer) -> None:
 
 
 @pytest.mark.parametrize("setting", [{"clipnorm": 0.01}, {"weight_decay": 0.1}, {"nesterov": True}, {"learning_rate": 1e35}])
+@pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.NotFiniteWarning")
 def test_a_setting_that_changes_on_the_way_holds_from_the_next_update_on(setting: dict[str, Any]) -> None:
     """Late updates are those of the settings before; with a setting that looks at all weights, none wait any more."""
 

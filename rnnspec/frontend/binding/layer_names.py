@@ -50,7 +50,9 @@ class LayerNames:
     `taken`: the full names so far of the whole model. `repeated`: names that are taken already are handed out once more.
     """
 
-    def __init__(self, prefix: str = "", taken: dict[str, Span] | None = None, repeated: bool = False) -> None:
+    def __init__(
+        self, prefix: str = "", taken: dict[str, Span] | None = None, repeated: bool = False, frozen: dict[str, None] | None = None
+    ) -> None:
         self._prefix = prefix
         self._seen: Counter[str] = Counter()
         self._rounds: Counter[str] = Counter()
@@ -58,6 +60,8 @@ class LayerNames:
         """Names that no automatic one may be: those that are given anywhere, and the automatic ones so far."""
         self._taken: dict[str, Span] = {} if taken is None else taken
         self._repeated = repeated
+        self.frozen: dict[str, None] = {} if frozen is None else frozen
+        """The full names of the whole model's layers that aren't trained."""
 
     def reserve(self, names: Iterator[str]) -> None:
         """Keeps names that layers are given, further down too, from the automatic ones: these step aside."""
@@ -102,11 +106,11 @@ class LayerNames:
 
     def inside(self, name: str) -> LayerNames:
         """The names of a layer's inner layers, behind its own full name."""
-        return LayerNames(f"{name}/", self._taken, self._repeated)
+        return LayerNames(f"{name}/", self._taken, self._repeated, self.frozen)
 
     def once_more(self) -> LayerNames:
         """A copy that hands out the same names again, for another use of the layers that get them first."""
-        names = LayerNames(self._prefix, self._taken, repeated=True)
+        names = LayerNames(self._prefix, self._taken, repeated=True, frozen=self.frozen)
         names._seen, names._rounds, names._reserved = self._seen.copy(), self._rounds.copy(), self._reserved.copy()
         return names
 

@@ -40,7 +40,7 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.Duplicate
 def _options(definition: ast.Cell | ast.Block) -> dict[str, str]:
     """The options of every use, and whose they are."""
     if isinstance(definition, ast.Block):
-        return {"name": "an option that every block has"}
+        return dict.fromkeys(("name", "trainable"), "an option that every block has")
     return {option.name: "an option that every recurrent layer has" for option in SEQUENCE_OPTIONS if not is_unused(option)}
 
 

@@ -245,6 +245,8 @@ class Graph:
     """The weights of losses that have some."""
     own: OwnEquations = field(default_factory=OwnEquations, compare=False)
     """The spec's functions, losses and metrics."""
+    frozen: tuple[str, ...] = ()
+    """The names of layers, and of blocks, that aren't trained, nor what is in them."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -50,7 +50,7 @@ def _check_activation(checks: ShapeRules, name: str, bindings: Bindings, call: a
     if fixed is None:
         activation = checks.activation(bindings, width)
     else:
-        activation = Config(fixed, tuple((key, value) for key, value in bindings.plain() if key != "name"))
+        activation = Config(fixed, tuple((key, value) for key, value in bindings.plain() if key not in ("name", "trainable")))
     return BuiltLayer(Activation(name, kind, activation), (operand,), (operand.type.by(name),))
 
 

@@ -129,7 +129,7 @@ def _lower_batch(tools: Tools, layer: BatchNormalization, operands: Sequence[Flo
     """Masked steps aren't part of the moments; what they hold goes through the layer like the rest, as in Keras."""
     flow = tools.computed(operands[0])
     mean, variance = tools.weights[layer.moving_mean.path], tools.weights[layer.moving_variance.path]
-    if tools.training:
+    if tools.training and layer.moving_mean.path not in tools.frozen:  # as Keras: a frozen one is as in inference
         mean, variance = _moments(tools, flow)
         _update(tools, layer.moving_mean, mean, layer.momentum)
         _update(tools, layer.moving_variance, variance, layer.momentum)

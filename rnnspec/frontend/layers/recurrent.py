@@ -190,6 +190,9 @@ class RecurrentMaker:
         places = self._names.inside(path)
         paths = [places.take(own, cell.call.callee.span) for own, cell in zip(cell_names, bound.cells, strict=bound.stacked)] or [path]
         options = bound.options
+        for own, part in ((path, bound), *zip(paths, bound.cells if bound.stacked else (), strict=bound.stacked)):
+            if not part.options.flag("trainable"):
+                self._names.frozen[own] = None
         layer = Recurrent(
             name,
             path,

@@ -56,7 +56,10 @@ class CheckContext:
     def name(self, call: ast.Call, options: Bindings, given_name: str | None) -> str:
         """The layer's name, taken: its own, that of a shared layer, or an automatic one."""
         name = options.word("name") or given_name or self.names.automatic(call.callee.text)
-        return self.names.take(name, call.callee.span)
+        full = self.names.take(name, call.callee.span)
+        if not options.flag("trainable"):
+            self.names.frozen[full] = None
+        return full
 
 
 @frozen

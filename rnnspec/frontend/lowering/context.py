@@ -41,6 +41,8 @@ class Tools:
     states: dict[str, Value]
     activities: list[Value] | None
     equations: Callable[[Config, int], Step]
+    frozen: frozenset[str] = frozenset()
+    """The paths of weights that stay as they are."""
     use: int = 1
 
     def constant(self, value: float, shape: tuple[Dim, ...]) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -34,18 +35,34 @@ DTYPES: dict[str, DType] = {"float32": DType.F32, "float64": DType.F64}
 
 
 def lower(
-    graph: Graph, *, dtype: Precision, training: bool, streaming: bool = False, activities: bool = False, objective: Objective = ()
+    graph: Graph,
+    *,
+    dtype: Precision,
+    training: bool,
+    streaming: bool = False,
+    activities: bool = False,
+    objective: Objective = (),
+    frozen: Collection[str] = (),
 ) -> Module:
     """The module of a model; `training`: what only training does is done; `streaming` carries every recurrent layer over calls.
 
     `activities`: what activity regularizers look at follows the outputs. `objective`: its results stand in the place of the outputs, and
-    the targets are further inputs.
+    the targets are further inputs. `frozen`: the paths of weights that stay as they are, moving statistics among them.
     """
-    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities, objective).function(),))
+    return Module(graph.model, (_Lowering(graph, DTYPES[dtype], training, streaming, activities, objective, frozen).function(),))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, dtype: DType, training: bool, streaming: bool, observed: bool, objective: Objective) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        dtype: DType,
+        training: bool,
+        streaming: bool,
+        observed: bool,
+        objective: Objective,
+        frozen: Collection[str],
+    ) -> None:
         self._objective = objective
         self._graph = graph
         self._dtype = dtype
@@ -62,7 +79,8 @@ class _Lowering:
         draws = Draws(self._b, self._parameters())
         observed_values: list[Value] | None = [] if observed else None
         equations = partial(activation_step, functions=functions(graph.own.functions))
-        self._tools = Tools(self._b, self._weights, self._index, dtype, training, streaming, draws, {}, {}, observed_values, equations)
+        asked = dtype, training, streaming, draws
+        self._tools = Tools(self._b, self._weights, self._index, *asked, {}, {}, observed_values, equations, frozenset(frozen))
 
     def function(self) -> Function:
         uses: Counter[str] = Counter()

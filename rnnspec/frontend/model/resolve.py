@@ -107,7 +107,8 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
             declared[item.name.text] = item.element.span.to(item.span), type_
             inputs.append(GraphInput(item.name.text, value, location_of_span(item.name.span), text, max_tokens, not item.dimensions))
     start: Flow = () if len(items) > 1 else None if not values or values[0] is None else (values[0],)
-    flows = ModelBuilder(builder, definitions, scope, LayerNames(), InputSpans(declared), start)
+    layer_names = LayerNames()
+    flows = ModelBuilder(builder, definitions, scope, layer_names, InputSpans(declared), start)
     for item, value in zip(items, values, strict=True):
         with report.catching():
             flows.add_input(item.name.text, value, item.name.span)
@@ -141,6 +142,7 @@ def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, 
         drops,
         _loss_weights(settings, outputs, definitions.own) if report.count == 0 else (),
         definitions.own,
+        tuple(layer_names.frozen),
     )
     if train is not None and report.count == 0:
         check_truncate(graph, train, report)

@@ -43,6 +43,7 @@ def signature(graph: Graph, dtype: Precision) -> Signature:
         tuple(ActivitySignature(activity.name, activity.regularizer) for activity in activities(graph)),
         tuple(DroppedMask(packed.index(drop.steps), tuple(drop.steps.inputs), drop.layer, drop.place, drop.advice) for drop in graph.drops),
         tuple(_moments(graph)),
+        graph.frozen,
     )
 
 

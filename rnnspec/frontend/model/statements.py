@@ -12,7 +12,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.layer_names import LayerNames, given_names
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, OwnEquations, Report, Scope, describe
-from rnnspec.frontend.catalogue.layers import LAYERS, NAME
+from rnnspec.frontend.catalogue.layers import LAYERS, NAME, TRAINABLE
 from rnnspec.frontend.cells.instantiate import bind_parameters, parameter_arguments
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
 from rnnspec.frontend.graph.layer import Layer
@@ -336,12 +336,14 @@ class ModelBuilder:
             raise CheckError(errors.flows.BlockInItself(span=call.callee.span, name=name))
         inside = self._deeper(name, call.callee.span)
         self._report.walk(call.callee.span, limits.BLOCK)
-        bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME,), call, self._scope, self._report)
+        bound = bind_parameters(block, parameter_arguments(block.parameters), (NAME, TRAINABLE), call, self._scope, self._report)
         if not block.statements:
             raise CheckError(errors.flows.EmptyBlock(span=block.name.span, name=name))
         if bound is None:
             raise AlreadyReported
         own = names.take(bound.options.word("name") or given_name or names.automatic(name), call.callee.span)
+        if not bound.options.flag("trainable"):
+            names.frozen[own] = None
         if flow is not None and len(flow) > 1:
             raise CheckError(errors.flows.TakesOne(span=call.callee.span, layer=name, count=len(flow)))
         flows = ModelBuilder(self._builder, self._definitions, bound.scope, names.inside(own), self._origins, flow, inside)

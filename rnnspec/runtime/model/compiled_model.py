@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape
 from rnnspec.contract.model_source import ModelSource, summary_text
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import Signature, frozen_weights
 from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
@@ -63,6 +63,8 @@ class CompiledModel(Learning):
         self.signature = signature
         self.source = source
         self._executable = executable
+        self._frozen = frozenset(signature.frozen)
+        """The names of layers that aren't trained, nor what is in them."""
         self._dropped_masks = DroppedMasks(signature)
         self._texts = TextInputs(signature)
         self._classes = ClassNames(signature)
@@ -134,22 +136,24 @@ class CompiledModel(Learning):
             return given_out
         batch = self._batch(x, mask, lengths, infers)
         key = self._draw_key() if training else 0
+        still = self._still if training else ()
         with self._changing if training and self.signature.updates else nullcontext():
             if not record:
                 outputs = self._parameters.read(
                     lambda weights, version: self._executable.forward(
-                        CallRequest(batch.inputs, batch.indices, weights, version, training, key)
+                        CallRequest(batch.inputs, batch.indices, weights, version, training, key, frozen=still)
                     )
                 )
-                return self._given_out(self._updated(outputs))
+                return self._given_out(self._updated(outputs, still))
             owned = batch.owned()
 
             def recorded(weights: Array, version: int) -> tuple[tuple[Array, ...], NativeTape, int]:
-                outputs, native = self._executable.record(CallRequest(owned.inputs, owned.indices, weights, version, training, key))
+                request = CallRequest(owned.inputs, owned.indices, weights, version, training, key, frozen=still)
+                outputs, native = self._executable.record(request)
                 return outputs, native, self._parameters.basis if training else version
 
             outputs, native, basis = self._parameters.read(recorded)
-            outputs = self._updated(outputs)
+            outputs = self._updated(outputs, still)
         tape = Tape(native, basis, tuple(output.shape for output in outputs))
         return self._given_out(outputs), tape
 
@@ -415,11 +419,16 @@ class CompiledModel(Learning):
             lambda weights, version: self._executable.forward(CallRequest(batch.inputs, batch.indices, weights, version))
         )
 
-    def _updated(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    @property
+    def _still(self) -> tuple[str, ...]:
+        """The moving statistics of frozen layers: these layers work in training as they do in inference."""
+        return frozen_weights(self.signature.updates, self._frozen)
+
+    def _updated(self, outputs: tuple[Array, ...], still: tuple[str, ...] = ()) -> tuple[Array, ...]:
         """The model's own outputs, once the updated weights behind them have their new values."""
         count = len(self.signature.outputs)
         if len(outputs) > count:
-            self._parameters.change(lambda weights: self._parameters.put_updates(weights, outputs[count:]), only_updated=True)
+            self._parameters.change(lambda weights: self._parameters.put_updates(weights, outputs[count:], still), only_updated=True)
         return outputs[:count]
 
     def _given_out(self, outputs: tuple[Array, ...]) -> Outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TypeVar, cast
 
@@ -117,9 +117,16 @@ class Parameters:
         self._new_version(only_updated=False)
         self._flush()
 
-    def put_updates(self, flat: Array, values: Sequence[Array]) -> None:
-        """Writes a training call's new values, in the weights' order, into the flat array: all of them or, interrupted, none."""
-        flat[self._updated] = np.concatenate([np.empty(0, flat.dtype), *(value.reshape(-1) for value in values)])
+    def put_updates(self, flat: Array, values: Sequence[Array], frozen: Collection[str] = ()) -> None:
+        """Writes a training call's new values, in the weights' order, into the flat array: all of them or, interrupted, none.
+
+        `frozen`: weights that the call gave none for.
+        """
+        places = self._updated
+        if frozen:
+            taken = [self.ranges[weight.name] for weight in self.signatures if weight.updated and weight.name not in frozen]
+            places = np.array([place for each in taken for place in range(each.start, each.stop)], np.intp)
+        flat[places] = np.concatenate([np.empty(0, flat.dtype), *(value.reshape(-1) for value in values)])
 
     def split(self, flat: Array) -> dict[str, Array]:
         """Views of a flat array of this layout, by weight name, each in its weight's shape."""

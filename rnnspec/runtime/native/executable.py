@@ -35,7 +35,8 @@ class Variant:
     `training`: with dropout. `input_gradients`: whether backward gives those of the inputs. `activities`:
     with what activity regularizers look at. `shared`: with an entry point for several threads. `objective`: in the place of the outputs.
     `carrying`: with the states of all layers carried over calls. `checkpoint`: the steps after which states are kept for backward, which
-    computes again what lies between; 0 to keep all of it.
+    computes again what lies between; 0 to keep all of it. `frozen`: the weights that backward gives no gradient of; but for
+    moving statistics, which have none, it gives none of inputs either then.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Variant:
     objective: Objective = ()
     carrying: bool = False
     checkpoint: int = 0
+    frozen: tuple[str, ...] = ()
 
 
 class NativeExecutable:
@@ -144,7 +146,7 @@ class NativeExecutable:
             given["input", target_name(name)] = target
         function = self._function(wanted)
         outputs, tape = function.call(given, indices, *self._lengths(inputs), self._dtype, request.weights, request.version)
-        updates = self._updates if wanted.training else ()
+        updates = [name for name in self._updates if name not in wanted.frozen] if wanted.training else ()
         states = self._streamed if wanted.carrying else self._states
         return tuple(outputs[name] for name in (*self._given_out(wanted.activities, wanted.objective), *updates, *states)), tape
 
@@ -233,5 +235,5 @@ class NativeExecutable:
 def _asked(name: str, given: CallRequest | NativeTape) -> Variant:
     """The variant of a function that a call asks for."""
     checkpoint = 0 if name == "forward" else given.checkpoint
-    asked = given.activities, False, given.objective, given.carrying, checkpoint
+    asked = given.activities, False, given.objective, given.carrying, checkpoint, given.frozen
     return Variant(name, given.training, True, *asked)

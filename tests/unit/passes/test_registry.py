@@ -54,6 +54,7 @@ def test_options_are_the_fields() -> None:
     )
     assert parse_passes("differentiate:input_gradients=false") == (Differentiate(input_gradients=False),)
     assert parse_passes("accumulate:only=none") == (Accumulate(None),)
+    assert parse_passes("differentiate:frozen=lstm/kernel lstm/bias") == (Differentiate(frozen="lstm/kernel lstm/bias"),)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_options_are_the_fields() -> None:
         ("canonicalize:deep=true", "there is no option of pass canonicalize named `deep`; there is none"),
         ("accumulate:only", "pass accumulate: `only` is not of the form OPTION=VALUE"),
         ("accumulate:only=a:only=b", "pass accumulate: the option `only` is given twice"),
-        ("accumulate:only=@a", "pass accumulate: `only` must be the name of a function, or none, not `@a`"),
+        ("accumulate:only=@a", "pass accumulate: `only` must be a name, or none, not `@a`"),
         ("differentiate:input_gradients=1", "pass differentiate: `input_gradients` must be true or false, not `1`"),
         ("fold-tables:budget=many", "pass fold-tables: `budget` must be a whole number, not `many`"),
         ("fold-tables:budget=" + "9" * 5000, "must be a whole number, not `99"),

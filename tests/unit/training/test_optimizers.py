@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,23 @@ def test_every_optimizer_descends(name: str) -> None:
     for _ in range(2000):
         optimizer.step(weights, 2 * weights)
     assert np.abs(weights).max() < 0.02
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_state_stays_where_it_is_while_other_weights_are_left_out(name: str) -> None:
+    """Each weight is updated as if it were alone, by the state of its own updates."""
+    random = np.random.default_rng(1)
+    start, gradients = random.normal(size=18), random.normal(size=(5, 18))
+    extents = [WeightExtent(0, 6, True, "a/kernel", (2, 3)), WeightExtent(6, 18, True, "b/kernel", (3, 4))]
+    both, alone = OPTIMIZERS[name](), OPTIMIZERS[name]()
+    both.bind(extents, start.dtype)
+    alone.bind([replace(extents[0], trainable=False), extents[1]], start.dtype)
+    weights, other = start.copy(), start.copy()
+    for step, gradient in enumerate(gradients):
+        if step in (2, 4):
+            both.leave_out_no_more([replace(extents[0], trainable=step == 4), extents[1]], weights)
+        before = weights[:6].copy()
+        both.step(weights, gradient.copy())
+        alone.step(other, gradient.copy())
+        assert np.array_equal(weights[:6], before) == (step in (2, 3))
+        assert np.array_equal(weights[6:], other[6:])
