@@ -94,7 +94,7 @@ def load(group: str) -> list[Case]:
     """The cases of one group.
 
     "recurrent", "models", "activations", "losses", "optimizers", "metrics", "training"; and "options",
-    "layers", "more_layers", "regularized", "initializers", "held", "several_outputs", "weights".
+    "layers", "more_layers", "normalization", "regularized", "initializers", "held", "several_outputs", "weights".
     """
     entries: list[dict[str, Any]] = json.loads((FOLDER / f"{group}.json").read_text())
     cases: list[Case] = []

@@ -242,7 +242,18 @@ def concatenated(flows: Sequence[Flow], axis: int) -> Flow:
     return Flow(value, np.concatenate(masks, axis=1) if axis in (1, 1 - value.ndim) else either(masks))
 
 
+def beside(flows: Sequence[Flow]) -> list[Flow]:
+    """Rows among sequences at each step of these, masked where all of them are."""
+    sequences = [flow for flow in flows if flow.value.ndim == 3]
+    if len(sequences) in (0, len(flows)):
+        return list(flows)
+    steps, mask = sequences[0].value.shape[1], either([flow.mask for flow in sequences])
+    return [flow if flow.value.ndim == 3 else Flow(np.repeat(flow.value[:, None], steps, axis=1), mask) for flow in flows]
+
+
 def merged(layer: Layer, flows: Sequence[Flow]) -> Flow:
+    if layer["layer"] != "Dot":
+        flows = beside(flows)
     values = [flow.value for flow in flows]
     masks = [flow.mask for flow in flows]
     match layer["layer"]:
@@ -586,6 +597,10 @@ def applied(layer: Layer, flows: Sequence[Flow], initial: Sequence[Array] | None
             return [Flow(result, kept if place < outputs else None) for place, result in enumerate(results)]
         case "Attention":
             return [attention(layer, flows, call.weights)]
+        case "RepeatVector" if "like" in layer:
+            row, (like, mask) = flows[0].value[:, None], flows[1]
+            repeated = np.repeat(row, like.shape[1], axis=1)
+            return [Flow(repeated if mask is None else np.where(mask[..., None], repeated, 0), mask)]
         case name if name in MERGES:
             return [merged(layer, flows)]
         case _:
@@ -622,6 +637,7 @@ def run_graph(
         for layer in statement.layers:
             initial = layer.get("initial_state")
             names = [initial] if isinstance(initial, str) else initial
+            flows = [*flows, named[layer["like"]]] if "like" in layer else flows
             start, before = shared.get(layer.get("_shared", "")), call.weights.used
             call.weights.used = before if start is None else start
             flows = applied(layer, flows, names and [named[name].value for name in names], call)

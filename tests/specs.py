@@ -72,7 +72,7 @@ def call(layer: Mapping[str, Any]) -> str:
     """A layer as it is written in a spec."""
     name = layer["layer"]
     positional = POSITIONAL.get(name, ())
-    words = [literal(layer[argument]) for argument in positional]
+    words = [literal(layer[argument]) for argument in positional if argument in layer]
     words += [f"{argument} = {literal(value)}" for argument, value in layer.items() if argument not in ("layer", *positional)]
     return f"{name}({', '.join(words)})"
 

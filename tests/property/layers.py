@@ -150,26 +150,32 @@ def padded_alike(layer: Layer, shapes: Sequence[Shape], masks_differ: bool) -> P
 
 
 def merged(layer: Layer, shapes: Sequence[Shape]) -> list[Shape]:
-    first = shapes[0]
+    """A row beside sequences is at each of their real steps; what masked ones hold then is chosen differently in the oracle."""
+    sequences = [shape for shape in shapes if shape.sequence]
+    first = sequences[0] if sequences else shapes[0]
     width = sum(shape.width for shape in shapes) if layer["layer"] == "Concatenate" else first.width
-    differ = len({shape.masks for shape in shapes}) > 1
-    known = all(shape.known for shape in shapes) and not (differ and any(shape.padding is Padding.MIXED for shape in shapes))
+    differ = len({shape.masks for shape in sequences}) > 1
+    known = all(shape.known for shape in shapes) and not (differ and any(shape.padding is Padding.MIXED for shape in sequences))
+    if not sequences:
+        return [replace(first.of(width), known=known)]
     masks = (
         frozenset[tuple[str, tuple[float, ...]]]()
-        if not all(shape.masks for shape in shapes)
-        else first.masks.union(*(shape.masks for shape in shapes[1:]))
+        if not all(shape.masks for shape in sequences)
+        else first.masks.union(*(shape.masks for shape in sequences[1:]))
     )
-    if not first.sequence:
-        return [replace(first.of(width), known=known)]
-    return [replace(first.of(width), masks=masks, padding=padded_alike(layer, shapes, differ), known=known)]
+    padding = padded_alike(layer, sequences, differ)
+    if len(sequences) < len(shapes) and masks and layer["layer"] != "Multiply":
+        padding = Padding.MIXED
+    return [replace(first.of(width), masks=masks, padding=padding, known=known)]
 
 
 def alike(shapes: Sequence[Shape], *, widths: bool = True) -> bool:
-    """Whether elements, or with other `widths` steps, meet their like."""
-    first = shapes[0]
-    ordered = all((shape.length, shape.flipped) == (first.length, first.flipped) for shape in shapes)
+    """Whether elements, or with other `widths` steps, meet their like; a row is at every step."""
+    sequences = [shape for shape in shapes if shape.sequence] or shapes
+    first = sequences[0]
+    ordered = all((shape.length, shape.flipped) == (first.length, first.flipped) for shape in sequences)
     same = not widths or all(shape.width == first.width for shape in shapes)
-    reversed_alike = not first.flipped or all(shape.masks == first.masks for shape in shapes)
+    reversed_alike = not first.flipped or all(shape.masks == first.masks for shape in sequences)
     return ordered and same and reversed_alike and len(shapes) > 1
 
 
