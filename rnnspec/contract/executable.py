@@ -9,11 +9,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.clock import Clock
 from rnnspec.contract.objective import Objective, RowEquations
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.signature import Config
-from rnnspec.contract.state_bank import StateBank
+from rnnspec.contract.signature import Clock, Config, StateSignature
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.frozen import frozen
 
@@ -137,6 +135,33 @@ FastPath: TypeAlias = Callable[..., Any]
 
 x: an array, or for several inputs a list or a mapping of them. Ids of one axis may be in a list. A mask and lengths may be None.
 """
+
+
+FREE, HINDERED = 0, 1
+"""The values of `StateBank.guard`."""
+
+
+class StateBank:
+    """The states of so many samples, by name, (batch, width): two sets that change places at each call, one read and one written.
+
+    `turn`: one number, the set that the next call reads. `guard`: one number, `FREE` while direct calls may go on with the states.
+    """
+
+    def __init__(self, states: Sequence[StateSignature], samples: int, dtype: np.dtype[np.generic]) -> None:
+        self.samples = samples
+        self.sets = tuple({state.name: np.zeros((samples, state.width), dtype) for state in states} for _ in range(2))
+        self.turn = np.zeros(1, np.int64)
+        self.guard = np.full(1, HINDERED, np.int64)
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """The states after the last call, which the next one reads; writable."""
+        return self.sets[int(self.turn[0])]
+
+    def write(self, states: Mapping[str, Array]) -> None:
+        """Takes the numbers of others."""
+        for name, value in self.states.items():
+            value[...] = states[name]
 
 
 class PreparedCall(Protocol):

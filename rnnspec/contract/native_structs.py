@@ -125,7 +125,7 @@ class HeldRecord(ctypes.Structure):
 
 
 class ClockRecord(ctypes.Structure):
-    """A clock of a stream: in which of its rows a step falls due, see `contract.clock`.
+    """A clock of a stream: in which of its rows a step falls due, see `contract.signature.Clock`.
 
     | field | |
     |---|---|

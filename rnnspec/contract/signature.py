@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import gcd
 from typing import TypeAlias
 
-from rnnspec.contract.clock import Clock
 from rnnspec.contract.dimensions import Dim, Windows
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
@@ -206,6 +206,21 @@ class StateSignature:
 
     name: str
     width: int
+
+
+@frozen
+class Clock:
+    """A sequence has its first step with the stream's step number `first`, counted from 1, and one more every `period` steps from there."""
+
+    first: int = 1
+    period: int = 1
+
+    def either(self, other: Clock) -> Clock:
+        """A clock of what comes from two sequences: from where both have begun, at each step of either, and maybe at others."""
+        return Clock(max(self.first, other.first), gcd(self.period, other.period, self.first - other.first))
+
+
+EVERY_STEP = Clock()
 
 
 @frozen

@@ -273,7 +273,7 @@ class Role(Enum):
     MASK = "mask"
     """The caller's own mask of a sequence input, i1 [batch, time], all true if none was given."""
     DUE = "due"
-    """The rows of which a step falls due in this call of a stream, i1 [batch, time], see `contract.clock`."""
+    """The rows of which a step falls due in this call of a stream, i1 [batch, time], see `contract.signature.Clock`."""
     WEIGHT = "weight"
     STATE = "state"
     """A state that a call hands to the next: [batch, w], parameter and result under one name; a constant to derivatives."""

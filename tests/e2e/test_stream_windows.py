@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.contract.clock import Clock, clock_of_length
 from rnnspec.contract.dimensions import parse_dim
+from rnnspec.contract.signature import Clock
+from rnnspec.frontend.model.streaming import clock_of_length
 from rnnspec.training.model import Model
 
 

@@ -9,10 +9,10 @@ from functools import partial
 from math import prod
 from typing import Literal, TypeAlias
 
-from rnnspec.contract.clock import EVERY_STEP
 from rnnspec.contract.dimensions import Tokens
 from rnnspec.contract.location import UNKNOWN, told_with
 from rnnspec.contract.objective import Objective, OutputObjective, target_name
+from rnnspec.contract.signature import EVERY_STEP
 from rnnspec.frontend.cells.row_functions import activation_step
 from rnnspec.frontend.graph.graph import ONE_STEP, Graph, StepMask, StepPairs, Windowed
 from rnnspec.frontend.graph.layer import LayerWeight

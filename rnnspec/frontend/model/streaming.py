@@ -8,9 +8,8 @@ from dataclasses import replace
 from functools import reduce
 from typing import assert_never
 
-from rnnspec.contract.clock import EVERY_STEP, Clock, clock_of_length
-from rnnspec.contract.dimensions import Dim, names_in
-from rnnspec.contract.signature import StateSignature, StreamSignature
+from rnnspec.contract.dimensions import AtLeastZero, CeilDiv, Dim, Name, Steps, Sum, Tokens, names_in
+from rnnspec.contract.signature import EVERY_STEP, Clock, StateSignature, StreamSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.graph.graph import ONE_STEP, Application, Graph, GraphValue, StepMask
 from rnnspec.frontend.graph.layer import state_of_use
@@ -41,6 +40,26 @@ def held_values(applications: Sequence[Application]) -> dict[GraphValue, bool]:
                 assert_never(masked)
         held.update((result, hold and result.type.sequence) for result in application.results)
     return held
+
+
+def clock_of_length(length: Dim) -> Clock | None:
+    """The clock of a sequence whose length is this for a stream's so many steps; None where that is no clock.
+
+    A window's number of steps is `ceil((time - ahead) / stride)`: it grows by one where a window has all that it sees.
+    """
+    match length:
+        case Name():
+            return EVERY_STEP
+        case CeilDiv(dividend, divisor):
+            clock = clock_of_length(dividend)
+            return None if clock is None else Clock(clock.first, clock.period * divisor)
+        case AtLeastZero(size):
+            return clock_of_length(size)
+        case Sum(terms=(first, last)) if first.coefficient == 1 and len(first.factors) == 1 and not last.factors and last.coefficient < 0:
+            clock = clock_of_length(first.factors[0])
+            return None if clock is None else Clock(clock.first - last.coefficient * clock.period, clock.period)
+        case int() | Tokens() | Steps() | Sum():
+            return None
 
 
 def clock_of(steps: StepMask) -> Clock:

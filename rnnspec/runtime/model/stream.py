@@ -9,10 +9,9 @@ from typing import Any, NoReturn, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.executable import NOTHING_DUE, Array, Executable, FastPath, PreparedCall
-from rnnspec.contract.signature import Signature
+from rnnspec.contract.signature import EVERY_STEP, Clock, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
 from rnnspec.runtime.data.columns import PaddedArray, as_numbers

@@ -9,12 +9,11 @@ from functools import partial
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
-from rnnspec.contract.executable import Array, CallRequest, Executable, Family, NativeTape, Scores
+from rnnspec.contract.executable import Array, CallRequest, Executable, Family, NativeTape, Scores, StateBank
 from rnnspec.contract.native_function import STATE, NativeFunction
 from rnnspec.contract.objective import Objective, RowEquations, target_name
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config, Signature
-from rnnspec.contract.state_bank import StateBank
 from rnnspec.contract.thread_count import ThreadCount, default_threads
 from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning
 from rnnspec.diagnostics import InternalError

@@ -1,17 +1,19 @@
-"""Packing indices whose arrays stay where they are: each call makes them anew, of the masks that it finds."""
+"""Packing indices whose arrays stay where they are: each call makes them anew, of the masks that it finds, or of a stream's clocks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from rnnspec.contract.dimensions import Size, Steps, Tokens, names_in
 from rnnspec.contract.executable import Array
 from rnnspec.contract.native_function import NativeArgument, NativeFunction, Space
-from rnnspec.contract.native_structs import IndexRecord
+from rnnspec.contract.native_structs import ClockRecord, IndexRecord
 from rnnspec.contract.packing import PackedIndex
-from rnnspec.contract.signature import IndexSignature, PairSignature, Signature
+from rnnspec.contract.signature import EVERY_STEP, Clock, IndexSignature, PairSignature, Signature
+from rnnspec.frozen import frozen
 from rnnspec.runtime.native.memory import SHOWN, address
 
 OWN_ARRAYS = ("order", "rank", "offsets", "source", "position")
@@ -88,3 +90,52 @@ def made_indices(
 def _parts(argument: NativeArgument) -> tuple[int, ...]:
     """The indices that an index's array is made of besides its own."""
     return argument.parameters[:1] if argument.name == "window" else argument.parameters
+
+
+@frozen
+class Countdown:
+    """One clock: `left`, int64 (batch,), each row's steps before the one in which it is due; `due`, bool (batch, 1), those of this step."""
+
+    clock: Clock
+    left: Array
+    due: Array
+
+
+class DueSteps:
+    """The clocks of a stream but `EVERY_STEP`, in arrays whose places native code knows."""
+
+    def __init__(self, clocks: Iterable[Clock], batch: int) -> None:
+        self._batch = batch
+        made = (Countdown(clock, np.zeros(batch, np.int64), np.zeros((batch, 1), np.bool_)) for clock in dict.fromkeys(clocks))
+        self._countdowns = {each.clock: each for each in made if each.clock != EVERY_STEP}
+        self.reset(slice(None))
+
+    def __bool__(self) -> bool:
+        return bool(self._countdowns)
+
+    def due(self, clock: Clock) -> Array:
+        """The rows that are due in this step, bool (batch, 1)."""
+        due = self.waiting(clock)
+        return np.ones((self._batch, 1), np.bool_) if due is None else due
+
+    def waiting(self, clock: Clock) -> Array | None:
+        """The array of the rows that are due, which each step writes; None for a clock by which all always are."""
+        return self._countdowns[clock].due if clock in self._countdowns else None
+
+    def records(self) -> list[ClockRecord]:
+        """Records of the clocks for native code."""
+        return [
+            ClockRecord(rows=self._batch, period=each.clock.period, left=address(each.left), due=address(each.due))
+            for each in self._countdowns.values()
+        ]
+
+    def reset(self, rows: Any) -> None:
+        """Begins anew for some rows."""
+        for each in self._countdowns.values():
+            each.left[rows] = each.clock.first - 1
+
+    def advance(self) -> None:
+        """One step of all rows."""
+        for each in self._countdowns.values():
+            each.due[:, 0] = each.left == 0
+            each.left[...] = np.where(each.left == 0, each.clock.period, each.left) - 1

@@ -10,19 +10,16 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.arena import arena_bytes
-from rnnspec.contract.clock import EVERY_STEP, Clock
 from rnnspec.contract.dimensions import Size, Sizes, Steps, Tokens, value_of
-from rnnspec.contract.executable import Array, FastPath
+from rnnspec.contract.executable import Array, FastPath, StateBank
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.contract.native_structs import WORD_BYTES, HeldRecord
 from rnnspec.contract.packing import PackedIndex, pack
-from rnnspec.contract.signature import IndexSignature, Signature
-from rnnspec.contract.state_bank import StateBank
+from rnnspec.contract.signature import EVERY_STEP, Clock, IndexSignature, Signature
 from rnnspec.frozen import frozen
-from rnnspec.runtime.native.due_steps import DueSteps
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
-from rnnspec.runtime.native.made_index import MadeIndex, made_indices
+from rnnspec.runtime.native.made_index import DueSteps, MadeIndex, made_indices
 from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape
 from rnnspec.runtime.native.taken_inputs import TakenInputs
 

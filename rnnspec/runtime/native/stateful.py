@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, CallRequest, Executable, Family, NativeTape, PreparedCall
+from rnnspec.contract.executable import FREE, HINDERED, Array, CallRequest, Executable, Family, NativeTape, PreparedCall, StateBank
 from rnnspec.contract.objective import RowEquations
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import Config, StateSignature
-from rnnspec.contract.state_bank import FREE, HINDERED, StateBank
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.frozen import frozen
 from rnnspec.locks import Lock, is_held, new_lock, renewed_after_fork

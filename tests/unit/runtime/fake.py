@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rnnspec.contract.dimensions import Name
-from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape, PreparedCall
+from rnnspec.contract.executable import Array, CallRequest, Family, NativeTape, PreparedCall, StateBank
 from rnnspec.contract.model_source import LayerRow, ModelSource
 from rnnspec.contract.objective import RowEquations, loss_name
 from rnnspec.contract.packing import PackedIndex
@@ -23,7 +23,6 @@ from rnnspec.contract.signature import (
     TrainSettings,
     WeightSignature,
 )
-from rnnspec.contract.state_bank import StateBank
 from rnnspec.contract.thread_count import ThreadCount
 from rnnspec.training.losses import Loss, NamedLoss
 from rnnspec.training.metrics import MetricNames

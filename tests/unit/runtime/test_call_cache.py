@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from rnnspec.contract.clock import Clock
 from rnnspec.contract.executable import Array, FastPath
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.shape_cache import ShapeCache
-from rnnspec.contract.signature import InputSignature, Signature
+from rnnspec.contract.signature import Clock, InputSignature, Signature
 from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.runtime.model.call_cache import MOST_SHAPES, CallCache
 from rnnspec.runtime.model.weights import Parameters
