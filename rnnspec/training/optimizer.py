@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,11 +15,10 @@ import numpy as np
 from rnnspec.contract.arguments import Argument, Flag, Float, Texts
 from rnnspec.contract.executable import Array, Num
 from rnnspec.contract.optimizer_arguments import OPTIMIZER_ARGUMENTS, default_number, optimizer_problem, pattern_problem
-from rnnspec.diagnostics import nearest
-from rnnspec.frozen import frozen
 from rnnspec.runtime.data.validate import finite_number
 from rnnspec.training.array_formula import ArrayFormula, array_formula
 from rnnspec.training.constructors import checked_argument
+from rnnspec.training.extents import Undecayed, WeightExtent, decayed_runs, joined_runs
 from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, Rate
 
 _NOTHING: Array = np.zeros(0)
@@ -35,36 +33,6 @@ SMALLEST, LARGEST = 1e-30, 1e30
 
 CHUNK = 1 << 15
 """The elements of one part of an update, few enough to stay in the cache."""
-
-
-@frozen
-class WeightExtent:
-    """A weight's place in the flat array, its name and its shape."""
-
-    start: int
-    stop: int
-    trainable: bool = True
-    name: str = ""
-    shape: tuple[int, ...] = ()
-
-
-@frozen
-class Undecayed:
-    """Weights without decay: by their names, and by regular expressions that are found in the last part of the names."""
-
-    weights: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
-
-    def holds(self, name: str) -> bool:
-        """Whether a weight is among them."""
-        return name in self.weights or any(re.search(pattern, name.rpartition("/")[2]) for pattern in self.patterns)
-
-    def check(self, names: Sequence[str]) -> None:
-        """ValueError for a name that no weight of the model has."""
-        for name in self.weights:
-            if name not in names:
-                advice = nearest(name, names) or f"there are {', '.join(names)}"
-                raise ValueError(f"exclude_from_weight_decay: there is no weight {name}; {advice}")
 
 
 class RateSetting:
@@ -131,6 +99,8 @@ class Optimizer(ABC):
         self._state: list[Array] = []
         self._scratch: list[Array] = []
         self._formula: ArrayFormula | None = None
+        self._decayed: tuple[float | None, list[tuple[int, int, float | None]]] | None = None
+        """The runs of weights with their decay, for a `weight_decay`."""
         self._owner: object = None
         """The model's mark; None for an optimizer that no model has."""
         self.version = 0
@@ -242,7 +212,7 @@ class Optimizer(ABC):
     def rate_after(self, batches: int) -> float:
         """The learning rate behind so many batches; ValueError for a schedule that doesn't give a finite number from 0."""
         schedule = self._schedule
-        if not isinstance(schedule, LearningRateSchedule):
+        if isinstance(schedule, float) or not isinstance(schedule, LearningRateSchedule):
             return schedule
         given = schedule(batches)
         number = finite_number(given)
@@ -343,7 +313,7 @@ class Optimizer(ABC):
         """Forget all state and take on flat arrays of this layout."""
         size = max((extent.stop for extent in extents), default=0)
         self.iterations = self.accumulated = 0
-        self._extents = [extent for extent in extents if extent.trainable]
+        self._extents, self._decayed = [extent for extent in extents if extent.trainable], None
         self._state = [np.full(size, self.state_start(slot), dtype) for slot in range(self.slots)]
         self._average = np.zeros(size if self.use_ema else 0, dtype)
         self._gathered = np.zeros(size if self.gradient_accumulation_steps is not None else 0, dtype)
@@ -353,7 +323,7 @@ class Optimizer(ABC):
     def leave_out_no_more(self, extents: Sequence[WeightExtent], weights: Array | None = None) -> None:
         """Takes on other extents of the same layout; the state stays. `weights`: with which the averages of new ones begin."""
         before = {extent.start for extent in self._extents}
-        self._extents = [extent for extent in extents if extent.trainable]
+        self._extents, self._decayed = [extent for extent in extents if extent.trainable], None
         if weights is not None and self._average.size:
             for extent in self._extents:
                 if extent.start not in before:
@@ -380,7 +350,7 @@ class Optimizer(ABC):
             return True
         self.accumulated += 1
         last = self.accumulated == self.gradient_accumulation_steps
-        for start, stop in _runs(self._extents):
+        for start, stop in joined_runs(self._extents):
             for begin in range(start, stop, CHUNK):
                 part = slice(begin, min(begin + CHUNK, stop))
                 self._gathered[part] += gradient[part]
@@ -395,7 +365,7 @@ class Optimizer(ABC):
         """Moves the averages behind a batch towards the weights; the first time to them."""
         momentum = self.ema_momentum if iteration else 0.0
         overwrites = self.ema_overwrite_frequency is not None and (iteration + 1) % self.ema_overwrite_frequency == 0
-        for start, stop in _runs(self._extents):
+        for start, stop in joined_runs(self._extents):
             for begin in range(start, stop, CHUNK):
                 part = slice(begin, min(begin + CHUNK, stop))
                 scratch = np.multiply(weights[part], 1.0 - momentum, out=self._scratch[0][: part.stop - part.start])
@@ -407,13 +377,15 @@ class Optimizer(ABC):
     def finish(self, weights: Array) -> None:
         """At the end of a training the weights become their averages, if there are any."""
         if self.use_ema and self.batches:
-            for start, stop in _runs(self._extents):
+            for start, stop in joined_runs(self._extents):
                 weights[start:stop] = self._average[start:stop]
 
     def _update(self, weights: Array, gradient: Array, rate: float, native: Callable[[int, int], None] | None) -> None:
         constants = self.constants()
         formula = self._array_formula(len(constants))
-        for start, stop, decay in _decayed_runs(self._extents, self.decay_of):
+        if self._decayed is None or self._decayed[0] != self.weight_decay:
+            self._decayed = self.weight_decay, decayed_runs(self._extents, self.decay_of)
+        for start, stop, decay in self._decayed[1]:
             if native is not None and stop - start >= CHUNK:
                 native(start, stop)
                 continue
@@ -473,26 +445,3 @@ def _advice_on_rate(value: object) -> str:
         if callable(cast(object, value))
         else ""
     )
-
-
-def _decayed_runs(extents: Sequence[WeightExtent], decay_of: Callable[[WeightExtent], float | None]) -> list[tuple[int, int, float | None]]:
-    """The extents with neighbours of one decay joined."""
-    runs: list[tuple[int, int, float | None]] = []
-    for extent in extents:
-        decay = decay_of(extent)
-        if runs and runs[-1][1:] == (extent.start, decay):
-            runs[-1] = (runs[-1][0], extent.stop, decay)
-        else:
-            runs.append((extent.start, extent.stop, decay))
-    return runs
-
-
-def _runs(extents: Sequence[WeightExtent]) -> list[tuple[int, int]]:
-    """The extents with neighbours joined."""
-    runs: list[tuple[int, int]] = []
-    for extent in extents:
-        if runs and runs[-1][1] == extent.start:
-            runs[-1] = (runs[-1][0], extent.stop)
-        else:
-            runs.append((extent.start, extent.stop))
-    return runs

@@ -222,14 +222,34 @@ def callbacks(folder: Path, broken_off: int | None, **options: Any) -> list[Any]
     return [backup, stopping, plateau, CSVLogger(folder / "log.csv"), LambdaCallback(on_epoch_begin=begin)]
 
 
-@pytest.mark.parametrize("train_seed", ["", "seed = 7"])
-def test_a_training_that_is_broken_off_twice_has_the_bits_of_one_that_was_not(tmp_path: Path, train_seed: str) -> None:
+def test_gathered_gradients_are_those_of_one_large_batch() -> None:
+    spec = "model T { input x: float[time, 3]  GRU(5)  Dense(1) train { loss = mse optimizer = SGD(0.5, 0.5) } }"
+    x = RANDOM.normal(size=(9, 4, 3))
+    gathering, whole = (rnnspec.compile(spec, seed=1, dtype="float64") for _ in range(2))
+    gathering.configure(optimizer=SGD(0.5, 0.5, gradient_accumulation_steps=3))
+    for _ in range(2):
+        for begin in range(0, 9, 3):
+            before = bits(gathering)
+            gathering.train_on_batch(x[begin : begin + 3], Y[begin : begin + 3])
+            assert (bits(gathering) != before) == (begin == 6)
+        whole.train_on_batch(x, Y)
+    assert gathering.iterations == whole.iterations == 2
+    for one, other in zip(gathering.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("train_seed", "settings"), [("", {}), ("seed = 7", {"gradient_accumulation_steps": 4, "use_ema": True})])
+def test_a_training_that_is_broken_off_twice_has_the_bits_of_one_that_was_not(
+    tmp_path: Path, train_seed: str, settings: dict[str, Any]
+) -> None:
     """Weights, history, log file, rates, and the epoch in which it stops."""
     (tmp_path / "whole").mkdir(), (tmp_path / "parts").mkdir()
     whole = compiled(train_seed=train_seed)
+    whole.configure(optimizer=Adam(0.01, **settings))
     history = whole.fit(X, Y, epochs=9, verbose=False, callbacks=callbacks(tmp_path / "whole", None)).history
     for broken_off in (2, 5, None):
         model = compiled(seed=1 if broken_off == 2 else None, train_seed=train_seed)
+        model.configure(optimizer=Adam(0.01, **settings))
         given = callbacks(tmp_path / "parts", broken_off)
         if broken_off is not None:
             with pytest.raises(OSError, match="no power"):

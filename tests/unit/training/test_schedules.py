@@ -197,3 +197,34 @@ def test_the_place_of_a_schedule_that_was_not_saved() -> None:
         found.train_on_batch(X, Y)
     found.learning_rate = 0.5
     found.train_on_batch(X, Y)
+
+
+def test_a_fit_ends_with_the_averages_of_the_weights() -> None:
+    """By hand: average = momentum * average + (1 - momentum) * weight after each update, from the weights after the first one on."""
+    averaged, plain = trained(SGD(0.5, use_ema=True, ema_momentum=0.75)), trained(SGD(0.5))
+    averaged.fit(X, Y, batch_size=2, shuffle=False, verbose=False)
+    averages: list[Any] = []
+    for begin in range(0, 6, 2):
+        plain.train_on_batch(X[begin : begin + 2], Y[begin : begin + 2])
+        weights = plain.get_weights()
+        averages = [0.75 * mean + 0.25 * weight for mean, weight in zip(averages, weights, strict=True)] if averages else weights
+    for one, other in zip(averaged.get_weights(), averages, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_weights_without_decay_are_named_before_a_model_has_the_optimizer() -> None:
+    optimizer = SGD(0.5, weight_decay=0.1)
+    with pytest.raises(ValueError, match=r"SGD: exclude_from_weight_decay: var_names: expected a list of different texts, got 'bias'"):
+        optimizer.exclude_from_weight_decay(var_names="bias")
+    with pytest.raises(ValueError, match=r"'\(' is no regular expression"):
+        optimizer.exclude_from_weight_decay(var_names=["("])
+    found = trained()
+    held, name = found.optimizer, found.signature.weights[0].name
+    optimizer.exclude_from_weight_decay(var_list=[f"{name}s"])
+    with pytest.raises(ValueError, match=f"exclude_from_weight_decay: there is no weight {name}s; did you mean `{name}`"):
+        found.configure(optimizer=optimizer)
+    assert found.optimizer is held
+    optimizer.exclude_from_weight_decay(var_list=[name])
+    found.configure(optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"a model has this optimizer already: call it before model\.configure"):
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
