@@ -30,7 +30,7 @@ from rnnspec.runtime.model.predictions import MOST_ROWS, predicted, rows_at_once
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
-from rnnspec.runtime.model.weights import Parameters, WeightView, checked_weights
+from rnnspec.runtime.model.weights import Parameters, PartialWeights, WeightView, checked_weights, fitting_weights
 from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import model_file
 
@@ -226,11 +226,18 @@ class CompiledModel(Learning):
         """Copies of the weights in Keras's order."""
         return list(self._parameters.copies().values())
 
-    def set_weights(self, weights: Sequence[object] | Mapping[str, object]) -> None:
-        """Replaces all weights, as Keras's `set_weights`.
+    @overload
+    def set_weights(self, weights: Sequence[object] | Mapping[str, object], *, strict: Literal[True] = True) -> None: ...
+
+    @overload
+    def set_weights(self, weights: Mapping[str, object], *, strict: Literal[False]) -> PartialWeights: ...
+
+    def set_weights(self, weights: Sequence[object] | Mapping[str, object], *, strict: bool = True) -> PartialWeights | None:
+        """Replaces all weights, as Keras's `set_weights`; without `strict` those that are given by name.
 
         `weights`: arrays in Keras's order, or a mapping from all names to arrays; copied and converted to the model's dtype. ValueError
-        names the weight that is missing, unknown, of another shape or not of numbers; then nothing has changed.
+        names the weight that is missing, unknown, of another shape or not of numbers; then nothing has changed. `strict`: False takes
+        what there is in a mapping under a name and in the shape of the model's, and returns what it took, and what not.
 
         >>> import rnnspec
         >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
@@ -239,10 +246,17 @@ class CompiledModel(Learning):
         >>> model.set_weights([0 * value for value in model.get_weights()])
         >>> model.weights["dense/bias"]
         array([0.], dtype=float32)
+        >>> model.set_weights({"dense/bias": [1.0], "dense_1/bias": [2.0]}, strict=False).unknown
+        ('dense_1/bias',)
         """
-        checked = checked_weights(self.signature.weights, self._parameters.dtype, weights)
+        partial: PartialWeights | None = None
+        if strict:
+            checked = checked_weights(self.signature.weights, self._parameters.dtype, weights)
+        else:
+            checked, partial = fitting_weights(self.signature.weights, self._parameters.dtype, weights)
         with self._changing:
             self._parameters.assign(checked)
+        return partial
 
     def predict(
         self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None, steps: int | None = None

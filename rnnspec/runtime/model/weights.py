@@ -12,6 +12,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import WeightSignature, weight_ranges
 from rnnspec.diagnostics import name_faults
+from rnnspec.frozen import frozen
 from rnnspec.locks import ReadersWriter
 from rnnspec.runtime.data.columns import as_numbers
 from rnnspec.signals import deferred
@@ -195,6 +196,42 @@ def checked_weights(signatures: Sequence[WeightSignature], dtype: np.dtype[np.ge
         return _checked(signatures, dtype, given)
     except ValueError as error:
         raise WeightsError(str(error)) from None
+
+
+@frozen
+class PartialWeights:
+    """The result of setting weights by name where some may be absent.
+
+    `taken`: the names of those that were set. `missing`: the model's names that weren't given, which stay as they are. `unknown`: given
+    names that the model doesn't have. `misfits`: by name the given shape of those that have another one than the model's, which stay.
+    """
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    misfits: Mapping[str, tuple[int, ...]]
+
+
+def fitting_weights(
+    signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object
+) -> tuple[dict[str, Array], PartialWeights]:
+    """Those of the given values that the model has under their names and in their shapes, of its dtype, and what becomes of all others.
+
+    `WeightsError` for anything but a mapping from names, and for a value that isn't an array of numbers that the dtype holds.
+    """
+    try:
+        if not isinstance(given, Mapping):
+            raise ValueError(f"the weights: strict=False goes by names: expected a mapping from them, got {type(given).__name__}")
+        named = cast(Mapping[str, object], given)
+        found = {weight.name: as_numbers(named[weight.name], f"weight {weight.name}") for weight in signatures if weight.name in named}
+        fits = [weight for weight in signatures if weight.name in found and found[weight.name].shape == weight.shape]
+        values = {weight.name: _checked_weight(weight, dtype, found[weight.name]) for weight in fits}
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+    known = [weight.name for weight in signatures]
+    misfits = {name: array.shape for name, array in found.items() if name not in values}
+    unknown = tuple(str(name) for name in named if name not in known)
+    return values, PartialWeights(tuple(values), tuple(name for name in known if name not in found), unknown, misfits)
 
 
 def _checked(signatures: Sequence[WeightSignature], dtype: np.dtype[np.generic], given: object) -> dict[str, Array]:
