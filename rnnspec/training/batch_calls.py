@@ -168,4 +168,5 @@ class BatchCalls(LayeredModel):
             raise ValueError("there are no samples to train or evaluate on")
         if not trainer.allow_nan:
             refuse_not_finite(self.signature.inputs, inputs)
-        return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)
+        with self._classes.unless_refused():
+            return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)

@@ -293,28 +293,29 @@ class Model(SavedModel):
         shown = (setup.progress(lines=verbose == 2),) if setup.shows("verbose", verbose) else ()
         # The lock is taken before anything is looked at: another thread may call `configure`.
         with self._changing, awaiting_under(self._changing):
-            trainer, updates = self._ready()
-            trainer = trainer.allowing(allow_nan)
-            epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
-            seed = train.seed if seed is None else whole_number("seed", seed, 0)
-            feed, validation = setup.training_feeds(
-                partial(self._examples, trainer),
-                [each.rule for each in trainer.objectives],
-                setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
-                Batch(x, y, sample_weight, mask, lengths),
-                setup.held_out(validation_data, validation_mask, validation_lengths),
-                setup.cutting(batch_size, train.batch_size, epochs),
-                steps=steps_per_epoch,
-                validation_steps=validation_steps,
-                split=_first(validation_split, train.validation_split, 0.0),
-                shuffle=shuffled,
-            )
-            setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
-            history = setup.History()
-            with self._drawing:
-                random = self._random if seed is None else generator(seed, "fit")
-            fit = setup.Fit(trainer, updates, feed, epochs, random, validation)
-            watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))}, begin, random)
+            with self._classes.unless_refused():
+                trainer, updates = self._ready()
+                trainer = trainer.allowing(allow_nan)
+                epochs = whole_number("epochs", _first(epochs, train.epochs, 1), 0)
+                seed = train.seed if seed is None else whole_number("seed", seed, 0)
+                feed, validation = setup.training_feeds(
+                    partial(self._examples, trainer),
+                    [each.rule for each in trainer.objectives],
+                    setup.class_weights_for(trainer.objectives, class_weight, train.class_weight),
+                    Batch(x, y, sample_weight, mask, lengths),
+                    setup.held_out(validation_data, validation_mask, validation_lengths),
+                    setup.cutting(batch_size, train.batch_size, epochs),
+                    steps=steps_per_epoch,
+                    validation_steps=validation_steps,
+                    split=_first(validation_split, train.validation_split, 0.0),
+                    shuffle=shuffled,
+                )
+                setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
+                history = setup.History()
+                with self._drawing:
+                    random = self._random if seed is None else generator(seed, "fit")
+                fit = setup.Fit(trainer, updates, feed, epochs, random, validation)
+                watching = setup.CallbackList((*called, history, *shown), self, fit.params | {"verbose": int(bool(shown))}, begin, random)
             if self.signature.moments:
                 setup.tell_unadapted(self.signature, self._parameters.copy_of)
             self.history, self.stop_training = history, False

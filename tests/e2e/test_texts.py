@@ -92,6 +92,29 @@ def saved_parts(model: Any) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist() if not name.startswith("training") and name != "manifest.json"}
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sample_weight": [1.0, 2.0]},
+        {"validation_data": (TEXTS, ["pos", "neg", "neg", "wrong"])},
+        {"validation_split": 2.0},
+        {"steps_per_epoch": 0},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_fit_that_is_refused_learns_no_class_names(wrong: Any) -> None:
+    """Whatever it is refused for, behind the targets or beside them."""
+    model = tone()
+    with pytest.raises(ValueError, match="wrong" if "validation_data" in wrong else next(iter(wrong))):
+        model.fit(TEXTS, TONES, verbose=False, **wrong)
+    assert model.classes == {}
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.evaluate(TEXTS, TONES, sample_weight=[1.0])
+    assert model.classes == {}
+    model.fit(TEXTS, ["pos", "other", "pos", "other"], verbose=False)
+    assert model.classes == {"dense": ("other", "pos")}
+
+
 def test_the_file_holds_vocabulary_and_classes_as_plain_text(tmp_path: Path) -> None:
     model = tone()
     model.fit(TEXTS, TONES, verbose=False)

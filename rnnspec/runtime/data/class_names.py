@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -38,6 +39,16 @@ class ClassNames:
         if len(names) != classes:
             raise ValueError(f"{what}: {len(names)} names, output {chosen} has {classes} classes")
         self.names[chosen] = tuple(names)
+
+    @contextmanager
+    def unless_refused(self) -> Generator[None]:
+        """Takes back the names that were learned of targets where what goes with these is refused after all."""
+        before = dict(self.names)
+        try:
+            yield
+        except BaseException:
+            self.names = before
+            raise
 
     def numbers(self, output: OutputSignature, y: object, what: str, *, rows: bool) -> object:
         """Targets with the numbers of classes in the place of names; as they are where there are none.
