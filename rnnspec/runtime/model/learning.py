@@ -6,9 +6,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
+from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
-from rnnspec.locks import Lock
-from rnnspec.runtime.data import moments
+from rnnspec.locks import LLVM, Lock
 from rnnspec.runtime.data.class_names import ClassNames
 from rnnspec.runtime.data.texts import TextInputs
 from rnnspec.runtime.model.weights import Parameters
@@ -61,7 +61,11 @@ class Learning:
         if "numbers" not in parts and (mask is not None or lengths is not None):
             raise ValueError("mask and lengths: texts are adapted to as a whole")
         vocabularies = self._texts.adapted(parts["texts"]) if "texts" in parts else {}
-        weights = moments.adapted(self.signature, parts["numbers"], mask, lengths) if "numbers" in parts else {}
+        weights: Mapping[str, Array] = {}
+        if "numbers" in parts:
+            with LLVM:  # a fork waits for who imports, as in `rnnspec.api`
+                from rnnspec.runtime.data import moments
+            weights = moments.adapted(self.signature, parts["numbers"], mask, lengths)
         with self._changing:
             if weights:
                 self._parameters.assign(weights)
