@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from rnnspec.diagnostics import NotFiniteWarning
 from rnnspec.runtime.data.batches import ALL_ROWS
-from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.sources import Batch
 from rnnspec.training.layers import LayeredModel
 
@@ -167,6 +166,6 @@ class BatchCalls(LayeredModel):
         if not inputs.samples:
             raise ValueError("there are no samples to train or evaluate on")
         if not trainer.allow_nan:
-            refuse_not_finite(self.signature.inputs, inputs)
+            setup.refuse_not_finite(self.signature.inputs, inputs)
         with self._classes.unless_refused():
             return setup.check_examples(inputs, trainer.objectives, self.signature.dtype, data.y, data.sample_weight, self._classes)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NoReturn
 
+import numpy as np
+
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import frozen_weights
 from rnnspec.diagnostics import nearest
 from rnnspec.runtime.model.compiled_model import CompiledModel
-from rnnspec.training.constructors import true_or_false
 
 
 class NamedWeights(Mapping[str, Array]):
@@ -50,7 +51,7 @@ class LayerView:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._model.set_trainable(self.name, true_or_false(f"layer {self.name}: trainable", value))
+        self._model.set_trainable(self.name, _flag(f"layer {self.name}: trainable", value))
 
     @property
     def weights(self) -> Mapping[str, Array]:
@@ -91,7 +92,7 @@ class LayeredModel(CompiledModel):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self.set_trainable("", true_or_false("trainable", value))
+        self.set_trainable("", _flag("trainable", value))
 
     @property
     def trainable_weights(self) -> Mapping[str, Array]:
@@ -145,3 +146,10 @@ class LayeredModel(CompiledModel):
         guess = nearest(name, known) if isinstance(name, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
         there_are = ", ".join(known)
         raise ValueError(f"model {self.signature.model} has no layer {name!r}; {guess or f'there are {there_are}'}")
+
+
+def _flag(what: str, value: object) -> bool:
+    """The value as a bool; ValueError, naming `what`, for anything else."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise ValueError(f"{what}: expected True or False, got {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.moments import tell_unadapted
 from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callback_list import CallbackList, checked_callbacks
@@ -48,6 +49,7 @@ __all__ = [
     "objectives",
     "penalties",
     "progress",
+    "refuse_not_finite",
     "shows",
     "tell_unadapted",
     "training_feeds",
