@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NoReturn
 
-import numpy as np
-
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import frozen_weights
 from rnnspec.diagnostics import nearest
@@ -150,6 +148,8 @@ class LayeredModel(CompiledModel):
 
 def _flag(what: str, value: object) -> bool:
     """The value as a bool; ValueError, naming `what`, for anything else."""
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, bool):
+        return value
+    if type(value).__name__ in ("bool", "bool_"):  # numpy's
         return bool(value)
     raise ValueError(f"{what}: expected True or False, got {value!r}")
