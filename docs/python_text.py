@@ -15,8 +15,8 @@ MODULES = (
     "rnnspec.callbacks",
     "rnnspec.optimizers",
     "rnnspec.schedules",
-    "rnnspec.training.losses",
-    "rnnspec.training.metrics",
+    "rnnspec.losses",
+    "rnnspec.metrics",
     "rnnspec.training.reports",
     "rnnspec.data",
     "rnnspec.decoding",
@@ -56,7 +56,7 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     names = sorted(listed) if listed is not None else sorted(name for name in vars(module) if not name.startswith("_"))
     for name in names:
         value = getattr(module, name)
-        own = listed is not None or getattr(value, "__module__", "") == module.__name__ or name == "CTC"
+        own = listed is not None or getattr(value, "__module__", "") == module.__name__
         own = own and (module.__name__ != "rnnspec.diagnostics" or (inspect.isclass(value) and issubclass(value, Exception)))
         if own and name not in HIDDEN and (inspect.isclass(value) or inspect.isfunction(value)) and inspect.getdoc(value):
             yield name, value

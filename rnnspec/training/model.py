@@ -124,11 +124,11 @@ class Model(SavedModel):
 
         argument          type                                     meaning                                                   default
         ----------------  ---------------------------------------  --------------------------------------------------------  ---------
-        loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.training.losses`; the     unchanged
+        loss              name, `Loss`; list or dict by output     "mse", or an object of `rnnspec.losses`; the              unchanged
                                                                    spec's own by name; None for an output without a loss
         optimizer         name or `Optimizer`                      "Adam", or an object of `rnnspec.optimizers`, which        unchanged
                                                                    trains this model from now on; its state starts anew
-        metrics           list of names; list or dict by output    "accuracy", or an object of `rnnspec.training.metrics`;   unchanged
+        metrics           list of names; list or dict by output    "accuracy", or an object of `rnnspec.metrics`;            unchanged
                                                                    of all rows alike, whatever they weigh
         loss_weights      float; list or dict by output            factor of each loss in the sum that is trained            unchanged
         weighted_metrics  as `metrics`                             of rows by their weights, `sum(w * v) / sum(w)`; in       unchanged

@@ -68,6 +68,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "callbacks": {"training"},
     "optimizers": {"training"},
     "schedules": {"training"},
+    "losses": {"training"},
+    "metrics": {"training"},
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
