@@ -13,6 +13,8 @@ import pytest
 import rnnspec
 from docs.generate import ROOT
 from rnnspec import callbacks, data, decoding, optimizers, schedules
+from rnnspec import losses as public_losses
+from rnnspec import metrics as public_metrics
 from rnnspec.runtime.model.compiled_model import CompiledModel
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.training import losses, metrics, sequence_losses
@@ -46,6 +48,8 @@ EXAMPLES: dict[str, Any] = {
     "Optimizer.exclude_from_weight_decay": optimizers.Optimizer.exclude_from_weight_decay,
     "schedules": schedules,
     **{f"schedules.{name}": vars(schedules)[name] for name in schedules.__all__},
+    "losses": public_losses,
+    "metrics": public_metrics,
     "training.losses": losses,
     "training.metrics": metrics,
     "training.sequence_losses": sequence_losses,

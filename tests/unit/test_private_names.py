@@ -33,7 +33,7 @@ REACHED: dict[tuple[str, str], str] = {
     ("unit/test_signals.py", "_set_handler"): "how often handlers are replaced: all else about them stays the same",
 }
 
-OF_PYTHON = {"_exit", "_fields_", "_is_gil_enabled", "_fn", "_repr_svg_"}
+OF_PYTHON = {"_exit", "_fields_", "_is_gil_enabled", "_fn", "_repr_html_", "_repr_svg_"}
 """Names of Python's, Keras's and Jupyter's own that begin so."""
 
 

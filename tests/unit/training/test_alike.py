@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,14 @@ import pytest
 
 import rnnspec
 from rnnspec.runtime.data.batches import ALL_ROWS
+from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.sources import Batch
+from rnnspec.runtime.data.validate import check_inputs
 from rnnspec.training.alike import MOST_KNOWN, Alike
-from rnnspec.training.examples import Examples
+from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.model import Model
+from rnnspec.training.settings import make_loss
+from tests.unit.runtime.fake import trained as objectives_of
 
 RANDOM = np.random.default_rng(2)
 
@@ -58,14 +61,19 @@ class Checks:
     """The whole check of a model's batches, which counts."""
 
     def __init__(self, model: Model) -> None:
-        trainer: Any = model._loss_ready()  # pyright: ignore[reportPrivateUsage]
-        self._check: Callable[[Batch], Examples] = partial(model._examples, trainer)  # pyright: ignore[reportPrivateUsage]
-        self.alike = Alike(self, [each.rule for each in trainer.objectives])
+        self._signature = model.signature
+        self._objectives = objectives_of(model.signature.outputs, [make_loss(model.signature.train.loss)])
+        self.alike = Alike(self, [each.rule for each in self._objectives])
         self.count = 0
 
     def __call__(self, data: Batch) -> Examples:
         self.count += 1
-        return self._check(data)
+        return self.whole(data)
+
+    def whole(self, data: Batch) -> Examples:
+        inputs = check_inputs(self._signature, data.x, data.mask, data.lengths)
+        refuse_not_finite(self._signature.inputs, inputs)
+        return check_examples(inputs, self._objectives, self._signature.dtype, data.y, data.sample_weight)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -87,7 +95,7 @@ def test_the_batch_is_the_same_in_memory_of_its_own(name: str) -> None:
     checks.alike(batch(name))
     for _ in range(3):
         data: Any = batch(name)
-        expected = checks._check(data).owned().batch(ALL_ROWS)  # pyright: ignore[reportPrivateUsage]
+        expected = checks.whole(data).owned().batch(ALL_ROWS)
         found = checks.alike(data)
         data.x[:], data.y[:] = 0, 0
         assert same(found.batch(ALL_ROWS), expected)
@@ -114,7 +122,7 @@ def test_what_is_wrong_is_told_as_ever(what: str) -> None:
     checks.alike(batch(name))
     spoil(data)
     with pytest.raises(ValueError) as expected:
-        checks._check(data)  # pyright: ignore[reportPrivateUsage]
+        checks.whole(data)
     with pytest.raises(ValueError) as found:
         checks.alike(data)
     assert str(found.value) == str(expected.value)
