@@ -22,9 +22,16 @@ _HOMES = {
     "Tuning": "rnnspec.contract.tuning",
 }
 
+_MODULES = ("callbacks", "data", "decoding", "losses", "metrics", "optimizers", "schedules")
+"""The public modules, which are there without an import of their own, as Keras's are."""
+
 
 def __getattr__(name: str) -> Any:
     """A public name, imported from its home at first use: `import rnnspec` itself loads nothing."""
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -35,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -55,7 +55,8 @@ def predict(
         file = open_data(data or (), given, loaded)
         test, classes = file.for_testing, file.class_names(loaded.classes)
     inputs = inputs_of(test)
-    found = predictions_of(signature.outputs, loaded.predict(**inputs), loaded.real_steps(**inputs), loaded.classes)
+    given = loaded.predict(**inputs), loaded.real_steps(**inputs)
+    found = predictions_of(signature.outputs, *given, loaded.classes, loaded.class_thresholds)
     if output == STANDARD_OUTPUT:
         with results():
             sys.stdout.flush()

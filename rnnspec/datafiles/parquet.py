@@ -30,7 +30,8 @@ def read_parquet(name: str, file: BinaryIO, wanted: Wanted) -> Table:
         read = whole.read(columns=chosen, use_threads=False)
         values = {each: _values(read.column(each)) for each in chosen}
     except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
-        raise ValueError(f"{name}: not a readable .parquet file: {' '.join(str(error).split())}") from None
+        problem = f"{error}"
+        raise ValueError(f"{name}: not a readable .parquet file: {' '.join(problem.split())}") from None
     return Table(name, {each: Column(name, each, found) for each, found in values.items()}, tuple(names), "column")
 
 

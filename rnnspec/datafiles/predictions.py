@@ -46,11 +46,19 @@ class Predictions:
                 yield f"{output.name}.{CLASS}", self.classes[output.name], real
 
 
-def predictions_of(outputs: tuple[OutputSignature, ...], given: Any, reals: Sequence[Mask | None], names: Mapping[str, Any]) -> Predictions:
-    """Predictions as a model gives them, with the steps that are real and the names of the classes by output."""
+def predictions_of(
+    outputs: tuple[OutputSignature, ...],
+    given: Any,
+    reals: Sequence[Mask | None],
+    names: Mapping[str, Any],
+    thresholds: Mapping[str, float],
+) -> Predictions:
+    """Predictions as a model gives them, with the steps that are real, and by output the names of the classes and `class_thresholds`."""
     arrays = tuple(given) if len(outputs) > 1 else (given,)
     classes = {
-        output.name: chosen(array, names[output.name]) for output, array in zip(outputs, arrays, strict=True) if output.name in names
+        output.name: chosen(array, names[output.name], thresholds[output.name])
+        for output, array in zip(outputs, arrays, strict=True)
+        if output.name in names
     }
     return Predictions(outputs, arrays, tuple(reals), classes)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _A_CALLBACK = "a callback is an object of a class that inherits rnnspec.callbacks.Callback"
 
-WEIGHTS_BEFORE = "the weights are those before this batch"
+WEIGHTS_BEFORE = "the weights are those before this"
 
 _HOOKS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("on_train_begin", "on_train_end", "on_test_begin", "on_test_end"), ("logs",)),
@@ -135,15 +135,15 @@ class CallbackList:
         """Whether a callback has stopped the training."""
         return self.model is not None and self.model.stop_training
 
-    def end(self, reason: str) -> None:
-        """Ends the training behind this batch, whose epoch isn't whole: a warning tells that the weights are those before it."""
+    def end(self, reason: str, update: str = "batch") -> None:
+        """Ends the training behind this batch, whose epoch isn't whole: a warning tells that the weights are those before an `update`."""
         self.not_finite = reason
         for callback in self._all:
             if isinstance(callback, History):
                 callback.not_finite = reason
         if self.model is not None:
             self.model.stop_training = True
-        warnings.warn(f"{reason}; {WEIGHTS_BEFORE}", NotFiniteWarning, stacklevel=caller_level())
+        warnings.warn(f"{reason}; {WEIGHTS_BEFORE} {update}", NotFiniteWarning, stacklevel=caller_level())
 
     def train_begin(self) -> None:
         """Before the first epoch."""

@@ -157,11 +157,12 @@ class SourceFeed:
         return self.source.one_pass(None if self._orders is None or length is None else self._orders.permutation(length))
 
 
-def warn_of_end(epoch: int, taken: int, epochs: int) -> None:
-    """Tells that a source has ended before the last epoch did."""
+def warn_of_end(epoch: int, taken: int, epochs: int, what: str = "") -> None:
+    """Tells that a source, which messages call `what`, has ended before the last epoch did."""
+    steps = "validation_steps" if what else "steps_per_epoch"
     warnings.warn(
-        f"the batches ended with number {taken} of epoch {epoch + 1} of {epochs}: training ends here; a callable that begins them anew, "
-        "or fewer steps_per_epoch, would go on",
+        f"{what}the batches ended with number {taken} of epoch {epoch + 1} of {epochs}: training ends here; a callable that begins them "
+        f"anew, or fewer {steps}, would go on",
         stacklevel=caller_level(),
     )
 

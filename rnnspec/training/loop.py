@@ -193,6 +193,7 @@ class Trainer:
             unknown = inputs.inputs if self.allow_nan else dict[str, Array]()
             check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)))
         low, high = updates.bounds(flat, rows)
+        usual = max(-low, high) < LARGE and updates.optimizer.stays_finite(LARGE)
         if max(-low, high) < LARGE:
             check_updated(moved, updated)
         else:
@@ -205,7 +206,7 @@ class Trainer:
                 self.penalties.constrain(weights)
                 self.parameters.put_updates(weights, updated, self.frozen)
 
-            if max(-low, high) < LARGE:
+            if usual:
                 update()
             else:
                 check_update(self.parameters, weights, update, partial(updates.flush, weights))
@@ -214,7 +215,13 @@ class Trainer:
         return loss + penalty
 
     def evaluate(self, feed: Feed, prefix: str = "", callbacks: CallbackList = NO_CALLBACKS) -> Logs:
-        """The means over the samples of an epoch: of all their counted rows, however they fall into batches."""
+        """The means over the samples of an epoch, of all their counted rows, however they fall into batches. ValueError for no batch."""
+        taken, logs = self.evaluation(feed, prefix, callbacks)
+        feed.is_spent(taken)
+        return logs
+
+    def evaluation(self, feed: Feed, prefix: str, callbacks: CallbackList) -> tuple[int, Logs]:
+        """As `evaluate`: the number of batches, which may be 0, and the means."""
         totals = Totals(self.objectives, self.executable)
         callbacks.test_begin()
         with closing(feed.epoch(None)) as portions:
@@ -224,9 +231,8 @@ class Trainer:
                 self.evaluated(examples.batch(rows), totals)
                 callbacks.test_batch_end(taken, totals)
                 taken += 1
-        feed.is_spent(taken)
         callbacks.test_end(totals)
-        return totals.logs(prefix)
+        return taken, totals.logs(prefix)
 
     def evaluated(self, batch: ExampleBatch, totals: Totals) -> dict[str, Array]:
         """Adds a batch to the totals; what was computed for it, by the names of results."""
@@ -326,8 +332,8 @@ class Fit:
             callbacks.train_begin()
             stopped = callbacks.begin and callbacks.stopped  # a training that had ended already when it was broken off
             for epoch in range(self.epochs if stopped else callbacks.begin, self.epochs):
-                taken, logs = self._epoch(epoch, callbacks, logs)
-                if callbacks.stopped:
+                taken, logs, goes_on = self._epoch(epoch, callbacks, logs)
+                if callbacks.stopped or not goes_on:
                     break
                 if self.feed.is_spent(taken):
                     warn_of_end(epoch, taken, self.epochs)
@@ -335,10 +341,10 @@ class Fit:
             self.updates.finish()
             callbacks.train_end(logs)
 
-    def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs]:
-        """Trains on an epoch's batches, and evaluates after them; their number and the logs.
+    def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs, bool]:
+        """Trains on an epoch's batches, and evaluates after them; their number, the logs, and whether there is validation for the next.
 
-        If there is no batch there is no epoch either: 0, and the logs `before`.
+        If there is no batch there is no epoch either: 0, and the logs `before`. Nor is an epoch one that nothing could be validated on.
         """
         callbacks.epoch_begin(epoch)
         totals = Totals(self.trainer.objectives, self.trainer.executable)
@@ -349,15 +355,22 @@ class Fit:
                 try:
                     self.trainer.train(examples, rows, self.updates, partial(draw_key, self.random), totals)
                 except NotFinite as found:
-                    callbacks.end(f"training ended in epoch {epoch + 1} of {self.epochs}, batch {taken + 1}: {found}")
+                    reason = f"training ended in epoch {epoch + 1} of {self.epochs}, batch {taken + 1}: {found}"
+                    callbacks.end(reason, "part of the batch" if self.trainer.truncate else "batch")
                 callbacks.batch_end(taken, totals)
                 taken += 1
                 if callbacks.stopped:
                     break
         if not taken:
-            return taken, before
-        logs = totals.logs()
+            return taken, before, True
+        logs, goes_on = totals.logs(), True
         if self.validation is not None:
-            logs |= self.trainer.apart().evaluate(self.validation, "val_", callbacks)
+            seen, found = self.trainer.apart().evaluation(self.validation, "val_", callbacks)
+            if self.validation.is_spent(seen):
+                warn_of_end(epoch, seen, self.epochs, "validation, ")
+                goes_on = False
+            if not seen:
+                return taken, before, False
+            logs |= found
         callbacks.epoch_end(epoch, logs)
-        return taken, logs
+        return taken, logs, goes_on

@@ -17,7 +17,7 @@ _OF_LOSS = re.compile(f"^({loss_name('')}|{metrics_name('')})")
 """The beginning of the name of a result that isn't an output itself."""
 
 LARGE = 1e15
-"""A gradient's number from which on an update may go beyond float32: such updates are looked at once they are made."""
+"""A gradient's number, or a learning rate, from which on an update may go beyond float32: such updates are looked at once they are made."""
 
 
 class NotFinite(Exception):

@@ -23,6 +23,13 @@ from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, Ra
 
 _NOTHING: Array = np.zeros(0)
 
+_DIVISORS = ("epsilon", "epsilon_1", "epsilon_2")
+"""The settings that keep a division from one by 0; where there is none it is the accumulator's first value."""
+
+_SMALL = 1e-36
+"""A divisor that float32 still tells from 0."""
+
+
 _FIXED = frozenset(
     ("use_ema", "gradient_accumulation_steps", "initial_accumulator_value", "learning_rate_power", "exclude_layers", "exclude_embeddings")
 )
@@ -199,6 +206,11 @@ class Optimizer(ABC):
     def batches(self) -> int:
         """The batches so far, by which a schedule counts."""
         return self.iterations * (self.gradient_accumulation_steps or 1) + self.accumulated
+
+    def stays_finite(self, limit: float) -> bool:
+        """Whether gradients below the limit make finite weights of finite ones: so is the rate, and nothing divides by 0."""
+        found = [getattr(self, name) for name in _DIVISORS if hasattr(self, name)] or [getattr(self, "initial_accumulator_value", 1.0)]
+        return self._rate_below(limit) and min(found) > _SMALL
 
     def _rate_below(self, limit: float) -> bool:
         """Whether the next update's rate is below a limit, as far as it is known."""

@@ -22,6 +22,7 @@ from rnnspec.contract.objective import RowEquations
 from rnnspec.decoding import crf_decode
 from rnnspec.diagnostics import caller_level
 from rnnspec.frozen import frozen
+from rnnspec.runtime.data.class_names import MARGINS, threshold_of
 from rnnspec.training.examples import ExampleBatch
 from rnnspec.training.feeds import Feed
 from rnnspec.training.loop import Totals, Trainer
@@ -313,9 +314,6 @@ def _averages(scores: Sequence[Array], support: Array) -> dict[str, tuple[float,
 _PER_UNIT = ("binary", "dice", "tversky")
 """The beginnings of the names of losses for which each unit is a yes or no of its own."""
 
-_MARGINS = ("hinge", "squared_hinge")
-"""The losses whose targets are -1 and 1."""
-
 
 def _tally(trainer: Trainer, objective: Objective, classes: Mapping[str, Sequence[str]], what: str) -> _Tally:
     """What an output's rows are gathered in; ValueError, which begins with `what`, for a loss that has no rows."""
@@ -335,8 +333,8 @@ def _tally(trainer: Trainer, objective: Objective, classes: Mapping[str, Sequenc
             )
         decide = _decoded(trainer, name)
     names = tuple(classes.get(name, ()))
-    margin = rule.loss in _MARGINS
-    threshold, limit = (0.0 if from_logits or margin else 0.5), 0.0 if margin else 0.5
+    margin = rule.loss in MARGINS
+    threshold, limit = threshold_of(rule.loss, from_logits=from_logits), 0.0 if margin else 0.5
     if rule.classes:
         return _Classes(_named(names, max(width, 1)), what, decide, limit)
     if rule.kind == "values" and not margin:

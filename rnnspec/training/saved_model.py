@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import UnsavedWarning
+from rnnspec.runtime.data.class_names import threshold_of
 from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import dataclass_json, model_file
 from rnnspec.training.batch_calls import BatchCalls
@@ -33,6 +35,18 @@ class SavedModel(BatchCalls):
     _updates: Updates | None
     _chosen: Configuration | None
     _outputs: list[str]
+
+    @property
+    def class_thresholds(self) -> Mapping[str, float]:
+        """By output the value above which one unit is of class 1; it is that of the output's loss, as `configure` has it."""
+        if self._chosen is None or self._chosen.losses is None:
+            return super().class_thresholds
+        found: dict[str, float] = {}
+        for output, loss in zip(self._outputs, self._chosen.losses, strict=True):
+            config: Config = getattr(loss, "config", Config(""))
+            from_logits = getattr(loss, "from_logits", dict(config.arguments).get("from_logits", False)) is True
+            found[output] = threshold_of(config.name, from_logits=from_logits)
+        return found
 
     @abstractmethod
     def _set_up(self) -> None:

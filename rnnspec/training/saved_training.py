@@ -42,7 +42,7 @@ class SavedConfiguration:
     weighted_of_all: bool
     truncate: int | None
     checkpoint: int | None
-    allow_nan: bool | None
+    allow_nan: bool | None = None
 
     @property
     def own_losses(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class SavedTraining:
     configuration: SavedConfiguration | None
     optimizer: Config | None
     run: str | None
-    frozen: tuple[str, ...] | None
+    frozen: tuple[str, ...] | None = None
     """The layers that aren't trained, None where these are the spec's."""
 
 

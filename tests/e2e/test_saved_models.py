@@ -11,8 +11,8 @@ import pytest
 import rnnspec
 
 SAVED = Path(__file__).parents[1] / "fixtures" / "saved"
-TOLERANCE = {"forecaster": 1e-6, "words": 1e-13, "stateful": 1e-6}
-PARAMETERS = {"forecaster": {"units": 7}, "words": {}, "stateful": {}}
+TOLERANCE = {"forecaster": 1e-6, "words": 1e-13, "stateful": 1e-6, "trained": 1e-6}
+PARAMETERS = {"forecaster": {"units": 7}, "words": {}, "stateful": {}, "trained": {}}
 
 pytestmark = pytest.mark.filterwarnings("ignore::rnnspec.diagnostics.MaskWarning")
 
@@ -40,6 +40,15 @@ def test_its_training_goes_on(name: str) -> None:
     before = model.evaluate(data["x"], targets)["loss"]
     model.fit(data["x"], targets, epochs=20, verbose=0)
     assert model.evaluate(data["x"], targets)["loss"] < before
+
+
+def test_a_training_of_before_goes_on_as_it_did() -> None:
+    """What `configure` set and the optimizer's state are read, though files of today say more."""
+    data = np.load(SAVED / "trained.npz")
+    model = rnnspec.load(SAVED / "trained.rnnc")
+    assert model.iterations == 6
+    model.fit(data["x"], data["targets"], epochs=1, batch_size=4, verbose=False)
+    np.testing.assert_allclose(np.concatenate([value.ravel() for value in model.get_weights()]), data["later"], rtol=0, atol=1e-5)
 
 
 class Trap:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.losses import BinaryCrossentropy, Hinge
 from rnnspec.runtime.storage import model_file
 from rnnspec.runtime.storage.model_file import ArtifactError
 
@@ -171,6 +172,21 @@ def test_classes_without_names_are_numbers() -> None:
     assert model.predict_classes(TEXTS).tolist() == (model.predict(TEXTS)[:, 0] > 0.5).astype(int).tolist()
     model.set_classes(["no", "yes"])
     assert set(model.predict_classes(TEXTS)) <= {"no", "yes"}
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy(from_logits = true)", "hinge"])
+def test_the_class_of_logits_and_of_margins_is_told_by_their_sign(loss: str, tmp_path: Path) -> None:
+    """The value of one unit is above 0 half of the time, as a probability is above one half."""
+    x = np.linspace(-1.0, 1.0, 20, dtype=np.float32)[:, None]
+    layers = "input x: float[1]  Dense(1, kernel_initializer = ones)"
+    model = rnnspec.compile(f"model Sign {{ {layers}  train {{ loss = {loss}  optimizer = SGD() }} }}", seed=1)
+    assert model.predict_classes(x).tolist() == (x[:, 0] > 0).astype(int).tolist()
+    chosen = rnnspec.compile(f"model Sign {{ {layers} }}", seed=1)
+    assert chosen.predict_classes(x).tolist() == (x[:, 0] > 0.5).astype(int).tolist()
+    chosen.configure(loss=Hinge() if loss == "hinge" else BinaryCrossentropy(from_logits=True))
+    assert chosen.predict_classes(x).tolist() == model.predict_classes(x).tolist()
+    chosen.save(tmp_path / "sign.rnnc")
+    assert rnnspec.load(tmp_path / "sign.rnnc").predict_classes(x).tolist() == model.predict_classes(x).tolist()
 
 
 def test_a_vocabulary_from_a_file(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpo
 LATE = {
     "rnnspec",
     "rnnspec.api",
+    "rnnspec.runtime.model.learning",
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
     "rnnspec.training.batch_calls",

@@ -92,17 +92,22 @@ class ClassNames:
                     raise ValueError(f"{what}, {where}: no class is called {name!r}; they are {', '.join(known[:12])}{more}")
         return [np.array([numbers[name] for name in sample], np.int64) for sample in texts]
 
-    def of_predictions(self, output: OutputSignature, values: Array) -> Array:
-        """The class of each row of an output's values, (...): its name, or its number where the classes have none.
 
-        It is the place of the largest value, of one unit whether it is above one half.
-        """
-        return chosen(values, self.names.get(output.name))
+MARGINS = ("hinge", "squared_hinge")
+"""The losses whose targets are -1 and 1."""
 
 
-def chosen(values: Array, names: Sequence[str] | None) -> Array:
-    """The class of each row of values, (...): its name, or its number without names. See `ClassNames.of_predictions`."""
-    places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(np.int64)
+def threshold_of(loss: str, *, from_logits: bool) -> float:
+    """The value above which an output of one unit with that loss is of class 1: 0 of logits and of margins, else one half."""
+    return 0.0 if from_logits or loss in MARGINS else 0.5
+
+
+def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Array:
+    """The class of each row of values, (...): its name, or its number without names.
+
+    It is the place of the largest value, of one unit whether it is above the threshold.
+    """
+    places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > threshold).astype(np.int64)
     return places if names is None else np.array(names)[places]
 
 

@@ -15,7 +15,7 @@ from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
 from rnnspec.runtime.data.batches import Batch, CheckedInputs, Mask
-from rnnspec.runtime.data.class_names import ClassNames, real_steps, texts_of
+from rnnspec.runtime.data.class_names import ClassNames, chosen, real_steps, texts_of, threshold_of
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
 from rnnspec.runtime.data.sources import Batch as Given
@@ -310,7 +310,8 @@ class CompiledModel(Learning):
     def predict_classes(self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None) -> Outputs:
         """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.
 
-        It is the place of the largest output, of an output of one unit whether that is above one half. An array (samples,) of str or
+        It is the place of the largest output, of an output of one unit whether that is above one half, or above 0 with a loss of logits
+        or a hinge. An array (samples,) of str or
         int64; of a sequence output a list with an array of steps for each sample. Arguments and errors as for `predict`.
 
         >>> import rnnspec
@@ -326,9 +327,19 @@ class CompiledModel(Learning):
         signatures = self.signature.outputs
         found: list[Any] = []
         for output, values, real in zip(signatures, given if len(signatures) > 1 else (given,), reals, strict=True):
-            classes = self._classes.of_predictions(output, values)
+            classes = chosen(values, self.classes.get(output.name), self.class_thresholds[output.name])
             found.append([one if real is None else one[real[row]] for row, one in enumerate(classes)] if output.is_sequence else classes)
         return self._given_out(tuple(found))
+
+    @property
+    def class_thresholds(self) -> Mapping[str, float]:
+        """By output the value above which one unit is of class 1; it is that of the output's loss."""
+        given = self.signature.train.loss
+        losses = given if isinstance(given, tuple) else (given,) * len(self.signature.outputs)
+        return {
+            output.name: 0.5 if loss is None else threshold_of(loss.name, from_logits=dict(loss.arguments).get("from_logits") is True)
+            for output, loss in zip(self.signature.outputs, losses, strict=True)
+        }
 
     def real_steps(self, x: object, mask: object = None, lengths: object = None) -> list[Mask | None]:
         """Of each output the steps that count in a loss, (samples, time); None where all do. Arguments and errors as for `predict`."""

@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -64,6 +64,12 @@ def _plain(value: object) -> object:
 @cache
 def _fields(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _later(kind: type) -> frozenset[str]:
+    """The fields that a file of before may lack: those with defaults."""
+    return frozenset(field.name for field in fields(kind) if field.default is not MISSING or field.default_factory is not MISSING)
 
 
 @cache
@@ -178,9 +184,9 @@ def _dataclass(kind: type) -> Read:
         if not readers:  # not before: a class may hold others of itself
             readers.update({name: _annotated(kind.__module__, kind.__annotations__[name]) for name in _fields(kind)})
         named = _named(value)
-        if named.keys() != readers.keys():
+        if not named.keys() <= readers.keys() or not readers.keys() - named.keys() <= _later(kind):
             raise Unfit(f"{kind.__name__} has other fields")
-        return kind(**{name: reader(named[name]) for name, reader in readers.items()})
+        return kind(**{name: readers[name](found) for name, found in named.items()})
 
     return read
 

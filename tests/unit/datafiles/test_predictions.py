@@ -26,7 +26,9 @@ ODD = np.array([[0.1, -0.0, 1e-45], [1 / 3, np.nan, np.inf], [3.4028235e38, -1e-
 
 def found(outputs: Sequence[OutputSignature], arrays: Sequence[Any], real: Any = None, **names: tuple[str, ...]) -> Predictions:
     given = arrays if len(outputs) > 1 else arrays[0]
-    return predictions_of(tuple(outputs), given, [real if output.is_sequence else None for output in outputs], names)
+    return predictions_of(
+        tuple(outputs), given, [real if output.is_sequence else None for output in outputs], names, dict.fromkeys(names, 0.5)
+    )
 
 
 def as_csv(outputs: Sequence[OutputSignature], arrays: Sequence[Any], real: Any = None, **names: tuple[str, ...]) -> str:

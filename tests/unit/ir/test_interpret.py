@@ -391,6 +391,7 @@ def test_every_operation_runs() -> None:
     arguments: dict[str, Array | Packing] = {
         "x": SEQUENCE + np.arange(4.0),
         "x.mask": MASK,
+        "due": MASK,
         "ids": random.integers(0, 4, (5, 4, 1)),
         "cell/kernel": W,
         "b": random.normal(size=6),

@@ -270,3 +270,37 @@ def test_predictions_pass_them_through(series: Model) -> None:
     x = [spoilt((2, 3)), R]
     for given in (series.predict(x), series.forward(x)):
         assert np.isnan(np.asarray(given)).tolist() == [[False], [False], [True], [False]]
+
+
+def test_a_learning_rate_beyond_all_measure_spoils_no_weight() -> None:
+    """The gradient is a usual one: only the rate makes the update what float32 can't hold."""
+    spec = "model Big { input x: float[3]  Dense(2)  train { loss = mse  optimizer = SGD(learning_rate = 1e38) } }"
+    model = rnnspec.compile(spec, seed=1)
+    before = model.get_weights()
+    with pytest.warns(NotFiniteWarning, match="an update would make dense/kernel, dense/bias not finite"):
+        history = model.fit(np.ones((4, 3), np.float32), np.full((4, 2), 1e4), epochs=2, verbose=False)
+    assert history.not_finite
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["Adam(epsilon = 0.0)", "RMSprop(epsilon = 0.0)", "Ftrl(initial_accumulator_value = 0)", "Adam(1e39)"]
+)
+def test_an_update_that_divides_by_0_spoils_no_row(optimizer: str) -> None:
+    """Of ids that no batch has, whose gradient is 0."""
+    layers = "input x: int[time]  Embedding(10, 4)  GlobalAveragePooling1D()  Dense(1)"
+    model = rnnspec.compile(f"model Rows {{ {layers}  train {{ loss = mse  optimizer = {optimizer} }} }}", seed=1)
+    x = np.random.default_rng(0).integers(1, 6, size=(8, 5))
+    with pytest.warns(NotFiniteWarning, match="an update would make embedding"):
+        model.fit(x, np.ones(8), epochs=2, verbose=False)
+    assert all(np.isfinite(value).all() for value in model.get_weights())
+
+
+def test_with_parts_the_weights_are_those_before_the_part() -> None:
+    layers = "input x: float[time, 2]  GRU(4, return_sequences = true)  Dense(1)"
+    model = rnnspec.compile(f"model Parts {{ {layers}  train {{ loss = mse  optimizer = SGD()  truncate = 3 }} }}", seed=1)
+    x = np.ones((4, 8, 2), np.float32)
+    x[3, 6, 0] = np.nan
+    with pytest.warns(NotFiniteWarning, match="those before this part of the batch"):
+        model.fit(x, np.ones((4, 8, 1)), allow_nan=True, verbose=False)
+    assert model.iterations == 2

@@ -171,6 +171,23 @@ def test_validation_on_batches(kind: str) -> None:
     assert trained(X, Y, validation_data=source() if kind != "list" else (X, Y), **(given if kind != "list" else {})) == expected
 
 
+@pytest.mark.parametrize(("passes", "steps", "known"), [([3, 0], None, 1), ([3, 2], 3, 2), ([3, 0, 3], None, 1)])
+def test_validation_that_ends_early_ends_training(passes: list[int], steps: int | None, known: int) -> None:
+    """An epoch that nothing could be validated on isn't in the history; 0 would be the best loss of all."""
+    given = iter(passes)
+    source = (batch(STARTS[number % 3]) for number in range(sum(passes)))
+
+    def held_out() -> Iterator[Any]:
+        if steps is not None:
+            return source
+        return iter([batch(start) for start in STARTS][: next(given)])
+
+    with pytest.warns(UserWarning, match="^validation, the batches ended with number . of epoch 2 of 9: training ends here"):
+        history = made().fit(X, Y, epochs=9, verbose=False, validation_data=source if steps else held_out, validation_steps=steps)
+    assert len(history.history["val_loss"]) == len(history.history["loss"]) == known
+    assert min(history.history["val_loss"]) > 0.1
+
+
 def test_what_belongs_to_the_samples_comes_with_them() -> None:
     parts = [slice(start, start + 4) for start in STARTS]
     given = [Batch(X[part], Y[part], WEIGHTS[part], lengths=LENGTHS[part]) for part in parts]
