@@ -95,7 +95,7 @@ def plain(**changed: object) -> bytes:
         b"{}",
         b"9" * 10_000,
         plain(more=1),
-        plain(leaves=[{"name": "a"}]),
+        plain(leaves=[{"size": 1}]),
         plain(leaves=[{"name": "a", "size": 1, "colour": "red"}]),
         plain(leaves=[{"name": "a", "size": 1.0}]),
         plain(leaves=[{"name": "a", "size": True}]),
@@ -160,3 +160,10 @@ def test_what_the_cache_keeps_of_a_model() -> None:
     for wanted in (Variant("forward", False, shared=True), Variant("record", True, activities=True), Variant("backward", True)):
         function = compiled.compilation.native(wanted)
         assert from_json(NativeFunction, to_json(function)) == function
+
+
+def test_a_field_with_a_default_may_be_missing() -> None:
+    """As in a file that was written before there was such a field."""
+    assert from_json(Leaf, b'{"name": "a"}') == Leaf("a", 0)
+    with pytest.raises(Unfit, match="Leaf has other fields"):
+        from_json(Leaf, b'{"size": 1}')
