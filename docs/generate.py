@@ -308,9 +308,9 @@ def _tile(target: Target, gates: int) -> str:
 # Benchmarks, as they were measured.
 
 
-def measured(_: str) -> str:
-    """The median times of a run's workloads, this project's beside the fastest peer's."""
-    content = json.loads((ROOT / "docs" / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+def measured(_: str, folder: str = "") -> str:
+    """The median times of a run's workloads, this project's beside the fastest peer's; `folder`: of another run's results."""
+    content = json.loads((ROOT / "docs" / "benchmarks" / folder / "results.json").read_text(encoding="utf-8"))
     rows: list[tuple[str, ...]] = []
     for row in content["workloads"]:
         times = {each["peer"]: each["p50"] for each in row["peers"] if "p50" in each}
