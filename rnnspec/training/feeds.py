@@ -203,7 +203,11 @@ def feed_of(
     """
     source = source_of(data.x) if data.y is None else None
     if source is None:
-        return _array_feed(check(data), cuts, steps, name)
+        try:
+            examples = check(data)
+        except ValueError as error:
+            raise ValueError(f"{what}{error}") from None
+        return _array_feed(examples, cuts, steps, name)
     return _source_feed(source, Alike(check, rules), data, cuts, steps, name, what)
 
 

@@ -69,8 +69,8 @@ FIT: dict[str, tuple[dict[str, Any], str]] = {
     "seed below": ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
     "split": ({"validation_split": "0.1"}, "validation_split: expected a number from 0 to below 1, got '0.1'"),
     "validation": ({"validation_data": X}, "validation_data: expected (x, y) or (x, y, sample_weight), got ndarray"),
-    "validation without targets": ({"validation_data": (X, None)}, "targets: none are given"),
-    "validation of batches": ({"validation_data": (Batches(), Y)}, "input x: expected numbers, got objects (Batches)"),
+    "validation without targets": ({"validation_data": (X, None)}, "validation, targets: none are given"),
+    "validation of batches": ({"validation_data": (Batches(), Y)}, "validation, input x: expected numbers, got objects (Batches)"),
 }
 
 

@@ -293,6 +293,7 @@ BAD: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         lambda: {"x": pairs, "validation_data": pairs, "validation_lengths": LENGTHS},
         "validation_mask and validation_lengths are for",
     ),
+    "wrong targets to validate on": (lambda: {"x": X, "y": Y, "validation_data": (X, Y[:3])}, "^validation, targets: expected shape"),
     "nothing": (lambda: {"x": iter([])}, "list_iterator gave no batch"),
     "nothing to validate on": (lambda: {"x": pairs, "validation_data": Empty()}, "validation, Empty gave no batch"),
     "no batch": (lambda: {"x": iter([X])}, r"batch 0: expected \(x, y\), .* got ndarray"),
