@@ -28,14 +28,12 @@ _MODULES = ("callbacks", "data", "decoding", "losses", "metrics", "optimizers", 
 
 def __getattr__(name: str) -> Any:
     """A public name, imported from its home at first use: `import rnnspec` itself loads nothing."""
-    if name in _MODULES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

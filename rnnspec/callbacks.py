@@ -1,6 +1,7 @@
 """Callbacks of `Model.fit` and `Model.evaluate`, with Keras's names, arguments and meaning (keras.callbacks, 3.15).
 
-A list of them is an argument of `fit` and `evaluate`. One of your own is an object of a class that inherits `Callback`.
+A list of them is an argument of `fit` and `evaluate`, or stands in a spec's train section, `callbacks = [EarlyStopping(patience = 3)]`.
+One of your own is an object of a class that inherits `Callback`.
 
 >>> import numpy as np
 >>> import rnnspec

@@ -67,4 +67,4 @@ def predict(
     if json_:
         print_json({"samples": test.samples, "predictions": as_data(found)})
     elif show or output is None:
-        print_table(prediction_table(signature, test, found, classes, show or 10))
+        print_table(prediction_table(signature, test, found, classes, loaded.class_thresholds, show or 10))

@@ -21,11 +21,12 @@ def prediction_table(
     data: DataSet,
     found: Predictions,
     classes: Mapping[str, Sequence[str]],
+    thresholds: Mapping[str, float],
     count: int,
 ) -> Table:
     """`count` samples, evenly spread over the set: targets beside predictions of a single output, or the predictions of several outputs.
 
-    `classes`: the names of classes by output.
+    `classes`: the names of classes by output. `thresholds`: as `CompiledModel.class_thresholds`.
     """
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("sample", "steps"):
@@ -48,18 +49,19 @@ def prediction_table(
                     "" if target is None else _target(target, names, sparse=sparse or values.shape[-1] == 1, of_classes=of_classes)
                 )
             row = values[sample] if real is None else values[sample][real[sample]]
-            shown.append(_predicted(row, names) if of_classes else _values(row))
+            shown.append(_predicted(row, names, thresholds[output.name]) if of_classes else _values(row))
         steps = "" if first is None else "" if isinstance(data.x[first.name][sample], str) else str(data.steps_of(sample, first.name))
         table.add_row(str(sample), steps, *shown)
     return table
 
 
-def _predicted(row: Array, classes: Sequence[str]) -> str:
-    """The class of a row of probabilities, or of the one of the second class, and how probable it is."""
+def _predicted(row: Array, classes: Sequence[str], threshold: float) -> str:
+    """The class of a row of probabilities, or of the one of the second class, and how probable it is; of a score, the score."""
     if row.size > 1:
         return _class(int(row.argmax()), classes, f"  ({row.max():.3f})")
-    likely = float(row[0])
-    return _class(int(likely > 0.5), classes, f"  ({max(likely, 1 - likely):.3f})")
+    score = float(row[0])
+    certainty = max(score, 1 - score) if threshold == 0.5 else score
+    return _class(int(score > threshold), classes, f"  ({certainty:.3f})")
 
 
 def _target(target: object, classes: Sequence[str], *, sparse: bool, of_classes: bool) -> str:

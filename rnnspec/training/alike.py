@@ -6,14 +6,16 @@ here is as strict as the whole check, which has the last word: where anything is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import assert_never, cast
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, assert_never, cast
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
+from rnnspec.contract.packing import PackedIndex
+from rnnspec.contract.signature import IndexSignature, OutputSignature, PairSignature
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import ALL_ROWS, CheckedInputs
+from rnnspec.runtime.data.batches import ALL_ROWS, CheckedInputs, Mask, SequenceInput
 from rnnspec.runtime.data.batches import Batch as CheckedBatch
 from rnnspec.runtime.data.columns import PaddedArray
 from rnnspec.runtime.data.finite_inputs import bounds, is_finite
@@ -78,7 +80,10 @@ def _known(data: Batch, examples: Examples, rule: TargetRule) -> _Known | None:
     (rows,), found = whole.targets, _bounds(target.output.width, rule, cast(Array, data.y))
     if found is None or not isinstance(rows, TargetBatch) or rows.counted is not None or rows.weights is not None:
         return None
-    return _Known(inputs, name, target, target.column.array.shape, whole.inputs, rows, *found)
+    sizes = inputs.samples, whole.inputs.size
+    common = inputs.sequences, inputs.indices, whole.inputs.indices, whole.inputs.reals
+    expected = target.output, target.column.array.shape, rows.targets.shape, rows.targets.dtype, rows.shape, rows.flip
+    return _Known(name, *sizes, *common, *expected, *found)
 
 
 def _bounds(width: int, rule: TargetRule, y: Array) -> tuple[float, float] | None:
@@ -98,14 +103,25 @@ def _bounds(width: int, rule: TargetRule, y: Array) -> tuple[float, float] | Non
 
 @frozen
 class _Known:
-    """What a checked batch was like. `shape`: of the checked targets. `least`, `most`: the targets that the loss takes are between them."""
+    """What a checked batch was like, and nothing of its data.
 
-    inputs: CheckedInputs
+    `shape`: of the checked targets. `rows`, `rows_shape`, `rows_dtype`, `flip`: of the targets as the loss takes them, see `TargetBatch`.
+    `least`, `most`: the targets that the loss takes are between them.
+    """
+
     name: str
-    target: Targets
+    samples: int
+    size: int
+    sequences: Mapping[str, SequenceInput]
+    indices: tuple[IndexSignature | PairSignature, ...]
+    packed: tuple[PackedIndex, ...]
+    reals: tuple[Mask | None, ...]
+    output: OutputSignature
     shape: tuple[int, ...]
-    batch: CheckedBatch
-    rows: TargetBatch
+    rows_shape: tuple[int, ...]
+    rows_dtype: np.dtype[Any]
+    rows: tuple[int, ...]
+    flip: bool
     least: float
     most: float
 
@@ -115,13 +131,12 @@ class _Known:
         if not is_finite(x):
             return None
         with np.errstate(over="ignore"):
-            targets: Array = y.reshape(self.rows.targets.shape).astype(self.rows.targets.dtype, copy=False)
+            targets: Array = y.reshape(self.rows_shape).astype(self.rows_dtype, copy=False)
         low, high = bounds(targets)
         if not (self.least <= low and high <= self.most):
             return None
-        of = self.inputs
-        inputs = CheckedInputs(of.samples, {self.name: PaddedArray(x, borrowed=False)}, of.sequences, of.indices)
+        inputs = CheckedInputs(self.samples, {self.name: PaddedArray(x, borrowed=False)}, self.sequences, self.indices)
         column = PaddedArray(targets.reshape(self.shape), borrowed=False)
-        batch = CheckedBatch(self.batch.size, {self.name: x}, self.batch.indices, self.batch.reals)
-        rows = TargetBatch(None, targets, None, self.rows.shape, self.rows.flip)
-        return Examples(inputs, (Targets(self.target.output, column, None),), ExampleBatch(batch, (rows,)))
+        batch = CheckedBatch(self.size, {self.name: x}, self.packed, self.reals)
+        rows = TargetBatch(None, targets, None, self.rows, self.flip)
+        return Examples(inputs, (Targets(self.output, column, None),), ExampleBatch(batch, (rows,)))

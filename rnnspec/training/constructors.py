@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar, assert_never, cast
 
 from rnnspec.contract.arguments import Argument, Flag, Float, Floats, Int, OneOf, Rate, Texts, Unused
+from rnnspec.contract.executable import Array
 from rnnspec.diagnostics import InternalError
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.validate import finite_number, whole_number
@@ -113,7 +114,7 @@ def checked_argument(what: str, value: object, argument: Argument) -> object:
 
 def _items(value: object) -> Sequence[object]:
     """The elements of a list, a tuple or an array; for anything else one that is no number and no text."""
-    given = value.tolist() if type(value).__name__ == "ndarray" else value  # type: ignore[attr-defined]
+    given = cast(Array, value).tolist() if type(value).__name__ == "ndarray" else value
     return cast(Sequence[object], given) if isinstance(given, (list, tuple)) else (None,)
 
 

@@ -15,7 +15,7 @@ from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.columns import Rows, is_list
 from rnnspec.runtime.data.missing_classes import missing_classes
-from rnnspec.runtime.data.prefetch import Pace, drawn_here, prefetched
+from rnnspec.runtime.data.prefetch import DrawTime, drawn_here, prefetched
 from rnnspec.runtime.data.sources import FORMS, Batch, Source, numbered, source_of, unpacked
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import draw_key, generator
@@ -99,7 +99,7 @@ class SourceFeed:
     _orders: np.random.Generator | None = None
     _going_on: Iterator[object] | None = None
     _gave_some: bool = False
-    _pace: Pace = field(default_factory=Pace)
+    _draw_time: DrawTime = field(default_factory=DrawTime)
 
     @property
     def batches(self) -> int | None:
@@ -112,7 +112,7 @@ class SourceFeed:
             self._orders = generator(draw_key(random), "the order of batches")
         self.source.tell("on_epoch_begin")
         portions = numbered(self._drawn(), self.what, self._portion)
-        yield from drawn_here(portions) if self._pace.is_quick else prefetched(portions, self._pace)
+        yield from drawn_here(portions) if self._draw_time.is_quick else prefetched(portions, self._draw_time)
         self.source.tell("on_epoch_end")
 
     def is_spent(self, taken: int) -> bool:

@@ -107,27 +107,23 @@ class LayeredModel(CompiledModel):
 
     def is_frozen(self, name: str) -> bool:
         """Whether a layer, or something around it, isn't trained."""
-        return self._around(name) is not None
+        return _around(name, self._frozen) is not None
 
     def set_trainable(self, name: str, value: bool) -> None:
         """Freezes or trains a layer with all that is in it, by its full name; "" is the model. ValueError as for `LayerView.trainable`."""
-        others = {each for each in self._frozen if name and each != name and not each.startswith(f"{name}/")}
         if not value:
             self._frozen = frozenset({*self._frozen, name})
             return
-        self._frozen = frozenset(others)
-        if (outer := self._around(name)) is not None:
+        others = frozenset(each for each in self._frozen if name and each != name and not each.startswith(f"{name}/"))
+        if (outer := _around(name, others)) is not None:
             raise ValueError(f"layer {name}: trainable: {outer or 'the model'}, which it is a part of, is frozen: set that first")
+        self._frozen = others
 
     def _take_frozen(self, names: Collection[str]) -> None:
         """Freezes these layers alone; ValueError for names that aren't those of layers."""
         if unknown := set(names) - {"", *self._layer_names()}:
             raise ValueError(f"it freezes {sorted(unknown)[0]}, and there is no such layer")
         self._frozen = frozenset(names)
-
-    def _around(self, name: str) -> str | None:
-        """The layer that freezes a layer: itself, one around it, or "", the model; None if it is trained."""
-        return next((each for each in self._frozen if not each or name == each or name.startswith(f"{each}/")), None)
 
     def _frozen_weights(self) -> tuple[str, ...]:
         return frozen_weights([weight.name for weight in self.signature.weights], self._frozen)
@@ -144,6 +140,11 @@ class LayeredModel(CompiledModel):
         guess = nearest(name, known) if isinstance(name, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
         there_are = ", ".join(known)
         raise ValueError(f"model {self.signature.model} has no layer {name!r}; {guess or f'there are {there_are}'}")
+
+
+def _around(name: str, frozen: Collection[str]) -> str | None:
+    """Of the frozen layers the one that freezes a layer: itself, one around it, or "", the model; None if it is trained."""
+    return next((each for each in frozen if not each or name == each or name.startswith(f"{each}/")), None)
 
 
 def _flag(what: str, value: object) -> bool:

@@ -16,6 +16,7 @@ import rnnspec
 from rnnspec.losses import BinaryCrossentropy, Hinge
 from rnnspec.runtime.storage import model_file
 from rnnspec.runtime.storage.model_file import ArtifactError
+from tests.e2e.conftest import Workplace
 
 SPEC = """model Tone(words = 12) {
     input review: text[time](max_tokens = words, standardize = lower, split = word, maxlen = 5, truncating = pre)
@@ -175,7 +176,7 @@ def test_classes_without_names_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("loss", ["binary_crossentropy(from_logits = true)", "hinge"])
-def test_the_class_of_logits_and_of_margins_is_told_by_their_sign(loss: str, tmp_path: Path) -> None:
+def test_the_class_of_logits_and_of_margins_is_told_by_their_sign(loss: str, tmp_path: Path, workplace: Workplace) -> None:
     """The value of one unit is above 0 half of the time, as a probability is above one half."""
     x = np.linspace(-1.0, 1.0, 20, dtype=np.float32)[:, None]
     layers = "input x: float[1]  Dense(1, kernel_initializer = ones)"
@@ -187,6 +188,13 @@ def test_the_class_of_logits_and_of_margins_is_told_by_their_sign(loss: str, tmp
     assert chosen.predict_classes(x).tolist() == model.predict_classes(x).tolist()
     chosen.save(tmp_path / "sign.rnnc")
     assert rnnspec.load(tmp_path / "sign.rnnc").predict_classes(x).tolist() == model.predict_classes(x).tolist()
+    chosen.set_classes(["minus", "plus"])
+    chosen.save(tmp_path / "named.rnnc")
+    np.savez(tmp_path / "x.npz", x=x)
+    shown = workplace.succeeds("predict", tmp_path / "named.rnnc", "-d", tmp_path / "x.npz", "--show", "20").out
+    rows = [line.split() for line in shown.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[1] for row in rows] == ["plus" if value > 0 else "minus" for value in x[:, 0]]
+    assert [row[2] for row in rows] == [f"({value:.3f})" for value in x[:, 0]]
 
 
 def test_a_vocabulary_from_a_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from numbers import Real
 from typing import Any, cast
 
@@ -165,8 +166,7 @@ def _refuse_steps(source: Source, is_bare: bool) -> None:
 
 def _of_batches(signature: Signature, by_name: Mapping[str, list[_Target]], source: Source) -> Iterator[tuple[_Target, Batch]]:
     """Of batches as `fit` takes them, the inputs that are adapted to."""
-    read: Callable[[object], Batch] = lambda item: inputs_of(signature, item)  # noqa: E731
-    for number, batch in enumerate(numbered(source.one_pass(), "", read)):
+    for number, batch in enumerate(numbered(source.one_pass(), "", partial(inputs_of, signature))):
         named = inputs_by_name(signature, batch.x)
         sequences = [name for name in named if any(target.use.is_sequence for target in by_name.get(name, []))]
         masks, counts = (_of_names(what, given, sequences) for what, given in (("mask", batch.mask), ("lengths", batch.lengths)))

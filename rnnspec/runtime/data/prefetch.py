@@ -38,7 +38,7 @@ QUICK = 1e-3
 
 
 @dataclass
-class Pace:
+class DrawTime:
     """How long it takes to draw the items of a source."""
 
     seconds: float = 0.0
@@ -76,10 +76,10 @@ class _End:
     error: BaseException | None
 
 
-def prefetched(items: Iterator[Item], pace: Pace | None = None) -> Generator[Item]:
+def prefetched(items: Iterator[Item], taken: DrawTime | None = None) -> Generator[Item]:
     """The items, drawn by a thread of their own, which also closes a generator `items` at the end; its errors are raised here.
 
-    `pace`: how long the drawing takes is added to it. To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
+    `taken`: how long the drawing takes is added to it. To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
     """
     process = os.getpid()
     ready = SimpleQueue[Item | _End]()
@@ -87,7 +87,7 @@ def prefetched(items: Iterator[Item], pace: Pace | None = None) -> Generator[Ite
     for _ in range(AHEAD):
         wanted.put(True)
     thread = threading.Thread(
-        target=copy_context().run, args=(_draw, items, wanted, ready, pace or Pace()), name="rnnspec batches", daemon=True
+        target=copy_context().run, args=(_draw, items, wanted, ready, taken or DrawTime()), name="rnnspec batches", daemon=True
     )
     try:
         thread.start()
@@ -107,7 +107,7 @@ def prefetched(items: Iterator[Item], pace: Pace | None = None) -> Generator[Ite
             thread.join(PATIENCE)
 
 
-def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End], pace: Pace) -> None:
+def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End], taken: DrawTime) -> None:
     """The thread's work."""
     end: BaseException | None = None
     try:
@@ -118,8 +118,8 @@ def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[I
                     item = next(items)
                 except StopIteration:
                     break
-                pace.seconds += perf_counter() - begun
-                pace.items += 1
+                taken.seconds += perf_counter() - begun
+                taken.items += 1
                 ready.put(item)
                 del item  # its memory is whose it is now
         finally:

@@ -311,8 +311,8 @@ class CompiledModel(Learning):
         """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.
 
         It is the place of the largest output, of an output of one unit whether that is above one half, or above 0 with a loss of logits
-        or a hinge. An array (samples,) of str or
-        int64; of a sequence output a list with an array of steps for each sample. Arguments and errors as for `predict`.
+        or a hinge. An array (samples,) of str or int64; of a sequence output a list with an array of steps for each sample.
+        Arguments and errors as for `predict`.
 
         >>> import rnnspec
         >>> spec = "model Tone { input t: text[time]  Embedding(9, 4, mask_zero = true)  LSTM(4)  Dense(2, activation = softmax) }"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -102,6 +104,17 @@ def test_the_batch_is_the_same_in_memory_of_its_own(name: str) -> None:
         assert found.owned() is found
         assert same(Examples(found.inputs, found.targets).batch(ALL_ROWS), expected)
     assert checks.count == 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_data_of_earlier_batches_is_not_kept(name: str) -> None:
+    """What a batch was like is remembered, its arrays are let go of."""
+    checks, data = Checks(made(name)), batch(name)
+    kept = [weakref.ref(array) for array in (data.x, data.y)]
+    checks.alike(data)
+    del data
+    gc.collect()
+    assert [array() for array in kept] == [None, None]
 
 
 WRONG: dict[str, tuple[str, Callable[[Any], None]]] = {
