@@ -19,12 +19,13 @@ def ctc_scratch(classes: int, steps: int, labels: int) -> int:
     """The doubles of scratch memory that connectionist temporal classification needs.
 
     `steps` and `labels`: of the samples with the most of each. For each step there are a normalizer, and the emissions and the forward
-    variables of all states; once there are the backward variables, what skips cost, the states' shares and the sums of a row.
+    variables of all states, in two doubles each; once there are the backward variables, alike, what skips cost, the states' shares and
+    the sums of a row.
     """
     states = 2 * labels + 1
     width = states + MOST_LANES - 1  # rounded up from an odd number
     padded = width + 2
-    return classes + MOST_LANES + 2 * padded + width + steps * (1 + width) + (steps + 1) * padded
+    return classes + MOST_LANES + 3 * padded + width + steps * (1 + 2 * width) + (steps + 1) * 2 * padded
 
 
 def blank_problem(blank: int, width: int) -> str:

@@ -41,6 +41,7 @@ def ctc_text(dtype: str, lanes: int) -> str:
         "symbol": SYMBOLS["ctc"],
         "lanes": lanes,
         "vector": f"<{lanes} x double>",
+        "pair": f"{{ <{lanes} x double>, <{lanes} x double> }}",
         "vector_suffix": f"v{lanes}f64",
         "numbers": f"<{lanes} x i64>",
         "flags": f"<{lanes} x i1>",
@@ -54,10 +55,9 @@ def ctc_text(dtype: str, lanes: int) -> str:
         "widen": "fpext" if size == 4 else "bitcast",
         "narrow": "fptrunc" if size == 4 else "bitcast",
         "exp": math_symbol("exp", "f64", lanes),
-        "log": math_symbol("log", "f64", lanes),
         "log_of_one": math_symbol("log", "f64", 1),
     }
-    return render("ctc.ll.j2", values)
+    return "\n".join(render(f"{name}.ll.j2", values) for name in ("extended_numbers", "ctc_rows", "ctc"))
 
 
 _TEXTS: Mapping[str, Callable[[str, int], str]] = MappingProxyType({"ctc": ctc_text})

@@ -135,6 +135,18 @@ def test_logits_beyond_all_reason(dtype: str) -> None:
         assert not gradient.any()
 
 
+def test_probabilities_far_beyond_a_double() -> None:
+    """Paths whose probabilities are below exp(-5,000) are told apart."""
+    random = np.random.default_rng(11)
+    logits = random.normal(0.0, 300.0, (60, 5))
+    labels = [int(label) for label in random.integers(1, 5, 20)]
+    loss, slope = by_states(logits, labels)
+    losses, (gradient,) = computed([logits], [labels])
+    assert loss > 5000
+    assert losses[0] == pytest.approx(loss, rel=1e-13)
+    np.testing.assert_allclose(gradient, slope, rtol=0, atol=1e-9)
+
+
 def test_no_labels_one_step_and_no_step() -> None:
     logits = np.log(np.array([[0.25, 0.75]]))
     none = np.zeros((0, 2))
