@@ -9,12 +9,14 @@ from rnnspec.version import __version__
 if TYPE_CHECKING:
     from rnnspec.api import compile, load
     from rnnspec.contract.tuning import Tuning
+    from rnnspec.deploy.build import build
     from rnnspec.diagnostics import SpecError
     from rnnspec.training.model import Model
 
-__all__ = ["Model", "SpecError", "Tuning", "__version__", "compile", "load"]
+__all__ = ["Model", "SpecError", "Tuning", "__version__", "build", "compile", "load"]
 
 _HOMES = {
+    "build": "rnnspec.deploy.build",
     "compile": "rnnspec.api",
     "load": "rnnspec.api",
     "Model": "rnnspec.training.model",

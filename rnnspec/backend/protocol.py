@@ -22,6 +22,46 @@ class Emitted:
     imports: tuple[str, ...] = ()
 
 
+@frozen
+class StepInput:
+    """An input of a step, by its name in the model. `vocabulary`: of ids, which are int32 from 0 to below it."""
+
+    name: str
+    width: int
+    vocabulary: int | None = None
+
+
+@frozen
+class StepOutput:
+    """An output of a step, by its name in the model."""
+
+    name: str
+    width: int
+
+
+@frozen
+class StepExport:
+    """A step of one sequence as functions of a library: what they are called, and where what they read and write lies.
+
+    `int32 <prefix>_step(state, inputs..., outputs...)` and `int32 <prefix>_steps(the same, size)`, for so many steps one after the other;
+    they give `OK`, or `BAD_ID` for an id out of range, before anything is changed. `states`: each state's place in bytes in the structure
+    that `state` points to, of `state_bytes`. `constants`: all that the step reads of the weights and of what is prepared of them;
+    `places`: each buffer's place in it. The kernels have numbers for all sizes, see `kernel.fixed_sizes`.
+    """
+
+    prefix: str
+    states: Mapping[str, int]
+    state_bytes: int
+    inputs: tuple[StepInput, ...]
+    outputs: tuple[StepOutput, ...]
+    constants: bytes
+    places: Mapping[str, int]
+
+
+OK, BAD_ID = 0, 4
+"""What functions of a library give."""
+
+
 class Backend(Protocol):
     """A back end: from functions of the tensor IR to object code for one kind of machine. Stateless: equal arguments, equal results."""
 
@@ -81,6 +121,10 @@ class Backend(Protocol):
         """The object code of a text; InternalError if the text is wrong."""
         ...
 
+    def code_bytes(self, object_code: bytes) -> int:
+        """The bytes of instructions in object code of any target."""
+        ...
+
     def identity(self, target: Target) -> tuple[str, ...]:
         """The facts that object code depends on beside the text: the compilers and their settings, for cache keys."""
         ...
@@ -95,6 +139,10 @@ class Backend(Protocol):
 
     def emit_sequence_loss(self, name: str, dtype: str, target: Target) -> Emitted:
         """The loss of that name over whole sequences, see `contract.sequence_loss.NativeLoss`; InternalError if there is none."""
+        ...
+
+    def emit_step(self, kernels: Kernels, export: StepExport) -> Emitted:
+        """The text of a library's step, see `StepExport`."""
         ...
 
     def emit_python_call(self, target: Target) -> Emitted:

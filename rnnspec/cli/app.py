@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli import check, compile, evaluate, format, inspect, opt, predict, profile, train
+from rnnspec.cli import build, check, compile, evaluate, format, inspect, opt, predict, profile, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -37,7 +37,7 @@ def rnnspec(
 
 COMMANDS = (
     *(check.check, inspect.inspect, opt.opt, train.train, evaluate.evaluate, predict.predict),
-    *(compile.compile, profile.profile, format.format),
+    *(compile.compile, build.build, profile.profile, format.format),
 )
 for command in COMMANDS:
     name = "fmt" if command is format.format else command.__name__

@@ -9,5 +9,25 @@ TargetName: TypeAlias = Literal["avx512", "avx2", "sse4.2", "neon"]
 TARGET_NAMES: tuple[TargetName, ...] = get_args(TargetName)
 """`kernel.target.TARGETS` has the description of each."""
 
+BuildTargetName: TypeAlias = Literal[
+    "x86-64-v2",
+    "x86-64-v3",
+    "x86-64-v4",
+    "x86-64-v3-windows",
+    "aarch64",
+    "aarch64-apple",
+    "wasm32",
+    "wasm32-simd",
+    "cortex-m0plus",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+    "riscv32",
+    "riscv64",
+]
+
+BUILD_TARGET_NAMES: tuple[BuildTargetName, ...] = get_args(BuildTargetName)
+"""The machines that `rnnspec build` makes libraries for; `kernel.build_targets.BUILD_TARGETS` has the description of each."""
+
 TARGET_VARIABLE = "RNNSPEC_TARGET"
 """The environment's variable that names the target to compile for, where that isn't all that the machine has."""

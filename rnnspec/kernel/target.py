@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Literal
 
-from rnnspec.contract.target_names import TARGET_VARIABLE, TargetName
+from rnnspec.contract.target_names import TARGET_VARIABLE, BuildTargetName, TargetName
 from rnnspec.frozen import frozen
 from rnnspec.ir.types import DType
 
@@ -43,10 +44,11 @@ class Target:
     `vector_bytes`: of a register, `registers`: vector registers. `pause`: tells a processor that a thread waits in a loop.
     `cycle_counter`: the name of LLVM's function that reads a counter of one rate. `denormals`: None where there is no switch, or
     nothing to gain by it. `needs`: features, by LLVM's names, without which a machine of the architecture isn't this one.
-    `first_level_bytes`, `second_level_bytes`: a core's caches.
+    `first_level_bytes`, `second_level_bytes`: a core's caches. `relocation`: whether code may lie anywhere ("pic") or where it is linked
+    to ("static"); `abi`: how numbers are passed, by LLVM's name, where the triple doesn't say.
     """
 
-    name: TargetName
+    name: TargetName | BuildTargetName
     triple: str
     architecture: str
     cpu: str
@@ -62,6 +64,8 @@ class Target:
     object_format: str = "ELF"
     first_level_bytes: int = 2**15
     second_level_bytes: int = 2**19
+    relocation: Literal["pic", "static"] = "pic"
+    abi: str = ""
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector register."""

@@ -22,6 +22,7 @@ from rnnspec.training import optimizers as training_optimizers
 from rnnspec.training import schedules as training_schedules
 
 EXAMPLES: dict[str, Any] = {
+    "rnnspec.build": rnnspec.build,
     "rnnspec.compile": rnnspec.compile,
     "rnnspec.load": rnnspec.load,
     "Model.forward": CompiledModel.forward,

@@ -28,7 +28,7 @@ ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRON
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "api", "contract", "diagnostics", "training"},
+    "": {"version", "api", "contract", "deploy", "diagnostics", "training"},
     "version": set(),
     "resources": set(),
     "frozen": set(),
@@ -78,15 +78,16 @@ MAY_KNOW: dict[str, set[str]] = {
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
+    "deploy": LOW | {"ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "datafiles", "profile"},
+    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "datafiles", "profile", "deploy"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 
 Read from the top: a room stands on the floor above the highest room that it may know.
 """
 
-COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
+COMMANDS = (".build", ".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
 HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpoolctl", "typer"}
 LATE = {
     "rnnspec",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnnspec.backend.llvm_cpu import entry, objects, sequence_losses, updates
+from rnnspec.backend.llvm_cpu import entry, exports, objects, sequence_losses, updates
 from rnnspec.backend.llvm_cpu.module import emit_module
 from rnnspec.backend.llvm_cpu.objects import Machine
 from rnnspec.backend.llvm_cpu.python_call import SYMBOL, emit_python_call, imported_functions
-from rnnspec.backend.protocol import SCHEDULE, Emitted
+from rnnspec.backend.protocol import SCHEDULE, Emitted, StepExport
 from rnnspec.contract.executable import Formula
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
@@ -89,6 +89,10 @@ class LlvmCpu:
         """An object file of the target's kind; InternalError if LLVM refuses the text."""
         return Machine(target).object_code(text)
 
+    def code_bytes(self, object_code: bytes) -> int:
+        """The sum of all sections of instructions."""
+        return objects.code_bytes(object_code)
+
     def identity(self, target: Target) -> tuple[str, ...]:
         """The processor, its features and the version of LLVM with its options."""
         return (target.cpu, target.features, Machine(target).identity)
@@ -117,6 +121,10 @@ class LlvmCpu:
         if name not in sequence_losses.SYMBOLS:
             raise InternalError(f"there is no loss of sequences named {name}")
         return Emitted(sequence_losses.emit_sequence_loss(name, dtype, target), (sequence_losses.SYMBOLS[name],))
+
+    def emit_step(self, kernels: Kernels, export: StepExport) -> Emitted:
+        """LLVM text of the functions of `protocol.StepExport`, for a target of any width of addresses."""
+        return Emitted(exports.emit_step(kernels, export), exports.symbols(export))
 
     def emit_python_call(self, target: Target) -> Emitted:
         """LLVM text of a CPython builtin; `imports` are the functions of CPython's C API in it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from rnnspec.backend.llvm_cpu.calls import NestCall
 from rnnspec.backend.llvm_cpu.clocks import CLOCKS, Clocks
+from rnnspec.backend.llvm_cpu.denormals import ControlState, begin_flushing, end_flushing
 from rnnspec.backend.llvm_cpu.parallel_rows import OWN_ROWS, even_range, fewer_by_units, place_of, token_range, wait
 from rnnspec.backend.llvm_cpu.segments import Segment, begin_sums, keep_states, restore_states, segment_buffers, segment_loop, turns_of
 from rnnspec.backend.llvm_cpu.time_blocks import Turns, block_loop
@@ -21,7 +22,7 @@ from rnnspec.kernel.calling_convention import CallingConvention, calling_convent
 from rnnspec.kernel.memory import Plan
 from rnnspec.kernel.nodes import Block, Buffer, ColumnReduce, KernelFunction, Outer, ScanLoop, SegmentPhase, Segments, TimeBlock
 from rnnspec.kernel.parallel_rows import Pending, is_divided, memory_of
-from rnnspec.kernel.target import ELEMENT_BYTES, DenormalSwitch, Target
+from rnnspec.kernel.target import ELEMENT_BYTES, Target
 
 ALONE = ("i64 0", "i64 1", "ptr null")
 """The further arguments of a scan on one thread, see `llvm_cpu.scan.SHARING`."""
@@ -37,14 +38,6 @@ def shared_symbol(name: str) -> str:
     return f"{symbol(name)}_shared"
 
 
-@frozen
-class _ControlState:
-    """The caller's state of a control register: `saved` is its address."""
-
-    switch: DenormalSwitch
-    saved: str
-
-
 @dataclass
 class _Entry:
     """An entry point under way: where its buffers are, and its sizes by name."""
@@ -52,7 +45,7 @@ class _Entry:
     vectors: Vectors
     buffers: Mapping[str, str]
     sizes: Mapping[Size, str]
-    state: _ControlState | None
+    state: ControlState | None
 
     @property
     def writer(self) -> FunctionWriter:
@@ -84,8 +77,7 @@ class _Entry:
         return replace(self, buffers=moved, sizes={**self.sizes, Tokens(block.steps.number): tokens})
 
     def end(self) -> str:
-        if self.state is not None:
-            self.writer.do(f"call void @{self.state.switch.write}(ptr {self.state.saved})")
+        end_flushing(self.writer, self.state)
         return self.writer.text()
 
 
@@ -94,7 +86,7 @@ def _begin(
 ) -> _Entry:
     writer = FunctionWriter(name, ["ptr %pointers", "ptr %dims", *parameters], linkage="dso_local")
     vectors = Vectors(writer, target, function.dtype, library)
-    state = _flush(vectors)
+    state = begin_flushing(vectors)
     sizes = _dims(writer, calls)
     return _Entry(vectors, _buffer_registers(vectors, function, calls, sizes), sizes, state)
 
@@ -419,19 +411,3 @@ def _slot_registers(entry: FunctionWriter, arena: str, plan: Plan, sizes: Mappin
             size = entry.add(entry.assign(f"and i64 {bytes_}, {-ALIGNMENT}"), SLOT_GAP, "size")
         offset = entry.add(offset, size)
     return registers
-
-
-def _flush(vectors: Vectors) -> _ControlState | None:
-    """Turns denormals off on machines that have the switch; returns the state to restore, None without a switch."""
-    switch = vectors.target.denormals
-    if switch is None:
-        return None
-    for name in (switch.read, switch.write):
-        vectors.library.declarations[f"declare void @{name}(ptr)"] = None
-    entry = vectors.writer
-    saved, changed = entry.assign("alloca i32", "state"), entry.assign("alloca i32", "state")
-    entry.do(f"call void @{switch.read}(ptr {saved})")
-    flags = entry.assign(f"or i32 {entry.assign(f'load i32, ptr {saved}')}, {switch.bits}")
-    entry.do(f"store i32 {flags}, ptr {changed}")
-    entry.do(f"call void @{switch.write}(ptr {changed})")
-    return _ControlState(switch, saved)

@@ -67,6 +67,17 @@ def _host_target() -> Target:
     return replace(base, triple=triple, cpu=llvm.get_host_cpu_name(), features=features.flatten(), object_format=parts.ObjectFormat)
 
 
+def code_bytes(object_code: bytes) -> int:
+    """The bytes of all sections of instructions in an object file."""
+
+    def counted() -> int:
+        import llvmlite.binding as llvm
+
+        return sum(section.size() for section in llvm.ObjectFileRef.from_data(object_code).sections() if section.is_text())
+
+    return in_llvm(counted)
+
+
 class Machine:
     """LLVM's back end for one target."""
 
@@ -82,7 +93,8 @@ class Machine:
         return " ".join([".".join(map(str, self._llvm.llvm_version_info)), *PASSES, str(LONGEST), str(FAR_TOO_LONG)])
 
     def _machine(self, level: int) -> TargetMachine:
-        return _target_machine(self._target.triple, self._target.cpu, self._target.features, level)
+        target = self._target
+        return _target_machine(target.triple, target.cpu, target.features, level, target.relocation, target.abi)
 
     def optimise(self, text: str) -> ModuleRef:
         """The verified module, after its passes."""
@@ -111,10 +123,12 @@ class Machine:
 
 
 @cache
-def _target_machine(triple: str, cpu: str, features: str, level: int) -> TargetMachine:
+def _target_machine(triple: str, cpu: str, features: str, level: int, relocation: str, abi: str) -> TargetMachine:
     """Cached, since llvmlite's destructor would swallow an interrupt."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default")
+    return llvm.Target.from_triple(triple).create_target_machine(
+        cpu=cpu, features=features, opt=level, reloc=relocation, codemodel="default", abiname=abi
+    )

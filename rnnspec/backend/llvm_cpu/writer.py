@@ -9,9 +9,9 @@ from contextlib import contextmanager
 class FunctionWriter:
     """The body of one LLVM function; operands and results are strings like `%row.4` or `0`."""
 
-    def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal") -> None:
-        self.name = name
-        self._header = f"define {linkage} void @{quoted(name)}({', '.join(parameters)}) #0 {{"
+    def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal", result: str = "void") -> None:
+        self.name, self._result = name, result
+        self._header = f"define {linkage} {result} @{quoted(name)}({', '.join(parameters)}) #0 {{"
         self._lines: list[str] = []
         self._count = 0
         self.label = ""
@@ -45,9 +45,9 @@ class FunctionWriter:
         """Ends the block with a conditional jump, on an i1."""
         self.do(f"br i1 {condition}, label %{on_true}, label %{on_false}")
 
-    def text(self) -> str:
-        """The whole definition."""
-        return "\n".join([self._header, *self._lines, "  ret void", "}"]) + "\n"
+    def text(self, value: str = "") -> str:
+        """The whole definition; `value`: what a function that has a result gives."""
+        return "\n".join([self._header, *self._lines, f"  ret {f'{self._result} {value}' if value else 'void'}", "}"]) + "\n"
 
     # Integer arithmetic on i64
 

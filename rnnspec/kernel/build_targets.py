@@ -1,0 +1,94 @@
+"""The machines that libraries are built for: each described by itself, whatever machine builds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rnnspec.kernel.target import AVX2, AVX512, NEON, SSE42, Intrinsic, Target
+
+# No vector registers: the lanes are how far loops are unrolled, and registers are counted in such groups. Caches are small, if any.
+_SMALL = Target(
+    name="cortex-m4",
+    triple="thumbv7em-unknown-none-eabihf",
+    architecture="thumbv7em",
+    cpu="cortex-m4",
+    features="",
+    vector_bytes=8,
+    registers=16,
+    fused_multiply_add=True,
+    pause=Intrinsic("llvm.arm.hint", (("i32", 1),)),
+    cycle_counter="llvm.readcyclecounter",
+    denormals=None,
+    pointer_bits=32,
+    first_level_bytes=2**14,
+    second_level_bytes=2**14,
+    relocation="static",
+)
+
+_WASM = replace(
+    _SMALL,
+    name="wasm32",
+    triple="wasm32-unknown-unknown",
+    architecture="wasm32",
+    cpu="generic",
+    features="+bulk-memory",
+    fused_multiply_add=False,
+    object_format="Wasm",
+    first_level_bytes=2**15,
+    second_level_bytes=2**19,
+)
+
+_RISCV = replace(
+    _SMALL,
+    name="riscv64",
+    triple="riscv64-unknown-linux-gnu",
+    architecture="riscv64",
+    cpu="generic-rv64",
+    features="+m,+a,+f,+d,+c",
+    pointer_bits=64,
+    first_level_bytes=2**15,
+    second_level_bytes=2**17,
+    relocation="pic",
+    abi="lp64d",
+)
+
+_DESCRIBED = (
+    replace(SSE42, name="x86-64-v2", cpu="x86-64-v2"),
+    replace(AVX2, name="x86-64-v3", cpu="x86-64-v3"),
+    replace(AVX512, name="x86-64-v4", cpu="x86-64-v4"),
+    replace(AVX2, name="x86-64-v3-windows", cpu="x86-64-v3", triple="x86_64-pc-windows-msvc", object_format="COFF"),
+    replace(NEON, name="aarch64"),
+    replace(NEON, name="aarch64-apple", triple="arm64-apple-macosx11.0", cpu="apple-m1", features="", object_format="MachO"),
+    _WASM,
+    replace(_WASM, name="wasm32-simd", features="+simd128,+bulk-memory", vector_bytes=16),
+    replace(
+        _SMALL,
+        name="cortex-m0plus",
+        triple="thumbv6m-unknown-none-eabi",
+        architecture="thumbv6m",
+        cpu="cortex-m0plus",
+        registers=2,
+        fused_multiply_add=False,
+    ),
+    _SMALL,
+    replace(_SMALL, name="cortex-m7", cpu="cortex-m7"),
+    replace(_SMALL, name="cortex-m33", triple="thumbv8m.main-unknown-none-eabihf", architecture="thumbv8m.main", cpu="cortex-m33"),
+    replace(
+        _RISCV,
+        name="riscv32",
+        triple="riscv32-unknown-none-elf",
+        architecture="riscv32",
+        cpu="generic-rv32",
+        features="+m,+a,+f,+c",
+        pointer_bits=32,
+        first_level_bytes=2**14,
+        second_level_bytes=2**14,
+        relocation="static",
+        abi="ilp32f",
+    ),
+    _RISCV,
+)
+
+BUILD_TARGETS: Mapping[str, Target] = {target.name: target for target in _DESCRIBED}
+"""All machines by their names, in the order of `contract.target_names.BUILD_TARGET_NAMES`."""

@@ -1,0 +1,42 @@
+"""Kernels for a call whose sizes are known: numbers in the place of sizes, as a library for one sequence and one step has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from rnnspec.contract.dimensions import Dim, Size, substituted
+from rnnspec.diagnostics import InternalError
+from rnnspec.kernel.nodes import (
+    ColumnReduce,
+    FusedLoop,
+    GatherIds,
+    KernelFunction,
+    Node,
+    Outer,
+    PackPanels,
+    Rearranged,
+    RowReduce,
+    ScanLoop,
+    Scatter,
+)
+
+
+def with_sizes(function: KernelFunction, sizes: Mapping[Size, Dim]) -> KernelFunction:
+    """The function with numbers for these sizes; InternalError for one with scans, whose steps have no number."""
+    buffers = tuple(replace(buffer, rows=substituted(buffer.rows, sizes)) for buffer in function.buffers)
+    return replace(function, buffers=buffers, nodes=tuple(_fixed(node, sizes) for node in function.nodes))
+
+
+def _fixed(node: Node, sizes: Mapping[Size, Dim]) -> Node:
+    match node:
+        case FusedLoop() | RowReduce() | ColumnReduce() | Outer() | GatherIds() | Rearranged():
+            return replace(node, rows=substituted(node.rows, sizes))
+        case Scatter():
+            return replace(node, rows=substituted(node.rows, sizes), target_rows=substituted(node.target_rows, sizes))
+        case PackPanels():
+            return node
+        case ScanLoop():
+            raise InternalError("a scan in a function of known sizes")
+    assert_never(node)

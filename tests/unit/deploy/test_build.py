@@ -1,0 +1,245 @@
+"""Libraries for C: the step's bits on this machine, what is in a folder, what is refused."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.contract.executable import Array
+from rnnspec.contract.target_names import BUILD_TARGET_NAMES
+from rnnspec.deploy.archive import archive
+from rnnspec.deploy.elf_symbols import undefined_symbols
+from rnnspec.deploy.step_layout import CannotBuild, StepLayout, identifier, step_layout
+from rnnspec.deploy.step_library import reference, step_library
+from rnnspec.driver.compilation import Compilation, compilation_of
+from rnnspec.kernel.build_targets import BUILD_TARGETS
+from rnnspec.runtime.native.jit import Jit
+
+STEPS = 40
+NATIVE = {"x86_64": "x86-64-v2", "aarch64": "aarch64"}[compilation_of("model M { input x: float[1]\n Dense(1) }").machine().architecture]
+"""A target whose code this machine runs."""
+
+TINY = "model Tiny { input x: float[time, 3]\n LSTM(8)\n Dense(1) }"
+MODELS = {
+    "lstm": "model M { input x: float[time, 5]\n LSTM(20, return_sequences = true)\n Dense(3) }",
+    "last": TINY,
+    "normalized": "model M { input x: float[time, 3]\n GRU(4)\n LayerNormalization()\n Dense(2, activation = softmax) }",
+    "ids": "model M { input word: int[time]\n Embedding(30, 6)\n SimpleRNN(7)\n Dense(30) }",
+    "windows": "model M { input x: float[time, 3]\n Conv1D(4, 3, padding = causal)\n GRU(5, reset_after = false) }",
+    "two": """model M { input a: float[time, 2], b: float[3]
+        s = a -> LSTM(4)
+        both = [s, b] -> Concatenate() -> Dense(5)
+        y = both -> Dense(1)
+        output both, y }""",
+    "own": """cell Leaky(units) {
+        weight kernel [features, units] = glorot_uniform
+        state h [units]
+        h' = 0.9 * h + 0.1 * tanh(x @ kernel)
+        return h' }
+        model M { input x: float[time, 3]\n Leaky(6, return_sequences = true)\n Leaky(3) }""",
+}
+
+
+@cache
+def model(name: str, dtype: str = "float32") -> tuple[Compilation, Mapping[str, Array]]:
+    made = rnnspec.compile(MODELS[name], dtype=dtype, seed=3)
+    return compilation_of(MODELS[name], dtype=dtype), dict(made.weights)
+
+
+def inputs(layout: StepLayout) -> dict[str, Array]:
+    """With silence, and steps beyond all reason."""
+    random = np.random.default_rng(1)
+    given: dict[str, Array] = {}
+    for each in layout.inputs:
+        if each.vocabulary is not None:
+            given[each.source] = random.integers(0, each.vocabulary, STEPS).astype(np.int32)
+            continue
+        values = random.normal(size=(STEPS, each.width))
+        values[10:20] = 0
+        values[20] = 1e-40
+        values[30], values[31] = 1e30, np.inf
+        given[each.source] = values.astype(np.float64 if layout.bytes == 8 else np.float32)
+    return given
+
+
+def called(code: bytes, symbol: str, arrays: Sequence[Array], *sizes: int) -> int:
+    loaded = Jit().load(code, (symbol,))
+    kinds = [ctypes.c_void_p] * len(arrays) + [ctypes.c_size_t] * len(sizes)
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)(loaded.addresses[symbol])
+    return int(function(*(array.ctypes.data for array in arrays), *sizes))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_have_the_bits_of_a_stream(name: str) -> None:
+    compilation, weights = model(name)
+    layout, target = step_layout(compilation.signature, "m"), BUILD_TARGETS[NATIVE]
+    library, given = step_library(compilation, weights, layout, target), inputs(layout)
+    expected = reference(compilation, weights, layout, target, given)
+    state = np.zeros(layout.state_bytes + 16, np.uint8)
+    state[-16:] = 77
+    outputs = [np.zeros((STEPS, each.width), np.float32) for each in layout.outputs]
+    ordered = [given[each.source] for each in layout.inputs]
+    assert called(library.object_code, "m_steps", [state, *ordered, *outputs], STEPS) == 0
+    assert (state[-16:] == 77).all()
+    for output, right in zip(outputs, expected, strict=True):
+        assert output.tobytes() == right.tobytes()
+    # One by one, from zeros again, is the same.
+    state[:-16] = 0
+    for step in range(STEPS):
+        one = [np.full_like(output[:1], np.nan) for output in outputs]
+        assert called(library.object_code, "m_step", [state, *(each[step : step + 1] for each in ordered), *one]) == 0
+        assert all(each.tobytes() == output[step : step + 1].tobytes() for each, output in zip(one, outputs, strict=True))
+
+
+def test_a_library_in_double_precision() -> None:
+    compilation, weights = model("last", "float64")
+    layout, target = step_layout(compilation.signature, "m"), BUILD_TARGETS[NATIVE]
+    library, given = step_library(compilation, weights, layout, target), inputs(layout)
+    (expected,) = reference(compilation, weights, layout, target, given)
+    output = np.zeros((STEPS, 1))
+    assert called(library.object_code, "m_steps", [np.zeros(layout.state_bytes, np.uint8), given["x"], output], STEPS) == 0
+    assert output.tobytes() == expected.tobytes()
+    # A vector has two elements at least, on machines whose registers hold a single one.
+    small = step_library(compilation, weights, layout, BUILD_TARGETS["cortex-m7"])
+    assert small.target.vector_bytes == 16
+
+
+def test_an_id_out_of_range_changes_nothing() -> None:
+    compilation, weights = model("ids")
+    layout = step_layout(compilation.signature, "m")
+    library = step_library(compilation, weights, layout, BUILD_TARGETS[NATIVE])
+    for bad in (-1, 30, 2**31 - 1):
+        ids = np.array([3, 4, bad, 5], np.int32)
+        state, output = np.zeros(layout.state_bytes, np.uint8), np.full((4, 30), 7, np.float32)
+        assert called(library.object_code, "m_steps", [state, ids, output], 4) == 4
+        assert called(library.object_code, "m_step", [state, ids[2:], output]) == 4
+        assert not state.any()
+        assert (output == 7).all()
+
+
+def test_every_target_has_code() -> None:
+    compilation, weights = model("last")
+    layout = step_layout(compilation.signature, "tiny")
+    assert tuple(BUILD_TARGETS) == BUILD_TARGET_NAMES
+    sizes: dict[str, int] = {}
+    for name, target in BUILD_TARGETS.items():
+        library = step_library(compilation, weights, layout, target)
+        sizes[name] = compilation.backend.code_bytes(library.object_code)
+        begins = {"ELF": b"\x7fELF", "COFF": b"\x64\x86", "MachO": b"\xcf\xfa\xed\xfe", "Wasm": b"\0asm"}
+        assert library.object_code.startswith(begins[target.object_format])
+    assert all(1000 < size < 6000 for size in sizes.values()), sizes
+
+
+def test_a_small_model_on_a_microcontroller() -> None:
+    spec = "model Lstm20 { input x: float[time, 1]\n LSTM(20, return_sequences = true)\n Dense(1) }"
+    compilation = compilation_of(spec)
+    weights = dict(rnnspec.compile(spec, seed=0).weights)
+    layout = step_layout(compilation.signature, "lstm20")
+    library = step_library(compilation, weights, layout, BUILD_TARGETS["cortex-m4"])
+    assert compilation.backend.code_bytes(library.object_code) <= 4096
+    assert library.constants <= 7300
+    assert layout.state_bytes == 160
+    assert undefined_symbols(library.object_code) == ("__aeabi_memcpy4",)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    made = rnnspec.compile(TINY, seed=1)
+    first = rnnspec.build(made, tmp_path / "one", targets=["cortex-m0plus", NATIVE, NATIVE])
+    made.save(tmp_path / "tiny.rnnc")
+    rnnspec.build(tmp_path / "tiny.rnnc", tmp_path / "two", targets=[NATIVE])
+    files = {path.relative_to(tmp_path / "one").as_posix(): path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    own = [f"{target}/{name}" for target in ("cortex-m0plus", NATIVE) for name in ("check.bin", "libtiny.a", "tiny.o")]
+    assert sorted(files) == sorted([*own, "example.c", "include/tiny.h", "report.json", "tiny-config.cmake", "tiny.pc"])
+    again = {
+        name: (tmp_path / "two" / name).read_bytes() for name in ("include/tiny.h", "example.c", f"{NATIVE}/tiny.o", f"{NATIVE}/libtiny.a")
+    }
+    assert again == {name: files[name] for name in again}
+    told = json.loads(files["report.json"])
+    assert told == [json.loads(json.dumps(each.as_dict())) for each in first]
+    assert [each["target"] for each in told] == ["cortex-m0plus", NATIVE]
+    assert not list(tmp_path.glob(".rnnspec-*"))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler; CI has one")
+def test_the_example_compiles_and_compares_itself(tmp_path: Path) -> None:
+    for name in ("two", "ids"):
+        folder = tmp_path / name
+        rnnspec.build(rnnspec.compile(MODELS[name], seed=2), folder, targets=[NATIVE], name=f"net_{name}")
+        command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Iinclude", "example.c"]
+        subprocess.run([*command, f"{NATIVE}/libnet_{name}.a", "-o", "example"], cwd=folder, check=True)
+        done = subprocess.run(["./example", f"{NATIVE}/check.bin"], cwd=folder, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "64 steps, 0 different\n")
+        check = bytearray((folder / NATIVE / "check.bin").read_bytes())
+        check[-1] ^= 1
+        (folder / "wrong.bin").write_bytes(check)
+        assert subprocess.run(["./example", "wrong.bin"], cwd=folder, capture_output=True, check=False).returncode == 1
+        (folder / "cut.bin").write_bytes(check[:-1])
+        assert subprocess.run(["./example", "cut.bin"], cwd=folder, capture_output=True, check=False).returncode == 2
+    subprocess.run(
+        ["cc", "-x", "c++", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "include/net_two.h"],
+        cwd=tmp_path / "two",
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("model M { input x: float[time, 3]\n Bidirectional(LSTM(4)) }", "it can't stream, and a library's step is a stream's: "),
+        ("model M { input x: float[time, 3]\n Masking()\n LSTM(4) }", "a layer masks steps by their values"),
+        ("model M { input x: float[time, 3]\n MaxPooling1D(2)\n LSTM(4) }", "a layer of windows gives no value at some steps"),
+        ("model M { input x: float[time, 3], X: float[time, 3]\n [x, X] -> Add() -> LSTM(4) }", "several would be called `X` in C"),
+    ],
+)
+def test_models_without_a_step_are_refused(spec: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CannotBuild) as caught:
+        rnnspec.build(rnnspec.compile(spec, seed=0), tmp_path / "out")
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    made = rnnspec.compile(TINY, seed=1)
+    with pytest.raises(CannotBuild, match=r"no target named `cortexm4`; did you mean `cortex-m4`\?"):
+        rnnspec.build(made, tmp_path / "out", targets=["cortexm4"])
+    with pytest.raises(CannotBuild, match="one at least"):
+        rnnspec.build(made, tmp_path / "out", targets=[])
+    for name in ("2nd", "int", "a-b", "häuser"):
+        with pytest.raises(CannotBuild, match="expected a name of C"):
+            rnnspec.build(made, tmp_path / "out", name=name)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    with pytest.raises(FileExistsError, match="a new folder or an empty one"):
+        rnnspec.build(made, tmp_path / "full")
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    (tmp_path / "empty").mkdir()
+    rnnspec.build(made, tmp_path / "empty", targets=[NATIVE])
+    assert (tmp_path / "empty" / "example.c").exists()
+
+
+def test_names_of_the_model_become_names_of_c() -> None:
+    assert [identifier(name) for name in ("lstm/h", "2nd", "int", "été", "a.b c")] == ["lstm_h", "_2nd", "int_", "_t_", "a_b_c"]
+
+
+def test_archives_name_their_symbols() -> None:
+    gnu = archive("m.o", b"code!", ["m_step", "m_steps"])
+    assert gnu.startswith(b"!<arch>\n/")
+    assert gnu[68:72] == (2).to_bytes(4, "big")
+    place = int.from_bytes(gnu[72:76], "big")
+    assert gnu[place : place + 4] == b"m.o/"
+    assert gnu[place + 60 : place + 65] == b"code!"
+    assert len(gnu) % 2 == 0
+    bsd = archive("m.o", b"code!", ["_m_step"], bsd=True)
+    assert b"__.SYMDEF" in bsd
+    where = bsd.index(b"m.o\0")
+    assert bsd[where + 8 : where + 13] == b"code!"
+    assert int.from_bytes(bsd[8 + 60 + 16 + 8 : 8 + 60 + 16 + 12], "little") == where - 60
