@@ -362,7 +362,8 @@ class Fit:
                 if self.feed.is_spent(taken):
                     warn_of_end(epoch, taken, self.epochs)
                     break
-            self.updates.finish()
+            if not callbacks.not_finite:  # which has told that the weights are those before the batch
+                self.updates.finish()
             callbacks.train_end(logs)
 
     def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs, bool]:

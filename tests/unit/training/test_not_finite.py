@@ -402,3 +402,11 @@ def test_an_update_that_is_taken_back_leaves_the_optimizer_as_it_was(optimizer: 
     for each in (found, other):
         each.train_on_batch(X, Y)
     assert all(map(np.array_equal, found.get_weights(), other.get_weights()))
+
+
+def test_weights_stay_those_before_the_batch_though_averages_are_kept() -> None:
+    """At the end of a whole training they would become their averages; this one says that they are those before the batch."""
+    found, watched = made(Spoilt(3, value=np.nan), Adam(0.1, use_ema=True)), Watched()
+    with pytest.warns(NotFiniteWarning, match="the weights are those before this batch"):
+        found.fit(X, Y, 4, 1, verbose=False, callbacks=[watched])
+    assert all(map(np.array_equal, found.get_weights(), watched.after[1]))
