@@ -191,6 +191,16 @@ def test_nothing_is_learned_of_what_fit_holds_out(form: str) -> None:
     assert all(map(np.array_equal, made.get_weights()[:2], other.get_weights()[:2]))
 
 
+def test_what_is_held_out_of_several_inputs_with_lengths() -> None:
+    flow = "s = a -> Normalization() -> GRU(2)\nr = b -> Normalization()\n[s, r] -> Concatenate() -> Dense(1)"
+    made, other = (rnnspec.compile(f"model N {{ input a: float[time, 2], b: float[3]\n{flow} }}", seed=0) for _ in range(2))
+    a, b, lengths = X[:4], RANDOM.normal(size=(4, 3)), [5, 1, 2, 3]
+    other.adapt([a[:3], b[:3]], lengths=lengths[:3])
+    for given in ([a, b], {"a": a, "b": b}):
+        made.adapt(given, lengths=lengths, validation_split=0.25)
+        assert all(map(np.array_equal, made.get_weights(), other.get_weights()))
+
+
 def test_what_cannot_be_split_is_refused_before_anything_is_learned() -> None:
     made = model("Normalization()", "GRU(3)", "Dense(1)")
     before = made.get_weights()

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from rnnspec.contract.signature import Signature
 from rnnspec.runtime.data.columns import is_list
 from rnnspec.runtime.data.sources import source_of
 from rnnspec.runtime.data.validate import finite_number
@@ -23,14 +22,14 @@ def kept_samples(samples: int, fraction: object) -> int:
     return kept
 
 
-def without_held_out(signature: Signature, data: object, fraction: object) -> Any:
-    """What is trained on, of data of all samples: of one input, by name, or a list of several inputs' in their order.
+def without_held_out(data: object, fraction: object, inputs: int = 1) -> Any:
+    """What is trained on, of data of all samples: of one sequence or input, by name, or a list of so many inputs' in their order.
 
     ValueError for what gives batches.
     """
     if isinstance(data, Mapping):
         return {name: _kept(value, fraction) for name, value in cast(Mapping[str, object], data).items()}
-    if len(signature.inputs) > 1 and is_list(data):
+    if inputs > 1 and is_list(data):
         return [_kept(value, fraction) for value in cast(Sequence[object], data)]
     return None if data is None else _kept(data, fraction)
 

@@ -62,7 +62,8 @@ class Learning:
         if validation_split:
             with LLVM:  # a fork waits for who imports
                 from rnnspec.runtime.data.held_out import without_held_out
-            x, mask, lengths = (without_held_out(self.signature, each, validation_split) for each in (x, mask, lengths))
+            x = without_held_out(x, validation_split, len(self.signature.inputs))
+            mask, lengths = (without_held_out(each, validation_split) for each in (mask, lengths))
         parts = self._parted(x)
         if "numbers" not in parts and (mask is not None or lengths is not None):
             raise ValueError("mask and lengths: texts are adapted to as a whole")
