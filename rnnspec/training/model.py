@@ -315,7 +315,7 @@ class Model(SavedModel):
                     split=_first(validation_split, train.validation_split, 0.0),
                     shuffle=shuffled,
                 )
-                setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
+                setup.check_states(self.signature, trainer.executable, feed, validation)
                 history = setup.History()
                 with self._drawing:
                     random = self._random if seed is None else generator(seed, "fit")
