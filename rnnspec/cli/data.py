@@ -109,8 +109,11 @@ def texts_given(texts: Sequence[str], signature: Signature) -> DataSet:
     return DataSet({names[0]: found})
 
 
-def adapt(model: Model, data: DataSet, *, numbers: bool) -> None:
-    """Makes the vocabularies that the model lacks of the texts to train on. `numbers`: also the means and variances of its inputs."""
+def adapt(model: Model, data: DataSet, *, numbers: bool, validation_split: float) -> None:
+    """Makes the vocabularies that the model lacks of the texts to train on. `numbers`: also the means and variances of its inputs.
+
+    `validation_split`: the fraction that `fit` will hold out of the data.
+    """
     signature = model.signature
     scaled = {use.input for layer in signature.moments for use in layer.uses if numbers}
     texts = {
@@ -120,7 +123,7 @@ def adapt(model: Model, data: DataSet, *, numbers: bool) -> None:
     }
     if x := {name: values for name, values in data.x.items() if name in texts or name in scaled}:
         mask, lengths = ({name: each for name, each in (given or {}).items() if name in scaled} for given in (data.mask, data.lengths))
-        model.adapt(x, mask=mask or None, lengths=lengths or None)
+        model.adapt(x, mask=mask or None, lengths=lengths or None, validation_split=validation_split)
 
 
 def _has_texts(values: Samples) -> bool:

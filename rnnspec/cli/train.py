@@ -95,7 +95,8 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
-    adapt(model, examples, numbers=not going_on)
+    split = validation_split if validation_split is not None else model.signature.train.validation_split or 0.0
+    adapt(model, examples, numbers=not going_on, validation_split=0.0 if held_out is not None else split)
     try:
         history = model.fit(
             **examples_of(examples),

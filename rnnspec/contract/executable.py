@@ -288,6 +288,15 @@ class Executable(Scores, Protocol):
         """Takes over the states of one that `carrying` gave; without states that calls carry over, nothing."""
         ...
 
+    @property
+    def began_with(self) -> Mapping[str, Array]:
+        """The states that the last `record` began with; empty for zeros, and without states that calls carry over."""
+        ...
+
+    def undo(self) -> None:
+        """Goes back to the states that the last `record` began with; without states that calls carry over, nothing."""
+        ...
+
     def check_samples(self, samples: int, batch_size: int) -> None:
         """ValueError if calls that carry states over couldn't take so many samples in batches of that size, one after the other."""
         ...

@@ -10,7 +10,7 @@ from rnnspec.contract.dimensions import names_in, value_of
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.batches import CallBatch
 from rnnspec.runtime.data.validate import check_inputs
 
 
@@ -22,7 +22,7 @@ class DrawnInputs:
     values: Mapping[str, Array]
     lengths: Mapping[str, Array] | None
 
-    def batch(self) -> Batch:
+    def batch(self) -> CallBatch:
         """Checked and packed."""
         return check_inputs(self.signature, self.values, lengths=self.lengths).batch()
 

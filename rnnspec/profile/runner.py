@@ -11,7 +11,7 @@ from rnnspec.contract.executable import Array, CallRequest
 from rnnspec.contract.objective import Objective
 from rnnspec.contract.signature import Signature
 from rnnspec.driver.compilation import Compilation
-from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.batches import CallBatch
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.executable import LoadedFunction, NativeExecutable, Variant
@@ -23,7 +23,7 @@ from rnnspec.training.updates import Updates
 class Runner:
     """One model with drawn weights on one batch. `timed`: with clocks in its code."""
 
-    def __init__(self, compilation: Compilation, batch: Batch, *, training: bool, timed: bool) -> None:
+    def __init__(self, compilation: Compilation, batch: CallBatch, *, training: bool, timed: bool) -> None:
         signature = compilation.signature
         dtype = np.dtype(signature.dtype)
         self._executable = NativeExecutable(signature, partial(compilation.native, timed=timed), compilation.print)
@@ -68,7 +68,7 @@ class Runner:
         return (*outputs, gradient)
 
 
-def drawn_targets(signature: Signature, batch: Batch, objective: Objective) -> dict[str, Array]:
+def drawn_targets(signature: Signature, batch: CallBatch, objective: Objective) -> dict[str, Array]:
     """Targets of outputs with a loss: class numbers, or numbers from 0 to 1."""
     random, drawn = np.random.default_rng(0), dict[str, Array]()
     outputs = {output.name: output for output in signature.outputs}
@@ -86,7 +86,7 @@ def drawn_weights(signature: Signature) -> Array:
     return np.concatenate([np.zeros(0), *drawn]).astype(signature.dtype)
 
 
-def update_of(compilation: Compilation, batch: Batch) -> Callable[[], None] | None:
+def update_of(compilation: Compilation, batch: CallBatch) -> Callable[[], None] | None:
     """An update of such weights by the spec's optimizer, after one of the same batch's; None if it has none."""
     signature = compilation.signature
     if signature.train.optimizer is None:

@@ -23,7 +23,7 @@ from rnnspec.profile.kernels import kernels
 from rnnspec.profile.machine import Rates, measure
 from rnnspec.profile.report import FunctionProfile, Kernel, MemoryProfile, Profile, Seconds
 from rnnspec.profile.runner import Runner, update_of
-from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.batches import CallBatch
 from rnnspec.runtime.native.executable import Variant
 from rnnspec.runtime.native.memory import call_sizes, with_distinct
 
@@ -67,7 +67,7 @@ def profile(compilation: Compilation, *, batch: int, time: int, real: float = 1.
     )
 
 
-def sizes_of_calls(signature: Signature, batch: Batch, natives: Iterable[NativeFunction] = ()) -> Sizes:
+def sizes_of_calls(signature: Signature, batch: CallBatch, natives: Iterable[NativeFunction] = ()) -> Sizes:
     """See `call_sizes`: with the packing indices that native functions make themselves."""
     lengths = ((source.shape[0], batch.inputs[source.name].shape[1]) for source in signature.inputs if source.is_sequence)
     times: dict[Size, int] = {length: steps for length, steps in lengths if isinstance(length, Size)}

@@ -15,8 +15,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.packing import PackedIndex
 from rnnspec.contract.signature import IndexSignature, OutputSignature, PairSignature
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import ALL_ROWS, CheckedInputs, Mask, SequenceInput
-from rnnspec.runtime.data.batches import Batch as CheckedBatch
+from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs, Mask, SequenceInput
 from rnnspec.runtime.data.columns import PaddedArray
 from rnnspec.runtime.data.finite_inputs import bounds, is_finite
 from rnnspec.runtime.data.sources import Batch
@@ -137,6 +136,6 @@ class _Known:
             return None
         inputs = CheckedInputs(self.samples, {self.name: PaddedArray(x, borrowed=False)}, self.sequences, self.indices)
         column = PaddedArray(targets.reshape(self.shape), borrowed=False)
-        batch = CheckedBatch(self.size, {self.name: x}, self.packed, self.reals)
+        batch = CallBatch(self.size, {self.name: x}, self.packed, self.reals)
         rows = TargetBatch(None, targets, None, self.rows, self.flip)
         return Examples(inputs, (Targets(self.output, column, None),), ExampleBatch(batch, (rows,)))

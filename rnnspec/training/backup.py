@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.files import remove_dead_parts, try_to_write_beside
+from rnnspec.runtime.data.validate import true_or_false
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.callbacks import Callback, Logs
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import clear_arguments
 from rnnspec.training.log_callbacks import path_of
 
 if TYPE_CHECKING:

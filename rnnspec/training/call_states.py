@@ -34,7 +34,6 @@ def check_states(
     executable: Executable,
     feed: Feed,
     validation: Feed | None,
-    shuffled: bool,
 ) -> None:
     """ValueError if a stateful model can't take the samples in such batches, or those to validate on; a warning if they are shuffled."""
     feed.check_samples(executable)
@@ -43,5 +42,5 @@ def check_states(
             validation.check_samples(executable.apart())
         except ValueError as error:
             raise ValueError(f"validation: {error}") from None
-    if signature.states and shuffled:
+    if signature.states and feed.shuffles:
         warnings.warn(SHUFFLED, StateWarning, stacklevel=caller_level())

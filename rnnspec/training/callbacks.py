@@ -47,6 +47,8 @@ class Callback:
     """
 
     params: Mapping[str, Any] = NOTHING
+    arguments: Mapping[str, Any] = NOTHING
+    """By name what one of `rnnspec.callbacks` was made with."""
     _model: Model | None = None
 
     @property
@@ -55,6 +57,10 @@ class Callback:
         if self._model is None:
             raise RuntimeError(f"{type(self).__name__} has no model: it gets one from fit or evaluate")
         return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has no model, which would be copied with it."""
+        return {name: value for name, value in vars(self).items() if name != "_model"}
 
     def set_model(self, model: Model) -> None:
         """Takes the model, before the first hook."""

@@ -8,6 +8,8 @@ from rnnspec.contract.tuning import Tuning
 from rnnspec.frozen import frozen
 
 if TYPE_CHECKING:
+    from rnnspec.contract.signature import Config
+    from rnnspec.training.callbacks import Callback
     from rnnspec.training.losses import Loss, NamedLoss
     from rnnspec.training.metrics import MetricNames
     from rnnspec.training.optimizers import Optimizer
@@ -26,6 +28,8 @@ class Configuration:
     truncate: int | None = None
     checkpoint: int | None = None
     allow_nan: bool | None = None
+    callbacks: tuple[Callback | Config, ...] | None = None
+    """Of each `fit`, before those that it is given; a `Config` stands for a new one each time. None for the spec's."""
 
 
 @frozen

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import wraps
-from types import MappingProxyType
-from typing import TypeVar, assert_never, cast
+from opcode import opmap
+from types import FrameType, MappingProxyType
+from typing import Any, TypeVar, assert_never, cast
 
 from rnnspec.contract.arguments import Argument, Flag, Float, Floats, Int, OneOf, Rate, Texts, Unused
 from rnnspec.contract.executable import Array
 from rnnspec.diagnostics import InternalError
 from rnnspec.locks import LLVM
-from rnnspec.runtime.data.validate import finite_number, whole_number
+from rnnspec.runtime.data.validate import finite_number, true_or_false, whole_number
 
 Made = TypeVar("Made")
 
@@ -23,6 +25,7 @@ def clear_arguments(family: str, order: Mapping[str, Sequence[Argument]] = _NO_O
     """A decorator for classes of one of Keras's families: the TypeError for an unknown argument lists the known ones.
 
     `order`: by the name of a class its arguments in the order in which they may be given without a name, where it isn't that of the class.
+    The objects of a class with an attribute `arguments` get theirs, by name.
     """
 
     def decorated(cls: type[Made]) -> type[Made]:
@@ -58,6 +61,8 @@ def clear_arguments(family: str, order: Mapping[str, Sequence[Argument]] = _NO_O
             if ordered:
                 given, named = (), dict(zip(positional, given, strict=False)) | named
             made(self, *given, **named)
+            if hasattr(cls, "arguments"):
+                vars(self)["arguments"] = dict(zip(positional, given, strict=False)) | named
 
         vars(checked)["__signature__"] = signature
         type.__setattr__(cls, "__init__", checked)
@@ -66,12 +71,11 @@ def clear_arguments(family: str, order: Mapping[str, Sequence[Argument]] = _NO_O
     return decorated
 
 
-def true_or_false(what: str, value: object) -> bool:
-    """The value as a bool; ValueError, naming `what`, if it isn't True, False, 1 or 0."""
-    kind = type(value).__name__
-    if kind in ("bool", "bool_") or (kind.rstrip("0123456789") in ("int", "uint") and value in (0, 1)):
-        return bool(value)
-    raise ValueError(f"{what}: expected True or False, got {value!r}")
+def take_flags(made: object) -> None:
+    """Makes bools of the fields of a frozen object that have one as their default, numpy's and 1 and 0 for two; ValueError for others."""
+    for each in fields(cast(Any, made)):
+        if isinstance(each.default, bool):
+            object.__setattr__(made, each.name, true_or_false(f"{type(made).__name__}: {each.name}", getattr(made, each.name)))
 
 
 def checked_argument(what: str, value: object, argument: Argument) -> object:
@@ -128,10 +132,17 @@ def shows(what: str, value: object) -> bool:
 
 
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
-    """The error to raise for a name that a module lacks, with advice if Keras has it; see `keras_advice.absent`."""
+    """The error to raise in a module's `__getattr__` for a name that it lacks, with advice if Keras has it; see `keras_advice.absent`."""
     if name.startswith("__"):  # an import asks for these itself
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     with LLVM:  # a fork waits for who imports
         from rnnspec.training.keras_advice import absent
 
-    return absent(module, family, name)
+    frame = inspect.currentframe()
+    asking = None if frame is None or frame.f_back is None else frame.f_back.f_back
+    return absent(module, family, name, imported=_imports(asking))
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a frame is at `from module import name`, which takes an AttributeError for its own and says less."""
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
+from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs
 from rnnspec.runtime.data.class_names import ClassNames
 from rnnspec.runtime.data.columns import Rows
-from rnnspec.runtime.data.validate import finite_number
+from rnnspec.runtime.data.held_out import kept_samples
 from rnnspec.training.class_weights import ClassWeights
 from rnnspec.training.labels import LabelTargets, check_labels
 from rnnspec.training.objectives import Objective, by_objective, weights_by_objective
@@ -22,7 +21,7 @@ from rnnspec.training.targets import TargetBatch, Targets, check_targets
 class ExampleBatch:
     """A batch, and what each output with a loss is held against."""
 
-    inputs: Batch
+    inputs: CallBatch
     targets: tuple[TargetBatch | Sequences, ...]
 
 
@@ -98,16 +97,8 @@ def check_examples(
 
 def split_off(examples: Examples, fraction: object) -> tuple[range, tuple[Examples, range] | None]:
     """The samples to train on, and those to validate on: the last fraction, as Keras cuts it; ValueError for none on either side."""
-    number = 0.0 if fraction is False else finite_number(fraction)
-    if number is None or not 0.0 <= number < 1.0:
-        raise ValueError(f"validation_split: expected a number from 0 to below 1, got {fraction!r}")
-    samples = examples.samples
-    cut = math.floor(samples * (1.0 - number))
-    if number == 0.0:
-        return range(samples), None
-    if cut in (0, samples):
-        raise ValueError(f"validation_split: {fraction} of {samples} samples leaves nothing to train or validate on")
-    return range(cut), (examples, range(cut, samples))
+    cut = kept_samples(examples.samples, fraction)
+    return range(cut), None if cut == examples.samples else (examples, range(cut, examples.samples))
 
 
 def _numbers(each: Objective, y: object, classes: ClassNames | None) -> object:

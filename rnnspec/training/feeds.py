@@ -40,6 +40,11 @@ class Feed(Protocol):
         """How many an epoch has; None where that is seen at its end."""
         ...
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether an epoch's order is another one each time."""
+        ...
+
     def epoch(self, random: np.random.Generator | None) -> Generator[Portion]:
         """An epoch's batches, shuffled by `random` if they are to be. To be closed by its user."""
         ...
@@ -66,6 +71,11 @@ class ArrayFeed:
     def batches(self) -> int:
         """How many an epoch has."""
         return -(-len(self.rows) // self.batch_size)
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether the samples are shuffled."""
+        return self.shuffle
 
     def epoch(self, random: np.random.Generator | None) -> Generator[Portion]:
         """The samples in a new order if they are shuffled, in the caller's else."""
@@ -106,9 +116,14 @@ class SourceFeed:
         """How many an epoch has, where it is known."""
         return self.source.length if self.steps is None else self.steps
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether the batches are: those of an indexed source, any other gives them in its own order."""
+        return self.shuffle and self.source.kind == "indexed"
+
     def epoch(self, random: np.random.Generator | None) -> Generator[Portion]:
         """The batches of a pass, or the next `steps` ones; an indexed source is told of the epoch's begin and end."""
-        if self._orders is None and self.shuffle and random is not None and self.source.kind == "indexed":
+        if self._orders is None and self.shuffles and random is not None:
             self._orders = generator(draw_key(random), "the order of batches")
         self.source.tell("on_epoch_begin")
         portions = numbered(self._drawn(), self.what, self._portion)

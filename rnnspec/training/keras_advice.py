@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
+from rnnspec.contract.metric_names import computed_name
 from rnnspec.diagnostics import nearest
 from rnnspec.keras_names.advice import instead, instead_of_argument, named_today
-from rnnspec.keras_names.names import families_of, foreign_spellings, keras_name
+from rnnspec.keras_names.names import KerasName, families_of, foreign_spellings, keras_name
+from rnnspec.training import losses
 
 
 def unknown_argument(family: str, callee: str, name: str, known: list[str]) -> str:
@@ -37,10 +40,26 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"no {kind} is called {name}; {f'{guess} ' if guess else ''}{there_are}"
 
 
-def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
-    """The error to raise for a name that a module lacks: an ImportError with advice if Keras has it, else an AttributeError."""
-    if not name.startswith("_") and (found := keras_name(family, name)) is not None:
-        advice = instead(found)
-    else:
+def absent(module: str, family: str, name: str, *, imported: bool) -> AttributeError | ImportError:
+    """The error to raise for a name that a module lacks, with advice if Keras has it.
+
+    An AttributeError, so that `hasattr` is False; in an import, which would lose the advice, an ImportError instead.
+    """
+    if name.startswith("_") or (found := keras_name(family, name)) is None:
         return AttributeError(f"module {module!r} has no attribute {name!r}")
-    return ImportError(f"Keras has the {family} {name}, this version doesn't{f': {advice}' if advice else ''}", name=module)
+    if (here := _class_here(found, vars(sys.modules[module]))) is not None:
+        message = f"Keras has the {family} {name}; here it is the class {here}"
+    elif family == "metric" and (here := _class_here(found, vars(losses))) is not None:
+        message = f"Keras has the metric {name}; here the loss rnnspec.losses.{here} is a metric as well"
+    elif family == "metric" and computed_name(name) is not None:
+        message = f"Keras has the metric {name}; here metrics=[{name!r}] stands for one of several by the targets"
+    else:
+        advice = instead(found)
+        message = f"Keras has the {family} {name}, this version doesn't{f': {advice}' if advice else ''}"
+    return ImportError(message, name=module) if imported else AttributeError(message)
+
+
+def _class_here(wanted: KerasName, names: Iterable[str]) -> str | None:
+    """The class among these names that is one of Keras's, but for underscores, capitals and an `Error` at its end."""
+    plain = wanted.name.replace("_", "").lower()
+    return next((name for name in names if name[:1].isupper() and name.lower() in (plain, plain.removesuffix("error"))), None)

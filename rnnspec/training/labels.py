@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
+from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import RaggedArray, Rows, as_numbers, is_list, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES
 from rnnspec.training.sequence_losses import SequenceLoss, Sequences
@@ -33,7 +33,7 @@ class LabelTargets:
         """These targets, whose memory is their own."""
         return self
 
-    def batch(self, rows: Rows, batch: Batch) -> Sequences:
+    def batch(self, rows: Rows, batch: CallBatch) -> Sequences:
         """Of the samples that the batch was cut for."""
         number = index_of(self.output)
         real, time = _counted(self.output, batch.reals[number]), batch.indices[number].time

@@ -8,6 +8,7 @@ from typing import NoReturn
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import frozen_weights
 from rnnspec.diagnostics import nearest
+from rnnspec.runtime.data.validate import true_or_false
 from rnnspec.runtime.model.compiled_model import CompiledModel
 
 
@@ -49,7 +50,7 @@ class LayerView:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._model.set_trainable(self.name, _flag(f"layer {self.name}: trainable", value))
+        self._model.set_trainable(self.name, true_or_false(f"layer {self.name}: trainable", value))
 
     @property
     def weights(self) -> Mapping[str, Array]:
@@ -90,7 +91,7 @@ class LayeredModel(CompiledModel):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self.set_trainable("", _flag("trainable", value))
+        self.set_trainable("", true_or_false("trainable", value))
 
     @property
     def trainable_weights(self) -> Mapping[str, Array]:
@@ -145,12 +146,3 @@ class LayeredModel(CompiledModel):
 def _around(name: str, frozen: Collection[str]) -> str | None:
     """Of the frozen layers the one that freezes a layer: itself, one around it, or "", the model; None if it is trained."""
     return next((each for each in frozen if not each or name == each or name.startswith(f"{each}/")), None)
-
-
-def _flag(what: str, value: object) -> bool:
-    """The value as a bool; ValueError, naming `what`, for anything else."""
-    if isinstance(value, bool):
-        return value
-    if type(value).__name__ in ("bool", "bool_"):  # numpy's
-        return bool(value)
-    raise ValueError(f"{what}: expected True or False, got {value!r}")

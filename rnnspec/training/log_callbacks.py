@@ -11,9 +11,9 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from rnnspec.runtime.data.validate import whole_number
+from rnnspec.runtime.data.validate import true_or_false, whole_number
 from rnnspec.training.callbacks import Callback, Logs
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import clear_arguments
 from rnnspec.training.event_files import EventFile
 
 

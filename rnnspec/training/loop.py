@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnnspec.contract.executable import Array, CallRequest, Executable, Scores
+from rnnspec.contract.executable import Array, CallRequest, Executable, NativeTape, Scores
 from rnnspec.contract.objective import Objective as NativeObjective
 from rnnspec.contract.objective import RowEquations, loss_name, metrics_name
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
+from rnnspec.runtime.data.prefetch import closing
+from rnnspec.runtime.data.validate import true_or_false
 from rnnspec.runtime.model.random_streams import draw_key
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.signals import ready_to_defer
 from rnnspec.training.callback_list import NO_CALLBACKS, CallbackList
-from rnnspec.training.constructors import true_or_false
 from rnnspec.training.examples import ExampleBatch, Examples
 from rnnspec.training.feeds import Feed, warn_of_end
 from rnnspec.training.losses import mean_of_rows, value_and_gradient
@@ -30,6 +30,7 @@ from rnnspec.training.objectives import Objective, Tracked, directions
 from rnnspec.training.penalties import Penalties
 from rnnspec.training.sequence_losses import NativeLosses, Sequences
 from rnnspec.training.targets import TargetBatch
+from rnnspec.training.updates import Rows as TableRows
 from rnnspec.training.updates import Updates
 
 Logs: TypeAlias = dict[str, Any]
@@ -158,16 +159,37 @@ class Trainer:
         self.executable.go_on_from(carrying)
 
     def step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
-        """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`."""
+        """One forward, backward and update; the batch's loss before the update, penalties included, also added to `totals`.
+
+        Without the update, whatever the reason, carried states are those before the batch.
+        """
         return ready_to_defer(partial(self._step, batch, updates, key, totals))
 
     def _step(self, batch: ExampleBatch, updates: Updates, key: int, totals: Totals) -> float:
-        inputs = batch.inputs
-        rows = updates.catch_up(inputs.inputs)
+        rows = updates.catch_up(batch.inputs.inputs)
         everything, tape = self.parameters.read(
             lambda weights, version: self.executable.record(self._request(batch, weights, version, training=True, key=key)),
             flushed=False,
         )
+        made = [False]
+        try:
+            return self._updated(batch, updates, rows, totals, everything, tape, made)
+        finally:
+            if not made[0]:
+                self.executable.undo()
+
+    def _updated(
+        self,
+        batch: ExampleBatch,
+        updates: Updates,
+        rows: list[TableRows],
+        totals: Totals,
+        everything: tuple[Array, ...],
+        tape: NativeTape,
+        made: list[bool],
+    ) -> float:
+        """The update of a recorded call, and the batch's loss; `made` becomes true with the update."""
+        inputs = batch.inputs
         moved = [weight.name for weight in self.parameters.signatures if weight.updated and weight.name not in self.frozen]
         count = len(everything) - len(moved)
         given, updated = everything[:count], everything[count:]
@@ -191,7 +213,8 @@ class Trainer:
         totals.add_penalty(penalty, inputs.size)
         if not math.isfinite(loss + penalty):
             unknown = inputs.inputs if self.allow_nan else dict[str, Array]()
-            check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)))
+            states = self.executable.began_with
+            check_loss(loss + penalty, self.parameters.copies(), unknown, dict(zip(self.names, outputs, strict=True)), states)
         low, high = updates.bounds(flat, rows)
         usual = max(-low, high) < LARGE and updates.optimizer.stays_finite(LARGE)
         if max(-low, high) < LARGE:
@@ -209,7 +232,8 @@ class Trainer:
             if usual:
                 update()
             else:
-                check_update(self.parameters, weights, update, partial(updates.flush, weights))
+                check_update(self.parameters, weights, update, updates)
+            made[0] = True
 
         self.parameters.change(updated_weights, flushed=False)
         return loss + penalty
@@ -338,7 +362,8 @@ class Fit:
                 if self.feed.is_spent(taken):
                     warn_of_end(epoch, taken, self.epochs)
                     break
-            self.updates.finish()
+            if not callbacks.not_finite:  # which has told that the weights are those before the batch
+                self.updates.finish()
             callbacks.train_end(logs)
 
     def _epoch(self, epoch: int, callbacks: CallbackList, before: Logs) -> tuple[int, Logs, bool]:

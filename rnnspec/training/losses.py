@@ -22,7 +22,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
-from rnnspec.training.constructors import absent, clear_arguments, true_or_false
+from rnnspec.training.constructors import absent, clear_arguments, take_flags
 from rnnspec.training.sequence_losses import CTC as CTC
 
 RowLoss = Callable[[Array, Array], tuple[Array, Array]]
@@ -102,9 +102,7 @@ class NamedLoss:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for each in fields(cast(Any, self)):
-            if isinstance(each.default, bool):
-                true_or_false(f"{type(self).__name__}: {each.name}", getattr(self, each.name))
+        take_flags(self)
 
     @property
     def config(self) -> Config:

@@ -119,8 +119,9 @@ class Model(SavedModel):
         truncate: int | None = None,
         checkpoint: int | None = None,
         allow_nan: bool | None = None,
+        callbacks: Sequence[Callback] | None = None,
     ) -> None:
-        """Replaces the loss, the optimizer, the metrics or the loss weights of the spec's train section, as Keras's `compile`.
+        """Replaces the loss, the optimizer, the metrics or another setting of the spec's train section, as Keras's `compile`.
 
         argument          type                                     meaning                                                   default
         ----------------  ---------------------------------------  --------------------------------------------------------  ---------
@@ -139,6 +140,8 @@ class Model(SavedModel):
                                                                    what lies between, in little memory; 0: all is kept
         allow_nan         bool                                     whether unmasked steps of inputs may have NaN or          unchanged
                                                                    infinity in training and evaluation
+        callbacks         list of `Callback`                       objects of `rnnspec.callbacks` for every `fit` from now   unchanged
+                                                                   on, in the place of the spec's; []: none
 
         ValueError for an unknown name, or for a metric whose output has no loss or one with other targets, a model that `truncate`
         isn't for, an optimizer of another model, or inside of `fit`; then nothing has changed.
@@ -172,6 +175,8 @@ class Model(SavedModel):
                 chosen = replace(chosen, checkpoint=whole_number("checkpoint", checkpoint, 0))
             if allow_nan is not None:
                 chosen = replace(chosen, allow_nan=setup.true_or_false("allow_nan", allow_nan))
+            if callbacks is not None:
+                chosen = replace(chosen, callbacks=setup.checked_callbacks(callbacks))
             trainer = self._trainer_for(chosen)
             if given_optimizer is not None:
                 self._set_optimizer(given_optimizer)
@@ -257,7 +262,7 @@ class Model(SavedModel):
         steps_per_epoch     int from 1                    batches of an epoch; None: all that x gives in one pass          None
         validation_steps    int from 1                    the same of `validation_data` that gives batches                 None
         callbacks           list of `Callback`            objects of `rnnspec.callbacks`, called on the way, in order,     None
-                                                          behind new objects of those in the spec
+                                                          behind those of `configure`, or new ones of those in the spec
         initial_epoch       int from 0                    epoch, from 0, to begin with: of a training that goes on         0
         allow_nan           bool                          whether unmasked steps of x may have NaN or infinity             spec, False
 
@@ -287,7 +292,7 @@ class Model(SavedModel):
         from rnnspec.training import setup
 
         train = self.signature.train
-        called = (*_made_callbacks(train.callbacks), *setup.checked_callbacks(callbacks))
+        called = self._called(callbacks)
         begin = whole_number("initial_epoch", initial_epoch, 0)
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
         shown = (setup.progress(lines=verbose == 2),) if setup.shows("verbose", verbose) else ()
@@ -310,7 +315,7 @@ class Model(SavedModel):
                     split=_first(validation_split, train.validation_split, 0.0),
                     shuffle=shuffled,
                 )
-                setup.check_states(self.signature, trainer.executable, feed, validation, shuffled)
+                setup.check_states(self.signature, trainer.executable, feed, validation)
                 history = setup.History()
                 with self._drawing:
                     random = self._random if seed is None else generator(seed, "fit")
@@ -479,15 +484,6 @@ class Model(SavedModel):
         self._updates = setup.Updates(made, self._parameters, self._compile_update, self.tuning)
         if before is not None and before is not made:
             before.release()
-
-
-def _made_callbacks(chosen: tuple[Config, ...]) -> tuple[Callback, ...]:
-    """New objects of a spec's callbacks."""
-    if not chosen:
-        return ()
-    with LLVM:  # a fork waits for who imports
-        from rnnspec.training import named_callbacks
-    return named_callbacks.made_callbacks(chosen)
 
 
 def _first(*choices: Value | None) -> Value:

@@ -10,9 +10,9 @@ from typing import Any
 from rnnspec.contract.written_paths import CHECKPOINT_ENDINGS
 from rnnspec.files import try_to_write_beside
 from rnnspec.interop.safetensors import write_weights
-from rnnspec.runtime.data.validate import whole_number
+from rnnspec.runtime.data.validate import true_or_false, whole_number
 from rnnspec.training.callbacks import Logs
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import clear_arguments
 from rnnspec.training.log_callbacks import path_of
 from rnnspec.training.monitors import Monitor, number
 

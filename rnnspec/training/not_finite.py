@@ -12,6 +12,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.objective import loss_name, metrics_name
 from rnnspec.runtime.data.finite_inputs import is_finite
 from rnnspec.runtime.model.weights import Parameters
+from rnnspec.training.updates import Updates
 
 _OF_LOSS = re.compile(f"^({loss_name('')}|{metrics_name('')})")
 """The beginning of the name of a result that isn't an output itself."""
@@ -24,10 +25,12 @@ class NotFinite(Exception):
     """A loss, a gradient or a weight that isn't finite, in words; the weights are those before the update."""
 
 
-def check_loss(loss: float, weights: Mapping[str, Array], inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+def check_loss(
+    loss: float, weights: Mapping[str, Array], inputs: Mapping[str, Array], outputs: Mapping[str, Array], states: Mapping[str, Array]
+) -> None:
     """NotFinite for a loss that isn't finite, with the likeliest origin among the numbers of its batch.
 
-    `inputs`: those that nobody has looked at.
+    `inputs`: those that nobody has looked at. `states`: those that earlier calls left.
     """
     if math.isfinite(loss):
         return
@@ -35,6 +38,8 @@ def check_loss(loss: float, weights: Mapping[str, Array], inputs: Mapping[str, A
     if not math.isfinite(largest):
         wrong = ", ".join(name for name, each in weights.items() if not is_finite(each))
         origin = f"not finite are the weights {wrong}"
+    elif wrong := ", ".join(name for name, each in states.items() if not is_finite(each)):
+        origin = f"an earlier call has left NaN or infinity in the states {wrong}: reset_states() starts anew"
     elif wrong := ", ".join(name for name, each in inputs.items() if each.dtype.kind == "f" and not is_finite(each)):
         origin = f"the input {wrong} has NaN or infinity, which allow_nan lets through"
     else:
@@ -67,16 +72,20 @@ def check_updated(names: Sequence[str], values: Sequence[Array]) -> None:
             raise NotFinite(f"the new value of {name} isn't finite")
 
 
-def check_update(parameters: Parameters, weights: Array, update: Callable[[], None], flush: Callable[[], None]) -> None:
-    """Makes an update of the flat weights; if a weight isn't finite then, NotFinite, the weights being those before it.
+def check_update(parameters: Parameters, weights: Array, update: Callable[[], None], updates: Updates) -> None:
+    """Makes an update of the flat weights; NotFinite if a weight, or a number of the optimizer's state, isn't finite then.
 
-    `flush`: makes updates that wait.
+    Weights and optimizer are those before it then.
     """
-    flush()
-    before = weights.copy()
+    updates.flush(weights)
+    before, optimizer = weights.copy(), updates.optimizer
+    states = {name: np.array(value) for name, value in optimizer.states().items()}
     update()
-    if not is_finite(weights):
-        wrong = ", ".join(name for name, each in parameters.split(weights).items() if not is_finite(each))
-        flush()
-        weights[:] = before
-        raise NotFinite(f"the loss and the gradient are finite, and an update would make {wrong} not finite")
+    updates.flush(weights)
+    wrong = [name for name, each in parameters.split(weights).items() if not is_finite(each)]
+    if not wrong and all(is_finite(each) for each in optimizer.states().values()):
+        return
+    weights[:] = before
+    optimizer.restore(states)
+    what = ", ".join(wrong) or f"the state of {type(optimizer).__name__}"
+    raise NotFinite(f"the loss and the gradient are finite, and an update would make {what} not finite")

@@ -16,6 +16,7 @@ from rnnspec.contract.sequence_loss import sequence_problem
 from rnnspec.contract.signature import Config, OutputSignature
 from rnnspec.diagnostics import InternalError, name_faults
 from rnnspec.frozen import frozen
+from rnnspec.runtime.data.class_names import is_of_logits
 from rnnspec.training.losses import Loss, NamedLoss
 from rnnspec.training.metrics import Metric, MetricNames, unknown
 from rnnspec.training.sequence_losses import SequenceLoss
@@ -127,11 +128,10 @@ def _objective(
             where = "which a model has for the outputs that have this loss, with the same arguments, in the spec's train section"
             raise ValueError(f"loss {known.config.name} has weights of its own, {where}")
         rule = TargetRule(known.target, known.config.name, known.unlabelled)
-        from_logits = dict(known.config.arguments).get("from_logits") is True
     else:
         known = loss
         rule = TargetRule("class" if loss.classes else "values", type(loss).__name__)
-        from_logits = loss.from_logits
+    from_logits = is_of_logits(known)
     prefix = f"{label}_" if label else ""
     tracked: list[Tracked] = []
     for weighted, given in enumerate(metrics):

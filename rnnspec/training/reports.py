@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
@@ -23,6 +22,7 @@ from rnnspec.decoding import crf_decode
 from rnnspec.diagnostics import caller_level
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.class_names import MARGINS, threshold_of
+from rnnspec.runtime.data.prefetch import closing
 from rnnspec.training.examples import ExampleBatch
 from rnnspec.training.feeds import Feed
 from rnnspec.training.loop import Totals, Trainer
@@ -232,6 +232,8 @@ class _Labels:
     def __init__(self, names: tuple[str, ...], what: str, threshold: float, limit: float) -> None:
         self._names, self._what, self._threshold, self._limit = names, what, threshold, limit
         self._counts = np.zeros((len(names), 2, 2))
+        self._of_rows, self._weight = np.zeros(3), 0.0
+        """The weighted sums of each row's own scores, and of the weights."""
 
     def add(self, predictions: Array, batch: TargetBatch, output: Array) -> None:
         _check_numbers(self._what, predictions)
@@ -239,12 +241,16 @@ class _Labels:
         weights = np.ones(len(true)) if batch.weights is None else batch.weights.astype(np.float64)
         for yes, said in itertools.product((0, 1), repeat=2):
             self._counts[:, yes, said] += weights @ ((true == bool(yes)) & (taken == bool(said)))
+        scores = _scores(*(each.sum(axis=1).astype(np.float64) for each in (true & taken, taken, true)))
+        self._of_rows += np.array(scores) @ weights
+        self._weight += float(weights.sum())
 
     def report(self) -> ClassReport:
         hit, true, taken = self._counts[:, 1, 1], self._counts[:, 1].sum(axis=1), self._counts[:, :, 1].sum(axis=1)
         scores = _scores(hit, taken, true)
         micro = tuple(float(each[0]) for each in _scores(*(each.sum(keepdims=True) for each in (hit, taken, true))))
-        averages = {"micro avg": (*micro, float(true.sum())), **_averages(scores, true)}
+        of_rows = _divided(self._of_rows, np.float64(self._weight)).tolist()
+        averages = {"micro avg": (*micro, float(true.sum())), **_averages(scores, true), "samples avg": (*of_rows, float(true.sum()))}
         return ClassReport(self._names, *scores, true, None, cast(Any, averages), self._counts, True)
 
 
@@ -318,12 +324,8 @@ _PER_UNIT = ("binary", "dice", "tversky")
 def _tally(trainer: Trainer, objective: Objective, classes: Mapping[str, Sequence[str]], what: str) -> _Tally:
     """What an output's rows are gathered in; ValueError, which begins with `what`, for a loss that has no rows."""
     rule, name, width = objective.rule, objective.output.name, objective.output.width
-    if isinstance(objective.loss, RowEquations):
-        from_logits = dict(objective.loss.config.arguments).get("from_logits") is True
-        of_sequences = objective.loss.of_sequences
-    else:
-        from_logits = getattr(objective.loss, "from_logits", False) is True
-        of_sequences = not hasattr(objective.loss, "rows")
+    loss = objective.loss
+    of_sequences = loss.of_sequences if isinstance(loss, RowEquations) else not hasattr(loss, "rows")
     decide: Callable[[Array, TargetBatch, Array], Array] = _largest
     if of_sequences:
         if rule.loss != "crf":
@@ -334,7 +336,7 @@ def _tally(trainer: Trainer, objective: Objective, classes: Mapping[str, Sequenc
         decide = _decoded(trainer, name)
     names = tuple(classes.get(name, ()))
     margin = rule.loss in MARGINS
-    threshold, limit = threshold_of(rule.loss, from_logits=from_logits), 0.0 if margin else 0.5
+    threshold, limit = threshold_of(loss), 0.0 if margin else 0.5
     if rule.classes:
         return _Classes(_named(names, max(width, 1)), what, decide, limit)
     if rule.kind == "values" and not margin:

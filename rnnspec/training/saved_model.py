@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import UnsavedWarning
+from rnnspec.locks import LLVM
 from rnnspec.runtime.data.class_names import threshold_of
+from rnnspec.runtime.model.weights import PartialWeights
 from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import dataclass_json, model_file
 from rnnspec.training.batch_calls import BatchCalls
@@ -20,6 +22,8 @@ from rnnspec.training.configuration import Configuration
 
 if TYPE_CHECKING:
     from rnnspec.contract.signature import Config
+    from rnnspec.training.callbacks import Callback
+    from rnnspec.training.loop import Trainer
     from rnnspec.training.optimizers import Optimizer
     from rnnspec.training.schedules import LearningRateSchedule
     from rnnspec.training.updates import Updates
@@ -35,18 +39,26 @@ class SavedModel(BatchCalls):
     _updates: Updates | None
     _chosen: Configuration | None
     _outputs: list[str]
+    _trainer: Trainer | None
 
     @property
     def class_thresholds(self) -> Mapping[str, float]:
         """By output the value above which one unit is of class 1; it is that of the output's loss, as `configure` has it."""
-        if self._chosen is None or self._chosen.losses is None:
+        if self._chosen is None or self._trainer is None:
             return super().class_thresholds
-        found: dict[str, float] = {}
-        for output, loss in zip(self._outputs, self._chosen.losses, strict=True):
-            config: Config = getattr(loss, "config", Config(""))
-            from_logits = getattr(loss, "from_logits", dict(config.arguments).get("from_logits", False)) is True
-            found[output] = threshold_of(config.name, from_logits=from_logits)
-        return found
+        return dict.fromkeys(self._outputs, 0.5) | {each.output.name: threshold_of(each.loss) for each in self._trainer.objectives}
+
+    def _called(self, given: object) -> tuple[Callback, ...]:
+        """The callbacks of a fit: those that `configure` chose, or new ones of those in the spec, then the given ones."""
+        from rnnspec.training import setup
+
+        called = setup.checked_callbacks(given)
+        chosen = self.signature.train.callbacks if self._chosen is None or self._chosen.callbacks is None else self._chosen.callbacks
+        if not chosen:
+            return called
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.training import named_callbacks
+        return setup.checked_callbacks((*named_callbacks.made_callbacks(chosen), *called))
 
     @abstractmethod
     def _set_up(self) -> None:
@@ -64,9 +76,9 @@ class SavedModel(BatchCalls):
         """Writes the model to one file, `.rnnc`: spec, parameters, weights and the state of its training, without code.
 
         `rnnspec.load` reads it, and a training goes on to the bit: what `configure` set, the optimizer's state, where the streams of
-        random numbers are, and the states of stateful layers are in it. A loss, a metric or a schedule that is an object of your own
-        can't be written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file. OSError leaves
-        an older file as it was. An older file's mode is kept.
+        random numbers are, and the states of stateful layers are in it. A loss, a metric, a schedule or a callback that is an object of
+        your own can't be written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file.
+        OSError leaves an older file as it was. An older file's mode is kept.
 
         >>> import io
         >>> import rnnspec
@@ -123,6 +135,53 @@ class SavedModel(BatchCalls):
             model_file.Artifact(plain.name, plain.text, plain.parameters, plain.dtype, weights, plain.texts, training, arrays),
             left_out,
         )
+
+    def save_weights(self, file: str | os.PathLike[str]) -> None:
+        """Writes the weights alone, under their names, to a `.safetensors` file; an older one stays until the new one is whole.
+
+        ValueError for another ending, OSError for a file that can't be written.
+
+        >>> import tempfile
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8, name = \\"encoder\\")  Dense(1) }", seed=1)
+        >>> other = rnnspec.compile("model Other { input x: float[time, 3]  LSTM(8, name = \\"encoder\\")  Dense(2) }", seed=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_weights(folder + "/tiny.safetensors")
+        ...     told = other.load_weights(folder + "/tiny.safetensors", strict=False)
+        >>> told.taken
+        ('encoder/kernel', 'encoder/recurrent_kernel', 'encoder/bias')
+        >>> told.misfits
+        {'dense/kernel': (8, 1), 'dense/bias': (1,)}
+        """
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.contract.written_paths import CHECKPOINT_ENDINGS
+            from rnnspec.interop.safetensors import write_weights
+        ending = CHECKPOINT_ENDINGS[1]
+        if not os.fspath(file).endswith(ending):
+            raise ValueError(f"save_weights: expected a name that ends in {ending}, got {os.fspath(file)!r}; `save` writes a whole model")
+        write_weights(file, self._parameters.copies())
+
+    @overload
+    def load_weights(self, file: str | os.PathLike[str], *, strict: Literal[True] = True) -> None: ...
+
+    @overload
+    def load_weights(self, file: str | os.PathLike[str], *, strict: Literal[False]) -> PartialWeights: ...
+
+    def load_weights(self, file: str | os.PathLike[str], *, strict: bool = True) -> PartialWeights | None:
+        """Takes the weights of a file that `save_weights` wrote, or of a model's, `.rnnc`, by their names.
+
+        `strict` as for `set_weights`: False takes what there is under a name and in the shape of the model's, and returns what it took, and
+        what not. OSError for a file that can't be read, ValueError for one of something else, and for weights that don't fit; then nothing
+        has changed. Only weights are taken, of a model's file no state of its training.
+        """
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.interop.safetensors import read_weights
+        name = os.fspath(file)
+        weights = model_file.load(file).weights if name.endswith(".rnnc") else read_weights(file)
+        try:
+            return self.set_weights(weights) if strict else self.set_weights(weights, strict=False)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     def take_training(self, saved: model_file.Artifact, *, running: bool = False) -> Any:
         """Goes on from a file's state; the `run` of a checkpoint, None of any other file. ValueError for a state that doesn't fit.

@@ -18,6 +18,7 @@ from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.frozen import frozen
 from rnnspec.training.losses import NamedLoss
 from rnnspec.training.metrics import MetricNames
+from rnnspec.training.named_callbacks import callback_config, check_saved
 from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, schedule_config
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
 from rnnspec.training.settings import losses_for, make_optimizer
@@ -43,6 +44,7 @@ class SavedConfiguration:
     truncate: int | None
     checkpoint: int | None
     allow_nan: bool | None = None
+    callbacks: tuple[Config, ...] | None = None
 
     @property
     def own_losses(self) -> tuple[str, ...]:
@@ -140,6 +142,12 @@ def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple
     for names in (given.metrics, given.weighted_metrics):
         kept.append(tuple(tuple(each for each in of_output if isinstance(each, Config)) for of_output in names.each))
         left_out += [f"the metric {each.name}" for of_output in names.each for each in of_output if not isinstance(each, Config)]
+    callbacks: list[Config] = []
+    for made in map(callback_config, given.callbacks or ()):
+        if isinstance(made, Config):
+            callbacks.append(made)
+        else:
+            left_out.append(made)
     of_all = given.metrics.of_all, given.weighted_metrics.of_all
     saved = SavedConfiguration(
         None if given.losses is None else tuple(losses),
@@ -149,6 +157,7 @@ def saved_configuration(given: Configuration) -> tuple[SavedConfiguration, tuple
         given.truncate,
         given.checkpoint,
         given.allow_nan,
+        None if given.callbacks is None else tuple(callbacks),
     )
     return saved, tuple(left_out)
 
@@ -160,6 +169,7 @@ def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[
         losses = losses_for(outputs, list(saved.losses))
     if len(saved.loss_weights) != len(outputs) or any(len(each) != len(outputs) for each in (saved.metrics, saved.weighted_metrics)):
         raise ValueError("what `configure` set is for other outputs")
+    check_saved(saved.callbacks or ())
     return {
         "losses": losses,
         "loss_weights": saved.loss_weights,
@@ -168,6 +178,7 @@ def configuration_of(saved: SavedConfiguration, outputs: Sequence[str]) -> dict[
         "truncate": saved.truncate,
         "checkpoint": saved.checkpoint,
         "allow_nan": saved.allow_nan,
+        "callbacks": saved.callbacks,
     }
 
 

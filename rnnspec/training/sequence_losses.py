@@ -19,8 +19,8 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.sequence_loss import LossCompiler, NativeLoss, blank_problem, ctc_scratch, sequence_problem
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.validate import whole_number
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.runtime.data.validate import true_or_false, whole_number
+from rnnspec.training.constructors import clear_arguments
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean")
 

@@ -10,8 +10,7 @@ from rnnspec.contract.metric_names import COMPUTED
 from rnnspec.contract.optimizer_arguments import EXCLUDED, EXCLUDED_WEIGHTS
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import name_faults
-from rnnspec.runtime.data.validate import finite_number
-from rnnspec.training.constructors import true_or_false
+from rnnspec.runtime.data.validate import finite_number, true_or_false
 from rnnspec.training.losses import LOSSES, Loss, Named, NamedLoss
 from rnnspec.training.metrics import METRICS, Metric, MetricNames, NamedMetric, unknown
 from rnnspec.training.optimizers import OPTIMIZERS, Optimizer

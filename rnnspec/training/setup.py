@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from rnnspec.runtime.data.finite_inputs import refuse_not_finite
 from rnnspec.runtime.data.moments import tell_unadapted
+from rnnspec.runtime.data.validate import true_or_false
 from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callback_list import CallbackList, checked_callbacks
 from rnnspec.training.callbacks import History
 from rnnspec.training.class_weights import class_weights_for
-from rnnspec.training.constructors import shows, true_or_false
+from rnnspec.training.constructors import shows
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.feeds import ArrayFeed, cutting, feed_of, held_out, training_feeds
 from rnnspec.training.loop import Fit, Totals, Trainer

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from rnnspec.runtime.data.validate import true_or_false
 from rnnspec.training.callbacks import Callback, Logs
-from rnnspec.training.constructors import clear_arguments, true_or_false
+from rnnspec.training.constructors import clear_arguments
 
 _Hook = Callable[..., Any] | None
 

@@ -13,7 +13,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs, Mask
+from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
 from rnnspec.training.class_weights import ClassWeights
@@ -108,7 +108,7 @@ class Targets:
         """The same targets in memory of their own."""
         return replace(self, column=self.column.owned() if isinstance(self.column, PaddedArray) else self.column)
 
-    def batch(self, rows: Rows, batch: Batch) -> TargetBatch:
+    def batch(self, rows: Rows, batch: CallBatch) -> TargetBatch:
         """Of the samples that the batch was cut for."""
         if not self.output.is_sequence:
             targets = self.column.cut(rows) if isinstance(self.column, PaddedArray) else self.column.flat[rows]

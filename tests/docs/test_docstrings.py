@@ -34,6 +34,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.adapt": CompiledModel.adapt,
     "Model.predict_classes": CompiledModel.predict_classes,
     "Model.set_weights": CompiledModel.set_weights,
+    "Model.save_weights": rnnspec.Model.save_weights,
     "Stream.step": Stream.step,
     "Stream.steps": Stream.steps,
     "Model.layer": rnnspec.Model.layer,

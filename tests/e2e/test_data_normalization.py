@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -174,6 +175,65 @@ def test_the_command_adapts_to_its_training_set(workplace: Workplace) -> None:
     made.fit(x, y, lengths=lengths, seed=1, verbose=False)
     for found, expected in zip(rnnspec.load(workplace.folder / "c.rnnc").get_weights(), made.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("form", ["array", "dict", "lists"])
+def test_nothing_is_learned_of_what_fit_holds_out(form: str) -> None:
+    """Its numbers would make validation look better than new data."""
+    x = np.concatenate([X, 1e3 * np.ones_like(X[:2])])
+    lengths = np.arange(len(x)) % 5 + 1
+    kept = math.floor(len(x) * 0.75)
+    made, other = model("Normalization()", "GRU(3)", "Dense(1)"), model("Normalization()", "GRU(3)", "Dense(1)")
+    given: Any = {"array": x, "dict": {"x": x}, "lists": [each[:steps] for each, steps in zip(x, lengths, strict=True)]}[form]
+    made.adapt(given, lengths=None if form == "lists" else lengths, validation_split=0.25)
+    other.adapt(x[:kept], lengths=lengths[:kept])
+    assert made.weights["normalization/mean"].max() < 1e3
+    assert all(map(np.array_equal, made.get_weights()[:2], other.get_weights()[:2]))
+
+
+def test_what_is_held_out_of_several_inputs_with_lengths() -> None:
+    flow = "s = a -> Normalization() -> GRU(2)\nr = b -> Normalization()\n[s, r] -> Concatenate() -> Dense(1)"
+    made, other = (rnnspec.compile(f"model N {{ input a: float[time, 2], b: float[3]\n{flow} }}", seed=0) for _ in range(2))
+    a, b, lengths = X[:4], RANDOM.normal(size=(4, 3)), [5, 1, 2, 3]
+    other.adapt([a[:3], b[:3]], lengths=lengths[:3])
+    for given in ([a, b], {"a": a, "b": b}):
+        made.adapt(given, lengths=lengths, validation_split=0.25)
+        assert all(map(np.array_equal, made.get_weights(), other.get_weights()))
+
+
+def test_what_cannot_be_split_is_refused_before_anything_is_learned() -> None:
+    made = model("Normalization()", "GRU(3)", "Dense(1)")
+    before = made.get_weights()
+    for split in (1.0, -0.1, "half", float("nan")):
+        with pytest.raises(ValueError, match="validation_split: expected a number from 0 to below 1"):
+            made.adapt(X, validation_split=split)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"validation_split: 0\.9 of 2 samples leaves nothing to train or validate on"):
+        made.adapt(X[:2], validation_split=0.9)
+    with pytest.raises(ValueError, match="validation_split: what generator gives can't be split"):
+        made.adapt((each for each in [X]), validation_split=0.5)
+    assert all(map(np.array_equal, before, made.get_weights()))
+
+
+def test_a_vocabulary_has_no_word_of_what_fit_holds_out() -> None:
+    made = rnnspec.compile("model T { input t: text[time]  Embedding(9, 2, mask_zero = true)  LSTM(2)  Dense(1) }", seed=1)
+    made.adapt(["good film", "bad film", "a film", "secret"], validation_split=0.25)
+    assert "secret" not in made.get_vocabulary() and "film" in made.get_vocabulary()
+
+
+@pytest.mark.parametrize("said", ["spec", "option", "set"])
+def test_the_command_adapts_to_what_it_trains_on(said: str, workplace: Workplace) -> None:
+    """And not to what is held out; with a validation set of its own nothing is, whatever the spec says."""
+    split = "" if said == "option" else "validation_split = 0.4"
+    layers = "input x: float[2]\n Normalization()\n Dense(1)"
+    train = f"train {{ loss = mse\n optimizer = SGD(0.0)\n {split} }}"
+    (workplace.folder / "c.rnn").write_text(f"model C {{ {layers}\n {train} }}", encoding="utf-8")
+    x, y = RANDOM.normal(size=(5, 2)).astype(np.float32), RANDOM.normal(size=5)
+    held_out = {"x_val": x, "y_val": y} if said == "set" else {}
+    np.savez(workplace.folder / "c.npz", allow_pickle=False, x_train=x, y_train=y, **held_out)
+    options = ("--validation-split", "0.4") if said == "option" else ()
+    workplace.succeeds("train", "c.rnn", "-d", "c.npz", "-o", "c.rnnc", "--seed", "1", *options)
+    mean = rnnspec.load(workplace.folder / "c.rnnc").weights["normalization/mean"]
+    np.testing.assert_allclose(mean, x[: 5 if said == "set" else 3].mean(axis=0), rtol=1e-6)
 
 
 def test_it_streams() -> None:

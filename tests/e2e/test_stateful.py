@@ -250,3 +250,15 @@ def test_a_file_has_the_states_that_a_model_goes_on_from(tmp_path: Path) -> None
     assert np.array_equal(loaded.forward(X), second) and not np.array_equal(second, first)
     loaded.reset_states()
     assert np.array_equal(loaded.forward(X), first)
+
+
+def test_a_source_that_gives_its_batches_in_its_own_order_is_not_warned_of() -> None:
+    """Only the batches of an indexed one are shuffled."""
+    model = rnnspec.compile(
+        "model M { input x: float[time, 2]  GRU(2, stateful = true)  Dense(1)  train { loss = mse  optimizer = SGD() } }", seed=1
+    )
+    batches = [(np.ones((3, 4, 2)), np.ones((3, 1)))] * 2
+    model.fit(iter(batches), verbose=False)
+    model.fit(lambda: iter(batches), epochs=2, verbose=False)
+    with pytest.warns(StateWarning, match="are shuffled"):
+        model.fit(batches, verbose=False)

@@ -19,7 +19,7 @@ from rnnspec.driver.compilation import Compilation, compilation_of
 from rnnspec.profile.inputs import draw_inputs
 from rnnspec.profile.runner import Runner
 from rnnspec.profile.session import planned_memory, sizes_of_calls
-from rnnspec.runtime.data.batches import Batch
+from rnnspec.runtime.data.batches import CallBatch
 from rnnspec.runtime.native.call_plan import MOST_PLANS, CallPlan, Plans
 from rnnspec.runtime.native.executable import Variant
 
@@ -160,7 +160,7 @@ def test_the_native_call_gets_the_same_sizes_however_long_the_padding_is(trainin
 @pytest.mark.parametrize("training", [False, True])
 def test_the_workspace_is_as_large_as_planned(training: bool) -> None:
     made = compilation_of(TEXT)
-    batch: Batch = draw_inputs(made.signature, 4, 9, 0.6).batch()
+    batch: CallBatch = draw_inputs(made.signature, 4, 9, 0.6).batch()
     runner = Runner(made, batch, training=training, timed=False)
     runner.call()
     bound = list(runner.functions.values())

@@ -29,7 +29,7 @@ ALL_ROWS = slice(None)
 
 
 @frozen
-class Batch:
+class CallBatch:
     """The inputs of one native call.
 
     `indices`: the signature's packing indices. `reals`: for each, the unmasked steps, (size, time); None where all are. `borrowed`: names
@@ -42,10 +42,10 @@ class Batch:
     reals: tuple[Mask | None, ...]
     borrowed: frozenset[str] = frozenset()
 
-    def owned(self) -> Batch:
+    def owned(self) -> CallBatch:
         """The batch with borrowed inputs copied, so that the caller may overwrite theirs."""
         inputs = {name: array.copy() if name in self.borrowed else array for name, array in self.inputs.items()}
-        return Batch(self.size, inputs, self.indices, self.reals)
+        return CallBatch(self.size, inputs, self.indices, self.reals)
 
 
 @frozen
@@ -74,8 +74,8 @@ class CheckedInputs:
     ids: Mapping[str, int] = field(default_factory=dict[str, int])
     """The inputs of ids, with the number that is too large for each."""
 
-    def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> Batch:
-        """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `Batch`."""
+    def batch(self, rows: Rows = ALL_ROWS, *, full_time: bool = True) -> CallBatch:
+        """The chosen samples, padded to the longest of all, or of the chosen ones unless `full_time`. See `CallBatch`."""
         size = len(range(*rows.indices(self.samples))) if isinstance(rows, slice) else len(rows)
         times = self._times(rows, full_time or self._shows_padding)
         for name, time in times.items():
@@ -92,7 +92,7 @@ class CheckedInputs:
         indices: list[PackedIndex] = []
         for index, real in zip(self.indices, reals, strict=True):
             indices.append(self._packed(index, real, size, times, indices))
-        return Batch(size, inputs, tuple(indices), tuple(reals), self._borrowed(rows))
+        return CallBatch(size, inputs, tuple(indices), tuple(reals), self._borrowed(rows))
 
     def chosen(self, rows: Rows) -> CheckedInputs:
         """The chosen samples alone, padded to the longest of them."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnspec import text_lists
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import OutputSignature, Signature
+from rnnspec.contract.signature import Config, OutputSignature, Signature
 from rnnspec.runtime.data.batches import CheckedInputs, Mask
 from rnnspec.runtime.data.texts import listed
 
@@ -97,9 +97,16 @@ MARGINS = ("hinge", "squared_hinge")
 """The losses whose targets are -1 and 1."""
 
 
-def threshold_of(loss: str, *, from_logits: bool) -> float:
-    """The value above which an output of one unit with that loss is of class 1: 0 of logits and of margins, else one half."""
-    return 0.0 if from_logits or loss in MARGINS else 0.5
+def is_of_logits(loss: object) -> bool:
+    """Whether what a loss takes are logits: as the arguments of its `config` say, or of one of one's own its attribute."""
+    config = loss if isinstance(loss, Config) else getattr(loss, "config", None)
+    return bool(dict(config.arguments).get("from_logits") if isinstance(config, Config) else getattr(loss, "from_logits", False))
+
+
+def threshold_of(loss: object) -> float:
+    """The value above which an output of one unit is of class 1: 0 of logits and of margins, else one half, and without a loss."""
+    config = loss if isinstance(loss, Config) else getattr(loss, "config", None)
+    return 0.0 if is_of_logits(loss) or (isinstance(config, Config) and config.name in MARGINS) else 0.5
 
 
 def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Array:
@@ -115,7 +122,7 @@ def _names_here(items: Sequence[object]) -> bool:
     return any(isinstance(item, str) for item in items)
 
 
-def real_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | None]:
+def counted_steps(signature: Signature, inputs: CheckedInputs) -> list[Mask | None]:
     """Of each output, the steps that count in a loss, (samples, time); None where all do, and for one that is no sequence."""
     found: list[Mask | None] = []
     for output in signature.outputs:

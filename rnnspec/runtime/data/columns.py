@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,23 @@ def _shapes(samples: Sequence[object], what: str) -> list[tuple[int, ...]]:
         with suppress(ValueError):
             shapes.append(as_numbers(sample, what).shape)
     return shapes
+
+
+def values_of(column: Column) -> Array:
+    """The values of all samples, as they were given."""
+    return column.flat if isinstance(column, RaggedArray) else column.array
+
+
+def first_wrong(column: Column, wrong: NDArray[np.bool_], *, sequence: bool, first: int = 0) -> tuple[str, Any] | None:
+    """The place of the first wrong entry, in the caller's terms, and its value; None if there is none.
+
+    `wrong`: of the samples, or of the steps of `flat`, from `first` on.
+    """
+    if not wrong.any():
+        return None
+    row, *others = (int(number) for number in np.argwhere(wrong)[0])
+    entry = (first + row, *others)
+    return place(column, entry, sequence=sequence), values_of(column)[entry]
 
 
 def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature
 from rnnspec.runtime.data.batches import CheckedInputs, Mask
-from rnnspec.runtime.data.columns import PART, Column, RaggedArray, place
+from rnnspec.runtime.data.columns import PART, Column, first_wrong, values_of
+from rnnspec.runtime.data.validate import in_any
 
 
 def bounds(values: Array) -> tuple[float, float]:
@@ -27,32 +29,30 @@ def refuse_not_finite(signature: tuple[InputSignature, ...], inputs: CheckedInpu
     for spec in signature:
         if spec.integer:
             continue
-        column = inputs.columns[spec.name]
-        real = real_steps(inputs, spec.name)
-        values = column.flat if isinstance(column, RaggedArray) else column.array
+        column, real = inputs.columns[spec.name], unmasked_steps(inputs, spec.name)
+        values = values_of(column)
         rows = max(PART // max(values[:1].size, 1), 1)
         for start in range(0, len(values), rows):
             part = values[start : start + rows]
-            if not is_finite(part):
-                _refuse(spec, column, part, None if real is None else real[start : start + rows], start)
+            found = not_finite(column, part, None if real is None else real[start : start + rows], start, sequence=spec.is_sequence)
+            if found is not None:
+                advice = "mask the step, or write allow_nan = true (in Python allow_nan=True) to let it through"
+                raise ValueError(f"input {spec.name}, {found[0]}: expected a finite number, got {found[1]}; {advice}")
 
 
-def real_steps(inputs: CheckedInputs, name: str) -> Mask | None:
-    """The steps of an input that are unmasked for some layer, laid out as its column; None where all are."""
-    real: Mask | None = None
-    for mask in inputs.sequences[name].present.values() if name in inputs.sequences else (None,):
-        if mask is None:
-            return None
-        real = mask if real is None else real | mask
-    return real
+def not_finite(column: Column, part: Array, real: Mask | None, first: int, *, sequence: bool) -> tuple[str, Any] | None:
+    """The place and the value of the first number that isn't finite in a part of a column from `first` on, and in its `real` steps.
 
-
-def _refuse(spec: InputSignature, column: Column, part: Array, real: Mask | None, start: int) -> None:
+    None if there is none; all steps are real without `real`.
+    """
+    if is_finite(part):
+        return None
     wrong = ~np.isfinite(part)
     if real is not None:
         wrong &= real[..., None]
-    if wrong.any():
-        first, *others = (int(number) for number in np.argwhere(wrong)[0])
-        where = place(column, (start + first, *others), sequence=spec.is_sequence)
-        advice = "mask the step, or write allow_nan = true (in Python allow_nan=True) to let it through"
-        raise ValueError(f"input {spec.name}, {where}: expected a finite number, got {part[(first, *others)]}; {advice}")
+    return first_wrong(column, wrong, sequence=sequence, first=first)
+
+
+def unmasked_steps(inputs: CheckedInputs, name: str) -> Mask | None:
+    """The steps of an input that are unmasked for some layer, laid out as its column; None where all are."""
+    return in_any(inputs.sequences[name].present.values()) if name in inputs.sequences else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -25,6 +26,9 @@ AHEAD = 2
 
 PATIENCE = 5.0
 """Seconds for which a thread that isn't wanted any more may go on with the item that it has begun, before it is left alone."""
+
+INTERRUPTED = 0.1
+"""The same seconds where the caller was interrupted, by Ctrl-C for one, and wants to go."""
 
 _NOBODY = 0
 """No thread's number: of the holder of a lock that not even its own thread may have again."""
@@ -79,7 +83,8 @@ class _End:
 def prefetched(items: Iterator[Item], taken: DrawTime | None = None) -> Generator[Item]:
     """The items, drawn by a thread of their own, which also closes a generator `items` at the end; its errors are raised here.
 
-    `taken`: how long the drawing takes is added to it. To be closed by its user. In a fork's child, which has no such thread, RuntimeError.
+    `taken`: how long the drawing takes is added to it. To be closed by its user, with `closing`. RuntimeError in a fork's child, which
+    has no such thread.
     """
     process = os.getpid()
     ready = SimpleQueue[Item | _End]()
@@ -89,6 +94,7 @@ def prefetched(items: Iterator[Item], taken: DrawTime | None = None) -> Generato
     thread = threading.Thread(
         target=copy_context().run, args=(_draw, items, wanted, ready, taken or DrawTime()), name="rnnspec batches", daemon=True
     )
+    patience = INTERRUPTED
     try:
         thread.start()
         while True:
@@ -96,15 +102,20 @@ def prefetched(items: Iterator[Item], taken: DrawTime | None = None) -> Generato
                 raise RuntimeError("batches are made ready by a thread of the process that began, and this is its fork's child")
             found = ready.get()
             if isinstance(found, _End):
+                patience = PATIENCE
                 if found.error is not None:
                     raise found.error
                 return
             wanted.put(True)
-            yield found
+            try:
+                yield found
+            except GeneratorExit:
+                patience = PATIENCE
+                raise
     finally:
         wanted.put(False)
         if thread.ident is not None and os.getpid() == process:
-            thread.join(PATIENCE)
+            thread.join(patience)
 
 
 def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[Item | _End], taken: DrawTime) -> None:
@@ -129,6 +140,21 @@ def _draw(items: Iterator[Item], wanted: SimpleQueue[bool], ready: SimpleQueue[I
     except BaseException as error:
         end = error
     ready.put(_End(end))
+
+
+@contextmanager
+def closing(items: Generator[Item]) -> Generator[Generator[Item]]:
+    """As contextlib's, but what interrupts their user is told to the items too: these then wait for no thread."""
+    try:
+        yield items
+    except Exception:
+        raise
+    except BaseException as interrupt:
+        with suppress(type(interrupt)):
+            items.throw(interrupt)
+        raise
+    finally:
+        items.close()
 
 
 class awaiting_under:

@@ -14,7 +14,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
-from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, first_wrong, is_list, ragged, values_of
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
 from rnnspec.runtime.data.shape_hints import hint_for_array
 
@@ -35,6 +35,14 @@ def finite_number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def true_or_false(what: str, value: object) -> bool:
+    """The value as a bool; ValueError, naming `what`, if it isn't True, False, 1 or 0."""
+    kind = type(value).__name__
+    if kind in ("bool", "bool_") or (kind.rstrip("0123456789") in ("int", "uint") and value in (0, 1)):
+        return bool(value)
+    raise ValueError(f"{what}: expected True or False, got {value!r}")
 
 
 def check_inputs(signature: Signature, x: object, mask: object = None, lengths: object = None, *, at_once: bool = True) -> CheckedInputs:
@@ -71,7 +79,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
             ):  # which steps are masked, and what they hold, is looked at once
                 column = PaddedArray(column.array.copy(), borrowed=False)
             present = {values: _unmasked(spec, values, column, given) for values in masked}
-            checked[spec.name] = _ids(spec, column, _in_any(present.values()))
+            checked[spec.name] = _ids(spec, column, in_any(present.values()))
         else:
             checked[spec.name] = _floats(spec, column, dtype, given)
             present = {values: _unmasked(spec, values, checked[spec.name], given) for values in masked}
@@ -80,7 +88,7 @@ def check_inputs(signature: Signature, x: object, mask: object = None, lengths: 
     return CheckedInputs(columns[signature.inputs[0].name].samples, checked, sequences, signature.indices, ids)
 
 
-def _in_any(masks: Iterable[Mask | None]) -> Mask | None:
+def in_any(masks: Iterable[Mask | None]) -> Mask | None:
     """The steps that are real in any of the masks; None where all are."""
     real: Mask | None = None
     for mask in masks:
@@ -205,7 +213,7 @@ def _given_steps(name: str, column: Column, time: int, mask: object, lengths: ob
 
 def _unmasked(spec: InputSignature, masked_values: tuple[float, ...], column: Column, real: Mask | None) -> Mask | None:
     """The real steps less those whose features all equal one of the values; None where none is masked."""
-    values = _values(column)
+    values = values_of(column)
     kind = values.dtype.type if not isinstance(column, PaddedArray) or column.dtype is None else column.dtype.type
     with np.errstate(over="ignore"):
         masks = [int(masked) if spec.integer else kind(masked) for masked in masked_values]
@@ -227,7 +235,7 @@ def _differing_steps(column: Column, masked: object) -> Mask:
 
 def _floats(spec: InputSignature, column: Column, dtype: np.dtype[np.generic], real: Mask | None) -> Column:
     """The column in the model's dtype; the very same array where it already is and native code can read it."""
-    values = _values(column)
+    values = values_of(column)
     if values.dtype == dtype and values.flags.c_contiguous and values.flags.aligned:
         return column
     if isinstance(column, PaddedArray) and column.is_large:
@@ -246,7 +254,7 @@ def _refuse_too_large(spec: InputSignature, column: Column, converted: Array, pa
     """Refuses samples with a finite value that the model's dtype doesn't hold, unless it is masked."""
     too_large: Mask = np.isinf(converted)
     if too_large.any():
-        too_large &= np.isfinite(_values(column)[part])
+        too_large &= np.isfinite(values_of(column)[part])
         if real is not None:
             too_large &= real[part][..., None]
         _refuse(spec, column, too_large, f"a value that {converted.dtype} holds", part.start or 0)
@@ -254,7 +262,7 @@ def _refuse_too_large(spec: InputSignature, column: Column, converted: Array, pa
 
 def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
     """The column as int32 ids in range; masked steps that hold anything else become 0."""
-    values = _values(column)
+    values = values_of(column)
     if values.dtype.kind == "b" and values.size:
         raise ValueError(f"input {spec.name}: expected token ids, got dtype {values.dtype}")
     if values.dtype == np.float16:
@@ -270,7 +278,7 @@ def _ids(spec: InputSignature, column: Column, real: Mask | None) -> Column:
         values = np.where(wrong, 0, values)
     if values.dtype != np.int32 or not (values.flags.c_contiguous and values.flags.aligned):
         values = values.astype(np.int32, order="C")
-    if values is _values(column):
+    if values is values_of(column):
         return column
     return RaggedArray(values, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(values, borrowed=False)
 
@@ -287,12 +295,5 @@ def _id_limit(spec: InputSignature) -> int:
 
 def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str, first: int = 0) -> None:
     """`wrong`: of the samples from `first` on."""
-    if wrong.any():
-        sample, *others = (int(number) for number in np.argwhere(wrong)[0])
-        entry = (first + sample, *others)
-        where = place(column, entry, sequence=spec.is_sequence)
-        raise ValueError(f"input {spec.name}, {where}: expected {expected}, got {_values(column)[entry]}")
-
-
-def _values(column: Column) -> Array:
-    return column.flat if isinstance(column, RaggedArray) else column.array
+    if (found := first_wrong(column, wrong, sequence=spec.is_sequence, first=first)) is not None:
+        raise ValueError(f"input {spec.name}, {found[0]}: expected {expected}, got {found[1]}")

@@ -12,7 +12,7 @@ import numpy as np
 from rnnspec.contract.executable import Array, Executable, FastPath
 from rnnspec.contract.shape_cache import ShapeCache
 from rnnspec.contract.signature import Signature
-from rnnspec.runtime.data.batches import KEPT_STEPS, Batch
+from rnnspec.runtime.data.batches import KEPT_STEPS, CallBatch
 from rnnspec.runtime.model.weights import Parameters
 from rnnspec.runtime.native.fast_call import no_fast_path
 
@@ -31,7 +31,7 @@ class KnownCall:
     that an inference of this shape last had, -1 if there was none. `fast_path`: the call that needs no batch, made for that version.
     """
 
-    batch: Batch | None
+    batch: CallBatch | None
     version: int = -1
     fast_path: FastPath | None = None
 
@@ -76,23 +76,23 @@ class CallCache:
                 each.fast_path = None  # so that nobody holds what was made of weights that there are no more
         return outputs
 
-    def batch(self, x: object) -> Batch | None:
+    def batch(self, x: object) -> CallBatch | None:
         """The batch of inputs whose shapes are known and that need no look; None for all others."""
         inputs = self._inputs(x)
         known = None if inputs is None else self._known.get(_shapes(inputs))
         if inputs is None or known is None or known.batch is None:
             return None
         batch = known.batch
-        return Batch(batch.size, inputs, batch.indices, batch.reals, batch.borrowed)
+        return CallBatch(batch.size, inputs, batch.indices, batch.reals, batch.borrowed)
 
-    def keep(self, x: object, batch: Batch) -> None:
+    def keep(self, x: object, batch: CallBatch) -> None:
         """Remembers the shapes of inputs that were checked, and found to be this batch, without a mask or lengths."""
         inputs = self._inputs(x)
         if inputs is not None and _is_small(batch):
-            kept = Batch(batch.size, {}, batch.indices, batch.reals, batch.borrowed)
+            kept = CallBatch(batch.size, {}, batch.indices, batch.reals, batch.borrowed)
             self._known.keep(_shapes(inputs), KnownCall(kept))
 
-    def repeat(self, x: object, batch: Batch, *, masked: bool = False) -> None:
+    def repeat(self, x: object, batch: CallBatch, *, masked: bool = False) -> None:
         """Notes an inference on `batch`, which x was found to be: after the second one with the same weights calls are direct.
 
         `masked`: with a mask or lengths.
@@ -112,7 +112,7 @@ class CallCache:
         elif known.fast_path is None:
             self._make(known, batch, masked)
 
-    def _make(self, known: KnownCall, batch: Batch, masked: bool) -> None:
+    def _make(self, known: KnownCall, batch: CallBatch, masked: bool) -> None:
         prepared = self._executable.prepare_call(batch.inputs, batch.indices, packs=masked or self._packs)
         if prepared is None:
             known.fast_path = no_fast_path
@@ -186,7 +186,7 @@ def _as_array(sample: object) -> object:
     return None
 
 
-def _is_small(batch: Batch) -> bool:
+def _is_small(batch: CallBatch) -> bool:
     return all(index.batch * index.time <= KEPT_STEPS for index in batch.indices)
 
 

@@ -14,12 +14,11 @@ from rnnspec.contract.signature import Signature, frozen_weights
 from rnnspec.contract.thread_count import bounded
 from rnnspec.contract.tuning import Tuning, checked_tuning
 from rnnspec.locks import Lock, cached_property, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batches import Batch, CheckedInputs, Mask
-from rnnspec.runtime.data.class_names import ClassNames, chosen, real_steps, texts_of, threshold_of
+from rnnspec.runtime.data.batches import CallBatch, CheckedInputs, Mask
+from rnnspec.runtime.data.class_names import ClassNames, chosen, counted_steps, texts_of, threshold_of
 from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
-from rnnspec.runtime.data.sources import Batch as Given
-from rnnspec.runtime.data.sources import Source, source_of
+from rnnspec.runtime.data.sources import Batch, Source, source_of
 from rnnspec.runtime.data.texts import TextInputs
 from rnnspec.runtime.data.validate import check_inputs, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
@@ -302,7 +301,7 @@ class CompiledModel(Learning):
         if not alone:
             raise ValueError(f"batch_size, mask and lengths: {source.name} gives batches, they are in these: rnnspec.data.Batch(...)")
 
-        def check(given: Given) -> CheckedInputs:
+        def check(given: Batch) -> CheckedInputs:
             return self._checked(given.x, given.mask, given.lengths)
 
         return self._given_out(predicted(self.signature, source, check, self._inferred, steps))
@@ -336,14 +335,11 @@ class CompiledModel(Learning):
         """By output the value above which one unit is of class 1; it is that of the output's loss."""
         given = self.signature.train.loss
         losses = given if isinstance(given, tuple) else (given,) * len(self.signature.outputs)
-        return {
-            output.name: 0.5 if loss is None else threshold_of(loss.name, from_logits=dict(loss.arguments).get("from_logits") is True)
-            for output, loss in zip(self.signature.outputs, losses, strict=True)
-        }
+        return {output.name: threshold_of(loss) for output, loss in zip(self.signature.outputs, losses, strict=True)}
 
     def real_steps(self, x: object, mask: object = None, lengths: object = None) -> list[Mask | None]:
         """Of each output the steps that count in a loss, (samples, time); None where all do. Arguments and errors as for `predict`."""
-        return real_steps(self.signature, self._checked(x, mask, lengths, at_once=False))
+        return counted_steps(self.signature, self._checked(x, mask, lengths, at_once=False))
 
     def stream(self, batch: int = 1, inputs: object = None) -> Stream:
         """A stream: the model step by step, for `batch` sequences at once, with states that start from zeros.
@@ -414,7 +410,7 @@ class CompiledModel(Learning):
             return self._calls.outputs(x, None, None, most)
         return None if self._dropped_masks.untold else self._calls.outputs(x, mask, lengths, most)
 
-    def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> Batch:
+    def _batch(self, x: object, mask: object, lengths: object, infers: bool) -> CallBatch:
         """All inputs, checked, as one batch. `infers`: for inference alone."""
         is_bare = mask is None and lengths is None
         batch = self._calls.batch(x) if is_bare else None
@@ -424,7 +420,7 @@ class CompiledModel(Learning):
             self._calls.repeat(x, batch)
         return batch
 
-    def _looked_at(self, x: object, inputs: CheckedInputs, is_bare: bool, infers: bool) -> Batch:
+    def _looked_at(self, x: object, inputs: CheckedInputs, is_bare: bool, infers: bool) -> CallBatch:
         """The batch of all inputs, remembered for calls of the same shapes."""
         batch = inputs.batch()
         if is_bare:
@@ -439,7 +435,7 @@ class CompiledModel(Learning):
         self._dropped_masks.tell(inputs)
         return inputs
 
-    def _inferred(self, batch: Batch) -> tuple[Array, ...]:
+    def _inferred(self, batch: CallBatch) -> tuple[Array, ...]:
         return self._parameters.read(
             lambda weights, version: self._executable.forward(CallRequest(batch.inputs, batch.indices, weights, version))
         )

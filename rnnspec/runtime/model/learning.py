@@ -27,17 +27,19 @@ class Learning:
     def _changing(self) -> Lock:
         """Held by who changes the model by what it was."""
 
-    def adapt(self, x: object, *, mask: object = None, lengths: object = None) -> None:
+    def adapt(self, x: object, *, mask: object = None, lengths: object = None, validation_split: float = 0.0) -> None:
         """Learns from data what the model needs before it is trained, as Keras's `adapt` of one layer: vocabularies, means, variances.
 
-        argument  shape, type                      meaning                                                           default
-        --------  -------------------------------  ----------------------------------------------------------------  --------
-        x         list, or another iterable of str  texts of the only input that is to be adapted                     required
-                  (n, ...), or list of arrays      numbers of it, as for `forward`, or of all inputs in their order  -
-                  dict                             either by the name of an input, or numbers by that of a layer     -
-                  iterable, callable, indexed      batches x, (x, y) or `Batch`, as for `fit`: see docs/data.md      -
-        mask      (n, time), bool or 0 and 1       steps that count; dict by name                                    None
-        lengths   (n,), int                        number of steps that count, from the start; dict by name          None
+        argument          shape, type                       meaning                                                           default
+        ----------------  --------------------------------  ----------------------------------------------------------------  --------
+        x                 list, or another iterable of str  texts of the only input that is to be adapted                     required
+                          (n, ...), or list of arrays       numbers of it, as for `forward`, or of all inputs in their order  -
+                          dict                              either by the name of an input, or numbers by that of a layer     -
+                          iterable, callable, indexed       batches x, (x, y) or `Batch`, as for `fit`: see docs/data.md      -
+        mask              (n, time), bool or 0 and 1        steps that count; dict by name                                    None
+        lengths           (n,), int                         number of steps that count, from the start; dict by name          None
+        validation_split  float from 0 to below 1           fraction of the samples, the last, that `fit` will hold out,      0.0
+                                                            and nothing is learned of
 
         An input of texts gets the vocabulary of the most frequent tokens, as with Keras's `TextVectorization`: at most as many as
         `max_tokens`, or the layer that looks them up, leaves room for, two ids of which stand for padding (0) and for tokens that aren't in
@@ -57,6 +59,11 @@ class Learning:
         >>> model.weights["normalization/mean"]
         array([ 3., 30.], dtype=float32)
         """
+        if validation_split:
+            with LLVM:  # a fork waits for who imports
+                from rnnspec.runtime.data.held_out import without_held_out
+            x = without_held_out(x, validation_split, len(self.signature.inputs))
+            mask, lengths = (without_held_out(each, validation_split) for each in (mask, lengths))
         parts = self._parted(x)
         if "numbers" not in parts and (mask is not None or lengths is not None):
             raise ValueError("mask and lengths: texts are adapted to as a whole")

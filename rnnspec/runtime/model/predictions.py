@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from itertools import islice
 
 import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import PairSignature, Signature
-from rnnspec.runtime.data.batches import Batch, CheckedInputs
-from rnnspec.runtime.data.prefetch import prefetched
-from rnnspec.runtime.data.sources import Batch as Given
-from rnnspec.runtime.data.sources import Source, inputs_of, numbered
+from rnnspec.runtime.data.batches import CallBatch, CheckedInputs
+from rnnspec.runtime.data.prefetch import closing, prefetched
+from rnnspec.runtime.data.sources import Batch, Source, inputs_of, numbered
 from rnnspec.runtime.data.validate import whole_number
 
 USUAL_ROWS = 32
@@ -40,8 +38,8 @@ def rows_at_once(signature: Signature, inputs: CheckedInputs) -> int:
 def predicted(
     signature: Signature,
     source: Source,
-    check: Callable[[Given], CheckedInputs],
-    infer: Callable[[Batch], tuple[Array, ...]],
+    check: Callable[[Batch], CheckedInputs],
+    infer: Callable[[CallBatch], tuple[Array, ...]],
     steps: int | None,
 ) -> tuple[Array, ...]:
     """The outputs for one pass of a source, or for its first `steps` batches, one after the other; ValueError if it gives none.
@@ -53,7 +51,7 @@ def predicted(
     elif source.kind == "indexed" and source.length is None:
         raise ValueError(f"{source.name} doesn't say how many batches it has: steps says how many are taken")
 
-    def made(item: object) -> Batch:
+    def made(item: object) -> CallBatch:
         return check(inputs_of(signature, item)).batch().owned()
 
     source.tell("on_epoch_begin")

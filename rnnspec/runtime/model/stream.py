@@ -13,7 +13,7 @@ from rnnspec.contract.dimensions import value_of
 from rnnspec.contract.executable import NOTHING_DUE, Array, Executable, FastPath, PreparedCall
 from rnnspec.contract.signature import EVERY_STEP, Clock, Signature
 from rnnspec.locks import is_held, new_lock, renewed_after_fork
-from rnnspec.runtime.data.batches import ALL_ROWS, Batch, CheckedInputs
+from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs
 from rnnspec.runtime.data.columns import PaddedArray, as_numbers
 from rnnspec.runtime.data.validate import check_inputs, inputs_by_name, whole_number
 from rnnspec.runtime.model.weights import Parameters
@@ -214,7 +214,7 @@ class Stream:
         batch = self._checked(self._with_time(x)).batch()
         return self._alone(lambda: self._stepped(batch))
 
-    def _stepped(self, batch: Batch) -> Any:
+    def _stepped(self, batch: CallBatch) -> Any:
         prepared = self._prepared
         if self._version != self._parameters.version:
             self._parameters.read(self._take_weights)

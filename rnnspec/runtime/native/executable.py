@@ -164,6 +164,14 @@ class NativeExecutable:
     def go_on_from(self, other: Executable) -> None:
         """Nothing: no state is carried over."""
 
+    @property
+    def began_with(self) -> Mapping[str, Array]:
+        """Nothing: no state is carried over."""
+        return {}
+
+    def undo(self) -> None:
+        """Nothing: no state is carried over."""
+
     def check_samples(self, samples: int, batch_size: int) -> None:
         """Nothing: calls take any number of samples."""
 

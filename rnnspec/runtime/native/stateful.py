@@ -33,6 +33,8 @@ class StatefulExecutable:
         self._dtype = np.dtype(dtype)
         self._banks: dict[int, StateBank] = {}
         self._bank: StateBank | None = None
+        self._before: Mapping[str, Array] = {}
+        """See `began_with`."""
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -103,6 +105,16 @@ class StatefulExecutable:
         bank.write({**bank.states, **{name: value for name, value in states.items() if name in bank.states}})
         self._take_up(bank)
 
+    @property
+    def began_with(self) -> Mapping[str, Array]:
+        """The states that the last `record` began with; empty if these were zeros before any call."""
+        return self._before
+
+    def undo(self) -> None:
+        """Goes back to the states that the last `record` began with."""
+        with self._next_turn():
+            self._begin(len(next(iter(self._before.values()))), self._before) if self._before else self._take_up(None)
+
     def check_samples(self, samples: int, batch_size: int) -> None:
         """ValueError, with what would do, for batches of several sizes, and for another size than the states have."""
         size, over = min(batch_size, samples), samples % batch_size if samples > batch_size else 0
@@ -114,10 +126,7 @@ class StatefulExecutable:
             )
         held = size if self._bank is None else self._bank.samples
         if held != size:
-            fits = f"; a batch_size of {held} goes on with them" if held and samples % held == 0 else ""
-            raise ValueError(
-                f"a stateful model goes on with the {held} samples of its first call, got {size}{fits}; reset_states() starts anew"
-            )
+            raise _another_size(held, size, f"; a batch_size of {held} goes on with them" if held and samples % held == 0 else "")
 
     @property
     def states(self) -> dict[str, Array]:
@@ -144,6 +153,7 @@ class StatefulExecutable:
         """As `forward`, and the tape; the tape has the states that the call began with."""
         with self._going_on(request) as going:
             outputs, tape = self._inner.record(going.request)
+            self._before = going.before
             return going.kept(outputs), tape
 
     def backward(
@@ -192,17 +202,20 @@ class StatefulExecutable:
             samples = len(next(iter(request.inputs.values())))
             bank = self._bank or self._zeros(samples)
             if bank.samples != samples:
-                raise ValueError(
-                    f"a stateful model goes on with the {bank.samples} samples of its first call, got {samples}; reset_states() starts anew"
-                )
+                raise _another_size(bank.samples, samples)
             bank.guard[0] = HINDERED
             try:
                 before = {name: value.copy() for name, value in bank.states.items()}  # which a tape keeps
-                going = _Going(bank, request._replace(inputs={**request.inputs, **before}, carrying=self._carrying))
+                inputs = {**request.inputs, **before}
+                going = _Going(bank, request._replace(inputs=inputs, carrying=self._carrying), before if self._bank else {})
                 yield going
                 self._take_up(bank)
             finally:
                 bank.guard[0] = FREE if self._bank is bank else HINDERED
+
+
+def _another_size(held: int, size: int, fits: str = "") -> ValueError:
+    return ValueError(f"a stateful model goes on with the {held} samples of its first call, got {size}{fits}; reset_states() starts anew")
 
 
 @frozen
@@ -211,6 +224,8 @@ class _Going:
 
     bank: StateBank
     request: CallRequest
+    before: Mapping[str, Array]
+    """The states; empty for the zeros of a first call."""
 
     def kept(self, outputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """The outputs without the states behind them, which the next call goes on from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -89,6 +90,11 @@ class FakeExecutable:
 
     def carrying(self) -> FakeExecutable:
         return self
+
+    began_with: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def undo(self) -> None:
+        pass
 
     def go_on_from(self, other: object) -> None:
         pass

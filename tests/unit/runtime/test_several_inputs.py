@@ -13,7 +13,7 @@ from rnnspec.contract.dimensions import Name
 from rnnspec.contract.packing import pack
 from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSignature, Signature
 from rnnspec.runtime.data import batches as module
-from rnnspec.runtime.data.batches import Batch, CheckedInputs
+from rnnspec.runtime.data.batches import CallBatch, CheckedInputs
 from rnnspec.runtime.data.validate import check_inputs
 
 A = InputSignature("a", (Name("time"), 3))
@@ -50,7 +50,7 @@ def checked(
     return check_inputs(signature(inputs, *indices), given_values, mask, lengths)
 
 
-def reals(batch: Batch) -> list[list[list[int]] | None]:
+def reals(batch: CallBatch) -> list[list[list[int]] | None]:
     return [None if real is None else real.astype(int).tolist() for real in batch.reals]
 
 

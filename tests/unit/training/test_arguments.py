@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rnnspec
 from rnnspec.contract.optimizer_arguments import EXCLUDED
 from rnnspec.contract.signature import Config, TrainSettings
 from rnnspec.frontend.catalogue.argument_types import REQUIRED
@@ -316,6 +317,10 @@ def test_a_name_of_another_kind_is_told() -> None:
         ("training.losses", "Circle", "Keras has the loss Circle, this version doesn't: in Python a loss of your own"),
         ("training.optimizers", "ScheduleFreeAdamW", "Keras has the optimizer ScheduleFreeAdamW, this version doesn't"),
         ("training.metrics", "Sum", "Keras has the metric Sum, this version doesn't: compute it"),
+        ("losses", "mse", "Keras has the loss mse; here it is the class MeanSquaredError"),
+        ("metrics", "MeanSquaredError", "Keras has the metric MeanSquaredError; here the loss rnnspec.losses.MeanSquaredError is a"),
+        ("metrics", "Accuracy", "Keras has the metric Accuracy; here metrics=['Accuracy'] stands for one of several by the targets"),
+        ("optimizers", "adam", "Keras has the optimizer adam; here it is the class Adam"),
         ("callbacks", "RemoteMonitor", "Keras has the callback RemoteMonitor, this version doesn't: in Python a class"),
     ],
 )
@@ -325,7 +330,21 @@ def test_an_import_of_what_keras_has_is_told(module: str, name: str, message: st
     assert str(raised.value).startswith(message)
     with pytest.raises(ImportError, match=r"cannot import name 'Nothing'"):
         exec(f"from rnnspec.{module} import Nothing")
-    assert not hasattr(importlib.import_module(f"rnnspec.{module}"), "__wrapped__")
+    found = importlib.import_module(f"rnnspec.{module}")
+    assert not hasattr(found, "__wrapped__")
+    assert not hasattr(found, name)
+    with pytest.raises(AttributeError) as missing:
+        getattr(found, name)
+    assert str(missing.value) == str(raised.value)
+
+
+def test_every_public_module_answers_whether_it_has_a_name() -> None:
+    """Who looks through a module, pydoc for one, asks with `hasattr`, and gets no other error, whatever the name."""
+    spellings = {spelling for family in names.FAMILIES for spelling in names.spellings(family)}
+    for module in ("callbacks", "data", "decoding", "losses", "metrics", "optimizers", "schedules"):
+        found = getattr(rnnspec, module)
+        assert all(hasattr(found, name) for name in getattr(found, "__all__", ()))
+        assert {name for name in spellings if hasattr(found, name)} <= {*vars(found)}
 
 
 @pytest.mark.parametrize("number", [10**400, float("inf"), float("nan"), True, "1", None])

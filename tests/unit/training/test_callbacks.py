@@ -113,6 +113,30 @@ def test_a_training_in_float64_is_kerass() -> None:
         np.testing.assert_allclose(weight, after, rtol=1e-9, atol=1e-12)
 
 
+def test_a_training_whose_rate_a_function_sets_is_kerass(tmp_path: Path) -> None:
+    """Its rates, the values in the logs, the epoch in which it stops, the weights that are set in the end, and the files in their order."""
+    run = KERAS["scheduled"]
+    found = model(signature(inputs=(InputSignature("x", (3,)),), width=2))
+    found.configure(loss="mse", optimizer=SGD(0.25, momentum=0.75, nesterov=True))
+    found.set_weights([np.array(run["kernel"]), np.zeros(2)])
+    factors: dict[str, float] = run["factors"]
+    callbacks = [
+        LearningRateScheduler(lambda epoch, rate: rate * factors.get(str(epoch), 1.0)),
+        ModelCheckpoint(f"{tmp_path}/{{epoch:02d}}-{{batch}}.rnnc", save_freq=3),
+        ModelCheckpoint(f"{tmp_path}/best{{epoch}}-{{val_loss:.4f}}.rnnc", save_best_only=True),
+        EarlyStopping(restore_best_weights=True, **run["stopping"]),
+    ]
+    given = np.array(run["x"]), np.array(run["y"])
+    fitted = found.fit(*given, 4, 40, validation_split=0.333, shuffle=False, verbose=False, callbacks=callbacks).history
+    assert found.iterations == 2 * len(run["history"]["loss"]) > 50
+    assert sorted(fitted) == sorted(run["history"])
+    for name, values in run["history"].items():
+        np.testing.assert_allclose(fitted[name], values, rtol=1e-6 if name == "learning_rate" else 1e-9)
+    for weight, after in zip(found.get_weights(), run["after"], strict=True):
+        np.testing.assert_allclose(weight, after, rtol=1e-9, atol=1e-12)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(run["saved"])
+
+
 # Who is called when
 
 

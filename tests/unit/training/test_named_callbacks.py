@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import io
 import pickle
+import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec.callbacks import Callback, CSVLogger, EarlyStopping
+from rnnspec.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    TensorBoard,
+    TerminateOnNaN,
+)
 from rnnspec.contract.signature import Config, InputSignature, TrainSettings
 from rnnspec.contract.written_paths import path_problem
+from rnnspec.diagnostics import UnsavedWarning
 from rnnspec.frontend.catalogue.argument_types import REQUIRED
 from rnnspec.frontend.catalogue.callbacks import CALLBACKS as OF_SPECS
+from rnnspec.runtime.storage import model_file
 from rnnspec.training.callbacks import Logs
 from rnnspec.training.model import Model
 from rnnspec.training.named_callbacks import CALLBACKS, made_callbacks
@@ -145,3 +160,108 @@ def test_callbacks_of_a_spec_from_text_file_and_copy(tmp_path: Path, monkeypatch
         assert len(history.epoch) == 3
         assert len(Path("log.csv").read_text(encoding="utf-8").splitlines()) == 4
         assert [path.name for path in tmp_path.glob("0*.rnnc")] == ["01.rnnc"]
+
+
+# Chosen by `configure`
+
+
+def test_callbacks_of_configure_are_those_of_each_fit() -> None:
+    """In the place of the spec's, and before those that a fit is given."""
+    found, seen = made(Config("EarlyStopping")), []
+    first, second = (LambdaCallback(on_epoch_end=lambda epoch, logs, name=name: seen.append(name)) for name in "ab")
+    found.configure(callbacks=[first])
+    found.fit(X, Y, epochs=2, verbose=False, callbacks=[second])
+    found.fit(X, Y, verbose=False)
+    assert seen == ["a", "b", "a", "b", "a"]
+    with pytest.raises(ValueError, match="LambdaCallback is in the list twice"):
+        found.fit(X, Y, verbose=False, callbacks=[first])
+    found.configure(metrics=["mae"])
+    found.fit(X, Y, verbose=False)
+    assert seen[5:] == ["a"]
+    found.configure(callbacks=[])
+    found.fit(X, Y, verbose=False)
+    assert seen[6:] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([print], "callbacks, number 0: <built-in function print> is no callback"),
+        (EarlyStopping(), "callbacks: expected a list of callbacks, got one EarlyStopping"),
+        ([EarlyStopping], "callbacks, number 0: EarlyStopping is a class: write EarlyStopping()"),
+    ],
+)
+def test_what_is_no_callback_is_told_by_configure(given: Any, message: str) -> None:
+    found = made()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        found.configure(loss="mae", callbacks=given)
+    assert [*found.fit(X, Y, verbose=False).history] == ["loss"]
+
+
+class Own(EarlyStopping):
+    """Which another process doesn't know."""
+
+
+PLAIN = "model Plain { input x: float[3]  Dense(1)  train { loss = mse  optimizer = SGD(0.1) } }"
+
+
+def test_callbacks_of_configure_are_in_file_and_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what they were made with, and with settings that were changed since."""
+    monkeypatch.chdir(tmp_path)
+    x, y = np.ones((8, 3)), np.array([1.0] * 4 + [-1.0] * 4)
+    found = rnnspec.compile(PLAIN, seed=1)
+    stopping = EarlyStopping("val_loss", 1000.0, patience=np.int64(9), restore_best_weights=True)  # pyright: ignore[reportArgumentType]
+    stopping.patience = 2
+    saving = ModelCheckpoint(Path("{epoch:02d}.rnnc"), save_best_only=True, initial_value_threshold=np.float64(1e9))
+    found.configure(callbacks=[stopping, saving, BackupAndRestore("backup"), CSVLogger("log.csv"), TensorBoard("events"), TerminateOnNaN()])
+    found.fit(x, y, epochs=9, validation_split=0.5, verbose=False)
+    file = io.BytesIO()
+    found.save(file)
+    for path in [*tmp_path.glob("*.rnnc")]:
+        path.unlink()
+    for each in (rnnspec.load(file.getvalue()), pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        history = each.fit(x, y, epochs=9, validation_split=0.5, verbose=False)
+        assert len(history.epoch) == 3
+        assert len(Path("log.csv").read_text(encoding="utf-8").splitlines()) == 4
+        each.save(again := io.BytesIO())
+        assert len(rnnspec.load(again.getvalue()).fit(x, y, epochs=9, validation_split=0.5, verbose=False).epoch) == 3
+
+
+@pytest.mark.parametrize(
+    ("callback", "what"),
+    [
+        (LambdaCallback(), "the callback LambdaCallback can't be written"),
+        (Own(), "the callback Own can't be written"),
+        (CSVLogger("/tmp/log.csv"), "the callback CSVLogger, whose filename isn't below the working folder, can't be written"),
+        (ModelCheckpoint("../best.rnnc"), "the callback ModelCheckpoint, whose filepath leads upwards, can't be written"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_callback_that_cannot_be_written_is_named_at_save(callback: Callback, what: str) -> None:
+    found = rnnspec.compile(PLAIN, seed=1)
+    found.configure(callbacks=[callback, EarlyStopping("loss", 1000.0, 2)])
+    file = io.BytesIO()
+    with pytest.warns(UnsavedWarning, match=re.escape(what)):
+        found.save(file)
+    assert len(rnnspec.load(file.getvalue()).fit(np.ones((4, 3)), np.ones(4), epochs=9, verbose=False).epoch) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (b"log.csv", b"/x.csv!", "callback CSVLogger: filename isn't below the working folder"),
+        (b"CSVLogger", b"CSVBurner", "there is no callback CSVBurner to be saved"),
+        (b'"append"', b'"depend"', "CSVLogger has no argument depend"),
+    ],
+)
+def test_a_strangers_file_writes_nowhere_else(before: bytes, after: bytes, message: str) -> None:
+    """What a file names is made of what a spec could name, or the file isn't loaded."""
+    found = rnnspec.compile(PLAIN, seed=1)
+    found.configure(callbacks=[CSVLogger("log.csv", append=True)])
+    found.save(file := io.BytesIO())
+    artifact = model_file.decode(file.getvalue())
+    assert artifact.training.count(before) == 1
+    fields = {name: getattr(artifact, name) for name in ("name", "text", "parameters", "dtype", "weights", "texts", "arrays")}
+    content = model_file.encode(model_file.Artifact(**fields, training=artifact.training.replace(before, after)))
+    with pytest.raises(model_file.ArtifactError, match=re.escape(message)):
+        rnnspec.load(content)

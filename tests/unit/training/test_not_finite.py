@@ -19,7 +19,7 @@ from rnnspec.runtime.data import finite_inputs
 from rnnspec.training.backup import Checkpoints, checkpoints_in
 from rnnspec.training.callbacks import Logs
 from rnnspec.training.model import Model
-from rnnspec.training.optimizers import SGD
+from rnnspec.training.optimizers import SGD, Adam, Optimizer
 from tests.unit.runtime.fake import model, signature
 
 X = np.random.default_rng(5).normal(size=(12, 3))
@@ -62,7 +62,7 @@ class Watched(Callback):
         self.ends.append("training")
 
 
-def made(loss: Any, optimizer: SGD | None = None) -> Model:
+def made(loss: Any, optimizer: Optimizer | None = None) -> Model:
     found = model(signature(inputs=(InputSignature("x", (3,)),)))
     found.configure(loss=loss, optimizer=optimizer or SGD(0.1))
     return found
@@ -304,3 +304,109 @@ def test_with_parts_the_weights_are_those_before_the_part() -> None:
     with pytest.warns(NotFiniteWarning, match="those before this part of the batch"):
         model.fit(x, np.ones((4, 8, 1)), allow_nan=True, verbose=False)
     assert model.iterations == 2
+
+
+STATEFUL = "input x: float[time, 2]  SimpleRNN(4, stateful = true, activation = relu)  Dense(1)"
+
+
+def stateful(settings: str = "", output: str = "") -> Model:
+    layers = STATEFUL.replace("stateful", "return_sequences = true, stateful") if output else STATEFUL
+    return rnnspec.compile(f"model Kept {{ {layers}  train {{ loss = mse  optimizer = Adam(0.01)  {settings} }} }}", seed=1)
+
+
+@pytest.mark.parametrize("call", ["train_on_batch", "fit"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_states_are_those_before_a_batch_without_an_update(call: str, begun: bool) -> None:
+    """NaN in a batch is in the states behind it, and would be in all that comes after."""
+    model, other = stateful(), stateful()
+    x, y = np.ones((3, 5, 2), np.float32), np.ones((3, 1))
+    wrong = x.copy()
+    wrong[1, 2] = np.nan
+    for each in (model, other) if begun else ():
+        each.train_on_batch(x, y)
+    with pytest.warns(NotFiniteWarning, match="the input x has NaN or infinity"):
+        if call == "fit":
+            model.fit(wrong, y, shuffle=False, verbose=False, allow_nan=True)
+        else:
+            model.train_on_batch(wrong, y, allow_nan=True)
+    assert model.train_on_batch(x, y) == other.train_on_batch(x, y)
+    np.testing.assert_array_equal(model.predict(x), other.predict(x))
+
+
+def test_states_are_those_before_a_batch_whose_loss_raises() -> None:
+    class Breaking(Spoilt):
+        def rows(self, predictions: Any, targets: Any) -> Any:
+            if targets[0, 0] == 9:
+                raise RuntimeError("broken")
+            return super().rows(predictions, targets)
+
+    model, other = stateful(), stateful()
+    x, y = np.ones((3, 5, 2), np.float32), np.ones((3, 1))
+    for each in (model, other):
+        each.configure(loss=Breaking(10**9))
+        each.train_on_batch(x, y)
+    with pytest.raises(RuntimeError, match="broken"):
+        model.train_on_batch(x, 9 * y)
+    assert model.train_on_batch(x, y) == other.train_on_batch(x, y)
+
+
+def test_parts_of_a_batch_without_an_update_leave_the_states_before_it() -> None:
+    model, other = (stateful("truncate = 3", "sequence") for _ in range(2))
+    x, y = np.ones((3, 6, 2), np.float32), np.ones((3, 6, 1))
+    wrong = x.copy()
+    wrong[1, 1] = np.nan
+    for each in (model, other):
+        each.train_on_batch(x, y)
+    with pytest.warns(NotFiniteWarning):
+        model.train_on_batch(wrong, y, allow_nan=True)
+    assert model.train_on_batch(x, y) == other.train_on_batch(x, y)
+
+
+def test_states_that_an_earlier_call_has_spoilt_are_told() -> None:
+    """A prediction passes NaN on, to the states as well, and these are the reason for all that follows."""
+    model = stateful()
+    x, y = np.ones((3, 5, 2), np.float32), np.ones((3, 1))
+    model.predict(x * np.float32(np.nan))
+    with pytest.warns(NotFiniteWarning, match="an earlier call has left NaN or infinity in the states .*: reset_states"):
+        model.train_on_batch(x, y)
+    assert np.isnan(model.test_on_batch(x, y))
+    model.reset_states()
+    assert np.isfinite(model.train_on_batch(x, y))
+
+
+def test_validation_on_nan_leaves_no_state_behind() -> None:
+    """It has states of its own, anew at each epoch; so has a stream, whatever the model's are."""
+    model, other = stateful(), stateful()
+    x, y = np.ones((3, 5, 2), np.float32), np.ones((3, 1))
+    held_out = x * np.float32(np.nan)
+    stream = model.stream(3)
+    stream.step(held_out[:, 0])
+    found = model.fit(x, y, epochs=2, shuffle=False, verbose=False, validation_data=(held_out, y), allow_nan=True).history
+    assert np.isnan(found["val_loss"]).all()
+    assert found["loss"] == other.fit(x, y, epochs=2, shuffle=False, verbose=False).history["loss"]
+    np.testing.assert_array_equal(model.predict(x), other.predict(x))
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9, nesterov=True), Adam(0.1, use_ema=True)], ids=["SGD", "Adam"])
+def test_an_update_that_is_taken_back_leaves_the_optimizer_as_it_was(optimizer: SGD | Adam) -> None:
+    """Its averages too, such as the squares that are infinite before a weight is: they would spoil every update from then on."""
+    found, other = (made(Spoilt(3, gradient=1e305) if spoils else Spoilt(10**9), optimizer.fresh()) for spoils in (True, False))
+    for each in (found, other):
+        each.train_on_batch(X, Y)
+        each.train_on_batch(X, Y)
+    found.learning_rate = 1e10
+    with pytest.warns(NotFiniteWarning, match="an update would make"):
+        found.train_on_batch(X, Y)
+    found.learning_rate = 0.1
+    assert found.iterations == other.iterations == 2
+    for each in (found, other):
+        each.train_on_batch(X, Y)
+    assert all(map(np.array_equal, found.get_weights(), other.get_weights()))
+
+
+def test_weights_stay_those_before_the_batch_though_averages_are_kept() -> None:
+    """At the end of a whole training they would become their averages; this one says that they are those before the batch."""
+    found, watched = made(Spoilt(3, value=np.nan), Adam(0.1, use_ema=True)), Watched()
+    with pytest.warns(NotFiniteWarning, match="the weights are those before this batch"):
+        found.fit(X, Y, 4, 1, verbose=False, callbacks=[watched])
+    assert all(map(np.array_equal, found.get_weights(), watched.after[1]))

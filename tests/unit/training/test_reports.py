@@ -112,7 +112,30 @@ def test_units_of_a_binary_loss_are_labels_of_their_own() -> None:
     np.testing.assert_allclose(
         found.averages["micro avg"], [both[name][1] for name in ("precision", "recall", "f1", "support")], rtol=1e-12
     )
+    of_rows = [expected(one, other, np.ones(2), 2) for one, other in zip(true, taken, strict=True)]
+    means = [
+        sum(w * each[name][1] for w, each in zip(weights, of_rows, strict=True)) / weights.sum() for name in ("precision", "recall", "f1")
+    ]
+    np.testing.assert_allclose(found.averages["samples avg"], [*means, true.T @ weights @ np.ones(2)], rtol=1e-12)
+    assert [*found.averages] == ["micro avg", "macro avg", "weighted avg", "samples avg"]
     assert found.accuracy is None and found.multi_label
+
+
+def test_the_average_of_rows_is_that_of_scikit_learn() -> None:
+    """The numbers of scikit-learn 1.9's `classification_report(true, taken, output_dict=True, sample_weight=weights, zero_division=0)`."""
+    of = rnnspec.compile("model L { input x: float[3]  Activation(sigmoid)  train { loss = binary_crossentropy } }", dtype="float64")
+    true = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
+    taken = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]])
+    weights = np.array([1.0, 2.0, 0.5, 0.25])
+    found = of.report(np.where(taken, 2.0, -2.0), true, sample_weight=weights).as_dict()["outputs"]["activation"]
+    wanted = {
+        "micro avg": (0.4, 0.5333333333333333, 0.45714285714285713, 3.75),
+        "macro avg": (0.38095238095238093, 0.5555555555555555, 0.411764705882353, 3.75),
+        "weighted avg": (0.4285714285714286, 0.5333333333333333, 0.4470588235294118, 3.75),
+        "samples avg": (0.26666666666666666, 0.2222222222222222, 0.24, 3.75),
+    }
+    for name, values in wanted.items():
+        assert tuple(found[name].values()) == pytest.approx(values, rel=1e-12)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])

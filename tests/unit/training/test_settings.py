@@ -22,7 +22,7 @@ from rnnspec.training.losses import (
     NamedLoss,
     SparseCategoricalCrossentropy,
 )
-from rnnspec.training.metrics import METRICS, BinaryAccuracy, MetricNames
+from rnnspec.training.metrics import METRICS, BinaryAccuracy, MetricNames, Perplexity
 from rnnspec.training.objectives import objectives
 from rnnspec.training.optimizers import OPTIMIZERS, SGD, Adam
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES, SequenceLoss
@@ -337,3 +337,23 @@ def test_the_train_section_is_checked_when_the_model_is_made() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             model(signature(train=train))
+
+
+@pytest.mark.parametrize("yes", [np.True_, 1, np.int64(1)])
+def test_flags_of_losses_and_metrics_become_bools(yes: Any) -> None:
+    """A flag that is true is told by its being `True` further on."""
+    assert BinaryCrossentropy(from_logits=yes).from_logits is True
+    assert dict(Perplexity(from_logits=yes).config.arguments)["from_logits"] is True
+    found = model(signature(width=1))
+    found.configure(loss=BinaryCrossentropy(from_logits=yes))
+    assert found.class_thresholds == {"dense": 0.0}
+
+
+@pytest.mark.parametrize("loss", ["hinge", "Hinge", "SquaredHinge", "squared_hinge"])
+def test_the_threshold_of_a_class_is_that_of_a_loss_in_any_spelling(loss: str) -> None:
+    found = model(signature(width=1))
+    assert found.class_thresholds == {"dense": 0.5}
+    found.configure(loss=loss)
+    assert found.class_thresholds == {"dense": 0.0}
+    found.configure(loss="mse")
+    assert found.class_thresholds == {"dense": 0.5}

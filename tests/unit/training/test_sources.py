@@ -340,6 +340,13 @@ def running() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "rnnspec batches"]
 
 
+def end_threads() -> None:
+    """Waits for threads that end by themselves, and no longer than a test may take."""
+    for thread in running():
+        thread.join(60)
+    assert not running()
+
+
 class Raise(Callback):
     def on_batch_end(self, batch: int, logs: Any) -> None:
         raise KeyboardInterrupt
@@ -356,19 +363,21 @@ def test_who_stops_early_leaves_no_thread_and_closes_what_was_begun() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         made().fit(begun, steps_per_epoch=1000, verbose=False, callbacks=[Raise()])
-    assert not running()
+    end_threads()
     own = endless()
     with pytest.raises(KeyboardInterrupt):
         made().fit(own, steps_per_epoch=1000, verbose=False, callbacks=[Raise()])
+    end_threads()
     next(own)  # which isn't closed: it is the caller's
     with pytest.raises(KeyboardInterrupt):
         made().fit(begun, verbose=False, callbacks=[Raise()])
     assert closed.wait(60)
 
 
-def test_an_interrupt_comes_through_while_a_source_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A source that never goes on doesn't keep the caller from doing so."""
-    monkeypatch.setattr(prefetch, "PATIENCE", 0.0)
+@pytest.mark.parametrize("call", ["fit", "validate", "evaluate", "report", "predict"])
+def test_an_interrupt_comes_through_while_a_source_waits(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that never goes on doesn't keep the caller from doing so: with the usual patience the test would never end."""
+    monkeypatch.setattr(prefetch, "PATIENCE", threading.TIMEOUT_MAX)
     let_go = threading.Event()
 
     def waiting() -> Iterator[Any]:
@@ -377,12 +386,34 @@ def test_an_interrupt_comes_through_while_a_source_waits(monkeypatch: pytest.Mon
         let_go.wait()
 
     of, main = made(), threading.main_thread()
+    calls: dict[str, Callable[[], object]] = {
+        "fit": lambda: of.fit(waiting, verbose=False),
+        "validate": lambda: of.fit(X, Y, validation_data=waiting, verbose=False),
+        "evaluate": lambda: of.evaluate(waiting),
+        "report": lambda: of.report(waiting),
+        "predict": lambda: of.predict(waiting),
+    }
     with pytest.raises(KeyboardInterrupt):
-        of.fit(waiting, verbose=False)
+        calls[call]()
     let_go.set()
-    for thread in running():
-        thread.join()
-    of.fit(X, Y, verbose=False)
+    end_threads()
+    assert np.isfinite(of.fit(X, Y, verbose=False).history["loss"]).all()
+
+
+def test_an_interrupt_of_a_step_leaves_a_source_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source draws the next batch, and never has it, while the one before is trained on."""
+    monkeypatch.setattr(prefetch, "PATIENCE", threading.TIMEOUT_MAX)
+    let_go, of = threading.Event(), made()
+
+    def waiting() -> Iterator[Any]:
+        yield batch(0)
+        let_go.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        of.fit(waiting, verbose=False, callbacks=[Raise()])
+    let_go.set()
+    end_threads()
+    assert of.iterations == 1
 
 
 @pytest.mark.parametrize("act", ["set_weights", "train_on_batch", "fit"])
