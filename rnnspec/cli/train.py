@@ -63,6 +63,8 @@ def train(
     from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
     from rnnspec.cli.plots import draw_curves
     from rnnspec.cli.results import print_json, print_results
+    from rnnspec.cli.test_sets import LooksAtTest
+    from rnnspec.datafiles.places import placed
     from rnnspec.training.progress import progress
 
     read = spec, *data, *(validation_data or ())
@@ -95,19 +97,22 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
-    adapt(model, examples, numbers=not going_on)
+    looked_at = [] if test is None or test.y is None else [LooksAtTest(test)]
+    with placed(examples.origin):
+        adapt(model, examples, numbers=not going_on)
     try:
-        history = model.fit(
-            **examples_of(examples),
-            **validation_of(held_out),
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_split=validation_split,
-            shuffle=shuffle,
-            seed=seed,
-            verbose=False,
-            callbacks=[progress(messages), *(() if checkpoints is None else (checkpoints,))],
-        )
+        with placed(examples.origin, None if held_out is None else held_out.origin):
+            history = model.fit(
+                **examples_of(examples),
+                **validation_of(held_out),
+                batch_size=batch_size,
+                epochs=epochs,
+                validation_split=validation_split,
+                shuffle=shuffle,
+                seed=seed,
+                verbose=False,
+                callbacks=[*looked_at, progress(messages), *(() if checkpoints is None else (checkpoints,))],
+            )
     except KeyboardInterrupt:
         if checkpoints is not None:
             save_interrupted(checkpoints)
@@ -124,7 +129,8 @@ def train(
     means = None
     if test is not None and test.y is not None:
         model.reset_states()
-        means = model.evaluate(**examples_of(test), batch_size=batch_size)
+        with placed(test.origin):
+            means = model.evaluate(**examples_of(test), batch_size=batch_size)
     if json_:
         print_json({"epochs": history.epoch, "history": history.history, "test": means})
     elif means is not None:

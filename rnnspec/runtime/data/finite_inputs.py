@@ -9,7 +9,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature
 from rnnspec.runtime.data.batches import CheckedInputs, Mask
-from rnnspec.runtime.data.columns import PART, Column, RaggedArray, place
+from rnnspec.runtime.data.columns import PART, Column, RaggedArray, entry_error
 
 
 def bounds(values: Array) -> tuple[float, float]:
@@ -53,6 +53,6 @@ def _refuse(spec: InputSignature, column: Column, part: Array, real: Mask | None
         wrong &= real[..., None]
     if wrong.any():
         first, *others = (int(number) for number in np.argwhere(wrong)[0])
-        where = place(column, (start + first, *others), sequence=spec.is_sequence)
         advice = "mask the step, or write allow_nan = true (in Python allow_nan=True) to let it through"
-        raise ValueError(f"input {spec.name}, {where}: expected a finite number, got {part[(first, *others)]}; {advice}")
+        problem = f"expected a finite number, got {part[(first, *others)]}; {advice}"
+        raise entry_error(f"input {spec.name}", column, (start + first, *others), problem, sequence=spec.is_sequence)

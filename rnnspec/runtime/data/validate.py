@@ -14,8 +14,9 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
-from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, entry_error, is_list, ragged
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
+from rnnspec.runtime.data.sample_errors import sample_error
 from rnnspec.runtime.data.shape_hints import hint_for_array
 
 
@@ -138,7 +139,7 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
         column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})", variable, TEXTS)
         fixed = spec.shape[0]
         if isinstance(fixed, int) and (wrong := np.flatnonzero(column.lengths != fixed)).size:
-            raise ValueError(f"{what}, sample {wrong[0]}: expected {fixed} steps, got {column.lengths[wrong[0]]}")
+            raise sample_error(what, int(wrong[0]), f"expected {fixed} steps, got {column.lengths[wrong[0]]}")
         return column
     array = as_numbers(value, what, TEXTS)
     variable = as_written(variable, value)
@@ -290,8 +291,8 @@ def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str, fi
     if wrong.any():
         sample, *others = (int(number) for number in np.argwhere(wrong)[0])
         entry = (first + sample, *others)
-        where = place(column, entry, sequence=spec.is_sequence)
-        raise ValueError(f"input {spec.name}, {where}: expected {expected}, got {_values(column)[entry]}")
+        problem = f"expected {expected}, got {_values(column)[entry]}"
+        raise entry_error(f"input {spec.name}", column, entry, problem, sequence=spec.is_sequence)
 
 
 def _values(column: Column) -> Array:
