@@ -59,7 +59,7 @@ def train(
     A compiled model in the place of the spec is trained on: from its weights, with its optimizer's state.
     """
     from rnnspec import api
-    from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted, save_last_weights
+    from rnnspec.cli.checkpoints import checkpoints_for, digest_of, save_interrupted, save_last_weights
     from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
     from rnnspec.cli.plots import draw_curves
     from rnnspec.cli.results import print_json, print_results
@@ -97,6 +97,18 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
+    if checkpoints is not None:
+        checkpoints.settings = {
+            "--seed": seed,
+            "--batch-size": batch_size,
+            "--validation-split": validation_split,
+            "--shuffle": shuffle,
+            "--columns": {role: list(names) for role, names in given.columns.items()} or None,
+            "--header": header,
+            "--data": [digest_of(path) for path in data],
+            "--validation-data": [digest_of(path) for path in validation_data or ()],
+        }
+        checkpoints.check_settings()
     looked_at = [] if test is None or test.y is None else [LooksAtTest(test)]
     with placed(examples.origin):
         adapt(model, examples, numbers=not going_on)
