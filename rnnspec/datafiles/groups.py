@@ -88,7 +88,8 @@ def grouped(found: Bound, signature: Signature, classes: Mapping[str, tuple[str,
             made[role] = (_sequences(columns, samples, role.kind, known),)
         else:
             made[role] = tuple(_of_samples(column, samples, firsts) for column in columns)
-    of_steps = () if order is None else [_shown_order(order[0], each) for each in samples]
+    shown_order = [] if order is None else _shown_order(order[0])
+    of_steps = () if order is None else [[shown_order[row] for row in each] for each in samples]
     names, of_samples = tuple(column.name for column in keys), tuple(_plain(column, firsts) for column in keys)
     return made, Keys(keys[0].path, names, of_samples, time, "" if order is None else order[0].name, of_steps)
 
@@ -102,7 +103,8 @@ def _rows_of_samples(keys: Sequence[Column], order: Column | None) -> list[Array
             raise column.fault(
                 next(row for row, each in enumerate(given) if each in (None, "")), "it is empty, a sequence's key is expected"
             )
-        if wrong := next((row for row, each in enumerate(given) if isinstance(each, (list, dict)) or each != each), None):
+        wrong = None if column.written else next((row for row, each in enumerate(given) if _is_no_key(each)), None)
+        if wrong is not None:
             raise column.fault(wrong, f"expected a text or a number, the key of a sequence, got {shown(given[wrong])}")
     group = np.array([numbers.setdefault(key, len(numbers)) for key in zip(*lists, strict=True)], np.intp)
     if order is None:
@@ -116,6 +118,11 @@ def _rows_of_samples(keys: Sequence[Column], order: Column | None) -> list[Array
             what = f"the sequence {', '.join(str(each[first]) for each in lists)}"
             raise order.fault(second, f"{what} has {shown(_plain(order, [first])[0])} twice")
     return np.split(places, np.flatnonzero(np.diff(group[places])) + 1)
+
+
+def _is_no_key(value: object) -> bool:
+    """Whether a value is none to tell sequences apart by: a list, an object or NaN."""
+    return isinstance(value, (list, dict)) or value != value
 
 
 def _order(column: Column) -> Array:
@@ -142,10 +149,9 @@ def _is_numeric(column: Column) -> bool:
     return array.dtype.kind in "biuf" if array is not None else number_of(column.values[0]) is not None
 
 
-def _shown_order(column: Column, rows: Array) -> list[Any]:
-    """What sorts the steps of a sample, numbers as numbers."""
-    found = _plain(column, rows)
-    return [number_of(each) for each in found] if _is_numeric(column) else found
+def _shown_order(column: Column) -> list[Any]:
+    """What sorts steps, numbers as numbers."""
+    return cast(list[Any], numbers_of(column).tolist()) if _is_numeric(column) else _plain(column, slice(None))
 
 
 def _time(column: Column, row: int, value: object) -> datetime:

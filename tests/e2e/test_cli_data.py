@@ -468,3 +468,6 @@ def test_sequences_with_a_step_in_each_line(rides: Workplace) -> None:
     for wrong, place in (("0,nan", "line 7, column b: expected a finite number"), ("0,one", "line 7, column b: expected a number")):
         (rides.folder / "wrong.csv").write_text(RIDES.replace("0,1", wrong), encoding="utf-8")
         assert f"wrong.csv: {place}" in rides.refuses("evaluate", "new.rnnc", "-d", "wrong.csv")
+    (rides.folder / "wrong.csv").write_text(RIDES.replace("1,1,down", "1,inf,down").replace("0,1,up", "0,nan,up"), encoding="utf-8")
+    done = rides.succeeds("predict", "new.rnnc", "-d", "wrong.csv", "-o", "-")
+    assert done.err == "warning: wrong.csv: line 7, column b: it is nan, and the prediction isn't finite\n"

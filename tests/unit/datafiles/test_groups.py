@@ -117,6 +117,13 @@ def test_json_lines_of_steps(tmp_path: Path) -> None:
     assert data.keys is not None and data.keys.of_samples == ([1, 2],)
 
 
+@pytest.mark.parametrize("key", ["[1]", "{}", "NaN"])
+def test_a_key_is_a_text_or_a_number(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "rides.jsonl"
+    with pytest.raises(ValueError, match="line 1, column ride: expected a text or a number, the key of a sequence, got"):
+        load(path, f'{{"ride": {key}, "a": 1, "b": 2, "site": 0, "y": 1}}\n')
+
+
 def test_arrays_of_steps() -> None:
     """As Parquet has them; days are as pyarrow gives them."""
     days = [date(2024, 1, day) for day in (2, 1, 1)]
