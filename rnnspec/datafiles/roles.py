@@ -163,8 +163,9 @@ class Roles:
         """ValueError for a column that the spec names and that isn't there: of an input, or of a key where values aren't sequences by
         themselves."""
         alone = any(not is_list(column) and column.array is None for role in found if role.kind == "x" for column in found[role])
+        inputs = {role.of for role in found if role.kind == "x"}
         for role, columns in self.given.items():
-            if role not in found and (role.kind == "x" or (role.kind in ROWS and alone)):
+            if role not in found and (role.of not in inputs if role.kind == "x" else role.kind in ROWS and alone):
                 raise _missing(table, next(name for name in columns if name not in table.columns))
 
     def why_unused(self, key: str, there: Set[str]) -> str:

@@ -156,6 +156,7 @@ class Layout:
         column = columns[0]
         if column.array is not None:
             return self._fitting(columns, column.array)
+        self._check_rows(column)
         if output.is_sequence:
             return words_of(column)
         if is_list(column):
@@ -167,9 +168,15 @@ class Layout:
     def weights(self, columns: Sequence[Column]) -> Samples:
         """The weights of samples, or of their steps."""
         column = columns[0]
+        self._check_rows(column)
         if column.array is None and is_list(column):
             return lists_of(column)
         return self._fitting(columns, numbers_of(column))
+
+    def _check_rows(self, column: Column) -> None:
+        """ValueError for a column without arrays that has another number of rows than the inputs."""
+        if column.array is None and len(column.values) != self.samples:
+            raise ValueError(f"{column.path}: {column.name} has {len(column.values)} rows, {self.key} has {self.samples}")
 
     def _has_labels(self, place: int) -> bool:
         return takes_labels(self.signature, place)
@@ -199,6 +206,11 @@ def numbers_or_names(column: Column, known: tuple[str, ...] | None) -> Samples:
     if column.array is not None:
         return texts_of(column) if is_textual(column) else numbers_of(column)
     given: list[Any] = list(column.values)
+    names = sum(isinstance(value, str) and value != "" and number_of(value) is None for value in given)
+    if (known is not None and any(value in known for value in given)) or 2 * names > len(given):
+        for row, value in enumerate(given):
+            if value in ("", None):
+                raise column.fault(row, "it is empty, the name of a class is expected")
     if known is not None and any(value in known for value in given):
         for row, value in enumerate(given):
             if value not in known:
@@ -206,5 +218,4 @@ def numbers_or_names(column: Column, known: tuple[str, ...] | None) -> Samples:
                     row, f"no class is called {shown(value)}; they are {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
                 )
         return given
-    words = sum(isinstance(value, str) and value != "" and number_of(value) is None for value in given)
-    return texts_of(column) if 2 * words > len(given) else numbers_of(column)
+    return texts_of(column) if 2 * names > len(given) else numbers_of(column)
