@@ -65,6 +65,17 @@ _ENDINGS = {
 
 _SPEC = re.compile(rb"(\xef\xbb\xbf)?\s*(#[^\n]*\n\s*)*(model|cell|block|import)\s")
 
+CURVES_ENDING = ".svg"
+"""The ending of a drawing of curves."""
+
+
+def curves_problem(path: PurePath) -> str | None:
+    """Why no curves are written under that name; None if they are."""
+    if path.suffix.lower() == CURVES_ENDING:
+        return None
+    return f"`{path}`: curves are written as {CURVES_ENDING}, so the name has to end in it"
+
+
 LOOKED_AT = 4096
 """Bytes at the start of a file."""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from rnnspec.cli.console import say
+from rnnspec.datafiles.content import STANDARD_INPUT
+from rnnspec.files import CHUNK, SPEC_LIMIT, large_limit, open_file, read_file, write_beside
 from rnnspec.training.backup import Checkpoints, checkpoints_in
 from rnnspec.training.callbacks import Logs
 from rnnspec.training.model import Model
@@ -17,14 +22,69 @@ _EVERY = re.compile(r"every=([1-9][0-9]{0,8})")
 _KEPT = 3
 
 
+_SETTINGS = "training.json"
+"""What the options of a training were, beside its checkpoints."""
+
+
 class ToldCheckpoints(Checkpoints):
-    """Checkpoints that say where the training goes on."""
+    """Checkpoints that say where the training goes on, of one that had the same options and data.
+
+    `settings`: what of them counts, by the option, as the file keeps it.
+    """
+
+    def __init__(self, folder: Path, every: int, keep: int) -> None:
+        super().__init__(folder, every, keep, delete=False)
+        self.settings: Mapping[str, object] = {}
+
+    def check_settings(self) -> None:
+        """ValueError if the training that left checkpoints was begun with others, which would count no more, or otherwise."""
+        if not checkpoints_in(self.folder):
+            return
+        try:
+            before: dict[str, object] = json.loads(read_file(self.folder / _SETTINGS, SPEC_LIMIT))
+        except (OSError, ValueError):
+            return
+        for option, value in self.settings.items():
+            if option in before and before[option] != value:
+                begun, now = _told(option, before[option]), _told(option, value)
+                ways = f"to go on, give what the training was begun with, to begin anew, remove {self.folder}"
+                told = "is another than it was" if option in FILES else f"was begun {begun}, and is now {now}"
+                what = option if option in FILES else f"the training in {self.folder}"
+                raise ValueError(f"--resume: {what} {told}: {ways}")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Goes on from the newest checkpoint that is whole, and says so."""
+        self.check_settings()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_beside(self.folder.resolve() / _SETTINGS, f"{json.dumps(dict(self.settings), indent=1)}\n".encode())
         super().on_train_begin(logs)
         if self.last is not None:
             say(f"going on after epoch {self.restored}, from {self.last}")
+
+    def remove(self) -> None:
+        """Removes all checkpoints, and what is beside them."""
+        (self.folder / _SETTINGS).unlink(missing_ok=True)
+        super().remove()
+
+
+def _told(option: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"with {option if value else option.replace('--', '--no-', 1)}"
+    return f"without {option}" if value is None else f"with {option} {value}"
+
+
+FILES = ("--data", "--validation-data")
+
+
+def digest_of(path: Path) -> str | None:
+    """A digest of a file's content; None of standard input, which is read once."""
+    if str(path) == STANDARD_INPUT:
+        return None
+    digest = hashlib.sha256()
+    with open_file(path, large_limit()) as file:
+        while part := file.read(CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def checkpoints_for(output: Path, every: str | None, keep: int | None, resume: bool) -> ToldCheckpoints | None:
@@ -40,7 +100,7 @@ def checkpoints_for(output: Path, every: str | None, keep: int | None, resume: b
     if not resume and checkpoints_in(folder):
         message = f"`{folder}` has checkpoints of a training that was broken off: add --resume to go on, or remove the folder"
         raise typer.BadParameter(message, param_hint="'--checkpoint'")
-    return ToldCheckpoints(folder, int(given[1]), _KEPT if keep is None else keep, delete=False)
+    return ToldCheckpoints(folder, int(given[1]), _KEPT if keep is None else keep)
 
 
 def save_last_weights(model: Model, reason: str, output: Path, checkpoints: Checkpoints | None) -> NoReturn:

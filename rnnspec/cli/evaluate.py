@@ -24,6 +24,7 @@ def evaluate(
     from rnnspec import api
     from rnnspec.cli.data import examples_of, given_by, open_data, with_targets
     from rnnspec.cli.results import name_classes, print_json, print_report, print_results
+    from rnnspec.datafiles.places import placed
 
     given = given_by(columns, format, header)
     loaded = api.load(model)
@@ -31,8 +32,9 @@ def evaluate(
     test = with_targets(file, file.for_testing, loaded.signature)
     if report:
         name_classes(loaded, file.classes)
-    found = loaded.report(**examples_of(test)) if report else None
-    means = loaded.evaluate(**examples_of(test)) if found is None else found.results
+    with placed(test.origin):
+        found = loaded.report(**examples_of(test)) if report else None
+        means = loaded.evaluate(**examples_of(test)) if found is None else found.results
     if json_:
         reports = {} if found is None else {"report": {name: each.as_dict() for name, each in found.outputs.items()}}
         print_json({"samples": test.samples, "test": means, **reports})

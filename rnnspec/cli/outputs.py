@@ -8,12 +8,12 @@ from pathlib import Path
 
 import typer
 
+from rnnspec.file_kinds import curves_problem
 from rnnspec.files import try_to_write_beside
 
 STANDARD_OUTPUT = Path("-")
 ENDINGS = (".csv", ".jsonl", ".npy", ".npz")
 """File endings for predictions, each a format."""
-PLOT_ENDING = ".svg"
 ENDINGS_TEXT = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
@@ -46,8 +46,8 @@ def check_predictions_output(path: Path | None) -> Path | None:
 def check_plot_output(path: Path | None) -> Path | None:
     """A path to which curves can be written; BadParameter with the reason if it can't."""
     if path is not None:
-        if path.suffix.lower() != PLOT_ENDING:
-            raise typer.BadParameter(f"`{path}`: curves are written as {PLOT_ENDING}, so the name has to end in it")
+        if problem := curves_problem(path):
+            raise typer.BadParameter(problem)
         _check_place(path)
     return path
 

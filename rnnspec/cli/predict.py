@@ -34,8 +34,10 @@ def predict(
     """
     from rnnspec import api
     from rnnspec.cli.data import given_by, inputs_of, open_data, texts_given
+    from rnnspec.cli.not_finite import tell_not_finite
     from rnnspec.cli.prediction_table import prediction_table
     from rnnspec.cli.results import print_json
+    from rnnspec.datafiles.places import placed
     from rnnspec.datafiles.predictions import as_data, check_format, encode, predictions_of
     from rnnspec.files import write_atomically
 
@@ -55,8 +57,10 @@ def predict(
         file = open_data(data or (), given, loaded)
         test, classes = file.for_testing, file.class_names(loaded.classes)
     inputs = inputs_of(test)
-    given = loaded.predict(**inputs), loaded.real_steps(**inputs)
-    found = predictions_of(signature.outputs, *given, loaded.classes, loaded.class_thresholds)
+    with placed(test.origin):
+        given = loaded.predict(**inputs), loaded.real_steps(**inputs)
+    found = predictions_of(signature.outputs, *given, loaded.classes, loaded.class_thresholds, test.keys)
+    tell_not_finite(signature, test, found)
     if output == STANDARD_OUTPUT:
         with results():
             sys.stdout.flush()

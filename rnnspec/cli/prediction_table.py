@@ -29,7 +29,8 @@ def prediction_table(
     `classes`: the names of classes by output. `thresholds`: as `CompiledModel.class_thresholds`.
     """
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("sample", "steps"):
+    keys = data.keys
+    for heading in (*(("sample",) if keys is None else map(printable, keys.names)), "steps"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("true", "predicted") if len(found.outputs) == 1 else [output.name for output in signature.outputs]:
         table.add_column(heading, overflow="fold")
@@ -51,7 +52,8 @@ def prediction_table(
             row = values[sample] if real is None else values[sample][real[sample]]
             shown.append(_predicted(row, names, thresholds[output.name]) if of_classes else _values(row))
         steps = "" if first is None else "" if isinstance(data.x[first.name][sample], str) else str(data.steps_of(sample, first.name))
-        table.add_row(str(sample), steps, *shown)
+        named = [str(sample)] if keys is None else [printable(str(each[sample])) for each in keys.of_samples]
+        table.add_row(*named, steps, *shown)
     return table
 
 

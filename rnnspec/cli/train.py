@@ -59,10 +59,12 @@ def train(
     A compiled model in the place of the spec is trained on: from its weights, with its optimizer's state.
     """
     from rnnspec import api
-    from rnnspec.cli.checkpoints import checkpoints_for, save_interrupted, save_last_weights
+    from rnnspec.cli.checkpoints import checkpoints_for, digest_of, save_interrupted, save_last_weights
     from rnnspec.cli.data import adapt, examples_of, given_by, open_data, validation_of, with_targets
     from rnnspec.cli.plots import draw_curves
     from rnnspec.cli.results import print_json, print_results
+    from rnnspec.cli.test_sets import LooksAtTest
+    from rnnspec.datafiles.places import placed
     from rnnspec.training.progress import progress
 
     read = spec, *data, *(validation_data or ())
@@ -95,20 +97,35 @@ def train(
         model.check_samples(test.samples, batch_size or model.signature.train.batch_size or 32)
     elif test is not None:
         say(f"warning: {file.path} has no y_test: the model isn't evaluated on x_test")
+    if checkpoints is not None:
+        checkpoints.settings = {
+            "--seed": seed,
+            "--batch-size": batch_size,
+            "--validation-split": validation_split,
+            "--shuffle": shuffle,
+            "--columns": {role: list(names) for role, names in given.columns.items()} or None,
+            "--header": header,
+            "--data": [digest_of(path) for path in data],
+            "--validation-data": [digest_of(path) for path in validation_data or ()],
+        }
+        checkpoints.check_settings()
+    looked_at = [] if test is None or test.y is None else [LooksAtTest(test)]
     split = validation_split if validation_split is not None else model.signature.train.validation_split or 0.0
-    adapt(model, examples, numbers=not going_on, validation_split=0.0 if held_out is not None else split)
+    with placed(examples.origin):
+        adapt(model, examples, numbers=not going_on, validation_split=0.0 if held_out is not None else split)
     try:
-        history = model.fit(
-            **examples_of(examples),
-            **validation_of(held_out),
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_split=validation_split,
-            shuffle=shuffle,
-            seed=seed,
-            verbose=False,
-            callbacks=[progress(messages), *(() if checkpoints is None else (checkpoints,))],
-        )
+        with placed(examples.origin, None if held_out is None else held_out.origin):
+            history = model.fit(
+                **examples_of(examples),
+                **validation_of(held_out),
+                batch_size=batch_size,
+                epochs=epochs,
+                validation_split=validation_split,
+                shuffle=shuffle,
+                seed=seed,
+                verbose=False,
+                callbacks=[*looked_at, progress(messages), *(() if checkpoints is None else (checkpoints,))],
+            )
     except KeyboardInterrupt:
         if checkpoints is not None:
             save_interrupted(checkpoints)
@@ -125,7 +142,8 @@ def train(
     means = None
     if test is not None and test.y is not None:
         model.reset_states()
-        means = model.evaluate(**examples_of(test), batch_size=batch_size)
+        with placed(test.origin):
+            means = model.evaluate(**examples_of(test), batch_size=batch_size)
     if json_:
         print_json({"epochs": history.epoch, "history": history.history, "test": means})
     elif means is not None:

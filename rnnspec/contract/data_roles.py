@@ -11,5 +11,10 @@ KINDS = ("x", "y", "length", "mask", "sample_weight")
 CUTS = ("split", "test")
 """The set of each sample."""
 
-WHOLE = (*CUTS, "classes")
+GROUP_BY, ORDER_BY = "group_by", "order_by"
+"""The key of the rows that are one sequence, and what sorts them."""
+
+ROWS = (GROUP_BY, ORDER_BY)
+
+WHOLE = (*CUTS, *ROWS, "classes")
 """Of no input or output alone."""

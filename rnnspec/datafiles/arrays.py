@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.datafiles.table import Column, Table, Wanted
+from rnnspec.datafiles.table import ENTRY, Column, Table, Wanted
 from rnnspec.files import large_limit
 
 _TEXTS = "as text, `np.array(names, dtype=str)`"
@@ -30,7 +30,7 @@ def read_npz(name: str, file: BinaryIO, wanted: Wanted) -> Table:
         keys: list[str] = list(content.files)
         if twice := [key for key, times in Counter(keys).items() if times > 1]:
             raise ValueError(f"it has {twice[0]} twice")
-        columns = {key: Column(name, key, _array(content, key)) for key in keys if wanted(key)}
+        columns = {key: Column(name, key, _array(content, key), unit=ENTRY) for key in keys if wanted(key)}
     except Exception as error:  # numpy and zipfile raise a dozen kinds for files that aren't sound
         text = "it is no archive of arrays" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise ValueError(f"{name}: not a readable .npz file: {text}") from None
@@ -47,7 +47,7 @@ def read_npy(name: str, file: BinaryIO, key: str) -> Table:
     except Exception as error:
         text = "it holds Python objects: save it with a dtype" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise ValueError(f"{name}: not a readable .npy file: {text}") from None
-    return Table(name, {key: Column(name, key, array)}, (key,), "key")
+    return Table(name, {key: Column(name, key, array, unit=ENTRY)}, (key,), "key")
 
 
 def _array(content: Mapping[str, object], key: str) -> Array:

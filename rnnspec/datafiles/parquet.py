@@ -36,6 +36,8 @@ def read_parquet(name: str, file: BinaryIO, wanted: Wanted) -> Table:
 
 
 def _values(column: Any) -> Any:
-    """Numbers as an array; texts, lists, and numbers of which some are missing as a list."""
+    """Numbers as an array, those with decimal places as floats; texts, lists, and numbers of which some are missing as a list."""
+    if str(column.type).startswith("decimal"):
+        column = column.cast("float64")
     plain = column.null_count == 0 and str(column.type).rstrip("0123456789") in _NUMBERS
     return column.to_numpy() if plain else column.to_pylist()

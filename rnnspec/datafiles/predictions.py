@@ -8,6 +8,7 @@ import json
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import product
 from typing import Any, cast
 
@@ -15,11 +16,15 @@ import numpy as np
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import OutputSignature
+from rnnspec.datafiles.groups import Keys
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Mask
 from rnnspec.runtime.data.class_names import chosen
 
 CSV, JSONL, NPY, NPZ = ".csv", ".jsonl", ".npy", ".npz"
+
+SAMPLE, STEP = "sample", "step"
+"""The columns of numbers that tell lines of a table apart."""
 
 CLASS = "class"
 """What stands behind an output's name for its predicted classes."""
@@ -30,13 +35,15 @@ class Predictions:
     """A model's predictions: an array (samples, ...) for each output.
 
     `reals`: the steps of each output to write, (samples, time); None for all, and for one that is no sequence. `classes`: the names of
-    the predicted classes by output, (samples,) or (samples, time), where an output's classes have names.
+    the predicted classes by output, (samples,) or (samples, time), where an output's classes have names. `keys`: by which the file that the
+    samples are from tells them apart.
     """
 
     outputs: tuple[OutputSignature, ...]
     arrays: tuple[Array, ...]
     reals: tuple[Mask | None, ...]
     classes: Mapping[str, Array]
+    keys: Keys | None = None
 
     def columns(self) -> Iterator[tuple[str, Array, Mask | None]]:
         """Each output, and behind it the names of its classes if there are any, with its steps."""
@@ -52,15 +59,24 @@ def predictions_of(
     reals: Sequence[Mask | None],
     names: Mapping[str, Any],
     thresholds: Mapping[str, float],
+    keys: Keys | None = None,
 ) -> Predictions:
-    """Predictions as a model gives them, with the steps that are real, and by output the names of the classes and `class_thresholds`."""
+    """Predictions as a model gives them, with the steps that are real, and by output the names of the classes and `class_thresholds`.
+
+    ValueError for a column of a key that is called as one of the predictions.
+    """
     arrays = tuple(given) if len(outputs) > 1 else (given,)
     classes = {
         output.name: chosen(array, names[output.name], thresholds[output.name])
         for output, array in zip(outputs, arrays, strict=True)
         if output.name in names
     }
-    return Predictions(outputs, arrays, tuple(reals), classes)
+    found = Predictions(outputs, arrays, tuple(reals), classes, keys)
+    if keys is not None:
+        own = {name for name, array, _ in found.columns() for name in (name, *_columns(name, array.shape[1:] or (1,)))} | {STEP}
+        if wrong := next((name for name in (*keys.names, keys.order) if name in own), None):
+            raise ValueError(f"{keys.path}: the column {wrong} would stand beside the predictions, which have one of that name: rename it")
+    return found
 
 
 def check_format(ending: str, outputs: Sequence[OutputSignature]) -> None:
@@ -85,7 +101,13 @@ def encode(ending: str, found: Predictions) -> bytes:
             np.save(buffer, found.arrays[0], allow_pickle=False)
             return buffer.getvalue()
         case _:
-            return _archive({name: array for name, array, _ in found.columns()})
+            keys = {} if found.keys is None else dict(zip(found.keys.names, map(_array, found.keys.of_samples), strict=True))
+            return _archive(keys | {name: array for name, array, _ in found.columns()})
+
+
+def _array(values: list[Any]) -> Array:
+    """The values of a key as numbers, or as texts."""
+    return np.array(values) if all(isinstance(each, (bool, int, float)) for each in values) else np.array([*map(str, values)])
 
 
 def _archive(arrays: Mapping[str, Array]) -> bytes:
@@ -100,9 +122,19 @@ def _archive(arrays: Mapping[str, Array]) -> bytes:
 def as_data(found: Predictions) -> list[dict[str, Any]]:
     """For JSON, of each sample each output under its name: a number, or a list of numbers, or one of these for each step.
 
-    A step that isn't real isn't there. Numbers have all their digits; one that isn't finite is None, as JSON has none.
+    A step that isn't real isn't there. Numbers have all their digits; one that isn't finite is None, as JSON has none. In front are the
+    sample's keys, and a list of what its steps are sorted by.
     """
     columns: dict[str, list[Any]] = {}
+    if (keys := found.keys) is not None:
+        columns |= zip(keys.names, keys.of_samples, strict=True)
+        for output, real in zip(found.outputs, found.reals, strict=True):
+            if keys.has_order_of(output):
+                columns[keys.order] = [
+                    each if real is None else [value for value, there in zip(each, real[sample], strict=False) if there]
+                    for sample, each in enumerate(keys.of_steps)
+                ]
+                break
     for name, array, real in found.columns():
         values = array if array.dtype.kind == "U" else (array[..., 0] if array.shape[-1] == 1 else array).astype(np.float64)
         columns[name] = values.tolist() if real is None else [each[real[sample]].tolist() for sample, each in enumerate(values)]
@@ -117,19 +149,33 @@ def plain(value: object) -> Any:
         return {str(key): plain(each) for key, each in cast(Mapping[object, object], value).items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in cast(Sequence[object], value)]
+    if isinstance(value, date):
+        return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_csv(found: Predictions) -> str:
     """A line a sample, in their order, or one a real step of a sample with the two's numbers in front; a heading above.
 
-    A column is an output's number of that name, of several numbers `name.0`, `name.1` and so on; `name.class` is the name of the class.
+    With keys these are in the place of the sample's number, and what sorts the steps in that of the step's. A column is an output's
+    number of that name, of several numbers `name.0`, `name.1` and so on; `name.class` is the name of the class.
     Each number is written with all digits that a float64 needs, so that reading gives the same number back.
     """
     real, steps = found.reals[0], found.outputs[0].is_sequence
     places: Any = np.nonzero(np.ones(found.arrays[0].shape[:2], bool) if real is None else real) if steps else slice(None)
-    heading: list[str] = ["sample", "step"] if steps else []
-    columns: list[list[Any]] = [place.tolist() for place in places] if steps else []
+    samples: list[int] = places[0].tolist() if steps else [*range(len(found.arrays[0]))]
+    numbers: list[int] = places[1].tolist() if steps else []
+    heading: list[str] = [SAMPLE] if steps else []
+    columns: list[list[Any]] = [samples] if steps else []
+    keys = found.keys
+    if keys is not None:
+        heading, columns = [*keys.names], [[each[sample] for sample in samples] for each in keys.of_samples]
+    if keys is not None and keys.has_order_of(found.outputs[0]):
+        heading.append(keys.order)
+        columns.append([keys.of_steps[sample][step] for sample, step in zip(samples, numbers, strict=True)])
+    elif steps:
+        heading.append(STEP)
+        columns.append(numbers)
     for name, array, _ in found.columns():
         rows = array[places]
         if array.dtype.kind == "U":

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from rnnspec.contract.data_roles import KINDS, WHOLE
+from rnnspec.contract.data_roles import KINDS, ROWS, WHOLE
 from rnnspec.contract.signature import Signature
-from rnnspec.datafiles.table import Column, Table
+from rnnspec.datafiles.table import Column, Table, is_list
 from rnnspec.diagnostics import nearest
 from rnnspec.frozen import frozen
 
@@ -159,10 +159,13 @@ class Roles:
         self._check_inputs(table, found)
         return found
 
-    def _check_inputs(self, table: Table, found: Mapping[Role, object]) -> None:
-        """ValueError for a column of an input that the spec names, and that isn't there."""
+    def _check_inputs(self, table: Table, found: Mapping[Role, Sequence[Column]]) -> None:
+        """ValueError for a column that the spec names and that isn't there: of an input, or of a key where values aren't sequences by
+        themselves."""
+        alone = any(not is_list(column) and column.array is None for role in found if role.kind == "x" for column in found[role])
+        inputs = {role.of for role in found if role.kind == "x"}
         for role, columns in self.given.items():
-            if role.kind == "x" and role not in found:
+            if role not in found and (role.of not in inputs if role.kind == "x" else role.kind in ROWS and alone):
                 raise _missing(table, next(name for name in columns if name not in table.columns))
 
     def why_unused(self, key: str, there: Set[str]) -> str:

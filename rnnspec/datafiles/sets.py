@@ -16,8 +16,10 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.datafiles import values
+from rnnspec.datafiles.groups import Keys, grouped
+from rnnspec.datafiles.places import NOWHERE, Origin, parts_of
 from rnnspec.datafiles.roles import LONGEST, MEANT, MOST, SETS, Role, Roles, listed
-from rnnspec.datafiles.table import Column, Samples, Table, flags_of, numbers_of, texts_of
+from rnnspec.datafiles.table import Column, Samples, Table, flags_of, texts_of
 from rnnspec.diagnostics import nearest
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.columns import Rows
@@ -38,6 +40,8 @@ class DataSet:
     mask: Mapping[str, Array] | None = None
     lengths: Mapping[str, Array] | None = None
     weights: SampleTargets = None
+    origin: Origin = NOWHERE
+    keys: Keys | None = None
 
     @property
     def samples(self) -> int:
@@ -65,7 +69,9 @@ class DataSet:
             return None if given is None else {name: each[rows] for name, each in given.items()}
 
         x = {name: taken(each) for name, each in self.x.items()}
-        return DataSet(x, of_outputs(self.y), of_inputs(self.mask), of_inputs(self.lengths), of_outputs(self.weights))
+        origin = self.origin.only(rows, self.samples)
+        keys = None if self.keys is None else self.keys.only(rows)
+        return DataSet(x, of_outputs(self.y), of_inputs(self.mask), of_inputs(self.lengths), of_outputs(self.weights), origin, keys)
 
     def steps_of(self, sample: int, name: str) -> int:
         """How many of a sample's steps in an input are real by the file."""
@@ -151,7 +157,10 @@ def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str
     `classes`: the names of the outputs' classes that the model knows.
     """
     found = {role: columns for role, columns in roles.assigned(table).items() if _means_something(role, columns, signature)}
-    sets = {SETS[end]: _data_set(table, signature, roles, classes, found, end) for end in SETS if _inputs_there(roles, found, end)}
+    of_samples, keys = grouped(found, signature, classes)
+    sets = {
+        SETS[end]: _data_set(table, signature, roles, classes, of_samples, end, keys) for end in SETS if _inputs_there(roles, found, end)
+    }
     if not sets:
         raise ValueError(f"{table.path}: {_expected(table, roles)}; found {listed(table.names) or 'none'}{_meant(table, roles)}")
     cut = [kind for kind in ("test", "split") if Role(kind) in found]
@@ -162,7 +171,7 @@ def bound(table: Table, signature: Signature, roles: Roles, classes: Mapping[str
             raise ValueError(f"{table.path}: {cut[0]} cuts x in two, and there is {' and '.join(others)} as well")
         if len(cut) > 1:
             raise ValueError(f"{table.path}: test and split both cut x: it has both")
-        sets |= _cut(table.path, sets.pop("whole"), found[Role(cut[0])][0], by_name=cut[0] == "split")
+        sets |= _cut(table.path, sets.pop("whole"), of_samples[Role(cut[0])][0], by_name=cut[0] == "split")
     elif "train" in sets and "test" in sets:
         sets.pop("whole", None)
     unused = _tell_unused(table, roles, found, "" if "whole" in sets or cut else "x_train and x_test")
@@ -239,6 +248,7 @@ def _data_set(
     classes: Mapping[str, tuple[str, ...]],
     found: Mapping[Role, Sequence[Column]],
     end: str,
+    keys: Keys | None,
 ) -> DataSet:
     path = table.path
     missing = [roles.key_of(Role("x", end, name)) for name in roles.inputs if Role("x", end, name) not in found]
@@ -271,7 +281,7 @@ def _data_set(
                 values.check_padded(path, key, given, steps, lengths_here[0].name)
             lengths[spec.name] = steps
         if mask is not None:
-            masks[spec.name] = numbers_of(mask[0])
+            masks[spec.name] = values.mask_of(mask[0])
         x[spec.name] = given
     spec = signature.inputs[0]
     first, value = spec.name, x[spec.name]
@@ -279,11 +289,11 @@ def _data_set(
     advice = f"; sequences one after the other need {roles.key_of(Role('length', end))}" if flat_without else ""
     for name, given in x.items():
         if len(given) != len(x[first]):
-            keys = [found[Role("x", end, each)][0].name for each in (first, name)]
-            raise ValueError(f"{path}: {keys[0]} has {len(x[first])} samples, {keys[1]} has {len(given)}")
+            inputs = [found[Role("x", end, each)][0].name for each in (first, name)]
+            raise ValueError(f"{path}: {inputs[0]} has {len(x[first])} samples, {inputs[1]} has {len(given)}")
     layout = values.Layout(path, signature, classes, len(x[first]), found[Role("x", end, first)][0].name, flat.get(first), advice)
     y, weights = (_of_outputs(path, roles, found, kind, end, layout) for kind in ("y", "sample_weight"))
-    return DataSet(x, y, masks or None, lengths or None, weights)
+    return DataSet(x, y, masks or None, lengths or None, weights, Origin(parts_of(found, signature, end)), keys)
 
 
 def _of_input(

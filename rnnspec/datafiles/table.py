@@ -17,6 +17,9 @@ Samples: TypeAlias = Array | list[Any]
 Wanted: TypeAlias = Callable[[str], bool]
 """Whether a column of that name is to be read; others are only listed."""
 
+ENTRY = "sample"
+"""What an entry of an array is called, which has no line or row."""
+
 _LONGEST = 40
 """Letters that a message shows of a value."""
 
@@ -26,7 +29,8 @@ class Column:
     """A named column. `values`: an array with the samples in front, or a list with a text, a number or a nested list for each sample.
 
     `lines`: where in the file the value of each sample stands, from 1; None for files without lines. `written`: the values are cells
-    of text, whose numbers are still to be read.
+    of text, whose numbers are still to be read. `unit`: what a value is called by its number where there are no lines. `steps`: of a
+    column that was put together of several rows a sample, where the value of each step comes from.
     """
 
     path: str
@@ -34,16 +38,36 @@ class Column:
     values: Samples
     lines: Sequence[int] | None = None
     written: bool = False
+    unit: str = "row"
+    steps: Steps | None = None
 
     @property
     def array(self) -> Array | None:
         """The values of a column that came as an array; None of any other."""
         return self.values if isinstance(self.values, np.ndarray) else None
 
-    def fault(self, row: int, problem: str) -> ValueError:
-        """The error of one value: file, line or row, column, problem."""
-        place = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
-        return ValueError(f"{self.path}: {place}, column {self.name}: {problem}")
+    def fault(self, row: int, problem: str, step: int | None = None, feature: int | None = None) -> ValueError:
+        """The error of one value, or of a step or a number in it: file, line or row, column, problem."""
+        if self.steps is not None:
+            return self.steps.fault(row, problem, step, feature)
+        inside = "".join(f", {what} {number}" for what, number in (("step", step), ("feature", feature)) if number is not None)
+        place = f"{self.unit} {row}" if self.lines is None else f"line {self.lines[row]}"
+        where = f"{self.name}, {place}" if self.unit == ENTRY else f"{place}, column {self.name}"
+        return ValueError(f"{self.path}: {where}{inside}: {problem}")
+
+
+@frozen
+class Steps:
+    """The columns, side by side, of which a column of sequences was put together, and of each sample the rows of its steps."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Array]
+
+    def fault(self, sample: int, problem: str, step: int | None, feature: int | None) -> ValueError:
+        """See `Column.fault`."""
+        beside = len(self.columns) > 1 and feature is not None and feature < len(self.columns)
+        column, inside = (self.columns[feature or 0], None) if beside else (self.columns[0], feature)
+        return column.fault(int(self.rows[sample][step or 0]), problem, feature=inside)
 
 
 @frozen
@@ -196,12 +220,12 @@ def is_list(column: Column) -> bool:
         return False
     if column.written:
         return all(isinstance(value, str) and value.startswith("[") for value in column.values)
-    return any(isinstance(value, list) for value in column.values)
+    return any(isinstance(value, (list, np.ndarray)) for value in column.values)
 
 
 def _list_of(column: Column, row: int, value: object) -> list[object] | None:
     """A list, also one that is written in a cell; None of anything else."""
-    if isinstance(value, list):
+    if isinstance(value, (list, np.ndarray)):
         return cast(list[object], value)
     if not column.written or not isinstance(value, str) or not value.startswith("["):
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.contract.signature import Config, InputSignature, OutputSignature, Signature
+from rnnspec.contract.signature import Config, InputSignature, Signature
 from rnnspec.datafiles.table import (
     Column,
     Samples,
@@ -29,7 +29,7 @@ def input_of(spec: InputSignature, columns: Sequence[Column]) -> Samples:
     """The values of an input: an array, texts, or one array a sample. ValueError with the place of what is none."""
     column = columns[0]
     if len(columns) > 1:
-        return _beside(columns, spec.shape)
+        return beside(columns, spec.shape)
     if spec.text is not None and is_textual(column):
         return texts_of(column)
     if (array := column.array) is not None:
@@ -42,7 +42,7 @@ def input_of(spec: InputSignature, columns: Sequence[Column]) -> Samples:
     return made.reshape(-1, 1) if spec.shape == (1,) and made.ndim == 1 else made
 
 
-def _beside(columns: Sequence[Column], shape: tuple[Any, ...]) -> Array:
+def beside(columns: Sequence[Column], shape: tuple[Any, ...]) -> Array:
     """Columns side by side, (samples, columns), in the shape of an input that has so many numbers."""
     parts = [numbers_of(column) for column in columns]
     for column, part in zip(columns, parts, strict=True):
@@ -55,6 +55,17 @@ def _beside(columns: Sequence[Column], shape: tuple[Any, ...]) -> Array:
     if len(fixed) == len(shape) > 1 and math.prod(fixed) == len(columns):
         return together.reshape(-1, *fixed)
     return together[..., None] if len(shape) == 2 and shape[1] == 1 else together
+
+
+def mask_of(column: Column) -> Array:
+    """Which steps are real, (samples, time); the flags of sequences that were put together end where these do."""
+    if column.steps is None:
+        return numbers_of(column)
+    longest = max(map(len, column.values), default=0)
+    made = np.zeros((len(column.values), longest), np.bool_)
+    for sample, flags in enumerate(column.values):
+        made[sample, : len(flags)] = flags
+    return made
 
 
 def checked_lengths(path: str, columns: Sequence[Column]) -> Array:
@@ -141,30 +152,34 @@ class Layout:
         """The targets of an output: numbers, names of classes, or a list of either for each sample."""
         place, output = next((place, each) for place, each in enumerate(self.signature.outputs) if each.name == name)
         if len(columns) > 1:
-            return self._fitting(columns, _beside(columns, output.shape))
+            return self._fitting(columns, beside(columns, output.shape))
         column = columns[0]
         if column.array is not None:
             return self._fitting(columns, column.array)
+        self._check_rows(column)
         if output.is_sequence:
             return words_of(column)
         if is_list(column):
             return words_of(column) if self._has_labels(place) else self._fitting(columns, numbers_of(column))
         if self._has_labels(place):
             return words_of(column)
-        return _numbers_or_names(column, output, self.classes.get(name))
+        return numbers_or_names(column, self.classes.get(name))
 
     def weights(self, columns: Sequence[Column]) -> Samples:
         """The weights of samples, or of their steps."""
         column = columns[0]
+        self._check_rows(column)
         if column.array is None and is_list(column):
             return lists_of(column)
         return self._fitting(columns, numbers_of(column))
 
+    def _check_rows(self, column: Column) -> None:
+        """ValueError for a column without arrays that has another number of rows than the inputs."""
+        if column.array is None and len(column.values) != self.samples:
+            raise ValueError(f"{column.path}: {column.name} has {len(column.values)} rows, {self.key} has {self.samples}")
+
     def _has_labels(self, place: int) -> bool:
-        """Whether an output's loss takes a sequence of labels for each sample."""
-        loss = self.signature.train.loss
-        chosen = loss[place] if isinstance(loss, tuple) else loss
-        return isinstance(chosen, Config) and chosen.name == "ctc"
+        return takes_labels(self.signature, place)
 
     def _fitting(self, columns: Sequence[Column], y: Array) -> Samples:
         """An array of samples, or of all steps, as many as the inputs'; ValueError for another number."""
@@ -179,9 +194,23 @@ class Layout:
         return y
 
 
-def _numbers_or_names(column: Column, output: OutputSignature, known: tuple[str, ...] | None) -> Samples:
-    """Numbers, or names of classes: what most values are, and all have to be."""
+def takes_labels(signature: Signature, place: int) -> bool:
+    """Whether the loss of an output, by its place, takes a sequence of labels for each sample."""
+    loss = signature.train.loss
+    chosen = loss[place] if isinstance(loss, tuple) else loss
+    return isinstance(chosen, Config) and chosen.name == "ctc"
+
+
+def numbers_or_names(column: Column, known: tuple[str, ...] | None) -> Samples:
+    """Numbers, or names of classes: what most values are, and all have to be. `known`: the classes that have names already."""
+    if column.array is not None:
+        return texts_of(column) if is_textual(column) else numbers_of(column)
     given: list[Any] = list(column.values)
+    names = sum(isinstance(value, str) and value != "" and number_of(value) is None for value in given)
+    if (known is not None and any(value in known for value in given)) or 2 * names > len(given):
+        for row, value in enumerate(given):
+            if value in ("", None):
+                raise column.fault(row, "it is empty, the name of a class is expected")
     if known is not None and any(value in known for value in given):
         for row, value in enumerate(given):
             if value not in known:
@@ -189,5 +218,4 @@ def _numbers_or_names(column: Column, output: OutputSignature, known: tuple[str,
                     row, f"no class is called {shown(value)}; they are {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}"
                 )
         return given
-    words = sum(isinstance(value, str) and value != "" and number_of(value) is None for value in given)
-    return texts_of(column) if 2 * words > len(given) else numbers_of(column)
+    return texts_of(column) if 2 * names > len(given) else numbers_of(column)

@@ -159,6 +159,31 @@ class BatchCalls(LayeredModel):
         logs = trainer.evaluate(setup.ArrayFeed(examples, range(examples.samples), examples.samples))
         return logs if as_dict else setup.batch_values(trainer.objectives, logs)
 
+    def check_examples(
+        self,
+        x: object,
+        y: object = None,
+        *,
+        sample_weight: object = None,
+        mask: object = None,
+        lengths: object = None,
+        allow_nan: bool | None = None,
+    ) -> None:
+        """ValueError for arrays that `fit` and `evaluate` would refuse; nothing is computed. Arguments as for `evaluate`.
+
+        What is wrong in one sample is a `rnnspec.runtime.data.sample_errors.SampleError`, whose fields have its place.
+
+        >>> import numpy as np
+        >>> import rnnspec
+        >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1)  train { loss = mse } }", seed=1)
+        >>> model.check_examples(np.ones((4, 5, 3)), [0.0, 1.0, np.nan, 0.0])
+        Traceback (most recent call last):
+            ...
+        rnnspec.runtime.data.sample_errors.SampleError: targets, sample 2, feature 0: expected a finite float32, got nan
+        """
+        trainer = self._loss_ready().allowing(allow_nan)
+        self._examples(trainer, Batch(x, y, sample_weight, mask, lengths))
+
     def _examples(self, trainer: Trainer, data: Batch, *, at_once: bool = False) -> Examples:
         from rnnspec.training import setup
 

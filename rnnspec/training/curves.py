@@ -12,12 +12,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.file_kinds import curves_problem
 from rnnspec.frozen import frozen
 from rnnspec.svg import FAINT, Svg, add_title, dot, drawing, finished, line, text
 from rnnspec.training.log_callbacks import path_of
 from rnnspec.training.progress import MOST_NUMBERS
 
-ENDING = ".svg"
 VALIDATION = "val_"
 COLOURS = ("#1b4f9c", "#e4572e", "#4f8a10", "#8d6cab", "#b8860b", "#0a8f8f", "#c2185b", "#6b7480", "#7a4b22", "#9acd32")
 TRAINED, HELD_OUT = COLOURS[:2]
@@ -56,8 +56,8 @@ class Panel:
 def check_ending(path: str | os.PathLike[str]) -> Path:
     """The path; ValueError for one that isn't an SVG's."""
     place = path_of("plot: path", path)
-    if place.suffix.lower() != ENDING:
-        raise ValueError(f"`{place}`: curves are written as {ENDING}, so the name has to end in it")
+    if problem := curves_problem(place):
+        raise ValueError(problem)
     return place
 
 

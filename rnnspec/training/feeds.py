@@ -16,6 +16,7 @@ from rnnspec.runtime.data.batches import ALL_ROWS
 from rnnspec.runtime.data.columns import Rows, is_list
 from rnnspec.runtime.data.missing_classes import missing_classes
 from rnnspec.runtime.data.prefetch import DrawTime, drawn_here, prefetched
+from rnnspec.runtime.data.sample_errors import told_of
 from rnnspec.runtime.data.sources import FORMS, Batch, Source, numbered, source_of, unpacked
 from rnnspec.runtime.data.validate import whole_number
 from rnnspec.runtime.model.random_streams import draw_key, generator
@@ -221,7 +222,7 @@ def feed_of(
         try:
             examples = check(data)
         except ValueError as error:
-            raise ValueError(f"{what}{error}") from None
+            raise told_of(what, error) from None
         return _array_feed(examples, cuts, steps, name)
     return _source_feed(source, Alike(check, rules), data, cuts, steps, name, what)
 

@@ -13,6 +13,7 @@ from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs, Mask
 from rnnspec.runtime.data.columns import RaggedArray, Rows, as_numbers, is_list, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES
+from rnnspec.runtime.data.sample_errors import sample_error
 from rnnspec.training.sequence_losses import SequenceLoss, Sequences
 from rnnspec.training.targets import index_of
 
@@ -96,7 +97,7 @@ def _labels(values: Array, loss: SequenceLoss, width: int, what: str) -> RaggedA
         found = values[sample, label]
         hint = ", with labels behind it" if padding[sample, label] else ""
         expected = f"a class in 0..{width - 1} but the blank, {loss.blank}"
-        raise ValueError(f"{what}, sample {sample}, label {label}: expected {expected}, got {found}{hint}")
+        raise sample_error(what, sample, f"expected {expected}, got {found}{hint}", step=label, steps="label")
     return RaggedArray(values[there].astype(np.int32), lengths)
 
 
@@ -115,10 +116,8 @@ def _check_steps(inputs: CheckedInputs, output: OutputSignature, labels: RaggedA
         sample = int(short[0])
         count, again, there = int(labels.lengths[sample]), int(repeated[sample]), int(steps[sample])
         blanks = f", of which {again} equal the one before," if again else ""
-        raise ValueError(
-            f"{what}, sample {sample}: {count} labels{blanks} need {count + again} steps, and {there} are real; "
-            "`zero_infinity = true` of the loss leaves such samples out"
-        )
+        advice = "`zero_infinity = true` of the loss leaves such samples out"
+        raise sample_error(what, sample, f"{count} labels{blanks} need {count + again} steps, and {there} are real; {advice}")
 
 
 def _weights(inputs: CheckedInputs, given: object, what: str) -> Array | None:
@@ -128,7 +127,7 @@ def _weights(inputs: CheckedInputs, given: object, what: str) -> Array | None:
     if array.shape != (inputs.samples,):
         raise ValueError(f"{what}: expected shape ({inputs.samples},), one for each sequence of labels, got {array.shape}")
     if (wrong := np.flatnonzero(~np.isfinite(array))).size:
-        raise ValueError(f"{what}, sample {wrong[0]}: expected a finite number, got {array[wrong[0]]}")
+        raise sample_error(what, int(wrong[0]), f"expected a finite number, got {array[wrong[0]]}")
     return array.astype(np.float64)
 
 

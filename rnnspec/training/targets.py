@@ -14,8 +14,9 @@ from rnnspec.contract.signature import OutputSignature
 from rnnspec.diagnostics import InternalError
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import ALL_ROWS, CallBatch, CheckedInputs, Mask
-from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, is_list, place, ragged
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, Rows, as_numbers, entry_error, is_list, ragged
 from rnnspec.runtime.data.not_numbers import CLASS_NAMES, as_written
+from rnnspec.runtime.data.sample_errors import sample_error
 from rnnspec.training.class_weights import ClassWeights
 from rnnspec.training.target_hints import ONE_STEP, hint_for_classes, hint_for_probabilities, hint_for_shape
 from rnnspec.training.target_rules import TargetRule
@@ -224,9 +225,9 @@ def _ragged_targets(
     first, shape = next(((number, shape) for number, shape in enumerate(shapes) if shape != (0,)), (0, (0,)))
     single = len(shape) == 1
     if not shape:
-        raise ValueError(f"{what}, sample {first}: expected a list or an array with a target for each step, got a number; {ONE_STEP}")
+        raise sample_error(what, first, f"expected a list or an array with a target for each step, got a number; {ONE_STEP}")
     if single and not rule.classes and width != 1 and shape != (0,):
-        raise ValueError(f"{what}, sample {first}: expected shape (steps, {width}), got {shape}")
+        raise sample_error(what, first, f"expected shape (steps, {width}), got {shape}")
     tail = () if single else (1,) if rule.classes else (width,)
     column = ragged(y, tail, what, f"shape (steps{''.join(f', {extent}' for extent in tail)}{',' if not tail else ''})", "", CLASS_NAMES)
     flat = column.flat.reshape(-1) if rule.classes else column.flat.reshape(-1, width)
@@ -239,12 +240,12 @@ def _in_step(inputs: CheckedInputs, output: OutputSignature, column: RaggedArray
     lengths, time = inputs.lengths_of(number), inputs.time_of(number)
     if lengths is not None and not output.flip:
         if (wrong := np.flatnonzero(column.lengths != lengths)).size:
-            sample = wrong[0]
-            raise ValueError(f"{what}, sample {sample}: expected {lengths[sample]} steps, got {column.lengths[sample]}")
+            sample = int(wrong[0])
+            raise sample_error(what, sample, f"expected {lengths[sample]} steps, got {column.lengths[sample]}")
         return column
     if (wrong := np.flatnonzero(column.lengths != time)).size:
-        sample = wrong[0]
-        raise ValueError(f"{what}, sample {sample}: expected {time} steps as in the padded inputs, got {column.lengths[sample]}")
+        sample = int(wrong[0])
+        raise sample_error(what, sample, f"expected {time} steps as in the padded inputs, got {column.lengths[sample]}")
     return PaddedArray(column.padded(ALL_ROWS, time), borrowed=False)
 
 
@@ -295,7 +296,7 @@ def _sample_weight(inputs: CheckedInputs, output: OutputSignature, given: object
     array = _array(column)
     if (wrong := np.argwhere(~np.isfinite(array))).size:
         entry = tuple(int(number) for number in wrong[0])
-        raise ValueError(f"{what}, {place(column, entry, sequence=True)}: expected a finite number, got {array[entry]}")
+        raise entry_error(what, column, entry, f"expected a finite number, got {array[entry]}", sequence=True)
     array = array.astype(np.float64)
     return RaggedArray(array, column.lengths) if isinstance(column, RaggedArray) else PaddedArray(array, borrowed=False)
 
@@ -342,8 +343,7 @@ def _refuse(column: Column, output: OutputSignature, wrong: Mask, expected: str,
     if wrong.any():
         sample, *others = (int(number) for number in np.argwhere(wrong)[0])
         entry = (first + sample, *others)
-        where = place(column, entry, sequence=output.is_sequence)
-        raise ValueError(f"{what}, {where}: expected {expected}, got {_array(column)[entry]}{hint}")
+        raise entry_error(what, column, entry, f"expected {expected}, got {_array(column)[entry]}{hint}", sequence=output.is_sequence)
 
 
 def _array(column: Column) -> Array:

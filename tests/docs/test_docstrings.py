@@ -42,6 +42,7 @@ EXAMPLES: dict[str, Any] = {
     "Model.fit": rnnspec.Model.fit,
     "Model.train_on_batch": rnnspec.Model.train_on_batch,
     "Model.test_on_batch": rnnspec.Model.test_on_batch,
+    "Model.check_examples": rnnspec.Model.check_examples,
     "Model.evaluate": rnnspec.Model.evaluate,
     "Model.report": rnnspec.Model.report,
     "training.optimizers": training_optimizers,

@@ -5,11 +5,13 @@ Kills at random moments are in `tests.soak`.
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.e2e.conftest import Workplace
@@ -70,7 +72,7 @@ def broken_off(place: Workplace, how: str, when: int, *words: str) -> subprocess
 
 
 def checkpoints(place: Workplace) -> list[str]:
-    return sorted(path.name for path in (place.folder / "out.rnnc.checkpoints").iterdir())
+    return sorted(path.name for path in (place.folder / "out.rnnc.checkpoints").glob("*.rnnc"))
 
 
 def resumed(place: Workplace, *words: str) -> tuple[bytes, str]:
@@ -139,3 +141,20 @@ def test_checkpoints_of_a_training_that_was_broken_off_are_not_written_over(plac
 def test_options_that_do_not_fit_are_refused(place: Workplace, words: tuple[str, ...]) -> None:
     assert words[0] in place.refuses(*TRAIN, *words)
     assert not (place.folder / "out.rnnc.checkpoints").exists()
+
+
+def test_only_the_same_training_is_resumed(place: Workplace, whole: bytes) -> None:
+    """With another seed, size of batches or data the rest would be of another training; more epochs are of the same one."""
+    broken_off(place, "full", 4, "--checkpoint", "every=1")
+    for words, message in {
+        ("--seed", "1"): "was begun with --seed 0, and is now with --seed 1",
+        ("--batch-size", "3"): "was begun without --batch-size, and is now with --batch-size 3",
+        ("--no-shuffle",): "was begun without --shuffle, and is now with --no-shuffle",
+    }.items():
+        told = place.refuses(*TRAIN, "--resume", *words)
+        assert f"--resume: the training in out.rnnc.checkpoints {message}: to go on, give what the training was begun with" in told
+    content = (place.folder / "trend.npz").read_bytes()
+    np.savez(place.folder / "trend.npz", **{**np.load(io.BytesIO(content)), "more": np.ones(1)})
+    assert "--resume: --data is another than it was: to go on, give" in place.refuses(*TRAIN, "--resume")
+    (place.folder / "trend.npz").write_bytes(content)
+    assert resumed(place)[0] == whole

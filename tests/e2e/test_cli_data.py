@@ -390,3 +390,84 @@ def test_a_stateful_model_is_checked_before_it_is_trained(workplace: Workplace) 
     fresh = rnnspec.load(workplace.folder / "new.rnnc")
     fresh.reset_states()
     assert f"test loss {fresh.evaluate(X[:1], Y[:1])['loss']!r}" in done.out
+
+
+# Files whose faults are told with their places
+
+
+CLASSES = """
+model Classes {
+    input x: float[time, 2]
+    LSTM(2, return_sequences = true)
+    Dense(2, activation = softmax)
+
+    train {
+        loss      = sparse_categorical_crossentropy
+        optimizer = SGD(learning_rate = 0.1)
+        epochs    = 2
+        data      = columns(x = [a, b], y = kind, group_by = ride, order_by = t, split = part)
+    }
+}
+"""
+RIDES = """\
+ride,t,a,b,kind,part
+A,2,1,2,up,train
+A,1,3,4,down,train
+B,1,5,6,up,train
+C,1,7,8,up,val
+D,2,1,1,down,test
+D,1,0,1,up,test
+"""
+
+
+@pytest.fixture
+def rides(workplace: Workplace) -> Workplace:
+    """A workplace with `classes.rnn` and `rides.csv`, a line a step."""
+    (workplace.folder / "classes.rnn").write_text(CLASSES, encoding="utf-8")
+    (workplace.folder / "rides.csv").write_text(RIDES, encoding="utf-8")
+    return workplace
+
+
+FAULTS: dict[str, tuple[str, str, str]] = {
+    "a class to train on": (
+        "3,4,down", "3,4,u,train\nA,3,3,4,down", "line 3, column kind: 3 different names, output dense has 2 classes; the rarest is 'u'",
+    ),
+    "a class to validate on": ("7,8,up", "7,8,upp", "line 5, column kind: no class is called 'upp'; they are down, up"),
+    "a class to test on": ("1,1,down", "1,1,dwn", "line 6, column kind: no class is called 'dwn'; they are down, up"),
+    "NaN to train on": ("3,4", "3,nan", "line 3, column b: expected a finite number, got nan"),
+    "NaN to validate on": ("7,8", "nan,8", "line 5, column a: expected a finite number, got nan"),
+    "infinity to test on": ("0,1,up", "0,-inf,up", "line 7, column b: expected a finite number, got -inf"),
+    "rubbish to test on": ("0,1,up", "0,one,up", "line 7, column b: expected a number, got 'one'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_all_sets_are_checked_before_the_first_step(rides: Workplace, name: str) -> None:
+    right, wrong, message = FAULTS[name]
+    (rides.folder / "rides.csv").write_text(RIDES.replace(right, wrong), encoding="utf-8")
+    told = rides.refuses("train", "classes.rnn", "-d", "rides.csv", "-o", "new.rnnc")
+    assert told.startswith(f"error: rides.csv: {message}") and told.count("\n") == 1
+    assert not (rides.folder / "new.rnnc").exists()
+
+
+def test_sequences_with_a_step_in_each_line(rides: Workplace) -> None:
+    """Trained on, evaluated and predicted as lists of arrays are; predictions keep the keys."""
+    x = [np.array(each, np.float32) for each in ([[3, 4], [1, 2]], [[5, 6]], [[0, 1], [1, 1]])]
+    model = rnnspec.compile(CLASSES, seed=1)
+    model.fit(x[:2], [["down", "up"], ["up"]], seed=1, verbose=False)
+    done = rides.succeeds("train", "classes.rnn", "-d", "rides.csv", "-o", "new.rnnc", "--seed", "1", "--json")
+    assert json.loads(done.out)["test"] == model.evaluate(x[2:], [["up", "down"]])
+    assert json.loads(rides.succeeds("evaluate", "new.rnnc", "-d", "rides.csv", "--json").out)["test"] == json.loads(done.out)["test"]
+    rides.succeeds("predict", "new.rnnc", "-d", "rides.csv", "-o", "p.csv")
+    heading, *rows = (rides.folder / "p.csv").read_text(encoding="utf-8").splitlines()
+    assert heading == "ride,t,dense.0,dense.1,dense.class"
+    assert [row.split(",")[:2] for row in rows] == [["D", "1"], ["D", "2"]]
+    np.testing.assert_array_equal([[*map(float, row.split(",")[2:4])] for row in rows], model.predict(x[2:])[0])
+    shown = rides.succeeds("predict", "new.rnnc", "-d", "rides.csv").out
+    assert shown.split()[:2] == ["ride", "steps"] and "D" in shown.split()
+    for wrong, place in (("0,nan", "line 7, column b: expected a finite number"), ("0,one", "line 7, column b: expected a number")):
+        (rides.folder / "wrong.csv").write_text(RIDES.replace("0,1", wrong), encoding="utf-8")
+        assert f"wrong.csv: {place}" in rides.refuses("evaluate", "new.rnnc", "-d", "wrong.csv")
+    (rides.folder / "wrong.csv").write_text(RIDES.replace("1,1,down", "1,inf,down").replace("0,1,up", "0,nan,up"), encoding="utf-8")
+    done = rides.succeeds("predict", "new.rnnc", "-d", "wrong.csv", "-o", "-")
+    assert done.err == "warning: wrong.csv: line 7, column b: it is nan, and the prediction isn't finite\n"

@@ -292,7 +292,7 @@ def test_a_vocabulary_that_does_not_fit_changes_nothing(tokens: Any, message: st
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["pos", "neg", "pos", "so-so"], "targets: 3 different names, output dense has 2 classes"),
+        (["pos", "neg", "pos", "so-so"], "targets, sample 1: 3 different names, output dense has 2 classes; the rarest is 'neg'"),
         (["pos", "neg", "pos", None], "targets, sample 3: expected the name of a class, as others are, got NoneType"),
         (["pos"] * 4, "targets: 1 different names, output dense has 2 classes"),
     ],

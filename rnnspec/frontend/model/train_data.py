@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnnspec.contract.data_roles import COLUMNS, CUTS, KINDS
+from rnnspec.contract.data_roles import COLUMNS, CUTS, KINDS, ROWS
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.binding.bind import bind
 from rnnspec.frontend.binding.values import CallValue, LocatedValue, Report
@@ -18,7 +18,7 @@ def data_columns(
     if not isinstance(given.value, CallValue):
         raise InternalError("the columns weren't checked")
     kinds = KINDS if len(inputs) == 1 else tuple(kind for kind in KINDS if kind != "x")
-    roles = dict.fromkeys((*inputs, *outputs, *kinds, *CUTS))
+    roles = dict.fromkeys((*inputs, *outputs, *kinds, *CUTS, *ROWS))
     arguments = [ArgumentSpec(name, ColumnNames(), None, optional=True, positional=False) for name in roles]
     bindings = bind(COLUMNS, arguments, given.value.call, given.value.scope, report)
     if bindings is None:

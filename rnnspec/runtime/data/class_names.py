@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -12,6 +13,7 @@ from rnnspec import text_lists
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config, OutputSignature, Signature
 from rnnspec.runtime.data.batches import CheckedInputs, Mask
+from rnnspec.runtime.data.sample_errors import SampleError, sample_error
 from rnnspec.runtime.data.texts import listed
 
 
@@ -60,36 +62,43 @@ class ClassNames:
         if items is None:
             return y
         if _names_here(items):
-            found = self._numbered(output, [items], what)[0]
+            found = self._numbered(output, [items], what, flat=True)[0]
             return np.eye(output.width)[found] if rows else found
         parts = [listed(item) for item in items]
         if not any(part is not None and _names_here(part) for part in parts):
             return y
-        numbered = self._numbered(output, [[] if part is None else part for part in parts], what)
+        numbered = self._numbered(output, [[] if part is None else part for part in parts], what, flat=False)
         return [np.eye(output.width)[each] if rows else each for each in numbered]
 
-    def _numbered(self, output: OutputSignature, samples: Sequence[Sequence[object]], what: str) -> list[Array]:
+    def _numbered(self, output: OutputSignature, samples: Sequence[Sequence[object]], what: str, *, flat: bool) -> list[Array]:
+        """`flat`: a single list has the names of all samples."""
         for number, sample in enumerate(samples):
             for place, name in enumerate(sample):
                 if not isinstance(name, str):
-                    where = f"sample {place}" if len(samples) == 1 else f"sample {number}, place {place}"
-                    raise ValueError(f"{what}, {where}: expected the name of a class, as others are, got {type(name).__name__}")
+                    problem = f"expected the name of a class, as others are, got {type(name).__name__}"
+                    raise _error(what, number, place, problem, flat=flat)
         texts = cast(Sequence[Sequence[str]], samples)
         known = self.names.get(output.name)
         if known is None:
             different, classes = sorted({name for sample in texts for name in sample}), max(output.width, 2)
             if len(different) != classes:
                 advice = "model.set_classes(names), or `classes = [...]` in the spec's train section, says all of them"
-                raise ValueError(f"{what}: {len(different)} different names, output {output.name} has {classes} classes: {advice}")
+                problem = f"{len(different)} different names, output {output.name} has {classes} classes"
+                if len(different) < classes:
+                    raise ValueError(f"{what}: {problem}: {advice}")
+                counts = Counter(name for sample in texts for name in sample)
+                rarest = min(counts, key=counts.__getitem__)
+                number, place = next((row, sample.index(rarest)) for row, sample in enumerate(texts) if rarest in sample)
+                raise _error(what, number, place, f"{problem}; the rarest is {rarest!r}: {advice}", flat=flat)
             self.set(different, output.name, what)
             known = self.names[output.name]
         numbers = {name: number for number, name in enumerate(known)}
         for number, sample in enumerate(texts):
             for place, name in enumerate(sample):
                 if name not in numbers:
-                    where = f"sample {place}" if len(samples) == 1 else f"sample {number}, place {place}"
                     more = ", ..." if len(known) > 12 else ""
-                    raise ValueError(f"{what}, {where}: no class is called {name!r}; they are {', '.join(known[:12])}{more}")
+                    problem = f"no class is called {name!r}; they are {', '.join(known[:12])}{more}"
+                    raise _error(what, number, place, problem, flat=flat)
         return [np.array([numbers[name] for name in sample], np.int64) for sample in texts]
 
 
@@ -116,6 +125,13 @@ def chosen(values: Array, names: Sequence[str] | None, threshold: float) -> Arra
     """
     places: Array = values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > threshold).astype(np.int64)
     return places if names is None else np.array(names)[places]
+
+
+def _error(what: str, number: int, place: int, problem: str, *, flat: bool) -> SampleError:
+    """The error of one name."""
+    if flat:
+        return sample_error(what, place, problem)
+    return sample_error(what, number, problem, step=place, steps="place")
 
 
 def _names_here(items: Sequence[object]) -> bool:

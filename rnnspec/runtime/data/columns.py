@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.not_numbers import as_list, batches_problem, problem, unreadable
+from rnnspec.runtime.data.sample_errors import SampleError, sample_error
 from rnnspec.runtime.data.shape_hints import hint_for_list
 
 Rows: TypeAlias = slice | NDArray[np.intp]
@@ -144,7 +145,7 @@ def ragged(
             array = array.reshape(0, *tail)
         if array.ndim != 1 + len(tail) or array.shape[1:] != tail:
             hint = hint_for_list(_shapes(samples, what), tail, variable) if variable else ""
-            raise ValueError(f"{what}, sample {number}: expected {described}, got shape {array.shape}{hint}")
+            raise sample_error(what, number, f"expected {described}, got shape {array.shape}{hint}")
         arrays.append(array)
     lengths = np.array([len(array) for array in arrays], np.int64)
     filled = [array for array in arrays if len(array)]
@@ -166,8 +167,8 @@ def values_of(column: Column) -> Array:
     return column.flat if isinstance(column, RaggedArray) else column.array
 
 
-def first_wrong(column: Column, wrong: NDArray[np.bool_], *, sequence: bool, first: int = 0) -> tuple[str, Any] | None:
-    """The place of the first wrong entry, in the caller's terms, and its value; None if there is none.
+def first_wrong(column: Column, wrong: NDArray[np.bool_], *, first: int = 0) -> tuple[tuple[int, ...], Any] | None:
+    """The first wrong entry, as `place` and `entry_error` take it, and its value; None if there is none.
 
     `wrong`: of the samples, or of the steps of `flat`, from `first` on.
     """
@@ -175,14 +176,23 @@ def first_wrong(column: Column, wrong: NDArray[np.bool_], *, sequence: bool, fir
         return None
     row, *others = (int(number) for number in np.argwhere(wrong)[0])
     entry = (first + row, *others)
-    return place(column, entry, sequence=sequence), values_of(column)[entry]
+    return entry, values_of(column)[entry]
 
 
 def place(column: Column, entry: tuple[int, ...], *, sequence: bool) -> str:
     """The place of an entry in the caller's terms: sample, step, feature. `entry` indexes `array` or `flat`."""
+    return ", ".join(f"{axis} {number}" for axis, number in _numbers(column, entry, sequence=sequence).items())
+
+
+def entry_error(what: str, column: Column, entry: tuple[int, ...], problem: str, *, sequence: bool) -> SampleError:
+    """The error of an entry, at the place that `place` tells."""
+    numbers = _numbers(column, entry, sequence=sequence)
+    return sample_error(what, numbers["sample"], problem, step=numbers.get("step"), feature=numbers.get("feature"))
+
+
+def _numbers(column: Column, entry: tuple[int, ...], *, sequence: bool) -> dict[str, int]:
     if isinstance(column, RaggedArray):
         ends = np.cumsum(column.lengths)
         sample = int(np.searchsorted(ends, entry[0], side="right"))
         entry = (sample, entry[0] - int(column.starts[sample]), *entry[1:])
-    axes = ("sample", "step", "feature") if sequence else ("sample", "feature")
-    return ", ".join(f"{axis} {number}" for axis, number in zip(axes, entry, strict=False))
+    return dict(zip(("sample", "step", "feature") if sequence else ("sample", "feature"), entry, strict=False))

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature
 from rnnspec.runtime.data.batches import CheckedInputs, Mask
-from rnnspec.runtime.data.columns import PART, Column, first_wrong, values_of
+from rnnspec.runtime.data.columns import PART, Column, entry_error, first_wrong, values_of
 from rnnspec.runtime.data.validate import in_any
 
 
@@ -34,14 +34,15 @@ def refuse_not_finite(signature: tuple[InputSignature, ...], inputs: CheckedInpu
         rows = max(PART // max(values[:1].size, 1), 1)
         for start in range(0, len(values), rows):
             part = values[start : start + rows]
-            found = not_finite(column, part, None if real is None else real[start : start + rows], start, sequence=spec.is_sequence)
+            found = not_finite(column, part, None if real is None else real[start : start + rows], start)
             if found is not None:
                 advice = "mask the step, or write allow_nan = true (in Python allow_nan=True) to let it through"
-                raise ValueError(f"input {spec.name}, {found[0]}: expected a finite number, got {found[1]}; {advice}")
+                problem = f"expected a finite number, got {found[1]}; {advice}"
+                raise entry_error(f"input {spec.name}", column, found[0], problem, sequence=spec.is_sequence)
 
 
-def not_finite(column: Column, part: Array, real: Mask | None, first: int, *, sequence: bool) -> tuple[str, Any] | None:
-    """The place and the value of the first number that isn't finite in a part of a column from `first` on, and in its `real` steps.
+def not_finite(column: Column, part: Array, real: Mask | None, first: int) -> tuple[tuple[int, ...], Any] | None:
+    """The entry and the value of the first number that isn't finite in a part of a column from `first` on, and in its `real` steps.
 
     None if there is none; all steps are real without `real`.
     """
@@ -50,7 +51,7 @@ def not_finite(column: Column, part: Array, real: Mask | None, first: int, *, se
     wrong = ~np.isfinite(part)
     if real is not None:
         wrong &= real[..., None]
-    return first_wrong(column, wrong, sequence=sequence, first=first)
+    return first_wrong(column, wrong, first=first)
 
 
 def unmasked_steps(inputs: CheckedInputs, name: str) -> Mask | None:

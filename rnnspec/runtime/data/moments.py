@@ -19,7 +19,7 @@ from rnnspec.contract.signature import IndexSignature, InputSignature, MomentsSi
 from rnnspec.diagnostics import AdaptWarning
 from rnnspec.frozen import frozen
 from rnnspec.runtime.data.batches import Mask
-from rnnspec.runtime.data.columns import Column, RaggedArray, is_list
+from rnnspec.runtime.data.columns import Column, RaggedArray, entry_error, is_list
 from rnnspec.runtime.data.finite_inputs import not_finite
 from rnnspec.runtime.data.sources import Batch, Source, inputs_of, numbered, source_of, unpacked
 from rnnspec.runtime.data.validate import check_inputs, inputs_by_name
@@ -210,8 +210,9 @@ def _real_rows(signature: Signature, target: _Target, data: Batch) -> Iterator[F
 
 
 def _rows(target: _Target, column: Column, values: Array, real: Mask | None, first: int) -> Floats:
-    if (wrong := not_finite(column, values, real, first, sequence=target.use.is_sequence)) is not None:
-        raise ValueError(f"{target.what}, {wrong[0]}: expected a number to adapt {target.layer.layer} to, got {wrong[1]}")
+    if (wrong := not_finite(column, values, real, first)) is not None:
+        problem = f"expected a number to adapt {target.layer.layer} to, got {wrong[1]}"
+        raise entry_error(target.what, column, wrong[0], problem, sequence=target.use.is_sequence)
     rows: Array = values if real is None else values[real]
     return rows.reshape(-1, values.shape[-1]).astype(np.float64)
 

@@ -12,6 +12,7 @@ from rnnspec import text_lists
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature, TextSignature
 from rnnspec.files import large_limit, read_file
+from rnnspec.runtime.data.sample_errors import sample_error
 from rnnspec.runtime.data.tokens import SPECIAL, Vocabulary, most_frequent, padded
 from rnnspec.runtime.data.validate import inputs_by_name
 
@@ -135,7 +136,7 @@ def _checked(name: str, items: Iterable[object]) -> Iterable[str]:
     for sample, item in enumerate(items):
         if not isinstance(item, str):
             advice = ": decode it, `.decode()`" if isinstance(item, bytes) else ""
-            raise ValueError(f"input {name}, sample {sample}: expected a text, got {type(item).__name__}{advice}")
+            raise sample_error(f"input {name}", sample, f"expected a text, got {type(item).__name__}{advice}")
         if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
-            raise ValueError(f"input {name}, sample {sample}: its text holds half of a surrogate pair, which is no character")
+            raise sample_error(f"input {name}", sample, "its text holds half of a surrogate pair, which is no character")
         yield item

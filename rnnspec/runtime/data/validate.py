@@ -14,8 +14,9 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, Signature
 from rnnspec.diagnostics import name_faults
 from rnnspec.runtime.data.batches import ALL_ROWS, STEP_LIMIT, CheckedInputs, Mask, SequenceInput, check_step_count
-from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, first_wrong, is_list, ragged, values_of
+from rnnspec.runtime.data.columns import Column, PaddedArray, RaggedArray, as_numbers, entry_error, first_wrong, is_list, ragged, values_of
 from rnnspec.runtime.data.not_numbers import TEXTS, as_written
+from rnnspec.runtime.data.sample_errors import sample_error
 from rnnspec.runtime.data.shape_hints import hint_for_array
 
 
@@ -146,7 +147,7 @@ def _column(spec: InputSignature, value: object, at_once: bool, variable: str) -
         column = ragged(cast(list[object], value), tail, what, f"shape ({axes}{',' if not tail else ''})", variable, TEXTS)
         fixed = spec.shape[0]
         if isinstance(fixed, int) and (wrong := np.flatnonzero(column.lengths != fixed)).size:
-            raise ValueError(f"{what}, sample {wrong[0]}: expected {fixed} steps, got {column.lengths[wrong[0]]}")
+            raise sample_error(what, int(wrong[0]), f"expected {fixed} steps, got {column.lengths[wrong[0]]}")
         return column
     array = as_numbers(value, what, TEXTS)
     variable = as_written(variable, value)
@@ -295,5 +296,6 @@ def _id_limit(spec: InputSignature) -> int:
 
 def _refuse(spec: InputSignature, column: Column, wrong: Mask, expected: str, first: int = 0) -> None:
     """`wrong`: of the samples from `first` on."""
-    if (found := first_wrong(column, wrong, sequence=spec.is_sequence, first=first)) is not None:
-        raise ValueError(f"input {spec.name}, {found[0]}: expected {expected}, got {found[1]}")
+    if (found := first_wrong(column, wrong, first=first)) is not None:
+        entry, value = found
+        raise entry_error(f"input {spec.name}", column, entry, f"expected {expected}, got {value}", sequence=spec.is_sequence)

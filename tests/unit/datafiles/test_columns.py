@@ -206,3 +206,38 @@ def test_lengths_of_a_model_without_sequences_are_not_used(tmp_path: Path) -> No
     with pytest.warns(UserWarning, match="not used: length"):
         data = load(tmp_path, "size,length,y\n1,2,3\n", ["size"])
     assert data.for_testing.lengths is None
+
+
+def test_files_of_other_numbers_of_rows_are_named(tmp_path: Path) -> None:
+    """Not as a shape, which the user of two tables has never seen."""
+    one, two = tmp_path / "x.csv", tmp_path / "y.csv"
+    one.write_text("x\n1\n2\n", encoding="utf-8")
+    for name in ("y", "sample_weight"):
+        two.write_text(f"{name}\n1\n2\n3\n", encoding="utf-8")
+        with pytest.raises(ValueError) as raised:
+            load_all([one, two])
+        assert str(raised.value) == f"{two}: {name} has 3 rows, x has 2"
+
+
+@pytest.mark.parametrize("known", [{}, {"out": ("down", "up")}])
+def test_an_empty_cell_is_no_class(tmp_path: Path, known: dict[str, tuple[str, ...]]) -> None:
+    path = tmp_path / "y.csv"
+    path.write_text("x,y\n1,up\n2,\n3,down\n", encoding="utf-8")
+    with pytest.raises(ValueError) as raised:
+        load_all([path], known)
+    assert str(raised.value) == f"{path}: line 3, column y: it is empty, the name of a class is expected"
+
+
+def test_a_file_of_sets_for_a_spec_that_names_columns(tmp_path: Path) -> None:
+    """Its keys say what they are for."""
+    path = tmp_path / "sets.npz"
+    np.savez(path, x_train=np.ones((2, 1)), y_train=np.ones(2))
+    assert load_all([path], given=(("x", ("a",)), ("y", ("label",)))).for_training.samples == 2
+
+
+def load_all(paths: list[Path], known: dict[str, tuple[str, ...]] | None = None, given: Any = ()) -> DataFile:
+    """The sets of files for a model of one number in and one out, whose spec names the columns `given`."""
+    train = TrainSettings(data=given)
+    signature = Signature("One", "float32", (InputSignature("x", (1,)),), (OutputSignature("out", (1,)),), (), train)
+    roles = Roles(signature)
+    return bound(read_tables([str(path) for path in paths], roles.is_wanted), signature, roles, known or {})

@@ -7,6 +7,7 @@ import io
 import sys
 import types
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,10 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def to_numpy(self) -> Any:
             return np.array(self.given)
 
+        def cast(self, kind: str) -> Chunked:
+            assert kind == "float64"
+            return Chunked("double", [*map(float, self.given)])
+
         def to_pylist(self) -> list[Any]:
             return self.given
 
@@ -187,6 +192,7 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "kind": Chunked("string", ["a", "b"]),
         "ids": Chunked("list<element: int64>", [[1, 2], [3]]),
         "gap": Chunked("int64", [1, None]),
+        "price": Chunked("decimal128(5, 2)", [Decimal("1.25"), Decimal(2)]),
     }
     read: list[str] = []
 
@@ -215,6 +221,7 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (read, found.names) == ([*columns], (*columns, "more"))
     assert found.columns["size"].array is not None
     assert texts_of(found.columns["kind"]) == ["a", "b"]
+    assert numbers_of(found.columns["price"]).tolist() == [1.25, 2.0]
     assert [each.tolist() for each in lists_of(found.columns["ids"])] == [[1, 2], [3]]
     with pytest.raises(ValueError, match=r"t\.parquet: row 1, column gap: it is empty, a number is expected$"):
         numbers_of(found.columns["gap"])
