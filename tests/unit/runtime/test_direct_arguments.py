@@ -87,6 +87,30 @@ def same(one: Any, other: Any) -> bool:
     return all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(ones, others, strict=True))
 
 
+@pytest.mark.parametrize("steps", ["time", "4"])
+def test_one_text_is_direct_and_follows_its_vocabulary(steps: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way around takes two texts; an array and a mapping are as direct as a list, and other things get their errors."""
+    spec = f"model Tone {{ input t: text[{steps}]  Embedding(9, 4, mask_zero = true)  LSTM(4) }}"
+    with counted(monkeypatch) as seen:
+        model = rnnspec.compile(spec, seed=1)
+        model.adapt(["so good", "so bad"])
+        for text in ("so good", "so strange", "", "\u00e9t\u00e9 so"):
+            expected = model.predict([text, text])[:1]
+            for given in ([text], [text], [text], np.array([text]), np.array([text], object), {"t": [text]}):
+                assert np.array_equal(model.predict(given), expected)
+            assert np.array_equal(model.forward([text]), expected)
+            model.set_vocabulary(["bad", "so", "good"] if "[UNK]" in model.get_vocabulary() else ["so"])
+        assert len([each for each in seen if each is not None]) >= 15
+    for wrong in ("so good", b"so good", [b"so good"], ["\ud800"], [1.5], [["so"]]):
+        fresh = rnnspec.compile(spec, seed=1)
+        fresh.adapt(["so good", "so bad"])
+        with pytest.raises(ValueError) as expected_error:
+            fresh.predict(wrong)
+        with pytest.raises(ValueError) as raised:
+            model.predict(wrong)
+        assert str(raised.value) == str(expected_error.value)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", BODIES)
 def test_values_of_any_kind_are_the_bits_of_the_way_around(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
