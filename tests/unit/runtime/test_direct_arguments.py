@@ -38,6 +38,35 @@ BODIES: dict[str, str] = {
     ),
     "initial state": "input a: float[time, 3], r: float[2]\n a -> GRU(2, initial_state = r)",
     "windows": "input w: int[time]\n w -> Embedding(9, 3) -> Conv1D(4, 2) -> GRU(3)",
+    "windows with a mask": (
+        "input a: float[time, 3]\n p = a -> Masking()\n "
+        "p -> Conv1D(4, 2, carry_mask = true) -> GRU(3, return_sequences = true)\n q = MaxPooling1D(2, carry_mask = true) -> GRU(2)\n "
+        "r = p -> AveragePooling1D(3, strides = 2, padding = same, carry_mask = true) -> LSTM(2, return_sequences = true)\n output q, r"
+    ),
+    "windows that look back": (
+        "input a: float[time, 3]\n a -> Masking() -> Conv1D(4, 3, dilation_rate = 2, padding = causal, carry_mask = true) "
+        "-> GRU(3, return_sequences = true)"
+    ),
+    "windows over reversed steps": (
+        "input a: float[time, 3]\n a -> Masking() -> GRU(3, go_backwards = true, return_sequences = true) "
+        "-> Conv1D(4, 3, strides = 2, padding = same, carry_mask = true) -> GRU(2)"
+    ),
+    "other numbers of steps": (
+        "input a: float[time, 3]\n p = a -> Masking()\n q = p -> ZeroPadding1D([2, 1], carry_mask = true) -> GRU(2)\n "
+        "r = p -> Cropping1D(1, carry_mask = true) -> GRU(2)\n [q, r] -> Concatenate()"
+    ),
+    "attention": (
+        "input a: float[time, 3]\n p = a -> Masking() -> GRU(4, return_sequences = true)\n "
+        "[p, p] -> Attention() -> GlobalAveragePooling1D()"
+    ),
+    "attention to the past": (
+        "input a: float[time, 3]\n p = a -> Masking() -> GRU(4, return_sequences = true)\n [p, p] -> Attention(use_causal_mask = true) "
+        "-> GRU(2)"
+    ),
+    "attention of rows": (
+        "input w: int[time], a: float[time, 3], r: float[4]\n k = w -> Embedding(9, 4, mask_zero = true)\n "
+        "q = a -> Masking() -> Dense(4)\n [q, k] -> Attention() -> LSTM(2)\n"
+    ),
 }
 DUE: dict[str, str] = {
     "due": "input a: float[time, 3]\n a -> Conv1D(2, 3, strides = 2) -> GRU(3, return_sequences = true) -> MaxPooling1D(2)",
