@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -12,10 +13,15 @@ INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ended, as in a shell."""
 
 
+OBJECTS_BETWEEN_SEARCHES = 50_000
+"""New objects between two searches for cyclic garbage: a command makes modules, which live on, and otherwise works on arrays."""
+
+
 def main() -> None:
     """The `rnnspec` command. Exits with 0, with 2 for what a user can put right, with 1 for a bug in rnnspec, with 130 for Ctrl-C."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends the command as it ends every other one
+    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
     _take_places_of_closed_streams()
     _let_messages_be_lost()
     try:

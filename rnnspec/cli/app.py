@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from shutil import get_terminal_size
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias, assert_never, get_args
 
 import typer
 
-from rnnspec.cli import build, check, compile, evaluate, format, inspect, opt, predict, profile, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -35,10 +35,46 @@ def rnnspec(
     """Compile recurrent networks from a spec to native code; train and run them."""
 
 
-COMMANDS = (
-    *(check.check, inspect.inspect, opt.opt, train.train, evaluate.evaluate, predict.predict),
-    *(compile.compile, build.build, profile.profile, format.format),
-)
-for command in COMMANDS:
-    name = "fmt" if command is format.format else command.__name__
-    app.command(name, short_help=(command.__doc__ or "").partition("\n\n")[0])(command)
+Name: TypeAlias = Literal["check", "inspect", "opt", "train", "evaluate", "predict", "compile", "build", "profile", "fmt"]
+COMMANDS: tuple[Name, ...] = get_args(Name)
+"""The subcommands, in the order of `--help`."""
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The command with the subcommand that the arguments begin with; with all of them where they begin with none.
+
+    The options of a subcommand take a start as long to make as its module takes to import.
+    """
+    first = next(iter(arguments), "")
+    for name in COMMANDS:
+        if name == first or first not in COMMANDS:
+            command = _command(name)
+            app.command(name, short_help=(command.__doc__ or "").partition("\n\n")[0])(command)
+    return app
+
+
+def _command(name: Name) -> Callable[..., None]:
+    match name:
+        case "check":
+            from rnnspec.cli.check import check as command
+        case "inspect":
+            from rnnspec.cli.inspect import inspect as command
+        case "opt":
+            from rnnspec.cli.opt import opt as command
+        case "train":
+            from rnnspec.cli.train import train as command
+        case "evaluate":
+            from rnnspec.cli.evaluate import evaluate as command
+        case "predict":
+            from rnnspec.cli.predict import predict as command
+        case "compile":
+            from rnnspec.cli.compile import compile as command
+        case "build":
+            from rnnspec.cli.build import build as command
+        case "profile":
+            from rnnspec.cli.profile import profile as command
+        case "fmt":
+            from rnnspec.cli.format import format as command
+        case _:
+            assert_never(name)
+    return command

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-from rnnspec.cli.app import app
+from rnnspec.cli.app import app_for
 from rnnspec.cli.console import report_internal_error, report_user_error, report_warning, results
 
 
@@ -15,7 +15,7 @@ def run() -> int:
     warnings.showwarning = report_warning
     code = 0
     try:
-        app(prog_name="rnnspec")
+        app_for(sys.argv[1:])(prog_name="rnnspec")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except (ValueError, OSError, MemoryError) as error:

@@ -76,7 +76,9 @@ class IndexRecord(ctypes.Structure):
     | field | |
     |---|---|
     | `sources`, `count` | address of the addresses of the sources' real steps, and their number: a step is real if it is in one of them |
-    | `batch`, `time` | rows and padded steps |
+    | `windows`, `window_count` | address of the `WindowRecord`s of those sources that are windows, and their number |
+    | `pairs` | address of the `PairRecord` of the only source, or 0 |
+    | `batch`, `time` | address of the number of rows, and the number of padded steps |
     | `real` | address of a byte for each padded step |
     | `order`, `rank`, `offsets`, `source`, `position` | addresses of the index's arrays |
     | `lengths`, `starts` | addresses of an int32 for each row, and for each length from 0 to `time` |
@@ -87,7 +89,10 @@ class IndexRecord(ctypes.Structure):
     _fields_: ClassVar = [
         ("sources", ctypes.c_void_p),
         ("count", ctypes.c_int64),
-        ("batch", ctypes.c_int64),
+        ("windows", ctypes.c_void_p),
+        ("window_count", ctypes.c_int64),
+        ("pairs", ctypes.c_void_p),
+        ("batch", ctypes.c_void_p),
         ("time", ctypes.c_int64),
         ("real", ctypes.c_void_p),
         ("order", ctypes.c_void_p),
@@ -100,6 +105,111 @@ class IndexRecord(ctypes.Structure):
         ("shown", ctypes.c_void_p * 4),
         ("tokens", ctypes.c_void_p),
         ("steps", ctypes.c_void_p),
+    ]
+
+
+class WindowRecord(ctypes.Structure):
+    """The real windows over a packing index's sequences, see `contract.packing.window_mask`.
+
+    | field | |
+    |---|---|
+    | `of`, `rows`, `time` | address of a byte for each of its padded steps, and the numbers of its rows and steps |
+    | `flip` | 1 if the sequences are taken in reversed order |
+    | `size`, `stride`, `dilation`, `start` | of the windows |
+    | `span` | their span if they lie as with "same" padding, or 0 |
+    | `ahead` | steps that must follow the one that a window stands at |
+    | `count`, `real` | the number of windows of a row, and address of a byte for each, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("of", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("time", ctypes.c_int64),
+        ("flip", ctypes.c_int64),
+        ("size", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+        ("dilation", ctypes.c_int64),
+        ("start", ctypes.c_int64),
+        ("span", ctypes.c_int64),
+        ("ahead", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("real", ctypes.c_void_p),
+    ]
+
+
+class PairRecord(ctypes.Structure):
+    """The steps of `keys` that each token of `queries` may look at, see `contract.packing.pair`.
+
+    | field | |
+    |---|---|
+    | `tokens`, `source`, `time` | address of the number of queries, address of their padded steps, and the steps of their sequences |
+    | `position`, `steps` | address of the keys' tokens by padded step, and the steps of their sequences |
+    | `causal` | 1 if no step behind the query's own is looked at |
+    | `real` | address of a byte for each query and step, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("tokens", ctypes.c_void_p),
+        ("source", ctypes.c_void_p),
+        ("time", ctypes.c_int64),
+        ("position", ctypes.c_void_p),
+        ("steps", ctypes.c_int64),
+        ("causal", ctypes.c_int64),
+        ("real", ctypes.c_void_p),
+    ]
+
+
+class SeenRecord(ctypes.Structure):
+    """The tokens under one place of windows, see `contract.packing.window_ids`.
+
+    | field | |
+    |---|---|
+    | `tokens`, `source`, `time` | address of the number of windows, address of their padded steps, and the windows of a row |
+    | `position`, `steps` | address of the tokens by padded step of the sequences that they see, and the steps of these |
+    | `stride`, `offset`, `span` | of the windows: between them, of the place, and their span if they lie as with "same" padding, or 0 |
+    | `clamp`, `own` | 1 if the nearest step stands for one that isn't there; 1 if a row is from its first real step to its last |
+    | `rows`, `bounds` | the number of rows, and address of two int64 for each: its first step and the one behind its last |
+    | `before` | windows that stand before the first one |
+    | `result` | address of an int32 for each window, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("tokens", ctypes.c_void_p),
+        ("source", ctypes.c_void_p),
+        ("time", ctypes.c_int64),
+        ("position", ctypes.c_void_p),
+        ("steps", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+        ("offset", ctypes.c_int64),
+        ("span", ctypes.c_int64),
+        ("clamp", ctypes.c_int64),
+        ("own", ctypes.c_int64),
+        ("rows", ctypes.c_int64),
+        ("bounds", ctypes.c_void_p),
+        ("before", ctypes.c_int64),
+        ("result", ctypes.c_void_p),
+    ]
+
+
+class PairedRecord(ctypes.Structure):
+    """The tokens of pairs' queries, or of their keys, see `contract.packing.query_tokens` and `key_tokens`.
+
+    | field | |
+    |---|---|
+    | `tokens`, `source`, `time` | address of the number of pairs, address of query * time + step of each, and the steps of a row of pairs |
+    | `queries`, `query_time` | address of the queries' padded steps, and the steps of their sequences |
+    | `position` | address of the keys' tokens by padded step; 0 if the result are the queries |
+    | `result` | address of an int32 for each pair, filled in by each call |
+    """
+
+    _fields_: ClassVar = [
+        ("tokens", ctypes.c_void_p),
+        ("source", ctypes.c_void_p),
+        ("time", ctypes.c_int64),
+        ("queries", ctypes.c_void_p),
+        ("query_time", ctypes.c_int64),
+        ("position", ctypes.c_void_p),
+        ("result", ctypes.c_void_p),
     ]
 
 
@@ -177,6 +287,7 @@ class CallRecord(ctypes.Structure):
     | `packs` | 1 if calls make packing indices, and may have masks and lengths |
     | `sources`, `source_count`, `indices`, `index_count`, `held`, `held_count` | `SourceRecord`s, `IndexRecord`s, `HeldRecord`s |
     | `clocks`, `clock_count` | address of the `ClockRecord`s, and their number |
+    | `seen`, `seen_count`, `paired`, `paired_count` | what is made of the indices behind them: `SeenRecord`s, `PairedRecord`s |
     | `outputs`, `output_count` | address of the `OutputRecord`s, and their number |
     | `busy` | 1 while a call is under way |
     """
@@ -210,6 +321,10 @@ class CallRecord(ctypes.Structure):
         ("held_count", ctypes.c_int64),
         ("clocks", ctypes.c_void_p),
         ("clock_count", ctypes.c_int64),
+        ("seen", ctypes.c_void_p),
+        ("seen_count", ctypes.c_int64),
+        ("paired", ctypes.c_void_p),
+        ("paired_count", ctypes.c_int64),
         ("outputs", ctypes.c_void_p),
         ("output_count", ctypes.c_int64),
         ("busy", ctypes.c_int64),

@@ -274,9 +274,11 @@ class BlockScheduler:
             writer = self._writer(level)
             self._copied(writer, parts)
             with told_with(writer.location):
-                stores = [
-                    Store(target.access(column), writer.evaluate(value, column)) for value, column, targets in parts for target in targets
-                ]
+                stores: list[Store] = []
+                for value, column, targets in parts:
+                    stores += [Store(target.access(column), writer.evaluate(value, column)) for target in targets]
+                    if writer.length > MOST_VALUES:  # here, before the rest is written out as well
+                        raise _too_large(writer.location)
                 self.levels.append((level, self._stage(writer, rows, units, stores)))
 
     def _copied(self, writer: StageWriter, parts: Sequence[tuple[Value, int, Sequence[Storage]]]) -> None:
@@ -475,7 +477,11 @@ def _check_size(node: Node) -> None:
         return
     at_once = max(node.tile.rows) * node.tile.vectors if isinstance(node, FusedLoop) else 1
     if len(node.body) * at_once > MOST_VALUES:
-        raise ValueError(
-            f"{shown(node.location)}: written out, this takes {len(node.body)} operations for each row, more than native code can hold; "
-            "a product with a matrix, or fewer units that are read one by one, takes fewer"
-        )
+        raise _too_large(node.location)
+
+
+def _too_large(location: Location) -> ValueError:
+    return ValueError(
+        f"{shown(location)}: written out, this takes over {MOST_VALUES:,} operations for each row, more than native code can hold; "
+        "a product with a matrix, or fewer units that are read one by one, takes fewer"
+    )

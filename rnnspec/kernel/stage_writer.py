@@ -110,8 +110,15 @@ class StageWriter:
     """Of the operations that are evaluated, the lines of the spec, in order."""
     _phases: dict[str, int] = field(default_factory=dict[str, int])
     """Of each statement, the phase of the contractions that it needs; 0, and no entry, for none."""
+    _numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """Of each name the number that is tried first for a further one; smaller ones are taken."""
     _memory: dict[Wanted, str] = field(default_factory=dict[Wanted, str])
     _loads: dict[Access, str] = field(default_factory=dict[Access, str])
+
+    @property
+    def length(self) -> int:
+        """The number of statements so far."""
+        return len(self.leaves) + len(self.statements)
 
     def evaluate(self, value: Value, column: int, spread: bool = False) -> str:
         """The statement that holds a value at `column` + unit; with `spread` at `column` for every unit.
@@ -146,9 +153,10 @@ class StageWriter:
 
     def _name(self, value: Value, column: int) -> str:
         stem = value.name if not column else f"{value.name}@{column}"
-        name, number = stem, 1
+        name, number = stem, self._numbers.get(stem, 1)
         while name in self.taken:
             name, number = f"{stem}~{number}", number + 1
+        self._numbers[stem] = number
         self.taken.add(name)
         return name
 

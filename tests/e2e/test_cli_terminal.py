@@ -156,6 +156,8 @@ def test_a_check_loads_the_front_end_alone(workplace: Workplace) -> None:
     stages = ("passes", "kernel", "backend", "runtime", "training", "api")
     assert not [name for name in found if name.startswith(tuple(f"rnnspec.{stage}" for stage in stages))]
     assert not [name for name in found if name.startswith("rnnspec.frontend.errors.")]
+    others = {"compile", "evaluate", "format", "inspect", "opt", "predict", "profile", "train"}
+    assert not {f"rnnspec.cli.{name}" for name in others} & found  # whose options would be made too
 
 
 RESULTS: dict[str, tuple[str, ...]] = {

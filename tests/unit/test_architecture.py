@@ -99,7 +99,7 @@ LATE = {
     "rnnspec.training.callbacks",
     "rnnspec.training.model",
     "rnnspec.training.saved_model",
-    *(f"rnnspec.cli{module}" for module in ("", ".specs", *COMMANDS)),
+    *(f"rnnspec.cli{module}" for module in ("", ".app", ".specs", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
 each load only what they need, and advice is loaded with the first fault, training with the first loss, drawing with the first curve."""

@@ -15,7 +15,10 @@ from rnnspec.contract.native_structs import (
     IndexRecord,
     InputRecord,
     OutputRecord,
+    PairedRecord,
+    SeenRecord,
     SourceRecord,
+    WindowRecord,
 )
 
 _TYPES = {ElementKind.FLOAT32: "float", ElementKind.FLOAT64: "double", ElementKind.INT32: "i32"}
@@ -63,7 +66,9 @@ def _index() -> FunctionWriter:
     """A packing index: rows sorted by their real steps, the most first, equal ones in their order; tokens step by step."""
     writer = FunctionWriter("rnnspec.call.index", ["ptr %index"])
     index = Record(writer, IndexRecord, "%index")
-    batch, time, real, sources = (index.load(name) for name in ("batch", "time", "real", "sources"))
+    _sources_of(writer, index)
+    time, real, sources = (index.load(name) for name in ("time", "real", "sources"))
+    batch = writer.assign(f"load i64, ptr {index.load('batch')}", "batch")
     order, rank, offsets, source, position, lengths, starts = (
         index.load(name) for name in ("order", "rank", "offsets", "source", "position", "lengths", "starts")
     )
@@ -123,6 +128,16 @@ def _index() -> FunctionWriter:
             with writer.when(writer.assign(f"icmp ne ptr {shown}, null")):
                 writer.do(f"call void @rnnspec.call.shown(ptr {position}, ptr {shown}, i64 {batch}, i64 {time}, i1 {hold}, i1 {flip})")
     return writer
+
+
+def _sources_of(writer: FunctionWriter, index: Record) -> None:
+    """Makes those sources of an index that come from other indices."""
+    windows = Record(writer, WindowRecord, index.load("windows"))
+    with writer.loop("0", index.load("window_count"), hint="n") as number:
+        writer.do(f"call void @rnnspec.call.windows(ptr {windows.item(number).address})")
+    pairs = index.load("pairs")
+    with writer.when(writer.assign(f"icmp ne ptr {pairs}, null")):
+        writer.do(f"call void @rnnspec.call.pairs(ptr {pairs})")
 
 
 def _shown() -> FunctionWriter:
@@ -205,6 +220,8 @@ def _pack() -> FunctionWriter:
         ("clocks", "clock_count", ClockRecord, "rnnspec.call.clock"),
         ("sources", "source_count", SourceRecord, "rnnspec.call.source"),
         ("indices", "index_count", IndexRecord, "rnnspec.call.index"),
+        ("seen", "seen_count", SeenRecord, "rnnspec.call.seen"),
+        ("paired", "paired_count", PairedRecord, "rnnspec.call.paired"),
     ):
         first = Record(writer, structure, record.load(array))
         with writer.loop("0", record.load(count), hint="n") as number:

@@ -9,6 +9,7 @@ import re
 
 from rnnspec.backend.llvm_cpu.call_arguments import emit_call_arguments
 from rnnspec.backend.llvm_cpu.call_packing import emit_call_packing
+from rnnspec.backend.llvm_cpu.call_windows import emit_call_windows
 from rnnspec.backend.llvm_cpu.structures import struct_type
 from rnnspec.backend.templates import render
 from rnnspec.contract.native_structs import CallRecord, OutputRecord, field_numbers
@@ -31,7 +32,7 @@ def emit_python_call(target: Target) -> str:
         "output_type": struct_type(OutputRecord),
         "record": field_numbers(CallRecord),
     }
-    return "\n".join([render("python_call.ll.j2", values), emit_call_arguments(), emit_call_packing()])
+    return "\n".join([render("python_call.ll.j2", values), emit_call_arguments(), emit_call_packing(), emit_call_windows()])
 
 
 def imported_functions(text: str) -> tuple[str, ...]:

@@ -18,12 +18,12 @@ FILE = "rnn.tables.json"
 
 def parser() -> lark.Lark:
     """The parser of `grammar/rnn.lark`: from the tables that are kept, made anew if they are of another grammar or version of Lark."""
-    kept: dict[str, Any] = json.loads(read_resource("grammar", FILE), object_pairs_hook=_with_whole_keys)
+    kept: dict[str, Any] = json.loads(read_resource("grammar", FILE))
     grammar = read_resource("grammar", "rnn.lark")
     if (kept["lark"], kept["grammar"]) != (lark.__version__, digest(grammar)):
         return made(grammar)
     # Lark takes what its files hold as well as a file; its files are pickles, which may run anything and can't be read by people.
-    return cast(Any, lark.Lark).load(kept["tables"])
+    return cast(Any, lark.Lark).load(_with_whole_keys(kept["tables"]))
 
 
 def made(grammar: str) -> lark.Lark:
@@ -44,6 +44,14 @@ def digest(grammar: str) -> str:
     return hashlib.sha256(grammar.encode()).hexdigest()
 
 
-def _with_whole_keys(pairs: list[tuple[str, Any]]) -> dict[str | int, Any]:
-    """The numbers of states, tokens and rules, which JSON writes as text, are numbers again."""
-    return {int(key) if key.isdigit() else key: value for key, value in pairs}
+def _with_whole_keys(tables: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of states, tokens and rules, which JSON writes as text where they are keys, are numbers again."""
+    parser = tables["data"]["parser"]["parser"]
+    states = {number: _whole(following) for number, following in _whole(parser["states"]).items()}
+    parser = {**parser, "states": states, "tokens": _whole(parser["tokens"])}
+    data = {**tables["data"], "parser": {**tables["data"]["parser"], "parser": parser}}
+    return {**tables, "data": data, "memo": _whole(tables["memo"])}
+
+
+def _whole(table: dict[str, Any]) -> dict[int, Any]:
+    return {int(key): value for key, value in table.items()}

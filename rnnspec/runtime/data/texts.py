@@ -25,6 +25,9 @@ class TextInputs:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._specs = {spec.name: (spec, spec.text) for spec in signature.inputs if spec.text is not None}
+        self._only = next(((spec.name, spec, spec.text) for spec in signature.inputs[:1] if spec.text), None)
+        if len(signature.inputs) > 1:
+            self._only = None
         self.vocabularies: dict[str, Vocabulary] = {}
 
     def named(self, name: str | None) -> str:
@@ -88,6 +91,27 @@ class TextInputs:
                 named[name] = self._ids(spec, rules, texts)
         return named
 
+    def of_one(self, x: object) -> object:
+        """For a model whose only input takes texts the ids, int32 (1, tokens), of x's only text; x as it is where it is anything else.
+
+        `encoded` does the same for any number of inputs and texts, and says what is wrong with them; this is for small calls.
+        """
+        if self._only is None:
+            return x
+        name, spec, rules = self._only
+        given = x
+        if type(given) is dict:
+            given = cast(dict[str, object], given).get(name) if len(cast(dict[str, object], given)) == 1 else None
+        if type(given) is np.ndarray and given.shape == (1,):
+            given = given.tolist()
+        if type(given) is not list:
+            return x
+        items, vocabulary = cast(list[object], given), self.vocabularies.get(name)
+        if len(items) != 1 or type(text := items[0]) is not str or vocabulary is None or _has_half(text):
+            return x
+        ids, steps = vocabulary.ids(text, rules), spec.shape[0]
+        return padded([ids], steps, rules.padding) if isinstance(steps, int) else ids[None]
+
     def _ids(self, spec: InputSignature, rules: TextSignature, texts: Sequence[str]) -> object:
         vocabulary = self.vocabularies.get(spec.name)
         if vocabulary is None:
@@ -137,6 +161,11 @@ def _checked(name: str, items: Iterable[object]) -> Iterable[str]:
         if not isinstance(item, str):
             advice = ": decode it, `.decode()`" if isinstance(item, bytes) else ""
             raise sample_error(f"input {name}", sample, f"expected a text, got {type(item).__name__}{advice}")
-        if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
+        if _has_half(item):
             raise sample_error(f"input {name}", sample, "its text holds half of a surrogate pair, which is no character")
         yield item
+
+
+def _has_half(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)

@@ -130,7 +130,7 @@ class CompiledModel(Learning):
         >>> model.forward(np.ones((2, 5, 3)), lengths=[5, 2]).shape
         (2, 1)
         """
-        infers = not training and not record
+        infers, x = not training and not record, self._texts.of_one(x)
         if infers and (given_out := self._direct(x, mask, lengths)) is not None:
             return given_out
         batch = self._batch(x, mask, lengths, infers)
@@ -275,6 +275,7 @@ class CompiledModel(Learning):
         """
         if batch_size is not None:
             batch_size = whole_number("batch_size", batch_size, 1)
+        x = self._texts.of_one(x)
         if (given_out := self._direct(x, mask, lengths, batch_size)) is not None:
             return given_out
         is_bare = mask is None and lengths is None

@@ -12,7 +12,17 @@ import numpy as np
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import NOTHING_DUE, Array, FastPath
 from rnnspec.contract.native_function import NativeFunction, operations
-from rnnspec.contract.native_structs import CallRecord, ClockRecord, HeldRecord, IndexRecord, InputRecord, OutputRecord, SourceRecord
+from rnnspec.contract.native_structs import (
+    CallRecord,
+    ClockRecord,
+    HeldRecord,
+    IndexRecord,
+    InputRecord,
+    OutputRecord,
+    PairedRecord,
+    SeenRecord,
+    SourceRecord,
+)
 from rnnspec.contract.tuning import Tuning
 from rnnspec.frozen import frozen
 from rnnspec.locks import cached_property, new_lock, renewed_after_fork
@@ -70,6 +80,7 @@ class Callee:
     | `outputs` | the arrays that the function writes, copied for the caller, each with the rows that have a value |
     | `inputs`, `sources`, `indices`, `held` | records of what is taken and made before the call, and put right behind it |
     | `clocks` | records of a stream's clocks, which make a step before indices are made |
+    | `seen`, `paired` | records of what is looked up by the indices, once they are made |
     | `packs` | whether calls make packing indices, and may have masks and lengths |
     """
 
@@ -86,6 +97,8 @@ class Callee:
     indices: Sequence[IndexRecord] = ()
     held: Sequence[HeldRecord] = ()
     clocks: Sequence[ClockRecord] = ()
+    seen: Sequence[SeenRecord] = ()
+    paired: Sequence[PairedRecord] = ()
     packs: bool = False
 
 
@@ -106,6 +119,7 @@ class FastPaths:
         copies = [array.copy for array, _ in callee.outputs]
         outputs = _array(OutputRecord, [_output(id(copy), *shown) for copy, shown in zip(copies, callee.outputs, strict=True)])
         clocks = _array(ClockRecord, callee.clocks)
+        seen, paired = _array(SeenRecord, callee.seen), _array(PairedRecord, callee.paired)
         inputs, sources = _array(InputRecord, callee.inputs), _array(SourceRecord, callee.sources)
         for source in sources:
             source.input = ctypes.addressof(inputs[source.input or 0])
@@ -135,6 +149,10 @@ class FastPaths:
             held_count=len(held),
             clocks=ctypes.addressof(clocks),
             clock_count=len(clocks),
+            seen=ctypes.addressof(seen),
+            seen_count=len(seen),
+            paired=ctypes.addressof(paired),
+            paired_count=len(paired),
             outputs=ctypes.addressof(outputs),
             output_count=len(outputs),
         )
@@ -142,7 +160,8 @@ class FastPaths:
             method, loaded = self._method
         new = ctypes.pythonapi.PyCFunction_NewEx
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        owned = (ctypes.addressof(record), record, callee, copies, outputs, clocks, inputs, sources, indices, held, method, loaded, keep)
+        kept = (outputs, clocks, inputs, sources, indices, held, seen, paired)
+        owned = (ctypes.addressof(record), record, callee, copies, kept, method, loaded, keep)
         return new(ctypes.addressof(method), owned, None)
 
     @cached_property

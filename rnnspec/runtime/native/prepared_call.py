@@ -15,11 +15,11 @@ from rnnspec.contract.executable import Array, FastPath, StateBank
 from rnnspec.contract.native_function import STATE, Space
 from rnnspec.contract.native_structs import WORD_BYTES, HeldRecord
 from rnnspec.contract.packing import PackedIndex, pack
-from rnnspec.contract.signature import EVERY_STEP, Clock, IndexSignature, Signature
+from rnnspec.contract.signature import EVERY_STEP, Clock, PairSignature, Signature
 from rnnspec.frozen import frozen
 from rnnspec.runtime.native.fast_call import Callee, FastPaths, is_small, no_fast_path
 from rnnspec.runtime.native.loaded_function import LoadedFunction, Prepared
-from rnnspec.runtime.native.made_index import DueSteps, MadeIndex, made_indices
+from rnnspec.runtime.native.made_index import DueSteps, Lookups, MadeIndex, made_indices
 from rnnspec.runtime.native.memory import address, aligned_bytes, call_sizes, index_array, output_shape
 from rnnspec.runtime.native.taken_inputs import TakenInputs
 
@@ -89,7 +89,10 @@ class NativePreparedCall:
         self._version = -1
         # On two sets of states or, without states, on one table again and again.
         self._turns = 2 if self._states[0] else 1
-        self._made: Mapping[int, MadeIndex] | None = made_indices(function, signature, indices, self._waiting) if packs else {}
+        self._made: Mapping[int, MadeIndex] | None = {}
+        if packs:
+            self._made = made_indices(function, signature, indices, self._waiting, streaming=states is not None)
+        self._lookups = Lookups(function, signature, self._indices, self._made or {})
         self._fast_paths = fast_paths if self._made is not None and is_small(function, sizes, bound.threads.tuning) else None
         self._held = tuple(
             Held(output.name, output.index, np.zeros_like(self.outputs[output.name]), np.zeros(samples_of(inputs), np.bool_))
@@ -136,8 +139,10 @@ class NativePreparedCall:
                     following = self._states[self._turns - 1 - turn]
                     arrays.append(following[argument.name.removeprefix(STATE)] if state else self.outputs[argument.name])
                 case Space.INDEX:
-                    made = (self._made or {}).get(argument.index)
-                    arrays.append(index_array(self._indices, argument) if made is None else made.arrays[argument.name])
+                    found = self._lookups.array(argument)
+                    if found is None and (made := (self._made or {}).get(argument.index)) is not None:
+                        found = made.arrays[argument.name]
+                    arrays.append(index_array(self._indices, argument) if found is None else found)
                 case kind:
                     arrays.append(self._arenas[kind])
         return arrays
@@ -198,7 +203,7 @@ class NativePreparedCall:
         sizes = {dim: self.sizes + place * WORD_BYTES for place, dim in enumerate(function.dims)}
         arguments = replace(self._signature, inputs=tuple(spec for spec in self._signature.inputs if spec.is_sequence or not stay))
         taken, made = TakenInputs(arguments, self.inputs, single=self._single), self._made or {}
-        indices = taken.indices(made, sizes, self._waiting)
+        indices = taken.indices(made, self._lookups, sizes, self._waiting)
         due = [self._due.waiting(clock) for clock in clocks] or [None] * len(shown)
         held = [
             HeldRecord(
@@ -226,6 +231,8 @@ class NativePreparedCall:
             indices,
             held,
             self._due.records(),
+            self._lookups.seen(sizes),
+            self._lookups.paired(sizes),
             self._packs,
         )
         return self._fast_paths.of(called, (self, taken))
@@ -235,9 +242,9 @@ def most_sizes(signature: Signature, sizes: Mapping[Size, int], indices: Sequenc
     """The sizes of a call without masks: none that has some is larger."""
     known = Sizes(sizes)
     for number, (each, index) in enumerate(zip(signature.indices, indices, strict=True)):
-        if isinstance(each, IndexSignature):
-            # No sample has no step: the index of none has no more offsets than that, and nothing may be read behind them.
-            known[Tokens(number)], known[Steps(number)] = index.batch * index.time, index.time if index.batch else 0
+        # No sample has no step: the index of none has no more offsets than that, and nothing may be read behind them.
+        batch = indices[each.queries].batch * indices[each.queries].time if isinstance(each, PairSignature) else index.batch
+        known[Tokens(number)], known[Steps(number)] = batch * index.time, index.time if batch else 0
     return known
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ctypes
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rnnspec.contract.dimensions import Size
 from rnnspec.contract.executable import Array
-from rnnspec.contract.native_structs import ElementKind, IndexRecord, InputRecord, SourceRecord
-from rnnspec.contract.signature import IndexSignature, InputSignature, Signature
-from rnnspec.runtime.native.made_index import MadeIndex
+from rnnspec.contract.native_structs import ElementKind, IndexRecord, InputRecord, SourceRecord, WindowRecord
+from rnnspec.contract.signature import InputSignature, PairSignature, Signature
+from rnnspec.runtime.native.made_index import Lookups, MadeIndex
 from rnnspec.runtime.native.memory import address
 
 _KINDS = {"float32": ElementKind.FLOAT32, "float64": ElementKind.FLOAT64, "int32": ElementKind.INT32}
@@ -35,7 +36,7 @@ class TakenInputs:
         self._single = single
         self._reals: dict[tuple[str, tuple[float, ...]], Array] = {}
         self._values: list[Array] = []
-        self._lists: list[Array] = []
+        self._kept: list[object] = []
 
     def inputs(self, places: Mapping[str, int]) -> list[InputRecord]:
         """`places`: of each input in the function's table, for those that it reads."""
@@ -59,20 +60,43 @@ class TakenInputs:
             lengths=address(self._lengths[spec.name]),
         )
 
-    def indices(self, made: Mapping[int, MadeIndex], places: Mapping[Size, int], due: Mapping[int, Array]) -> list[IndexRecord]:
+    def indices(
+        self, made: Mapping[int, MadeIndex], lookups: Lookups, places: Mapping[Size, int], due: Mapping[int, Array]
+    ) -> list[IndexRecord]:
         """Records of the packing indices that each call makes; `places`: addresses of the function's sizes.
 
-        `due`: by index, the rows of a stream of which a step falls due.
+        `lookups`: what knows the other indices that they come from. `due`: by index, the rows of a stream of which a step falls due.
         """
         records: list[IndexRecord] = []
         for number, index in made.items():
             signature = self._signature.indices[number]
-            sources = signature.sources if isinstance(signature, IndexSignature) else ()
-            reals = [self._reals.setdefault(source, np.ones(index.real.shape, np.bool_)) for source in sources]
+            if isinstance(signature, PairSignature):
+                records.append(self._of_pairs(signature, index, lookups, places, number))
+                continue
+            reals = [self._reals.setdefault(source, np.ones(index.real.shape, np.bool_)) for source in signature.sources]
             reals += [due[number]] if number in due else []
-            self._lists.append(np.array([address(real) for real in reals], np.int64))
-            records.append(index.record(self._lists[-1], places, number))
+            windows = [np.zeros(index.real.shape, np.bool_) for _ in signature.windows]
+            record = index.record(self._addresses([*reals, *windows]), places, number, windows=len(windows))
+            masks = zip(signature.windows, windows, strict=True)
+            kept = (WindowRecord * len(windows))(*(lookups.windows(each, index.time, real) for each, real in masks))
+            record.windows = ctypes.addressof(kept)
+            self._kept += [windows, kept]
+            records.append(record)
         return records
+
+    def _of_pairs(
+        self, signature: PairSignature, index: MadeIndex, lookups: Lookups, places: Mapping[Size, int], number: int
+    ) -> IndexRecord:
+        real = np.zeros(index.real.shape, np.bool_)
+        pairs = lookups.pairs(signature, real, places)
+        self._kept += [real, pairs]
+        rows = lookups.tokens(signature.queries, places)
+        return index.record(self._addresses([real]), places, number, rows, pairs=ctypes.addressof(pairs))
+
+    def _addresses(self, reals: Sequence[Array]) -> Array:
+        addresses = np.array([address(real) for real in reals], np.int64)
+        self._kept.append(addresses)
+        return addresses
 
     def sources(self) -> list[SourceRecord]:
         """Records of the sources that the indices need; call it after `indices`."""

@@ -38,6 +38,35 @@ BODIES: dict[str, str] = {
     ),
     "initial state": "input a: float[time, 3], r: float[2]\n a -> GRU(2, initial_state = r)",
     "windows": "input w: int[time]\n w -> Embedding(9, 3) -> Conv1D(4, 2) -> GRU(3)",
+    "windows with a mask": (
+        "input a: float[time, 3]\n p = a -> Masking()\n "
+        "p -> Conv1D(4, 2, carry_mask = true) -> GRU(3, return_sequences = true)\n q = MaxPooling1D(2, carry_mask = true) -> GRU(2)\n "
+        "r = p -> AveragePooling1D(3, strides = 2, padding = same, carry_mask = true) -> LSTM(2, return_sequences = true)\n output q, r"
+    ),
+    "windows that look back": (
+        "input a: float[time, 3]\n a -> Masking() -> Conv1D(4, 3, dilation_rate = 2, padding = causal, carry_mask = true) "
+        "-> GRU(3, return_sequences = true)"
+    ),
+    "windows over reversed steps": (
+        "input a: float[time, 3]\n a -> Masking() -> GRU(3, go_backwards = true, return_sequences = true) "
+        "-> Conv1D(4, 3, strides = 2, padding = same, carry_mask = true) -> GRU(2)"
+    ),
+    "other numbers of steps": (
+        "input a: float[time, 3]\n p = a -> Masking()\n q = p -> ZeroPadding1D([2, 1], carry_mask = true) -> GRU(2)\n "
+        "r = p -> Cropping1D(1, carry_mask = true) -> GRU(2)\n [q, r] -> Concatenate()"
+    ),
+    "attention": (
+        "input a: float[time, 3]\n p = a -> Masking() -> GRU(4, return_sequences = true)\n "
+        "[p, p] -> Attention() -> GlobalAveragePooling1D()"
+    ),
+    "attention to the past": (
+        "input a: float[time, 3]\n p = a -> Masking() -> GRU(4, return_sequences = true)\n [p, p] -> Attention(use_causal_mask = true) "
+        "-> GRU(2)"
+    ),
+    "attention of rows": (
+        "input w: int[time], a: float[time, 3], r: float[4]\n k = w -> Embedding(9, 4, mask_zero = true)\n "
+        "q = a -> Masking() -> Dense(4)\n [q, k] -> Attention() -> LSTM(2)\n"
+    ),
 }
 DUE: dict[str, str] = {
     "due": "input a: float[time, 3]\n a -> Conv1D(2, 3, strides = 2) -> GRU(3, return_sequences = true) -> MaxPooling1D(2)",
@@ -85,6 +114,30 @@ def around(model: rnnspec.Model, x: Any, mask: Any = None, lengths: Any = None) 
 def same(one: Any, other: Any) -> bool:
     ones, others = (each if isinstance(each, tuple) else (each,) for each in (one, other))
     return all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(ones, others, strict=True))
+
+
+@pytest.mark.parametrize("steps", ["time", "4"])
+def test_one_text_is_direct_and_follows_its_vocabulary(steps: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way around takes two texts; an array and a mapping are as direct as a list, and other things get their errors."""
+    spec = f"model Tone {{ input t: text[{steps}]  Embedding(9, 4, mask_zero = true)  LSTM(4) }}"
+    with counted(monkeypatch) as seen:
+        model = rnnspec.compile(spec, seed=1)
+        model.adapt(["so good", "so bad"])
+        for text in ("so good", "so strange", "", "\u00e9t\u00e9 so"):
+            expected = model.predict([text, text])[:1]
+            for given in ([text], [text], [text], np.array([text]), np.array([text], object), {"t": [text]}):
+                assert np.array_equal(model.predict(given), expected)
+            assert np.array_equal(model.forward([text]), expected)
+            model.set_vocabulary(["bad", "so", "good"] if "[UNK]" in model.get_vocabulary() else ["so"])
+        assert len([each for each in seen if each is not None]) >= 15
+    for wrong in ("so good", b"so good", [b"so good"], ["\ud800"], [1.5], [["so"]]):
+        fresh = rnnspec.compile(spec, seed=1)
+        fresh.adapt(["so good", "so bad"])
+        with pytest.raises(ValueError) as expected_error:
+            fresh.predict(wrong)
+        with pytest.raises(ValueError) as raised:
+            model.predict(wrong)
+        assert str(raised.value) == str(expected_error.value)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
