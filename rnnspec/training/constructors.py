@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import wraps
 from types import MappingProxyType
-from typing import TypeVar, assert_never, cast
+from typing import Any, Protocol, TypeVar, assert_never, cast
 
 from rnnspec.contract.arguments import Argument, Flag, Float, Floats, Int, OneOf, Rate, Texts, Unused
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, Family
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.validate import finite_number, whole_number
@@ -72,6 +74,30 @@ def true_or_false(what: str, value: object) -> bool:
     if kind in ("bool", "bool_") or (kind.rstrip("0123456789") in ("int", "uint") and value in (0, 1)):
         return bool(value)
     raise ValueError(f"{what}: expected True or False, got {value!r}")
+
+
+class OfEquations(Protocol):
+    """A loss or a metric whose equations are text."""
+
+    @property
+    def config(self) -> Config:
+        """Its name, with its arguments."""
+        ...
+
+
+def check_equation_arguments(family: Family, made: OfEquations) -> None:
+    """Checks the fields of a loss or a metric, which are its arguments, by what its text says that they may be; ValueError.
+
+    The defaults, which are the text's, need no check, and so no compiler is loaded for them.
+    """
+    given = [(each, getattr(made, each.name)) for each in fields(cast(Any, made))]
+    for each, value in given:
+        if isinstance(each.default, bool):
+            true_or_false(f"{type(made).__name__}: {each.name}", value)
+    if any(value is not each.default for each, value in given):
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.frontend.binding.python_choice import check_arguments
+        check_arguments(family, made.config)
 
 
 def checked_argument(what: str, value: object, argument: Argument) -> object:

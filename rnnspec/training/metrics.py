@@ -22,7 +22,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
-from rnnspec.training.constructors import absent, clear_arguments, true_or_false
+from rnnspec.training.constructors import absent, check_equation_arguments, clear_arguments
 
 Numbers = float | Sequence[float] | None
 
@@ -65,9 +65,7 @@ class NamedMetric:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for each in fields(cast(Any, self)):
-            if isinstance(each.default, bool):
-                true_or_false(f"{type(self).__name__}: {each.name}", getattr(self, each.name))
+        check_equation_arguments("metric", self)
 
     @property
     def config(self) -> Config:

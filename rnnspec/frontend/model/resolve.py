@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.contract.location import location_of_span
@@ -14,6 +13,7 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
 from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report
+from rnnspec.frontend.cells.declaration_checks import kind_faults
 from rnnspec.frontend.cells.name_clashes import clashes
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights
 from rnnspec.frontend.layers.checks import InputSpans
@@ -90,7 +90,9 @@ def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], bloc
 
 
 def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
-    scope = replace(model_scope(model, parameters, report), own=definitions.own)
+    scope = model_scope(model, parameters, report, definitions.own)
+    for fault in kind_faults(model.name.text, model.parameters):
+        report.add(fault)
     builder = GraphBuilder(report)
     items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
     if not items:
