@@ -15,6 +15,7 @@ from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scop
 from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report
 from rnnspec.frontend.cells.declaration_checks import kind_faults
 from rnnspec.frontend.cells.name_clashes import clashes
+from rnnspec.frontend.cells.unknown_names import unknown_names
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights
 from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.layers.registry import rules_of
@@ -27,7 +28,7 @@ from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, M
 from rnnspec.frontend.model.train_section import resolve_train
 from rnnspec.frontend.model.truncation import check_truncate
 from rnnspec.frontend.syntax import ast, limits
-from rnnspec.frontend.syntax.standard_library import CellLibrary
+from rnnspec.frontend.syntax.standard_library import CellLibrary, functions
 from rnnspec.source import Span
 
 
@@ -38,6 +39,7 @@ def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = No
     try:
         model, definitions = _declarations(tree, report)
         graph = None if model is None else _model(model, definitions, parameters or {}, report)
+        _check_names(tree, definitions, report)
     except Enough as enough:
         found = enough.report
     if graph is None or report.errors:
@@ -73,6 +75,17 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
     if not models:
         report.add(errors.syntax.NoModel(span=tree.span.source.end()))
     return (models[0] if models else None), Definitions(CellLibrary(cells), blocks, own.declared())
+
+
+def _check_names(tree: ast.File, definitions: Definitions, report: Report) -> None:
+    """Reports names that declarations read and nothing has, of those in which no fault was found: nothing may use them."""
+    library = functions(definitions.own.functions)
+    for declaration in tree.declarations:
+        if isinstance(declaration, ast.Cell | ast.Function | ast.Loss | ast.Metric):
+            place = declaration.span
+            if not any(each.span.source == place.source and place.start <= each.span.start < place.stop for each in report.errors):
+                for fault in unknown_names(declaration, library):
+                    report.add(fault)
 
 
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
