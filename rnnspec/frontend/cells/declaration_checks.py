@@ -30,11 +30,18 @@ _OTHERWISE = {
 """Words of other languages for sorts of values."""
 
 
-def kind_faults(owner: str, parameters: Sequence[ast.Parameter], known: Collection[str] = ()) -> Iterator[Diagnostic]:
-    """What is wrong with the declared kinds. `known`: names besides earlier parameters that a bound may read."""
+def kind_faults(
+    owner: str, parameters: Sequence[ast.Parameter], known: Collection[str] = (), *, calls: bool = True
+) -> Iterator[Diagnostic]:
+    """What is wrong with the declared kinds.
+
+    `known`: names besides earlier parameters that a bound may read. `calls`: whether a bound may call functions, as equations can.
+    """
     before = set(known)
     for parameter in parameters:
-        faults = [fault for each in parameter.kind for fault in _of_alternative(each, parameter.name.text, before)]
+        faults = [
+            fault for each in parameter.kind for fault in _of_alternative(each, parameter.name.text, before, FUNCTIONS if calls else ())
+        ]
         faults += _repeated(parameter)
         yield from faults
         if parameter.kind and not faults and parameter.default is not None and not any(names_in([parameter.default])):
@@ -42,7 +49,7 @@ def kind_faults(owner: str, parameters: Sequence[ast.Parameter], known: Collecti
         before.add(parameter.name.text)
 
 
-def _of_alternative(alternative: ast.Alternative, name: str, known: Collection[str]) -> Iterator[Diagnostic]:
+def _of_alternative(alternative: ast.Alternative, name: str, known: Collection[str], called: Collection[str]) -> Iterator[Diagnostic]:
     if not isinstance(alternative, ast.Range):
         return
     word = alternative.word
@@ -58,7 +65,7 @@ def _of_alternative(alternative: ast.Alternative, name: str, known: Collection[s
     complete = True
     for limit in limits_of(alternative):
         names = [each for each in names_in([limit]) if isinstance(each, ast.Identifier) or not each.primed]
-        unknown = [each for each in names if each.text not in known and not (isinstance(each, ast.Identifier) and each.text in FUNCTIONS)]
+        unknown = [each for each in names if each.text not in known and not (isinstance(each, ast.Identifier) and each.text in called)]
         for each in unknown:
             expected = "a bound reads parameters before its own"
             yield errors.names.UnknownName(span=each.span, name=each.text, expected=expected, help=nearest(each.text, known))

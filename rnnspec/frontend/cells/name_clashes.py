@@ -36,7 +36,8 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[Diagnostic]:
                 span=span, name=name, owner="another parameter", secondary=(Label(places[name], "declared here"),)
             )
         places.setdefault(name, span)
-    yield from kind_faults(definition.name.text, definition.parameters, ("features",) if isinstance(definition, ast.Cell) else ())
+    cell = isinstance(definition, ast.Cell)
+    yield from kind_faults(definition.name.text, definition.parameters, ("features",) if cell else (), calls=cell)
 
 
 def _options(definition: ast.Cell | ast.Block) -> dict[str, str]:

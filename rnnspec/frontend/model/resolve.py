@@ -104,7 +104,7 @@ def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], bloc
 
 def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
     scope = model_scope(model, parameters, report, definitions.own)
-    for fault in kind_faults(model.name.text, model.parameters):
+    for fault in kind_faults(model.name.text, model.parameters, calls=False):
         report.add(fault)
     builder = GraphBuilder(report)
     items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
