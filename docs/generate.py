@@ -26,6 +26,8 @@ from rnnspec.diagnostics import SpecError, render_all
 from rnnspec.driver import commands
 from rnnspec.driver.compilation import Compilation
 from rnnspec.driver.tensor_ir import list_passes
+from rnnspec.frontend.binding.bind import declared_equations
+from rnnspec.frontend.binding.values import NOTHING_OWN
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, DefaultOnly, Entry, Family
 from rnnspec.frontend.catalogue.callbacks import CALLBACKS
 from rnnspec.frontend.catalogue.choices import (
@@ -46,6 +48,7 @@ from rnnspec.frontend.catalogue.texts import TEXT
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.frontend.model.summary import layer_rows
+from rnnspec.frontend.syntax.expression_layout import parameter_text
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.frontend.syntax.standard_library import FILES
 from rnnspec.ir.ops import Module
@@ -404,12 +407,20 @@ def call(entry: Entry) -> str:
     return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
 
 
+def activation_call(entry: Entry) -> str:
+    """An activation with the parameters of its text behind the first one, which is the value."""
+    text = declared_equations(Family.ACTIVATION, entry.name, NOTHING_OWN)
+    words = [] if text is None else list(map(parameter_text, text.parameters[1:]))
+    return f"`{entry.name}({', '.join(words)})`" if words else f"`{entry.name}`"
+
+
 def spellings(entry: Entry) -> str:
     return ", ".join(f"`{spelling}`" for spelling in entry.spellings)
 
 
 def catalogue_table(catalogue: Catalogue, heading: str, words: Mapping[str, str], code: bool) -> str:
-    rows = [(call(each), spellings(each), f"`{words[each.name]}`" if code else words[each.name]) for each in entries(catalogue)]
+    called = activation_call if catalogue is ACTIVATIONS else call
+    rows = [(called(each), spellings(each), f"`{words[each.name]}`" if code else words[each.name]) for each in entries(catalogue)]
     return table(("name, with its arguments", "also written", heading), rows)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "rnnspec" / "stdlib"
 
 _HEAD = re.compile(
-    r"^(?P<comment>(?:#[^\n]*\n)*)(?P<kind>function|loss|metric) (?P<name>\w+)(?P<parameters>\([^{]*?\))?"
+    r"^(?P<comment>(?:#[^\n]*\n)*)(?P<kind>function|loss|metric) (?P<name>\w+)(?P<parameters>\((?:[^(){]|\([^(){]*\))*\))?"
     r"(?: of (?P<target>\w+)(?: except \w+)?)? (?:\{|=)",
     re.MULTILINE,
 )

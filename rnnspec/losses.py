@@ -2,6 +2,8 @@
 
 A spec names one, `loss = huber(delta = 2.0)`, or writes its equations; `Model.configure` takes a name, an object, or one for each output.
 
+An argument that no such loss can have is a ValueError, which says what it may be; `configure` holds what depends on the model's width.
+
 >>> import rnnspec
 >>> from rnnspec.losses import Huber
 >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)

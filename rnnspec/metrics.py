@@ -3,6 +3,8 @@
 A spec names them, `metrics = [mae, accuracy]`, or writes their equations; `Model.configure` takes names and objects. Every loss of rows is
 a metric too.
 
+An argument that no such metric can have is a ValueError, which says what it may be; `configure` holds what depends on the model's width.
+
 >>> import rnnspec
 >>> from rnnspec.metrics import Precision
 >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1, activation = sigmoid) }", seed=1)

@@ -51,17 +51,23 @@ class Flag:
         return "true or false"
 
 
+LARGEST_INT = 2**31 - 1
+"""Whole numbers of arguments go up to here, and down to its negative."""
+
+
 @frozen
 class Int:
-    """An integer of at least `minimum`."""
+    """An integer from `minimum` to `maximum`."""
 
     minimum: int = 1
-    maximum: int = 2**31 - 1
+    maximum: int = LARGEST_INT
 
     @property
     def expected(self) -> str:
         """The type in words: `a whole number of at least 1`."""
-        return f"a whole number of at least {self.minimum}"
+        limits = [] if self.minimum <= -LARGEST_INT else [f"of at least {self.minimum}"]
+        limits += [] if self.maximum >= LARGEST_INT else [f"of at most {self.maximum}"]
+        return " ".join(["a whole number", " and ".join(limits)]).strip()
 
 
 @frozen

@@ -9,7 +9,7 @@ from rnnspec.contract.metric_names import SEQUENCE_LOSSES
 from rnnspec.contract.objective import Objective, OutputObjective, RowEquations, TargetKind
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.binding.python_choice import config_of
+from rnnspec.frontend.binding.python_choice import config_of, in_a_line
 from rnnspec.frontend.binding.values import CheckError
 from rnnspec.frontend.cells.row_functions import loss_step, metric_steps, target_kind, target_width
 from rnnspec.frontend.graph.graph import Graph
@@ -30,7 +30,7 @@ def equations(graph: Graph, family: Family, given: Config, width: int, classes: 
             return RowEquations(config, *_target(declared, config), 1, of_sequences=bool(step.states), outputs=with_weights)
         steps = metric_steps(config, width, own)
     except CheckError as fault:
-        raise ValueError(f"{family} {config.name}: {'; '.join(each.message for each in fault.diagnostics)}") from None
+        raise ValueError(f"{family} {config.name}: {in_a_line(fault)}") from None
     declared = standard_library.row_equations(True, own.losses, own.metrics)[config.name]
     columns = (steps.rows.output.shape.dimensions or (1,))[0]
     return RowEquations(config, *_target(declared, config), columns, steps.result is not None)

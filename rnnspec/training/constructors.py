@@ -8,10 +8,11 @@ from dataclasses import fields
 from functools import wraps
 from opcode import opmap
 from types import FrameType, MappingProxyType
-from typing import Any, TypeVar, assert_never, cast
+from typing import Any, Protocol, TypeVar, assert_never, cast
 
 from rnnspec.contract.arguments import Argument, Flag, Float, Floats, Int, OneOf, Rate, Texts, Unused
-from rnnspec.contract.executable import Array
+from rnnspec.contract.executable import Array, Family
+from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import InternalError
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.validate import finite_number, true_or_false, whole_number
@@ -76,6 +77,28 @@ def take_flags(made: object) -> None:
     for each in fields(cast(Any, made)):
         if isinstance(each.default, bool):
             object.__setattr__(made, each.name, true_or_false(f"{type(made).__name__}: {each.name}", getattr(made, each.name)))
+
+
+class OfEquations(Protocol):
+    """A loss or a metric whose equations are text."""
+
+    @property
+    def config(self) -> Config:
+        """Its name, with its arguments."""
+        ...
+
+
+def check_equation_arguments(family: Family, made: OfEquations) -> None:
+    """Checks the fields of a loss or a metric, which are its arguments, by what its text says that they may be; ValueError.
+
+    The defaults, which are the text's, need no check, and so no compiler is loaded for them.
+    """
+    take_flags(made)
+    given = [(each, getattr(made, each.name)) for each in fields(cast(Any, made))]
+    if any(value is not each.default for each, value in given):
+        with LLVM:  # a fork waits for who imports
+            from rnnspec.frontend.binding.python_choice import check_arguments
+        check_arguments(family, made.config)
 
 
 def checked_argument(what: str, value: object, argument: Argument) -> object:

@@ -22,7 +22,7 @@ import numpy as np
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
-from rnnspec.training.constructors import absent, clear_arguments, take_flags
+from rnnspec.training.constructors import absent, check_equation_arguments, clear_arguments
 from rnnspec.training.sequence_losses import CTC as CTC
 
 RowLoss = Callable[[Array, Array], tuple[Array, Array]]
@@ -102,7 +102,7 @@ class NamedLoss:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        take_flags(self)
+        check_equation_arguments("loss", self)
 
     @property
     def config(self) -> Config:
@@ -115,6 +115,9 @@ class Named(NamedLoss):
     """A loss by its name, with what arguments were given: one of the spec's own, or one of the library."""
 
     given: Config
+
+    def __post_init__(self) -> None:
+        """The name is looked up with its output, and the arguments are checked then."""
 
     @property
     def config(self) -> Config:

@@ -22,7 +22,7 @@ from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Config
 from rnnspec.frozen import frozen
 from rnnspec.locks import LLVM
-from rnnspec.training.constructors import absent, clear_arguments, take_flags
+from rnnspec.training.constructors import absent, check_equation_arguments, clear_arguments
 
 Numbers = float | Sequence[float] | None
 
@@ -65,7 +65,7 @@ class NamedMetric:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        take_flags(self)
+        check_equation_arguments("metric", self)
 
     @property
     def config(self) -> Config:

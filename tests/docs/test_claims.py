@@ -15,7 +15,10 @@ import rnnspec
 from docs.generate import CONSTRAINT_FORMULAS, FORMULAS, GOLDEN, REGULARIZER_FORMULAS, entries, literal
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.driver.compilation import Compilation
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, Entry, Flag
+from rnnspec.frontend.binding.bind import declared_equations
+from rnnspec.frontend.binding.equation_arguments import equation_arguments
+from rnnspec.frontend.binding.values import NOTHING_OWN
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, Entry, Family, Flag
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
 from rnnspec.frontend.errors import cells, flows, layers, names, syntax, weights
 from rnnspec.frontend.model.resolve import resolve
@@ -66,8 +69,10 @@ def options(number: int) -> list[tuple[str, dict[str, Any]]]:
     """Each activation with its defaults (0; what has none is 0), or with other arguments (1); those without arguments once."""
     chosen: list[tuple[str, dict[str, Any]]] = []
     for entry in entries(ACTIVATIONS):
-        defaults = {a.name: 0.0 if a.default is REQUIRED else a.default for a in entry.arguments}
-        own = {a.name: True if isinstance(a.kind, Flag) else 0.7 for a in entry.arguments} if number else defaults
+        text = declared_equations(Family.ACTIVATION, entry.name, NOTHING_OWN)
+        arguments = [] if text is None else equation_arguments(text)
+        defaults = {a.name: 0.0 if a.default is REQUIRED else a.default for a in arguments}
+        own = {a.name: True if isinstance(a.kind, Flag) else 0.7 for a in arguments} if number else defaults
         if own or not number:
             chosen.append((entry.name, own))
     return chosen

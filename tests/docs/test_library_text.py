@@ -6,6 +6,7 @@ import pytest
 
 from docs.library_text import declared
 from rnnspec.frontend.syntax import ast, standard_library
+from rnnspec.frontend.syntax.expression_layout import parameter_text
 from rnnspec.keras_names import names
 
 
@@ -18,9 +19,8 @@ def test_a_table_has_every_declaration(file: str, kind: str, library: standard_l
     assert found.keys() == library.keys()
     for name, each in found.items():
         tree = library[name]
-        parameters = [parameter.name.text for parameter in tree.parameters]
-        assert each.head.startswith(f"{name}({parameters[0]}" if parameters else name)
-        assert all(f"{parameter} = " in each.head or f"{parameter}," in each.head for parameter in parameters)
+        parameters = ", ".join(map(parameter_text, tree.parameters))
+        assert each.head == (f"{name}({parameters})" if parameters else name)
         assert each.target == (tree.target.text if tree.target else "values")
         assert each.words.endswith(".")
 

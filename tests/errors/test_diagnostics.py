@@ -32,6 +32,7 @@ OVERRIDES: Mapping[str, Mapping[str, ParameterValue]] = {
     "no_parameters": {"units": 32},
     "unfit_parameter": {"units": "many", "rate": True, "act": 3, "bias": 1, "sizes": float("nan")},
     "override_of_a_wrong_value": {"units": 2.25, "act": "tahn"},
+    "override_of_another_kind": {"units": 0, "act": "tahn", "how": "roc", "rate": True, "sizes": [1, -1], "many": 4},
 }
 """Values from outside for the parameters of a case's model."""
 

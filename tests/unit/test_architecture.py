@@ -64,7 +64,7 @@ MAY_KNOW: dict[str, set[str]] = {
     STORAGE: LOW,
     NATIVE: LOW | {STORAGE},
     RUNTIME_MODEL: LOW | {DATA, STORAGE, NATIVE},
-    "training": LOW | {*RUNTIME, "keras_names", "interop", "decoding", "svg"},
+    "training": LOW | {*RUNTIME, BINDING, "keras_names", "interop", "decoding", "svg"},
     "callbacks": {"training"},
     "optimizers": {"training"},
     "schedules": {"training"},

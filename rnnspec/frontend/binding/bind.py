@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import assert_never
 
+from rnnspec.contract.arguments import LARGEST_INT
 from rnnspec.contract.data_roles import COLUMNS
 from rnnspec.contract.optimizer_arguments import optimizer_problem
 from rnnspec.contract.schedule_arguments import schedule_problem
@@ -17,11 +18,12 @@ from rnnspec.diagnostics import Diagnostic, InternalError, Label, nearest, neare
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding import keras_advice
 from rnnspec.frontend.binding.constants import evaluate
+from rnnspec.frontend.binding.equation_arguments import equation_arguments, plain_constant
 from rnnspec.frontend.binding.value_kinds import axes, is_list, is_number, texts
 from rnnspec.frontend.binding.values import CallValue, CheckError, LocatedValue, OwnEquations, Report, Scope, Symbol, Value, describe
 from rnnspec.frontend.catalogue import argument_types
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
-from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, names_a_member
+from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS, RISING, names_a_member
 from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.frozen import frozen
 from rnnspec.source import Span
@@ -251,6 +253,8 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             word = value.name if isinstance(value, Symbol) else value
             if word in words and (word is None or isinstance(word, str)):
                 return LocatedValue(word, given.span)
+            if isinstance(word, str) and (meant := nearest(word, [each for each in words if each is not None])):
+                raise CheckError(_wrong_value(owner, kind.expected, given, meant))
         case argument_types.ColumnNames():
             if different := texts(value if isinstance(value, tuple) else (given,)):
                 return LocatedValue(different, given.span)
@@ -275,6 +279,12 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
                 if problem := path_problem(value, places=kind.places):
                     raise CheckError(errors.names.WrongPath(span=given.span, owner=owner, expected=kind.expected, problem=problem))
                 return given
+        case argument_types.Several(of, length):
+            if isinstance(value, tuple) and value and len(value) == (length or len(value)):
+                one = ArgumentSpec(argument.name, of)
+                return LocatedValue(tuple(checked(one, item, callee, scope) for item in value), given.span)
+            with suppress(CheckError):
+                return _as_kind(ArgumentSpec(argument.name, of), given, callee, scope)
         case argument_types.Either(of):
             for each in of:
                 with suppress(CheckError):
@@ -288,11 +298,8 @@ def _as_kind(argument: ArgumentSpec, given: LocatedValue, callee: str, scope: Sc
             if isinstance(value, int) and not isinstance(value, bool) and minimum <= value:
                 if value <= maximum:
                     return LocatedValue(value, given.span)
-                raise CheckError(
-                    errors.names.WrongValue(
-                        span=given.span, owner=owner, expected=f"a whole number of at most {maximum}", found=describe(value)
-                    )
-                )
+                expected = kind.expected if maximum < LARGEST_INT else f"a whole number of at most {maximum}"
+                raise CheckError(_wrong_value(owner, expected, given))
         case argument_types.Position():
             if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= kind.most:
                 return given
@@ -374,13 +381,18 @@ def _member(family: Family, name: str, span: Span, call: ast.Call | None, scope:
 
 def _problem(family: Family, made: Config) -> str:
     """The fault in arguments that are each of its kind; empty for none."""
+    arguments = dict(made.arguments)
     if family is Family.SCHEDULE:
-        return schedule_problem(made.name, dict(made.arguments))
-    return optimizer_problem(dict(made.arguments)) if family is Family.OPTIMIZER else ""
+        return schedule_problem(made.name, arguments)
+    if made.name in RISING:
+        (low, least), (high, most) = ((name, arguments[name]) for name in RISING[made.name])
+        above = isinstance(least, int | float) and isinstance(most, int | float) and least > most
+        return f"`{low}` is {least:g}, above `{high}`, {most:g}" if above else ""
+    return optimizer_problem(arguments) if family is Family.OPTIMIZER else ""
 
 
 def declared_equations(family: Family, name: str, own: OwnEquations) -> ast.Equations | None:
-    """The function, the loss or the metric of a name: a spec's own, then a loss or a metric of the library, by any of its spellings.
+    """The function, the loss or the metric of a name: a spec's own, then that of the library, by any of its spellings.
 
     A library's one goes by its catalogue's name, so that a spec's own of that name takes its place under every spelling.
     """
@@ -389,9 +401,15 @@ def declared_equations(family: Family, name: str, own: OwnEquations) -> ast.Equa
         declared = own.of(family).get(each) or (own.losses.get(each) if metric else None)
         if declared is not None:
             return declared
-    if name not in catalogue or family not in (Family.LOSS, Family.METRIC):
+    if name not in catalogue:
         return None
-    return standard_library.row_equations(metric).get(catalogue[name].name)
+    match family:
+        case Family.ACTIVATION:
+            return standard_library.functions({}).get(catalogue[name].name)
+        case Family.LOSS | Family.METRIC:
+            return standard_library.row_equations(metric).get(catalogue[name].name)
+        case _:
+            return None
 
 
 def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast.Call | None, scope: Scope) -> Config:
@@ -406,40 +424,9 @@ def _of_equations(declared: ast.Equations, family: Family, span: Span, call: ast
     if bindings is None:
         raise report.fault()
     for argument in arguments:
-        _plain_value(bindings.given(argument.name), argument.name)
+        if not isinstance(argument.kind, ChoiceOf):
+            plain_constant(bindings.given(argument.name), argument.name)
     return Config(name, bindings.plain())
-
-
-def equation_arguments(declared: ast.Equations) -> list[ArgumentSpec]:
-    """The arguments of a loss, a metric, or a function as an activation, whose first parameter is the value."""
-    return [_argument(parameter) for parameter in declared.parameters[isinstance(declared, ast.Function) :]]
-
-
-def _argument(parameter: ast.Parameter) -> ArgumentSpec:
-    """A parameter of equations as an argument; its default tells the kind."""
-    name = parameter.name.text
-    if parameter.default is None:
-        return ArgumentSpec(name, argument_types.AnyValue(), REQUIRED)
-    default = _plain_value(evaluate(parameter.default, Scope({})), name)
-    match default:
-        case tuple():
-            return ArgumentSpec(name, argument_types.Numbers(), default)
-        case bool():
-            return ArgumentSpec(name, argument_types.Flag(), default)
-        case int() | float():
-            return ArgumentSpec(name, argument_types.Numbers(), float(default))
-        case str() | None:
-            return ArgumentSpec(name, argument_types.AnyValue(), default)
-
-
-def _plain_value(given: LocatedValue, name: str) -> int | float | bool | str | tuple[float, ...] | None:
-    """A plain value, or a list of numbers; `CheckError` for another one."""
-    items = given.value if isinstance(given.value, tuple) else ()
-    numbers = tuple(float(item.value) for item in items if isinstance(item.value, int | float) and not isinstance(item.value, bool))
-    if isinstance(given.value, Symbol | CallValue | Config) or len(numbers) != len(items):
-        expected = "a number, a list of numbers, a text, true, false or none"
-        raise CheckError(errors.names.WrongValue(span=given.span, owner=f"`{name}`", expected=expected, found=describe(given.value)))
-    return numbers if isinstance(given.value, tuple) else given.value
 
 
 def located(value: ArgumentValue, span: Span) -> LocatedValue:
@@ -462,7 +449,7 @@ def _choose_all(family: Family, given: LocatedValue, owner: str, expected: str, 
     if not isinstance(given.value, tuple):
         named = isinstance(given.value, Symbol | str | CallValue)
         help_ = f"write `[{describe(given.value)}]`" if named else ""
-        raise CheckError(errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_))
+        raise CheckError(_wrong_value(owner, expected, given, help_))
     report = Report()
     chosen: list[LocatedValue] = []
     for item in given.value:
@@ -480,7 +467,11 @@ def _mismatch(owner: str, expected: str, given: LocatedValue, scope: Scope) -> D
     if isinstance(given.value, Symbol) and not names_a_member(given.value.name):
         name = given.value.name
         return errors.names.UnknownName(span=given.span, name=name, expected=f"{owner} expects {expected}", help=_meant(name, scope))
-    return errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value))
+    return _wrong_value(owner, expected, given)
+
+
+def _wrong_value(owner: str, expected: str, given: LocatedValue, help_: str = "") -> Diagnostic:
+    return errors.names.WrongValue(span=given.span, owner=owner, expected=expected, found=describe(given.value), help=help_)
 
 
 def _meant(name: str, scope: Scope) -> str:

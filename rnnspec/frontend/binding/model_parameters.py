@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from numbers import Integral, Real
 from typing import TypeAlias, cast
 
 from rnnspec.diagnostics import Label, nearest
 from rnnspec.frontend import errors
+from rnnspec.frontend.binding.bind import checked
 from rnnspec.frontend.binding.constants import INTEGER_LIMIT, evaluate
-from rnnspec.frontend.binding.values import CheckError, LocatedValue, Report, Scope, Value, describe
+from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.late_bounds import check_late_bounds, known_or_none
+from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, LocatedValue, OwnEquations, Report, Scope, Value, describe
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
 
@@ -24,7 +29,7 @@ ParameterValue: TypeAlias = "int | float | bool | str | Sequence[ParameterValue]
 """A parameter from outside; a text also stands for a name, such as "tanh"."""
 
 
-def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], report: Report) -> Scope:
+def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], report: Report, own: OwnEquations = NOTHING_OWN) -> Scope:
     """The model's parameters by name; what is wrong is reported."""
     declared = {parameter.name.text: parameter for parameter in model.parameters}
     known = f"has {', '.join(f'`{name}`' for name in declared)}" if declared else "has no parameters"
@@ -40,21 +45,26 @@ def model_scope(model: ast.Model, overrides: Mapping[str, ParameterValue], repor
             secondary = (Label(places[name], "declared here"),)
             report.add(errors.names.DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary))
             continue
-        before = _scope(values, places)
+        before = _scope(values, places, own)
         places[name] = span
         with report.catching():
             default = None if parameter.default is None else evaluate(parameter.default, before)
+            kind = declared_kind(parameter)
             if name in overrides:
-                values[name] = _override(name, overrides[name], default, span)
+                given = _override(name, overrides[name], default if kind is None else None, span)
             elif default is not None:
-                values[name] = default
+                given = default
             else:
                 raise CheckError(errors.names.MissingParameter(span=span, name=name))
-    return _scope(values, places)
+            if kind is not None:
+                given = checked(ArgumentSpec(name, kind.of, REQUIRED, kind.optional), given, model.name.text, before)
+                check_late_bounds(model.name.text, [parameter], {name: given}, before, partial(known_or_none, scope=before))
+            values[name] = given
+    return _scope(values, places, own)
 
 
-def _scope(values: Mapping[str, LocatedValue], seen: Mapping[str, Span]) -> Scope:
-    return Scope(dict(values), frozenset(name for name in seen if name not in values))
+def _scope(values: Mapping[str, LocatedValue], seen: Mapping[str, Span], own: OwnEquations) -> Scope:
+    return Scope(dict(values), frozenset(name for name in seen if name not in values), own=own)
 
 
 def _override(name: str, outside: object, default: LocatedValue | None, span: Span) -> LocatedValue:

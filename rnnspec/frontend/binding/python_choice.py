@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
@@ -9,11 +10,15 @@ import numpy as np
 from rnnspec.contract.metric_names import computed_metric
 from rnnspec.contract.objective import UnknownEquations
 from rnnspec.contract.signature import ArgumentValue, Config
-from rnnspec.frontend.binding.bind import checked, declared_equations, equation_arguments, located, plain
-from rnnspec.frontend.binding.values import CheckError, OwnEquations, Scope
+from rnnspec.frontend import errors
+from rnnspec.frontend.binding.bind import checked, declared_equations, located, plain
+from rnnspec.frontend.binding.equation_arguments import equation_arguments
+from rnnspec.frontend.binding.late_bounds import check_late_bounds, known_or_none
+from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, OwnEquations, Scope
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.entries import Catalogue
+from rnnspec.frontend.syntax import ast
 from rnnspec.source import SourceFile, Span
 
 _NOWHERE = Span(SourceFile("", ""), 0, 0)
@@ -34,6 +39,24 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
         declared = declared_equations(kind, chosen, own)
     if declared is None:
         raise UnknownEquations(tuple(dict.fromkeys((*own.of(kind), *(entry.name for entry in catalogue.values())))))
+    return Config(declared.name.text, _filled(family, given, declared, own))
+
+
+def check_arguments(family: Literal["loss", "metric"], given: Config) -> None:
+    """Raises ValueError for an argument that a loss or a metric of the library can't have, whatever it is the width of the predictions."""
+    kind = Family.LOSS if family == "loss" else Family.METRIC
+    declared = declared_equations(kind, given.name, NOTHING_OWN)
+    if declared is None:
+        return
+    values = {name: located(value, _NOWHERE) for name, value in _filled(family, given, declared, NOTHING_OWN)}
+    try:
+        check_late_bounds(given.name, declared.parameters, values, Scope({}), partial(known_or_none, scope=Scope(values)))
+    except CheckError as fault:
+        raise ValueError(f"{family} {given.name}: {in_a_line(fault)}") from None
+
+
+def _filled(family: str, given: Config, declared: ast.Equations, own: OwnEquations) -> tuple[tuple[str, ArgumentValue], ...]:
+    """Every argument, as its kind has it, defaults filled in; ValueError for one that is unknown, missing, or of another kind."""
     arguments = {argument.name: argument for argument in equation_arguments(declared)}
     named = {name: _plain_value(f"{family} {given.name}: {name}", value) for name, value in given.arguments}
     if unknown := named.keys() - arguments.keys():
@@ -45,11 +68,20 @@ def config_of(family: Literal["loss", "metric"], given: Config, own: OwnEquation
         if value is REQUIRED:
             raise ValueError(f"{family} {given.name}: {name} is missing")
         try:
-            fitting = checked(argument, located(value, _NOWHERE), given.name, Scope({}))
+            fitting = checked(argument, located(value, _NOWHERE), given.name, Scope({}, own=own))
         except CheckError as fault:
-            raise ValueError(f"{family} {given.name}: {fault.diagnostics[0].message}") from None
+            raise ValueError(f"{family} {given.name}: {in_a_line(fault)}") from None
         found.append((name, plain(fitting)))
-    return Config(declared.name.text, tuple(found))
+    return tuple(found)
+
+
+def in_a_line(fault: CheckError) -> str:
+    """What is wrong, without a place: `` `k` of it expects a whole number of at least 1, got 0 ``, and advice."""
+    said: list[str] = []
+    for each in fault.diagnostics:
+        got = f", {each.label_text}" if isinstance(each, errors.names.WrongValue) else ""
+        said.append("; ".join((each.message + got, *(each.helps if got else ()))))
+    return "; ".join(said)
 
 
 def _plain_value(what: str, given: object) -> ArgumentValue:
@@ -57,7 +89,7 @@ def _plain_value(what: str, given: object) -> ArgumentValue:
     value = cast(object, given.tolist()) if isinstance(given, np.ndarray | np.generic) else given
     if isinstance(value, list | tuple):
         return tuple(_plain_value(what, each) for each in cast("list[object]", value))
-    if value is not None and not isinstance(value, bool | int | float | str):
+    if value is not None and not isinstance(value, bool | int | float | str | Config):
         raise ValueError(f"{what}: expected numbers, a text, True, False or None, got {type(cast(object, given)).__name__}")
     if isinstance(value, int) and value.bit_length() > 1000:
         raise ValueError(f"{what}: a number that is too large")

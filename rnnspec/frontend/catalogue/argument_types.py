@@ -50,6 +50,19 @@ class AtBothEnds:
 
 
 @frozen
+class Several:
+    """A number, or a list of numbers; `length`: how many a list has, any number of them if it is None."""
+
+    of: Int | Float
+    length: int | None = None
+
+    @property
+    def expected(self) -> str:
+        """The numbers that are taken, in words."""
+        return f"{self.of.expected}, or a list of {'them' if self.length is None else self.length}"
+
+
+@frozen
 class Position:
     """The place of a step or a feature, `most` from the beginning, or below 0 from the end."""
 
@@ -121,7 +134,7 @@ class DataColumns:
 class Either:
     """A value of one of several types, the first that takes it."""
 
-    of: tuple[Flag | Int | OneOf, ...]
+    of: tuple[Flag | Int | Float | Several | OneOf | ChoiceOf, ...]
     expected_text: str
 
     @property
@@ -261,6 +274,7 @@ ArgumentType: TypeAlias = (
     Int
     | Integers
     | AtBothEnds
+    | Several
     | Position
     | Float
     | Flag

@@ -26,25 +26,18 @@ from rnnspec.frontend.catalogue.argument_types import (
 from rnnspec.frontend.catalogue.callbacks import CALLBACKS, REFUSED_CALLBACKS
 from rnnspec.frontend.catalogue.entries import Catalogue, Refusal, catalogue
 
-# Activations. Their arguments are Keras's, after the value that they are applied to.
+# Activations, whose arguments stand in their text, `rnnspec/stdlib/activations.rnn`: Keras's, after the value that they are applied to.
 
 ACTIVATIONS = catalogue(
     [
         Entry("linear"),
-        Entry(
-            "relu",
-            (
-                ArgumentSpec("negative_slope", Float(0.0), 0.0),
-                ArgumentSpec("max_value", Float(0.0), None, optional=True),
-                ArgumentSpec("threshold", Float(0.0), 0.0),
-            ),
-        ),
+        Entry("relu"),
         Entry("relu6"),
-        Entry("leaky_relu", (ArgumentSpec("negative_slope", Float(), 0.2),)),
-        Entry("elu", (ArgumentSpec("alpha", Float(), 1.0),)),
-        Entry("celu", (ArgumentSpec("alpha", Float(0.0, above_minimum=True), 1.0),)),
+        Entry("leaky_relu"),
+        Entry("elu"),
+        Entry("celu"),
         Entry("selu"),
-        Entry("gelu", (ArgumentSpec("approximate", Flag(), False),)),
+        Entry("gelu"),
         Entry("silu", spellings=("swish",)),
         Entry("hard_silu", spellings=("hard_swish",)),
         Entry("mish"),
@@ -60,10 +53,10 @@ ACTIVATIONS = catalogue(
         Entry("tanh"),
         Entry("tanh_shrink"),
         Entry("hard_tanh"),
-        Entry("hard_shrink", (ArgumentSpec("threshold", Float(0.0), 0.5),)),
-        Entry("soft_shrink", (ArgumentSpec("threshold", Float(0.0), 0.5),)),
-        Entry("squareplus", (ArgumentSpec("b", Float(0.0), 4.0),)),
-        Entry("threshold", (ArgumentSpec("threshold", Float()), ArgumentSpec("default_value", Float()))),
+        Entry("hard_shrink"),
+        Entry("soft_shrink"),
+        Entry("squareplus"),
+        Entry("threshold"),
         Entry("sparse_plus"),
         Entry("sparse_sigmoid"),
     ]
@@ -159,6 +152,9 @@ CONSTRAINTS = catalogue(
         ),
     ]
 )
+
+RISING: Mapping[str, tuple[str, str]] = MappingProxyType({"random_uniform": ("minval", "maxval"), "MinMaxNorm": ("min_value", "max_value")})
+"""Arguments of initializers and constraints of which the first isn't above the second."""
 
 # Training.
 

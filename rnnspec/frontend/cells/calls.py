@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import assert_never
 
 from rnnspec.contract.signature import Config
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
-from rnnspec.frontend.binding.bind import bind, choose, located
+from rnnspec.frontend.binding.bind import bind, checked, choose, declared_equations, located
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
+from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.equation_arguments import equation_arguments
+from rnnspec.frontend.binding.late_bounds import check_late_bounds
+from rnnspec.frontend.binding.values import NOTHING_OWN, AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.binding.values import CallValue as Calling
-from rnnspec.frontend.catalogue.argument_types import Family
+from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
@@ -209,9 +212,13 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
         else:
             problem = f"needs a value for `{name}`"
             raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))
+        if (kind := declared_kind(parameter)) is not None:
+            operand = _constant(function, ArgumentSpec(name, kind.of, REQUIRED, kind.optional), operand, call, names)
         if reads.get(name, 0) > 1 and not isinstance(operand, LocatedValue | Compared | Combined):
             operand = names.assign(f"{function.name.text}.{name}", operand, call.span)
         _bind(name, operand, inner)
+    constants = inner.scope.parameters
+    check_late_bounds(function.name.text, function.parameters, constants, names.scope, partial(constant_of, names=inner))
     try:
         result = run(function, function.statements, inner)
     except CheckError as fault:
@@ -219,6 +226,16 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
     if result is None:
         raise CheckError(errors.cells.NoReturn(span=function.name.span, owner=f"the function {function.name.text}"))
     return result
+
+
+def _constant(function: ast.Function, argument: ArgumentSpec, operand: Operand, call: ast.Call, names: EquationNames) -> LocatedValue:
+    """The value of a parameter whose declaration says what it may be: known when the spec is compiled, and that."""
+    given = LocatedValue(operand.value, call.span) if isinstance(operand, Literal) else operand
+    if not isinstance(given, LocatedValue):
+        problem = f"needs a constant for `{argument.name}`, {argument.kind.expected}"
+        raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))
+    chosen = isinstance(argument.kind, ChoiceOf) and isinstance(given.value, Config)
+    return given if chosen else checked(argument, given, function.name.text, names.scope)
 
 
 def _told_with(fault: Diagnostic, call: Span) -> Diagnostic:
@@ -306,17 +323,19 @@ def _positional(call: ast.Call, count: int | None) -> list[ast.Expression]:
 
 def _activation(call: ast.Call, names: EquationNames) -> Operand:
     """An activation of the catalogue on its first argument; the others are its options, constants."""
-    entry = ACTIVATIONS[call.callee.text]
+    name = call.callee.text
+    declared = declared_equations(Family.ACTIVATION, name, NOTHING_OWN)
     if not call.arguments or call.arguments[0].name is not None:
         raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=call.callee.text, problem="its first argument is the value"))
     argument = call.arguments[0].value
     term = term_of(argument, names)
     report = Report()
     rest = ast.Call(call.span, call.callee, call.arguments[1:])
-    bindings = bind(call.callee.text, entry.arguments, rest, names.constants(), report, family=Family.ACTIVATION.value)
+    arguments = () if declared is None else equation_arguments(declared)
+    bindings = bind(name, arguments, rest, names.constants(), report, family=Family.ACTIVATION.value)
     if bindings is None:
         raise report.fault()
-    return activated(Config(entry.name, bindings.plain()), term, call, names)
+    return activated(Config(ACTIVATIONS[name].name, bindings.plain()), term, call, names)
 
 
 def _reduce(call: ast.Call, argument: ast.Expression, names: EquationNames) -> Term:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rnnspec.frontend.syntax import ast
+from rnnspec.frontend.syntax.expression_names import names_in
 
 
 def every_statement(statements: Sequence[ast.CellStatement]) -> Iterator[ast.CellStatement]:
@@ -19,37 +20,22 @@ def every_statement(statements: Sequence[ast.CellStatement]) -> Iterator[ast.Cel
 
 def names_read(statements: Sequence[ast.CellStatement]) -> Iterator[str]:
     """The names in equations and conditions, as often as they stand there, callees included."""
-    pending: list[ast.Expression] = []
+    yield from (name.text for name in names_in(equation_expressions(statements)))
+
+
+def equation_expressions(statements: Sequence[ast.CellStatement]) -> Iterator[ast.Expression]:
+    """The values of equations and the conditions between them, on both sides of each `when`."""
     blocks = [statements]
     while blocks:
         for statement in blocks.pop():
             match statement:
                 case ast.Equation() | ast.Return():
-                    pending.append(statement.value)
+                    yield statement.value
                 case ast.When(condition=condition, body=body, otherwise=otherwise):
-                    pending.append(condition)
+                    yield condition
                     blocks += [side.statements for side in (body, otherwise) if side is not None]
                 case ast.Weight() | ast.States():
                     pass
-    while pending:
-        match pending.pop():
-            case ast.Name(text=text):
-                yield text
-            case ast.Call(callee=callee, arguments=arguments):
-                yield callee.text
-                pending += [argument.value for argument in arguments]
-            case ast.Unary(operand=operand):
-                pending.append(operand)
-            case ast.Binary(left=left, right=right):
-                pending += [left, right]
-            case ast.Conditional() as choice:
-                pending += [choice.on_true, choice.condition, choice.on_false]
-            case ast.Subscript(value=value, position=position):
-                pending += [value, position]
-            case ast.List(items=items):
-                pending += items
-            case ast.Number() | ast.Text() | ast.Boolean() | ast.Nothing():
-                pass
 
 
 def width_names(definition: ast.Cell) -> Iterator[str]:
@@ -72,7 +58,7 @@ def width_names(definition: ast.Cell) -> Iterator[str]:
                     pass
 
 
-def computed_names(definition: ast.Cell) -> Iterator[str]:
+def computed_names(definition: ast.Cell | ast.Equations) -> Iterator[str]:
     """The names that have a value in a step only."""
     yield "x"
     for statement in every_statement(definition.statements):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from rnnspec.contract.metric_names import SEQUENCE_LOSSES, computed_name
 from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS
+from rnnspec.frontend.cells.declaration_checks import kind_faults
 from rnnspec.frontend.cells.declared_names import every_statement, names_read
 from rnnspec.frontend.cells.functions import FUNCTIONS, RESERVED
 from rnnspec.frontend.syntax import ast
@@ -60,6 +62,20 @@ def _parameters(declared: ast.Equations) -> Iterator[Diagnostic]:
             secondary = (Label(places[name], "declared here"),)
             yield errors.names.DuplicateName(span=span, name=name, owner="another parameter", secondary=secondary)
         places.setdefault(name, span)
+    yield from kind_faults(declared.name.text, declared.parameters, _read_by_bounds(declared))
+
+
+def _read_by_bounds(declared: ast.Equations) -> Sequence[str]:
+    """The names besides parameters that bounds may read."""
+    match declared:
+        case ast.Function():
+            return ()
+        case ast.Metric():
+            return tuple(OF_A_LOSS)
+        case ast.Loss():
+            return (*OF_A_LOSS, *(("features",) if has_states(declared) else ()))
+        case _:
+            assert_never(declared)
 
 
 def _target(declared: ast.Loss | ast.Metric) -> Iterator[Diagnostic]:

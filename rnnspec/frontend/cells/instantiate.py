@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import prod
 
 from rnnspec.contract.location import UNKNOWN, location_of_span
@@ -14,6 +14,8 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, checked, choose, match_arguments
 from rnnspec.frontend.binding.constants import choice, evaluate
+from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.late_bounds import check_late_bounds, known_or_none
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.argument_types import REQUIRED, AnyValue, ArgumentSpec, ChoiceOf, Family, Flag, Int
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, INITIALIZERS
@@ -38,7 +40,7 @@ from rnnspec.frontend.cells.declared_names import computed_names, equation_targe
 from rnnspec.frontend.cells.equation_checks import OF_A_LOSS
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.name_clashes import PREDEFINED, is_unused
-from rnnspec.frontend.cells.typed_expressions import operand_of, term_of
+from rnnspec.frontend.cells.typed_expressions import constant_of, operand_of, term_of
 from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.standard_library import functions
@@ -116,6 +118,9 @@ def bind_parameters(
                 )
         if argument.name not in values:
             faulty.add(argument.name)
+    with report.catching():
+        known = Scope(values)
+        check_late_bounds(name, definition.parameters, values, scope, partial(known_or_none, scope=known))
     chosen: dict[str, LocatedValue] = {}
     for option in keyword_only:
         with report.catching():
@@ -134,10 +139,13 @@ def _default(expression: ast.Expression, argument: ArgumentSpec, call: ast.Call,
 
 
 def parameter_arguments(parameters: Sequence[ast.Parameter], widths: Collection[str] = ()) -> dict[str, ArgumentSpec]:
-    """Parameters as arguments; the default tells the kind, or that it is one of the `widths`."""
+    """Parameters as arguments, of the kind that is declared; else the default tells the kind, or that it is one of the `widths`."""
     arguments: dict[str, ArgumentSpec] = {}
     for parameter in parameters:
         name, default = parameter.name.text, parameter.default
+        if (kind := declared_kind(parameter)) is not None:
+            arguments[name] = ArgumentSpec(name, kind.of, REQUIRED if default is None else None, kind.optional)
+            continue
         match default:
             case ast.Boolean():
                 argument = ArgumentSpec(name, Flag(), None, optional=False)
@@ -194,6 +202,8 @@ class _Instance:
         for parameter in self._definition.parameters:
             self._owners[parameter.name.text] = "a parameter", parameter.name.span
         with self._catching():
+            name, parameters = self._definition.name.text, self._definition.parameters
+            check_late_bounds(name, parameters, self._scope.parameters, self._scope, partial(constant_of, names=self._names))
             self._statements = tuple(self._chosen(self._definition.statements))
         if self._report.count != before:
             return None

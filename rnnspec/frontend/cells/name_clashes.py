@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.diagnostics import Label
+from rnnspec.diagnostics import Diagnostic, Label
 from rnnspec.frontend import errors
 from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, DefaultOnly
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
+from rnnspec.frontend.cells.declaration_checks import kind_faults
 from rnnspec.frontend.cells.functions import FUNCTIONS
 from rnnspec.frontend.syntax import ast
 from rnnspec.source import Span
@@ -15,8 +16,8 @@ from rnnspec.source import Span
 PREDEFINED = {"x": "the step's input", "features": "the input's width"}
 
 
-def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.DuplicateName]:
-    """Diagnostics for names of a cell or a block, or of its parameters, that hide other names."""
+def clashes(definition: ast.Cell | ast.Block) -> Iterator[Diagnostic]:
+    """Diagnostics for names of a cell or a block, or of its parameters, that hide other names, and for what parameters may be."""
     if definition.name.text in LAYERS:
         yield errors.names.DuplicateName(span=definition.name.span, name=definition.name.text, owner="a layer of the language")
     options, other = _options(definition), {}
@@ -35,6 +36,8 @@ def clashes(definition: ast.Cell | ast.Block) -> Iterator[errors.names.Duplicate
                 span=span, name=name, owner="another parameter", secondary=(Label(places[name], "declared here"),)
             )
         places.setdefault(name, span)
+    cell = isinstance(definition, ast.Cell)
+    yield from kind_faults(definition.name.text, definition.parameters, ("features",) if cell else (), calls=cell)
 
 
 def _options(definition: ast.Cell | ast.Block) -> dict[str, str]:

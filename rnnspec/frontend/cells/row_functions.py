@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, located
-from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, OwnEquations, Report, Scope
+from rnnspec.frontend.binding.late_bounds import check_late_bounds
+from rnnspec.frontend.binding.values import NOTHING_OWN, CheckError, LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.cells import calls
 from rnnspec.frontend.cells.cell_ir import CellState, Joined, Spread, Step, Term, TermShape, Variable, operands
 from rnnspec.frontend.cells.equation_checks import has_states
 from rnnspec.frontend.cells.equation_names import EquationNames, Hoisted
 from rnnspec.frontend.cells.instantiate import BoundCell, instantiate
+from rnnspec.frontend.cells.typed_expressions import constant_of
 from rnnspec.frontend.cells.typed_terms import as_term, fit
 from rnnspec.frontend.syntax import ast, standard_library
 from rnnspec.frontend.syntax.standard_library import Library
@@ -161,22 +164,40 @@ def _read(term: Term) -> Iterator[str]:
         pending.extend(operands(each))
 
 
+def check_arguments(declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations, use: Span) -> None:
+    """Raises `CheckError`, at the place of its `use`, for an argument beyond a bound that depends on another one or on the width."""
+    parameters = {name: located(value, use) for name, value in given.arguments}
+    names = _names(declared, given, parameters, width, own, Hoisted())
+    check_late_bounds(given.name, declared.parameters, parameters, names.scope, partial(constant_of, names=names))
+
+
 def _run(
     declared: ast.Loss | ast.Metric, given: Config, width: int, own: OwnEquations, report: Report | None
 ) -> tuple[Term, EquationNames]:
     """The value that a loss or a metric returns, and the names of its equations."""
     parameters = {name: located(value, declared.name.span) for name, value in given.arguments}
-    library = standard_library.functions(own.functions if is_own(declared, own) else {})
-    rows = {"prediction": width, "target": target_width(declared, width)}
-    values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
-    owner = f"the {type(declared).__name__.lower()} `{given.name}`"
-    targets = calls.targets_of(declared.statements)
-    hoisted = Hoisted(report, sums=isinstance(declared, ast.Metric))
-    names = EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, hoisted)
+    names = _names(declared, given, parameters, width, own, Hoisted(report, sums=isinstance(declared, ast.Metric)))
+    check_late_bounds(given.name, declared.parameters, parameters, names.scope, partial(constant_of, names=names))
     value = calls.run(declared, declared.statements, names)
     if value is None:
         raise CheckError(errors.cells.NoReturn(span=declared.name.span, owner=f"the {type(declared).__name__.lower()} {given.name}"))
     return as_term(value, declared.name.span), names
+
+
+def _names(
+    declared: ast.Loss | ast.Metric,
+    given: Config,
+    parameters: Mapping[str, LocatedValue],
+    width: int,
+    own: OwnEquations,
+    hoisted: Hoisted,
+) -> EquationNames:
+    """The names that a loss's or a metric's equations begin with."""
+    library = standard_library.functions(own.functions if is_own(declared, own) else {})
+    rows = {"prediction": width, "target": target_width(declared, width)}
+    values = {name: Variable(name, TermShape((columns,), True)) for name, columns in rows.items()}
+    owner, targets = f"the {type(declared).__name__.lower()} `{given.name}`", calls.targets_of(declared.statements)
+    return EquationNames(Scope(parameters, own=own), {**values}, set(), targets, library, calls.call, owner, hoisted)
 
 
 def is_own(declared: ast.Loss | ast.Metric, own: OwnEquations) -> bool:

@@ -100,6 +100,18 @@ class WrongValue(Diagnostic):
 
 
 @frozen(kw_only=True)
+class UnfitDeclaration(Diagnostic):
+    """What a declaration says of a parameter's values can't be said, or leaves no value."""
+
+    code = "E0123"
+    title = "what `{name}` may be makes no sense"
+    label = "{problem}"
+
+    name: str
+    problem: str
+
+
+@frozen(kw_only=True)
 class WrongPath(Diagnostic):
     """A path to which no training may write because a spec says so: it leads out of the folder where the training runs, for one."""
 

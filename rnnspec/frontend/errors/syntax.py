@@ -164,3 +164,13 @@ class MisplacedStatement(Diagnostic):
 
     word: str
     reason: str
+
+
+@frozen(kw_only=True)
+class UnfitKind(Diagnostic):
+    """What is said of a parameter's values is neither a text, nor `none`, nor the word for a sort of values with its bounds."""
+
+    code = "E0017"
+    title = "this doesn't say what the parameter may be"
+    label = "expected a text, `none`, or a sort of values such as `int`, with bounds in rising order"
+    advice = 'write `a: "one" or "two"`, `a: none or int >= 1`, or `a: 0 <= float < 1`'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from rnnspec.contract.location import location_of_span
@@ -14,7 +13,9 @@ from rnnspec.frontend import errors
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.model_parameters import ParameterValue, model_scope
 from rnnspec.frontend.binding.values import CheckError, Enough, OwnEquations, Report
+from rnnspec.frontend.cells.declaration_checks import kind_faults
 from rnnspec.frontend.cells.name_clashes import clashes
+from rnnspec.frontend.cells.unknown_names import unknown_names
 from rnnspec.frontend.graph.graph import Application, Graph, GraphInput, GraphOutput, GraphTensor, GraphValue, LossWeights
 from rnnspec.frontend.layers.checks import InputSpans
 from rnnspec.frontend.layers.registry import rules_of
@@ -27,7 +28,7 @@ from rnnspec.frontend.model.statements import Definitions, Flow, GraphBuilder, M
 from rnnspec.frontend.model.train_section import resolve_train
 from rnnspec.frontend.model.truncation import check_truncate
 from rnnspec.frontend.syntax import ast, limits
-from rnnspec.frontend.syntax.standard_library import CellLibrary
+from rnnspec.frontend.syntax.standard_library import CellLibrary, functions
 from rnnspec.source import Span
 
 
@@ -38,6 +39,7 @@ def resolve(tree: ast.File, parameters: Mapping[str, ParameterValue] | None = No
     try:
         model, definitions = _declarations(tree, report)
         graph = None if model is None else _model(model, definitions, parameters or {}, report)
+        _check_names(tree, definitions, report)
     except Enough as enough:
         found = enough.report
     if graph is None or report.errors:
@@ -75,6 +77,17 @@ def _declarations(tree: ast.File, report: Report) -> tuple[ast.Model | None, Def
     return (models[0] if models else None), Definitions(CellLibrary(cells), blocks, own.declared())
 
 
+def _check_names(tree: ast.File, definitions: Definitions, report: Report) -> None:
+    """Reports names that declarations read and nothing has, of those in which no fault was found: nothing may use them."""
+    library = functions(definitions.own.functions)
+    for declaration in tree.declarations:
+        if isinstance(declaration, ast.Cell | ast.Function | ast.Loss | ast.Metric):
+            place = declaration.span
+            if not any(each.span.source == place.source and place.start <= each.span.start < place.stop for each in report.errors):
+                for fault in unknown_names(declaration, library):
+                    report.add(fault)
+
+
 def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], blocks: dict[str, ast.Block], report: Report) -> None:
     name = declaration.name
     first = cells.get(name.text) or blocks.get(name.text)
@@ -90,7 +103,9 @@ def _declare(declaration: ast.Cell | ast.Block, cells: dict[str, ast.Cell], bloc
 
 
 def _model(model: ast.Model, definitions: Definitions, parameters: Mapping[str, ParameterValue], report: Report) -> Graph | None:
-    scope = replace(model_scope(model, parameters, report), own=definitions.own)
+    scope = model_scope(model, parameters, report, definitions.own)
+    for fault in kind_faults(model.name.text, model.parameters, calls=False):
+        report.add(fault)
     builder = GraphBuilder(report)
     items = [item for statement in model.statements if isinstance(statement, ast.Inputs) for item in statement.items]
     if not items:

@@ -9,7 +9,7 @@ from rnnspec.contract.metric_names import SEQUENCE_LOSSES, computed_metric, kind
 from rnnspec.contract.signature import Config
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report
-from rnnspec.frontend.cells.row_functions import is_own, metric_steps, target_kind
+from rnnspec.frontend.cells.row_functions import check_arguments, is_own, metric_steps, target_kind
 from rnnspec.frontend.graph.graph import GraphOutput
 from rnnspec.frontend.syntax import standard_library
 
@@ -62,7 +62,10 @@ def _check_metric(metric: LocatedValue, beside: Config, output: GraphOutput, own
     name = metric.value.name
     known = name if name in own.metrics or name in own.losses else computed_metric(name, width, classes)
     declared = standard_library.row_equations(True, own.losses, own.metrics)[known]
-    if is_own(declared, own):
+    before = report.count
+    with report.catching():
+        check_arguments(declared, replace(metric.value, name=known), width, own, metric.span)
+    if is_own(declared, own) and report.count == before:
         with report.catching(), report.within(metric.span):
             metric_steps(replace(metric.value, name=known), width, own, report)
     if (target_kind(declared) == "class") != classes:

@@ -16,7 +16,7 @@ from rnnspec.frontend.binding.constants import evaluate
 from rnnspec.frontend.binding.values import LocatedValue, OwnEquations, Report, Scope
 from rnnspec.frontend.catalogue.choices import SETTINGS
 from rnnspec.frontend.cells.equation_checks import has_states
-from rnnspec.frontend.cells.row_functions import loss_step
+from rnnspec.frontend.cells.row_functions import check_arguments, loss_step
 from rnnspec.frontend.graph.graph import Application, GraphOutput
 from rnnspec.frontend.graph.layer import Layer
 from rnnspec.frontend.layers.registry import rules_of
@@ -251,6 +251,11 @@ def _check_loss(given: LocatedValue, output: GraphOutput, applications: Sequence
         return
     if has_states(standard_library.losses(own.losses)[loss.name]) and not output.value.type.sequence:
         report.add(errors.layers.LossNeedsSequence(span=given.span, loss=loss.name, output=output.name))
+        return
+    before = report.count
+    with report.catching():
+        check_arguments(standard_library.losses(own.losses)[loss.name], loss, width, own, given.span)
+    if report.count != before:
         return
     if loss.name in own.losses:
         with report.catching(), report.within(given.span):

@@ -123,11 +123,37 @@ Expression: TypeAlias = Number | Text | Boolean | Nothing | Name | List | Call |
 
 
 @frozen
+class Bound(Node):
+    """A limit of a parameter's numbers; `strict` leaves it out."""
+
+    value: Expression
+    strict: bool
+
+
+@frozen
+class Range(Node):
+    """`low <= word[length] <= high`: the values of a sort, such as `int` or `floats`; each bound and the length may be left out."""
+
+    word: Identifier
+    low: Bound | None = None
+    high: Bound | None = None
+    length: Expression | None = None
+
+
+SORTS = ("int", "ints", "float", "floats", "bool", "activation", "initializer")
+"""The words for sorts of values. `ints` and `floats` are one number, or a list of them."""
+
+Alternative: TypeAlias = Text | Nothing | Range
+"""What a parameter may be: this text, `none`, or the values of a sort."""
+
+
+@frozen
 class Parameter(Node):
-    """A parameter of a model, cell or block; `default` is None for a required parameter."""
+    """A parameter of a declaration; `default` is None for a required parameter, `kind` is empty if it isn't said what it may be."""
 
     name: Identifier
     default: Expression | None
+    kind: tuple[Alternative, ...] = ()
 
 
 @frozen

@@ -81,8 +81,41 @@ class TreeBuilder:
         return ast.Return(self._span(tree), self._expression(tree))
 
     def _parameter(self, tree: Parsed) -> ast.Parameter:
-        default = [self._expression(child) for child in _trees(tree)]
-        return ast.Parameter(self._span(tree), self._identifier(tree.children[0]), default[0] if default else None)
+        kind = tuple(self._alternative(child) for each in _trees(tree, "kind") for child in _trees(each))
+        default = [self._expression(child) for child in _trees(tree) if child.data != "kind"]
+        return ast.Parameter(self._span(tree), self._identifier(tree.children[0]), default[0] if default else None, kind)
+
+    def _alternative(self, tree: Parsed) -> ast.Alternative:
+        """What a parameter may be; `SpecError` for what is no text, no `none`, and no word with bounds around it."""
+        span = self._span(tree)
+        parts = self._all([child for child in tree.children if isinstance(child, Tree)])
+        signs = [str(child) for child in tree.children if isinstance(child, Token)]
+        match parts, signs:
+            case [ast.Text() | ast.Nothing() as only], []:
+                return only
+            case [word], []:
+                return self._range(span, word, None, None)
+            case [word, limit], [sign] if self._is_sort(word) or not self._is_sort(limit):
+                bound = ast.Bound(limit.span, limit, sign in "<>")
+                return self._range(span, word, *((None, bound) if sign in ("<", "<=") else (bound, None)))
+            case [limit, word], [sign]:
+                bound = ast.Bound(limit.span, limit, sign in "<>")
+                return self._range(span, word, *((bound, None) if sign in ("<", "<=") else (None, bound)))
+            case [low, word, high], [("<" | "<=") as first, ("<" | "<=") as second]:
+                return self._range(span, word, ast.Bound(low.span, low, first == "<"), ast.Bound(high.span, high, second == "<"))
+            case _:
+                raise SpecError([errors.syntax.UnfitKind(span=span)])
+
+    def _is_sort(self, part: ast.Expression) -> bool:
+        """Whether a part between signs is the word for a sort of values, and no bound."""
+        word = part.value if isinstance(part, ast.Subscript) else part
+        return isinstance(word, ast.Name) and word.text in ast.SORTS
+
+    def _range(self, span: Span, word: ast.Expression, low: ast.Bound | None, high: ast.Bound | None) -> ast.Range:
+        named, length = (word.value, word.position) if isinstance(word, ast.Subscript) else (word, None)
+        if not isinstance(named, ast.Name) or named.primed:
+            raise SpecError([errors.syntax.UnfitKind(span=span)])
+        return ast.Range(span, ast.Identifier(named.span, named.text), low, high, length)
 
     def _model_statements(self, tree: Parsed, declared: Set[str]) -> Iterator[ast.Inputs | ast.FlowStatement | ast.Outputs | ast.Train]:
         match tree.data:

@@ -63,6 +63,30 @@ def argument_text(argument: ast.Argument) -> str:
     return value if argument.name is None else f"{argument.name.text} = {value}"
 
 
+def parameter_text(parameter: ast.Parameter) -> str:
+    """A parameter on one line: `name`, `name = value`, `name: kind = value`."""
+    kind = f": {' or '.join(map(alternative_text, parameter.kind))}" if parameter.kind else ""
+    default = "" if parameter.default is None else f" = {expression_text(parameter.default)}"
+    return f"{parameter.name.text}{kind}{default}"
+
+
+def alternative_text(alternative: ast.Alternative) -> str:
+    """What a parameter may be, on one line: a lower bound alone stands behind its word."""
+    if not isinstance(alternative, ast.Range):
+        return expression_text(alternative)
+    length = "" if alternative.length is None else f"[{expression_text(alternative.length)}]"
+    word, low, high = f"{alternative.word.text}{length}", alternative.low, alternative.high
+    above = "" if high is None else f" {'<' if high.strict else '<='} {_bound(high)}"
+    if low is not None and high is None:
+        return f"{word} {'>' if low.strict else '>='} {_bound(low)}"
+    below = "" if low is None else f"{_bound(low)} {'<' if low.strict else '<='} "
+    return f"{below}{word}{above}"
+
+
+def _bound(bound: ast.Bound) -> str:
+    return expression_text(bound.value, COMPARISON + 1)
+
+
 def call_text(head: str, call: ast.Call, width: int) -> list[str]:
     """A call behind `head`, in as few lines as fit."""
     return wrapped(f"{head}{call.callee.text}(", [argument_text(argument) for argument in call.arguments], ")", width)

@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 
 from rnnspec.diagnostics import InternalError
 from rnnspec.frontend.syntax import ast
-from rnnspec.frontend.syntax.expression_layout import argument_text, call_text, expression_text, wrapped
+from rnnspec.frontend.syntax.expression_layout import argument_text, call_text, expression_text, parameter_text, wrapped
 from rnnspec.frontend.syntax.parser import parse
 from rnnspec.frozen import frozen
 from rnnspec.source import SourceFile, Span
@@ -185,9 +185,7 @@ class _Formatter:
 
     def _head(self, item: ast.Model | ast.Cell | ast.Block | ast.Equations, indent: str) -> list[str]:
         """A declaration up to its braces."""
-        parameters = [
-            each.name.text if each.default is None else f"{each.name.text} = {expression_text(each.default)}" for each in item.parameters
-        ]
+        parameters = list(map(parameter_text, item.parameters))
         start = f"{type(item).__name__.lower()} {item.name.text}"
         of = ""
         if isinstance(item, ast.Loss | ast.Metric) and item.target is not None:

@@ -16,6 +16,7 @@ from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.frontend.catalogue.choices import FAMILIES, REFUSALS
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.syntax.standard_library import FILES, row_equations, standard_cell
+from rnnspec.frontend.syntax.standard_library import functions as standard_functions
 from rnnspec.keras_names import names
 from rnnspec.resources import read_resource
 from tests.keras_cases import FOLDER
@@ -117,6 +118,8 @@ def known_arguments(family: str, callee: str) -> set[str]:
         return {parameter.name.text for parameter in standard_cell(callee).parameters} | {option.name for option in SEQUENCE_OPTIONS}
     if family in ("loss", "metric") and callee not in COMPUTED.keys() | SEQUENCE_LOSSES:
         return {parameter.name.text for parameter in row_equations(family == "metric")[callee].parameters}
+    if family == "activation" and callee in standard_functions({}):
+        return {parameter.name.text for parameter in standard_functions({})[callee].parameters[1:]}
     entry = LAYERS[callee] if family == "layer" else FAMILIES[Family(family)][callee]
     return {argument.name for argument in entry.arguments}
 

@@ -94,7 +94,7 @@ def name_or_refusal(name: str) -> object:
     """What a metric without arguments is called in logs, beside a loss of values or of classes; or what it lacks."""
     for loss in ("mse", "sparse_categorical_crossentropy"):
         try:
-            return metric_of(name, loss=loss)
+            return metric_of(name, 6, loss=loss)
         except ValueError as error:
             if "needs targets" not in str(error):
                 return str(error).replace(name, "it")
@@ -107,8 +107,8 @@ def test_objects_name_equations_with_all_their_arguments(made: Any) -> None:
     needed = {name: 1 for name, each in inspect.signature(made).parameters.items() if each.default is each.empty}
     config = made(**(needed | ({"target_class_ids": [0]} if "target_class_ids" in needed else {}))).config
     family: Family = "loss" if made in LOSSES.values() else "metric"
-    assert EXECUTABLE.equations(family, config, 4).config == config
-    assert EXECUTABLE.equations(family, Config(made.__name__, tuple(config.arguments[: len(needed)])), 4).config == config
+    assert EXECUTABLE.equations(family, config, 6).config == config
+    assert EXECUTABLE.equations(family, Config(made.__name__, tuple(config.arguments[: len(needed)])), 6).config == config
 
 
 @pytest.mark.parametrize(
