@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.files import remove_dead_parts, try_to_write_beside
 from rnnspec.runtime.data.validate import true_or_false
@@ -43,6 +43,10 @@ class Checkpoints(Callback):
         self.last: Path | None = None
         self._rest: tuple[int, model_file.Artifact] | None = None
         """The last epoch's state, if it has no checkpoint."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy belongs to no run."""
+        return {**super().__getstate__(), "_run": None, "_rest": None}
 
     def attach(self, run: CallbackList) -> None:
         """Takes the run whose place is kept."""

@@ -50,6 +50,10 @@ class CSVLogger(Callback):
         self._file: IO[str] | None = None
         self._keys: list[str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has no file."""
+        return {**super().__getstate__(), "_file": None}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Opens the file. It is emptied with the first line, so that a training that is resumed finds its lines."""
         self.close()
@@ -139,6 +143,10 @@ class TensorBoard(Callback):
         self._files: dict[str, EventFile] = {}
         self._batches = self._epoch_began_at = 0
         self._began = self._batch_began = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has no files."""
+        return {**super().__getstate__(), "_files": {}}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Makes the file."""

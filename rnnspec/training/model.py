@@ -46,7 +46,7 @@ class Model(SavedModel):
 
     A model can be pickled and copied (`pickle`, `copy`, process pools). A copy is what `save` writes, with weights of its own, and
     goes on with the same random numbers, `threads`, `tuning` and what `configure` chose. The optimizer's state and the states of stateful
-    layers aren't in it: they start anew. A loss of one's own must be one that can be pickled.
+    layers aren't in it: they start anew. A loss or a callback of one's own must be one that can be pickled.
     """
 
     def __init__(

@@ -198,11 +198,30 @@ def test_what_is_no_callback_is_told_by_configure(given: Any, message: str) -> N
     assert [*found.fit(X, Y, verbose=False).history] == ["loss"]
 
 
+PLAIN = "model Plain { input x: float[3]  Dense(1)  train { loss = mse  optimizer = SGD(0.1) } }"
+
+
+def test_a_model_is_copied_in_the_middle_of_a_training_with_files(tmp_path: Path) -> None:
+    """Open files and the run aren't copied with it, nor the model itself a second time."""
+    found, copies = rnnspec.compile(PLAIN, seed=1), []
+    logs = [
+        CSVLogger(tmp_path / "log.csv"),
+        TensorBoard(tmp_path / "events"),
+        BackupAndRestore(tmp_path / "backup", delete_checkpoint=False),
+    ]
+    found.configure(callbacks=logs)
+    copying = LambdaCallback(on_epoch_end=lambda epoch, logs: copies.append((copy.deepcopy(found), pickle.dumps(found))))
+    found.fit(np.ones((4, 3)), np.ones(4), verbose=False, callbacks=[copying])
+    made, content = copies[0]
+    for other in (made, pickle.loads(content)):
+        for path in (tmp_path / "backup").iterdir():
+            path.unlink()
+        assert len(other.fit(np.ones((4, 3)), np.ones(4), epochs=2, verbose=False).epoch) == 2
+        assert len((tmp_path / "log.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
 class Own(EarlyStopping):
     """Which another process doesn't know."""
-
-
-PLAIN = "model Plain { input x: float[3]  Dense(1)  train { loss = mse  optimizer = SGD(0.1) } }"
 
 
 def test_callbacks_of_configure_are_in_file_and_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
