@@ -133,7 +133,7 @@ def test_checkpoints_of_a_training_that_was_broken_off_are_not_written_over(plac
     said = place.refuses(*TRAIN, "--checkpoint", "every=1")
     assert "add --resume to go on, or remove the folder" in " ".join(said.split())
     assert "it is a checkpoint of another model than this one" in place.refuses(*TRAIN, "--resume", "-P", "units=3")
-    assert "batches an epoch" in place.refuses(*TRAIN, "--resume", "--batch-size", "3")
+    assert "was begun without --batch-size, and is now with --batch-size 3" in place.refuses(*TRAIN, "--resume", "--batch-size", "3")
     assert checkpoints(place) == before
 
 
