@@ -97,6 +97,8 @@ class Optimizer(ABC):
     gradient_accumulation_steps: int | None = None
 
     def __post_init__(self) -> None:
+        self._known: tuple[int, object, float] = (-1, None, 0.0)
+        """The last number of batches with what its schedule gave: each is asked for several times."""
         self._check_together()
         self.iterations = self.accumulated = 0
         self._average: Array = _NOTHING
@@ -226,11 +228,14 @@ class Optimizer(ABC):
         schedule = self._schedule
         if isinstance(schedule, float) or not isinstance(schedule, LearningRateSchedule):
             return schedule
+        if self._known[0] == batches and self._known[1] is schedule:
+            return self._known[2]
         given = schedule(batches)
         number = finite_number(given)
         if number is None or not self.rates.holds(number):
             name, expected = type(schedule).__name__, f"expected a finite number {self.rates.interval}"
             raise ValueError(f"{type(self).__name__}: the schedule {name} gave {given!r} for step {batches}; {expected}")
+        self._known = batches, schedule, number
         return number
 
     # What a rule says

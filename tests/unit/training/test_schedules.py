@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rnnspec
 from rnnspec import optimizers, schedules
 from rnnspec.callbacks import LambdaCallback, LearningRateScheduler, ReduceLROnPlateau
 from rnnspec.contract.signature import Config, TrainSettings
@@ -228,3 +229,18 @@ def test_weights_without_decay_are_named_before_a_model_has_the_optimizer() -> N
     found.configure(optimizer=optimizer)
     with pytest.raises(ValueError, match=r"a model has this optimizer already: call it before model\.configure"):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_a_schedule_is_asked_once_for_each_batch() -> None:
+    asked: list[int] = []
+
+    class Counting(LearningRateSchedule):
+        def __call__(self, step: int) -> float:
+            asked.append(step)
+            return 0.01
+
+    model = rnnspec.compile("model M { input x: float[time, 2]\n LSTM(2)\n Dense(1) }", seed=0)
+    model.configure(loss="mse", optimizer=Adam(Counting()))
+    model.fit(np.zeros((12, 3, 2)), np.zeros(12), batch_size=4, epochs=2, verbose=False)
+    assert asked == sorted(set(asked))
+    assert set(asked) >= set(range(6))
