@@ -73,6 +73,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
+    "estimators": LOW | {"api", "callbacks", "data", "driver", DATA, "training"},
+    "sklearn": {"estimators"},
     "interop": LOW | {DATA},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
