@@ -150,20 +150,23 @@ def for_model(signature: Signature, data: Data, *, name: str) -> Any:
 
 
 def _finite(values: Any, name: str) -> Any:
-    listed: list[Any] = cast(list[Any], values) if isinstance(values, list) else [values]
-    for each in listed:
+    for each in cast(list[Any], values) if isinstance(values, list) else [values]:
         if getattr(each, "dtype", np.dtype(object)).kind == "f":
             assert_all_finite(each, estimator_name=name, input_name="X")
-    return values
+    return cast(Any, values)
 
 
 def _shaped(signature: Signature, values: Any, data: Data) -> Any:
     (spec,) = signature.inputs
     if spec.integer and data.form == "sequences" and data.features == 1:
-        return [each[:, 0] for each in cast(list[Array], values)] if isinstance(values, list) else values[..., 0]
+        return _first_features(cast(list[Any], values)) if isinstance(values, list) else values[..., 0]
     if data.form == "rows" and not spec.integer and len(spec.shape) == 2:
         if spec.shape[1] != 1:
             expected = f"sequences of {spec.shape[1]} features, (samples, time, {spec.shape[1]}) or a list of (time, {spec.shape[1]})"
             raise ValueError(f"X: input {spec.name} takes {expected}, got rows of shape {values.shape}")
         return values[..., None]
-    return cast(Any, values)
+    return values
+
+
+def _first_features(sequences: list[Any]) -> list[Any]:
+    return [each[:, 0] for each in sequences]
