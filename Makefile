@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak bench bench-peers clean
+.PHONY: demo test test-all check fuzz soak interop bench bench-peers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,13 @@ fuzz: $(VENV)/.installed-test
 SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
+
+# Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="jax keras torch" for more.
+FRAMEWORKS := jax keras
+interop: | $(BIN)/python
+	test -x build/interop/bin/python || $(BIN)/python -m venv build/interop
+	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(FRAMEWORKS)
+	RNNSPEC_INTEROP=1 build/interop/bin/python -m pytest -q tests/interop
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
 bench: $(VENV)/.installed

@@ -20,6 +20,7 @@ MODULES = (
     "rnnspec.training.reports",
     "rnnspec.data",
     "rnnspec.decoding",
+    "rnnspec.sklearn",
     "rnnspec.diagnostics",
 )
 """Public modules, in the page's order; the tests hold that each module beside `rnnspec/api.py` that has an `__all__` is one."""
@@ -76,7 +77,7 @@ def _methods(value: Any) -> Iterator[tuple[str, Any]]:
         return
     for name in sorted(dir(value)):
         found = inspect.getattr_static(value, name)
-        hidden = name.startswith("_") or name in hooks or f"{value.__name__}.{name}" in HIDDEN
+        hidden = name.startswith("_") or name in hooks or f"{value.__name__}.{name}" in HIDDEN or _is_foreign(found)
         if hidden or not (inspect.isfunction(found) or _is_property(found)) or not _doc_of(found):
             continue
         yield name, found
@@ -84,6 +85,11 @@ def _methods(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _is_property(found: Any) -> bool:
     return isinstance(found, property) or (hasattr(found, "__get__") and hasattr(found, "func"))
+
+
+def _is_foreign(found: Any) -> bool:
+    """Whether a method is inherited from another package."""
+    return not getattr(getattr(found, "fget", found), "__module__", "rnnspec").startswith("rnnspec")
 
 
 def _doc_of(found: Any) -> str:

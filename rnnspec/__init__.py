@@ -24,7 +24,7 @@ _HOMES = {
     "Tuning": "rnnspec.contract.tuning",
 }
 
-_MODULES = ("callbacks", "data", "decoding", "losses", "metrics", "optimizers", "schedules")
+_MODULES = ("callbacks", "data", "decoding", "jax", "keras", "losses", "metrics", "optimizers", "schedules", "sklearn")
 """The public modules, which are there without an import of their own, as Keras's are."""
 
 

@@ -31,6 +31,7 @@ from rnnspec.runtime.storage import model_file
 from rnnspec.runtime.storage.object_cache import ObjectCache
 from rnnspec.source import SourceFile
 from rnnspec.spec_files import Spec, Unreadable, read_source
+from rnnspec.training.configuration import Beside, beside_of
 from rnnspec.training.model import Model
 
 if TYPE_CHECKING:
@@ -106,18 +107,21 @@ def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
     return _loaded(file, checked_tuning(tuning), warn_at=4)
 
 
-def restored(content: bytes) -> Model:
-    """The model in a file's bytes, as by `load`, without warnings: for copies of a model that has given them."""
-    return _loaded(content, DEFAULT_TUNING, warn_at=None)
+def restored(content: bytes, beside: object = None) -> Model:
+    """The copy of a model, from its file's bytes and what is beside them; without warnings, which the model itself has given."""
+    found = beside_of(beside)
+    model = _loaded(content, found.tuning, warn_at=None, beside=found)
+    model.take_beside(found)
+    return model
 
 
-def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Model:
+def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None, beside: Beside | None = None) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
         model = _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
         model.take_texts(source.path, saved.texts)
-        model.take_training(saved)
+        model.take_training(saved, beside=beside)
         return model
     except SpecError:
         raise

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
 
-from rnnspec.contract.tuning import Tuning
+from rnnspec.contract.tuning import DEFAULT_TUNING, Tuning, checked_tuning
 from rnnspec.frozen import frozen
+from rnnspec.version import __version__
 
 if TYPE_CHECKING:
     from rnnspec.contract.signature import Config
@@ -36,13 +39,31 @@ class Configuration:
 class Beside:
     """The parts of a model's copy beside its file.
 
-    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning, what `configure` chose, if it
-    was called, and the layers that aren't trained.
+    Its seed, where its stream of random numbers is, its threads if they were chosen, its tuning. `configuration` and `optimizer`: those
+    of which something can't be written to a file, such as a loss of one's own; None else.
     """
 
     seed: int
     random: dict[str, Any] | None
     threads: int | None
     tuning: Tuning
-    configuration: Configuration | None
-    frozen: frozenset[str] = frozenset()
+    configuration: Configuration | None = None
+    optimizer: Optimizer | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """A dict for pickle, which another version can look at before it takes it."""
+        tuning = {each.name: getattr(self.tuning, each.name) for each in fields(Tuning)}
+        changed = {name: value for name, value in tuning.items() if value != getattr(DEFAULT_TUNING, name)}
+        return {"rnnspec": __version__, **{each.name: getattr(self, each.name) for each in fields(Beside)}, "tuning": changed}
+
+
+def beside_of(given: object) -> Beside:
+    """What `Beside.as_plain` gave; ValueError for what another version of this package has pickled, and can't be read here."""
+    said: dict[str, Any] = dict(cast(Mapping[str, Any], given)) if isinstance(given, Mapping) else {}
+    writer = said.pop("rnnspec", "another version")
+    tuning: Any = said.pop("tuning", None)
+    parts, thresholds = ({each.name for each in fields(cls)} for cls in (Beside, Tuning))
+    if {*said, "tuning"} != parts or not isinstance(tuning, dict) or not thresholds.issuperset(cast(Mapping[str, Any], tuning)):
+        advice = "pickle it with this one, or take the file that model.save writes"
+        raise ValueError(f"this model was pickled by rnnspec {writer}, and version {__version__} can't read it: {advice}")
+    return Beside(tuning=checked_tuning(Tuning(**cast(Mapping[str, Any], tuning))), **said)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-Restore: TypeAlias = Callable[[bytes], "Model"]
-"""A model from its file's bytes; a function that pickle finds by its name."""
+Restore: TypeAlias = Callable[[bytes, dict[str, Any]], "Model"]
+"""A model from its file's bytes and from what is beside them, see `Beside.as_plain`; a function that pickle finds by its name."""
 
 
 class Model(SavedModel):
@@ -45,8 +45,9 @@ class Model(SavedModel):
     replaces the first three. The optimizer keeps its state over calls of `fit` and `train_on_batch`.
 
     A model can be pickled and copied (`pickle`, `copy`, process pools). A copy is what `save` writes, with weights of its own, and
-    goes on with the same random numbers, `threads`, `tuning` and what `configure` chose. The optimizer's state and the states of stateful
-    layers aren't in it: they start anew. A loss or a callback of one's own must be one that can be pickled.
+    goes on to the bit as a model that was saved and loaded does; `threads` and `tuning` are kept too. A loss, a metric, a schedule, a
+    callback or an optimizer of one's own, which `save` can't write, goes along as pickle has it: it must be one that pickle finds by its
+    name.
     """
 
     def __init__(
@@ -183,32 +184,14 @@ class Model(SavedModel):
             self._trainer = trainer
             self._configured = self._chosen = chosen
 
-    def __reduce__(self) -> tuple[Restore, tuple[bytes], Beside]:
+    def __reduce__(self) -> tuple[Restore, tuple[bytes, dict[str, Any]]]:
         if self._restore is None:
             raise TypeError("only models that rnnspec.compile or rnnspec.load gave can be copied or pickled")
-        content = model_file.encode(self._artifact())
+        artifact, left_out = self.state_artifact(copied=True)
         threads = None if self.threads == default_threads() else self.threads
-        chosen = self._chosen
-        if self._updates is not None and ((chosen is not None and chosen.optimizer is not None) or self._has_new_settings):
-            chosen = replace(chosen or self._configured, optimizer=self._updates.optimizer.fresh())
-        return self._restore, (content,), Beside(*self._randomness(), threads, self.tuning, chosen, self._frozen)
-
-    def __setstate__(self, state: Beside) -> None:
-        """Sets up a model that was just restored."""
-        self._set_randomness(state.seed, state.random)
-        self._take_frozen(state.frozen)
-        if state.threads is not None:
-            self.threads = state.threads
-        if state.tuning != self.tuning:
-            self.tuning = state.tuning
-            if self._updates is not None:
-                self._set_optimizer(self._updates.optimizer)
-        if (chosen := state.configuration) is not None:
-            self._set_up()
-            self._trainer = self._trainer_for(chosen)
-            self._configured = self._chosen = chosen
-            if chosen.optimizer is not None:
-                self._set_optimizer(chosen.optimizer)
+        configuration, optimizer = self._own_parts() if left_out else (None, None)
+        beside = Beside(*self._randomness(), threads, self.tuning, configuration, optimizer)
+        return self._restore, (model_file.encode(artifact), beside.as_plain())
 
     def fit(
         self,

@@ -6,6 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -18,7 +19,7 @@ from rnnspec.runtime.model.weights import PartialWeights
 from rnnspec.runtime.native.stateful import StatefulExecutable
 from rnnspec.runtime.storage import dataclass_json, model_file
 from rnnspec.training.batch_calls import BatchCalls
-from rnnspec.training.configuration import Configuration
+from rnnspec.training.configuration import Beside, Configuration
 
 if TYPE_CHECKING:
     from rnnspec.contract.signature import Config
@@ -76,7 +77,7 @@ class SavedModel(BatchCalls):
         """Writes the model to one file, `.rnnc`: spec, parameters, weights and the state of its training, without code.
 
         `rnnspec.load` reads it, and a training goes on to the bit: what `configure` set, the optimizer's state, where the streams of
-        random numbers are, and the states of stateful layers are in it. A loss, a metric, a schedule or a callback that is an object of
+        random numbers are, and the states of stateful layers are in it. A loss, a metric, a schedule, a callback or an optimizer of
         your own can't be written: a warning, `rnnspec.diagnostics.UnsavedWarning`, names it. `file`: a path, or an open binary file.
         OSError leaves an older file as it was. An older file's mode is kept.
 
@@ -95,8 +96,11 @@ class SavedModel(BatchCalls):
             warnings.warn(UnsavedWarning(f"{what} can't be written to a model's file: {advice}"), stacklevel=2)
         model_file.save(artifact, file)
 
-    def state_artifact(self, run: Any = None) -> tuple[model_file.Artifact, tuple[str, ...]]:
-        """The contents of the model's file, of one moment, and what can't be written, in words. `run`: plain data of a checkpoint."""
+    def state_artifact(self, run: Any = None, *, copied: bool = False) -> tuple[model_file.Artifact, tuple[str, ...]]:
+        """The contents of the model's file, of one moment, and what can't be written, in words.
+
+        `run`: plain data of a checkpoint. `copied`: an optimizer that can't be written goes along, so that its state is kept.
+        """
         plain = super()._artifact()
         seed, random = self._randomness()
         carried = self._executable.states if isinstance(self._executable, StatefulExecutable) else {}
@@ -113,12 +117,13 @@ class SavedModel(BatchCalls):
             return flat.copy(), states
 
         flat, states = self._parameters.read(both)
-        arrays = {f"{_OPTIMIZER}{name}": value for name, value in states.items()}
-        arrays |= {f"{_STATES}{name}": value for name, value in carried.items()}
         configuration, left_out = (None, ()) if self._chosen is None else saved_training.saved_configuration(self._chosen)
         optimizer, more = (None, ()) if updates is None else saved_training.optimizer_config(updates.optimizer)
         left_out = (*left_out, *more)
-        trained = updates is not None and (self.iterations > 0 or self._chosen is not None or self._has_new_settings)
+        stays = optimizer is not None or run is not None or copied
+        arrays = {f"{_OPTIMIZER}{name}": value for name, value in states.items() if stays}
+        arrays |= {f"{_STATES}{name}": value for name, value in carried.items()}
+        trained = updates is not None and (updates.optimizer.batches > 0 or self._chosen is not None or self._has_new_settings)
         if not trained and configuration is None and idle:
             return plain, ()
         saved = saved_training.SavedTraining(
@@ -183,10 +188,27 @@ class SavedModel(BatchCalls):
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
-    def take_training(self, saved: model_file.Artifact, *, running: bool = False) -> Any:
+    def _own_parts(self) -> tuple[Configuration | None, Optimizer | None]:
+        """What `configure` set and the optimizer without its state, where something of them can't be written to a file."""
+        from rnnspec.training import saved_training
+
+        chosen, updates = self._chosen, self._updates
+        with_own = chosen is not None and bool(saved_training.saved_configuration(chosen)[1])
+        own_rule = updates is not None and bool(saved_training.optimizer_config(updates.optimizer)[1])
+        given = replace(chosen, optimizer=None) if chosen is not None and with_own else None
+        return given, updates.optimizer.fresh() if updates is not None and own_rule else None
+
+    def take_beside(self, beside: Beside) -> None:
+        """Takes what a copy has beside its file, once the model has taken the file's state."""
+        self._set_randomness(beside.seed, beside.random)
+        if beside.threads is not None:
+            self.threads = beside.threads
+
+    def take_training(self, saved: model_file.Artifact, *, running: bool = False, beside: Beside | None = None) -> Any:
         """Goes on from a file's state; the `run` of a checkpoint, None of any other file. ValueError for a state that doesn't fit.
 
         `running`: in a training with its own loss, metrics and optimizer, which stay; the optimizer takes the settings and the state.
+        `beside`: of a copy, with the parts that the file couldn't hold.
         """
         if not saved.training:
             return None
@@ -196,12 +218,16 @@ class SavedModel(BatchCalls):
         found = dataclass_json.from_json(saved_training.SavedTraining, saved.training)
         with self._changing:
             self._set_randomness(found.seed, saved_training.read_text(found.random))
-            if (chosen := found.configuration) is not None and not running:
+            if beside is not None and beside.configuration is not None:
+                self._take_configuration(beside.configuration, "")
+            elif (chosen := found.configuration) is not None and not running:
                 fields = saved_training.configuration_of(chosen, self._outputs)
                 self._take_configuration(Configuration(**fields), ", ".join(chosen.own_losses))
             if not running:
                 self._take_frozen(self.signature.frozen if found.frozen is None else found.frozen)
-            if found.optimizer is not None:
+            if beside is not None and beside.optimizer is not None:
+                self._set_optimizer(beside.optimizer)
+            elif found.optimizer is not None:
                 current = None if self._updates is None else self._updates.optimizer
                 if not running:
                     if current is None or saved_training.optimizer_config(current)[0] != found.optimizer:
@@ -210,13 +236,14 @@ class SavedModel(BatchCalls):
                     raise ValueError(f"it is of a training by {found.optimizer.name}, this one has another optimizer")
                 else:
                     saved_training.set_settings(current, found.optimizer)
-            self._restore_arrays(saved.arrays)
+            self._restore_arrays(saved.arrays, own=found.optimizer is None)
             return saved_training.together(saved_training.read_text(found.run), saved.arrays)
 
-    def _restore_arrays(self, arrays: Mapping[str, Array]) -> None:
-        if self._updates is not None:
+    def _restore_arrays(self, arrays: Mapping[str, Array], *, own: bool) -> None:
+        """`own`: the optimizer that they are of couldn't be written, and may have left no state."""
+        states = {name.removeprefix(_OPTIMIZER): value for name, value in arrays.items() if name.startswith(_OPTIMIZER)}
+        if self._updates is not None and (states or not own):
             optimizer = self._updates.optimizer
-            states = {name.removeprefix(_OPTIMIZER): value for name, value in arrays.items() if name.startswith(_OPTIMIZER)}
             self._parameters.change(lambda _: optimizer.restore(states))
         states = {name.removeprefix(_STATES): value for name, value in arrays.items() if name.startswith(_STATES)}
         if isinstance(self._executable, StatefulExecutable):

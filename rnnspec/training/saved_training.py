@@ -19,13 +19,13 @@ from rnnspec.frozen import frozen
 from rnnspec.training.losses import NamedLoss
 from rnnspec.training.metrics import MetricNames
 from rnnspec.training.named_callbacks import callback_config, check_saved
+from rnnspec.training.optimizers import OPTIMIZERS, Optimizer
 from rnnspec.training.schedules import LearningRateSchedule, MissingSchedule, schedule_config
 from rnnspec.training.sequence_losses import SEQUENCE_LOSSES
 from rnnspec.training.settings import losses_for, make_optimizer
 
 if TYPE_CHECKING:
     from rnnspec.training.configuration import Configuration
-    from rnnspec.training.optimizers import Optimizer
 
 Plain: TypeAlias = Any
 """Numbers, texts, None, arrays, and lists and dicts of these."""
@@ -84,8 +84,11 @@ def config_of(made: object) -> Config:
     return Config(type(made).__name__, tuple((name, _argument(value)) for name, value in settings.items()))
 
 
-def optimizer_config(optimizer: Optimizer) -> tuple[Config, tuple[str, ...]]:
-    """An optimizer by its name and its settings, and what of it can't be written, in words."""
+def optimizer_config(optimizer: Optimizer) -> tuple[Config | None, tuple[str, ...]]:
+    """An optimizer by its name and its settings, None for one of one's own, and what of it can't be written, in words."""
+    name = type(optimizer).__name__
+    if OPTIMIZERS.get(name) is not type(optimizer):
+        return None, (f"the optimizer {name}",)
     settings = optimizer.settings()
     schedule, left_out = settings["learning_rate"], tuple[str, ...]()
     if isinstance(schedule, LearningRateSchedule):
@@ -95,7 +98,7 @@ def optimizer_config(optimizer: Optimizer) -> tuple[Config, tuple[str, ...]]:
         settings[EXCLUDED] = optimizer.undecayed.patterns
     if optimizer.undecayed.weights:
         settings[EXCLUDED_WEIGHTS] = optimizer.undecayed.weights
-    return Config(type(optimizer).__name__, tuple((name, _argument(value)) for name, value in settings.items())), left_out
+    return Config(name, tuple((each, _argument(value)) for each, value in settings.items())), left_out
 
 
 def set_settings(optimizer: Optimizer, saved: Config) -> None:

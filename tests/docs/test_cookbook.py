@@ -93,6 +93,15 @@ def check_service(ran: list[Ran], folder: Path) -> None:
     assert shown(ran) == ["True"] * 3
 
 
+def check_sklearn(ran: list[Ran], folder: Path) -> None:
+    words = shown(ran)
+    assert float(words[words.index("accuracy") + 1]) > 0.85
+    assert words[words.index("best") + 1] in ("4", "8") and float(words[words.index("best") + 2]) > 0.5
+    assert float(words[words.index("features") + 1]) > 0.85
+    assert float(words[words.index("score") + 1]) > 0.8
+    assert words.count("['speaker") == 2
+
+
 PAGES: dict[str, tuple[Callable[[Path], None], Callable[[list[Ran], Path], None]]] = {
     "text.md": (texts, check_texts),
     "forecasting.md": (nothing, check_forecast),
@@ -102,6 +111,7 @@ PAGES: dict[str, tuple[Callable[[Path], None], Callable[[list[Ran], Path], None]
     "resuming.md": (nothing, check_resumed),
     "losses.md": (nothing, check_losses),
     "service.md": (nothing, check_service),
+    "sklearn.md": (nothing, check_sklearn),
 }
 """For each page, files that it needs, made in the folder where it runs, and what must come of it."""
 

@@ -12,7 +12,7 @@ import pytest
 
 import rnnspec
 from docs.generate import ROOT
-from rnnspec import callbacks, data, decoding, optimizers, schedules
+from rnnspec import callbacks, data, decoding, optimizers, schedules, sklearn
 from rnnspec import losses as public_losses
 from rnnspec import metrics as public_metrics
 from rnnspec.runtime.model.compiled_model import CompiledModel
@@ -69,6 +69,8 @@ EXAMPLES: dict[str, Any] = {
     "data.split": data.split,
     "data.windows": data.windows,
     "decoding": decoding,
+    "sklearn": sklearn,
+    **{f"sklearn.{name}": vars(sklearn)[name] for name in sklearn.__all__},
     "decoding.ctc_greedy_decode": decoding.ctc_greedy_decode,
     "decoding.ctc_beam_decode": decoding.ctc_beam_decode,
     "decoding.crf_decode": decoding.crf_decode,

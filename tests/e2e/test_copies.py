@@ -10,6 +10,7 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import Model
+from rnnspec import Model, Tuning
+from rnnspec.callbacks import Callback
 from rnnspec.contract.executable import Array
 from rnnspec.contract.thread_count import default_threads
-from rnnspec.diagnostics import SpecWarning
+from rnnspec.diagnostics import SpecWarning, UnsavedWarning
 from rnnspec.driver import compilation, source_files
 from rnnspec.runtime.native.executable import NativeExecutable
+from rnnspec.schedules import LearningRateSchedule
 from rnnspec.training.optimizers import SGD
 
 SPEC = """
@@ -225,17 +228,139 @@ def test_what_configure_chose_later_counts() -> None:
     assert same(found, model)
 
 
-def test_an_optimizers_state_starts_anew_in_a_copy() -> None:
-    """Unlike a model that was saved and loaded, which goes on."""
-    model = rnnspec.compile(SPEC.replace("Dropout(0.5)", ""), seed=3)
+class Faster(SGD):
+    """An optimizer of one's own, which a model's file can't hold."""
+
+
+@dataclass(frozen=True)
+class Halved(LearningRateSchedule):
+    """A schedule of one's own."""
+
+    first: float
+
+    def __call__(self, step: int) -> float:
+        return self.first * 0.5**step
+
+
+TRAINED: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "the spec's optimizer": dict,
+    "momentum": lambda: {"optimizer": SGD(learning_rate=0.1, momentum=0.9)},
+    "gathered gradients": lambda: {"optimizer": SGD(learning_rate=0.1, gradient_accumulation_steps=4)},
+    "a schedule of one's own": lambda: {"optimizer": SGD(learning_rate=Halved(0.5), momentum=0.9)},
+    "an optimizer of one's own": lambda: {"optimizer": Faster(learning_rate=0.1, momentum=0.9)},
+    "all of one's own": lambda: {"loss": Scaled(2.0), "optimizer": Faster(learning_rate=Halved(0.5), momentum=0.9)},
+}
+
+
+@pytest.mark.parametrize("kind", ["copy", "deepcopy", "pickle 5"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_goes_on_to_the_bit_in_a_copy(kind: str, name: str) -> None:
+    """With the optimizer's state, and with the numbers that dropout draws."""
+    model = rnnspec.compile(SPEC, seed=3)
+    if given := TRAINED[name]():
+        model.configure(**given)
     for _ in range(3):
         model.train_on_batch(X, Y)
-    found, loaded = copy.deepcopy(model), rnnspec.load(saved(model))
-    assert (found.iterations, loaded.iterations) == (0, 3)
-    for each in (found, loaded, model):
+    copies = [COPIES[kind](model), COPIES[kind](COPIES[kind](model))]
+    assert all(found.iterations == model.iterations for found in copies)
+    losses = [model.train_on_batch(X, Y) for _ in range(3)]
+    for found in copies:
+        assert [found.train_on_batch(X, Y) for _ in range(3)] == losses
+        assert same(found, model)
+
+
+def test_gathered_gradients_are_kept_before_the_first_update() -> None:
+    model = rnnspec.compile(SPEC.replace("learning_rate = 0.01", "gradient_accumulation_steps = 2"), seed=3)
+    model.train_on_batch(X, Y)
+    copies = [pickle.loads(pickle.dumps(model)), rnnspec.load(saved(model))]
+    for each in (model, *copies):
         each.train_on_batch(X, Y)
-    assert same(loaded, model)
-    assert not same(found, model)
+    assert model.iterations == 1
+    assert all(found.iterations == 1 and same(found, model) for found in copies)
+
+
+def test_an_optimizer_of_ones_own_is_named_where_it_cannot_be_saved() -> None:
+    """Its file could be written, and then not be loaded."""
+    model = rnnspec.compile(SPEC, seed=3)
+    model.configure(optimizer=Faster(learning_rate=0.5))
+    model.train_on_batch(X, Y)
+    with pytest.warns(UnsavedWarning, match=r"^the optimizer Faster can't be written to a model's file"):
+        content = saved(model)
+    found = rnnspec.load(content)
+    assert same(found, model)
+    assert found.iterations == 0
+
+
+def test_a_copy_keeps_the_tuning_and_late_updates() -> None:
+    """The tuning comes first: an optimizer's state is laid out by it."""
+    spec = "model Table { input t: int[time]  Embedding(50, 4)  LSTM(3)  Dense(1)  train { loss = mse  optimizer = Adam() } }"
+    model = rnnspec.compile(spec, seed=1, tuning=Tuning(large_table=10))
+    ids = np.arange(12).reshape(4, 3)
+    model.train_on_batch(ids, Y)
+    found = pickle.loads(pickle.dumps(model))
+    assert found.tuning == model.tuning
+    for each in (model, found):
+        each.train_on_batch(ids + 20, Y)
+    assert same(found, model)
+
+
+def test_a_model_is_copied_in_the_midst_of_its_training() -> None:
+    """By a callback: the copy is a model that isn't being trained, and is what the model was at that moment."""
+    copies: list[Model] = []
+
+    class Copying(Callback):
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            copies.extend(COPIES[kind](self.model) for kind in ("deepcopy", "pickle 5"))
+
+    model = rnnspec.compile(SPEC, seed=3)
+    model.fit(X, Y, batch_size=2, epochs=2, verbose=False, callbacks=[Copying()])
+    assert [found.iterations for found in copies] == [2, 2, 4, 4]
+    assert same(copies[0], copies[1]) and same(copies[3], model) and not same(copies[0], model)
+    copies[0].configure(loss="mae")
+    copies[0].fit(X, Y, batch_size=2, verbose=False)
+
+
+def test_models_are_pickled_by_several_threads_while_one_trains() -> None:
+    model = rnnspec.compile(SPEC, seed=3)
+
+    def copied(_: int) -> bool:
+        found = pickle.loads(pickle.dumps(model))
+        return all(np.isfinite(value).all() for value in found.get_weights())
+
+    with ThreadPoolExecutor(3) as pool:
+        training = pool.submit(model.fit, X, Y, epochs=30, verbose=False)
+        assert all(pool.map(copied, range(8)))
+        training.result()
+    assert model.iterations == 30
+
+
+def test_a_pickle_of_another_version_is_told() -> None:
+    model = rnnspec.compile(SPEC, seed=3)
+    restore, (content, beside) = model.__reduce__()
+    for other in (None, 3, {**beside, "rnnspec": "9.0", "more": 1}, {**beside, "rnnspec": "9.0", "tuning": {"other": 1}}):
+        with pytest.raises(
+            ValueError, match=r"this model was pickled by rnnspec .*, and version .* can't read it: pickle it with this one"
+        ):
+            restore(content, other)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^<model>: truncated, damaged or not a compiled model"):
+        restore(content[:-100], beside)
+    for end in (1, 100, len(content)):
+        with pytest.raises((EOFError, pickle.UnpicklingError)):
+            pickle.loads(pickle.dumps(model)[:-end])
+
+
+def test_a_file_that_cannot_be_written_to_leaves_the_model_as_it_was(model: Model, tmp_path: Path) -> None:
+    closed = io.BytesIO()
+    closed.close()
+    with pytest.raises(ValueError, match="closed file"):
+        model.save(closed)
+    (tmp_path / "there").write_bytes(b"there")
+    with (tmp_path / "there").open("rb") as only_read, pytest.raises(io.UnsupportedOperation, match="write"):
+        model.save(only_read)
+    with (tmp_path / "there").open("ab") as only_written, pytest.raises(io.UnsupportedOperation, match="read"):
+        rnnspec.load(only_written)  # type: ignore[arg-type]
+    assert (tmp_path / "there").read_bytes() == b"there"
+    assert same(rnnspec.load(saved(model)), model)
 
 
 def test_what_cannot_be_pickled_is_not_lost_silently(model: Model) -> None:
@@ -249,11 +374,17 @@ def test_what_cannot_be_pickled_is_not_lost_silently(model: Model) -> None:
     assert copy.copy(found).evaluate(X, Y) == found.evaluate(X, Y)
 
 
-def test_a_copy_of_a_stateful_model_starts_from_zeros(tmp_path: Path) -> None:
+def test_a_copy_of_a_stateful_model_goes_on_with_its_states() -> None:
+    """As a model that was saved and loaded, and with states of its own."""
     model = rnnspec.compile("model Stateful {\n    input x: float[time, 2]\n    LSTM(3, stateful = true)\n}\n", seed=1)
     first = model.predict(X)
+    found, loaded = copy.deepcopy(model), rnnspec.load(saved(model))
+    second = model.predict(X)
+    assert not np.array_equal(second, first)
+    assert np.array_equal(found.predict(X), second) and np.array_equal(loaded.predict(X), second)
+    found.reset_states()
+    assert np.array_equal(found.predict(X), first)
     assert not np.array_equal(model.predict(X), first)
-    assert np.array_equal(copy.deepcopy(model).predict(X), first)
 
 
 def test_a_copy_warns_nobody() -> None:

@@ -73,6 +73,11 @@ MAY_KNOW: dict[str, set[str]] = {
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
+    "estimators": LOW | {"api", "callbacks", "data", "driver", DATA, "training"},
+    "sklearn": {"estimators"},
+    "frameworks": LOW | {"training"},
+    "jax": {"frameworks", "training"},
+    "keras": LOW | {"api", "frameworks", "jax", "training"},
     "interop": LOW | {DATA},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
@@ -88,10 +93,11 @@ Read from the top: a room stands on the floor above the highest room that it may
 """
 
 COMMANDS = (".build", ".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
-HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpoolctl", "typer"}
+HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
 LATE = {
     "rnnspec",
     "rnnspec.api",
+    "rnnspec.keras",
     "rnnspec.runtime.model.learning",
     "rnnspec.training.constructors",
     "rnnspec.training.metrics",
@@ -102,7 +108,8 @@ LATE = {
     *(f"rnnspec.cli{module}" for module in ("", ".app", ".specs", *COMMANDS)),
 }
 """Modules that may import the package's own modules inside functions, so that `import rnnspec`, `--version`, `--help` and a command
-each load only what they need, and advice is loaded with the first fault, training with the first loss, drawing with the first curve."""
+each load only what they need, and advice is loaded with the first fault, training with the first loss, drawing with the first curve,
+JAX with Keras's back end of that name."""
 
 CELL_NAMES = re.compile(r"lstm|gru(?![a-z])|simple_?rnn", re.IGNORECASE)
 

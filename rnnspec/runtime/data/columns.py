@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnnspec.contract.executable import Array
 from rnnspec.frozen import frozen
-from rnnspec.runtime.data.not_numbers import as_list, batches_problem, problem, unreadable
+from rnnspec.runtime.data.not_numbers import as_list, batches_problem, by_dlpack, problem, unreadable
 from rnnspec.runtime.data.sample_errors import SampleError, sample_error
 from rnnspec.runtime.data.shape_hints import hint_for_list
 
@@ -112,7 +112,10 @@ def as_numbers(value: object, what: str, texts: str = "") -> Array:
     if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{what}: a masked array; give its data, and its steps' mask as mask=")
     if type(value) is not np.ndarray:
-        value = as_list(value)
+        try:
+            value = by_dlpack(as_list(value))
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
         if (foreign := unreadable(value)) is not None:
             raise ValueError(f"{what}: {batches_problem(foreign)}")
     try:

@@ -21,7 +21,7 @@ _ITERATOR = (
 _BATCHES = f"what gives one batch after the other isn't an array: {_ITERATOR}"
 
 _LEAVES: tuple[type[object], ...] = (np.ndarray, np.generic, Number, str, bytes, bytearray, memoryview, array.array, range, type(None))
-_ARRAYS = ("__array__", "__array_interface__", "__array_struct__")
+_ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 _DEEPEST = 64
 
 
@@ -68,8 +68,18 @@ def _is_foreign(value: object) -> bool:
 
 
 def is_array(value: object) -> bool:
-    """Whether numpy takes the value as an array of its own accord."""
+    """Whether numpy takes the value as an array, of its own accord or by DLPack."""
     return any(hasattr(value, name) for name in _ARRAYS)
+
+
+def by_dlpack(value: object) -> object:
+    """An array of another library that has DLPack alone, as a view of its memory; all else as it is. ValueError for memory of a device."""
+    if not hasattr(value, "__dlpack__") or any(hasattr(value, name) for name in _ARRAYS[:-1]):
+        return value
+    try:
+        return np.from_dlpack(cast(Any, value))
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{type(value).__name__} can't be read by DLPack: {error}") from None
 
 
 def batches_problem(value: object) -> str:

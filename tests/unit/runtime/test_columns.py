@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from rnnspec.runtime.data.columns import PaddedArray, RaggedArray, as_numbers, place, ragged
+from rnnspec.runtime.data.sources import source_of
 
 
 def column() -> RaggedArray:
@@ -73,3 +76,31 @@ def test_as_numbers() -> None:
         assert str(raised.value) == message
     with pytest.raises(ValueError, match="x: not an array: "):
         as_numbers([[1, 2], [3]], "x")
+
+
+class Foreign:
+    """An array of another library: it has DLPack, and nothing else that numpy knows."""
+
+    def __init__(self, values: np.ndarray[Any, Any], device: int = 1) -> None:
+        self.values, self.device = values, device
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        if self.device != 1:
+            raise BufferError("it lies on another device")
+        return self.values.__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device, 0
+
+
+def test_arrays_by_dlpack_are_taken_without_a_copy() -> None:
+    values = np.ones((2, 3), np.float32)
+    found = as_numbers(Foreign(values), "x")
+    assert np.shares_memory(found, values)
+    assert source_of(Foreign(values)) is None
+    assert ragged([Foreign(values), Foreign(values[:1])], (3,), "x", "steps").longest == 2
+
+
+def test_an_array_by_dlpack_that_numpy_cannot_read_is_told() -> None:
+    with pytest.raises(ValueError, match="x: Foreign can't be read by DLPack: it lies on another device"):
+        as_numbers(Foreign(np.ones(3, np.float32), device=2), "x")

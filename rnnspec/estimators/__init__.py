@@ -1,0 +1,1 @@
+"""Models as scikit-learn's estimators; `rnnspec.sklearn` has their public names."""
