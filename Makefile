@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak interop bench bench-peers clean
+.PHONY: demo test test-all check fuzz soak interop bench bench-peers imported clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,6 +53,11 @@ bench: $(VENV)/.installed
 PEERS := torch jax onnxruntime keras
 bench-peers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(PEERS:%=--install %)
+
+# Public models, imported from their packages and compared with numpy; it downloads 40 MB.
+imported: $(VENV)/.installed-test
+	$(PIP) download --no-deps --dest build/imported textgenrnn==2.0.0 ethnicolr==0.9.8
+	$(BIN)/python examples/imported/models.py build/imported
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

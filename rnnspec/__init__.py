@@ -11,13 +11,32 @@ if TYPE_CHECKING:
     from rnnspec.contract.tuning import Tuning
     from rnnspec.deploy.build import build
     from rnnspec.diagnostics import SpecError
+    from rnnspec.interop.exporting import export_model
+    from rnnspec.interop.graph.refusals import ExportRefused, ImportRefused
+    from rnnspec.interop.importing import import_model
     from rnnspec.training.model import Model
 
-__all__ = ["Model", "SpecError", "Tuning", "__version__", "build", "compile", "load"]
+__all__ = [
+    "ExportRefused",
+    "ImportRefused",
+    "Model",
+    "SpecError",
+    "Tuning",
+    "__version__",
+    "build",
+    "compile",
+    "export_model",
+    "import_model",
+    "load",
+]
 
 _HOMES = {
+    "ExportRefused": "rnnspec.interop.graph.refusals",
+    "ImportRefused": "rnnspec.interop.graph.refusals",
     "build": "rnnspec.deploy.build",
     "compile": "rnnspec.api",
+    "export_model": "rnnspec.interop.exporting",
+    "import_model": "rnnspec.interop.importing",
     "load": "rnnspec.api",
     "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",

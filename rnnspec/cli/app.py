@@ -35,7 +35,9 @@ def rnnspec(
     """Compile recurrent networks from a spec to native code; train and run them."""
 
 
-Name: TypeAlias = Literal["check", "inspect", "opt", "train", "evaluate", "predict", "compile", "build", "profile", "fmt"]
+Name: TypeAlias = Literal[
+    "check", "inspect", "opt", "train", "evaluate", "predict", "compile", "build", "import", "export", "profile", "fmt"
+]
 COMMANDS: tuple[Name, ...] = get_args(Name)
 """The subcommands, in the order of `--help`."""
 
@@ -71,6 +73,10 @@ def _command(name: Name) -> Callable[..., None]:
             from rnnspec.cli.compile import compile as command
         case "build":
             from rnnspec.cli.build import build as command
+        case "import":
+            from rnnspec.cli.import_ import import_ as command
+        case "export":
+            from rnnspec.cli.export import export as command
         case "profile":
             from rnnspec.cli.profile import profile as command
         case "fmt":

@@ -25,10 +25,13 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, IMPORTING, EXPORTING = INTEROP = tuple(
+    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "keras_export", "importing", "exporting")
+)
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "api", "contract", "deploy", "diagnostics", "training"},
+    "": {"version", "api", "contract", "deploy", "diagnostics", "training", INTEROP_GRAPH, IMPORTING, EXPORTING},
     "version": set(),
     "resources": set(),
     "frozen": set(),
@@ -78,22 +81,31 @@ MAY_KNOW: dict[str, set[str]] = {
     "frameworks": LOW | {"training"},
     "jax": {"frameworks", "training"},
     "keras": LOW | {"api", "frameworks", "jax", "training"},
-    "interop": LOW | {DATA},
+    "interop": LOW | {DATA, "frontend", SYNTAX},
+    INTEROP_GRAPH: LOW | {GRAPH},
+    SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
+    KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
+    IMPORTING: LOW | {"api", "training", *RUNTIME, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES},
+    KERAS_EXPORT: LOW | {CATALOGUE, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
+    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "deploy": LOW | {"ir", "kernel", "backend", "driver", "frontend.binding", *RUNTIME, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "datafiles", "profile", "deploy"},
+    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile", "deploy"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 
 Read from the top: a room stands on the floor above the highest room that it may know.
 """
 
-COMMANDS = (".build", ".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
-HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
+COMMANDS = tuple(
+    f".{name}"
+    for name in ("build", "check", "compile", "evaluate", "export", "format", "import_", "inspect", "opt", "predict", "profile", "train")
+)
+HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "tensorflow", "threadpoolctl", "torch", "typer"}
 LATE = {
     "rnnspec",
     "rnnspec.api",
