@@ -74,6 +74,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
     "interop": LOW | {DATA},
+    "interop.torch_files": LOW | {"interop"},
+    "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
