@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak bench bench-peers clean
+.PHONY: demo test test-all check fuzz soak interop bench bench-peers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,13 @@ fuzz: $(VENV)/.installed-test
 SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
+
+# What needs PyTorch: models as its modules, its own answers to files that are written here. TORCH=torch==2.13.0 for a version.
+TORCH := torch
+interop: $(BIN)/python
+	test -x build/interop/bin/python || $(BIN)/python -m venv build/interop
+	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(TORCH)
+	build/interop/bin/python -m pytest -q tests/with_torch/*.py
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
 bench: $(VENV)/.installed
