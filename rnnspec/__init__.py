@@ -10,12 +10,17 @@ if TYPE_CHECKING:
     from rnnspec.api import compile, load
     from rnnspec.contract.tuning import Tuning
     from rnnspec.diagnostics import SpecError
+    from rnnspec.interop.graph.refusals import ExportRefused, ImportRefused
+    from rnnspec.interop.importing import import_model
     from rnnspec.training.model import Model
 
-__all__ = ["Model", "SpecError", "Tuning", "__version__", "compile", "load"]
+__all__ = ["ExportRefused", "ImportRefused", "Model", "SpecError", "Tuning", "__version__", "compile", "import_model", "load"]
 
 _HOMES = {
+    "ExportRefused": "rnnspec.interop.graph.refusals",
+    "ImportRefused": "rnnspec.interop.graph.refusals",
     "compile": "rnnspec.api",
+    "import_model": "rnnspec.interop.importing",
     "load": "rnnspec.api",
     "Model": "rnnspec.training.model",
     "SpecError": "rnnspec.diagnostics",

@@ -117,6 +117,10 @@ class UnsavedWarning(UserWarning):
     """A part of a model that its file can't hold."""
 
 
+class DroppedWarning(UserWarning):
+    """A part of an imported model that a spec can't have, and that would be missed."""
+
+
 class NotFiniteWarning(RuntimeWarning):
     """A training that has ended at a loss, a gradient or a weight that isn't finite."""
 

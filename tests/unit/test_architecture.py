@@ -25,10 +25,13 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, TORCH_FILES, IMPORTING = INTEROP = tuple(
+    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "torch_files", "importing")
+)
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "api", "contract", "diagnostics", "training"},
+    "": {"version", "api", "contract", "diagnostics", "training", INTEROP_GRAPH, IMPORTING},
     "version": set(),
     "resources": set(),
     "frozen": set(),
@@ -73,8 +76,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "driver": LOW | {"frontend", *FRONTEND, "ir", "passes", "kernel", "backend", "backend.llvm_cpu", STORAGE, NATIVE},
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
-    "interop": LOW | {DATA},
-    "interop.torch_files": LOW | {"interop"},
+    "interop": LOW | {DATA, "frontend", SYNTAX},
+    INTEROP_GRAPH: LOW,
+    SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
+    KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
+    TORCH_FILES: LOW | {"interop", INTEROP_GRAPH},
+    IMPORTING: LOW | {"api", "training", "frontend", SYNTAX, *RUNTIME, "interop", *INTEROP},
     "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},

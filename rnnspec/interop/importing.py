@@ -1,0 +1,209 @@
+"""Models from elsewhere: a file is read as a graph, written as a spec, compiled, and given its weights."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnnspec import api
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature
+from rnnspec.diagnostics import DroppedWarning, InternalError, SpecError, SpecWarning
+from rnnspec.files import large_limit, open_file
+from rnnspec.frozen import frozen
+from rnnspec.interop.graph.graph import ImportedGraph
+from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
+from rnnspec.interop.graph.refusals import Finding, ImportRefused
+from rnnspec.interop.own_cells import own_cells
+from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
+from rnnspec.training.model import Model
+
+READERS: tuple[Reader, ...] = ()
+"""The formats that are read, in the order in which a file is offered to them."""
+
+MOST_LAYERS = 2000
+"""The language's limit, before the time that a longer text would take."""
+
+Path_ = str | os.PathLike[str]
+
+
+@frozen
+class Imported:
+    """A model that was imported: the compiled one, its spec's text, and what was changed on the way.
+
+    `inputs`, `outputs`: by the file's names those of the model. `notes`, `dropped`: as of an `ImportedGraph`. `reader`: the format.
+    """
+
+    model: Model
+    text: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    notes: tuple[str, ...]
+    dropped: tuple[str, ...]
+    reader: str
+
+
+def import_model(
+    path: Path_,
+    *,
+    dtype: DTypeLike | None = None,
+    weights: Path_ | None = None,
+    cells: Mapping[str, str] | None = None,
+    inputs: Mapping[str, float | int | str] | None = None,
+    into: Path_ | None = None,
+    map: Mapping[str, str] | None = None,
+) -> Model:
+    """The compiled model of another framework's file, with its weights; its inputs and outputs have the file's names and order.
+
+    argument  type                  meaning                                                                     default
+    --------  --------------------  --------------------------------------------------------------------------  ---------------
+    path      path                  a file of Keras: `.keras`, `.h5`, `.json`, `.weights.h5`                    required
+    dtype     "float32", "float64"  element type of every float input, weight and output                        the file's
+    weights   path                  the weights beside an architecture alone                                    none
+    cells     dict                  by a class of the file, the `.rnn` file of a cell that takes its place       none
+    inputs    dict                  values of inputs that are fixed, by name                                    none
+    into      path                  a spec that the weights are for; its model is given, and none is made       none
+    map       dict                  with `into`: by a layer's name in the file, the one in the spec              names as they are
+
+    `rnnspec.ImportRefused`, a ValueError, says what has no place in a spec, all at once; a warning,
+    `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
+    be read. No code in a file is executed, and no framework is needed. `model.source.text` is the spec that was written.
+
+    >>> import rnnspec
+    >>> model = rnnspec.import_model("examples/imported/words.keras")
+    >>> model.predict([[3, 1, 2]]).shape
+    (1, 4)
+    """
+    options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map)
+    imported = import_into(path, into, dtype, options) if into is not None else import_file(path, dtype, options)
+    for text in imported.dropped:
+        warnings.warn(DroppedWarning(f"{os.fspath(path)}: {text}"), stacklevel=2)
+    return imported.model
+
+
+def reader_options(
+    path: Path_,
+    *,
+    weights: Path_ | None = None,
+    cells: Mapping[str, str] | None = None,
+    inputs: Mapping[str, float | int | str] | None = None,
+    map: Mapping[str, str] | None = None,
+) -> ReaderOptions:
+    """What is said beside the file, as readers take it; SpecError for a file of cells that can't be read."""
+    names, declarations = own_cells(cells or {})
+    return ReaderOptions(None if weights is None else Path(weights), names, declarations, inputs or {}, map or {}, os.fspath(path))
+
+
+def reader_of(path: Path_) -> Reader:
+    """The format of a file, by its content; ImportRefused for an unknown one, OSError for a file that can't be read."""
+    with open_file(path, large_limit()) as file:
+        head = file.read(HEAD)
+    for reader in READERS:
+        if reader.takes(Path(path), head):
+            return reader
+    known = ", ".join(reader.name for reader in READERS)
+    raise ImportRefused(os.fspath(path), [Finding("", "", f"it is in no format that is read here; there are {known}")])
+
+
+def import_file(path: Path_, dtype: DTypeLike | None, options: ReaderOptions) -> Imported:
+    """The model in a file, compiled."""
+    reader = reader_of(path)
+    graph = reader.read(Path(path), options)
+    return imported_from(graph, options.source or os.fspath(path), dtype, reader.name)
+
+
+def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, reader: str) -> Imported:
+    """A graph written as a spec, compiled, with its weights. ImportRefused, in words about `source`, if that can't be."""
+    if len(graph.layers) > MOST_LAYERS:
+        raise ImportRefused(source, [Finding("", "", f"it has {len(graph.layers)} layers, more than the {MOST_LAYERS} of a spec")])
+    spec = write_spec(graph)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpecWarning)
+        try:
+            model = api.compile(spec.text, dtype=graph.dtype if dtype is None else dtype, seed=0)
+        except SpecError as error:
+            raise ImportRefused(source, _findings(error)) from None
+    if [each.name for each in model.signature.outputs] != list(spec.outputs):
+        raise InternalError(f"outputs {[each.name for each in model.signature.outputs]} are not {spec.outputs}")
+    notes = [*graph.notes, *spec.notes, *(_first_line(each.message) for each in caught)]
+    model.set_weights(weights_of(model.signature, spec, source))
+    inputs = dict(zip((each.name for each in graph.inputs), spec.inputs, strict=True))
+    outputs = dict(zip((each.name for each in graph.outputs), spec.outputs, strict=True))
+    return Imported(model, spec.text, inputs, outputs, tuple(notes), graph.dropped, reader)
+
+
+def _first_line(message: object) -> str:
+    return str(message).strip().partition("\n")[0]
+
+
+def _findings(error: SpecError) -> list[Finding]:
+    """What a written spec can't say, at the line where it was tried."""
+    found: list[Finding] = []
+    for each in error.diagnostics:
+        source = each.span.source
+        line = source.line(source.position(each.span.start)[0]).strip()
+        text = "; ".join(part for part in (each.message, each.label_text, *each.helps) if part)
+        found.append(Finding(f"`{line}`", "", text))
+    return found
+
+
+def weights_of(signature: Signature, spec: WrittenSpec, source: str) -> dict[str, Array]:
+    """The weights by the compiled model's names: its layers are the written ones in their order.
+
+    A layer's are found by their last names, of a layer with inner ones within each of these, in their order.
+    """
+    groups: dict[str, list[str]] = {}
+    for weight in signature.weights:
+        groups.setdefault(weight.name.partition("/")[0], []).append(weight.name)
+    given = [layer for layer in spec.layers if layer.weights]
+    if len(given) != len(groups):
+        raise ImportRefused(source, [Finding("", "", f"{len(groups)} layers have weights in the spec, {len(given)} in the file")])
+    shapes = {weight.name: weight.shape for weight in signature.weights}
+    found: dict[str, Array] = {}
+    faults: list[Finding] = []
+    for (layer, names), one in zip(groups.items(), given, strict=True):
+        place = f"layer {one.source or one.name or layer} ({one.layer})"
+        ours, theirs = _by_inner(name.removeprefix(f"{layer}/") for name in names), _by_inner(one.weights)
+        if [sorted(group) for group in ours] != [sorted(group) for group in theirs]:
+            told = ", ".join(one.weights)
+            faults.append(
+                Finding(place, "weights", f"expected {', '.join(name.removeprefix(f'{layer}/') for name in names)}, found {told}")
+            )
+            continue
+        for own, other in zip(ours, theirs, strict=True):
+            for leaf, name in own.items():
+                value = np.asarray(one.weights[other[leaf]])
+                full = f"{layer}/{name}"
+                if value.shape != shapes[full]:
+                    faults.append(Finding(place, leaf, f"expected shape {shapes[full]}, found {value.shape}"))
+                found[full] = value
+    if faults:
+        raise ImportRefused(source, faults)
+    return found
+
+
+def _by_inner(names: Iterable[str]) -> list[dict[str, str]]:
+    """Paths by their last parts, those of each inner layer apart, in the order of these."""
+    groups: dict[str, dict[str, str]] = {}
+    for name in names:
+        inner, _, leaf = name.rpartition("/")
+        groups.setdefault(inner, {})[leaf] = name
+    return list(groups.values())
+
+
+def import_into(path: Path_, spec: Path_, dtype: DTypeLike | None, options: ReaderOptions) -> Imported:
+    """The model of a spec with a file's weights; ImportRefused for weights that don't fit it, or leave some of its own out."""
+    reader = reader_of(path)
+    model = api.compile(spec, dtype="float32" if dtype is None else dtype, seed=0)
+    values, notes = reader.read_into(Path(path), model.signature, options)
+    missing = [weight.name for weight in model.signature.weights if weight.name not in values]
+    if missing:
+        raise ImportRefused(os.fspath(path), [Finding(f"weight {name}", "", "the file has none for it") for name in missing])
+    model.set_weights(values)
+    inputs, outputs = ({each.name: each.name for each in ends} for ends in (model.signature.inputs, model.signature.outputs))
+    return Imported(model, model.source.text, inputs, outputs, tuple(notes), (), reader.name)

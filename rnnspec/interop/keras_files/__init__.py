@@ -1,0 +1,1 @@
+"""Keras's model files, read and written without Keras."""

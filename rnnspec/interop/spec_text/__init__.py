@@ -1,0 +1,1 @@
+"""Specs written of imported graphs, as a person would write them."""
