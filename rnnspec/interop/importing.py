@@ -21,9 +21,10 @@ from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
+from rnnspec.interop.torch_files import readers as torch_files
 from rnnspec.training.model import Model
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (*torch_files.READERS,)
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000
