@@ -25,8 +25,8 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, TORCH_FILES, IMPORTING = INTEROP = tuple(
-    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "torch_files", "importing")
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, TORCH_FILES, TORCH_EXPORT, IMPORTING = INTEROP = tuple(
+    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "torch_files", "torch_export", "importing")
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
@@ -81,6 +81,7 @@ MAY_KNOW: dict[str, set[str]] = {
     SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
     TORCH_FILES: LOW | {"interop", INTEROP_GRAPH},
+    TORCH_EXPORT: LOW | {"frontend", CELLS, GRAPH, MODEL, SYNTAX, INTEROP_GRAPH, TORCH_FILES},
     IMPORTING: LOW | {"api", "training", "frontend", SYNTAX, *RUNTIME, "interop", *INTEROP},
     "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},

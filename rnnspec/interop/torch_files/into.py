@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
@@ -41,15 +41,33 @@ def places_of(signature: Signature) -> list[Place]:
     return [Place(path, its, names[path], path in trainable) for path, its in shapes.items()]
 
 
+def by_own_names(weights: Mapping[str, Array], signature: Signature) -> dict[str, str]:
+    """By the model's weights the file's, of layers whose weights are all there under their own names, dots or underscores for slashes."""
+    theirs = {_normal(name): name for name in weights}
+    found: dict[str, str] = {}
+    for place in places_of(signature):
+        own = {place.names[name]: theirs.get(_normal(place.names[name]), "") for name in place.shapes}
+        if all(name and weights[name].shape == place.shapes[short] for short, name in zip(place.shapes, own.values(), strict=True)):
+            found |= own
+    return found
+
+
 def matched(
-    parts: Sequence[Part], signature: Signature, chosen: Mapping[str, str], findings: Findings, *, ordered: bool
+    parts: Sequence[Part],
+    signature: Signature,
+    chosen: Mapping[str, str],
+    findings: Findings,
+    *,
+    ordered: bool,
+    filled: Collection[str] = (),
 ) -> dict[str, Array]:
     """The model's weights by their names; what fits nowhere or in several places is a finding, what isn't taken a note.
 
     `chosen`: by paths of modules in the file the paths of layers in the model. A module with several layers takes those below a path, or
-    of a path and on, in order. `ordered`: whether the file has the order in which the module was made.
+    of a path and on, in order. `ordered`: whether the file has the order in which the module was made. `filled`: weights of the model
+    that have their values already.
     """
-    places = places_of(signature)
+    places = [place for place in places_of(signature) if not set(filled).issuperset(place.names.values())]
     pairs = _said(parts, places, chosen, findings)
     left = [part for part in parts if part.source not in pairs]
     free = _without(places, pairs.values())
@@ -68,13 +86,13 @@ def matched(
             taken |= {place.names[own]: value for own, value in layer.weights.items()}
             if _normal(place.path) != _normal(part.source):
                 findings.note(f"{part.source} went into {place.path}")
-    filled = {place.path for place in pairs.values()}
+    taken_places = {place.path for place in pairs.values()}
     told = {finding.place for finding in findings.found}
     for part in parts:
         if part.source not in pairs and part.source not in told:
             findings.note(f"{part.source} ({_shown(part.layer)}) isn't in the model, and wasn't taken")
     for place in places:
-        if place.path in filled or findings.found:
+        if place.path in taken_places or findings.found:
             continue
         if place.trainable:
             needed = ", ".join(f"{name} {shape}" for name, shape in place.shapes.items())

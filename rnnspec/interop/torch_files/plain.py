@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from rnnspec.contract.executable import Array
@@ -113,8 +115,8 @@ def _of_features(path: str, weight: Array, bias: Array | None) -> Part:
     """
     width = weight.shape[0]
     if bias is not None:
-        normalised = Layer("LayerNormalization", {"epsilon": EPSILON}, {"gamma": weight, "beta": bias})
-        return Part(path, (normalised,), width, width, "eps")
+        normalised = _without_what_does_nothing(Layer("LayerNormalization", {"epsilon": EPSILON}, {"gamma": weight, "beta": bias}))
+        return Part(path, normalised, width, width, "eps")
     unbiased = Layer("LayerNormalization", {"epsilon": EPSILON, "center": False}, {"gamma": weight})
     leaky = (
         Layer("PReLU", {"shared_axes": (1,) if width > 1 else (1, 2)}, {"alpha": weight[None]}),
@@ -140,7 +142,21 @@ def _batch_norm(path: str, arrays: dict[str, Array], findings: Findings) -> list
         else:
             weights[name] = value
     weights |= {"moving_mean": mean, "moving_variance": variance}
-    return [Part(path, (Layer("BatchNormalization", arguments, weights),), mean.shape[0], mean.shape[0], "eps, momentum")]
+    found = _without_what_does_nothing(Layer("BatchNormalization", arguments, weights))
+    return [Part(path, found, mean.shape[0], mean.shape[0], "eps, momentum")]
+
+
+def _without_what_does_nothing(layer: Layer) -> tuple[Layer, ...]:
+    """A normalisation, and the same without a scale of ones, an offset of zeros, or both."""
+    found = [layer]
+    for name, flag, neutral in (("gamma", "scale", 1), ("beta", "center", 0)):
+        if name in layer.weights and (layer.weights[name] == neutral).all():
+            found += [Layer(each.layer, {**each.arguments, flag: False}, _without(each.weights, name)) for each in found]
+    return tuple(found)
+
+
+def _without(weights: Mapping[str, Array], name: str) -> dict[str, Array]:
+    return {own: value for own, value in weights.items() if own != name}
 
 
 def _convolution(path: str, kernel: Array, bias: Array | None) -> Part:

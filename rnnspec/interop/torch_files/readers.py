@@ -14,7 +14,7 @@ from rnnspec.interop.graph.reading import ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, Findings, ImportRefused
 from rnnspec.interop.safetensors import read_weights
 from rnnspec.interop.torch_files.archives_of_arrays import read_npz
-from rnnspec.interop.torch_files.into import matched
+from rnnspec.interop.torch_files.into import by_own_names, matched
 from rnnspec.interop.torch_files.modules import parts_of
 from rnnspec.interop.torch_files.skeleton import skeleton
 from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict
@@ -69,16 +69,15 @@ class WeightsReader:
         """The weights of a given model: under its own names, or matched as `matched` says."""
         findings = Findings()
         stored = self._stored(path, options)
-        own = {weight.name: weight.shape for weight in signature.weights}
-        if own.keys() <= stored.weights.keys() and all(stored.weights[name].shape == shape for name, shape in own.items()):
-            others = [name for name in stored.weights if name not in own]
-            return {name: stored.weights[name] for name in own}, [*stored.notes, *(f"{name} isn't in the model" for name in others)]
-        parts = parts_of(stored.weights, findings)
+        own = by_own_names(stored.weights, signature)
+        left = {name: value for name, value in stored.weights.items() if name not in own.values()}
+        parts = parts_of(left, findings)
         unknown = [str(finding) for finding in findings.found]
         findings.found.clear()
-        taken = matched(parts, signature, options.map, findings, ordered=self.ordered)
+        taken = matched(parts, signature, options.map, findings, ordered=self.ordered, filled=own)
         findings.found += [Finding("", "", text) for text in unknown if findings.found]
         findings.refuse_import(options.source or str(path))
+        taken |= {name: stored.weights[theirs] for name, theirs in own.items()}
         return taken, (*stored.notes, *findings.notes, *(f"not taken: {text}" for text in unknown))
 
     def _stored(self, path: Path, options: ReaderOptions) -> StateDict:
