@@ -37,3 +37,14 @@ def test_a_module_gives_what_it_gave_in_torch(name: str, values: dict[str, Any],
     assert found.dtype == (np.float64 if is_double else np.float32)
     tolerance = 1e-9 if is_double else 2e-5
     np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
+
+
+TREES = FOLDER.parent / "jax"
+
+
+@pytest.mark.parametrize("path", sorted(TREES.glob("*_*.npz")), ids=lambda path: path.stem)
+def test_a_parameter_tree_gives_what_it_gave_in_jax(path: Path) -> None:
+    """By `tests/fixtures/interop/jax/make.py`, with Flax and Haiku themselves."""
+    with np.load(TREES / "outputs.npz") as stored:
+        x, expected = stored["x"], stored[path.stem]
+    np.testing.assert_allclose(import_model(path).predict(x), expected, atol=2e-5)

@@ -178,13 +178,12 @@ def haiku_cores(node: Node, findings: Findings) -> list[Part] | None:
             "bias": sum_of(reordered(bias, _HAIKU_LSTM), added),
         }
         return [Part(node.path, (Layer("LSTM", {"units": units}, taken),), features, units)]
-    if set(node.children) == {"input_to_hidden", "hidden_to_hidden"}:
-        first, second = node.children["input_to_hidden"].arrays, node.children["hidden_to_hidden"].arrays
-        kernels = [each.get("w") for each in (first, second)]
-        if any(kernel is None or kernel.ndim != 2 for kernel in kernels):
+    if set(node.children) == {"linear", "linear_1"} and "rnn" in node.path.rpartition(".")[2].lower():
+        first, second = node.children["linear"].arrays, node.children["linear_1"].arrays
+        inner, outer = first.get("w"), second.get("w")
+        if inner is None or outer is None or inner.ndim != 2 or outer.shape != (inner.shape[1], inner.shape[1]):
             findings.add(node.path, "", "it has names of Haiku's VanillaRNN, and other shapes")
             return []
-        inner, outer = (kernel for kernel in kernels if kernel is not None)
         units = outer.shape[0]
         nothing = np.zeros(units, np.float32)
         biases = [each.get("b", nothing) for each in (first, second)]

@@ -208,7 +208,7 @@ def test_haiku_cores(tmp_path: Path) -> None:
     v, bv, u, bu = drawn(5, 3), drawn(3), drawn(3, 3), drawn(3)
     path = tmp_path / "tree.npz"
     tree = {"net/~/lstm/linear/w": w, "net/~/lstm/linear/b": b, "net/gru/w_i": wi, "net/gru/w_h": wh, "net/gru/b": bg}
-    rest = {"input_to_hidden/w": v, "input_to_hidden/b": bv, "hidden_to_hidden/w": u, "hidden_to_hidden/b": bu}
+    rest = {"linear/w": v, "linear/b": bv, "linear_1/w": u, "linear_1/b": bu}
     np.savez_compressed(path, **tree, **{f"net/vanilla_rnn/{name}": value for name, value in rest.items()})
     x = drawn(2, 5, 3)
     h, c, k, s = np.zeros((2, 4)), np.zeros((2, 4)), np.zeros((2, 5)), np.zeros((2, 3))
