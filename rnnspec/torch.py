@@ -6,9 +6,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import torch
-from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import pad_sequence
+try:
+    import torch
+    from torch.autograd.function import once_differentiable
+    from torch.nn.utils.rnn import pad_sequence
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError('rnnspec.torch needs PyTorch: pip install "rnnspec[torch]"', name=missing.name) from None
 
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import InputSignature, frozen_weights

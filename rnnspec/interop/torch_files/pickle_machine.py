@@ -20,6 +20,10 @@ LARGEST_KEY = 2**60
 """Of whole numbers as keys: from here on they could be chosen so that all of them fall on one place of a dict."""
 
 
+MOST_OPCODES = 1_000_000
+"""A tensor takes about forty."""
+
+
 @frozen
 class Named:
     """Something by its module and name, which isn't imported."""
@@ -67,7 +71,9 @@ def values_of(pickle: bytes) -> Value:
     """The value of a pickle; CheckpointError for a damaged one, and for opcodes that `torch.save` doesn't write."""
     machine = _Machine()
     try:
-        for opcode, argument, _ in genops(pickle):
+        for number, (opcode, argument, _) in enumerate(genops(pickle)):
+            if number > MOST_OPCODES:
+                raise CheckpointError(f"its pickle has more than {MOST_OPCODES:,} opcodes, which no state dict needs")
             machine.step(opcode.name, argument)
         return machine.pop()
     except CheckpointError:

@@ -198,6 +198,12 @@ def test_dicts_that_refer_to_each_other_end_soon() -> None:
         state_dict_of(archive(pickled({"w": tensor(STORAGE, (2,), (1,)), "b": here}), {"0": bytes(16)}))
 
 
+def test_a_pickle_that_takes_long_to_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnspec.interop.torch_files.pickle_machine.MOST_OPCODES", 1000)
+    with pytest.raises(CheckpointError, match="more than 1,000 opcodes"):
+        state_dict_of(archive(b"\x80\x02" + b"N" * 2000 + b".", {}))
+
+
 def test_keys_that_would_fall_on_one_place_dont() -> None:
     data = b"\x80\x02}(" + b"".join(b"\x8a\x0c" + (place * (2**61 - 1)).to_bytes(12, "little") + b"N" for place in range(1, 30_000)) + b"u."
     with pytest.raises(CheckpointError, match="no tensor"):

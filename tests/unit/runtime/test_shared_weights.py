@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import sys
+from importlib import import_module
 
 import numpy as np
+import pytest
 
 import rnnspec
 
@@ -42,3 +45,10 @@ def test_gradients_of_a_call_before_a_change_and_a_copy_of_ones_own() -> None:
     copied = copy.copy(model)
     shared["dense/bias"][:] = 5
     assert model.weights["dense/bias"][0] == 5 and copied.weights["dense/bias"][0] == 0
+
+
+def test_without_pytorch_its_module_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "rnnspec.torch", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "rnnspec\[torch\]"'):
+        import_module("rnnspec.torch")
