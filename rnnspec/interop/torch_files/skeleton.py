@@ -118,7 +118,7 @@ def _inner(arguments: object) -> str:
 
 def _name(source: str, used: set[str]) -> str:
     """A layer's name; those of a module of several layers are automatic, so that equal ones can be a `repeat`."""
-    return "" if re.search(r"\bl\d+$", source) else _unused(_identifier(source), used)
+    return "" if not source or re.search(r"\bl\d+$", source) else _unused(_identifier(source), used)
 
 
 def _identifier(path: str) -> str:

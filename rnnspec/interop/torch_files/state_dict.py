@@ -165,7 +165,7 @@ def _chosen(root: Value, part: str | None) -> tuple[Mapping[Value, Value], list[
         return whole, []
     usual = [key for key in _USUAL if key in candidates]
     if not usual and len(candidates) > 1:
-        raise CheckpointError(f"it has several state dicts: {_listed(list(candidates))}; name one of them, as part")
+        raise CheckpointError(f"it has several state dicts: {_listed(list(candidates))}; say which: --input part={next(iter(candidates))}")
     taken = usual[0] if usual else next(iter(candidates))
     return candidates[taken], [str(key) for key in whole if key != taken]
 

@@ -84,7 +84,7 @@ def test_parameters_and_what_stands_beside_a_checkpoints_weights() -> None:
 def test_one_of_several_state_dicts_is_named() -> None:
     one = tensor(Storage("FloatStorage", "0", 2), (2,), (1,))
     content = archive(pickled({"encoder": {"w": one}, "decoder": {"v": one}, "epoch": 1}), {"0": b"\0" * 8})
-    with pytest.raises(CheckpointError, match="several state dicts: encoder, decoder; name one"):
+    with pytest.raises(CheckpointError, match="several state dicts: encoder, decoder; say which: --input part=encoder"):
         state_dict_of(content)
     assert list(state_dict_of(content, "decoder").weights) == ["v"]
     with pytest.raises(CheckpointError, match="no part x; its keys are encoder, decoder, epoch"):
