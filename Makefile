@@ -38,12 +38,12 @@ SOAK := 63
 soak: $(VENV)/.installed-test
 	SOAK=$(SOAK) $(BIN)/python -m pytest -q -s tests/soak
 
-# Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="jax keras torch" for more.
-FRAMEWORKS := jax keras
+# Tests with other frameworks, in build/interop; those whose framework isn't there are named. FRAMEWORKS="torch==2.13.0" for one alone.
+FRAMEWORKS := jax keras torch
 interop: | $(BIN)/python
 	test -x build/interop/bin/python || $(BIN)/python -m venv build/interop
 	build/interop/bin/python -m pip --disable-pip-version-check --no-input --quiet install --editable '.[test]' $(FRAMEWORKS)
-	RNNSPEC_INTEROP=1 build/interop/bin/python -m pytest -q tests/interop
+	RNNSPEC_INTEROP=1 build/interop/bin/python -m pytest -q tests/interop tests/with_torch/*.py
 
 # This project and the peers that are installed, in turns. WORK="W3a W4a" for a part; OPTIONS=--processor if others use the machine.
 bench: $(VENV)/.installed

@@ -28,7 +28,7 @@ MODULES = (
 HIDDEN = {
     *("MetricNames", "Named", "NamedLoss", "NamedMetric", "OutputReport", "mean_of_rows", "reported", "unknown"),
     *("value_and_gradient", "values_of_rows", "Model.renew_locks", "Model.state_artifact", "Model.take_texts", "Model.take_training"),
-    *("Stream.renew_locks", "InternalError"),
+    *("Model.share_weights", "Stream.renew_locks", "InternalError"),
 }
 """What only the package itself calls."""
 

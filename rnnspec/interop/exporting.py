@@ -11,6 +11,7 @@ from rnnspec.frontend.model.resolve import resolve
 from rnnspec.interop.graph.exports import ExportedModel, Exporter
 from rnnspec.interop.keras_export.exporter import KERAS
 from rnnspec.interop.safetensors import write_weights
+from rnnspec.interop.torch_export.exporter import TORCH
 from rnnspec.source import SourceFile
 from rnnspec.training.model import Model
 
@@ -27,7 +28,7 @@ class _Safetensors:
         return ("the file has the weights alone",)
 
 
-EXPORTERS: tuple[Exporter, ...] = (KERAS, _Safetensors())
+EXPORTERS: tuple[Exporter, ...] = (KERAS, TORCH, _Safetensors())
 """The formats that are written."""
 
 

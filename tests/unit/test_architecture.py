@@ -25,8 +25,9 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, IMPORTING, EXPORTING = INTEROP = tuple(
-    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "keras_export", "importing", "exporting")
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, IMPORTING, EXPORTING = INTEROP = tuple(
+    f"interop.{room}"
+    for room in ("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "importing", "exporting")
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
@@ -85,9 +86,13 @@ MAY_KNOW: dict[str, set[str]] = {
     INTEROP_GRAPH: LOW | {GRAPH},
     SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
-    IMPORTING: LOW | {"api", "training", *RUNTIME, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES},
     KERAS_EXPORT: LOW | {CATALOGUE, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
-    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT},
+    TORCH_FILES: LOW | {"interop", INTEROP_GRAPH},
+    TORCH_EXPORT: LOW | {"frontend", CELLS, GRAPH, MODEL, SYNTAX, INTEROP_GRAPH, TORCH_FILES},
+    IMPORTING: LOW
+    | {"api", "training", *RUNTIME, "frontend", SYNTAX, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, TORCH_FILES},
+    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT},
+    "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},

@@ -95,8 +95,10 @@ class CallCache:
     def repeat(self, x: object, batch: CallBatch, *, masked: bool = False) -> None:
         """Notes an inference on `batch`, which x was found to be: after the second one with the same weights calls are direct.
 
-        `masked`: with a mask or lengths.
+        `masked`: with a mask or lengths. Of weights that others write to no call is direct, since it wouldn't see a change.
         """
+        if self._parameters.shared:
+            return
         _, shapes = self._laid_out(x)
         if shapes is None:
             return

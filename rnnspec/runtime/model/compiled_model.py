@@ -176,7 +176,8 @@ class CompiledModel(Learning):
         cotangents = tape.cotangents(dy, [output.name for output in self.signature.outputs], self._parameters.dtype)
 
         def derived(weights: Array, version: int) -> tuple[Array, dict[str, Array]]:
-            if (self._parameters.basis if tape.native.training else version) != tape.weights_version:
+            basis = self._parameters.basis if tape.native.training else version
+            if basis != tape.weights_version and not self._parameters.shared:
                 raise ValueError(
                     "this tape can't be used: it was recorded with other weights. They have changed since "
                     "(set_weights, train_on_batch, fit, or BatchNormalization in a forward with training=True), "
@@ -256,6 +257,14 @@ class CompiledModel(Learning):
         with self._changing:
             self._parameters.assign(checked)
         return partial
+
+    def share_weights(self) -> dict[str, Array]:
+        """The weights by name as views of the model's own memory, for another owner that trains them: see `rnnspec.torch`.
+
+        From now on each call looks at the weights anew, which costs it the time of going through them once, and whoever writes to them
+        while a call runs changes what it computes. A copy of the model, and its file, are without this.
+        """
+        return self._parameters.share()
 
     def predict(
         self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None, steps: int | None = None

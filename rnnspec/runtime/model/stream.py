@@ -216,9 +216,10 @@ class Stream:
 
     def _stepped(self, batch: CallBatch) -> Any:
         prepared = self._prepared
-        if self._version != self._parameters.version:
+        if self._version != self._parameters.version or self._parameters.shared:
             self._parameters.read(self._take_weights)
-            self._made = prepared.fast_path(self._shown, self._parameters.version_now, clocks=self._clocks, stay=self._stay)
+            direct = prepared.fast_path(self._shown, self._parameters.version_now, clocks=self._clocks, stay=self._stay)
+            self._made = no_fast_path if self._parameters.shared else direct
         prepared.take(batch.inputs, batch.indices)
         prepared.run()
         copies = tuple(self._value(clock, value) for clock, value in zip(self._clocks, self._shown, strict=True))

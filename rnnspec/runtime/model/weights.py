@@ -44,6 +44,8 @@ class Parameters:
         self._basis = self.version
         self._turns = ReadersWriter()
         self._pending: Callable[[Array], None] | None = None
+        self.shared = False
+        """Whether others write to the array, see `share`."""
 
     @property
     def size(self) -> int:
@@ -73,6 +75,8 @@ class Parameters:
         """
 
         def working() -> Result:
+            if self.shared:
+                self.version_now[0] = next(_versions)
             return work(self._flat, self.version)
 
         if not flushed:
@@ -94,6 +98,18 @@ class Parameters:
             return work(self._flat)
 
         return self._turns.write(changing)
+
+    def share(self) -> dict[str, Array]:
+        """Views of the array by weight name, for others to write to, who say nothing of it.
+
+        From now on every reader gets another version: whatever was prepared of the weights is prepared again.
+        """
+
+        def sharing(flat: Array) -> dict[str, Array]:
+            self.shared = True
+            return self.split(flat)
+
+        return self.change(sharing)
 
     def defer(self, update: Callable[[Array], None]) -> None:
         """Defers `update`, a change of the flat array, until someone else reads or changes it; call it inside `change`."""

@@ -79,8 +79,8 @@ def test_damage_is_a_value_error(tmp_path: Path) -> None:
         (file({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]}}), "not a readable .safetensors file: "),
         (file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, b"\0" * 8), "not a readable .safetensors file: "),
         (
-            file({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"\0\0"),
-            "it holds numbers of type BF16, which numpy doesn't have",
+            file({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"\0"),
+            "it holds numbers of type F4, which numpy doesn't have",
         ),
     ],
 )
@@ -111,3 +111,21 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         write_weights(path, WEIGHTS)
     assert list(read_weights(path)) == ["a"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_floats_of_few_bits_are_read_as_float32(tmp_path: Path) -> None:
+    """All patterns of the 8-bit types, and those of bfloat16 against the upper halves of float32."""
+    bits = np.arange(2**16, dtype=np.uint16)
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(file({"a": {"dtype": "BF16", "shape": [2, 2**15], "data_offsets": [0, 2**17]}}, bits.tobytes()))
+    found = read_weights(path)["a"]
+    assert found.shape == (2, 2**15)
+    np.testing.assert_array_equal(found.reshape(-1).view(np.uint32), bits.astype(np.uint32) << 16)
+    header = {name: {"dtype": name, "shape": [256], "data_offsets": [0, 256]} for name in ("F8_E5M2",)}
+    path.write_bytes(file(header, bytes(range(256))))
+    half = (np.arange(256, dtype=np.uint16) << 8).view(np.float16)
+    np.testing.assert_array_equal(read_weights(path)["F8_E5M2"], half)
+    path.write_bytes(file({"a": {"dtype": "F8_E4M3", "shape": [256], "data_offsets": [0, 256]}}, bytes(range(256))))
+    found = read_weights(path)["a"]
+    assert (found[0x38], found[0x7E], found[1], found[0xB8]) == (1, 448, 2**-9, -1)  # 448: the largest; one bit: the smallest
+    assert np.signbit(found[0x80]) and np.isnan(found[[0x7F, 0xFF]]).all() and np.isnan(found).sum() == 2

@@ -1,0 +1,1 @@
+"""Models as modules of PyTorch, written as text."""

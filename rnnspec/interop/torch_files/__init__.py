@@ -1,0 +1,1 @@
+"""Models of PyTorch, read and written without it."""

@@ -1,0 +1,170 @@
+"""Modules without states by their weights' names and shapes: PyTorch's, Flax's and Haiku's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rnnspec.contract.executable import Array
+from rnnspec.interop.graph.graph import Value
+from rnnspec.interop.graph.refusals import Findings
+from rnnspec.interop.torch_files.parts import Layer, Part
+from rnnspec.interop.torch_files.tree import Node, joined
+
+EPSILON = 1e-5
+"""Of PyTorch's normalisations; Flax's is 1e-6. It isn't in a file."""
+
+_SPELLINGS = {"w": "kernel", "b": "bias", "offset": "bias", "embeddings": "embedding", "mean": "running_mean", "var": "running_var"}
+"""Flax's and Haiku's words that mean the same."""
+
+
+_ONE_A_FEATURE = (
+    "its one number for each feature may be an RMSNorm's, which no layer here computes; a LayerNorm without a bias, or a PReLU, comes in "
+    "by a spec of yours: --into spec.rnn"
+)
+
+
+def attention(node: Node, findings: Findings) -> list[Part] | None:
+    """PyTorch's `MultiheadAttention`, as the projections around an `Attention` of one head; None for another module."""
+    weight = node.arrays.get("in_proj_weight")
+    if weight is None:
+        if {"q_proj_weight", "k_proj_weight", "v_proj_weight"} & set(node.arrays):
+            findings.add(node.path, "kdim, vdim", "a MultiheadAttention with keys or values of another width isn't read")
+            return []
+        return None
+    output = node.children.get("out_proj")
+    bias = node.arrays.get("in_proj_bias")
+    square = weight.ndim == 2 and weight.shape[0] == 3 * weight.shape[1] and (bias is None or bias.shape == (weight.shape[0],))
+    if not square or output is None or "weight" not in output.arrays:
+        findings.add(node.path, "in_proj_weight", f"it has the shape {weight.shape}, which no MultiheadAttention of one width has")
+        return []
+    if {"bias_k", "bias_v"} & set(node.arrays):
+        findings.add(node.path, "add_bias_kv", "further keys and values aren't read")
+        return []
+    width = weight.shape[1]
+    rows = np.split(weight, 3)
+    biases = [None] * 3 if bias is None else np.split(bias, 3)
+    parts = [
+        Part(joined(node.path, role), (_dense(each, its),), width, width, role=role)
+        for role, each, its in zip(("query", "key", "value"), rows, biases, strict=True)
+    ]
+    scores = Layer("Attention", {"use_scale": True}, {"scale": np.array(1 / np.sqrt(width), weight.dtype)})
+    parts.append(Part(joined(node.path, "scores"), (scores,), width, width, "num_heads, here 1", role="scores"))
+    return [*parts, *(plain(output, findings) or [])]
+
+
+def plain(node: Node, findings: Findings) -> list[Part] | None:
+    """A module of one or two arrays, such as `Linear`; None for another one."""
+    arrays = {_SPELLINGS.get(name, name): value for name, value in node.arrays.items() if name != "num_batches_tracked"}
+    names = set(arrays)
+    if not names:
+        return None
+    if {"running_mean", "running_var"} <= names:
+        return _batch_norm(node.path, arrays, findings)
+    weight = arrays.get("weight", arrays.get("kernel", arrays.get("scale", arrays.get("embedding", arrays.get("alpha")))))
+    if weight is None or not names <= {"weight", "kernel", "scale", "embedding", "bias", "alpha"}:
+        return None
+    bias = arrays.get("bias")
+    by_columns = "kernel" in arrays
+    match weight.ndim:
+        case 1 if "kernel" not in names and (bias is None or bias.shape == weight.shape):
+            return [_of_features(node.path, weight, bias)]
+        case 2:
+            turned = weight.T if by_columns else weight
+            if bias is not None and bias.shape != (turned.shape[0],):
+                findings.add(node.path, "bias", f"it has the shape {bias.shape}, where the weight has {weight.shape}")
+                return []
+            return [_of_matrix(node.path, turned, bias, can_be_table=not by_columns, is_table="embedding" in arrays)]
+        case 3:
+            kernel = weight if by_columns else weight.transpose(2, 1, 0)
+            if bias is not None and bias.shape != (kernel.shape[2],):
+                findings.add(node.path, "bias", f"it has the shape {bias.shape}, where the weight has {weight.shape}: not a Conv1d")
+                return []
+            return [_convolution(node.path, kernel, bias)]
+        case _:
+            findings.add(node.path, "weight", f"there is no layer with a weight of the shape {weight.shape}")
+            return []
+
+
+def _dense(rows: Array, bias: Array | None) -> Layer:
+    arguments: dict[str, Value] = {"units": rows.shape[0]}
+    weights = {"kernel": np.ascontiguousarray(rows.T)}
+    if bias is None:
+        return Layer("Dense", arguments | {"use_bias": False}, weights)
+    return Layer("Dense", arguments, weights | {"bias": bias})
+
+
+def _of_matrix(path: str, rows: Array, bias: Array | None, *, can_be_table: bool, is_table: bool) -> Part:
+    """`Linear`, or an `Embedding`, whose table has the same name and as many axes as the weight of a `Linear` without a bias."""
+    dense = _dense(rows, bias)
+    if bias is not None or not can_be_table:
+        return Part(path, (dense,), rows.shape[1], rows.shape[0])
+    table = Layer("Embedding", {"input_dim": rows.shape[0], "output_dim": rows.shape[1]}, {"embeddings": np.ascontiguousarray(rows)})
+    if is_table:
+        return Part(path, (table,), None, rows.shape[1])
+    if any(word in path.lower() for word in ("emb", "lookup", "wte", "wpe", "token", "vocab")):
+        return Part(path, (table, dense), None, rows.shape[1])
+    return Part(path, (dense, table), rows.shape[1], rows.shape[0])
+
+
+def _of_features(path: str, weight: Array, bias: Array | None) -> Part:
+    """A number for each feature: `LayerNorm`, or `PReLU`, or what has no layer here.
+
+    Keras's `rms_scaling` isn't an RMSNorm: it divides by the deviation from the mean.
+    """
+    width = weight.shape[0]
+    if bias is not None:
+        normalised = _without_what_does_nothing(Layer("LayerNormalization", {"epsilon": EPSILON}, {"gamma": weight, "beta": bias}))
+        return Part(path, normalised, width, width, "eps")
+    unbiased = Layer("LayerNormalization", {"epsilon": EPSILON, "center": False}, {"gamma": weight})
+    leaky = (
+        Layer("PReLU", {"shared_axes": (1,) if width > 1 else (1, 2)}, {"alpha": weight[None]}),
+        Layer("PReLU", {}, {"alpha": weight}),
+    )
+    if "relu" in path.lower() or width == 1:
+        return Part(path, (*leaky, unbiased), None if width == 1 else width, None, "whether it is a PReLU")
+    return Part(path, (unbiased, *leaky), width, width, refusal=_ONE_A_FEATURE)
+
+
+def _batch_norm(path: str, arrays: dict[str, Array], findings: Findings) -> list[Part]:
+    mean, variance = arrays["running_mean"], arrays["running_var"]
+    gamma, beta = arrays.get("weight", arrays.get("scale")), arrays.get("bias")
+    given = [each for each in (mean, variance, gamma, beta) if each is not None]
+    if any(each.ndim != 1 or each.shape != mean.shape for each in given):
+        findings.add(path, "", "it has names of a BatchNorm1d, and other shapes")
+        return []
+    arguments: dict[str, Value] = {"momentum": 0.9, "epsilon": EPSILON}
+    weights: dict[str, Array] = {}
+    for name, flag, value in (("gamma", "scale", gamma), ("beta", "center", beta)):
+        if value is None:
+            arguments[flag] = False
+        else:
+            weights[name] = value
+    weights |= {"moving_mean": mean, "moving_variance": variance}
+    found = _without_what_does_nothing(Layer("BatchNormalization", arguments, weights))
+    return [Part(path, found, mean.shape[0], mean.shape[0], "eps, momentum")]
+
+
+def _without_what_does_nothing(layer: Layer) -> tuple[Layer, ...]:
+    """A normalisation, and the same without a scale of ones, an offset of zeros, or both."""
+    found = [layer]
+    for name, flag, neutral in (("gamma", "scale", 1), ("beta", "center", 0)):
+        if name in layer.weights and (layer.weights[name] == neutral).all():
+            found += [Layer(each.layer, {**each.arguments, flag: False}, _without(each.weights, name)) for each in found]
+    return tuple(found)
+
+
+def _without(weights: Mapping[str, Array], name: str) -> dict[str, Array]:
+    return {own: value for own, value in weights.items() if own != name}
+
+
+def _convolution(path: str, kernel: Array, bias: Array | None) -> Part:
+    size, features, filters = kernel.shape
+    arguments: dict[str, Value] = {"filters": filters, "kernel_size": size}
+    weights = {"kernel": np.ascontiguousarray(kernel)}
+    if bias is None:
+        arguments["use_bias"] = False
+    else:
+        weights["bias"] = bias
+    return Part(path, (Layer("Conv1D", arguments, weights),), features, filters, "stride, padding, dilation, groups")

@@ -1,0 +1,96 @@
+"""State dicts and parameter trees as models: a skeleton of the modules found in a file, or weights for a given spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature
+from rnnspec.file_kinds import Kind, kind_of
+from rnnspec.frozen import frozen
+from rnnspec.interop.graph.graph import ImportedGraph
+from rnnspec.interop.graph.reading import ReaderOptions
+from rnnspec.interop.graph.refusals import Finding, Findings, ImportRefused
+from rnnspec.interop.safetensors import read_weights
+from rnnspec.interop.torch_files.archives_of_arrays import read_npz
+from rnnspec.interop.torch_files.into import by_own_names, matched
+from rnnspec.interop.torch_files.modules import parts_of
+from rnnspec.interop.torch_files.skeleton import skeleton
+from rnnspec.interop.torch_files.state_dict import StateDict, read_state_dict
+
+PART = "part"
+"""The key among a user's `inputs` by which a checkpoint of several models is told which one."""
+
+
+def _checkpoint(path: Path, options: ReaderOptions) -> StateDict:
+    part = options.inputs.get(PART)
+    return read_state_dict(path, None if part is None else str(part))
+
+
+def _safetensors(path: Path, options: ReaderOptions) -> StateDict:
+    return StateDict(read_weights(path))
+
+
+def _npz(path: Path, options: ReaderOptions) -> StateDict:
+    return StateDict(read_npz(path))
+
+
+@frozen
+class WeightsReader:
+    """A format of weights by name.
+
+    `kind`: by which the content is known. `load`: the weights of a file. `ordered`: whether they are in the order of the modules.
+    """
+
+    name: str
+    kind: Kind
+    load: Callable[[Path, ReaderOptions], StateDict]
+    ordered: bool
+
+    def takes(self, path: Path, head: bytes) -> bool:
+        """Whether the content is of this format."""
+        return kind_of(str(path), head) is self.kind
+
+    def read(self, path: Path, options: ReaderOptions) -> ImportedGraph:
+        """A skeleton: see `skeleton`."""
+        findings = Findings()
+        stored = self._stored(path, options)
+        parts = parts_of(stored.weights, findings)
+        for part in parts:
+            if part.refusal:
+                findings.add(part.source, "", part.refusal)
+        if not parts and not findings.found:
+            findings.add("", "", "it has no weights")
+        findings.refuse_import(options.source or str(path))
+        return skeleton(path.stem, parts, (*stored.notes, *findings.notes), ordered=self.ordered)
+
+    def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
+        """The weights of a given model: under its own names, or matched as `matched` says."""
+        findings = Findings()
+        stored = self._stored(path, options)
+        own = by_own_names(stored.weights, signature)
+        left = {name: value for name, value in stored.weights.items() if name not in own.values()}
+        parts = parts_of(left, findings)
+        unknown = [str(finding) for finding in findings.found]
+        findings.found.clear()
+        taken = matched(parts, signature, options.map, findings, ordered=self.ordered, filled=own)
+        findings.found += [Finding("", "", text) for text in unknown if findings.found]
+        findings.refuse_import(options.source or str(path))
+        taken |= {name: stored.weights[theirs] for name, theirs in own.items()}
+        return taken, (*stored.notes, *findings.notes, *(f"not taken: {text}" for text in unknown))
+
+    def _stored(self, path: Path, options: ReaderOptions) -> StateDict:
+        """ImportRefused, rather than another ValueError, for a file that isn't sound."""
+        try:
+            return self.load(path, options)
+        except ValueError as error:
+            source = options.source or str(path)
+            raise ImportRefused(source, [Finding("", "", str(error).removeprefix(f"{path}: "))]) from None
+
+
+READERS = (
+    WeightsReader("PyTorch (.pt)", Kind.PYTORCH, _checkpoint, True),
+    WeightsReader("safetensors", Kind.WEIGHTS, _safetensors, False),
+    WeightsReader("numpy (.npz)", Kind.DATA, _npz, False),
+)

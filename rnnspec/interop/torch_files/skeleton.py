@@ -1,0 +1,136 @@
+"""A graph for modules whose order, and all that has no weights, a file doesn't tell: a chain that a person completes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, ImportedOutput, Value, Word
+from rnnspec.interop.torch_files.parts import PROJECTED, PROJECTED_CELL, Layer, Part
+from rnnspec.interop.torch_files.tree import natural
+
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", PROJECTED)
+_RANK = {"Embedding": 0, "Conv1D": 1, "Bidirectional": 2, **dict.fromkeys(_RECURRENT, 2), "Dense": 4}
+_OTHERS = 3
+
+_MISSING = (
+    "A skeleton: the file has weights by name, and nothing else. Complete what it can't tell:",
+    "the order of the layers, branches, activations, dropout, what becomes of the steps (`Last()` for `out[:, -1]`).",
+)
+_BY_KIND = "The file is sorted by names, so that the order here is a guess, by kinds and widths."
+
+
+def skeleton(name: str, parts: Sequence[Part], notes: Sequence[str], *, ordered: bool) -> ImportedGraph:
+    """A chain of the parts in the file's order, or where that tells nothing by their kinds.
+
+    Where a layer takes another width than the one before gives, a new input begins another chain, whose end is an output too, so that the
+    spec compiles, and takes the weights, as it stands.
+    """
+    chain = parts if ordered else _by_kinds(parts)
+    inputs: list[ImportedInput] = []
+    layers: list[ImportedLayer] = []
+    outputs: list[ImportedOutput] = []
+    unknown: list[str] = []
+    names: set[str] = set()
+    here, width = "", None
+    roles: dict[str, str] = {}
+    for part in chain:
+        layer = part.layer
+        is_table = layer.layer == "Embedding"
+        if not here or is_table or (part.features is not None and width is not None and part.features != width):
+            if here:
+                outputs.append(ImportedOutput(here))
+            here = _unused("ids" if is_table else "x", names)
+            width = part.features
+            dimensions = ("time",) if is_table else ("time", width or 1)
+            inputs.append(ImportedInput(here, "int" if is_table else "float", dimensions))
+        key = f"{len(layers)}"
+        match part.role:
+            case "":
+                taken = (here,)
+            case "scores":
+                taken = (roles["query"], roles["value"], roles["key"])
+            case role:
+                if role == "query":
+                    roles = {"before": here}
+                roles[role] = key
+                taken = (roles["before"],)
+        layers.append(ImportedLayer(layer.layer, _of_steps(layer), taken, (key,), _name(part.source, names), part.source, layer.weights))
+        here, width = key, part.units if part.units is not None else width
+        if part.unknown:
+            unknown.append(f"{part.source}: {part.unknown}")
+    if here:
+        outputs.append(ImportedOutput(here))
+    comment = (*_MISSING, *(() if ordered else (_BY_KIND,)), *(("Of single layers:", *unknown) if unknown else ()))
+    used = {layer.layer for layer in layers} | {_inner(layer.arguments) for layer in layers}
+    wide = any(value.dtype == "float64" for part in parts for value in part.layer.weights.values())
+    return ImportedGraph(
+        name,
+        tuple(inputs),
+        tuple(layers),
+        tuple(outputs),
+        (PROJECTED_CELL,) if PROJECTED in used else (),
+        notes=tuple(notes),
+        comment=comment,
+        dtype="float64" if wide else "float32",
+    )
+
+
+def _by_kinds(parts: Sequence[Part]) -> Sequence[Part]:
+    """Embeddings, convolutions, recurrent layers, normalisations, dense layers; one that fits behind the last goes first."""
+    left = sorted(parts, key=_kind)
+    chain: list[Part] = []
+    width: int | None = None
+    while left:
+        fitting = [part for part in left if not part.role and part.layer.layer != "Embedding" and part.features in (None, width)]
+        first = fitting[0] if chain and fitting and not left[0].role else left[0]
+        left.remove(first)
+        chain.append(first)
+        width = first.units if first.units is not None else width
+    return chain
+
+
+def _kind(part: Part) -> tuple[int, tuple[tuple[int, str], ...]]:
+    """The key by which parts are sorted; those of an attention stay together, in their order."""
+    if part.role:
+        return _OTHERS, natural(part.source.rpartition(".")[0])
+    return _RANK.get(part.layer.layer, _OTHERS), natural(part.source)
+
+
+def _of_steps(layer: Layer) -> dict[str, Value]:
+    """The arguments, by which a recurrent layer gives each step as a module of PyTorch does."""
+    arguments = dict(layer.arguments)
+    if layer.layer in _RECURRENT:
+        arguments["return_sequences"] = True
+    elif layer.layer == "Bidirectional" and isinstance(inner := arguments["layer"], Word):
+        arguments["layer"] = replace(inner, arguments=(*inner.arguments, ("return_sequences", True)))
+    return arguments
+
+
+def _inner(arguments: object) -> str:
+    match arguments:
+        case {"layer": Word(name=name)}:
+            return name
+        case _:
+            return ""
+
+
+def _name(source: str, used: set[str]) -> str:
+    """A layer's name; those of a module of several layers are automatic, so that equal ones can be a `repeat`."""
+    return "" if not source or re.search(r"\bl\d+$", source) else _unused(_identifier(source), used)
+
+
+def _identifier(path: str) -> str:
+    """A name for a layer."""
+    text = re.sub(r"\W+", "_", path, flags=re.ASCII).strip("_")
+    return text if text[:1].isalpha() else f"module_{text}" if text else "module"
+
+
+def _unused(name: str, used: set[str]) -> str:
+    number, found = 1, name
+    while found in used:
+        number += 1
+        found = f"{name}_{number}"
+    used.add(found)
+    return found

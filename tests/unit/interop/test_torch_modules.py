@@ -1,0 +1,262 @@
+"""Modules by names and shapes, and where their weights go in a given spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.contract.executable import Array
+from rnnspec.contract.signature import Signature, WeightSignature
+from rnnspec.interop.graph.refusals import Findings, ImportRefused
+from rnnspec.interop.importing import import_model
+from rnnspec.interop.safetensors import write_weights
+from rnnspec.interop.torch_files.into import matched
+from rnnspec.interop.torch_files.modules import parts_of
+from tests.unit.interop.checkpoints import checkpoint
+
+DRAWN = np.random.default_rng(1)
+
+
+def drawn(*shape: int) -> Array:
+    return DRAWN.normal(size=shape).astype(np.float32)
+
+
+def lstm(prefix: str, features: int, units: int, suffix: str = "_l0") -> dict[str, Array]:
+    shapes = {"weight_ih": (4 * units, features), "weight_hh": (4 * units, units), "bias_ih": (4 * units,), "bias_hh": (4 * units,)}
+    return {f"{prefix}{name}{suffix}": drawn(*shape) for name, shape in shapes.items()}
+
+
+def linear(prefix: str, features: int, units: int) -> dict[str, Array]:
+    return {f"{prefix}.weight": drawn(units, features), f"{prefix}.bias": drawn(units)}
+
+
+def found(weights: dict[str, Array]) -> list[tuple[str, str]]:
+    findings = Findings()
+    parts = parts_of(weights, findings)
+    assert not findings.found
+    return [(part.source, part.layer.layer) for part in parts]
+
+
+def signature(**shapes: tuple[int, ...]) -> Signature:
+    weights = tuple(WeightSignature(name.replace("__", "/"), shape, ()) for name, shape in shapes.items())
+    return Signature("Model", "float32", (), (), weights)
+
+
+def place(weights: dict[str, Array], into: Signature, chosen: dict[str, str] | None = None, *, ordered: bool = True) -> dict[str, str]:
+    """Which weight of the file is in which of the model's, told by a number of it; or the findings' texts."""
+    findings = Findings()
+    taken = matched(parts_of(weights, findings), into, chosen or {}, findings, ordered=ordered)
+    if findings.found:
+        return {"refused": "\n".join(map(str, findings.found))}
+    return {
+        name: next(source for source, own in weights.items() if own.dtype.kind == "f" and np.isin(value.flat[0], own))
+        for name, value in taken.items()
+        if name.endswith("kernel")
+    }
+
+
+def test_modules_are_known_by_names_and_shapes() -> None:
+    assert found(lstm("a.b.", 3, 4) | lstm("a.b.", 4, 4, "_l1") | linear("fc", 4, 2)) == [
+        ("a.b.l0", "LSTM"),
+        ("a.b.l1", "LSTM"),
+        ("fc", "Dense"),
+    ]
+    assert found(lstm("cell.", 3, 4, "")) == [("cell", "LSTM")]
+    assert found(lstm("", 3, 4) | {"layers.0.weight": drawn(5, 4), "word_emb.weight": drawn(7, 3)}) == [
+        ("", "LSTM"),
+        ("layers.0", "Dense"),
+        ("word_emb", "Embedding"),
+    ]
+    norm = {
+        "n.weight": drawn(4),
+        "n.bias": drawn(4),
+        "n.running_mean": drawn(4),
+        "n.running_var": drawn(4),
+        "n.num_batches_tracked": np.array(3),
+    }
+    assert found(norm) == [("n", "BatchNormalization")]
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ({"conv.weight": drawn(2, 3, 3, 3)}, "no layer with a weight of the shape (2, 3, 3, 3)"),
+        ({"h0": drawn(1, 1, 4)}, "h0: no module that is known here"),
+        ({"ids": np.arange(3)}, "its numbers are of the type int64"),
+        ({"a.weight_ih_l0": drawn(16, 3)}, "it lacks weight_ih or weight_hh"),
+        ({"a.weight_ih_l0": drawn(10, 3), "a.weight_hh_l0": drawn(10, 4)}, "no recurrent module has weights of these shapes"),
+        (lstm("a.", 3, 4, "_l1"), "its layers are numbered 1"),
+        (lstm("a.", 3, 4, "_l0_reverse"), "a backward direction alone"),
+        ({"a.weight_g": drawn(3, 2), "a.weight_v": drawn(4, 3)}, "its norms have the shape (3, 2)"),
+        ({"p.parametrizations.weight.original": drawn(4, 4)}, "only weight_norm and spectral_norm"),
+        ({"r.weight": drawn(4)}, "may be an RMSNorm's"),
+        ({"a.in_proj_weight": drawn(12, 5), "a.out_proj.weight": drawn(4, 4)}, "no MultiheadAttention of one width"),
+    ],
+)
+def test_what_no_layer_is_known_for_is_refused(weights: dict[str, Array], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    np.savez(path, **weights)
+    with pytest.raises(ImportRefused) as refusal:
+        import_model(path)
+    assert reason in str(refusal.value)
+
+
+def test_all_findings_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{"conv.weight": drawn(2, 3, 3, 3), "h0": drawn(1, 4)})
+    with pytest.raises(ImportRefused) as refusal:
+        import_model(path)
+    assert len(refusal.value.findings) == 2
+
+
+def test_names_then_the_only_place_then_the_order() -> None:
+    two = {"a.kernel".replace(".", "__"): (4, 4), "a__bias": (4,), "b__kernel": (4, 4), "b__bias": (4,)}
+    weights = linear("b", 4, 4) | linear("a", 4, 4)
+    assert place(weights, signature(**two)) == {"a/kernel": "a.weight", "b/kernel": "b.weight"}
+    weights = linear("first", 4, 4) | linear("second", 4, 4)
+    assert place(weights, signature(**two)) == {"a/kernel": "first.weight", "b/kernel": "second.weight"}
+    weights = linear("one", 4, 2) | linear("x.10", 4, 4) | linear("x.9", 4, 4)
+    three = two | {"c__kernel": (4, 2), "c__bias": (2,)}
+    assert place(weights, signature(**three), ordered=False) == {
+        "c/kernel": "one.weight",
+        "a/kernel": "x.9.weight",
+        "b/kernel": "x.10.weight",
+    }
+
+
+def test_without_an_order_equal_ones_are_refused_with_the_candidates() -> None:
+    two = signature(a__kernel=(4, 4), a__bias=(4,), b__kernel=(4, 4), b__bias=(4,))
+    weights = linear("first", 4, 4) | linear("second", 4, 4)
+    refused = place(weights, two, ordered=False)["refused"]
+    assert "first: it is Dense with kernel (4, 4), bias (4,), and fits a, b; say which: --map first=a" in refused
+    assert place(weights, two, {"second": "a"}, ordered=False) == {"a/kernel": "second.weight", "b/kernel": "first.weight"}
+    more = linear("first", 4, 4) | linear("second", 4, 4) | linear("third", 4, 4)
+    assert "third: it is Dense" in place(more, two)["refused"]
+
+
+def test_a_wrong_map_names_what_there_is() -> None:
+    one = signature(lstm__kernel=(3, 16), lstm__recurrent_kernel=(4, 16), lstm__bias=(16,), dense__kernel=(4, 2), dense__bias=(2,))
+    weights = lstm("enc.", 3, 4) | linear("fc", 4, 2)
+    assert "the file has no module encoder; it has enc (LSTM), fc (Dense)" in place(weights, one, {"encoder": "lstm"})["refused"]
+    assert "the model has no layer gru; it has lstm, dense" in place(weights, one, {"enc": "gru"})["refused"]
+    assert "enc is LSTM with kernel (3, 16)" in place(weights, one, {"enc": "dense"})["refused"]
+    assert place(weights, one, {"enc": "lstm"}) == {
+        "lstm/kernel": "enc.weight_ih_l0",
+        "lstm/recurrent_kernel": "enc.weight_hh_l0",
+        "dense/kernel": "fc.weight",
+    }
+
+
+def test_a_layer_that_nothing_fits_is_refused() -> None:
+    one = signature(dense__kernel=(4, 3), dense__bias=(3,))
+    assert "layer dense: nothing in the file fits it: it has kernel (4, 3), bias (3,)" in place(linear("fc", 4, 2), one)["refused"]
+
+
+def values_of(path: Path, x: Array) -> Any:
+    model = import_model(path)
+    return model.predict(x)
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_flax_cells(separator: str, tmp_path: Path) -> None:
+    """By `flax.linen.recurrent`'s formulas."""
+    w = {name: drawn(3 if name[0] == "i" else 4, 4) for name in ("ii", "if", "ig", "io", "hi", "hf", "hg", "ho")}
+    b = {name: drawn(4) for name in ("hi", "hf", "hg", "ho")}
+    tree = {f"params/LSTMCell_0/{name}/kernel": value for name, value in w.items()} | {
+        f"params/LSTMCell_0/{k}/bias": v for k, v in b.items()
+    }
+    tree |= {"params/Dense_0/kernel": drawn(4, 2), "params/Dense_0/bias": drawn(2)}
+    path = tmp_path / "tree.safetensors"
+    write_weights(path, {name.replace("/", separator): value for name, value in tree.items()})
+    x = drawn(2, 5, 3)
+    h = c = np.zeros((2, 4))
+    for t in range(5):
+        i, f, g, o = (x[:, t] @ w[f"i{n}"] + h @ w[f"h{n}"] + b[f"h{n}"] for n in "ifgo")
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+    expected = h @ tree["params/Dense_0/kernel"] + tree["params/Dense_0/bias"]
+    np.testing.assert_allclose(values_of(path, x)[:, -1], expected, atol=2e-5)
+
+
+def test_flax_gru(tmp_path: Path) -> None:
+    w = {name: drawn(3 if name[0] == "i" else 4, 4) for name in ("ir", "iz", "in", "hr", "hz", "hn")}
+    b = {name: drawn(4) for name in ("ir", "iz", "in", "hn")}
+    path = tmp_path / "tree.npz"
+    np.savez(path, **{f"GRUCell_0/{k}/kernel": v for k, v in w.items()}, **{f"GRUCell_0/{k}/bias": v for k, v in b.items()})
+    x = drawn(2, 5, 3)
+    h = np.zeros((2, 4))
+    for t in range(5):
+        r = sigmoid(x[:, t] @ w["ir"] + b["ir"] + h @ w["hr"])
+        z = sigmoid(x[:, t] @ w["iz"] + b["iz"] + h @ w["hz"])
+        n = np.tanh(x[:, t] @ w["in"] + b["in"] + r * (h @ w["hn"] + b["hn"]))
+        h = (1 - z) * n + z * h
+    np.testing.assert_allclose(values_of(path, x)[:, -1], h, atol=2e-5)
+
+
+def test_haiku_cores(tmp_path: Path) -> None:
+    """By `haiku._src.recurrent`'s formulas: a forget gate with 1 added, a GRU whose update gate weighs the new state."""
+    w, b = drawn(7, 16), drawn(16)
+    wi, wh, bg = drawn(4, 15), drawn(5, 15), drawn(15)
+    v, bv, u, bu = drawn(5, 3), drawn(3), drawn(3, 3), drawn(3)
+    path = tmp_path / "tree.npz"
+    tree = {"net/~/lstm/linear/w": w, "net/~/lstm/linear/b": b, "net/gru/w_i": wi, "net/gru/w_h": wh, "net/gru/b": bg}
+    rest = {"linear/w": v, "linear/b": bv, "linear_1/w": u, "linear_1/b": bu}
+    np.savez_compressed(path, **tree, **{f"net/vanilla_rnn/{name}": value for name, value in rest.items()})
+    x = drawn(2, 5, 3)
+    h, c, k, s = np.zeros((2, 4)), np.zeros((2, 4)), np.zeros((2, 5)), np.zeros((2, 3))
+    for t in range(5):
+        i, g, f, o = np.split(np.concatenate([x[:, t], h], 1) @ w + b, 4, 1)
+        c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        z, r = np.split(sigmoid(h @ wi[:, :10] + k @ wh[:, :10] + bg[:10]), 2, 1)
+        k = (1 - z) * k + z * np.tanh(h @ wi[:, 10:] + (r * k) @ wh[:, 10:] + bg[10:])
+        s = np.maximum(k @ v + bv + s @ u + bu, 0)
+    spec = tmp_path / "spec.rnn"
+    layers = "LSTM(4, return_sequences = true)  GRU(5, reset_after = false, return_sequences = true)  SimpleRNN(3, activation = relu)"
+    spec.write_text(f"model Net {{ input x: float[time, 3]  {layers} }}", encoding="utf-8")
+    np.testing.assert_allclose(import_model(path, into=spec).predict(x), s, atol=2e-5)
+
+
+def test_a_skeleton_reads_well_and_compiles_as_it_stands(tmp_path: Path) -> None:
+    """Where the widths don't fit, another chain begins with an input of its own."""
+    path = tmp_path / "net.pt"
+    weights = {"emb.weight": drawn(9, 3)} | lstm("lstm.", 3, 4) | linear("fc", 4, 2) | linear("other", 7, 2)
+    path.write_bytes(checkpoint(weights))
+    model = import_model(path)
+    lines = model.source.text.splitlines()
+    assert lines[0] == "# A skeleton: the file has weights by name, and nothing else. Complete what it can't tell:"
+    body = [line.strip() for line in lines if not line.startswith("#")]
+    assert body[:2] == ["model Net {", "input ids: int[time], x: float[time, 7]"]
+    assert "LSTM(4, return_sequences = true)" in body and "fc    = Dense(2)" in body
+    np.testing.assert_array_equal(model.weights["emb/embeddings"], weights["emb.weight"])
+    assert [str(output.shape) for output in model.signature.outputs] == ["(time, 2)", "(time, 2)"]
+    assert rnnspec.compile(model.source.text, seed=0).source.text == model.source.text
+
+
+@pytest.mark.parametrize("damage", ["cut", "object", "twice", "bomb"])
+def test_archives_of_arrays_that_arent_sound_are_refused(damage: str, tmp_path: Path) -> None:
+    from zipfile import ZIP_DEFLATED, ZipFile
+
+    path = tmp_path / "tree.npz"
+    if damage == "object":
+        np.savez(path, a=np.array([{}], dtype=object))
+    elif damage == "bomb":
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", bytes(2**26))
+    else:
+        np.savez(path, a=drawn(30, 30))
+        content = path.read_bytes()
+        path.write_bytes(content[:-100] if damage == "cut" else content)
+        if damage == "twice":
+            with pytest.warns(UserWarning, match="Duplicate"), ZipFile(path, "a") as archive:
+                archive.writestr("a.npy", b"")
+    with pytest.raises(ImportRefused, match=r"not a readable \.npz file"):
+        import_model(path)

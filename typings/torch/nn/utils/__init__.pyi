@@ -1,0 +1,5 @@
+from typing import Any
+
+from torch.nn.utils import rnn as rnn
+
+def __getattr__(name: str) -> Any: ...
