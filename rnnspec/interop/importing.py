@@ -19,11 +19,12 @@ from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
+from rnnspec.interop.onnx_files.reader import OnnxReader
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
 from rnnspec.training.model import Model
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (OnnxReader(),)
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000

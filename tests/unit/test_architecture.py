@@ -25,8 +25,8 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, IMPORTING = INTEROP = tuple(
-    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "importing")
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, ONNX_FILES, ONNX_EXPORT, IMPORTING = INTEROP = tuple(
+    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "onnx_files", "onnx_export", "importing")
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
@@ -80,6 +80,8 @@ MAY_KNOW: dict[str, set[str]] = {
     INTEROP_GRAPH: LOW,
     SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
+    ONNX_FILES: LOW | {INTEROP_GRAPH},
+    ONNX_EXPORT: LOW | {"frontend", SYNTAX, BINDING, CELLS, GRAPH, LAYERS, MODEL, INTEROP_GRAPH, ONNX_FILES},
     IMPORTING: LOW | {"api", "training", "frontend", SYNTAX, *RUNTIME, "interop", *INTEROP},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
