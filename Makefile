@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check fuzz soak bench bench-peers clean
+.PHONY: demo test test-all check fuzz soak bench bench-peers imported clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +46,10 @@ bench: $(VENV)/.installed
 PEERS := torch jax onnxruntime keras
 bench-peers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(PEERS:%=--install %)
+
+# Models of packages, imported, beside the originals' outputs
+imported: $(VENV)/.installed-test
+	$(BIN)/python examples/imported/onnx_streams.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph, SourceInput
 from rnnspec.interop.onnx_files.operations import common
 from rnnspec.interop.onnx_files.roles import InputRoles, Role, assignments, batch_of, lengths_of
+from rnnspec.interop.onnx_files.scans import scanned
 from rnnspec.interop.onnx_files.sequence_operations import LAYER_OPERATIONS, embedded
 from rnnspec.interop.onnx_files.tidying import read_by, tidied
 from rnnspec.interop.onnx_files.tracing import Known, Tracer
@@ -89,6 +90,8 @@ def _walked(graph: NodeGraph, chosen: Sequence[InputRoles], probe: int, scale: i
         inputs.append(made)
 
     def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
+        if node.op == "Scan" and not node.domain:
+            return scanned(layers, node, operands, tracer.values, findings)
         return _computed(layers, node, operands)
 
     outputs: list[ImportedOutput] = []

@@ -15,10 +15,10 @@ from rnnspec.interop.onnx_files.axes import arranged, gathered
 from rnnspec.interop.onnx_files.elements import Elements, Entry, Numbers, Pool, layout_of, listed
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node, NodeGraph
-from rnnspec.interop.onnx_files.operations import common, known_of
+from rnnspec.interop.onnx_files.operations import known_of
 from rnnspec.interop.onnx_files.roles import InputRoles, assignments, batch_of
-from rnnspec.interop.onnx_files.step_operations import STEP_OPERATIONS
-from rnnspec.interop.onnx_files.steps import Steps
+from rnnspec.interop.onnx_files.step_operations import step_outputs
+from rnnspec.interop.onnx_files.steps import Steps, cell_text
 from rnnspec.interop.onnx_files.tracing import Known, Tracer
 
 BATCH = 2
@@ -124,12 +124,9 @@ def _walk(one: OneStep, pieces: Mapping[str, Sequence[Piece]], findings: Finding
             given[name] = Elements(arranged(steps.pool.whole(entry), each.roles, _sizes(each, one.batch)))
 
     def compute(node: Node, operands: Sequence[Known]) -> Sequence[Elements | None] | None:
-        if node.domain:
-            return None
-        if node.op == "Gather":
+        if node.op == "Gather" and not node.domain:
             return [_embedded(steps, node, operands, looked_up, data)]
-        special = STEP_OPERATIONS.get(node.op)
-        return special(steps, node, operands) if special is not None else common(steps, node, operands)
+        return step_outputs(steps, node, operands)
 
     tracer = Tracer(one.graph, steps, compute, findings, given)
     new: dict[str, Numbers] = {}
@@ -217,12 +214,12 @@ def _written(one: OneStep, name: str, walk: Walk, pieces: Mapping[str, Sequence[
     steps, equations = walk.steps, walk.steps.equations
     notes: list[str] = []
     targets: list[tuple[str, str]] = []
-    states: list[str] = []
+    states: list[tuple[str, int]] = []
     for before, after in one.states.items():
         for piece in pieces[before]:
             value = steps.value(np.ascontiguousarray(walk.new[before][piece.places])[None], STEP)
             targets.append((f"{piece.name}'", steps.key(value)))
-            states.append(f"{piece.name} [{len(piece.places)}]")
+            states.append((piece.name, len(piece.places)))
         notes.append(f"state {before}, {after} is kept by the cell: a step of the file is a step of a sequence here")
     every = np.concatenate([numbers for _, numbers in walk.results]) if walk.results else np.empty(0, np.int64)
     if not len(every):
@@ -234,9 +231,7 @@ def _written(one: OneStep, name: str, walk: Walk, pieces: Mapping[str, Sequence[
     lines = equations.lines(targets, returned)
     cell = re.sub(r"\W+", "", name.title().replace("_", "")) + "Step"
     cell = cell if cell[0].isalpha() else f"Cell{cell}"
-    weights = [f"    weight {key} [{', '.join(map(str, array.shape))}] = {'glorot_uniform' if array.ndim > 1 else 'zeros'}"
-               for key, array in equations.weights.items()]  # fmt: skip
-    text = "\n".join([f"cell {cell}() {{", *weights, f"    state {', '.join(states)}", "", *(f"    {line}" for line in lines), "}", ""])
+    text = cell_text(cell, steps, states, lines)
     inputs, layers = _inputs(one, walk)
     row = layers[-1].outputs[0] if layers and len(walk.data) > 1 else _key(one, walk, 0)
     arguments: dict[str, Value] = {"return_sequences": True}

@@ -30,7 +30,7 @@ from rnnspec.interop.onnx_files.windows import convolution, normalization, pooli
 LayerHandler: TypeAlias = "Callable[[Layers, Node, Sequence[Input]], Sequence[Elements | None]]"
 
 
-def _steps_first(layers: Layers, data: Elements, order: tuple[int, int, int]) -> Layout:
+def steps_first(layers: Layers, data: Elements, order: tuple[int, int, int]) -> Layout:
     """A tensor with one axis of samples, one of steps and one of features, which stand at the places of `order`."""
     if data.numbers.ndim != 3:
         raise Unfit(f"a tensor with {data.numbers.ndim} axes where three are expected")
@@ -49,7 +49,7 @@ def _steps_first(layers: Layers, data: Elements, order: tuple[int, int, int]) ->
 def _recurrent(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
     data = elements_of(given)
     batch_first = bool(node.whole("layout", 0))
-    layout = _steps_first(layers, data, (0, 1, 2) if batch_first else (1, 0, 2))
+    layout = steps_first(layers, data, (0, 1, 2) if batch_first else (1, 0, 2))
     kernel, weights = known_of(given, 1, "W"), known_of(given, 2, "R")
     bias = known_or_none(given, 3, "B")
     peephole = known_or_none(given, 7, "P") if node.op == "LSTM" else None
@@ -142,7 +142,7 @@ def _from_steps(layers: Layers, entry: Entry, spatial: int) -> Elements:
 
 def _conv(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elements | None]:
     data, spatial = _spatial(elements_of(given))
-    layout = _steps_first(layers, data, (0, 2, 1))
+    layout = steps_first(layers, data, (0, 2, 1))
     kernel, bias = known_of(given, 1, "W"), known_or_none(given, 2, "B")
     if node.whole("group", 1) != 1:
         raise Unfit(f"{node.whole('group', 1)} groups: Conv1D has one", "group")
@@ -158,7 +158,7 @@ def _pool(layers: Layers, node: Node, given: Sequence[Input]) -> Sequence[Elemen
     data, spatial = _spatial(elements_of(given))
     if node.output(1):
         raise Unfit("the places of the maxima", "Indices")
-    layout = _steps_first(layers, data, (0, 2, 1))
+    layout = steps_first(layers, data, (0, 2, 1))
     windows = windows_of(node, (), spatial, len(layout.first))
     made = pooling(layers, layers.value(layout.first, node), windows, node)
     return [_from_steps(layers, made, spatial)]

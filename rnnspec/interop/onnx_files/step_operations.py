@@ -15,7 +15,7 @@ from rnnspec.interop.onnx_files.folding import axes_of
 from rnnspec.interop.onnx_files.functions import activation
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.operations import Input, elements_of, known_of, known_or_none, reduced
+from rnnspec.interop.onnx_files.operations import Input, common, elements_of, known_of, known_or_none, reduced
 from rnnspec.interop.onnx_files.recurrent import DIRECTIONS
 from rnnspec.interop.onnx_files.steps import MATRIX_LIMIT, Steps
 from rnnspec.interop.onnx_files.windows import windows_of
@@ -225,3 +225,11 @@ STEP_OPERATIONS: Mapping[str, StepHandler] = {
     "PRelu": _prelu,
 }
 """Operations by their names; those that aren't here are in `OPERATIONS`."""
+
+
+def step_outputs(steps: Steps, node: Node, given: Sequence[Input]) -> Sequence[Elements | None] | None:
+    """The outputs of a node of one step; None for an operation that there isn't."""
+    if node.domain:
+        return None
+    special = STEP_OPERATIONS.get(node.op)
+    return special(steps, node, given) if special is not None else common(steps, node, given)

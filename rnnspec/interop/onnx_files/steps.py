@@ -260,6 +260,16 @@ class Steps:
         return made
 
 
+def cell_text(name: str, steps: Steps, states: Sequence[tuple[str, int]], lines: Sequence[str]) -> str:
+    """A cell's declaration. `states`: their names and widths."""
+    weights = [
+        f"    weight {key} [{', '.join(map(str, array.shape))}] = {'glorot_uniform' if array.ndim > 1 else 'zeros'}"
+        for key, array in steps.equations.weights.items()
+    ]
+    held = ", ".join(f"{state} [{width}]" for state, width in states)
+    return "\n".join([f"cell {name}() {{", *weights, f"    state {held}", "", *(f"    {line}" for line in lines), "}", ""])
+
+
 _NONE = Node("", "", "", (), (), {}, 0)
 
 

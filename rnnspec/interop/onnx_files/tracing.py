@@ -72,7 +72,7 @@ class Tracer:
         """The values that a node needs first: of an `If` its condition, since only one branch will be taken."""
         if node.op == "If" and not node.domain:
             return [node.input(0)]
-        return list(node.inputs)
+        return list(node.read)
 
     def _run(self, node: Node) -> None:
         given = [self.values[name] if name else None for name in node.inputs]

@@ -181,6 +181,23 @@ def test_inputs_are_fixed_by_name(tmp_path: Path) -> None:
         read(path, n=1.5)
 
 
+def test_states_are_told_by_map(tmp_path: Path) -> None:
+    """Names and shapes that tell nothing: without being told, it is a model of rows with two inputs."""
+    nodes = [
+        node("Mul", ["x", "w"], ["r"]),
+        node("Tanh", ["before"], ["t"]),
+        node("Add", ["r", "t"], ["after"]),
+        node("Relu", ["after"], ["y"]),
+    ]
+    inputs = [info("x", ["batch", 3]), info("before", ["batch", 3])]
+    path = saved(tmp_path, model(nodes, inputs, ["y", "after"], {"w": np.arange(3, dtype=np.float32)}))
+    assert [each.name for each in read(path).inputs] == ["x", "before"]
+    told = OnnxReader().read(path, ReaderOptions(map={"before": "after"}))
+    assert [each.name for each in told.inputs] == ["x"] and "before' = x * scale + tanh(before)" in told.declarations[0]
+    with pytest.raises(ImportRefused, match="state hidden: there is no input of that name; there are x, before"):
+        OnnxReader().read(path, ReaderOptions(map={"hidden": "after"}))
+
+
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, _one("Relu"))
     monkeypatch.setitem(sys.modules, "onnx", None)
