@@ -10,10 +10,13 @@ import onnx
 import pytest
 
 import rnnspec
+from rnnspec.frontend.layers.dropout import Drawing
+from rnnspec.frontend.layers.registry import ALL
 from rnnspec.interop.graph.reading import ExportedModel
 from rnnspec.interop.graph.refusals import ExportRefused
 from rnnspec.interop.importing import import_file, reader_options
 from rnnspec.interop.onnx_export.exporter import OnnxExporter
+from rnnspec.interop.onnx_export.layers import LAYERS
 from tests.onnx_models import Array, run
 
 OWN = """
@@ -153,6 +156,12 @@ def test_what_has_no_form_is_refused_at_once(tmp_path: Path) -> None:
         ("layer conv1d", "carry_mask"),
     ]
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_every_layer_has_its_nodes() -> None:
+    """But for those that draw numbers in training, which are left out."""
+    drawn = {rules.layer for rules in ALL if issubclass(rules.layer, Drawing)}
+    assert LAYERS.keys() | drawn == {rules.layer for rules in ALL} and not LAYERS.keys() & drawn
 
 
 def test_an_opset_that_isnt_there(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rnnspec.interop.onnx_files.emitting import REDUCED, Function, numbered
 from rnnspec.interop.onnx_files.layer_values import LayerValues, Use
 from rnnspec.interop.onnx_files.moving import Unfit
 from rnnspec.interop.onnx_files.nodes import Node
-from rnnspec.interop.onnx_files.recurrent import Direction, Recurrent
+from rnnspec.interop.onnx_files.recurrent import Direction, RecurrentNode
 
 MERGES: Mapping[str, str] = {
     "Add": "Add",
@@ -116,7 +116,14 @@ class Layers(LayerValues):
         return value if value.steps > 1 or value.is_open else self.as_sequence(value, node)
 
     def recurrent(
-        self, value: Entry, made: Recurrent, starts: Sequence[Sequence[Entry | None]], wants: tuple[bool, bool], node: Node, *, masked: bool
+        self,
+        value: Entry,
+        made: RecurrentNode,
+        starts: Sequence[Sequence[Entry | None]],
+        wants: tuple[bool, bool],
+        node: Node,
+        *,
+        masked: bool,
     ) -> tuple[Entry | None, list[list[Entry]]]:
         """A recurrent node: all its outputs if `wants` says so, (directions * units) features a step, and each direction's states.
 
@@ -172,7 +179,7 @@ def _only(numbers: Array | None) -> float | None:
     return float(numbers.flat[0])
 
 
-def _layer(made: Recurrent, options: Mapping[str, Value], both: bool) -> tuple[str, dict[str, Value], dict[str, Array]]:
+def _layer(made: RecurrentNode, options: Mapping[str, Value], both: bool) -> tuple[str, dict[str, Value], dict[str, Array]]:
     """The layer of a node's directions, with its arguments and weights."""
 
     def word(direction: Direction, more: Mapping[str, Value]) -> Word:

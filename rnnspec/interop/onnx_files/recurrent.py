@@ -36,7 +36,7 @@ class Direction:
 
 
 @frozen(eq=False)
-class Recurrent:
+class RecurrentNode:
     """A node: its width, its directions, the number of states of each."""
 
     units: int
@@ -64,7 +64,7 @@ class _Parts:
 
 def recurrent_of(
     node: Node, kernel: Array, recurrent: Array, bias: Array | None, peephole: Array | None, starts: Sequence[Array | None]
-) -> Recurrent:
+) -> RecurrentNode:
     """A node by its weights. `starts`: for each state the constant that each direction starts from, (directions, units), or None."""
     flags = DIRECTIONS.get(node.text("direction", "forward"))
     if flags is None:
@@ -101,7 +101,7 @@ def recurrent_of(
             bool(node.whole("linear_before_reset", 0)),
         )
         made.append(_DIRECTIONS[node.op](parts, units, backwards))
-    return Recurrent(units, tuple(made), 2 if node.op == "LSTM" else 1, bool(node.whole("layout", 0)))
+    return RecurrentNode(units, tuple(made), 2 if node.op == "LSTM" else 1, bool(node.whole("layout", 0)))
 
 
 def _functions(node: Node, directions: int) -> list[tuple[Function, ...]]:
