@@ -58,6 +58,7 @@ bench-peers: $(VENV)/.installed
 imported: $(VENV)/.installed-test
 	$(PIP) download --no-deps --dest build/imported textgenrnn==2.0.0 ethnicolr==0.9.8
 	$(BIN)/python examples/imported/models.py build/imported
+	$(BIN)/python examples/imported/onnx_streams.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

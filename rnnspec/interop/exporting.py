@@ -10,6 +10,7 @@ from rnnspec.driver.source_files import parse_spec
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.interop.graph.exports import ExportedModel, Exporter
 from rnnspec.interop.keras_export.exporter import KERAS
+from rnnspec.interop.onnx_export.exporter import OnnxExporter
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.torch_export.exporter import TORCH
 from rnnspec.source import SourceFile
@@ -28,7 +29,7 @@ class _Safetensors:
         return ("the file has the weights alone",)
 
 
-EXPORTERS: tuple[Exporter, ...] = (KERAS, TORCH, _Safetensors())
+EXPORTERS: tuple[Exporter, ...] = (KERAS, TORCH, OnnxExporter(), _Safetensors())
 """The formats that are written."""
 
 

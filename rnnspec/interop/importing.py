@@ -22,6 +22,7 @@ from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
 from rnnspec.interop.keras_files.reader import KERAS
+from rnnspec.interop.onnx_files.reader import OnnxReader
 from rnnspec.interop.own_cells import own_cells
 from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
@@ -30,7 +31,7 @@ from rnnspec.runtime.storage import model_file
 from rnnspec.training.model import Model
 from rnnspec.training.proof import Proof, proof_of, prove
 
-READERS: tuple[Reader, ...] = (KERAS, *torch_files.READERS)
+READERS: tuple[Reader, ...] = (KERAS, *torch_files.READERS, OnnxReader())
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000

@@ -25,9 +25,14 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, IMPORTING, EXPORTING = INTEROP = tuple(
-    f"interop.{room}"
-    for room in ("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "importing", "exporting")
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, TORCH_FILES, TORCH_EXPORT, ONNX_FILES, ONNX_EXPORT, IMPORTING, EXPORTING = INTEROP = (
+    tuple(
+        f"interop.{room}"
+        for room in (
+            *("graph", "spec_text", "keras_files", "keras_export", "torch_files", "torch_export", "onnx_files", "onnx_export"),
+            *("importing", "exporting"),
+        )
+    )
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
@@ -89,9 +94,24 @@ MAY_KNOW: dict[str, set[str]] = {
     KERAS_EXPORT: LOW | {CATALOGUE, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
     TORCH_FILES: LOW | {"interop", INTEROP_GRAPH},
     TORCH_EXPORT: LOW | {"frontend", CELLS, GRAPH, MODEL, SYNTAX, INTEROP_GRAPH, TORCH_FILES},
+    ONNX_FILES: LOW | {INTEROP_GRAPH},
+    ONNX_EXPORT: LOW | {"frontend", SYNTAX, BINDING, CELLS, GRAPH, LAYERS, MODEL, INTEROP_GRAPH, ONNX_FILES},
     IMPORTING: LOW
-    | {"api", "training", *RUNTIME, "frontend", SYNTAX, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, TORCH_FILES},
-    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT},
+    | {
+        "api",
+        "training",
+        *RUNTIME,
+        "frontend",
+        SYNTAX,
+        "datafiles",
+        "interop",
+        INTEROP_GRAPH,
+        SPEC_TEXT,
+        KERAS_FILES,
+        TORCH_FILES,
+        ONNX_FILES,
+    },
+    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
     "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},

@@ -1,0 +1,104 @@
+"""The exporter of `.onnx` files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnspec.files import write_atomically
+from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphTensor
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frozen import frozen
+from rnnspec.interop.graph.reading import ExportedModel
+from rnnspec.interop.graph.refusals import ExportRefused, Finding
+from rnnspec.interop.onnx_export.graph_writer import LOWEST_OPSET, GraphWriter
+from rnnspec.interop.onnx_export.layers import written
+from rnnspec.interop.onnx_export.model_writer import CantSay, ModelWriter
+from rnnspec.interop.onnx_files.reading import onnx_package
+from rnnspec.source import SourceFile
+from rnnspec.version import __version__
+
+OPSET = 17
+"""The version of the standard that is written: the first with LayerNormalization."""
+
+
+@frozen
+class OnnxExporter:
+    """An `Exporter` to ONNX. `opset`: the version of the standard, from 14 on."""
+
+    opset: int = OPSET
+
+    @property
+    def name(self) -> str:
+        """See `Exporter`."""
+        return "onnx"
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """See `Exporter`."""
+        return (".onnx",)
+
+    def write(self, model: ExportedModel, path: Path) -> Sequence[str]:
+        """See `Exporter`; ValueError if the package `onnx` isn't installed, or for an `opset` that it doesn't know."""
+        onnx = onnx_package(f"{path}: ONNX files are written")
+        newest: int = onnx.defs.onnx_opset_version()
+        if not LOWEST_OPSET <= self.opset <= newest:
+            raise ValueError(f"opset: expected one from {LOWEST_OPSET} to {newest}, got {self.opset}")
+        parameters: Any = model.parameters
+        graph = resolve(parse(SourceFile("", model.text)), parameters)
+        made = _model(onnx, graph, model, self.opset, str(path))
+        write_atomically(path, made.SerializeToString())
+        masked = [each.name for each in graph.inputs if each.value.type.sequence]
+        return [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
+
+
+def _model(onnx: Any, graph: Graph, model: ExportedModel, opset: int, path: str) -> Any:
+    """The model's protobuf; `ExportRefused` with all that can't be said."""
+    writer = GraphWriter(onnx, np.dtype(model.signature.dtype), opset)
+    m = ModelWriter(writer, graph, model.weights)
+    inputs: list[Any] = []
+    for each in graph.inputs:
+        writer.names.new(each.name)
+        m.values[each.value.number] = each.name
+        inputs.append(writer.info(each.name, _dimensions(each), np.int64 if each.value.type.ids else None))
+        if each.is_scalar and not each.value.type.ids:
+            m.values[each.value.number] = writer.unsqueezed(each.name, 1)
+    for each in graph.outputs:
+        writer.names.new(each.name)
+    findings: list[Finding] = []
+    failed: set[int] = set()
+    for application in graph.applications:
+        if any(operand.number in failed for operand in application.operands):
+            failed.update(result.number for result in application.results)
+            continue
+        writer.prefix = application.layer.name
+        try:
+            names = written(m, application.layer, application, [m.value(operand) for operand in application.operands])
+        except CantSay as error:
+            findings.append(Finding(f"layer {application.layer.name}", error.attribute, str(error)))
+            failed.update(result.number for result in application.results)
+            continue
+        m.values |= {result.number: name for result, name in zip(application.results, names, strict=True)}
+    if findings:
+        raise ExportRefused(path, findings)
+    outputs: list[Any] = []
+    for each in graph.outputs:
+        writer.node("Identity", [m.value(each.value)], [each.name])
+        outputs.append(writer.info(each.name, _shape(each.value.type)))
+    made = writer.graph(graph.model, inputs, outputs, writer.constants)
+    imports = [onnx.helper.make_opsetid("", opset)]
+    version = onnx.helper.find_min_ir_version_for(imports)
+    return onnx.helper.make_model(made, opset_imports=imports, ir_version=version, producer_name="rnnspec", producer_version=__version__)
+
+
+def _dimensions(source: GraphInput) -> list[int | str]:
+    """An input's shape: numbers, and names of what may differ."""
+    return ["batch"] if source.is_scalar else _shape(source.value.type)
+
+
+def _shape(kind: GraphTensor) -> list[int | str]:
+    return ["batch", *(each if isinstance(each, int) else str(each) for each in kind.shape)]
