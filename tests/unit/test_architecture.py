@@ -82,7 +82,7 @@ MAY_KNOW: dict[str, set[str]] = {
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
     IMPORTING: LOW | {"api", "training", *RUNTIME, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES},
     KERAS_EXPORT: LOW | {CATALOGUE, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
-    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT},
+    EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
