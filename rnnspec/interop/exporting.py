@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rnnspec.driver.source_files import parse_spec
+from rnnspec.frontend.binding.model_parameters import ParameterValue
 from rnnspec.frontend.model.resolve import resolve
 from rnnspec.interop.graph.exports import ExportedModel, Exporter
 from rnnspec.interop.keras_export.exporter import KERAS
@@ -49,7 +51,7 @@ def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None =
     """
     exporter = exporter_for(os.fspath(path), to)
     source = SourceFile(f"<model {model.signature.model}>", model.source.text)
-    graph = resolve(parse_spec(source), model.source.parameters)
+    graph = resolve(parse_spec(source), cast(Mapping[str, ParameterValue], model.source.parameters))
     return exporter.write(ExportedModel(graph, dict(model.weights), model.signature), Path(path))
 
 

@@ -221,7 +221,7 @@ def check(imported: Imported, inputs: Path_, outputs: Path_, tolerance: float | 
 
 def _arrays(path: Path_) -> dict[str, Array]:
     with open_file(path, large_limit()) as file:
-        return {name: column.values for name, column in read_npz(os.fspath(path), file, lambda _: True).columns.items()}
+        return {name: np.asarray(column.values) for name, column in read_npz(os.fspath(path), file, lambda _: True).columns.items()}
 
 
 def write(imported: Imported, output: Path_, proof: Proof | None = None) -> tuple[Path, ...]:

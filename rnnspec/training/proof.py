@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def prove(model: Model, proof: Proof) -> float:
     """The largest difference; `ProofFailed` if it is above the tolerance, or the model has other outputs."""
     names = [output.name for output in model.signature.outputs]
     given = model.predict(dict(proof.inputs))
-    found = dict(zip(names, given if isinstance(given, tuple) else (given,), strict=True))
+    outputs = cast(tuple[Array, ...], given) if isinstance(given, tuple) else (given,)
+    found = dict(zip(names, outputs, strict=True))
     worst = 0.0
     for name, wanted in proof.outputs.items():
         if name not in found:

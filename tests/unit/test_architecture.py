@@ -111,7 +111,7 @@ MAY_KNOW: dict[str, set[str]] = {
         TORCH_FILES,
         ONNX_FILES,
     },
-    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
+    EXPORTING: LOW | {"driver", "training", "interop", BINDING, MODEL, INTEROP_GRAPH, KERAS_EXPORT, TORCH_EXPORT, ONNX_EXPORT},
     "torch": LOW | {RUNTIME_MODEL, "training"},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},

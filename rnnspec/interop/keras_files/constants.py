@@ -93,7 +93,7 @@ class Constants:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Unsaid(f"expected a whole number, found {shown(value)}")
+            raise Unsaid(f"expected a whole number, found {shown(cast(object, value))}")
         return value
 
     def _numbers(self, value: object) -> Value:
@@ -222,4 +222,4 @@ def _named(value: object) -> tuple[str, Config]:
             return name.rpartition(">")[2], cast(Config, config) if isinstance(config, dict) else {}
         if "l1" in given or "l2" in given:
             return "L1L2", given
-    raise Unsaid(f"expected a name or an object of Keras, found {shown(value)}")
+    raise Unsaid(f"expected a name or an object of Keras, found {shown(cast(object, value))}")

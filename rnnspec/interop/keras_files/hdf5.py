@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def _listed(value: object) -> Iterator[str]:
         yield _decoded(item)
 
 
-def _decoded(value: object) -> str:
+def _decoded(value: Any) -> str:
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -146,6 +146,6 @@ def _decoded(value: object) -> str:
             raise BadFile("a text in it isn't UTF-8") from None
     if isinstance(value, str):
         return value
-    if isinstance(value, np.ndarray) and value.shape == ():
-        return _decoded(value.item())
-    raise BadFile(f"expected a text among the attributes, found {type(value).__name__}")
+    if isinstance(value, np.ndarray) and cast(Array, value).shape == ():
+        return _decoded(cast(Array, value).item())
+    raise BadFile(f"expected a text among the attributes, found {type(cast(object, value)).__name__}")

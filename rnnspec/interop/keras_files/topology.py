@@ -331,8 +331,8 @@ def node_of(node: object) -> tuple[list[Tensor], Mapping[str, Any]]:
     """A call's tensors and keywords: `{"args": ..., "kwargs": ...}` of Keras 3, `[["lstm", 0, 0, {}]]` before it."""
     if isinstance(node, dict):
         given = cast(dict[str, Any], node)
-        keywords = given.get("kwargs")
-        found = cast(Config, keywords) if isinstance(keywords, dict) else {}
+        named = given.get("kwargs")
+        found = cast(Config, named) if isinstance(named, dict) else {}
         inputs = tensors_in(given.get("args"))
         if not inputs and "inputs" in found:
             return tensors_in(found["inputs"]), {key: each for key, each in found.items() if key != "inputs"}
@@ -340,7 +340,7 @@ def node_of(node: object) -> tuple[list[Tensor], Mapping[str, Any]]:
     items = cast(list[Any], node) if isinstance(node, list) else []
     if items and isinstance(items[0], str):
         items = [items]
-    keywords = {}
+    keywords: Config = {}
     for item in items:
         if isinstance(item, list) and len(cast(list[Any], item)) > 3 and isinstance(item[3], dict):
             keywords |= cast(Config, item[3])

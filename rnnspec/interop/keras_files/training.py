@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import cast
 
 from rnnspec.frontend.catalogue.argument_types import Family
 from rnnspec.interop.graph.graph import Value, Word
@@ -21,7 +22,7 @@ def training_of(training: Config | None, outputs: Sequence[str], constants: Cons
     if not training:
         return found
     if (loss := training.get("loss")) is not None:
-        _taken(found, "loss", lambda: _per_output(loss, outputs, lambda each: _loss(each, constants)), findings)
+        _taken(found, "loss", lambda: _per_output(loss, outputs, partial(_loss, constants)), findings)
     if "loss" not in found:
         return {}
     if (weights := training.get("loss_weights")) is not None:
@@ -35,7 +36,7 @@ def training_of(training: Config | None, outputs: Sequence[str], constants: Cons
     return found
 
 
-def _taken(found: dict[str, Value], name: str, make: Any, findings: Findings) -> None:
+def _taken(found: dict[str, Value], name: str, make: Callable[[], Value], findings: Findings) -> None:
     try:
         value = make()
     except Unsaid as error:
@@ -45,7 +46,7 @@ def _taken(found: dict[str, Value], name: str, make: Any, findings: Findings) ->
         found[name] = value
 
 
-def _per_output(value: object, outputs: Sequence[str], make: Any) -> Value:
+def _per_output(value: object, outputs: Sequence[str], make: Callable[[object], Value]) -> Value:
     """One for all, or one for each output, from a list or by the outputs' names."""
     if isinstance(value, dict) and "class_name" not in value and "module" not in value:
         given = cast(Mapping[str, object], value)
@@ -59,10 +60,10 @@ def _per_output(value: object, outputs: Sequence[str], make: Any) -> Value:
         if len(items) != len(outputs):
             raise Unsaid(f"it has {len(items)} entries for {len(outputs)} outputs")
         return items
-    return make(value)
+    return make(cast(object, value))
 
 
-def _loss(value: object, constants: Constants) -> Value:
+def _loss(constants: Constants, value: object) -> Value:
     return constants.choice("the loss", Family.LOSS, value)
 
 
@@ -76,7 +77,7 @@ def _optimizer(value: object, constants: Constants) -> Value:
             if isinstance(rate, dict):
                 return _scheduled({**given, "config": settings}, cast(Config, rate), constants)
             value = {**given, "config": settings}
-    chosen = constants.choice("the optimizer", Family.OPTIMIZER, value)
+    chosen = constants.choice("the optimizer", Family.OPTIMIZER, cast(object, value))
     return Word(chosen.name, chosen.arguments, True) if isinstance(chosen, Word) else chosen
 
 
@@ -104,8 +105,8 @@ def _metrics(value: object, outputs: Sequence[str], constants: Constants) -> Val
             if len(outputs) > 1
             else several(next(iter(given.values())))
         )
-    items = cast(list[object], value) if isinstance(value, list) else [value]
+    items = cast(list[object], value) if isinstance(value, list) else [cast(object, value)]
     if any(isinstance(each, list) for each in items):
         lists = tuple(None if each is None else several(each) for each in items)
-        return cast(Value, lists[0]) if len(outputs) == 1 and len(lists) == 1 else lists
+        return lists[0] if len(outputs) == 1 and len(lists) == 1 else lists
     return tuple(one(each) for each in items if each is not None)
