@@ -47,8 +47,10 @@ PEERS := torch jax onnxruntime keras
 bench-peers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(PEERS:%=--install %)
 
-# Models of packages, imported, beside the originals' outputs
+# Public models, imported from their packages and compared with numpy; it downloads 40 MB.
 imported: $(VENV)/.installed-test
+	$(PIP) download --no-deps --dest build/imported textgenrnn==2.0.0 ethnicolr==0.9.8
+	$(BIN)/python examples/imported/models.py build/imported
 	$(BIN)/python examples/imported/onnx_streams.py
 
 clean:

@@ -10,16 +10,29 @@ if TYPE_CHECKING:
     from rnnspec.api import compile, load
     from rnnspec.contract.tuning import Tuning
     from rnnspec.diagnostics import SpecError
+    from rnnspec.interop.exporting import export_model
     from rnnspec.interop.graph.refusals import ExportRefused, ImportRefused
     from rnnspec.interop.importing import import_model
     from rnnspec.training.model import Model
 
-__all__ = ["ExportRefused", "ImportRefused", "Model", "SpecError", "Tuning", "__version__", "compile", "import_model", "load"]
+__all__ = [
+    "ExportRefused",
+    "ImportRefused",
+    "Model",
+    "SpecError",
+    "Tuning",
+    "__version__",
+    "compile",
+    "export_model",
+    "import_model",
+    "load",
+]
 
 _HOMES = {
     "ExportRefused": "rnnspec.interop.graph.refusals",
     "ImportRefused": "rnnspec.interop.graph.refusals",
     "compile": "rnnspec.api",
+    "export_model": "rnnspec.interop.exporting",
     "import_model": "rnnspec.interop.importing",
     "load": "rnnspec.api",
     "Model": "rnnspec.training.model",

@@ -85,12 +85,13 @@ def compile(
     return model
 
 
-def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
+def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING, self_test: bool = False) -> Model:
     """The model in a file that `Model.save` wrote, compiled for this machine or taken from the cache.
 
     `file`: its path, its bytes, or a binary file, which is read to its end. No other file is read: a spec in it that imports is
     refused. OSError for a file that can't be read or isn't a regular one, ValueError for a file that is damaged, edited or from a newer
-    version. `tuning`: as for `compile`.
+    version. `tuning`: as for `compile`. `self_test`: the model computes what an import with a check has written into its file, and
+    ValueError says if that isn't what its origin gives, or if there is nothing of the kind in the file.
 
     >>> import io
     >>> import numpy as np
@@ -103,7 +104,7 @@ def load(file: model_file.Source, *, tuning: Tuning = DEFAULT_TUNING) -> Model:
     True
     """
     default_threads()  # a wrong variable isn't the file's fault
-    return _loaded(file, checked_tuning(tuning), warn_at=4)
+    return _loaded(file, checked_tuning(tuning), warn_at=4, self_test=self_test)
 
 
 def restored(content: bytes) -> Model:
@@ -111,13 +112,19 @@ def restored(content: bytes) -> Model:
     return _loaded(content, DEFAULT_TUNING, warn_at=None)
 
 
-def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None) -> Model:
+def _loaded(file: model_file.Source, tuning: Tuning, warn_at: int | None, *, self_test: bool = False) -> Model:
     name, saved = model_file.name_of(file), model_file.load(file)
     source = SourceFile(f"{name}!{model_file.SPEC}", saved.text)
     try:
         model = _model(source, saved.parameters, saved.dtype, None, saved.weights, saved=saved.weights, tuning=tuning, warn_at=warn_at)
         model.take_texts(source.path, saved.texts)
         model.take_training(saved)
+        if self_test:
+            if not saved.proof:
+                raise ValueError("it has no proof: `rnnspec import --check` writes one")
+            from rnnspec.training import proof
+
+            proof.prove(model, proof.proof_in(saved.proof))
         return model
     except SpecError:
         raise

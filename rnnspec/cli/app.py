@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli import check, compile, evaluate, format, inspect, opt, predict, profile, train
+from rnnspec.cli import check, compile, evaluate, export, format, import_, inspect, opt, predict, profile, train
 from rnnspec.cli.console import print_text
 from rnnspec.version import __version__
 
@@ -37,8 +37,8 @@ def rnnspec(
 
 COMMANDS = (
     *(check.check, inspect.inspect, opt.opt, train.train, evaluate.evaluate, predict.predict),
-    *(compile.compile, profile.profile, format.format),
+    *(compile.compile, import_.import_, export.export, profile.profile, format.format),
 )
 for command in COMMANDS:
-    name = "fmt" if command is format.format else command.__name__
+    name = {"format": "fmt", "import_": "import"}.get(command.__name__, command.__name__)
     app.command(name, short_help=(command.__doc__ or "").partition("\n\n")[0])(command)

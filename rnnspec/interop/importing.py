@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,23 @@ from numpy.typing import DTypeLike
 from rnnspec import api
 from rnnspec.contract.executable import Array
 from rnnspec.contract.signature import Signature
+from rnnspec.datafiles.arrays import read_npz
 from rnnspec.diagnostics import DroppedWarning, InternalError, SpecError, SpecWarning
-from rnnspec.files import large_limit, open_file
+from rnnspec.files import large_limit, open_file, write_atomically
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph
 from rnnspec.interop.graph.reading import HEAD, Reader, ReaderOptions
 from rnnspec.interop.graph.refusals import Finding, ImportRefused
+from rnnspec.interop.keras_files.reader import KERAS
 from rnnspec.interop.onnx_files.reader import OnnxReader
 from rnnspec.interop.own_cells import own_cells
+from rnnspec.interop.safetensors import write_weights
 from rnnspec.interop.spec_text.writer import WrittenSpec, write_spec
+from rnnspec.runtime.storage import model_file
 from rnnspec.training.model import Model
+from rnnspec.training.proof import Proof, proof_of, prove
 
-READERS: tuple[Reader, ...] = (OnnxReader(),)
+READERS: tuple[Reader, ...] = (KERAS, OnnxReader())
 """The formats that are read, in the order in which a file is offered to them."""
 
 MOST_LAYERS = 2000
@@ -75,10 +81,14 @@ def import_model(
     `rnnspec.diagnostics.DroppedWarning`, what was left out and would be missed, such as a loss of one's own. OSError for a file that can't
     be read. No code in a file is executed, and no framework is needed. `model.source.text` is the spec that was written.
 
+    >>> import tempfile
     >>> import rnnspec
-    >>> model = rnnspec.import_model("examples/imported/words.keras")
-    >>> model.predict([[3, 1, 2]]).shape
-    (1, 4)
+    >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnnspec.export_model(model, f"{folder}/tiny.keras")
+    ...     rnnspec.import_model(f"{folder}/tiny.keras")
+    ()
+    <Model Tiny, float32, 393 weights>
     """
     options = reader_options(path, weights=weights, cells=cells, inputs=inputs, map=map)
     imported = import_into(path, into, dtype, options) if into is not None else import_file(path, dtype, options)
@@ -132,7 +142,8 @@ def imported_from(graph: ImportedGraph, source: str, dtype: DTypeLike | None, re
     if [each.name for each in model.signature.outputs] != list(spec.outputs):
         raise InternalError(f"outputs {[each.name for each in model.signature.outputs]} are not {spec.outputs}")
     notes = [*graph.notes, *spec.notes, *(_first_line(each.message) for each in caught)]
-    model.set_weights(weights_of(model.signature, spec, source))
+    if any(layer.weights for layer in spec.layers):
+        model.set_weights(weights_of(model.signature, spec, source))
     inputs = dict(zip((each.name for each in graph.inputs), spec.inputs, strict=True))
     outputs = dict(zip((each.name for each in graph.outputs), spec.outputs, strict=True))
     return Imported(model, spec.text, inputs, outputs, tuple(notes), graph.dropped, reader)
@@ -195,6 +206,35 @@ def _by_inner(names: Iterable[str]) -> list[dict[str, str]]:
         inner, _, leaf = name.rpartition("/")
         groups.setdefault(inner, {})[leaf] = name
     return list(groups.values())
+
+
+def check(imported: Imported, inputs: Path_, outputs: Path_, tolerance: float | None = None) -> tuple[Proof, float]:
+    """The proof that a model gives the outputs in a file for the inputs in another, and the largest difference; `ProofFailed` otherwise.
+
+    Both are `.npz` files with arrays by the source's names, or the model's; of a single input, or output, under any name.
+    """
+    given = (_arrays(inputs), _arrays(outputs))
+    proof = proof_of(imported.model, *given, (imported.inputs, imported.outputs), tolerance)
+    return proof, prove(imported.model, proof)
+
+
+def _arrays(path: Path_) -> dict[str, Array]:
+    with open_file(path, large_limit()) as file:
+        return {name: column.values for name, column in read_npz(os.fspath(path), file, lambda _: True).columns.items()}
+
+
+def write(imported: Imported, output: Path_, proof: Proof | None = None) -> tuple[Path, ...]:
+    """Writes a `.rnnc`, with the proof, or a folder with the spec and the weights; gives the paths. OSError if it can't be written."""
+    path = Path(output)
+    if path.suffix.lower() == ".rnnc":
+        artifact, _ = imported.model.state_artifact()
+        model_file.save(artifact if proof is None else replace(artifact, proof=proof.arrays()), path)
+        return (path,)
+    path.mkdir(parents=True, exist_ok=True)
+    spec, weights = path / "model.rnn", path / "weights.safetensors"
+    write_atomically(spec, imported.text.encode())
+    write_weights(weights, dict(imported.model.weights))
+    return spec, weights
 
 
 def import_into(path: Path_, spec: Path_, dtype: DTypeLike | None, options: ReaderOptions) -> Imported:

@@ -25,13 +25,14 @@ LOW = GROUND | {"contract"}
 ERRORS, CATALOGUE, SYNTAX, BINDING, CELLS, GRAPH, LOWERING, LAYERS, MODEL = FRONTEND = tuple(
     f"frontend.{room}" for room in ("errors", "catalogue", "syntax", "binding", "cells", "graph", "lowering", "layers", "model")
 )
-INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, ONNX_FILES, ONNX_EXPORT, IMPORTING = INTEROP = tuple(
-    f"interop.{room}" for room in ("graph", "spec_text", "keras_files", "onnx_files", "onnx_export", "importing")
+INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, KERAS_EXPORT, ONNX_FILES, ONNX_EXPORT, IMPORTING, EXPORTING = INTEROP = tuple(
+    f"interop.{room}"
+    for room in ("graph", "spec_text", "keras_files", "keras_export", "onnx_files", "onnx_export", "importing", "exporting")
 )
 DATA, STORAGE, NATIVE, RUNTIME_MODEL = RUNTIME = tuple(f"runtime.{room}" for room in ("data", "storage", "native", "model"))
 
 MAY_KNOW: dict[str, set[str]] = {
-    "": {"version", "api", "contract", "diagnostics", "training", INTEROP_GRAPH, IMPORTING},
+    "": {"version", "api", "contract", "diagnostics", "training", INTEROP_GRAPH, IMPORTING, EXPORTING},
     "version": set(),
     "resources": set(),
     "frozen": set(),
@@ -77,26 +78,28 @@ MAY_KNOW: dict[str, set[str]] = {
     "compile_cache": LOW | {STORAGE, NATIVE},
     "api": LOW | {"compile_cache", "driver", *RUNTIME, "training"},
     "interop": LOW | {DATA, "frontend", SYNTAX},
-    INTEROP_GRAPH: LOW,
+    INTEROP_GRAPH: LOW | {GRAPH},
     SPEC_TEXT: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH},
     KERAS_FILES: LOW | {"frontend", CATALOGUE, SYNTAX, INTEROP_GRAPH, SPEC_TEXT},
     ONNX_FILES: LOW | {INTEROP_GRAPH},
     ONNX_EXPORT: LOW | {"frontend", SYNTAX, BINDING, CELLS, GRAPH, LAYERS, MODEL, INTEROP_GRAPH, ONNX_FILES},
-    IMPORTING: LOW | {"api", "training", "frontend", SYNTAX, *RUNTIME, "interop", *INTEROP},
+    IMPORTING: LOW | {"api", "training", *RUNTIME, "datafiles", "interop", INTEROP_GRAPH, SPEC_TEXT, KERAS_FILES, ONNX_FILES},
+    KERAS_EXPORT: LOW | {CATALOGUE, GRAPH, INTEROP_GRAPH, SPEC_TEXT},
+    EXPORTING: LOW | {"driver", "training", "interop", MODEL, INTEROP_GRAPH, KERAS_EXPORT, ONNX_EXPORT},
     "data": LOW | {DATA},
     "datafiles": LOW | {DATA},
     "decoding": LOW | {DATA},
     "profile": LOW | {"ir", "kernel", "backend", "backend.llvm_cpu", "driver", *RUNTIME, "training"},
     "__main__": {"cli"},
-    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", "datafiles", "profile"},
+    "cli": LOW | {"", "api", "driver", *RUNTIME, "training", "interop", IMPORTING, EXPORTING, "datafiles", "profile"},
 }
 """What each room may import besides itself; a room is a folder or a module of the package, or a folder in such a folder.
 
 Read from the top: a room stands on the floor above the highest room that it may know.
 """
 
-COMMANDS = (".check", ".compile", ".evaluate", ".format", ".inspect", ".opt", ".predict", ".profile", ".train")
-HEAVY = {"jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpoolctl", "typer"}
+COMMANDS = (".check", ".compile", ".evaluate", ".export", ".format", ".import_", ".inspect", ".opt", ".predict", ".profile", ".train")
+HEAVY = {"h5py", "jinja2", "lark", "llvmlite", "numpy", "rich", "safetensors", "threadpoolctl", "typer"}
 LATE = {
     "rnnspec",
     "rnnspec.api",

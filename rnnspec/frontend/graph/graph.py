@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from rnnspec.contract.dimensions import Windows, plus
 from rnnspec.contract.location import UNKNOWN, Location
-from rnnspec.contract.signature import Extent, TextSignature, TrainSettings
+from rnnspec.contract.signature import Config, Extent, TextSignature, TrainSettings
 from rnnspec.diagnostics import Diagnostic
 from rnnspec.frontend.binding.values import OwnEquations
 from rnnspec.frontend.graph.layer import Layer, LayerWeight
@@ -189,6 +189,8 @@ class Application:
     operands: tuple[GraphValue, ...]
     results: tuple[GraphValue, ...]
     location: Location = field(default=UNKNOWN, compare=False)
+    call: Config = field(default=Config(""), compare=False)
+    """The layer's type with all its arguments, defaults filled in, for those who say it in another language."""
 
 
 @frozen

@@ -10,6 +10,7 @@ from typing import assert_never
 from rnnspec.contract.signature import StateSignature
 from rnnspec.diagnostics import InternalError, Label
 from rnnspec.frontend import errors
+from rnnspec.frontend.binding.call_data import call_of
 from rnnspec.frontend.binding.values import AlreadyReported, CheckError, LocatedValue, describe
 from rnnspec.frontend.graph.graph import Application, GraphTensor, GraphValue
 from rnnspec.frontend.graph.layer import Layer
@@ -76,7 +77,9 @@ def _check(context: CheckContext, call: ast.Call, operands: tuple[GraphValue, ..
     mode = MergeMode(bindings.word("merge_mode") or "none")
     outputs = _merged_types(mode, call, results[0], replace(others[0], flipped=results[0].flipped))
     layer = Bidirectional(name, forward, backward, mode)
-    return BuiltLayer(layer, (source, *states), (*outputs, *results[1:], *others[1:]))
+    halves = {"layer": forward_layer.data, "backward_layer": None if other.value is None else backward_layer.data}
+    call_data = call_of("Bidirectional", bindings.values, **halves)
+    return BuiltLayer(layer, (source, *states), (*outputs, *results[1:], *others[1:]), call_data)
 
 
 def _merged_types(mode: MergeMode, call: ast.Call, forward: GraphTensor, backward: GraphTensor) -> tuple[GraphTensor, ...]:

@@ -46,6 +46,8 @@ class BuiltLayer:
     layer: Layer
     operands: tuple[GraphValue, ...]
     results: tuple[GraphTensor, ...]
+    call: Config = Config("")
+    """The layer's type with all its arguments, defaults filled in; an inner layer is one of them."""
 
 
 class ShapeRules:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rnnspec.contract.signature import Config, StateSignature
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import Bindings, bind
+from rnnspec.frontend.binding.call_data import call_of
 from rnnspec.frontend.binding.misplaced_arguments import inner_arguments
 from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, LocatedValue, Scope, Symbol, describe
 from rnnspec.frontend.catalogue.layers import LAYER_OPTIONS, LAYERS
@@ -100,6 +101,12 @@ class BoundLayer:
     options: Bindings
     stacked: bool
 
+    @property
+    def data(self) -> Config:
+        """The call with all its arguments, of an `RNN` with its cells."""
+        cells = tuple(call_of(cell.definition.name.text, {**cell.scope.parameters, **cell.options.values}) for cell in self.cells)
+        return call_of(STACK, self.options.values, cell=cells) if self.stacked else cells[0]
+
 
 class RecurrentMaker:
     """Makes recurrent layers, of a model or of a block's use."""
@@ -120,7 +127,7 @@ class RecurrentMaker:
         states = self.initial_states(given, call.callee.text, stateful=bound.options.flag("stateful"))
         layer, results = self.recurrent(name, name, name, inner, bound, source, bool(states))
         self.check_states(call.callee.text, given, states, [state.width for state in layer.states])
-        return BuiltLayer(layer, (source, *states), results)
+        return BuiltLayer(layer, (source, *states), results, bound.data)
 
     def _bound(self, call: ast.Call, scope: Scope) -> BoundLayer:
         if call.callee.text != STACK:

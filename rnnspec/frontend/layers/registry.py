@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, assert_never
 
 from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.binding.call_data import call_of
 from rnnspec.frontend.binding.layer_names import LayerNames
 from rnnspec.frontend.binding.values import AlreadyReported, Report, Scope
 from rnnspec.frontend.catalogue.layers import LAYERS
@@ -121,11 +123,12 @@ class LayerMaker:
             raise AlreadyReported
         match rules.check:
             case OfOne(check):
-                return check(self._context.shapes, name, bindings, call, one(call, operands))
+                made = check(self._context.shapes, name, bindings, call, one(call, operands))
             case OfSeveral(check):
-                return check(self._context.shapes, name, bindings, call, operands)
+                made = check(self._context.shapes, name, bindings, call, operands)
             case _:
                 assert_never(rules.check)
+        return replace(made, call=call_of(call.callee.text, bindings.values))
 
     def _rules(self, type_name: str) -> LayerRules[Any] | None:
         """Of a type in the spec: every cell is a recurrent layer."""

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from rnnspec.frontend import errors
+from rnnspec.frontend.binding.call_data import call_of
 from rnnspec.frontend.binding.values import AlreadyReported, CallValue, CheckError, Symbol, describe
 from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.graph.graph import GraphTensor, GraphValue
@@ -52,7 +53,9 @@ def _check(context: CheckContext, call: ast.Call, operands: tuple[GraphValue, ..
         what, help_ = "an `activity_regularizer` inside of TimeDistributed", f"{inner.callee.text} works on a sequence by itself"
         raise CheckError(errors.syntax.NotYet(span=inner.callee.span, what=what, help=help_))
     output = value.with_features(made.results[0].features).by(name)
-    return BuiltLayer(TimeDistributed(name, made.layer, inner_rules), (operand,), (output,))
+    return BuiltLayer(
+        TimeDistributed(name, made.layer, inner_rules), (operand,), (output,), call_of("TimeDistributed", bindings.values, layer=made.call)
+    )
 
 
 def _lower(tools: Tools, layer: TimeDistributed, operands: Sequence[Flow]) -> tuple[Flow, ...]:

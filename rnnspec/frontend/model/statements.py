@@ -57,7 +57,7 @@ class GraphBuilder:
         if not all(map(_is_told_shortly, made.results)):
             raise CheckError(errors.limits.TooManyParts(span=span, limit=limits.PARTS, length=limits.LENGTH))
         results = tuple(self.value(type_) for type_ in made.results)
-        self.applications.append(Application(made.layer, made.operands, results, location_of_span(span)))
+        self.applications.append(Application(made.layer, made.operands, results, location_of_span(span), made.call))
         self.spans.append(span)
         return results
 

@@ -1,4 +1,4 @@
-"""The protocols of readers and exporters: what each format gives and takes."""
+"""The protocol of readers, and what a user says beside a file."""
 
 from __future__ import annotations
 
@@ -51,33 +51,4 @@ class Reader(Protocol):
 
     def read_into(self, path: Path, signature: Signature, options: ReaderOptions) -> tuple[Mapping[str, Array], Sequence[str]]:
         """A file's weights by the names of a given model's, all or some of them, and notes; `ImportRefused` for what doesn't fit."""
-        ...
-
-
-@frozen
-class ExportedModel:
-    """A model on its way out: its spec's text with the parameters' values put in, its weights by name, and its signature."""
-
-    name: str
-    text: str
-    parameters: Mapping[str, object]
-    weights: Mapping[str, Array]
-    signature: Signature
-
-
-class Exporter(Protocol):
-    """A format to which models go."""
-
-    @property
-    def name(self) -> str:
-        """The name behind `--to`, `keras`."""
-        ...
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """Endings of files by which it is chosen, `.keras`."""
-        ...
-
-    def write(self, model: ExportedModel, path: Path) -> Sequence[str]:
-        """Writes the file, and gives notes; `ExportRefused` with all that the format can't say."""
         ...

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from rnnspec.contract.arguments import REQUIRED, Required
+from rnnspec.contract.arguments import REQUIRED, Rate, Required
 from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.diagnostics import InternalError
-from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, ListOf, PerOutput
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, Family, ListOf, PerOutput
 from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.entries import Catalogue
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
@@ -97,6 +97,8 @@ def is_same(left: Value | Required, right: Value | Required) -> bool:
 def is_default(value: Value, argument: Accepted) -> bool:
     """Whether a simplified value is what the argument is without being given."""
     default = argument.default
+    if default is None and value == Word("linear"):
+        return True  # no activation
     return is_same(value, simplified(default, argument.spec) if isinstance(default, Word) else default)
 
 
@@ -108,6 +110,8 @@ def simplified(value: Value, spec: ArgumentSpec | None) -> Value:
     match spec.kind:
         case ChoiceOf(family=family) | ListOf(family=family):
             return _chosen(value, FAMILIES[family])
+        case Rate():
+            return _chosen(value, FAMILIES[Family.SCHEDULE])
         case PerOutput(of=ChoiceOf(family=family) | ListOf(family=family)):
             return _chosen(value, FAMILIES[family])
         case _:

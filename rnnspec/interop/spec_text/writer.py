@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rnnspec.frontend.catalogue.choices import SETTINGS
 from rnnspec.frontend.catalogue.layers import LAYERS
 from rnnspec.frontend.syntax import ast
 from rnnspec.frontend.syntax.formatter import format_spec
@@ -16,7 +17,7 @@ from rnnspec.frontend.syntax.parser import parse
 from rnnspec.frontend.syntax.standard_library import CellLibrary
 from rnnspec.frozen import frozen
 from rnnspec.interop.graph.graph import ImportedGraph, ImportedInput, ImportedLayer, Value, Word
-from rnnspec.interop.spec_text.arguments import ArgumentText
+from rnnspec.interop.spec_text.arguments import ArgumentText, simplified
 from rnnspec.interop.spec_text.chains import chains, rounds, taken_by, values_in
 from rnnspec.interop.spec_text.names import AutomaticNames, Names, is_automatic, model_name, snake_case, valid_name
 from rnnspec.source import SourceFile
@@ -47,7 +48,7 @@ def write_spec(graph: ImportedGraph) -> WrittenSpec:
     cells = CellLibrary({each.name.text: each for each in tree.declarations if isinstance(each, ast.Cell)})
     writer = _Writer(graph, cells)
     body = list(writer.body())
-    head = [*(f"# {_one_line(line)}" for line in graph.comment), *([declared, ""] if declared else [])]
+    head = [*(f"# {_one_line(line)}" for line in graph.comment), *(["", declared, ""] if declared else [])]
     lines = [*head, f"model {model_name(graph.name, (*LAYERS, *cells))} {{", *body, "}"]
     text = format_spec(SourceFile("<imported>", "\n".join(lines) + "\n"))
     return WrittenSpec(text, tuple(writer.written), writer.inputs, writer.outputs, tuple(writer.notes))
@@ -162,7 +163,8 @@ class _Writer:
                 yield f"repeat {times} {{"
                 for inner in range(width):
                     names = [self._source(chain[offset + inner + width * turn]) for turn in range(times)]
-                    yield f"{plain[offset + inner]}{_remarks(names)}"
+                    differ = any(stages[offset + inner + width * turn][1] for turn in range(times))
+                    yield f"{plain[offset + inner]}{_remarks(names) if differ else ''}"
                 yield "}"
                 offset += width * times
                 continue
@@ -282,7 +284,8 @@ class _Writer:
         if self.graph.train:
             yield ""
             yield "train {"
-            yield from (f"{name} = {self._text.value(value)}" for name, value in self.graph.train.items())
+            for name, value in self.graph.train.items():
+                yield f"{name} = {self._text.value(simplified(value, SETTINGS.get(name)))}"
             yield "}"
 
     def _source(self, layer: ImportedLayer) -> str:
@@ -290,7 +293,7 @@ class _Writer:
 
 
 def _input(given: ImportedInput, name: str) -> str:
-    dimensions = ", ".join(each if isinstance(each, str) else str(each) for each in given.dimensions)
+    dimensions = ", ".join(valid_name(each, "time") if isinstance(each, str) else str(each) for each in given.dimensions)
     return f"{name}: {given.element}{f'[{dimensions}]' if given.dimensions else ''}"
 
 

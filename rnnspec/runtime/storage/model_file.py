@@ -32,8 +32,9 @@ from rnnspec.frozen import frozen
 from rnnspec.signals import deferred
 from rnnspec.version import __version__
 
-FORMAT = 3
-"""The newest format this version reads. It writes 1 where there are no lists of texts and no state of a training, 2 without the latter."""
+FORMAT = 4
+"""The newest format this version reads. It writes 1 where there is nothing besides a model, 2 with lists of texts, 3 with a state of a
+training, 4 with a proof."""
 
 SPEC, WEIGHTS, MANIFEST = "model.rnn", "weights.safetensors", "manifest.json"
 _MEMBERS = (MANIFEST, SPEC, WEIGHTS)
@@ -41,6 +42,8 @@ _LIST = re.compile(r"((?:vocabulary|classes)/.+)\.txt", re.DOTALL)
 """The members that are lists of texts, with what the list is of."""
 TRAINING, ARRAYS = "training.json", "training.safetensors"
 """The members of a training's state."""
+PROOF = "proof.safetensors"
+"""The member with inputs, and the outputs that an imported model's origin gives for them."""
 _MANIFEST_LIMIT = 2**24
 _MOST_DEEP = 8
 """Lists inside of each other that a parameter may have."""
@@ -70,6 +73,8 @@ class Artifact:
     """The state of a training as JSON; empty without one."""
     arrays: Mapping[str, Array] = field(default_factory=dict[str, Array])
     """The arrays of that state."""
+    proof: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    """Inputs and outputs of an imported model's origin: see `training.proof`."""
 
 
 class Readable(Protocol):
@@ -159,8 +164,10 @@ def encode(artifact: Artifact) -> bytes:
     if artifact.training:
         arrays = {name: np.asarray(value, order="C") for name, value in artifact.arrays.items()}
         members |= {TRAINING: artifact.training, ARRAYS: save_tensors(arrays)}
+    if artifact.proof:
+        members[PROOF] = save_tensors({name: np.asarray(value, order="C") for name, value in artifact.proof.items()})
     manifest: dict[str, Any] = {
-        "format": 3 if artifact.training else 2 if artifact.texts else 1,
+        "format": 4 if artifact.proof else 3 if artifact.training else 2 if artifact.texts else 1,
         "rnnspec": __version__,
         "model": artifact.name,
         "dtype": artifact.dtype,
@@ -212,7 +219,8 @@ def decode(content: bytes) -> Artifact:
     weights = _read_weights(members[WEIGHTS], manifest)
     texts = {found[1]: _read_list(name, content) for name, content in members.items() if (found := _LIST.fullmatch(name))}
     training, arrays = members.get(TRAINING, b""), _read_tensors(ARRAYS, members[ARRAYS]) if ARRAYS in members else {}
-    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights, texts, training, arrays)
+    proof = _read_tensors(PROOF, members[PROOF]) if PROOF in members else {}
+    return Artifact(manifest["model"], text, manifest["parameters"], manifest["dtype"], weights, texts, training, arrays, proof)
 
 
 def _read_list(name: str, content: bytes) -> tuple[str, ...]:
@@ -245,7 +253,7 @@ def _unzipped(content: bytes) -> dict[str, bytes]:
                     raise ArtifactError(f"{name} is larger than {limit} bytes")
             _read_format(archive.read(MANIFEST))
             names = sorted(entry.filename for entry in entries)
-            needed = sorted(name for name in names if not _LIST.fullmatch(name) and name not in (TRAINING, ARRAYS))
+            needed = sorted(name for name in names if not _LIST.fullmatch(name) and name not in (TRAINING, ARRAYS, PROOF))
             if needed != sorted(_MEMBERS) or len(set(names)) < len(names) or (TRAINING in names) != (ARRAYS in names):
                 raise ArtifactError(f"expected the members {', '.join(_MEMBERS)}, found {', '.join(names)}")
             return {name: archive.read(name) for name in names}

@@ -1,0 +1,62 @@
+"""Models to elsewhere: the graph of a model's spec, with its weights, handed to a format's writer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnspec.driver.source_files import parse_spec
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.interop.graph.exports import ExportedModel, Exporter
+from rnnspec.interop.keras_export.exporter import KERAS
+from rnnspec.interop.onnx_export.exporter import OnnxExporter
+from rnnspec.interop.safetensors import write_weights
+from rnnspec.source import SourceFile
+from rnnspec.training.model import Model
+
+
+class _Safetensors:
+    """The weights alone, by the names that `model.weights` has."""
+
+    name = "safetensors"
+    endings = (".safetensors",)
+
+    def write(self, model: ExportedModel, path: Path) -> Sequence[str]:
+        """See `Exporter`."""
+        write_weights(path, model.weights)
+        return ("the file has the weights alone",)
+
+
+EXPORTERS: tuple[Exporter, ...] = (KERAS, OnnxExporter(), _Safetensors())
+"""The formats that are written."""
+
+
+def export_model(model: Model, path: str | os.PathLike[str], *, to: str | None = None) -> Sequence[str]:
+    """Writes a model as a file of another framework; gives notes on what the file hasn't.
+
+    `to`: "keras" or "safetensors"; without it the path's ending says which, `.keras` or `.safetensors`. No framework is needed. A cell
+    of one's own, and what else the format can't say, is `rnnspec.ExportRefused`, a ValueError with all the reasons at once. OSError
+    leaves an older file as it was.
+
+    >>> import tempfile
+    >>> import rnnspec
+    >>> model = rnnspec.compile("model Tiny { input x: float[time, 3]  LSTM(8)  Dense(1) }", seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnnspec.export_model(model, f"{folder}/tiny.safetensors")
+    ('the file has the weights alone',)
+    """
+    exporter = exporter_for(os.fspath(path), to)
+    source = SourceFile(f"<model {model.signature.model}>", model.source.text)
+    graph = resolve(parse_spec(source), model.source.parameters)
+    return exporter.write(ExportedModel(graph, dict(model.weights), model.signature), Path(path))
+
+
+def exporter_for(path: str, to: str | None) -> Exporter:
+    """The format of that name, or of the path's ending; ValueError where there is none."""
+    for exporter in EXPORTERS:
+        if exporter.name == to or (to is None and path.lower().endswith(exporter.endings)):
+            return exporter
+    there = ", ".join(f"{exporter.name} ({', '.join(exporter.endings)})" for exporter in EXPORTERS)
+    what = f"there is no format `{to}` to export to" if to is not None else f"{path}: its ending names no format to export to"
+    raise ValueError(f"{what}; there are {there}")

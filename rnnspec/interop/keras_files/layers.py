@@ -1,0 +1,317 @@
+"""Layers of Keras's configurations as layers of the language; the catalogue says what a layer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from rnnspec.contract.arguments import Flag, Int
+from rnnspec.frontend.catalogue.argument_types import AnyValue, ArgumentSpec, ChoiceOf, DefaultOnly, Family
+from rnnspec.frontend.catalogue.layers import LAYERS
+from rnnspec.frontend.syntax.standard_library import CellLibrary
+from rnnspec.frozen import frozen
+from rnnspec.interop.graph.graph import Value, Word
+from rnnspec.interop.keras_files.archive import Config
+from rnnspec.interop.keras_files.constants import Constants, Unsaid, plain, shown, shown_name
+from rnnspec.interop.keras_files.weight_names import expected
+from rnnspec.interop.spec_text.arguments import accepted
+
+_HARMLESS = """name trainable dtype batch_input_shape batch_shape input_shape implementation time_major input_length ragged sparse autocast
+unroll seed quantization_config lora_rank lora_alpha registered_name build_config shared_object_id consume_less batch_size return_runtime
+weights optional supports_masking synchronized fused virtual_batch_size adjustment input_dtype dynamic renorm renorm_clipping
+renorm_momentum use_cudnn num_constants"""
+
+HARMLESS = frozenset(_HARMLESS.split())
+"""Arguments that change nothing of what a layer computes here: they are dropped, whatever their values."""
+
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "LeakyReLU": {"alpha": "negative_slope"},
+    "Dropout": {"p": "rate"},
+    "SpatialDropout1D": {"p": "rate"},
+    "GaussianDropout": {"p": "rate"},
+    "GaussianNoise": {"sigma": "stddev"},
+    "Dense": {"output_dim": "units", "init": "kernel_initializer", "bias": "use_bias", "W_regularizer": "kernel_regularizer",
+              "b_regularizer": "bias_regularizer", "W_constraint": "kernel_constraint", "b_constraint": "bias_constraint"},
+    "Embedding": {"init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "W_constraint": "embeddings_constraint"},
+    "Conv1D": {"nb_filter": "filters", "filter_length": "kernel_size", "border_mode": "padding", "subsample_length": "strides",
+               "init": "kernel_initializer", "bias": "use_bias", "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer",
+               "W_constraint": "kernel_constraint", "b_constraint": "bias_constraint"},
+    "MaxPooling1D": {"pool_length": "pool_size", "stride": "strides", "border_mode": "padding"},
+    "AveragePooling1D": {"pool_length": "pool_size", "stride": "strides", "border_mode": "padding"},
+    "UpSampling1D": {"length": "size"},
+}  # fmt: skip
+"""Names that arguments had before."""
+
+_RECURRENT_RENAMED = {
+    "output_dim": "units", "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
+    "W_regularizer": "kernel_regularizer", "U_regularizer": "recurrent_regularizer", "b_regularizer": "bias_regularizer",
+    "dropout_W": "dropout", "dropout_U": "recurrent_dropout",
+}  # fmt: skip
+
+CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "SimpleRNN"}
+FUSED = {"CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+SAME = {"Convolution1D": "Conv1D", "MaxPool1D": "MaxPooling1D", "AvgPool1D": "AveragePooling1D", "GlobalMaxPool1D": "GlobalMaxPooling1D",
+        "GlobalAvgPool1D": "GlobalAveragePooling1D", "BatchNormalizationV1": "BatchNormalization",
+        "BatchNormalizationV2": "BatchNormalization", "LSTMV1": "LSTM", "GRUV1": "GRU"}  # fmt: skip
+LAYER_LEVEL = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "activity_regularizer", "trainable")
+
+
+@frozen
+class Converted:
+    """A layer of the language for one of Keras's. `weights`: the names of its weights, those of inner layers behind a prefix each.
+
+    `fused`: the units of a layer whose weights lie as the graphics processor's library has them, else 0. `results`: values that it gives.
+    """
+
+    layer: str
+    arguments: Mapping[str, Value]
+    weights: tuple[str, ...] = ()
+    fused: int = 0
+    results: int = 1
+
+
+class Layers:
+    """Converts layers. `cells`: by classes of the file, cells of the user's, which `library` has with the standard ones."""
+
+    def __init__(self, constants: Constants, cells: Mapping[str, str], library: CellLibrary) -> None:
+        self._constants = constants
+        self._findings = constants.findings
+        self._cells = cells
+        self._library = library
+
+    def converted(self, config: Config, place: str) -> Converted | None:
+        """The layer; None where there is none, which the findings then say."""
+        kind, given = class_of(config), settings_of(config)
+        before = len(self._findings.found)
+        made = self._converted(kind, given, config, place)
+        return made if len(self._findings.found) == before else None
+
+    def _converted(self, kind: str, given: Config, config: Config, place: str) -> Converted | None:
+        kind = SAME.get(kind, kind)
+        if kind in self._cells or kind in FUSED or kind in ("LSTM", "GRU", "SimpleRNN"):
+            return self._recurrent(kind, given, place)
+        match kind:
+            case "RNN" | "Recurrent":
+                return self._rnn(given, place)
+            case "Bidirectional":
+                return self._bidirectional(given, place)
+            case "TimeDistributed":
+                return self._distributed(given, place)
+            case "ThresholdedReLU":
+                threshold = Word("threshold", (("threshold", plain(given.get("theta", 1.0))), ("default_value", 0)))
+                return Converted("Activation", {"activation": threshold})
+            case "Activation" if kind in LAYERS:
+                return Converted(kind, self._arguments(kind, given, place))
+            case _ if kind in LAYERS and kind not in ("Last", "Slice"):
+                arguments = self._arguments(kind, given, place)
+                if kind.endswith("Pooling1D") and arguments.get("strides") == arguments.get("pool_size", 2):
+                    arguments.pop("strides", None)  # what it is without
+                return Converted(kind, arguments, expected(kind, arguments))
+            case _:
+                self._findings.add(place, "", self._no_layer(kind, config))
+                return None
+
+    def _no_layer(self, kind: str, config: Config) -> str:
+        if kind == "Lambda":
+            return "it is a function of Python's, which isn't executed: write it as a layer, or as a cell in the language"
+        if str(config.get("module", "")).startswith(("keras.src.ops", "keras.ops")) or "OpLambda" in kind:
+            return f"the operation `{shown_name(kind)}` isn't supported between layers"
+        if (registered := config.get("registered_name")) is not None and config.get("module") not in (None, "keras.layers"):
+            advice = f'give a cell for it, `cells = {{"{shown_name(kind)}": "cell.rnn"}}`'
+            return f"it is a class of its own, {shown_name(str(registered))}: {advice}"
+        return f"the language has no layer `{shown_name(kind)}`"
+
+    # Arguments.
+
+    def _arguments(self, layer: str, given: Config, place: str, renamed: Mapping[str, str] | None = None) -> dict[str, Value]:
+        """The arguments that the language has, converted; what it hasn't is refused, unless it changes nothing."""
+        specs = {argument.name: argument.spec or _kind_of(argument.name) for argument in accepted(layer, self._library)}
+        names = RENAMED.get(layer, {}) if renamed is None else renamed
+        found: dict[str, Value] = {}
+        dropped: list[str] = []
+        for key, value in given.items():
+            name = names.get(key, key) if names.get(key, key) in specs else key
+            spec = specs.get(name)
+            if key == "trainable":
+                if value is False:
+                    found["trainable"] = False
+                continue
+            if name == "name" or (spec is None and key in HARMLESS) or key in ("seed", "unroll", "weights"):
+                if key in ("implementation", "time_major", "unroll", "consume_less", "input_length") and value not in (None, False):
+                    dropped.append(key)
+                continue
+            if spec is None:
+                if value not in (None, False):
+                    self._findings.add(place, key, f"`{layer}` has no such argument in the language ({shown(value)})")
+                continue
+            self._take(found, layer, place, spec, value)
+        for key in dropped:
+            self._findings.note(f"`{key}` was dropped: it changes nothing of what is computed")
+        return found
+
+    def _take(self, found: dict[str, Value], layer: str, place: str, spec: ArgumentSpec, value: object) -> None:
+        try:
+            converted = self._constants.by_kind(place, spec, value)
+        except Unsaid as error:
+            regularizes = isinstance(spec.kind, ChoiceOf) and spec.kind.family in (Family.REGULARIZER, Family.CONSTRAINT)
+            if regularizes:
+                self._findings.drop(f"{place}: `{spec.name}` was left out: {error}")
+            else:
+                self._findings.add(place, spec.name, str(error))
+            return
+        if isinstance(spec.kind, DefaultOnly):
+            return
+        if converted is None and not spec.optional and value is not None:
+            return
+        if value is None and not spec.optional:
+            return
+        found[spec.name] = converted
+
+    # Recurrent layers.
+
+    def _recurrent(self, kind: str, given: Config, place: str, *, inner: bool = False) -> Converted | None:
+        """A cell as a layer; with `inner` as a cell in another layer."""
+        if kind in self._cells:
+            return self._own_cell(self._cells[kind], given, place)
+        layer = FUSED.get(kind) or CELLS[kind]
+        given = {key: value for key, value in given.items() if not (key == "states" and value is None)}
+        if kind in FUSED:
+            given = {**given, "recurrent_activation": "sigmoid", **({"reset_after": True} if layer == "GRU" else {})}
+        elif layer == "GRU" and "reset_after" not in given:
+            given = {**given, "reset_after": False}
+        if kind not in FUSED and layer in ("LSTM", "GRU") and not {"recurrent_activation", "inner_activation"} & given.keys():
+            given = {**given, "recurrent_activation": "hard_sigmoid" if self._constants.major < 3 else "sigmoid"}
+        if "forget_bias_init" in given:
+            given = {key: value for key, value in given.items() if key != "forget_bias_init"}
+        arguments = self._arguments(layer, given, place, _RECURRENT_RENAMED if self._constants.major < 2 else {})
+        count = {"LSTM": 2}.get(layer, 1) if arguments.get("return_state") is True else 0
+        units = arguments.get("units")
+        fused = units if kind in FUSED and isinstance(units, int) else 0
+        return Converted(layer, arguments, expected(layer, arguments), fused, 1 + count)
+
+    def _own_cell(self, cell: str, given: Config, place: str) -> Converted:
+        """A cell of the user's: it takes what it has a parameter for."""
+        specs = {argument.name: argument.spec or _kind_of(argument.name) for argument in accepted(cell, self._library)}
+        found: dict[str, Value] = {}
+        for key, value in given.items():
+            if key in specs and key not in ("name", "trainable", "seed", "unroll"):
+                self._take(found, cell, place, specs[key], value)
+            elif key not in HARMLESS:
+                self._findings.note(f"{place}: `{key}` was dropped, for which the cell {cell} has no parameter")
+        return Converted(cell, found, ("*",))
+
+    def _rnn(self, given: Config, place: str) -> Converted | None:
+        cells = self._cell_list(given.get("cell"), place)
+        if cells is None:
+            return None
+        own = {key: value for key, value in given.items() if key in LAYER_LEVEL}
+        rest = {key: value for key, value in given.items() if key not in (*LAYER_LEVEL, "cell", "cells")}
+        for key, value in rest.items():
+            if key not in HARMLESS and value not in (None, False):
+                self._findings.add(place, key, f"`RNN` has no such argument in the language ({shown(value)})")
+        options = self._arguments("RNN", own, place)
+        states = sum(2 if cell.layer == "LSTM" else 1 for cell in cells) if options.get("return_state") is True else 0
+        if len(cells) == 1:
+            return Converted(cells[0].layer, {**cells[0].arguments, **options}, cells[0].weights, 0, 1 + states)
+        stack = tuple(Word(cell.layer, tuple(cell.arguments.items()), True) for cell in cells)
+        weights = tuple(f"{number}/{name}" for number, cell in enumerate(cells) for name in cell.weights)
+        return Converted("RNN", {"cell": stack, **options}, weights, 0, 1 + states)
+
+    def _cell_list(self, config: object, place: str) -> list[Converted] | None:
+        """The cells of an `RNN`, those in a stack one by one; None where one can't be said."""
+        found: list[Converted] = []
+        for each in self._stacked(config):
+            kind = class_of(each)
+            if kind not in self._cells and kind not in CELLS:
+                reason = (
+                    f'the cell `{shown_name(kind)}` isn\'t in the language: give one for it, `cells = {{"{shown_name(kind)}": "cell.rnn"}}`'
+                )
+                self._findings.add(place, "cell", reason)
+                return None
+            made = self._recurrent(kind, settings_of(each), place, inner=True)
+            if made is None:
+                return None
+            found.append(made)
+        if not found:
+            self._findings.add(place, "cell", "it has no cell")
+        return found or None
+
+    def _stacked(self, config: object) -> Iterator[Config]:
+        if isinstance(config, list):
+            for each in cast(list[object], config):
+                yield from self._stacked(each)
+        elif isinstance(config, dict):
+            given = cast(Config, config)
+            if class_of(given) == "StackedRNNCells":
+                yield from self._stacked(settings_of(given).get("cells", []))
+            else:
+                yield given
+
+    def _bidirectional(self, given: Config, place: str) -> Converted | None:
+        forward = self._inner(given.get("layer"), place)
+        if forward is None:
+            return None
+        arguments: dict[str, Value] = {"layer": _call(forward)}
+        other = given.get("backward_layer")
+        backward = forward
+        if other is not None:
+            backward = self._inner(other, place) or forward
+            if not _is_mirrored(forward.arguments, backward.arguments):
+                arguments["backward_layer"] = _call(backward)
+        rest = {key: value for key, value in given.items() if key not in ("layer", "backward_layer")}
+        arguments |= self._arguments("Bidirectional", rest, place)
+        weights = tuple(f"{way}/{name}" for way, half in (("forward", forward), ("backward", backward)) for name in half.weights)
+        outputs = 2 if arguments.get("merge_mode", "") is None else 1
+        return Converted("Bidirectional", arguments, weights, forward.fused, outputs + forward.results + backward.results - 2)
+
+    def _distributed(self, given: Config, place: str) -> Converted | None:
+        inner = self._inner(given.get("layer"), place)
+        if inner is None:
+            return None
+        rest = {key: value for key, value in given.items() if key != "layer"}
+        arguments = {"layer": _call(inner), **self._arguments("TimeDistributed", rest, place)}
+        return Converted("TimeDistributed", arguments, tuple(f"layer/{name}" for name in inner.weights))
+
+    def _inner(self, config: object, place: str) -> Converted | None:
+        """A layer in another, without a name of its own."""
+        if not isinstance(config, dict) or class_of(cast(Config, config)) in ("Sequential", "Functional", "Model"):
+            self._findings.add(place, "layer", "a model in another layer isn't supported")
+            return None
+        return self.converted(cast(Config, config), place)
+
+
+def _call(made: Converted) -> Word:
+    return Word(made.layer, tuple((key, value) for key, value in made.arguments.items() if key != "zero_output_for_mask"), True)
+
+
+def _is_mirrored(forward: Mapping[str, Value], backward: Mapping[str, Value]) -> bool:
+    """Whether the backward layer is the forward one, but for the direction, as where none is given."""
+
+    def without(arguments: Mapping[str, Value]) -> dict[str, Value]:
+        return {key: value for key, value in arguments.items() if key not in ("go_backwards", "zero_output_for_mask")}
+
+    return without(forward) == without(backward) and forward.get("go_backwards", False) is not backward.get("go_backwards", False)
+
+
+def _kind_of(name: str) -> ArgumentSpec:
+    """The kind of a cell's own parameter, by its name."""
+    if name.endswith("activation"):
+        return ArgumentSpec(name, ChoiceOf(Family.ACTIVATION), None, optional=True)
+    if name.endswith("initializer"):
+        return ArgumentSpec(name, ChoiceOf(Family.INITIALIZER), None)
+    if name in ("use_bias", "unit_forget_bias", "reset_after"):
+        return ArgumentSpec(name, Flag(), None)
+    if name == "units":
+        return ArgumentSpec(name, Int())
+    return ArgumentSpec(name, AnyValue(), None, optional=True)
+
+
+def class_of(config: Mapping[str, Any]) -> str:
+    """The class of a layer, without the package that it is registered in."""
+    return str(config.get("class_name", "")).rpartition(">")[2]
+
+
+def settings_of(config: Mapping[str, Any]) -> Config:
+    """The settings of a layer."""
+    found = config.get("config")
+    return cast(Config, found) if isinstance(found, dict) else {}
