@@ -10,13 +10,16 @@ import onnx
 import pytest
 
 import rnnspec
+from rnnspec.driver.source_files import parse_spec
 from rnnspec.frontend.layers.dropout import Drawing
 from rnnspec.frontend.layers.registry import ALL
-from rnnspec.interop.graph.reading import ExportedModel
+from rnnspec.frontend.model.resolve import resolve
+from rnnspec.interop.graph.exports import ExportedModel
 from rnnspec.interop.graph.refusals import ExportRefused
 from rnnspec.interop.importing import import_file, reader_options
 from rnnspec.interop.onnx_export.exporter import OnnxExporter
 from rnnspec.interop.onnx_export.layers import LAYERS
+from rnnspec.source import SourceFile
 from tests.onnx_models import Array, run
 
 OWN = """
@@ -85,9 +88,8 @@ def exported(spec: str, path: Path, dtype: str = "float32", opset: int = 17) -> 
     model, rng = rnnspec.compile(spec, seed=1, dtype=dtype), np.random.default_rng(3)
     drawn = {name: rng.normal(scale=0.5, size=weight.shape) for name, weight in model.weights.items()}
     model.set_weights({name: np.abs(each) + 0.1 if "variance" in name else each for name, each in drawn.items()})
-    weights: dict[str, Any] = dict(model.weights)
-    parts = ExportedModel(model.source.name, model.source.text, model.source.parameters, weights, model.signature)
-    OnnxExporter(opset).write(parts, path)
+    graph = resolve(parse_spec(SourceFile("", model.source.text)), model.source.parameters)
+    OnnxExporter(opset).write(ExportedModel(graph, dict(model.weights), model.signature), path)
     onnx.checker.check_model(str(path), full_check=True)
     return model
 

@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 
 from rnnspec.files import write_atomically
-from rnnspec.frontend.graph.graph import Graph, GraphInput, GraphTensor
-from rnnspec.frontend.model.resolve import resolve
-from rnnspec.frontend.syntax.parser import parse
+from rnnspec.frontend.graph.graph import GraphInput, GraphTensor
 from rnnspec.frozen import frozen
-from rnnspec.interop.graph.reading import ExportedModel
+from rnnspec.interop.graph.exports import ExportedModel
 from rnnspec.interop.graph.refusals import ExportRefused, Finding
 from rnnspec.interop.onnx_export.graph_writer import LOWEST_OPSET, GraphWriter
 from rnnspec.interop.onnx_export.layers import written
 from rnnspec.interop.onnx_export.model_writer import CantSay, ModelWriter
 from rnnspec.interop.onnx_files.reading import onnx_package
-from rnnspec.source import SourceFile
 from rnnspec.version import __version__
 
 OPSET = 17
@@ -48,16 +45,16 @@ class OnnxExporter:
         newest: int = onnx.defs.onnx_opset_version()
         if not LOWEST_OPSET <= self.opset <= newest:
             raise ValueError(f"opset: expected one from {LOWEST_OPSET} to {newest}, got {self.opset}")
-        parameters: Any = model.parameters
-        graph = resolve(parse(SourceFile("", model.text)), parameters)
-        made = _model(onnx, graph, model, self.opset, str(path))
+        graph = model.graph
+        made = _model(onnx, model, self.opset, str(path))
         write_atomically(path, made.SerializeToString())
         masked = [each.name for each in graph.inputs if each.value.type.sequence]
         return [f"masks and lengths of calls aren't in the file: it takes every step of {', '.join(masked)} for real"] if masked else []
 
 
-def _model(onnx: Any, graph: Graph, model: ExportedModel, opset: int, path: str) -> Any:
+def _model(onnx: Any, model: ExportedModel, opset: int, path: str) -> Any:
     """The model's protobuf; `ExportRefused` with all that can't be said."""
+    graph = model.graph
     writer = GraphWriter(onnx, np.dtype(model.signature.dtype), opset)
     m = ModelWriter(writer, graph, model.weights)
     inputs: list[Any] = []
