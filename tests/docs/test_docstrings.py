@@ -24,6 +24,8 @@ from rnnspec.training import schedules as training_schedules
 EXAMPLES: dict[str, Any] = {
     "rnnspec.compile": rnnspec.compile,
     "rnnspec.load": rnnspec.load,
+    "rnnspec.import_model": rnnspec.import_model,
+    "rnnspec.export_model": rnnspec.export_model,
     "Model.forward": CompiledModel.forward,
     "Model.backward": CompiledModel.backward,
     "Model.predict": CompiledModel.predict,
