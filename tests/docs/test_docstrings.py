@@ -28,6 +28,8 @@ EXAMPLES: dict[str, Any] = {
     "rnnspec.build": rnnspec.build,
     "rnnspec.compile": rnnspec.compile,
     "rnnspec.load": rnnspec.load,
+    "rnnspec.import_model": rnnspec.import_model,
+    "rnnspec.export_model": rnnspec.export_model,
     "Model.forward": CompiledModel.forward,
     "Model.backward": CompiledModel.backward,
     "Model.predict": CompiledModel.predict,
