@@ -129,7 +129,9 @@ def no_spec(path: str, kind: Kind | None) -> Mistaken | None:
             advice = f"`rnnspec compile model.rnn --weights {path}` gives them to a spec's model"
         case Kind.DATA:
             advice = f"the command takes it behind `--data`: `rnnspec train model.rnn --data {path} -o model.rnnc`"
-        case Kind.KERAS | Kind.PYTORCH | Kind.ONNX | Kind.TFLITE:
+        case Kind.KERAS | Kind.PYTORCH | Kind.ONNX:
+            advice = f"`rnnspec import {path} -o folder` writes its spec, and its weights beside it"
+        case Kind.TFLITE:
             advice = _TAKE_OVER
         case Kind.PYTHON | Kind.NOTEBOOK | Kind.TABLE:
             advice = _SPEC_IS
@@ -147,7 +149,9 @@ def no_model(path: str, kind: Kind | None) -> Mistaken | None:
             advice = f"`rnnspec compile model.rnn --weights {path} -o model.rnnc` makes a model of them and a spec"
         case Kind.DATA:
             advice = "the command takes it behind `--data`"
-        case Kind.KERAS | Kind.PYTORCH | Kind.ONNX | Kind.TFLITE:
+        case Kind.KERAS | Kind.PYTORCH | Kind.ONNX:
+            advice = f"`rnnspec import {path} -o model.rnnc` makes a compiled model of it"
+        case Kind.TFLITE:
             advice = _TAKE_OVER
         case Kind.PYTHON | Kind.NOTEBOOK | Kind.TABLE:
             advice = "a compiled model is what `rnnspec train`, `rnnspec compile` and `Model.save` write, with the ending .rnnc"
@@ -161,7 +165,9 @@ def no_weights(path: str, kind: Kind | None) -> Mistaken | None:
             return None
         case Kind.MODEL:
             return Mistaken(kind, f"its weights are in it: `unzip -p {path} weights.safetensors > weights.safetensors`")
-        case Kind.KERAS | Kind.PYTORCH | Kind.ONNX | Kind.TFLITE:
+        case Kind.KERAS | Kind.PYTORCH:
+            return Mistaken(kind, f"`rnnspec import {path} --into model.rnn -o model.rnnc` gives its weights to a spec")
+        case Kind.ONNX | Kind.TFLITE:
             return Mistaken(kind, "take its weights over in Python, by `model.set_weights(...)`")
         case _:
             return Mistaken(kind, "weights are a file in the format safetensors, under the names that `model.weights` has")

@@ -116,10 +116,13 @@ class NodeGraph:
 
 
 def pruned(graph: NodeGraph) -> NodeGraph:
-    """The graph without the names of outputs that nothing reads: what a node needn't give."""
-    read = {name for node in graph.nodes for name in node.read} | set(graph.outputs)
-    nodes = tuple(replace(node, outputs=tuple(name if name in read else "" for name in node.outputs)) for node in graph.nodes)
-    return replace(graph, nodes=nodes)
+    """The graph without nodes that no output comes from, and without the names of outputs that nothing reads: what a node needn't give."""
+    read, kept = set(graph.outputs), list[Node]()
+    for node in reversed(graph.nodes):
+        if not read.isdisjoint(node.outputs):
+            kept.append(replace(node, outputs=tuple(name if name in read else "" for name in node.outputs)))
+            read.update(node.read)
+    return replace(graph, nodes=tuple(reversed(kept)))
 
 
 def renamed(node: Node, names: Mapping[str, str], attributes: Mapping[str, Attribute]) -> Node:
