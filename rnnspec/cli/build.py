@@ -10,7 +10,6 @@ from rich import box
 from rich.table import Table
 
 from rnnspec.cli.console import print_table, print_text, say
-from rnnspec.cli.results import print_json
 from rnnspec.contract.target_names import BUILD_TARGET_NAMES
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ def build(
         return
     if model is None or output is None:
         raise typer.BadParameter("a model and a folder are needed: rnnspec build model.rnnc -o folder")
+    from rnnspec.cli.results import print_json
     from rnnspec.deploy.build import DEFAULT
     from rnnspec.deploy.build import build as make
 

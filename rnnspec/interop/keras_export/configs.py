@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnspec.contract.signature import ArgumentValue, Config
+from rnnspec.frontend.binding.library_arguments import activation_arguments
 from rnnspec.frontend.catalogue.argument_types import ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import FAMILIES
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
@@ -96,7 +97,7 @@ class KerasConfigs:
         if entry is None:
             self._findings.add(place, attribute, f"`{chosen.name}` is a function of the spec's own, which Keras doesn't have")
             return None
-        defaults = {spec.name: spec.default for spec in entry.arguments}
+        defaults = {spec.name: spec.default for spec in activation_arguments(entry.name)}
         given = {key: value for key, value in chosen.arguments if value != defaults.get(key)}
         if not given:
             return chosen.name

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from rnnspec.contract.arguments import Flag, Float, Floats, Int, OneOf, Rate, Required
+from rnnspec.frontend.binding.library_arguments import activation_arguments
 from rnnspec.frontend.catalogue.argument_types import (
     ArgumentSpec,
     AtBothEnds,
@@ -113,7 +114,7 @@ class Constants:
             self.declarations[OLD_HARD_SIGMOID_TEXT] = None
             return Word(OLD_HARD_SIGMOID)
         given = {("negative_slope" if key == "alpha" and name in _ALPHAS else key): each for key, each in config.items()}
-        known = {spec.name: spec for spec in entry.arguments}
+        known = {spec.name: spec for spec in activation_arguments(entry.name)}
         arguments = [(key, self.by_kind("", known[key], each)) for key, each in given.items() if key in known]
         if unknown := sorted(given.keys() - known.keys() - _NO_ARGUMENTS):
             raise Unsaid(f"`{name}` has no argument `{shown_name(unknown[0])}` in the language")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from rnnspec.contract.arguments import REQUIRED, Rate, Required
 from rnnspec.contract.signature import ArgumentValue, Config
 from rnnspec.diagnostics import InternalError
+from rnnspec.frontend.binding.library_arguments import activation_arguments
 from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, Family, ListOf, PerOutput
-from rnnspec.frontend.catalogue.choices import FAMILIES
+from rnnspec.frontend.catalogue.choices import ACTIVATIONS, FAMILIES
 from rnnspec.frontend.catalogue.entries import Catalogue
 from rnnspec.frontend.catalogue.layers import LAYERS, SEQUENCE_OPTIONS
 from rnnspec.frontend.syntax import ast
@@ -123,7 +124,9 @@ def _chosen(value: Value, entries: Catalogue) -> Value:
         case tuple():
             return tuple(_chosen(each, entries) for each in value)
         case Word(name=name, arguments=arguments) if name in entries:
-            specs = {spec.name: spec for spec in entries[name].arguments}
+            specs = {
+                spec.name: spec for spec in (*entries[name].arguments, *(activation_arguments(name) if entries is ACTIVATIONS else ()))
+            }
             kept = [(key, simplified(each, specs.get(key))) for key, each in arguments]
             kept = [(key, each) for key, each in kept if key not in specs or not is_default(each, _of(specs[key]))]
             return Word(entries[name].name, tuple(kept), value.called)

@@ -16,7 +16,7 @@ from rnnspec.contract.signature import IndexSignature, InputSignature, OutputSig
 from rnnspec.datafiles import predictions
 from rnnspec.datafiles.predictions import Predictions, as_data, check_format, predictions_of
 from rnnspec.runtime.data.batches import CheckedInputs
-from rnnspec.runtime.data.class_names import real_steps
+from rnnspec.runtime.data.class_names import counted_steps
 from rnnspec.runtime.data.validate import check_inputs
 
 ROW, NUMBER = OutputSignature("kind", (3,)), OutputSignature("size", (1,))
@@ -166,9 +166,9 @@ def test_steps_that_count() -> None:
         "M", "float32", (InputSignature("x", (Name("time"), 1)),), (STEPS, back, ROW), (), indices=(IndexSignature((("x", ()),)),)
     )
     checked: CheckedInputs = check_inputs(signature, [np.ones((1, 1)), np.ones((3, 1))])
-    forth, reversed_, none = real_steps(signature, checked)
+    forth, reversed_, none = counted_steps(signature, checked)
     assert forth is not None and reversed_ is not None
     assert forth.tolist() == [[True, False, False], [True, True, True]]
     assert reversed_.tolist() == [[False, False, True], [True, True, True]]
     assert none is None
-    assert real_steps(signature, check_inputs(signature, np.ones((2, 3, 1)))) == [None, None, None]
+    assert counted_steps(signature, check_inputs(signature, np.ones((2, 3, 1)))) == [None, None, None]
