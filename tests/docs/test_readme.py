@@ -63,7 +63,9 @@ def test_the_demo_runs_the_commands_shown() -> None:
 
 def test_every_command_is_one_of_these() -> None:
     assert [line for line in LINES if line not in COMMANDS] == ["make demo", "make test", "pip install ."]
-    assert {line.split()[1] for line in COMMANDS} == {"check", "inspect", "train", "evaluate", "predict", "compile", "profile", "fmt"}
+    assert {line.split()[1] for line in COMMANDS} == {
+        *("check", "inspect", "train", "evaluate", "predict", "compile", "profile", "fmt", "import", "export", "build"),
+    }
 
 
 def test_it_installs(tmp_path: Path) -> None:
