@@ -50,7 +50,7 @@ def name_of(check: Any) -> str:
 @pytest.mark.parametrize(
     ("estimator", "check"), [each for kind in (CLASSIFIER, REGRESSOR, TRANSFORMER, RNNForecaster()) for each in checks(kind)]
 )
-@pytest.mark.every(4)
+@pytest.mark.every(8)
 @pytest.mark.filterwarnings("default")
 def test_a_check_of_scikit_learns_holds(estimator: Any, check: Any) -> None:
     if name_of(check) in EXCEPTIONS:
