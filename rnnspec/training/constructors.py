@@ -145,15 +145,6 @@ def _items(value: object) -> Sequence[object]:
     return cast(Sequence[object], given) if isinstance(given, (list, tuple)) else (None,)
 
 
-def shows(what: str, value: object) -> bool:
-    """Whether a training is shown; ValueError, naming `what`, for another value than True, False, 0, 1, 2 and "auto", Keras's."""
-    if isinstance(value, str) and value == "auto":
-        return True
-    if isinstance(value, int) and value in (0, 1, 2):
-        return bool(value)
-    raise ValueError(f"{what}: expected True, False, 0, 1 or 2, got {value!r}")
-
-
 def absent(module: str, family: str, name: str) -> AttributeError | ImportError:
     """The error to raise in a module's `__getattr__` for a name that it lacks, with advice if Keras has it; see `keras_advice.absent`."""
     if name.startswith("__"):  # an import asks for these itself

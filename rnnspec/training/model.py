@@ -17,7 +17,7 @@ from rnnspec.diagnostics import caller_level
 from rnnspec.locks import LLVM
 from rnnspec.runtime.data.prefetch import awaiting_under
 from rnnspec.runtime.data.sources import Batch
-from rnnspec.runtime.data.validate import whole_number
+from rnnspec.runtime.data.validate import shows, whole_number
 from rnnspec.runtime.model.random_streams import generator
 from rnnspec.runtime.storage import model_file
 from rnnspec.training.configuration import Beside, Configuration
@@ -278,7 +278,7 @@ class Model(SavedModel):
         called = self._called(callbacks)
         begin = whole_number("initial_epoch", initial_epoch, 0)
         shuffled = setup.true_or_false("shuffle", _first(shuffle, train.shuffle, True))
-        shown = (setup.progress(lines=verbose == 2),) if setup.shows("verbose", verbose) else ()
+        shown = (setup.progress(lines=verbose == 2),) if shows("verbose", verbose) else ()
         # The lock is taken before anything is looked at: another thread may call `configure`.
         with self._changing, awaiting_under(self._changing):
             with self._classes.unless_refused():
@@ -326,12 +326,13 @@ class Model(SavedModel):
         lengths: object = None,
         callbacks: Sequence[Callback] | None = None,
         allow_nan: bool | None = None,
+        verbose: bool | int = False,
     ) -> dict[str, Any]:
         """The loss, penalties included, and the metrics by name: of all samples, or all unmasked steps of a sequence output.
 
         `x`, `y`, `batch_size`, `sample_weight`, `mask`, `lengths`, `callbacks`, `allow_nan` and errors as for `fit`; `steps` as
-        `validation_steps`; no optimizer is needed. Class weights are of training alone. Values are floats, those of metrics with several
-        numbers float64 arrays (numbers,).
+        `validation_steps`; no optimizer is needed. Class weights are of training alone. `verbose`: 1 or True shows a bar on a terminal
+        and a line at the end, 2 the line alone. Values are floats, those of metrics with several numbers float64 arrays (numbers,).
 
         >>> import numpy as np
         >>> import rnnspec
@@ -344,11 +345,12 @@ class Model(SavedModel):
         from rnnspec.training import setup
 
         called = setup.checked_callbacks(callbacks)
+        shown = (setup.evaluation(lines=verbose == 2),) if shows("verbose", verbose) else ()
         feed = self._evaluation_feed(trainer, Batch(x, y, sample_weight, mask, lengths), batch_size, steps)
-        if not called:
+        if not (called or shown):
             return trainer.evaluate(feed)
-        params = {"epochs": 1, "steps": feed.batches, "verbose": 0, "metrics": setup.directions(trainer.objectives)}
-        with setup.CallbackList(called, self, params) as watching:
+        params = {"epochs": 1, "steps": feed.batches, "verbose": int(bool(shown)), "metrics": setup.directions(trainer.objectives)}
+        with setup.CallbackList((*called, *shown), self, params) as watching:
             return trainer.evaluate(feed, callbacks=watching)
 
     def report(

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from rnnspec.contract.executable import Array
-from rnnspec.runtime.data.validate import finite_number, true_or_false, whole_number
+from rnnspec.runtime.data.validate import finite_number, shows, true_or_false, whole_number
 from rnnspec.training.callbacks import Callback, Logs
-from rnnspec.training.constructors import clear_arguments, shows
+from rnnspec.training.constructors import clear_arguments
 
 MODES = ("auto", "min", "max")
 

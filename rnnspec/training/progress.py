@@ -13,6 +13,7 @@ from rnnspec.training.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from rnnspec.contract.executable import Array
 
@@ -38,6 +39,15 @@ def progress(console: Console | None = None, *, lines: bool = False, clock: Cloc
     if console.is_jupyter and not lines:
         return NotebookBar(console, clock)
     return ProgressBar(console, clock) if console.is_terminal and not lines else EpochLines(console, clock)
+
+
+def evaluation(console: Console | None = None, *, lines: bool = False, clock: Clock = time.perf_counter) -> Callback:
+    """What shows an evaluation; arguments as for `progress`."""
+    if console is None:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+    return Evaluation(console, lines=lines, clock=clock)
 
 
 class Shown(Callback):
@@ -82,26 +92,15 @@ class EpochLines(Shown):
 
     def show(self, epoch: int, logs: Logs) -> None:
         """Prints the epoch's line."""
-        text = self.line(epoch, logs, short=self._console.is_terminal)
-        if self._console.is_jupyter:  # where rich makes a block of each line
-            print(text)
-        else:
-            self._console.out(text, highlight=False)
+        _print_line(self._console, self.line(epoch, logs, short=self._console.is_terminal))
 
 
 class ProgressBar(Shown):
     """A bar over all updates, and above it a line for each finished epoch."""
 
     def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.table import Column
-
         super().__init__(console, clock)
-        values, pace = (  # go on in a line below, uncut
-            TextColumn(text, markup=False, table_column=Column(overflow="fold")) for text in ("{task.description}", "{task.fields[pace]}")
-        )
-        numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
-        self._progress = Progress(values, BarColumn(), *numbers, pace, console=console, get_time=clock)
+        self._progress = _bar(console, clock)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Shows the bar."""
@@ -127,6 +126,42 @@ class ProgressBar(Shown):
     def close(self) -> None:
         """Ends the bar."""
         self._progress.stop()
+
+
+class Evaluation(Callback):
+    """A line for an evaluation that is over, on a terminal with a bar before it, elsewhere with all digits."""
+
+    def __init__(self, console: Console, *, lines: bool = False, clock: Clock = time.perf_counter) -> None:
+        self._console = console
+        self._bar = None if lines or not console.is_terminal or console.is_jupyter else _bar(console, clock)
+        self._clock = clock
+        self._pace = Pace(clock)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Shows the bar."""
+        self._pace.begin(self.params)
+        self._pace.begin_epoch(0)
+        if self._bar is not None:
+            self._task = self._bar.add_task("evaluation", total=self.params["steps"], pace="")
+            self._bar.start()
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Moves the bar, and shows the means so far."""
+        self._pace.count_batch()
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, description=_values(logs or {}, short=True), pace=self._pace.text(within=True))
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Shows the line."""
+        self._pace.end_epoch()
+        short = self._console.is_terminal
+        self.close()
+        _print_line(self._console, f"evaluation: {_values(logs or {}, short=short)} ({self._pace.text()})")
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.stop()
 
 
 class NotebookBar(Shown):
@@ -183,6 +218,26 @@ class NotebookBar(Shown):
 
     def __repr__(self) -> str:
         return self._text
+
+
+def _bar(console: Console, clock: Clock) -> Progress:
+    """A bar over batches, with what is known so far before it and the pace behind it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    values, pace = (  # go on in a line below, uncut
+        TextColumn(text, markup=False, table_column=Column(overflow="fold")) for text in ("{task.description}", "{task.fields[pace]}")
+    )
+    numbers = (column(table_column=Column(no_wrap=True)) for column in (MofNCompleteColumn, TimeElapsedColumn))
+    return Progress(values, BarColumn(), *numbers, pace, console=console, get_time=clock)
+
+
+def _print_line(console: Console, text: str) -> None:
+    """A line of results, uncut."""
+    if console.is_jupyter:  # where rich makes a block of each line
+        print(text)
+    else:
+        console.out(text, highlight=False)
 
 
 def epoch_line(epoch: int, epochs: int, logs: Mapping[str, Any], *, short: bool = True) -> str:

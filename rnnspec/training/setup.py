@@ -9,14 +9,13 @@ from rnnspec.training.call_states import check_states, checked_truncate
 from rnnspec.training.callback_list import CallbackList, checked_callbacks
 from rnnspec.training.callbacks import History
 from rnnspec.training.class_weights import class_weights_for
-from rnnspec.training.constructors import shows
 from rnnspec.training.examples import Examples, check_examples
 from rnnspec.training.feeds import ArrayFeed, cutting, feed_of, held_out, training_feeds
 from rnnspec.training.loop import Fit, Totals, Trainer
 from rnnspec.training.not_finite import NotFinite
 from rnnspec.training.objectives import batch_values, directions, native_objective, objectives
 from rnnspec.training.penalties import penalties
-from rnnspec.training.progress import progress
+from rnnspec.training.progress import evaluation, progress
 from rnnspec.training.sequence_losses import NativeLosses
 from rnnspec.training.settings import loss_weights_for, losses_for, make_optimizer, metrics_for
 from rnnspec.training.updates import Updates
@@ -40,6 +39,7 @@ __all__ = [
     "class_weights_for",
     "cutting",
     "directions",
+    "evaluation",
     "feed_of",
     "held_out",
     "loss_weights_for",
@@ -51,7 +51,6 @@ __all__ = [
     "penalties",
     "progress",
     "refuse_not_finite",
-    "shows",
     "tell_unadapted",
     "training_feeds",
     "true_or_false",

@@ -30,7 +30,7 @@ def test_every_name_of_an_all_is_shown_or_said_to_be_hidden() -> None:
 
 def test_methods_have_signatures_and_examples_are_whole() -> None:
     shown = api("", "rnnspec")
-    assert "#### `Model.predict(x, batch_size=None, *, mask=None, lengths=None, steps=None)`" in shown
+    assert "#### `Model.predict(x, batch_size=None, *, mask=None, lengths=None, steps=None, verbose=False)`" in shown
     assert "```text\n>>> import numpy as np\n" in shown and "#### `Model.learning_rate`" in shown
     assert shown.count("```") % 2 == 0
     assert "#### `Model._" not in shown and "0x" not in shown

@@ -20,12 +20,12 @@ from rnnspec.runtime.data.dropped_masks import DroppedMasks
 from rnnspec.runtime.data.prefetch import refuse_if_awaited
 from rnnspec.runtime.data.sources import Batch, Source, source_of
 from rnnspec.runtime.data.texts import TextInputs
-from rnnspec.runtime.data.validate import check_inputs, whole_number
+from rnnspec.runtime.data.validate import check_inputs, shows, whole_number
 from rnnspec.runtime.model.call_cache import CallCache
 from rnnspec.runtime.model.initializers import initial_value
 from rnnspec.runtime.model.learning import Learning
 from rnnspec.runtime.model.memory_check import require_memory
-from rnnspec.runtime.model.predictions import MOST_ROWS, predicted, rows_at_once
+from rnnspec.runtime.model.predictions import MOST_ROWS, counted, predicted, rows_at_once
 from rnnspec.runtime.model.random_streams import draw_key, fresh_seed, generator, unlocked
 from rnnspec.runtime.model.stream import Stream
 from rnnspec.runtime.model.tape import Gradients, Tape
@@ -267,14 +267,22 @@ class CompiledModel(Learning):
         return self._parameters.share()
 
     def predict(
-        self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None, steps: int | None = None
+        self,
+        x: object,
+        batch_size: int | None = None,
+        *,
+        mask: object = None,
+        lengths: object = None,
+        steps: int | None = None,
+        verbose: bool | int = False,
     ) -> Outputs:
         """The output of all samples, computed `batch_size` samples at a time, without dropout: equal to `forward`'s.
 
         No bit depends on `batch_size`; by default it is chosen for speed, from 32 on.
 
         `x`, `mask` and `lengths` as for `forward`; or `x` alone, what gives batches x, (x, y) or (x, y, sample_weight), as for
-        `Model.fit`, of which the first `steps` are taken, by default one pass. ValueError for a bad input or a `batch_size` below 1.
+        `Model.fit`, of which the first `steps` are taken, by default one pass. `verbose`, as in Keras: whether a terminal shows a bar, of
+        which each batch is a step. ValueError for a bad input or a `batch_size` below 1.
 
         >>> import numpy as np
         >>> import rnnspec
@@ -284,6 +292,8 @@ class CompiledModel(Learning):
         """
         if batch_size is not None:
             batch_size = whole_number("batch_size", batch_size, 1)
+        if verbose is not False:
+            shows("verbose", verbose)
         x = self._texts.of_one(x)
         if (given_out := self._direct(x, mask, lengths, batch_size)) is not None:
             return given_out
@@ -293,19 +303,18 @@ class CompiledModel(Learning):
             self._calls.repeat(x, known)
             return self._given_out(self._inferred(known))
         if (source := source_of(x, lists=False)) is not None or steps is not None:
-            return self._predicted(source, steps, is_bare and batch_size is None)
+            return self._predicted(source, steps, is_bare and batch_size is None, verbose)
         inputs = self._checked(x, mask, lengths, at_once=False)
         batch_size = batch_size or rows_at_once(self.signature, inputs)
         self._executable.check_samples(inputs.samples, batch_size)
         if inputs.samples <= batch_size:
             return self._given_out(self._inferred(self._looked_at(x, inputs, is_bare, True)))
-        parts = [
-            self._inferred(inputs.batch(slice(start, min(start + batch_size, inputs.samples))))
-            for start in range(0, max(inputs.samples, 1), batch_size)
-        ]
+        starts = range(0, max(inputs.samples, 1), batch_size)
+        with counted(self._inferred, len(starts), verbose) as infer:
+            parts = [infer(inputs.batch(slice(start, min(start + batch_size, inputs.samples)))) for start in starts]
         return self._given_out(parts[0] if len(parts) == 1 else tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
-    def _predicted(self, source: Source | None, steps: int | None, alone: bool) -> Outputs:
+    def _predicted(self, source: Source | None, steps: int | None, alone: bool, verbose: bool | int) -> Outputs:
         if source is None:
             raise ValueError("steps: it is of what gives batches one after the other; arrays are cut into batches by batch_size")
         if not alone:
@@ -314,7 +323,8 @@ class CompiledModel(Learning):
         def check(given: Batch) -> CheckedInputs:
             return self._checked(given.x, given.mask, given.lengths)
 
-        return self._given_out(predicted(self.signature, source, check, self._inferred, steps))
+        with counted(self._inferred, source.length if steps is None else steps, verbose) as infer:
+            return self._given_out(predicted(self.signature, source, check, infer, steps))
 
     def predict_classes(self, x: object, batch_size: int | None = None, *, mask: object = None, lengths: object = None) -> Outputs:
         """The class of each sample, or of each real step of a sequence: its name, or its number where the classes have no names.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from rnnspec.contract.signature import PairSignature, Signature
 from rnnspec.runtime.data.batches import CallBatch, CheckedInputs
 from rnnspec.runtime.data.prefetch import closing, prefetched
 from rnnspec.runtime.data.sources import Batch, Source, inputs_of, numbered
-from rnnspec.runtime.data.validate import whole_number
+from rnnspec.runtime.data.validate import shows, whole_number
 
 USUAL_ROWS = 32
 """Samples of a batch where memory or states are counted by them, and the fewest of any other."""
@@ -21,6 +23,8 @@ STEPS_AT_ONCE = 2**13
 """Steps of a batch that is chosen for speed: beyond that, calls gain nothing, and what they read and write leaves the caches."""
 
 MOST_ROWS = 2**12
+
+Infer: TypeAlias = Callable[[CallBatch], tuple[Array, ...]]
 
 
 def rows_at_once(signature: Signature, inputs: CheckedInputs) -> int:
@@ -39,7 +43,7 @@ def predicted(
     signature: Signature,
     source: Source,
     check: Callable[[Batch], CheckedInputs],
-    infer: Callable[[CallBatch], tuple[Array, ...]],
+    infer: Infer,
     steps: int | None,
 ) -> tuple[Array, ...]:
     """The outputs for one pass of a source, or for its first `steps` batches, one after the other; ValueError if it gives none.
@@ -61,6 +65,28 @@ def predicted(
     if not parts:
         raise ValueError(f"{source.name} gave no batch")
     return joined(parts, [output.is_sequence for output in signature.outputs])
+
+
+@contextmanager
+def counted(infer: Infer, batches: int | None, verbose: bool | int) -> Generator[Infer]:
+    """`infer`, of which each call moves a bar on a terminal or in a notebook if `verbose`; `batches`: how many calls, None if unknown."""
+    if not shows("verbose", verbose):
+        yield infer
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter)) as bar:
+        task = bar.add_task("prediction", total=batches)
+
+        def counting(batch: CallBatch) -> tuple[Array, ...]:
+            given = infer(batch)
+            bar.advance(task)
+            return given
+
+        yield counting
 
 
 def _first(source: Source, steps: int | None) -> Iterator[object]:

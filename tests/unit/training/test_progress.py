@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rnnspec.training.callbacks import Callback, Logs
 from rnnspec.training.pace import Pace, duration
-from rnnspec.training.progress import EpochLines, NotebookBar, ProgressBar, epoch_line, progress, value_text
+from rnnspec.training.progress import EpochLines, NotebookBar, ProgressBar, epoch_line, evaluation, progress, value_text
 from tests.unit.runtime.fake import executable, model, signature
 from tests.unit.training.test_fit import X, Y, classifier
 
@@ -130,6 +130,37 @@ def test_a_notebook_has_one_output_that_changes(monkeypatch: pytest.MonkeyPatch,
     assert shown[-1].startswith('<progress value="1" max="1"')
     classifier().fit(X, Y, 5, 1, verbose=False, callbacks=[progress(Console(force_jupyter=True), lines=True)])
     assert capsys.readouterr().out.startswith("epoch 1/1: loss ")
+
+
+def test_an_evaluation_is_shown_if_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line with all digits where there is no terminal; a bar and a short line on one."""
+    made = classifier()
+    quiet = made.evaluate(X, Y, 5)
+    assert not capsys.readouterr().out
+    assert made.evaluate(X, Y, 5, verbose=1) == quiet
+    assert capsys.readouterr().out.startswith(f"evaluation: loss {quiet['loss']!r}, accuracy {quiet['accuracy']!r} (")
+    out, clock = io.StringIO(), Clock()
+    for lines in (False, True):
+        made.evaluate(X, Y, 5, callbacks=[clock, evaluation(Console(file=out, force_terminal=True, width=200), lines=lines, clock=clock)])
+        assert f"evaluation: loss {quiet['loss']:.4f}, accuracy {quiet['accuracy']:.4f} (10 s, 0.2 batches/s)" in out.getvalue()
+        assert ("2/2" in out.getvalue()) is not lines
+        out.truncate(0)
+    with pytest.raises(ValueError, match="verbose: expected True, False, 0, 1 or 2, got 3"):
+        made.evaluate(X, Y, verbose=3)
+
+
+def test_a_prediction_is_shown_if_it_is_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar on a terminal, of arrays and of what gives batches; nothing elsewhere."""
+    made = classifier()
+    quiet = made.predict(X)
+    assert np.array_equal(made.predict(X, 5, verbose=1), quiet) and not capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert np.array_equal(made.predict(X, 5, verbose=1), quiet)
+    assert "2/2" in capsys.readouterr().out
+    assert np.array_equal(made.predict((X[start : start + 5] for start in (0, 5)), steps=2, verbose=1), quiet)
+    assert "2/2" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="verbose: expected True, False, 0, 1 or 2, got 'no'"):
+        made.predict(X, verbose="no")  # type: ignore[arg-type]
 
 
 def test_what_remains_is_told_by_the_last_epochs() -> None:
