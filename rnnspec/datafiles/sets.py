@@ -128,10 +128,11 @@ class DataFile:
             end = next((end for end, name in SETS.items() if self.sets.get(name) is data and self._has_inputs(end)), "")
             wanted = [Role("y", end, output) for output in outputs] or [self._target_role(end)]
             keys = ", ".join(self.roles.key_of(role) for role in wanted)
-            inputs = ", ".join(self.roles.key_of(Role("x", end, name)) for name in self.roles.inputs)
             advice = next((found for role in wanted if (found := nearest(self.roles.key_of(role), self.unused))), "")
+            if not advice and self.unused:
+                advice = f"`--columns {self.roles.key_of(wanted[0])}=NAME` says which column has them"
             told = f"; {advice}" if advice else ""
-            raise ValueError(f"{self.path}: what is expected of {inputs} should be in {keys}; found {listed(self.names)}{told}")
+            raise ValueError(f"{self.path}: the targets should be in {keys}; found {listed(self.names)}{told}")
         return data
 
     def _target_role(self, end: str) -> Role:

@@ -95,10 +95,10 @@ def test_missing_targets_are_named(tagger: Workplace, command: str) -> None:
     write(tagger, x=X, mask=REAL)
     words = ("tagger.rnn", "-o", "new.rnnc") if command == "train" else ("tagger.rnnc",)
     message = tagger.refuses(command, *words, "-d", "data.npz")
-    assert message == "error: data.npz: what is expected of x should be in y; found x, mask\n"
+    assert message == "error: data.npz: the targets should be in y; found x, mask\n"
     write(tagger, x_train=X, y_train=Y, x_val=X)
     if command == "train":
-        assert "what is expected of x_val should be in y_val" in tagger.refuses(command, *words, "-d", "data.npz")
+        assert "the targets should be in y_val" in tagger.refuses(command, *words, "-d", "data.npz")
     assert not (tagger.folder / "new.rnnc").exists()
 
 

@@ -92,7 +92,7 @@ def test_targets_of_several_outputs(workplace: Workplace) -> None:
     assert float(found["kind_accuracy"]) >= 0.9
     assert float(found["size_mean_absolute_error"]) < 0.2
     assert workplace.succeeds("evaluate", "heads.rnnc", "--data", "heads.npz").out == done.out
-    assert "what is expected of x_train should be in y_train.kind, y_train.size; found x_train, " in workplace.refuses(
+    assert "the targets should be in y_train.kind, y_train.size; found x_train, " in workplace.refuses(
         "train", "heads.rnn", "--data", "trend.npz", "-o", "heads.rnnc"
     )
     del given["y_train.size"]

@@ -376,10 +376,10 @@ def test_missing_targets_are_named(path: Path) -> None:
     with pytest.raises(ValueError) as raised:
         data.with_targets(data.for_training)
     found = "found x_train, mask_train, x_test, y_test"
-    assert str(raised.value) == f"{path}: what is expected of x_train should be in y_train; {found}"
+    assert str(raised.value) == f"{path}: the targets should be in y_train; {found}"
     np.savez(path, x=X, test=np.array([True, False, False, True]))
     data = load_data(path)
-    with pytest.raises(ValueError, match="what is expected of x should be in y; found x, test"):
+    with pytest.raises(ValueError, match="the targets should be in y; found x, test"):
         data.with_targets(data.for_training)
 
 
@@ -389,7 +389,7 @@ def test_missing_targets_of_several_outputs_are_named(path: Path) -> None:
         data = load_data(path)
         with pytest.raises(ValueError) as raised:
             data.with_targets(data.for_testing, ["a", "b"])
-        assert str(raised.value) == f"{path}: what is expected of x_test should be in y_test.a, y_test.b; found x_test, {', '.join(given)}"
+        assert str(raised.value) == f"{path}: the targets should be in y_test.a, y_test.b; found x_test, {', '.join(given)}"
     np.savez(path, **{"x": X, "y.b": np.arange(4), "y.a": np.arange(4)})
     data = load_data(path)
     assert data.with_targets(data.for_testing, ["a", "b"]) is data.for_testing
