@@ -14,12 +14,12 @@ from rnnspec.diagnostics import Diagnostic, Label, nearest
 from rnnspec.frontend import errors
 from rnnspec.frontend.binding.bind import bind, checked, choose, declared_equations, located
 from rnnspec.frontend.binding.constants import evaluate
-from rnnspec.frontend.binding.declared_kinds import declared_kind
+from rnnspec.frontend.binding.declared_kinds import declared_argument
 from rnnspec.frontend.binding.equation_arguments import equation_arguments
 from rnnspec.frontend.binding.late_bounds import check_late_bounds
 from rnnspec.frontend.binding.values import NOTHING_OWN, AlreadyReported, CheckError, LocatedValue, Report, Scope, Symbol, describe
 from rnnspec.frontend.binding.values import CallValue as Calling
-from rnnspec.frontend.catalogue.argument_types import REQUIRED, ArgumentSpec, ChoiceOf, Family
+from rnnspec.frontend.catalogue.argument_types import ArgumentSpec, ChoiceOf, Family
 from rnnspec.frontend.catalogue.choices import ACTIVATIONS, REFUSALS
 from rnnspec.frontend.cells.cell_ir import (
     ELEMENT_LIMIT,
@@ -212,8 +212,8 @@ def _called(function: ast.Function, given: Mapping[str, Operand], call: ast.Call
         else:
             problem = f"needs a value for `{name}`"
             raise CheckError(errors.cells.FunctionMisuse(span=call.span, function=function.name.text, problem=problem))
-        if (kind := declared_kind(parameter)) is not None:
-            operand = _constant(function, ArgumentSpec(name, kind.of, REQUIRED, kind.optional), operand, call, names)
+        if (argument := declared_argument(parameter)) is not None:
+            operand = _constant(function, argument, operand, call, names)
         if reads.get(name, 0) > 1 and not isinstance(operand, LocatedValue | Compared | Combined):
             operand = names.assign(f"{function.name.text}.{name}", operand, call.span)
         _bind(name, operand, inner)
