@@ -363,6 +363,18 @@ def _positions(call: ast.Call, names: EquationNames) -> Operand:
     return Positions(TermShape((count,), False))
 
 
+def _sort(call: ast.Call, names: EquationNames) -> LocatedValue:
+    """The numbers of a constant list in rising order; a number is a list of one."""
+    (argument,) = _positional(call, 1)
+    given = constant_of(argument, names)
+    items = [each.value for each in given.value] if isinstance(given.value, tuple) else [given.value]
+    numbers = [each for each in items if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(numbers) < len(items):
+        found = describe(given.value)
+        raise CheckError(errors.cells.UnfitOperand(span=argument.span, place="`sort`", expected="a list of numbers", found=found))
+    return LocatedValue(tuple(located(number, call.span) for number in sorted(numbers)), call.span)
+
+
 def _width(call: ast.Call, names: EquationNames) -> Operand:
     """The width of a row, a constant, 1 of a number. The row isn't read: what only its width is asked of is unused."""
     (argument,) = _positional(call, 1)
@@ -424,6 +436,15 @@ def split_call(call: ast.Call, targets: int, names: EquationNames, taken: Collec
 
 
 _SPECIAL: Mapping[str, Callable[[ast.Call, EquationNames], Operand]] = MappingProxyType(
-    {"where": _where, "clip": _clip, "concat": _concat, "split": _split, TOTAL: _total, "positions": _positions, "width": _width}
+    {
+        "where": _where,
+        "clip": _clip,
+        "concat": _concat,
+        "split": _split,
+        TOTAL: _total,
+        "positions": _positions,
+        "sort": _sort,
+        "width": _width,
+    }
 )
 """Functions whose arguments have a form of their own."""
